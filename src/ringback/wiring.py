@@ -11,16 +11,16 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
-from ringback.api.callback_urls import UrlReader
-from ringback.api.health import Health, health_routes
+from ringback.api.authentication import Authenticator
+from ringback.api.callback_url_reader import CallbackUrlReader
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.health import HealthChecks, health_routes
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.metrics import ClientConnections, Metrics, metrics_routes
+from ringback.api.metrics import ClientConnectionCounts, PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.api.rate_limit import RateLimit
-from ringback.api.services import Services
-from ringback.api.shared_work import SharedWork
-from ringback.api.sign_in import SignIns
+from ringback.api.rate_limit import AccountRateLimit
+from ringback.api.single_flight import SingleFlight
 from ringback.carrier.simulated import SimulatedCarrier
 from ringback.carrier.udp import Received, UdpGateway
 from ringback.core.accounts.account import EVERY
@@ -76,7 +76,7 @@ class Parts:
     drain: timedelta
     clock_advancer: ClockAdvancer | None
     """What lets time pass; None where time is the machine's."""
-    services: Services
+    dependencies: ApiDependencies
     gateway: UdpGateway | None
     """Where devices send to, and get from; None without a gateway."""
     policy_monitor: PolicyMonitor
@@ -203,18 +203,18 @@ class Parts:
                 *([] if policy_reloader is None else [policy_reloader.run]),
             ],
         )
-        services = Services(
+        dependencies = ApiDependencies(
             store=store,
             clock=clock,
             moment=moment,
             progress=progress,
             intake=delivery.queue,
             batch_queue=batch_queue,
-            read_url=UrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            read_url=CallbackUrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=counters.skipped_copies,
             response_storage=settings.storage_budget,
-            rate_limit=RateLimit(settings.rate_limit),
+            rate_limit=AccountRateLimit(settings.rate_limit),
             gateway=gateway and gateway.shown_address,
             refused=outage.refused,
         )
@@ -231,16 +231,16 @@ class Parts:
             sender=sender,
             gateway=gateway,
             policy_monitor=policy_monitor,
-            sign_ins=services.sign_ins,
+            authenticator=dependencies.authenticator,
             connections=connections,
         )
-        portal = PolicyEndpoints(services, policy_monitor).operations()
+        portal = PolicyEndpoints(dependencies, policy_monitor).operations()
         if clock_advancer is not None:
-            portal += ClockEndpoints(services, clock_advancer).operations()
-        app = create_app(services, portal=portal, beside=beside)
+            portal += ClockEndpoints(dependencies, clock_advancer).operations()
+        app = create_app(dependencies, portal=portal, beside=beside)
         await supervisor.start()
         if gateway is not None:
-            gateway.start(_receiver(store, services))
+            gateway.start(_receiver(store, dependencies))
         return cls(
             app=app,
             phase=policy_monitor.policy.general_phase(policy_monitor.date),
@@ -250,7 +250,7 @@ class Parts:
             store=store,
             drain=settings.drain,
             clock_advancer=clock_advancer,
-            services=services,
+            dependencies=dependencies,
             gateway=gateway,
             policy_monitor=policy_monitor,
             policy_reloader=policy_reloader,
@@ -308,11 +308,11 @@ def _bind(host: str, port: int) -> UdpGateway:
     return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
 
 
-def _receiver(store: Store, services: Services) -> Received:
+def _receiver(store: Store, dependencies: ApiDependencies) -> Received:
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:
-        moment = services.moment()
+        moment = dependencies.moment()
 
         def keep(tx: Transaction) -> None:
             receive_datagram_from(tx, address, payload, port=port, moment=moment)
@@ -322,8 +322,8 @@ def _receiver(store: Store, services: Services) -> Received:
         except StoreUnavailable:
             # One asks for all that wait whether the database is back.
             async with outage:
-                await outlast(lambda: store.transact(keep), clock=services.clock)
-        services.progress.wake()
+                await outlast(lambda: store.transact(keep), clock=dependencies.clock)
+        dependencies.progress.wake()
 
     return receive
 
@@ -348,14 +348,14 @@ def _operators_routes(
     sender: HttpSender,
     gateway: UdpGateway | None,
     policy_monitor: PolicyMonitor,
-    sign_ins: SignIns,
+    authenticator: Authenticator,
     connections: OpenConnections,
 ) -> Sequence[BaseRoute]:
-    health = Health(
-        commit=SharedWork(outage.commit, pause=_BETWEEN_PROBES),
+    health = HealthChecks(
+        commit=SingleFlight(outage.commit, pause=_BETWEEN_PROBES),
         is_running=lambda: supervisor.is_running,
     )
-    metrics = Metrics(
+    metrics = PrometheusMetrics(
         counters,
         clock=clock,
         stopwatch=stopwatch,
@@ -365,10 +365,10 @@ def _operators_routes(
         open_connections=lambda: sender.open_connections,
         kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
         datagrams=lambda: {} if gateway is None else gateway.counts,
-        refusals=lambda: sign_ins.refusals,
+        refusals=lambda: authenticator.refusals,
         policy=policy_monitor.figures,
         is_store_up=lambda: outage.is_over,
-        of_clients=lambda: ClientConnections(len(connections), connections.evicted),
+        of_clients=lambda: ClientConnectionCounts(len(connections), connections.evicted),
     )
     return [*health_routes(health), *metrics_routes(metrics)]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ringback.api.addressing import SUPER_SIM, WIRELESS
 from ringback.api.app import supersim_operations, wireless_operations
-from ringback.api.operation import Operation
-from ringback.api.services import Services
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.host_routing import SUPER_SIM, WIRELESS
+from ringback.api.operation import ApiOperation
 from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row
@@ -28,7 +28,7 @@ class Contract(NamedTuple):
     """The same in our own words."""
     world: World
     prefix: str
-    operations_on: Callable[[Services], list[Operation]]
+    operations_on: Callable[[ApiDependencies], list[ApiOperation]]
     has_samples: bool = True
     """Whether the file has any; one without has operations by names of its own, and errors."""
     is_in_order: bool = True
@@ -38,7 +38,7 @@ class Contract(NamedTuple):
         """Return a caller for whom everything is there that this request names."""
         return await self.world.caller_for(self.host, asked, name)
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return our own."""
         return self.operations_on(services_on(MemoryStore()))
 

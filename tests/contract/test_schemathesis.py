@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from ringback.api import failures
+from ringback.api import login_rate_limiter
 from ringback.api.app import create_app
-from ringback.api.server import base_url_of, bind, serve
+from ringback.api.asgi_runner import base_url_of, bind, serve
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -139,7 +139,7 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     """Serve the application in a thread with a loop of its own."""
     # Wrong credentials are among what it tries, everywhere.
     for most in ("MOST_OF_A_NAME", "MOST_OF_A_NAME_IN_ALL", "MOST_OF_AN_ADDRESS"):
-        monkeypatch.setattr(failures, most, 100_000)
+        monkeypatch.setattr(login_rate_limiter, most, 100_000)
     listener, started, stop = bind("127.0.0.1", 0), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 

@@ -10,11 +10,11 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.app import all_routes
-from ringback.api.health import Health, health_routes
-from ringback.api.metrics import Metrics, metrics_routes
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.health import HealthChecks, health_routes
+from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.api.services import Services
 from ringback.cli.main import main
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
@@ -78,13 +78,13 @@ class NoServices:
 
 
 def test_each_route_is_documented() -> None:
-    services = cast("Services", NoServices())
-    clock = ClockEndpoints(services, cast("ClockAdvancer", ClockAdvancer))
+    dependencies = cast("ApiDependencies", NoServices())
+    clock = ClockEndpoints(dependencies, cast("ClockAdvancer", ClockAdvancer))
     beside = [
-        *health_routes(cast("Health", Health)),
-        *metrics_routes(cast("Metrics", Metrics)),
+        *health_routes(cast("HealthChecks", HealthChecks)),
+        *metrics_routes(cast("PrometheusMetrics", PrometheusMetrics)),
     ]
-    for route in all_routes(services, portal=clock.operations(), beside=beside):
+    for route in all_routes(dependencies, portal=clock.operations(), beside=beside):
         assert isinstance(route, Route)
         if route.path.startswith("/docs/"):
             continue  # what the page itself loads

@@ -84,7 +84,7 @@ async def started(data: Path, clock: VirtualClock) -> AsyncIterator[tuple[Parts,
     }
     parts = await Parts.start(load(flags, {}), clock=clock)
     try:
-        moment = parts.services.moment()
+        moment = parts.dependencies.moment()
         seed = await parts.store.transact(
             lambda tx: find_or_seed(tx, moment, uses_static_proxy=False)
         )

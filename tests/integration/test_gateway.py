@@ -61,7 +61,7 @@ async def running(
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
     parts = await Parts.start(load(flags, {}), clock=clock or SystemClock())
     try:
-        moment = parts.services.moment()
+        moment = parts.dependencies.moment()
         seed = await parts.store.transact(
             lambda tx: find_or_seed(tx, moment, uses_static_proxy=False)
         )

@@ -368,9 +368,9 @@ async def server(path: Path, *accounts: str) -> Server:
         tx.accounts.add_key(OPERATOR)
 
     await store.transact(fill)
-    services = services_on(store)
-    caller = Caller(create_app(services), credentials=None)
-    routes = [route for route in all_routes(services) if isinstance(route, Route)]
+    dependencies = services_on(store)
+    caller = Caller(create_app(dependencies), credentials=None)
+    routes = [route for route in all_routes(dependencies) if isinstance(route, Route)]
     signed_in = await caller.post(
         "/api-services/v1/auth/token",
         {

@@ -94,7 +94,7 @@ class World:
         return [next(self._turn) for _ in range(events)]
 
     def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
-        moment = self.parts.services.moment()
+        moment = self.parts.dependencies.moment()
         for target_update in hooks:
             self._events += 1
             event = f"{EVENT}{self._events}"

@@ -10,32 +10,32 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from ringback.api.addressing import Addressing
-from ringback.api.cross_origin import CrossOrigin
+from ringback.api.cors import CrossOriginMiddleware
+from ringback.api.dependencies import ApiDependencies
 from ringback.api.errors import answer
-from ringback.api.kore.accounts import AccountEndpoints
-from ringback.api.kore.clients import ClientEndpoints
-from ringback.api.kore.secrets import SecretEndpoints
-from ringback.api.kore.token import TokenEndpoints
-from ringback.api.openapi.routes import openapi_routes
-from ringback.api.operation import Operation, resource, routes_of
+from ringback.api.host_routing import HostRouting
+from ringback.api.kore.accounts import KoreAccountEndpoints
+from ringback.api.kore.api_clients import ApiClientEndpoints
+from ringback.api.kore.token_endpoint import TokenEndpoints
+from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
+from ringback.api.openapi.publishing import openapi_routes
+from ringback.api.operation import ApiOperation, resource, routes_of
 from ringback.api.portal.callbacks import CallbackEndpoints
+from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
-from ringback.api.portal.event_trials import EventTrials
+from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.scenarios import ScenarioEndpoints
-from ringback.api.portal.sending import Sending
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
-from ringback.api.services import Services
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
 from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
 from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
 from ringback.api.supersim.fleets import FleetEndpoints
-from ringback.api.supersim.histories import HistoryEndpoints
-from ringback.api.supersim.sims import SimEndpoints
+from ringback.api.supersim.read_only import ReadOnlyEndpoints
+from ringback.api.supersim.sims import SuperSimEndpoints
 from ringback.api.wireless import sims as wireless_sims
-from ringback.api.wireless.commands import CommandEndpoints
+from ringback.api.wireless.commands import WirelessCommandEndpoints
 from ringback.api.wireless.data_sessions import DataSessionEndpoints
 from ringback.api.wireless.rate_plans import RatePlanEndpoints
 from ringback.api.wireless.usage import UsageEndpoints
@@ -46,23 +46,41 @@ _ANSWERED: Final = (RequestRefused, HTTPException, Exception)
 
 
 _SUPER_SIM: Final = (
-    *(SimEndpoints, SmsCommandEndpoints, IpCommandEndpoints, EsimProfileEndpoints, FleetEndpoints),
-    *(AccessProfileEndpoints, NetworkEndpoints, HistoryEndpoints),
+    *(
+        SuperSimEndpoints,
+        SmsCommandEndpoints,
+        IpCommandEndpoints,
+        EsimProfileEndpoints,
+        FleetEndpoints,
+    ),
+    *(AccessProfileEndpoints, NetworkEndpoints, ReadOnlyEndpoints),
 )
 _WIRELESS: Final = (
-    *(wireless_sims.SimEndpoints, CommandEndpoints, RatePlanEndpoints, UsageEndpoints),
+    *(
+        wireless_sims.WirelessSimEndpoints,
+        WirelessCommandEndpoints,
+        RatePlanEndpoints,
+        UsageEndpoints,
+    ),
     DataSessionEndpoints,
 )
 _PORTAL: Final = (
-    *(CallbackEndpoints, Sending, ReplayEndpoints, TotalsEndpoints, EventTrials, ShadowEndpoints),
+    *(
+        CallbackEndpoints,
+        CreateCallbacksEndpoints,
+        ReplayEndpoints,
+        TotalsEndpoints,
+        TestEventEndpoints,
+        ShadowEndpoints,
+    ),
     *(DeviceEndpoints, ScenarioEndpoints),
 )
 
 
 def create_app(
-    services: Services,
+    dependencies: ApiDependencies,
     *,
-    portal: Sequence[Operation] = (),
+    portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application that answers all APIs, and what is `beside` them for the operator.
@@ -71,54 +89,54 @@ def create_app(
     """
 
     def unavailable(request: Request, failure: Exception) -> Response:
-        services.refused()
+        dependencies.refused()
         return answer(request, failure)
 
     app = Starlette(
-        routes=all_routes(services, portal=portal, beside=beside),
+        routes=all_routes(dependencies, portal=portal, beside=beside),
         exception_handlers={**dict.fromkeys(_ANSWERED, answer), StoreUnavailable: unavailable},
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
-    return Addressing(CrossOrigin(app))
+    return HostRouting(CrossOriginMiddleware(app))
 
 
 def all_routes(
-    services: Services,
+    dependencies: ApiDependencies,
     *,
-    portal: Sequence[Operation] = (),
+    portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
     """Return the route of every path that the application answers."""
-    supersim, wireless = supersim_operations(services), wireless_operations(services)
-    portal = [*portal_operations(services), *portal]
+    supersim, wireless = supersim_operations(dependencies), wireless_operations(dependencies)
+    portal = [*portal_operations(dependencies), *portal]
     return [
         *routes_of([*portal, *supersim, *wireless]),
-        *kore_routes(services),
+        *kore_routes(dependencies),
         *beside,
         *openapi_routes([*supersim, *portal], wireless),
     ]
 
 
-def supersim_operations(services: Services) -> list[Operation]:
+def supersim_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
     """Return the operations of the Super SIM API."""
-    return [each for kind in _SUPER_SIM for each in kind(services).operations()]
+    return [each for kind in _SUPER_SIM for each in kind(dependencies).operations()]
 
 
-def wireless_operations(services: Services) -> list[Operation]:
+def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
     """Return the operations of the Programmable Wireless API."""
-    return [each for kind in _WIRELESS for each in kind(services).operations()]
+    return [each for kind in _WIRELESS for each in kind(dependencies).operations()]
 
 
-def portal_operations(services: Services) -> list[Operation]:
+def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
     """Return the operations that the portal always has."""
-    return [each for kind in _PORTAL for each in kind(services).operations()]
+    return [each for kind in _PORTAL for each in kind(dependencies).operations()]
 
 
-def kore_routes(services: Services) -> list[BaseRoute]:
+def kore_routes(dependencies: ApiDependencies) -> list[BaseRoute]:
     """Return the routes of KORE's own APIs: tokens, API clients, accounts and webhook secrets."""
-    secrets, clients = SecretEndpoints(services), ClientEndpoints(services)
-    accounts, tokens = AccountEndpoints(services), TokenEndpoints(services)
+    secrets, clients = WebhookSecretEndpoints(dependencies), ApiClientEndpoints(dependencies)
+    accounts, tokens = KoreAccountEndpoints(dependencies), TokenEndpoints(dependencies)
     return [
         resource("/api-services/v1/auth/token", post=tokens.exchange),
         resource("/webhook/v1/secrets", get=secrets.list, post=secrets.create),

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ringback.api.addressing import is_at_kore
+from ringback.api.host_routing import is_at_kore
 from ringback.core.errors import (
     BacklogFull,
     InvalidBearerToken,

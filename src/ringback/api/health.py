@@ -21,7 +21,7 @@ _PATIENCE: Final = 2.0
 _NOT_RUNNING: Final = "the engine does not run; the log says why"
 
 
-class Health:
+class HealthChecks:
     """What a supervisor asks.
 
     `commit` has the store commit something, and raises StoreUnavailable where it can't;
@@ -61,7 +61,7 @@ class Health:
         return None
 
 
-def health_routes(health: Health) -> list[BaseRoute]:
+def health_routes(health: HealthChecks) -> list[BaseRoute]:
     """Return the routes for supervisors."""
     return [
         resource("/healthz", get=health.alive),

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, cast
 import orjson
 from starlette.requests import Request
 
-from ringback.api.bodies import media_type_of, read_body
+from ringback.api.bounded_body import media_type_of, read_body
 from ringback.core.errors import InvalidParameter
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute
 
 from ringback import __version__
 from ringback.api.operation import resource
-from ringback.api.shared_work import SharedWork
+from ringback.api.single_flight import SingleFlight
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.counters import Counters, Histogram
@@ -48,7 +48,7 @@ KeptBytes = Callable[[], Awaitable[int]]
 """Returns how many bytes are kept of long answers."""
 
 
-class ClientConnections(NamedTuple):
+class ClientConnectionCounts(NamedTuple):
     """How many connections of clients there are, and how many had to go for others."""
 
     open: int
@@ -74,7 +74,7 @@ class _Counts(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Metrics:
+class PrometheusMetrics:
     """What Prometheus asks.
 
     `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
@@ -97,16 +97,16 @@ class Metrics:
     refusals: Callable[[], Counts] = dict[tuple[str, ...], int]
     policy: Callable[[], PolicyMetrics] = lambda: NO_POLICY
     is_store_up: Callable[[], bool] = lambda: True
-    of_clients: Callable[[], ClientConnections] = lambda: ClientConnections(0, 0)
+    of_clients: Callable[[], ClientConnectionCounts] = lambda: ClientConnectionCounts(0, 0)
     pause: float = _PAUSE
     _stored: "_Stored" = field(init=False)
-    _collected: SharedWork[CollectorRegistry] = field(init=False)
+    _collected: SingleFlight[CollectorRegistry] = field(init=False)
     _written: "_Written" = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing collected."""
         self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
-        self._collected = SharedWork(self._collect, pause=self.pause)
+        self._collected = SingleFlight(self._collect, pause=self.pause)
         self._written = _Written(CollectorRegistry())
 
     async def show(self, request: Request) -> Response:
@@ -218,7 +218,7 @@ class _Stored:
             return None
 
 
-def metrics_routes(metrics: Metrics) -> list[BaseRoute]:
+def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
     """Return the route for Prometheus."""
     return [resource("/metrics", get=metrics.show)]
 

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ringback.api.addressing import names_in_path
+from ringback.api.host_routing import names_in_path
 from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
-from ringback.api.shown import JsonObject, Shown
+from ringback.api.serializers import JsonObject, Serializer
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Parameter(NamedTuple):
+class OperationParameter(NamedTuple):
     """A parameter of a form or a query."""
 
     name: str
@@ -29,33 +29,35 @@ class Parameter(NamedTuple):
     """What a filter can be; None for any text."""
 
 
-def filtered(name: str, meaning: str, options: Collection[StrEnum] | None = None) -> Parameter:
+def filtered(
+    name: str, meaning: str, options: Collection[StrEnum] | None = None
+) -> OperationParameter:
     """Return a parameter of a list that leaves only some records, by a text or one of these."""
     schema = TEXT if options is None else one_of(options)
-    return Parameter(name, schema, meaning, options=options)
+    return OperationParameter(name, schema, meaning, options=options)
 
 
-def required(name: str, schema: Schema, meaning: str) -> Parameter:
+def required(name: str, schema: Schema, meaning: str) -> OperationParameter:
     """Return a parameter that has to be given."""
-    return Parameter(name, schema, meaning, is_required=True)
+    return OperationParameter(name, schema, meaning, is_required=True)
 
 
-class Many(NamedTuple):
+class PageOf(NamedTuple):
     """An answer that is a page of these."""
 
-    shown: Shown[Any]
+    shown: Serializer[Any]
     meta: Schema | None = None
     """What the list says of itself, where that is not what every list says."""
 
 
-class Nothing(NamedTuple):
+class NoContent(NamedTuple):
     """An answer without a body."""
 
 
-Body = Shown[Any] | Many | Nothing
+Body = Serializer[Any] | PageOf | NoContent
 
 
-class Operation(NamedTuple):
+class ApiOperation(NamedTuple):
     """One verb on one path."""
 
     verb: str
@@ -66,7 +68,7 @@ class Operation(NamedTuple):
     meaning: str
     handler: Handler
     answers: Mapping[int, Body]
-    parameters: Sequence[Parameter] = ()
+    parameters: Sequence[OperationParameter] = ()
     calls_back: str | None = None
     """The name of the callback that it leads to."""
     conflicts: bool = False
@@ -76,27 +78,29 @@ class Operation(NamedTuple):
 
 
 PAGES: Final = (
-    Parameter("PageSize", number(1, 1000), "How many records a page has; 50 without it."),
-    Parameter(
+    OperationParameter("PageSize", number(1, 1000), "How many records a page has; 50 without it."),
+    OperationParameter(
         "Page", number(0, 10**9 - 1), "What the client counts; beyond 0 only with a PageToken."
     ),
-    Parameter("PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."),
+    OperationParameter(
+        "PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."
+    ),
 )
 """The parameters that every list takes."""
 
 CALLED_BACK: Final = (
-    Parameter(
+    OperationParameter(
         "CallbackUrl",
         {"type": "string", "maxLength": 4096, "anyOf": [{"format": "uri"}, {"maxLength": 0}]},
         "Who is told of it; nobody where it is empty. A fragment chooses the source (`#cbs=kore`)"
         " and how it is retried.",
     ),
-    Parameter("CallbackMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter("CallbackMethod", METHOD, "How they are told; POST without it."),
 )
 
 
 LONGEST_NAME: Final = 64
-UNIQUE_NAME: Final = Parameter(
+UNIQUE_NAME: Final = OperationParameter(
     "UniqueName",
     text(longest=LONGEST_NAME),
     "A name that can be used instead of the SID; empty to take it away.",
@@ -112,17 +116,17 @@ def as_field(name: str) -> str:
     return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]
 
 
-def names_of(parameters: Sequence[Parameter]) -> tuple[str, ...]:
+def names_of(parameters: Sequence[OperationParameter]) -> tuple[str, ...]:
     """Return the names of parameters."""
     return tuple(parameter.name for parameter in parameters)
 
 
-def lists_among(parameters: Sequence[Parameter]) -> tuple[str, ...]:
+def lists_among(parameters: Sequence[OperationParameter]) -> tuple[str, ...]:
     """Return the names of those parameters that may be given more than once."""
     return tuple(one.name for one in parameters if one.schema.get("type") == "array")
 
 
-def routes_of(operations: Sequence[Operation]) -> list[BaseRoute]:
+def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
     """Return one route for each path of these operations."""
     by_path = dict[str, dict[str, Handler]]()
     for operation in operations:

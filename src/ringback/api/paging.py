@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from ringback.api.addressing import own_url
-from ringback.api.forms import Parameters
+from ringback.api.host_routing import own_url
+from ringback.api.request_parameters import RequestParameters
 from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import PageRequest, RecordPage
 
@@ -27,7 +27,7 @@ EXAMINED: Final = 10_000
 """How many records are looked at for a page; it takes a few hundredths of a second."""
 
 
-class HasSid(Protocol):
+class ListedRecord(Protocol):
     """A record of a list."""
 
     @property
@@ -36,11 +36,11 @@ class HasSid(Protocol):
         ...
 
 
-R = TypeVar("R", bound=HasSid)
+R = TypeVar("R", bound=ListedRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
+class PageSelection:
     """Which page a request asks for."""
 
     size: int
@@ -62,7 +62,7 @@ class Paging:
         return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
-def read_paging(parameters: Parameters) -> Paging:
+def read_paging(parameters: RequestParameters) -> PageSelection:
     """Return the page that the parameters of a list ask for."""
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
@@ -79,7 +79,7 @@ def read_paging(parameters: Parameters) -> Paging:
             code=code,
         )
     is_filter = [name for name in parameters.values if name not in (*PAGING, *parameters.unknown)]
-    return Paging(
+    return PageSelection(
         size=parameters.number("PageSize", low=1, high=_MOST, default=50, code=code),
         number=number,
         token=token,
@@ -104,7 +104,7 @@ def page_of(
     records: Sequence[R],
     show: Callable[[R], dict[str, Any]],
     *,
-    paging: Paging,
+    paging: PageSelection,
     request: Request,
 ) -> dict[str, Any]:
     """Return one page of a list as it is answered; the records are those of `paging.window`."""
@@ -131,7 +131,7 @@ def page_of(
 
 
 def _edges(
-    shown: Sequence[HasSid], stopped_at: str | None, paging: Paging
+    shown: Sequence[ListedRecord], stopped_at: str | None, paging: PageSelection
 ) -> tuple[str | None, str | None]:
     """Return the SIDs that the previous page leads up to, and that the next one follows."""
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
@@ -162,7 +162,7 @@ def _meta(key: str, url: str, *, page_size: int) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class _PageUrls:
     base: str
-    paging: Paging
+    paging: PageSelection
 
     def at(self, number: int, token: str | None = None) -> str:
         pairs = [*self.paging.filters, ("PageSize", self.paging.size), ("Page", number)]

@@ -34,7 +34,7 @@ class _Bucket(NamedTuple):
     at: datetime
 
 
-class RateLimit:
+class AccountRateLimit:
     """The bucket of each account; `per_second` is None for no limit."""
 
     def __init__(

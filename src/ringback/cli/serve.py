@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from ringback import __version__
-from ringback.api.server import bind
+from ringback.api.asgi_runner import bind
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words

@@ -5,8 +5,8 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
+from ringback.api.asgi_runner import base_url_of
 from ringback.api.http.server import HttpServer
-from ringback.api.server import base_url_of
 from ringback.cli.signals import event_of_signals, on_hangup
 from ringback.core.http.open_file_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps

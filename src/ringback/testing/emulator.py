@@ -145,7 +145,7 @@ class Emulator:
     @property
     def now(self) -> datetime:
         """The instant at which its clock stands."""
-        return self._server.parts.services.clock.now()
+        return self._server.parts.dependencies.clock.now()
 
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass, `3d` say: all that comes due is done, in order; return what time it is."""
@@ -236,10 +236,10 @@ class Emulator:
             await clock_advancer.stillness()
 
     async def _run(self, work: Callable[[Transaction, Moment], T]) -> T:
-        services = self._server.parts.services
-        moment = services.moment()
-        result = await services.store.transact(lambda tx: work(tx, moment))
-        services.progress.wake()
+        dependencies = self._server.parts.dependencies
+        moment = dependencies.moment()
+        result = await dependencies.store.transact(lambda tx: work(tx, moment))
+        dependencies.progress.wake()
         return result
 
     async def _wait_for(
@@ -265,4 +265,4 @@ class Emulator:
             newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
             return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]
 
-        return await self._server.parts.services.store.transact(work)
+        return await self._server.parts.dependencies.store.transact(work)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from ringback.api.server import base_url_of, bind, serve
+from ringback.api.asgi_runner import base_url_of, bind, serve
 from ringback.operations.seeding import Seed, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsCommand, load
@@ -116,7 +116,7 @@ class Running:
         clock = VirtualClock.stopped(self._start)
         chance = SeededChance(self._seed)
         self.parts = parts = await Parts.start(settings, clock=clock, chance=chance)
-        moment = parts.services.moment()
+        moment = parts.dependencies.moment()
         self.seed = await parts.store.transact(
             lambda tx: find_or_seed(tx, moment, uses_static_proxy=settings.static_proxy)
         )

@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import jsonschema_rs
 
 from ringback.api.app import supersim_operations, wireless_operations
+from ringback.api.dependencies import ApiDependencies
 from ringback.api.openapi import supersim, wireless
-from ringback.api.openapi.callbacks import Product
-from ringback.api.operation import Operation
-from ringback.api.services import Services
+from ringback.api.openapi.callbacks import SimProduct
+from ringback.api.operation import ApiOperation
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 
@@ -20,10 +20,10 @@ Document = dict[str, Any]
 class Api(NamedTuple):
     """The API of a product, and its document."""
 
-    product: Product
+    product: SimProduct
     document: str
     """Where it is."""
-    operations: Callable[[Services], list[Operation]]
+    operations: Callable[[ApiDependencies], list[ApiOperation]]
 
     @property
     def prefix(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringback.api.app import create_app
-from ringback.api.services import Services
+from ringback.api.dependencies import ApiDependencies
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import SmsCommand
@@ -229,7 +229,7 @@ async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
 async def test_it_shows_the_gateway_and_who_is_told(
     store: Store, clock: FakeClock, intake: KeepingIntake
 ) -> None:
-    services = Services(
+    dependencies = ApiDependencies(
         store=store,
         clock=clock,
         moment=lambda: a_moment(intake=intake),
@@ -238,7 +238,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
         batch_queue=BatchesAtOnce(store, intake),
         gateway="127.0.0.1:6969",
     )
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     fleet = a_fleet(ip_commands_url="http://user:secret@127.0.0.1:9000/ip")
     await store.transact(lambda tx: tx.supersim.fleets.save(fleet))
     shown = (await caller.get(DEVICE)).json

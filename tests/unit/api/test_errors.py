@@ -305,8 +305,8 @@ async def test_what_is_refused_in_an_outage_is_counted_and_not_logged_one_by_one
 ) -> None:
     refused = list[None]()
     store = BrokenStore(StoreUnavailable("the database can't be used just now: disk full"))
-    services = replace(services_on(store), refused=lambda: refused.append(None))
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    dependencies = replace(services_on(store), refused=lambda: refused.append(None))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     for _ in range(3):
         assert (await caller.get("/v1/Sims")).status == 503
     assert len(refused) == 3

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.api.health import Health, health_routes
+from ringback.api.health import HealthChecks, health_routes
 from ringback.core.errors import StoreUnavailable
 from tests.fakes import ACCOUNT_SID
 from tests.memory_store import MemoryStore
@@ -30,7 +30,7 @@ class Machine:
         self.commits += 1
 
     def app(self) -> ASGIApp:
-        health = Health(commit=self.commit, is_running=lambda: self.is_running, patience=0.05)
+        health = HealthChecks(commit=self.commit, is_running=lambda: self.is_running, patience=0.05)
         return app_on(MemoryStore(), beside=health_routes(health))
 
 

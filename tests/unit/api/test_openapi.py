@@ -10,10 +10,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ringback.api.dependencies import ApiDependencies
 from ringback.api.openapi.document import document_of
-from ringback.api.operation import Operation
+from ringback.api.operation import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
-from ringback.api.services import Services
 from ringback.core.events.payload import PARAMETERS
 from ringback.engine.clock_advancer import ClockAdvancer
 from tests.memory_store import MemoryStore
@@ -64,8 +64,8 @@ class NoServices:
 
 
 @pytest.fixture
-def operations(api: Api) -> list[Operation]:
-    return api.operations(cast("Services", NoServices()))
+def operations(api: Api) -> list[ApiOperation]:
+    return api.operations(cast("ApiDependencies", NoServices()))
 
 
 async def test_it_is_valid_openapi(document: Document) -> None:
@@ -238,7 +238,7 @@ async def test_an_operation_says_which_callbacks_it_leads_to(document: Document,
 
 
 def test_the_parameter_with_the_url_is_one_of_the_operation(
-    operations: list[Operation], api: Api
+    operations: list[ApiOperation], api: Api
 ) -> None:
     callbacks = api.product.callbacks
     calling = [operation for operation in operations if operation.calls_back is not None]
@@ -249,7 +249,7 @@ def test_the_parameter_with_the_url_is_one_of_the_operation(
 
 
 def test_a_callback_has_the_parameters_of_its_event_in_their_order(
-    operations: list[Operation], api: Api
+    operations: list[ApiOperation], api: Api
 ) -> None:
     components = document_of(api.product, operations)["components"]
     for described in api.product.described:

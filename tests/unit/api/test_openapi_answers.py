@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.api.openapi.answers import ERRORS
+from ringback.api.openapi.responses import ERRORS
 from ringback.core.accounts.account import AccountStatus
 from ringback.core.errors import StoreUnavailable
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account

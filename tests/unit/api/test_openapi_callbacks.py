@@ -5,11 +5,7 @@ from typing import Any, Final
 import jsonschema_rs
 import pytest
 
-from ringback.api.openapi.callbacks import (
-    DescribedCallback,
-    header_parameters,
-    payload_of,
-)
+from ringback.api.openapi.callbacks import CallbackDescription, header_parameters, payload_of
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.payload import Event, parameters_of
@@ -159,7 +155,7 @@ SENT: Final = {SUPER_SIM.document: BY_SUPER_SIM, WIRELESS.document: BY_WIRELESS}
 EACH = pytest.mark.parametrize(
     ("api", "described"),
     [(api, described) for api in (SUPER_SIM, WIRELESS) for described in api.product.described],
-    ids=lambda given: given.name if isinstance(given, DescribedCallback) else given.product.name,
+    ids=lambda given: given.name if isinstance(given, CallbackDescription) else given.product.name,
 )
 
 
@@ -169,7 +165,7 @@ def as_typed(value: str, schema: dict[str, Any]) -> str | int:
 
 
 @EACH
-def test_what_is_told_is_what_the_document_says(api: Api, described: DescribedCallback) -> None:
+def test_what_is_told_is_what_the_document_says(api: Api, described: CallbackDescription) -> None:
     schema = payload_of(described)
     for event in SENT[api.document][described.name]:
         assert isinstance(event, described.event)
@@ -180,7 +176,7 @@ def test_what_is_told_is_what_the_document_says(api: Api, described: DescribedCa
 
 @EACH
 def test_what_another_callback_tells_is_not_taken_for_it(
-    api: Api, described: DescribedCallback
+    api: Api, described: CallbackDescription
 ) -> None:
     validator = jsonschema_rs.Draft202012Validator(payload_of(described))
     for document, sent in SENT.items():

@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
-from ringback.api.operation import Operation
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.api.services import Services
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.totals import count_last_week
@@ -134,9 +134,9 @@ async def caller(intake: KeepingIntake) -> Caller:
     async with running(monitor):
         await counted(monitor, NOW)
 
-    def beside(services: Services) -> list[Operation]:
-        clocks = ClockEndpoints(services, ClockAdvancer(clock, ()))
-        return [*clocks.operations(), *PolicyEndpoints(services, monitor).operations()]
+    def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
+        clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
+        return [*clocks.operations(), *PolicyEndpoints(dependencies, monitor).operations()]
 
     app = app_on(store, clock=clock, intake=intake, portal=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from starlette.types import ASGIApp
 
+from ringback.api.authentication import ACT_FOR
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.api.sign_in import ACT_FOR
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.operations.totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringback.api.app import create_app
-from ringback.api.rate_limit import RateLimit
+from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.errors import TooManyRequests
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, an_api_client, an_api_key
@@ -20,7 +20,7 @@ SECOND = timedelta(seconds=1)
 CALLBACKS = "/portal/v1/callbacks"
 
 
-def waits(limit: RateLimit, cost: int, *, after: float = 0, account: str = "AC1") -> int:
+def waits(limit: AccountRateLimit, cost: int, *, after: float = 0, account: str = "AC1") -> int:
     """Return for how many seconds an account has to wait; 0 where it gets what it asks for."""
     try:
         limit.take(account, cost, NOW + after * SECOND)
@@ -33,7 +33,7 @@ def waits(limit: RateLimit, cost: int, *, after: float = 0, account: str = "AC1"
 
 
 def test_a_bucket_holds_a_second_and_fills_evenly() -> None:
-    limit = RateLimit(2000)
+    limit = AccountRateLimit(2000)
     assert waits(limit, 2000) == 0
     assert waits(limit, 1) == 1
     assert waits(limit, 1000, after=0.5) == 0
@@ -42,7 +42,7 @@ def test_a_bucket_holds_a_second_and_fills_evenly() -> None:
 
 
 def test_a_bucket_holds_a_whole_batch_however_low_the_rate() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     assert waits(limit, 1000) == 0
     assert waits(limit, 1000) == 100
     assert waits(limit, 1000, after=99) == 1
@@ -50,20 +50,20 @@ def test_a_bucket_holds_a_whole_batch_however_low_the_rate() -> None:
 
 
 def test_what_is_refused_costs_nothing_and_is_counted() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     waits(limit, 999)
     assert [waits(limit, 2) for _ in range(5)] == [1] * 5
     assert (waits(limit, 1), limit.refused) == (0, 5)
 
 
 def test_each_account_has_its_own() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     waits(limit, 1000)
     assert waits(limit, 1000, account="AC2") == 0
 
 
 def test_who_owes_waits_until_that_is_made_up_and_no_longer() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     limit.take("AC1", 1500, NOW, may_owe=True)
     with pytest.raises(TooManyRequests) as refused:
         limit.take("AC1", 999, NOW, may_owe=True)
@@ -72,27 +72,27 @@ def test_who_owes_waits_until_that_is_made_up_and_no_longer() -> None:
 
 
 def test_without_a_limit_nothing_is_kept() -> None:
-    limit = RateLimit()
+    limit = AccountRateLimit()
     assert waits(limit, 10**9) == 0
     assert not vars(limit)["_buckets"]
 
 
 def test_a_clock_that_is_set_back_gives_and_takes_nothing() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     waits(limit, 990)
     assert waits(limit, 10, after=-3600) == 0
     assert waits(limit, 1, after=-3600) == 1
 
 
 def test_only_so_many_buckets_are_kept_the_newest() -> None:
-    limit = RateLimit(10, kept=2)
+    limit = AccountRateLimit(10, kept=2)
     for account in ("AC1", "AC2", "AC1", "AC3"):
         waits(limit, 500, account=account)
     assert list(vars(limit)["_buckets"]) == ["AC1", "AC3"]
 
 
 def test_the_refusal_says_what_the_limit_is() -> None:
-    limit = RateLimit(10)
+    limit = AccountRateLimit(10)
     with pytest.raises(TooManyRequests) as refused:
         limit.take("AC1", 1001, NOW)
     assert (refused.value.status, refused.value.code) == (429, 20429)
@@ -111,9 +111,9 @@ class World:
     def __init__(self, store: Store) -> None:
         self.clock = FakeClock()
         self.pauses = 0
-        limit = RateLimit(10, pause=self._pause)
-        self.services = replace(services_on(store, clock=self.clock), rate_limit=limit)
-        self.app = create_app(self.services)
+        limit = AccountRateLimit(10, pause=self._pause)
+        self.dependencies = replace(services_on(store, clock=self.clock), rate_limit=limit)
+        self.app = create_app(self.dependencies)
         self.ours = Caller(self.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
     async def _pause(self) -> None:
@@ -149,7 +149,7 @@ async def test_callbacks_and_requests_count_alike_and_what_is_too_much_is_not_ta
     assert len(await called_back(store)) == before
     world.clock.advance(0.1 * SECOND)
     assert (await world.ours.get("/v1/Sims")).status == 200
-    assert world.services.sign_ins.refusals == {("sign_in",): 0, ("rate_limit",): 2}
+    assert world.dependencies.authenticator.refusals == {("sign_in",): 0, ("rate_limit",): 2}
 
 
 async def test_a_batch_that_was_let_in_owes_what_is_not_there_and_the_next_ones_wait(

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 
 from ringback.api.app import create_app
-from ringback.api.portal import sending
-from ringback.api.slices import Slices
+from ringback.api.cooperative_yield import CooperativeYield
+from ringback.api.portal import create_callbacks
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import StoreUnavailable
@@ -189,11 +189,11 @@ class ShortWork(CountingStore):
 
 async def test_others_have_their_turn_while_a_batch_is_prepared(store: Store) -> None:
     reading, between = SlowReading(), list[int]()
-    services = replace(
+    dependencies = replace(
         services_on(store, read_url=reading.read),
-        slices=Slices(reading.stopwatch, longest=2 / 1024),
+        slices=CooperativeYield(reading.stopwatch, longest=2 / 1024),
     )
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
     async def take_turns() -> None:
         while True:
@@ -217,9 +217,9 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
             prepared.append(counting.is_in_transaction)
             return super().bytes(count)
 
-    services, chance = services_on(counting), Chance()
-    services = replace(services, moment=lambda: a_moment(chance=chance))
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    dependencies, chance = services_on(counting), Chance()
+    dependencies = replace(dependencies, moment=lambda: a_moment(chance=chance))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     await caller.get("/v1/Sims")
     asked = counting.asked
     await send(caller, {"callbacks": [one(idempotency_key=f"{n}") for n in range(1000)]})
@@ -240,9 +240,9 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
             asked.append((account_sid, len(callbacks)))
             return await super().keep(account_sid, callbacks, texts)
 
-    services = services_on(store)
-    services = replace(services, batch_queue=Batches(store, services.intake))
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    dependencies = services_on(store)
+    dependencies = replace(dependencies, batch_queue=Batches(store, dependencies.intake))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await send(caller, {"callbacks": [one(parameters={"n": n}) for n in range(count)]})
     told = [each["parameters"] for each in answer.json["callbacks"]]
     assert told == [{"n": str(n)} for n in range(count)]
@@ -253,7 +253,7 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
 async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_theirs(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "_MOST_ARRIVING", 300)
+    monkeypatch.setattr(create_callbacks, "_MOST_ARRIVING", 300)
     waiting, may_go_on = asyncio.Semaphore(0), asyncio.Event()
 
     class Batches(BatchesAtOnce):
@@ -264,8 +264,8 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
             await may_go_on.wait()
             return await super().keep(account_sid, callbacks, texts)
 
-    services = services_on(store)
-    app = create_app(replace(services, batch_queue=Batches(store, services.intake)))
+    dependencies = services_on(store)
+    app = create_app(replace(dependencies, batch_queue=Batches(store, dependencies.intake)))
     ours, theirs = (Caller(app, credentials=(sid, AUTH_TOKEN)) for sid in (ACCOUNT_SID, THEIRS))
     full = {"callbacks": [one()] * 100}
     tasks = [asyncio.create_task(send(ours, full)) for _ in range(3)]
@@ -285,13 +285,13 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
 async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads, look = list[threading.Thread](), sending.refuse_repeats
+    threads, look = list[threading.Thread](), create_callbacks.refuse_repeats
 
     def refuse_repeats(body: bytes) -> None:
         threads.append(threading.current_thread())
         look(body)
 
-    monkeypatch.setattr(sending, "refuse_repeats", refuse_repeats)
+    monkeypatch.setattr(create_callbacks, "refuse_repeats", refuse_repeats)
     quoted = json.dumps({"callbacks": [one(parameters={"a": '"'})]}).encode()
     assert (await send_raw(caller, quoted)).status == 201
     assert refusal(await send_raw(caller, quoted.replace(b'"a"', b'"a":1,"a"'))) == (400, 83600)
@@ -301,11 +301,11 @@ async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
 
 async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store: Store) -> None:
     reading = SlowReading()
-    services = replace(
+    dependencies = replace(
         services_on(store, read_url=reading.read),
-        slices=Slices(reading.stopwatch, longest=2 / 1024),
+        slices=CooperativeYield(reading.stopwatch, longest=2 / 1024),
     )
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await send(caller, {"callbacks": [*[one()] * 999, one(url="nowhere")]})
     assert refusal(answer) == (400, 11100)
     assert "callbacks[999].url" in answer.json["message"]
@@ -316,8 +316,8 @@ async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_ke
     store: Store,
 ) -> None:
     reading, intake = SlowReading(), KeepingIntake(room=1000)
-    services = services_on(store, intake=intake, read_url=reading.read)
-    caller = Caller(create_app(services), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    dependencies = services_on(store, intake=intake, read_url=reading.read)
+    caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     intake.room = 999
     assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)
     assert reading.count == 0

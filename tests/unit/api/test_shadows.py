@@ -269,8 +269,8 @@ async def test_an_account_is_told_of_its_own_copies_alone(caller: Caller, store:
 async def test_how_many_were_skipped_is_asked_for_the_account_that_is_signed_in(
     store: Store,
 ) -> None:
-    services = replace(services_on(store), skipped_copies=lambda account_sid: {account_sid: 7})
-    caller = Caller(create_app(services, beside=()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    dependencies = replace(services_on(store), skipped_copies=lambda account_sid: {account_sid: 7})
+    caller = Caller(create_app(dependencies, beside=()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert (await caller.get(REPORT)).json["skipped"] == {ACCOUNT_SID: 7}
 
 

@@ -7,8 +7,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
-from ringback.api.operation import Operation
-from ringback.api.services import Services
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation import ApiOperation
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import InvalidCallbackUrl
@@ -92,11 +92,11 @@ def services_on(
     progress: Notifier | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
-) -> Services:
+) -> ApiDependencies:
     """Return what the resources work with, on this store."""
     on, chance = clock or FakeClock(), SeededChance()
     takes_in = intake or KeepingIntake()
-    return Services(
+    return ApiDependencies(
         store=store,
         clock=on,
         moment=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
@@ -114,12 +114,14 @@ def app_on(
     progress: Notifier | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
-    portal: Callable[[Services], Sequence[Operation]] = lambda _: (),
+    portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
-    services = services_on(store, clock=clock, progress=progress, intake=intake, read_url=read_url)
-    return create_app(services, portal=portal(services), beside=beside)
+    dependencies = services_on(
+        store, clock=clock, progress=progress, intake=intake, read_url=read_url
+    )
+    return create_app(dependencies, portal=portal(dependencies), beside=beside)
 
 
 async def called_back(store: Store) -> list[OutgoingCallback]:

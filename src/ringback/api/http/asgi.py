@@ -9,8 +9,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Scope
 
 from ringback.api.http.connection import ServerConnection
-from ringback.api.http.head import RequestHead
-from ringback.api.http.responses import BODILESS, head_of, internal_error
+from ringback.api.http.request_head import RequestHead
+from ringback.api.http.response_bytes import BODILESS, head_of, internal_error
 from ringback.core.http.addresses import Network
 from ringback.core.http.client_address import client_of
 

@@ -14,16 +14,16 @@ from enum import Enum, auto
 from math import inf
 from typing import Final, Protocol, cast
 
-from ringback.api.http.head import MalformedRequest, RequestHead
-from ringback.api.http.limits import MAX_DISCARDED, MAX_HELD, PROGRESS, ServerTimeouts
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.parser import RequestParser
-from ringback.api.http.responses import CONTINUE, DateHeader, refusal
+from ringback.api.http.request_head import MalformedRequest, RequestHead
+from ringback.api.http.request_parser import RequestParser
+from ringback.api.http.response_bytes import CONTINUE, DateHeader, refusal
+from ringback.api.http.timeouts import MAX_DISCARDED, MAX_HELD, PROGRESS, ServerTimeouts
 
 _TOO_LATE: Final = 408
 
 
-class RequestInProgress(Protocol):
+class PendingResponse(Protocol):
     """Whoever answers a request."""
 
     @property
@@ -37,7 +37,7 @@ class RequestInProgress(Protocol):
         ...
 
 
-Begin = Callable[["ServerConnection", RequestHead], RequestInProgress]
+Begin = Callable[["ServerConnection", RequestHead], PendingResponse]
 """Begins to answer a request, and returns at once."""
 
 
@@ -104,7 +104,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser()
         self._state = _State.SETTING_UP
-        self._request: RequestInProgress | None = None
+        self._request: PendingResponse | None = None
         self._expects_continue = False
         self._is_awaited = True
         """Whether the client has still to send something."""
@@ -254,7 +254,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         if self._drained is not None:
             await self._drained
 
-    def end_answer(self, request: RequestInProgress) -> None:
+    def end_answer(self, request: PendingResponse) -> None:
         """Go on to the next request; where that can't be, close."""
         if self._request is not request:
             return
@@ -271,13 +271,13 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._enter(_State.DROPPING, self._context.timeouts.body)
             self._drop_body()
 
-    def end_with(self, request: RequestInProgress, answer: bytes) -> None:
+    def end_with(self, request: PendingResponse, answer: bytes) -> None:
         """Send this as the whole of an answer, and close."""
         if self._request is request:
             self._request = None
             self._end(answer)
 
-    def break_off(self, request: RequestInProgress) -> None:
+    def break_off(self, request: PendingResponse) -> None:
         """Close in the middle of an answer, so that its reader sees that it isn't whole."""
         if self._request is request:
             self._request = None

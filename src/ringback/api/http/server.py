@@ -19,9 +19,9 @@ from starlette.types import ASGIApp
 
 from ringback.api.http.asgi import AsgiServer
 from ringback.api.http.connection import ServerConnection, ServerContext
-from ringback.api.http.limits import ServerTimeouts
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.responses import DateHeader
+from ringback.api.http.response_bytes import DateHeader
+from ringback.api.http.timeouts import ServerTimeouts
 from ringback.core.http.addresses import Network
 from ringback.core.http.client_address import holder_of, is_in, peer_address
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters, read_query
-from ringback.api.kore.documents import read_document
-from ringback.api.resource import Resource
-from ringback.api.shown import json_answer, with_unknown
+from ringback.api.api_resource import EndpointGroup
+from ringback.api.kore.json_request_body import read_document
+from ringback.api.request_parameters import RequestParameters, read_query
+from ringback.api.serializers import json_answer, with_unknown
 from ringback.core.accounts.account import Account
 from ringback.core.errors import PLATFORM, Forbidden
 from ringback.operations.accounts import create_bare_account, family_of, in_family
@@ -20,7 +20,7 @@ from ringback.ports import Transaction
 _FILTER: Final = "account_id"
 
 
-class AccountEndpoints(Resource):
+class KoreAccountEndpoints(EndpointGroup):
     """An account and its subaccounts."""
 
     async def create(self, request: Request) -> Response:
@@ -54,7 +54,7 @@ class AccountEndpoints(Resource):
 
     async def _asked_for(
         self, request: Request
-    ) -> tuple[Parameters, list[Account], dict[str, Account]]:
+    ) -> tuple[RequestParameters, list[Account], dict[str, Account]]:
         account = await self._account(request)
         query = read_query(request, [_FILTER], codes=PLATFORM)
         wanted = query.text(_FILTER)

@@ -19,7 +19,7 @@ _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 
-class DescribedCallback(NamedTuple):
+class CallbackDescription(NamedTuple):
     """A callback as the document has it."""
 
     name: str
@@ -35,11 +35,11 @@ class DescribedCallback(NamedTuple):
     """What parameters hold that mean something else here than in other callbacks."""
 
 
-Callbacks = Mapping[str, Sequence[DescribedCallback]]
+Callbacks = Mapping[str, Sequence[CallbackDescription]]
 """By what an operation's `calls_back` says."""
 
 
-class Product(NamedTuple):
+class SimProduct(NamedTuple):
     """A SIM product: it has an API and a document of its own."""
 
     name: str
@@ -48,7 +48,7 @@ class Product(NamedTuple):
     callbacks: Callbacks
 
     @property
-    def described(self) -> list[DescribedCallback]:
+    def described(self) -> list[CallbackDescription]:
         """All callbacks that it sends."""
         return [described for group in self.callbacks.values() for described in group]
 
@@ -101,7 +101,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
 }
 
 
-def payload_of(described: DescribedCallback) -> Schema:
+def payload_of(described: CallbackDescription) -> Schema:
     """Return the schema of what a callback tells, in the order in which it does."""
     hints = _hints_of(described.event)
     properties, needed = dict[str, Schema](), list[str]()
@@ -116,7 +116,7 @@ def payload_of(described: DescribedCallback) -> Schema:
     return {"type": "object", "properties": properties, "required": needed}
 
 
-def callback_of(described: DescribedCallback) -> dict[str, Any]:
+def callback_of(described: CallbackDescription) -> dict[str, Any]:
     """Return a callback: a POST with a form, or a GET with the same in its query."""
     expression = f"{{$request.body#/{described.url_parameter}}}"
     return {expression: {"post": _post(described), "get": _get(described)}}
@@ -130,13 +130,13 @@ def header_parameters() -> dict[str, Any]:
     }
 
 
-def _post(described: DescribedCallback) -> dict[str, Any]:
+def _post(described: CallbackDescription) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{described.name}"}
     body = {"required": True, "content": {_FORM_TYPE: {"schema": schema}}}
     return {**_what_both_have(described), "parameters": _headers(), "requestBody": body}
 
 
-def _get(described: DescribedCallback) -> dict[str, Any]:
+def _get(described: CallbackDescription) -> dict[str, Any]:
     payload = payload_of(described)
     query = [
         {
@@ -150,7 +150,7 @@ def _get(described: DescribedCallback) -> dict[str, Any]:
     return {**_what_both_have(described), "parameters": [*query, *_headers()]}
 
 
-def _what_both_have(described: DescribedCallback) -> dict[str, Any]:
+def _what_both_have(described: CallbackDescription) -> dict[str, Any]:
     return {
         "summary": described.meaning,
         "security": [],
@@ -173,7 +173,7 @@ def _hints_of(event: type[Event]) -> Mapping[str, Any]:
     return get_type_hints(event)
 
 
-def _schema_of(described: DescribedCallback, name: str, attribute: str, hint: Any) -> Schema:
+def _schema_of(described: CallbackDescription, name: str, attribute: str, hint: Any) -> Schema:
     if name in described.can_say:
         return one_of(described.can_say[name])
     if get_origin(hint) is ClassVar or hint is ClassVar:

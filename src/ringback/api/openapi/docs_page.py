@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ringback.api.addressing import WIRELESS
+from ringback.api.host_routing import WIRELESS
 from ringback.api.operation import resource
 
 # An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.

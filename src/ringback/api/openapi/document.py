@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ringback import __version__
-from ringback.api.openapi.answers import (
+from ringback.api.openapi.callbacks import SimProduct, callback_of, header_parameters, payload_of
+from ringback.api.openapi.responses import (
     ERROR,
     answers_of,
     content_of,
@@ -13,8 +14,7 @@ from ringback.api.openapi.answers import (
     headers,
     schemas_of,
 )
-from ringback.api.openapi.callbacks import Product, callback_of, header_parameters, payload_of
-from ringback.api.operation import Operation, Parameter
+from ringback.api.operation import ApiOperation, OperationParameter
 from ringback.api.schemas import META, Schema, text
 
 Document = dict[str, Any]
@@ -37,8 +37,8 @@ The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
 
 
 def document_of(
-    product: Product,
-    operations: Sequence[Operation],
+    product: SimProduct,
+    operations: Sequence[ApiOperation],
     *,
     servers: Sequence[Mapping[str, str]] = (),
 ) -> Document:
@@ -61,7 +61,7 @@ def document_of(
     }
 
 
-def _paths_of(product: Product, operations: Sequence[Operation]) -> dict[str, Any]:
+def _paths_of(product: SimProduct, operations: Sequence[ApiOperation]) -> dict[str, Any]:
     paths = dict[str, Any]()
     for operation in operations:
         path = operation.path.removeprefix(product.prefix)
@@ -79,7 +79,7 @@ def _path_item(path: str) -> dict[str, Any]:
     return item
 
 
-def _describe(product: Product, operation: Operation) -> dict[str, Any]:
+def _describe(product: SimProduct, operation: ApiOperation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [_tag_of(operation)],
@@ -95,7 +95,7 @@ def _describe(product: Product, operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _asked_of(operation: Operation) -> dict[str, Any]:
+def _asked_of(operation: ApiOperation) -> dict[str, Any]:
     """Return what an operation takes: JSON, or a form with a POST, else a query."""
     if operation.takes_json is not None:
         return {"requestBody": {"required": True, **content_of(operation.takes_json.name)}}
@@ -109,7 +109,7 @@ def _asked_of(operation: Operation) -> dict[str, Any]:
     return {"requestBody": {"required": is_required, "content": content}}
 
 
-def _in_query(parameter: Parameter) -> dict[str, Any]:
+def _in_query(parameter: OperationParameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "in": "query",
@@ -119,13 +119,13 @@ def _in_query(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _form_of(parameters: Sequence[Parameter]) -> Schema:
+def _form_of(parameters: Sequence[OperationParameter]) -> Schema:
     fields = {each.name: {**each.schema, "description": each.meaning} for each in parameters}
     needed = [parameter.name for parameter in parameters if parameter.is_required]
     return {"type": "object", "properties": fields} | ({"required": needed} if needed else {})
 
 
-def _components_of(product: Product, operations: Sequence[Operation]) -> dict[str, Any]:
+def _components_of(product: SimProduct, operations: Sequence[ApiOperation]) -> dict[str, Any]:
     described = product.described
     schemas: dict[str, Schema] = {"error": ERROR, "meta": META}
     for operation in operations:
@@ -159,7 +159,7 @@ def _places() -> dict[str, Any]:
     }
 
 
-def _tag_of(operation: Operation) -> str:
+def _tag_of(operation: ApiOperation) -> str:
     """Return the heading under which an operation stands: what its path begins with."""
     if operation.path.startswith(_PORTAL):
         return "Portal"

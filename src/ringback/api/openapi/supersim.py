@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ringback.api.addressing import SUPER_SIM
-from ringback.api.openapi.callbacks import Callbacks, DescribedCallback, Product
+from ringback.api.host_routing import SUPER_SIM
+from ringback.api.openapi.callbacks import CallbackDescription, Callbacks, SimProduct
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.sim_updated import SimUpdated
@@ -14,7 +14,7 @@ from ringback.core.supersim.sim import SimStatus
 
 _SIDS: Final = {"AccountSid": SidKind.ACCOUNT, "SimSid": SidKind.SIM}
 
-_SIM_UPDATED: Final = DescribedCallback(
+_SIM_UPDATED: Final = CallbackDescription(
     "simUpdated",
     SimUpdated,
     "CallbackUrl",
@@ -22,7 +22,7 @@ _SIM_UPDATED: Final = DescribedCallback(
     "The update of the SIM has ended: as asked, or with an error and the status it had before.",
     {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
 )
-_SMS_TO_SIM: Final = DescribedCallback(
+_SMS_TO_SIM: Final = CallbackDescription(
     "smsCommandToSim",
     SmsCommandChanged,
     "CallbackUrl",
@@ -33,7 +33,7 @@ _SMS_TO_SIM: Final = DescribedCallback(
         "Direction": [Direction.TO_SIM],
     },
 )
-_SMS_FROM_SIM: Final = DescribedCallback(
+_SMS_FROM_SIM: Final = CallbackDescription(
     "smsCommandFromSim",
     SmsCommandChanged,
     "SmsCommandsUrl",
@@ -41,7 +41,7 @@ _SMS_FROM_SIM: Final = DescribedCallback(
     "A device of the fleet has sent an SMS.",
     {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
 )
-_IP_TO_SIM: Final = DescribedCallback(
+_IP_TO_SIM: Final = CallbackDescription(
     "ipCommandToSim",
     IpCommandChanged,
     "CallbackUrl",
@@ -49,7 +49,7 @@ _IP_TO_SIM: Final = DescribedCallback(
     "The datagram to the device was sent, or failed.",
     {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
 )
-_IP_FROM_SIM: Final = DescribedCallback(
+_IP_FROM_SIM: Final = CallbackDescription(
     "ipCommandFromSim",
     IpCommandChanged,
     "IpCommandsUrl",
@@ -61,7 +61,7 @@ _IP_FROM_SIM: Final = DescribedCallback(
         "PayloadType": [PayloadType.BINARY],
     },
 )
-_ESIM_CHANGED: Final = DescribedCallback(
+_ESIM_CHANGED: Final = CallbackDescription(
     "esimProfileChanged",
     EsimProfileChanged,
     "CallbackUrl",
@@ -78,4 +78,4 @@ _CALLBACKS: Final[Callbacks] = {
     "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
 }
 
-PRODUCT: Final = Product("Super SIM", SUPER_SIM, _CALLBACKS)
+PRODUCT: Final = SimProduct("Super SIM", SUPER_SIM, _CALLBACKS)

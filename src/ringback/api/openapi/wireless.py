@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ringback.api.addressing import WIRELESS
-from ringback.api.openapi.callbacks import DescribedCallback, Product
+from ringback.api.host_routing import WIRELESS
+from ringback.api.openapi.callbacks import CallbackDescription, SimProduct
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import MessageStatus
 from ringback.core.sims.sim_updated import SimUpdated
@@ -18,7 +18,7 @@ _SIDS: Final = {
 
 _MEANINGS: Final = {"Command": "What was sent, as `CommandMode` says: text, or Base64."}
 
-_SIM_UPDATED: Final = DescribedCallback(
+_SIM_UPDATED: Final = CallbackDescription(
     "simUpdated",
     SimUpdated,
     "CallbackUrl",
@@ -27,7 +27,7 @@ _SIM_UPDATED: Final = DescribedCallback(
     " became `ready` or `deactivated` goes on to `active` or `canceled`.",
     {"SimStatus": list(WirelessStatus)},
 )
-_TO_SIM: Final = DescribedCallback(
+_TO_SIM: Final = CallbackDescription(
     "commandToSim",
     CommandChanged,
     "CallbackUrl",
@@ -36,7 +36,7 @@ _TO_SIM: Final = DescribedCallback(
     {"CommandStatus": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED]},
     _MEANINGS,
 )
-_FROM_SIM: Final = DescribedCallback(
+_FROM_SIM: Final = CallbackDescription(
     "commandFromSim",
     CommandChanged,
     "CommandsCallbackUrl",
@@ -46,7 +46,7 @@ _FROM_SIM: Final = DescribedCallback(
     {**_MEANINGS, "ErrorCode": "33111 where it was too long, and is cut off; else left out."},
 )
 
-PRODUCT: Final = Product(
+PRODUCT: Final = SimProduct(
     "Programmable Wireless",
     WIRELESS,
     {"simUpdated": (_SIM_UPDATED, _FROM_SIM), "commandToSim": (_TO_SIM,)},

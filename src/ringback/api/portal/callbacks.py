@@ -5,13 +5,13 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters
-from ringback.api.operation import Many, Operation, Parameter
+from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation import ApiOperation, OperationParameter, PageOf
 from ringback.api.paging import whole_list
-from ringback.api.portal.records import ATTEMPT, CALLBACK
-from ringback.api.resource import Call, Listing, Resource
+from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, TEXT, one_of
-from ringback.api.shown import json_answer
+from ringback.api.serializers import json_answer
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, OutgoingCallback
 from ringback.core.errors import InvalidCallbackUrl, InvalidParameter
@@ -27,27 +27,27 @@ STATUSES: Final = {
 }
 """What a parameter may say of the status, and what it stands for."""
 
-STATUS: Final = Parameter(
+STATUS: Final = OperationParameter(
     "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
 )
-OF_SOURCE: Final = Parameter(
+OF_SOURCE: Final = OperationParameter(
     "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
 )
-DESTINATION: Final = Parameter("Destination", TEXT, "Only those to the host of this URL.")
+DESTINATION: Final = OperationParameter("Destination", TEXT, "Only those to the host of this URL.")
 FILTERS: Final = (
     OF_SOURCE,
-    Parameter("IdempotencyToken", TEXT, "Only the one with this token."),
+    OperationParameter("IdempotencyToken", TEXT, "Only the one with this token."),
     DESTINATION,
-    Parameter("CreatedAfter", INSTANT, "Only those from this instant on."),
-    Parameter("CreatedBefore", INSTANT, "Only those before this instant."),
+    OperationParameter("CreatedAfter", INSTANT, "Only those from this instant on."),
+    OperationParameter("CreatedBefore", INSTANT, "Only those before this instant."),
 )
 """The parameters of a list of callbacks beside its status and paging."""
 
 
-class CallbackEndpoints(Resource):
+class CallbackEndpoints(EndpointGroup):
     """What is known of callbacks."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations that look."""
         callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
         undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
@@ -67,20 +67,20 @@ class CallbackEndpoints(Resource):
                 "ListAttempt",
                 "List a callback's attempts, oldest first, with requests and answers.",
                 self._attempts,
-                answers={200: Many(ATTEMPT)},
+                answers={200: PageOf(ATTEMPT)},
             ),
         ]
 
-    def _list(self, call: Call) -> Listing[OutgoingCallback]:
+    def _list(self, call: ApiRequest) -> Listing[OutgoingCallback]:
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
     def _listing(
-        self, call: Call, statuses: frozenset[CallbackStatus] | None
+        self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None
     ) -> Listing[OutgoingCallback]:
-        which = read_filter(call.given, statuses=statuses, sources=self._services.sources)
+        which = read_filter(call.given, statuses=statuses, sources=self._dependencies.sources)
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
-    async def _attempts(self, call: Call) -> Response:
+    async def _attempts(self, call: ApiRequest) -> Response:
         attempts = await self.read(
             call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
@@ -89,7 +89,7 @@ class CallbackEndpoints(Resource):
 
 
 def read_filter(
-    query: Parameters,
+    query: RequestParameters,
     *,
     statuses: frozenset[CallbackStatus] | None,
     sources: Collection[SourceName],
@@ -105,12 +105,14 @@ def read_filter(
     )
 
 
-def read_source(parameters: Parameters, sources: Collection[SourceName]) -> SourceName | None:
+def read_source(
+    parameters: RequestParameters, sources: Collection[SourceName]
+) -> SourceName | None:
     """Return the source that callbacks have to be from, or None where none was given."""
     return parameters.meaning("Source", {name: name for name in sources})
 
 
-def read_destination(parameters: Parameters) -> str | None:
+def read_destination(parameters: RequestParameters) -> str | None:
     """Return the scheme, host and port of a URL in one spelling, or None where none was given."""
     text = parameters.text("Destination")
     if text is None:

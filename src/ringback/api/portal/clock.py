@@ -5,12 +5,12 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters
-from ringback.api.operation import Operation, required
-from ringback.api.resource import Call, Resource
+from ringback.api.api_resource import ApiRequest, EndpointGroup
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation import ApiOperation, required
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, SECONDS, object_of, text
-from ringback.api.services import Services
-from ringback.api.shown import JsonObject, json_answer
+from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.calendar import read_duration
 from ringback.core.errors import InvalidParameter
 from ringback.engine.clock_advancer import ClockAdvancer
@@ -25,14 +25,14 @@ _ADVANCE: Final = (
 )
 
 
-class ClockEndpoints(Resource):
+class ClockEndpoints(EndpointGroup):
     """What time it is, and how it is made later."""
 
-    def __init__(self, services: Services, clock_advancer: ClockAdvancer) -> None:
-        super().__init__(services)
+    def __init__(self, dependencies: ApiDependencies, clock_advancer: ClockAdvancer) -> None:
+        super().__init__(dependencies)
         self._clock_advancer = clock_advancer
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations on the clock."""
         advances = "Let time pass, and answer when all that came due is done."
         answers = {200: CLOCK}
@@ -50,15 +50,15 @@ class ClockEndpoints(Resource):
             ),
         ]
 
-    async def _fetch(self, call: Call) -> Response:
+    async def _fetch(self, call: ApiRequest) -> Response:
         clock = self._clock_advancer.clock
         return json_answer({"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()})
 
-    async def _advance(self, call: Call) -> Response:
+    async def _advance(self, call: ApiRequest) -> Response:
         await self._clock_advancer.advance(self._read_advance(call.given))
         return await self._fetch(call)
 
-    def _read_advance(self, form: Parameters) -> timedelta:
+    def _read_advance(self, form: RequestParameters) -> timedelta:
         text = form.required("Advance")
         try:
             by = read_duration(text)

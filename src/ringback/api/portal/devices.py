@@ -7,10 +7,10 @@ from typing import Any, Final, assert_never
 
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters
-from ringback.api.operation import Operation, Parameter, required
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.portal.scenarios import NAME_OF_SCENARIO
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import (
     FLAG,
     INSTANT,
@@ -24,7 +24,7 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
-from ringback.api.shown import JsonObject, json_answer
+from ringback.api.serializers import JsonObject, json_answer
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
@@ -89,32 +89,36 @@ INBOX: Final = JsonObject(
 )
 
 _SMS: Final = (required("Payload", text(shortest=1), "What the device sends."),)
-_KIND: Final = Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it.")
+_KIND: Final = OperationParameter(
+    "PayloadType", one_of(PayloadType), "What Payload is; text without it."
+)
 _CONTENT: Final = "What the device sends: text, or Base64."
 _DATAGRAM: Final = (
     required("Payload", TEXT, _CONTENT),
     _KIND,
-    Parameter("DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port; 4000 without it."),
+    OperationParameter(
+        "DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port; 4000 without it."
+    ),
 )
 _COMMAND: Final = (required("Payload", text(shortest=1), _CONTENT), _KIND)
 _DATA: Final = (
-    Parameter("Upload", number(0, MOST_AT_ONCE), "Bytes up."),
-    Parameter("Download", number(0, MOST_AT_ONCE), "Bytes down."),
+    OperationParameter("Upload", number(0, MOST_AT_ONCE), "Bytes up."),
+    OperationParameter("Download", number(0, MOST_AT_ONCE), "Bytes down."),
 )
 _CARD: Final = (
-    Parameter(
+    OperationParameter(
         "Iccid", text(pattern="^(89[0-9]{16,20})?$"), "The card's number; made up without it."
     ),
-    Parameter("RegistrationCode", text(longest=_LONGEST), "Printed with it."),
-    Parameter("EId", text(longest=_LONGEST), "The number of its chip."),
-    Parameter("Narrowband", FLAG, "Whether it is a Narrowband SIM; it isn't without it."),
+    OperationParameter("RegistrationCode", text(longest=_LONGEST), "Printed with it."),
+    OperationParameter("EId", text(longest=_LONGEST), "The number of its chip."),
+    OperationParameter("Narrowband", FLAG, "Whether it is a Narrowband SIM; it isn't without it."),
 )
 
 
-class DeviceEndpoints(Resource):
+class DeviceEndpoints(EndpointGroup):
     """What the device of a SIM does; most paths name the SIM by its SID or unique name."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations on devices, and on the cards in them."""
         return [
             self.operation(
@@ -162,7 +166,7 @@ class DeviceEndpoints(Resource):
             ),
         ]
 
-    def _sending(self) -> list[Operation]:
+    def _sending(self) -> list[ApiOperation]:
         """Return the operations that have a device send something."""
         sms, datagram = "Have a SIM's device send an SMS.", "Have a SIM's device send a datagram."
         command = "Have the device of a Programmable Wireless SIM send a Command."
@@ -184,13 +188,13 @@ class DeviceEndpoints(Resource):
             ),
         ]
 
-    async def _fetch(self, call: Call) -> Response:
-        moment, gateway = self._services.moment(), self._services.gateway
+    async def _fetch(self, call: ApiRequest) -> Response:
+        moment, gateway = self._dependencies.moment(), self._dependencies.gateway
         return json_answer(
             await self.read(call.account_sid, lambda tx: _show(tx, call, moment, gateway))
         )
 
-    async def _inbox(self, call: Call) -> Response:
+    async def _inbox(self, call: ApiRequest) -> Response:
         arrived = await self.read(
             call.account_sid,
             lambda tx: arrivals_at(tx, fetch_any_sim(tx, call.account_sid, call.sid)),
@@ -199,14 +203,14 @@ class DeviceEndpoints(Resource):
         return json_answer({"messages": shown})
 
 
-def _send_sms(call: Call) -> Change[SmsCommand]:
+def _send_sms(call: ApiRequest) -> Change[SmsCommand]:
     payload = call.given.required("Payload")
     return lambda tx, moment: supersim.receive_sms(
         tx, supersim_of(tx, call.account_sid, call.sid), payload, moment
     )
 
 
-def _send_datagram(call: Call) -> Change[IpCommand]:
+def _send_datagram(call: ApiRequest) -> Change[IpCommand]:
     payload = _payload_of(call.given)
     port = call.given.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
     return lambda tx, moment: supersim.receive_datagram(
@@ -214,7 +218,7 @@ def _send_datagram(call: Call) -> Change[IpCommand]:
     )
 
 
-def _send_command(call: Call) -> Change[WirelessCommand]:
+def _send_command(call: ApiRequest) -> Change[WirelessCommand]:
     text = call.given.required("Payload")
     is_text = call.given.choice("PayloadType", PayloadType) is not PayloadType.BINARY
     payload = b"" if is_text else _payload_of(call.given)
@@ -228,7 +232,7 @@ def _send_command(call: Call) -> Change[WirelessCommand]:
     return send
 
 
-def _use_data(call: Call) -> Change[Mapping[str, object]]:
+def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
     upload = call.given.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
     download = call.given.number("Download", low=0, high=MOST_AT_ONCE, default=0)
     if not upload + download:
@@ -243,11 +247,11 @@ def _use_data(call: Call) -> Change[Mapping[str, object]]:
     return use
 
 
-def _download(call: Call) -> Change[EsimProfile]:
+def _download(call: ApiRequest) -> Change[EsimProfile]:
     return lambda tx, moment: supersim.download_profile(tx, call.account_sid, call.sid, moment)
 
 
-def _register(call: Call) -> Change[WirelessSim]:
+def _register(call: ApiRequest) -> Change[WirelessSim]:
     """Return what registers a card, or one that is made up."""
     form = call.given
     iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
@@ -260,7 +264,7 @@ def _register(call: Call) -> Change[WirelessSim]:
     return register
 
 
-def _payload_of(form: Parameters) -> bytes:
+def _payload_of(form: RequestParameters) -> bytes:
     payload = form.given("Payload")
     if form.choice("PayloadType", PayloadType) is not PayloadType.BINARY:
         return payload.encode()
@@ -272,7 +276,7 @@ def _payload_of(form: Parameters) -> bytes:
         ) from None
 
 
-def _show(tx: Transaction, call: Call, moment: Moment, gateway: str | None) -> dict[str, Any]:
+def _show(tx: Transaction, call: ApiRequest, moment: Moment, gateway: str | None) -> dict[str, Any]:
     card = fetch_any_sim(tx, call.account_sid, call.sid)
     scenario, reason = moment.in_force_for_sim(tx, card)
     return {

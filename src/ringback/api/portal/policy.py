@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.operation import Operation
-from ringback.api.resource import Call, Resource
+from ringback.api.api_resource import ApiRequest, EndpointGroup
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation import ApiOperation
 from ringback.api.schemas import (
     FLAG,
     INSTANT,
@@ -18,8 +19,7 @@ from ringback.api.schemas import (
     object_of,
     or_null,
 )
-from ringback.api.services import Services
-from ringback.api.shown import JsonObject, json_answer
+from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.accounts.account import EVERY
 from ringback.core.policy.policy_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
@@ -61,14 +61,14 @@ POLICY: Final = JsonObject(
 )
 
 
-class PolicyEndpoints(Resource):
+class PolicyEndpoints(EndpointGroup):
     """The policy in force."""
 
-    def __init__(self, services: Services, monitor: PolicyMonitor) -> None:
-        super().__init__(services)
+    def __init__(self, dependencies: ApiDependencies, monitor: PolicyMonitor) -> None:
+        super().__init__(dependencies)
         self._monitor = monitor
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operation that shows it."""
         return [
             self.operation(
@@ -82,7 +82,7 @@ class PolicyEndpoints(Resource):
             )
         ]
 
-    async def _fetch(self, call: Call) -> Response:
+    async def _fetch(self, call: ApiRequest) -> Response:
         account_sid = None if call.account_sid == EVERY else call.account_sid
         monitor, concerns = self._monitor, self._concern_of(account_sid)
         record = policy_record(

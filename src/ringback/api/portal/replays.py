@@ -4,21 +4,21 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.forms import Parameters
-from ringback.api.operation import Operation, required
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.authentication import charge_more
+from ringback.api.operation import ApiOperation, required
+from ringback.api.portal.callback_json import CALLBACK
 from ringback.api.portal.callbacks import CALLBACKS
-from ringback.api.portal.records import CALLBACK
-from ringback.api.portal.replay_forms import (
+from ringback.api.portal.replay_request import (
     AS_OTHER,
     CHUNK,
     PARAMETERS,
-    AskedReplays,
+    ReplayRequest,
     read_replays,
 )
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
-from ringback.api.shown import JsonObject, json_answer
-from ringback.api.sign_in import charge_more
+from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import BacklogFull
 from ringback.operations.replay import (
@@ -60,10 +60,10 @@ _REASON: Final = required(
 )
 
 
-class ReplayEndpoints(Resource):
+class ReplayEndpoints(EndpointGroup):
     """The operations on what was not delivered."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         one, discards = f"{CALLBACKS}/{{sid}}", "Give a callback up."
         replays = "Send a callback again. 201 means a new one, from the other source."
@@ -94,19 +94,19 @@ class ReplayEndpoints(Resource):
             ),
         ]
 
-    async def _replay(self, call: Call) -> Response:
+    async def _replay(self, call: ApiRequest) -> Response:
         is_new = call.given.is_yes("AsOtherSource")
         send_again = self._replay_of(call.given)
-        self._services.intake.make_room(call.account_sid, 1)
-        callback = await self._services.store.transact(
+        self._dependencies.intake.make_room(call.account_sid, 1)
+        callback = await self._dependencies.store.transact(
             lambda tx: replay_callback(
                 tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
             )
         )
         return self.show(call, CALLBACK, callback, 201 if is_new else 200)
 
-    async def _replay_many(self, call: Call) -> Response:
-        now, sources = self._services.clock.now(), self._services.sources
+    async def _replay_many(self, call: ApiRequest) -> Response:
+        now, sources = self._dependencies.clock.now(), self._dependencies.sources
         asked = read_replays(call.given, now=now, sources=sources)
         send_again = _dry_run_of(call.given) if asked.is_dry else self._replay_of(call.given)
         done, is_all = await self._work_through(call, asked, send_again)
@@ -120,20 +120,22 @@ class ReplayEndpoints(Resource):
             }
         )
 
-    def _replay_of(self, form: Parameters) -> Replay:
+    def _replay_of(self, form: RequestParameters) -> Replay:
         replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
-        return replay(self._services.moment())
+        return replay(self._dependencies.moment())
 
     async def _work_through(
-        self, call: Call, asked: AskedReplays, send_again: Replay
+        self, call: ApiRequest, asked: ReplayRequest, send_again: Replay
     ) -> tuple[Replays, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
         done = Replays(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
-                    self._services.intake.make_room(call.account_sid, CHUNK)
-                    charge_more(call.request, self._services.sign_ins, len(asked.sids) or CHUNK)
+                    self._dependencies.intake.make_room(call.account_sid, CHUNK)
+                    charge_more(
+                        call.request, self._dependencies.authenticator, len(asked.sids) or CHUNK
+                    )
             except BacklogFull:
                 if done.matched:
                     return done, False
@@ -147,10 +149,10 @@ class ReplayEndpoints(Resource):
         return done, False
 
     async def _chunk(
-        self, account_sid: str, asked: AskedReplays, send_again: Replay, *, after: str | None
+        self, account_sid: str, asked: ReplayRequest, send_again: Replay, *, after: str | None
     ) -> Replays:
         if asked.sids:
-            return await self._services.store.transact(
+            return await self._dependencies.store.transact(
                 lambda tx: replay_named(
                     tx, account_sid, asked.sids, send_again, statuses=asked.statuses
                 )
@@ -161,20 +163,20 @@ class ReplayEndpoints(Resource):
 
         if asked.is_dry:
             return await self.read(account_sid, work)
-        return await self._services.store.transact(work)
+        return await self._dependencies.store.transact(work)
 
 
-def _discard(call: Call) -> Change[OutgoingCallback]:
+def _discard(call: ApiRequest) -> Change[OutgoingCallback]:
     call.given.required("Reason")
     why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
     return lambda tx, moment: discard_callback(tx, call.account_sid, call.sid, why, moment)
 
 
-def _dry_run_of(form: Parameters) -> Replay:
+def _dry_run_of(form: RequestParameters) -> Replay:
     return only_look_at_other if form.is_yes("AsOtherSource") else only_look
 
 
-def _next(asked: AskedReplays, done: Replays) -> dict[str, str | None]:
+def _next(asked: ReplayRequest, done: Replays) -> dict[str, str | None]:
     """Return the parameters that a call to go on has beside its own."""
     until = asked.which.until
     return {"After": done.last, "Until": until and f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"}

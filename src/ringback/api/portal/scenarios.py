@@ -4,10 +4,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.operation import Operation, Parameter, required
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
-from ringback.api.shown import JsonObject, Shown, field, json_answer, maybe
+from ringback.api.serializers import JsonObject, Serializer, field, json_answer, maybe
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.moment import Moment
 from ringback.operations.scenarios import Explained, choose_scenario, explain_scenario
@@ -16,7 +16,7 @@ from ringback.ports import Transaction
 _PATH: Final = "/portal/v1/scenarios"
 NAME_OF_SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 
-SCENARIO: Final = Shown[Explained](
+SCENARIO: Final = Serializer[Explained](
     "scenario",
     "scenarios",
     field("scenario", NAME_OF_SCENARIO, "in_force.scenario.name"),
@@ -29,17 +29,17 @@ _KNOWN: Final = list_of(object_of(name=NAME_OF_SCENARIO, meaning=TEXT))
 ALL_SCENARIOS: Final = JsonObject(
     "scenarios", object_of(**SCENARIO.schema["properties"], scenarios=_KNOWN)
 )
-_FOR_SIM: Final = (Parameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
+_FOR_SIM: Final = (OperationParameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
 _CHOICE: Final = (
     required("Scenario", {"type": "string", "enum": [*SCENARIOS, ""]}, "Empty to choose none."),
-    Parameter("Sim", TEXT, "The SIM that it is for; the account without it."),
+    OperationParameter("Sim", TEXT, "The SIM that it is for; the account without it."),
 )
 
 
-class ScenarioEndpoints(Resource):
+class ScenarioEndpoints(EndpointGroup):
     """The scenarios, and which one is in force."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations on scenarios."""
         lists = "List the scenarios of the simulated network, and say which is in force."
         chooses = "Choose a scenario for a SIM, or for the account."
@@ -51,8 +51,8 @@ class ScenarioEndpoints(Resource):
             self.changes(_PATH, "ChooseScenario", chooses, SCENARIO, _choose, takes=_CHOICE),
         ]
 
-    async def _list(self, call: Call) -> Response:
-        moment, sim = self._services.moment(), call.given.text("Sim")
+    async def _list(self, call: ApiRequest) -> Response:
+        moment, sim = self._dependencies.moment(), call.given.text("Sim")
         explained = await self.read(
             call.account_sid,
             lambda tx: explain_scenario(tx, call.account_sid, sim=sim, moment=moment),
@@ -61,7 +61,7 @@ class ScenarioEndpoints(Resource):
         return json_answer({**SCENARIO.at(call.request)(explained), "scenarios": known})
 
 
-def _choose(call: Call) -> Change[Explained]:
+def _choose(call: ApiRequest) -> Change[Explained]:
     call.given.given("Scenario")
     sim, chosen = call.given.text("Sim"), call.given.meaning("Scenario", {**SCENARIOS, "": None})
 

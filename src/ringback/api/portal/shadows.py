@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.operation import Operation, Parameter
+from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation import ApiOperation, OperationParameter
+from ringback.api.portal.callback_json import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
 from ringback.api.portal.callbacks import OF_SOURCE, read_source
-from ringback.api.portal.records import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
-from ringback.api.resource import Call, Listing, Resource
 from ringback.api.schemas import (
     COUNTS,
     FLAG,
@@ -22,7 +22,7 @@ from ringback.api.schemas import (
     refer,
     sid_of,
 )
-from ringback.api.shown import JsonObject, Shown, field, json_answer, worked_out
+from ringback.api.serializers import JsonObject, Serializer, field, json_answer, worked_out
 from ringback.core.http.http_exchange import RecordedRequest
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow_report import (
@@ -61,7 +61,7 @@ _ANSWER: Final = object_of(
     duration_ms=MILLISECONDS,
     body_excerpt=or_null(TEXT),
 )
-COMPARISON: Final = Shown[AnswerComparison](
+COMPARISON: Final = Serializer[AnswerComparison](
     "comparison",
     "comparisons",
     CALLBACK_SID,
@@ -86,7 +86,7 @@ def _show_head(request: RecordedRequest | None) -> Mapping[str, object] | None:
     return {"line": request.head.partition("\r\n")[0], "headers": request.headers}
 
 
-SHADOW: Final = Shown[ComparedShadow](
+SHADOW: Final = Serializer[ComparedShadow](
     "shadow",
     "shadows",
     field("sid", sid_of(SidKind.SHADOW)),
@@ -131,7 +131,7 @@ def _show_differences(one: UrlComparison) -> list[dict[str, Any]]:
     ]
 
 
-_OF_URL: Final = Shown[UrlComparison](
+_OF_URL: Final = Serializer[UrlComparison](
     "url",
     "urls",
     field("url"),
@@ -165,18 +165,18 @@ REPORT: Final = JsonObject(
     COMPARISON,
 )
 
-_SINCE: Final = Parameter("Since", INSTANT, "Only copies sent from this instant on.")
+_SINCE: Final = OperationParameter("Since", INSTANT, "Only copies sent from this instant on.")
 _FILTERS: Final = (
     OF_SOURCE,
-    Parameter("CallbackSid", TEXT, "Only copies of this callback."),
+    OperationParameter("CallbackSid", TEXT, "Only copies of this callback."),
     _SINCE,
 )
 
 
-class ShadowEndpoints(Resource):
+class ShadowEndpoints(EndpointGroup):
     """What is known of copies."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations on copies."""
         shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
         return [
@@ -198,17 +198,17 @@ class ShadowEndpoints(Resource):
             ),
         ]
 
-    def _list(self, call: Call) -> Listing[ComparedShadow]:
+    def _list(self, call: ApiRequest) -> Listing[ComparedShadow]:
         which = ShadowFilter(
-            source=read_source(call.given, self._services.sources),
+            source=read_source(call.given, self._dependencies.sources),
             callback_sid=call.given.text("CallbackSid"),
             since=call.given.instant("Since"),
         )
         return lambda tx, reach, window: tx.shadows.page(reach, which, window)
 
-    async def _report(self, call: Call) -> Response:
-        since, services = call.given.instant("Since"), self._services
-        urls = (await report_on(services.store, call.account_sid, since=since)).urls
+    async def _report(self, call: ApiRequest) -> Response:
+        since, dependencies = call.given.instant("Since"), self._dependencies
+        urls = (await report_on(dependencies.store, call.account_sid, since=since)).urls
         return json_answer(
             {
                 "since": since,
@@ -218,6 +218,6 @@ class ShadowEndpoints(Resource):
                 "unknown": sum(one.unknown for one in urls),
                 "urls": list(map(_show_url, urls[:MOST_URLS])),
                 "urls_left_out": len(urls[MOST_URLS:]),
-                "skipped": services.skipped_copies(call.account_sid),
+                "skipped": dependencies.skipped_copies(call.account_sid),
             }
         )

@@ -6,10 +6,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.operation import Operation, Parameter
-from ringback.api.resource import Call, Resource
+from ringback.api.api_resource import ApiRequest, EndpointGroup
+from ringback.api.operation import ApiOperation, OperationParameter
 from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
-from ringback.api.shown import JsonObject, json_answer
+from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
 from ringback.operations.totals import totals_of
@@ -47,15 +47,17 @@ RESPONSE_STORAGE: Final = JsonObject(
     ),
 )
 _TIME: Final = (
-    Parameter("Since", INSTANT, "Those created from this instant on; a day ago without it."),
-    Parameter("Until", INSTANT, "Those created before this instant; now without it."),
+    OperationParameter(
+        "Since", INSTANT, "Those created from this instant on; a day ago without it."
+    ),
+    OperationParameter("Until", INSTANT, "Those created before this instant; now without it."),
 )
 
 
-class TotalsEndpoints(Resource):
+class TotalsEndpoints(EndpointGroup):
     """The figures of one account, or for an operator's key of all."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return the operations that count."""
         return [
             self.operation(
@@ -82,23 +84,23 @@ class TotalsEndpoints(Resource):
             ),
         ]
 
-    async def _totals(self, call: Call) -> Response:
-        now = self._services.clock.now()
+    async def _totals(self, call: ApiRequest) -> Response:
+        now = self._dependencies.clock.now()
         found = await totals_of(
-            self._services.store,
+            self._dependencies.store,
             since=call.given.instant("Since") or now - _DAY,
             until=call.given.instant("Until") or now + _INSTANT,  # so that this one counts
             account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
         return json_answer({"totals": [totals._asdict() for totals in found]})
 
-    async def _response_storage(self, call: Call) -> Response:
+    async def _response_storage(self, call: ApiRequest) -> Response:
         return json_answer(
             await self.read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
         )
 
     def _kept(self, tx: Transaction, reach: str) -> Mapping[str, object]:
-        budget, kept = self._services.response_storage, tx.kept_responses
+        budget, kept = self._dependencies.response_storage, tx.kept_responses
         if reach != EVERY:
             return {"bytes": kept.bytes_of(reach), "budget": budget.per_account, "accounts": []}
         accounts = [one._asdict() for one in kept.largest(limit=MOST_ACCOUNTS)]

@@ -6,21 +6,21 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup, Listing
 from ringback.api.operation import (
     LONGEST_NAME,
     UNIQUE_NAME,
-    Nothing,
-    Operation,
-    Parameter,
+    ApiOperation,
+    NoContent,
+    OperationParameter,
     filtered,
     required,
 )
 from ringback.api.paging import cut
-from ringback.api.resource import Call, Change, Listing, Resource
 from ringback.api.schemas import TEXT, list_of, object_of, sid_of
-from ringback.api.shown import (
+from ringback.api.serializers import (
     ACCOUNT_SID,
-    Shown,
+    Serializer,
     dated_at,
     field,
     link,
@@ -69,7 +69,7 @@ def _identifiers(network: MobileNetwork) -> list[dict[str, Any]]:
 
 _IDENTIFIERS: Final = list_of(object_of(mcc=TEXT, mnc=TEXT))
 
-ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
+ACCESS_PROFILE: Final = Serializer[NetworkAccessProfile](
     "network_access_profile",
     "network_access_profiles",
     field("sid", sid_of(SidKind.NETWORK_ACCESS_PROFILE)),
@@ -79,7 +79,7 @@ ACCESS_PROFILE: Final = Shown[NetworkAccessProfile](
     links(networks=lambda profile: f"{_PATH}/{profile.sid}/Networks"),
 )
 
-NETWORK: Final = Shown[MobileNetwork](
+NETWORK: Final = Serializer[MobileNetwork](
     "network",
     "networks",
     field("sid", sid_of(SidKind.NETWORK)),
@@ -90,7 +90,7 @@ NETWORK: Final = Shown[MobileNetwork](
 )
 
 # The published samples have the country in lower case here, and in upper case on the network.
-NETWORK_IN_PROFILE: Final = Shown[NetworkInProfile](
+NETWORK_IN_PROFILE: Final = Serializer[NetworkInProfile](
     "network_access_profile_network",
     "networks",
     field("sid", sid_of(SidKind.NETWORK)),
@@ -103,7 +103,7 @@ NETWORK_IN_PROFILE: Final = Shown[NetworkInProfile](
 
 _CREATE: Final = (
     UNIQUE_NAME,
-    Parameter(
+    OperationParameter(
         "Networks",
         list_of(sid_of(SidKind.NETWORK)),
         "The networks that SIMs may use, one parameter for each; all there are without any.",
@@ -117,10 +117,10 @@ _NETWORK_FILTERS: Final = (
 )
 
 
-class AccessProfileEndpoints(Resource):
+class AccessProfileEndpoints(EndpointGroup):
     """The operations on Network Access Profiles, and on the networks in one."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         profiles = self.on(_PATH, "NetworkAccessProfile", ACCESS_PROFILE)
         path, name = f"{_PATH}/{{sid}}/Networks", "NetworkAccessProfileNetwork"
@@ -140,11 +140,11 @@ class AccessProfileEndpoints(Resource):
             ),
             self.operation(
                 *("DELETE", one, f"Delete{name}", removes, self._remove_network),
-                answers={204: Nothing()},
+                answers={204: NoContent()},
             ),
         ]
 
-    async def _fetch_network(self, call: Call) -> Response:
+    async def _fetch_network(self, call: ApiRequest) -> Response:
         sid = call.request.path_params["network_sid"]
         profile = await self.read(
             call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
@@ -152,7 +152,7 @@ class AccessProfileEndpoints(Resource):
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
         return self.show(call, NETWORK_IN_PROFILE, network)
 
-    async def _remove_network(self, call: Call) -> Response:
+    async def _remove_network(self, call: ApiRequest) -> Response:
         sid = call.request.path_params["network_sid"]
         await self.change(
             lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
@@ -160,7 +160,7 @@ class AccessProfileEndpoints(Resource):
         return Response(status_code=204)
 
 
-def _create(call: Call) -> Change[NetworkAccessProfile]:
+def _create(call: ApiRequest) -> Change[NetworkAccessProfile]:
     name = call.given.label("UniqueName", longest=LONGEST_NAME)
     networks = call.given.all("Networks")
     return lambda tx, moment: create_access_profile(
@@ -168,14 +168,14 @@ def _create(call: Call) -> Change[NetworkAccessProfile]:
     )
 
 
-def _rename(call: Call) -> Change[NetworkAccessProfile]:
+def _rename(call: ApiRequest) -> Change[NetworkAccessProfile]:
     name = call.given.label("UniqueName", longest=LONGEST_NAME)
     return lambda tx, moment: rename_access_profile(
         tx, call.account_sid, call.sid, unique_name=name, moment=moment
     )
 
 
-def _list_of(call: Call) -> Listing[NetworkInProfile]:
+def _list_of(call: ApiRequest) -> Listing[NetworkInProfile]:
     """Return the networks of a profile, in the order in which they were added."""
 
     def listing(
@@ -187,7 +187,7 @@ def _list_of(call: Call) -> Listing[NetworkInProfile]:
     return listing
 
 
-def _add(call: Call) -> Change[NetworkInProfile]:
+def _add(call: ApiRequest) -> Change[NetworkInProfile]:
     sid = call.given.required("Network")
 
     def change(tx: Transaction, moment: Moment) -> NetworkInProfile:
@@ -199,10 +199,10 @@ def _add(call: Call) -> Change[NetworkInProfile]:
     return change
 
 
-class NetworkEndpoints(Resource):
+class NetworkEndpoints(EndpointGroup):
     """The operations on networks."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         networks = self.on(_NETWORKS_PATH, "Network", NETWORK)
         return [

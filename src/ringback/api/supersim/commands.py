@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, required
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
 from ringback.api.schemas import TEXT, number, one_of, sid_of, text
-from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
+from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -24,7 +24,7 @@ _SMS_PATH: Final = "/supersim/v1/SmsCommands"
 _IP_PATH: Final = "/supersim/v1/IpCommands"
 _HIGHEST_PORT: Final = 65535
 
-SMS_COMMAND: Final = Shown[SmsCommand](
+SMS_COMMAND: Final = Serializer[SmsCommand](
     "sms_command",
     "sms_commands",
     field("sid", sid_of(SidKind.SMS_COMMAND)),
@@ -36,7 +36,7 @@ SMS_COMMAND: Final = Shown[SmsCommand](
     *dated_at(_SMS_PATH),
 )
 
-IP_COMMAND: Final = Shown[IpCommand](
+IP_COMMAND: Final = Serializer[IpCommand](
     "ip_command",
     "ip_commands",
     field("sid", sid_of(SidKind.IP_COMMAND)),
@@ -71,7 +71,7 @@ _NEW_DATAGRAM: Final = (
     _SIM,
     required("Payload", TEXT, "Up to 1300 bytes: text, or Base64."),
     required("DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port."),
-    Parameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
+    OperationParameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
     *CALLED_BACK,
 )
 _IP_FILTERS: Final = (
@@ -82,10 +82,10 @@ _IP_FILTERS: Final = (
 )
 
 
-class SmsCommandEndpoints(Resource):
+class SmsCommandEndpoints(EndpointGroup):
     """The operations on SMS Commands."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         commands, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
         sends, lists = (
@@ -98,16 +98,16 @@ class SmsCommandEndpoints(Resource):
             commands.fetches("Fetch an SMS Command.", fetch_sms),
         ]
 
-    def _send(self, call: Call) -> Change[SmsCommand]:
+    def _send(self, call: ApiRequest) -> Change[SmsCommand]:
         sim, payload = call.given.required("Sim"), call.given.required("Payload")
         new = NewSms(sim, payload, *self._called_back(call))
         return lambda tx, moment: send_sms(tx, call.account_sid, new, moment)
 
 
-class IpCommandEndpoints(Resource):
+class IpCommandEndpoints(EndpointGroup):
     """The operations on IP Commands."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         commands, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
         sends, lists = (
@@ -120,7 +120,7 @@ class IpCommandEndpoints(Resource):
             commands.fetches("Fetch an IP Command.", fetch_datagram),
         ]
 
-    def _send(self, call: Call) -> Change[IpCommand]:
+    def _send(self, call: ApiRequest) -> Change[IpCommand]:
         form = call.given
         sim, payload = form.required("Sim"), form.given("Payload")
         form.required("DevicePort")

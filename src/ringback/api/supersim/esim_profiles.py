@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered
 from ringback.api.schemas import FLAG, one_of, sid_of, text
-from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field, maybe
+from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
@@ -18,7 +18,7 @@ from ringback.operations.supersim.esim_profiles import (
 
 _PATH: Final = "/supersim/v1/ESimProfiles"
 
-ESIM_PROFILE: Final = Shown[EsimProfile](
+ESIM_PROFILE: Final = Serializer[EsimProfile](
     "esim_profile",
     "esim_profiles",
     field("sid", sid_of(SidKind.ESIM_PROFILE)),
@@ -36,8 +36,8 @@ ESIM_PROFILE: Final = Shown[EsimProfile](
 )
 
 _ORDER: Final = (
-    Parameter("Eid", text(pattern="^[0-9a-fA-F]{32}$"), "The chip that may download it."),
-    Parameter(
+    OperationParameter("Eid", text(pattern="^[0-9a-fA-F]{32}$"), "The chip that may download it."),
+    OperationParameter(
         "GenerateMatchingId",
         FLAG,
         "Whether whoever has its activation code may download it; then Eid can be left out.",
@@ -51,10 +51,10 @@ _FILTERS: Final = (
 )
 
 
-class EsimProfileEndpoints(Resource):
+class EsimProfileEndpoints(EndpointGroup):
     """The operations on eSIM Profiles."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         profiles, told = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
         return [
@@ -63,7 +63,7 @@ class EsimProfileEndpoints(Resource):
             profiles.fetches("Fetch an eSIM Profile.", fetch_esim_profile),
         ]
 
-    def _order(self, call: Call) -> Change[EsimProfile]:
+    def _order(self, call: ApiRequest) -> Change[EsimProfile]:
         order = Order(
             _checked_eid(call.given.text("Eid")),
             call.given.flag("GenerateMatchingId") or False,

@@ -2,18 +2,26 @@
 
 from typing import Final
 
-from ringback.api.forms import Parameters
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import (
     LONGEST_NAME,
     UNIQUE_NAME,
-    Operation,
-    Parameter,
+    ApiOperation,
+    OperationParameter,
     filtered,
     required,
 )
-from ringback.api.resource import Call, Change, Resource
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import FLAG, HOOK_URL, METHOD, number, sid_of, text
-from ringback.api.shown import ACCOUNT_SID, Shown, configured, dated_at, field, maybe, worked_out
+from ringback.api.serializers import (
+    ACCOUNT_SID,
+    Serializer,
+    configured,
+    dated_at,
+    field,
+    maybe,
+    worked_out,
+)
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
 from ringback.operations.supersim.fleets import (
@@ -26,7 +34,7 @@ from ringback.operations.supersim.fleets import (
 
 _PATH: Final = "/supersim/v1/Fleets"
 
-FLEET: Final = Shown[Fleet](
+FLEET: Final = Serializer[Fleet](
     "fleet",
     "fleets",
     ACCOUNT_SID,
@@ -47,11 +55,11 @@ FLEET: Final = Shown[Fleet](
 _PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."
 _SETTINGS: Final = (
     UNIQUE_NAME,
-    Parameter("IpCommandsUrl", HOOK_URL, "Who is told of datagrams that devices send."),
-    Parameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
-    Parameter("SmsCommandsUrl", HOOK_URL, "Who is told of SMS that devices send."),
-    Parameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
-    Parameter(
+    OperationParameter("IpCommandsUrl", HOOK_URL, "Who is told of datagrams that devices send."),
+    OperationParameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter("SmsCommandsUrl", HOOK_URL, "Who is told of SMS that devices send."),
+    OperationParameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter(
         "DataLimit",
         number(*DATA_LIMITS),
         "MB that each SIM may use in a Billing Period; 1000 without it. A change holds from each"
@@ -60,20 +68,25 @@ _SETTINGS: Final = (
 )
 _CREATE: Final = (
     required("NetworkAccessProfile", text(shortest=1), _PROFILE),
-    Parameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
-    Parameter("SmsCommandsEnabled", FLAG, "Whether they can send and get SMS; true without it."),
+    OperationParameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
+    OperationParameter(
+        "SmsCommandsEnabled", FLAG, "Whether they can send and get SMS; true without it."
+    ),
     *_SETTINGS,
 )
-_UPDATE: Final = (*_SETTINGS, Parameter("NetworkAccessProfile", text(shortest=1), _PROFILE))
+_UPDATE: Final = (
+    *_SETTINGS,
+    OperationParameter("NetworkAccessProfile", text(shortest=1), _PROFILE),
+)
 _OF_PROFILE: Final = filtered(
     "NetworkAccessProfile", "Only those that use it: its SID or unique name."
 )
 
 
-class FleetEndpoints(Resource):
+class FleetEndpoints(EndpointGroup):
     """The operations on fleets."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         fleets, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
@@ -83,7 +96,7 @@ class FleetEndpoints(Resource):
             fleets.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
         ]
 
-    def _create(self, call: Call) -> Change[Fleet]:
+    def _create(self, call: ApiRequest) -> Change[Fleet]:
         call.given.required("NetworkAccessProfile")
         data, sms = call.given.flag("DataEnabled"), call.given.flag("SmsCommandsEnabled")
         settings = self._read_settings(call.given)
@@ -96,11 +109,11 @@ class FleetEndpoints(Resource):
             moment=moment,
         )
 
-    def _update(self, call: Call) -> Change[Fleet]:
+    def _update(self, call: ApiRequest) -> Change[Fleet]:
         settings = self._read_settings(call.given)
         return lambda tx, moment: update_fleet(tx, call.account_sid, call.sid, settings, moment)
 
-    def _read_settings(self, form: Parameters) -> FleetSettings:
+    def _read_settings(self, form: RequestParameters) -> FleetSettings:
         low, high = DATA_LIMITS
         return FleetSettings(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),

@@ -5,25 +5,18 @@ from typing import Final
 
 from starlette.responses import Response
 
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import (
     CALLED_BACK,
     LONGEST_NAME,
     UNIQUE_NAME,
-    Operation,
-    Parameter,
+    ApiOperation,
+    OperationParameter,
     filtered,
     required,
 )
-from ringback.api.resource import Call, Change, Resource
 from ringback.api.schemas import one_of, sid_of, text
-from ringback.api.shown import (
-    ACCOUNT_SID,
-    Shown,
-    dated_at,
-    field,
-    links,
-    maybe,
-)
+from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, links, maybe
 from ringback.core.sids import SidKind
 from ringback.core.supersim.sim import REQUESTABLE, SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
@@ -36,7 +29,7 @@ from ringback.operations.supersim.sims import (
 
 _PATH: Final = "/supersim/v1/Sims"
 
-SIM: Final = Shown[SuperSim](
+SIM: Final = Serializer[SuperSim](
     "sim",
     "sims",
     field("sid", sid_of(SidKind.SIM)),
@@ -63,10 +56,12 @@ _FILTERS: Final = (
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
-    Parameter("Status", one_of(REQUESTABLE), "What it is to become."),
-    Parameter("Fleet", text(shortest=1), "The fleet to move it to: its SID or unique name."),
+    OperationParameter("Status", one_of(REQUESTABLE), "What it is to become."),
+    OperationParameter(
+        "Fleet", text(shortest=1), "The fleet to move it to: its SID or unique name."
+    ),
     *CALLED_BACK,
-    Parameter(
+    OperationParameter(
         "AccountSid",
         sid_of(SidKind.ACCOUNT),
         "The subaccount to move a SIM to that is new.",
@@ -74,10 +69,10 @@ _UPDATE: Final = (
 )
 
 
-class SimEndpoints(Resource):
+class SuperSimEndpoints(EndpointGroup):
     """The operations on SIMs."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         sims = self.on(_PATH, "Sim", SIM)
         return [
@@ -97,14 +92,14 @@ class SimEndpoints(Resource):
             ),
         ]
 
-    async def _update(self, call: Call) -> Response:
+    async def _update(self, call: ApiRequest) -> Response:
         asked = self._read_update(call)
         updated = await self.change(
             lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
         )
         return self.show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
 
-    def _read_update(self, call: Call) -> UpdateRequest:
+    def _read_update(self, call: ApiRequest) -> UpdateRequest:
         form = call.given
         asked = UpdateRequest(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
@@ -116,7 +111,7 @@ class SimEndpoints(Resource):
         return replace(asked, callback_url=url, callback_method=method)
 
 
-def _register(call: Call) -> Change[SuperSim]:
+def _register(call: ApiRequest) -> Change[SuperSim]:
     iccid = call.given.required("Iccid", code=83001)
     code = call.given.required("RegistrationCode", code=83001)
     return lambda tx, moment: register_sim(

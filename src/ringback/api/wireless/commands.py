@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from ringback.api.operation import CALLED_BACK, Operation, Parameter, filtered, required
-from ringback.api.resource import Call, Change, WirelessEndpoints
+from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
+from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
 from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
-from ringback.api.shown import ACCOUNT_SID, Shown, dated_at, field
+from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
@@ -22,7 +22,7 @@ from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Commands"
 
-COMMAND: Final = Shown[WirelessCommand](
+COMMAND: Final = Serializer[WirelessCommand](
     "command",
     "commands",
     *(
@@ -42,14 +42,14 @@ _NEW: Final = (
     ),
     required("Sim", TEXT, "The SIM to send it to: its SID or unique name."),
     *CALLED_BACK,
-    Parameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
-    Parameter(
+    OperationParameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
+    OperationParameter(
         "IncludeSid",
         one_of(SidPlacement),
         "Whether a text has the Command's SID in it, in front or behind; it has 128 characters"
         " then. None without it.",
     ),
-    Parameter(
+    OperationParameter(
         "DeliveryReceiptRequested", FLAG, "Whether its delivery is confirmed; so without it."
     ),
 )
@@ -61,10 +61,10 @@ _FILTERS: Final = (
 )
 
 
-class CommandEndpoints(WirelessEndpoints):
+class WirelessCommandEndpoints(WirelessEndpoints):
     """The operations on Commands."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         commands = self.on(_PATH, "Command", COMMAND)
         return [
@@ -79,7 +79,7 @@ class CommandEndpoints(WirelessEndpoints):
             commands.deletes("Delete a Command; it isn't sent any more.", delete_command),
         ]
 
-    def _send(self, call: Call) -> Change[WirelessCommand]:
+    def _send(self, call: ApiRequest) -> Change[WirelessCommand]:
         form = call.given
         new = NewCommand(
             sim=form.required("Sim"),

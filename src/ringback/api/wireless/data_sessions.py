@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringback.api.operation import Operation
-from ringback.api.resource import Call, Listing, WirelessEndpoints
+from ringback.api.api_resource import ApiRequest, Listing, WirelessEndpoints
+from ringback.api.operation import ApiOperation
 from ringback.api.schemas import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
-from ringback.api.shown import Shown, field, maybe, worked_out
+from ringback.api.serializers import Serializer, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS
 from ringback.core.sids import SidKind
 from ringback.core.wireless.data_session import WirelessDataSession
@@ -15,7 +15,7 @@ from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import PageRequest, RecordPage, Transaction
 
 
-class SeenSession(NamedTuple):
+class DataSessionSnapshot(NamedTuple):
     """A Data Session, as it is seen at an instant."""
 
     session: WirelessDataSession
@@ -49,7 +49,7 @@ class SeenSession(NamedTuple):
         return {"lat": place.lat, "lon": place.lon}
 
 
-DATA_SESSION: Final = Shown[SeenSession](
+DATA_SESSION: Final = Serializer[DataSessionSnapshot](
     "wireless_data_session",
     "data_sessions",
     *(field("sid", sid_of(SidKind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
@@ -79,19 +79,21 @@ DATA_SESSION: Final = Shown[SeenSession](
 class DataSessionEndpoints(WirelessEndpoints):
     """The operation on Data Sessions."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return it."""
         sessions = self.on("/wireless/v1/Sims/{sid}/DataSessions", "DataSession", DATA_SESSION)
         return [sessions.lists_for("List a SIM's Data Sessions, newest first.", self._list)]
 
-    def _list(self, call: Call) -> Listing[SeenSession]:
-        now = self._services.clock.now()
+    def _list(self, call: ApiRequest) -> Listing[DataSessionSnapshot]:
+        now = self._dependencies.clock.now()
 
         def listing(
             tx: Transaction, account_sid: str, window: PageRequest
-        ) -> RecordPage[SeenSession]:
+        ) -> RecordPage[DataSessionSnapshot]:
             which = {"sim_sid": fetch_sim(tx, account_sid, call.sid).sid}
             sessions = tx.wireless.sessions.between(account_sid, which, *ALWAYS, window)
-            return RecordPage((SeenSession(each, now) for each in sessions), sessions.stopped_at)
+            return RecordPage(
+                (DataSessionSnapshot(each, now) for each in sessions), sessions.stopped_at
+            )
 
         return listing

@@ -4,10 +4,16 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.addressing import is_at_kore
-from ringback.api.forms import Parameters
-from ringback.api.operation import LONGEST_NAME, UNIQUE_NAME, Operation, Parameter, as_field
-from ringback.api.resource import Call, Change, WirelessEndpoints
+from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
+from ringback.api.host_routing import is_at_kore
+from ringback.api.operation import (
+    LONGEST_NAME,
+    UNIQUE_NAME,
+    ApiOperation,
+    OperationParameter,
+    as_field,
+)
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import (
     FLAG,
     HOOK_URL,
@@ -19,10 +25,10 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
-from ringback.api.shown import (
+from ringback.api.serializers import (
     ACCOUNT_SID,
-    Shown,
-    Vendor,
+    OnlyVendor,
+    Serializer,
     dated_at,
     field,
     maybe,
@@ -54,7 +60,7 @@ _LIMIT: Final = number(*DATA_LIMITS)
 _FLAGS: Final = ("DataEnabled", "MessagingEnabled", "VoiceEnabled", "NationalRoamingEnabled")
 _LIMITS: Final = ("DataLimit", "NationalRoamingDataLimit", "InternationalRoamingDataLimit")
 
-RATE_PLAN: Final = Shown[RatePlan](
+RATE_PLAN: Final = Serializer[RatePlan](
     "rate_plan",
     "rate_plans",
     *(field("sid", sid_of(SidKind.RATE_PLAN)), maybe("unique_name"), ACCOUNT_SID),
@@ -71,43 +77,51 @@ RATE_PLAN: Final = Shown[RatePlan](
     field("international_roaming_data_limit", _LIMIT),
     *dated_at(_PATH),
     of_vendor(
-        Vendor.KORE,
+        OnlyVendor.KORE,
         worked_out(
             "usage_notification_url", URL_OR_EMPTY, lambda plan: plan.usage_notification_url or ""
         ),
     ),
-    of_vendor(Vendor.KORE, field("usage_notification_method", METHOD)),
-    of_vendor(Vendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
+    of_vendor(OnlyVendor.KORE, field("usage_notification_method", METHOD)),
+    of_vendor(OnlyVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
 )
 
 _NAMES: Final = (
     UNIQUE_NAME,
-    Parameter("FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."),
+    OperationParameter(
+        "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
+    ),
 )
 # They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
 _NOTIFICATION: Final = (
-    Parameter("UsageNotificationUrl", HOOK_URL, "It is kept, and never called."),
-    Parameter("UsageNotificationMethod", METHOD, "Likewise."),
+    OperationParameter("UsageNotificationUrl", HOOK_URL, "It is kept, and never called."),
+    OperationParameter("UsageNotificationMethod", METHOD, "Likewise."),
 )
 _RENAME: Final = (*_NAMES, *_NOTIFICATION)
 _CREATE: Final = (
     *_NAMES,
-    Parameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
-    Parameter("DataLimit", _LIMIT, "MB a month in the home network; 1000 without it."),
-    Parameter("DataMetering", one_of(DataMetering), "How data is metered; payg without it."),
-    Parameter("MessagingEnabled", FLAG, "Whether its SIMs have Commands; true without it."),
-    Parameter("VoiceEnabled", FLAG, "Deprecated, and kept; false without it."),
-    Parameter(
+    OperationParameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
+    OperationParameter("DataLimit", _LIMIT, "MB a month in the home network; 1000 without it."),
+    OperationParameter(
+        "DataMetering", one_of(DataMetering), "How data is metered; payg without it."
+    ),
+    OperationParameter(
+        "MessagingEnabled", FLAG, "Whether its SIMs have Commands; true without it."
+    ),
+    OperationParameter("VoiceEnabled", FLAG, "Deprecated, and kept; false without it."),
+    OperationParameter(
         "NationalRoamingEnabled", FLAG, "Whether they can leave the home network in the USA."
     ),
-    Parameter(
+    OperationParameter(
         "InternationalRoaming",
         list_of(one_of(RoamingService)),
         "What they can abroad, one for each.",
     ),
-    Parameter("NationalRoamingDataLimit", _LIMIT, "MB a month there; 1000 without it."),
-    Parameter("InternationalRoamingDataLimit", _LIMIT, "MB a month abroad; 1000 without it."),
-    Parameter(
+    OperationParameter("NationalRoamingDataLimit", _LIMIT, "MB a month there; 1000 without it."),
+    OperationParameter(
+        "InternationalRoamingDataLimit", _LIMIT, "MB a month abroad; 1000 without it."
+    ),
+    OperationParameter(
         "DataLimitStrategy",
         one_of(DataLimitStrategy),
         "Whether the home network blocks or throttles a SIM at its limit; it blocks without it.",
@@ -119,7 +133,7 @@ _CREATE: Final = (
 class RatePlanEndpoints(WirelessEndpoints):
     """The operations on rate plans."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
@@ -138,18 +152,18 @@ class RatePlanEndpoints(WirelessEndpoints):
             plans.deletes("Delete a rate plan that no SIM has.", delete_rate_plan),
         ]
 
-    async def _create(self, call: Call) -> Response:
+    async def _create(self, call: ApiRequest) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
         plan = await self.change(
             lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
         )
         return self.show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
 
-    def _rename(self, call: Call) -> Change[RatePlan]:
+    def _rename(self, call: ApiRequest) -> Change[RatePlan]:
         names = self._names(call.given)
         return lambda tx, moment: rename_rate_plan(tx, call.account_sid, call.sid, names, moment)
 
-    def _names(self, form: Parameters) -> PlanNames:
+    def _names(self, form: RequestParameters) -> PlanNames:
         return PlanNames(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
@@ -158,11 +172,11 @@ class RatePlanEndpoints(WirelessEndpoints):
         )
 
 
-def _allowed(form: Parameters) -> dict[str, Any]:
+def _allowed(form: RequestParameters) -> dict[str, Any]:
     """Return what a plan is to allow, by the names of its fields."""
     low, high = DATA_LIMITS
-    services = form.all("InternationalRoaming")
-    unknown = next((each for each in services if each not in list(RoamingService)), None)
+    dependencies = form.all("InternationalRoaming")
+    unknown = next((each for each in dependencies if each not in list(RoamingService)), None)
     if unknown is not None:
         raise InvalidParameter(
             f"InternationalRoaming={unknown!r}: it must be one of {', '.join(RoamingService)}",
@@ -173,6 +187,6 @@ def _allowed(form: Parameters) -> dict[str, Any]:
         **{as_field(name): form.maybe_number(name, low=low, high=high) for name in _LIMITS},
         "data_metering": form.choice("DataMetering", DataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
-        "international_roaming": tuple(sorted(set(services))),
+        "international_roaming": tuple(sorted(set(dependencies))),
     }
     return {name: value for name, value in given.items() if value is not None}

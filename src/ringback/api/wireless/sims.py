@@ -3,16 +3,16 @@
 from functools import partial
 from typing import Any, Final
 
+from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
 from ringback.api.operation import (
     CALLED_BACK,
     LONGEST_NAME,
     UNIQUE_NAME,
-    Operation,
-    Parameter,
+    ApiOperation,
+    OperationParameter,
     as_field,
     filtered,
 )
-from ringback.api.resource import Call, Change, WirelessEndpoints
 from ringback.api.schemas import (
     HOOK_URL,
     METHOD,
@@ -25,12 +25,12 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
-from ringback.api.shown import (
+from ringback.api.serializers import (
     ACCOUNT_SID,
-    Field,
-    Shown,
+    OnlyVendor,
+    SerializedField,
+    Serializer,
     UrlOf,
-    Vendor,
     configured,
     dated_at,
     field,
@@ -59,8 +59,8 @@ _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
 _HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
 
 
-def _handler_fields() -> list[Field[Any]]:
-    shown = list[Field[Any]]()
+def _handler_fields() -> list[SerializedField[Any]]:
+    shown = list[SerializedField[Any]]()
     for name in _HANDLERS:
         url, method = as_field(f"{name}Url"), as_field(f"{name}Method")
         shown.append(worked_out(url, or_null(URL), partial(_handler, url, None)))
@@ -91,12 +91,12 @@ _LINKS_SCHEMA: Final = object_of(
     data_sessions=URL, rate_plan=or_null(URL_OR_EMPTY), usage_records=URL
 )
 
-SIM: Final = Shown[WirelessSim](
+SIM: Final = Serializer[WirelessSim](
     "wireless_sim",
     "sims",
     *(field("sid", sid_of(SidKind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
     *(maybe("rate_plan_sid", sid_of(SidKind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
-    *(of_vendor(Vendor.TWILIO, _EID), of_vendor(Vendor.KORE, maybe("eid"))),
+    *(of_vendor(OnlyVendor.TWILIO, _EID), of_vendor(OnlyVendor.KORE, maybe("eid"))),
     field("status", one_of(WirelessStatus)),
     worked_out(
         "reset_status", or_null(_RESETTING), lambda sim: "resetting" if sim.is_resetting else None
@@ -105,7 +105,7 @@ SIM: Final = Shown[WirelessSim](
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
     *dated_at(_PATH),
-    Field("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
+    SerializedField("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
@@ -120,30 +120,36 @@ _FILTERS: Final = (
 _UPDATE: Final = (
     UNIQUE_NAME,
     *CALLED_BACK,
-    Parameter("FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."),
-    Parameter("RatePlan", TEXT, "Its rate plan: a SID or unique name; empty to take it away."),
-    Parameter("Status", one_of(WirelessStatus), "What it is to become."),
-    Parameter("CommandsCallbackMethod", METHOD, "How they are told; POST without it."),
-    Parameter("CommandsCallbackUrl", HOOK_URL, "Who is told of Commands that its device sends."),
+    OperationParameter(
+        "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
+    ),
+    OperationParameter(
+        "RatePlan", TEXT, "Its rate plan: a SID or unique name; empty to take it away."
+    ),
+    OperationParameter("Status", one_of(WirelessStatus), "What it is to become."),
+    OperationParameter("CommandsCallbackMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter(
+        "CommandsCallbackUrl", HOOK_URL, "Who is told of Commands that its device sends."
+    ),
     *(
         each
         for name in _HANDLERS
         for each in (
-            Parameter(f"{name}Url", HOOK_URL, "Deprecated: it is kept, and never called."),
-            Parameter(f"{name}Method", METHOD, "Deprecated, likewise."),
+            OperationParameter(f"{name}Url", HOOK_URL, "Deprecated: it is kept, and never called."),
+            OperationParameter(f"{name}Method", METHOD, "Deprecated, likewise."),
         )
     ),
-    Parameter("ResetStatus", _RESETTING, "Has the network reset its connectivity."),
-    Parameter(
+    OperationParameter("ResetStatus", _RESETTING, "Has the network reset its connectivity."),
+    OperationParameter(
         "AccountSid", sid_of(SidKind.ACCOUNT), "The subaccount to move a SIM to that is new."
     ),
 )
 
 
-class SimEndpoints(WirelessEndpoints):
+class WirelessSimEndpoints(WirelessEndpoints):
     """The operations on SIMs."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         sims = self.on(_PATH, "Sim", SIM)
         updates = "Update a SIM. Its status says whether the network is carrying a change out."
@@ -156,7 +162,7 @@ class SimEndpoints(WirelessEndpoints):
             sims.deletes("Delete a SIM.", delete_sim, conflicts=True),
         ]
 
-    def _update(self, call: Call) -> Change[WirelessSim]:
+    def _update(self, call: ApiRequest) -> Change[WirelessSim]:
         form = call.given
         asked = UpdateRequest(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
@@ -171,7 +177,7 @@ class SimEndpoints(WirelessEndpoints):
         )
         return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
 
-    def _handlers(self, call: Call) -> dict[str, str]:
+    def _handlers(self, call: ApiRequest) -> dict[str, str]:
         given = dict[str, str | None]()
         for name in _HANDLERS:
             given[as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.addressing import is_at_kore
-from ringback.api.forms import Parameters
-from ringback.api.operation import PAGES, Many, Operation, Parameter
+from ringback.api.api_resource import ApiRequest, WirelessEndpoints
+from ringback.api.host_routing import is_at_kore
+from ringback.api.operation import PAGES, ApiOperation, OperationParameter, PageOf
 from ringback.api.paging import cut, page_of, read_paging
-from ringback.api.resource import Call, WirelessEndpoints
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import (
     FLAG,
     INSTANT,
@@ -26,7 +26,7 @@ from ringback.api.schemas import (
     or_null,
     sid_of,
 )
-from ringback.api.shown import Field, Shown, field, json_answer, worked_out
+from ringback.api.serializers import SerializedField, Serializer, field, json_answer, worked_out
 from ringback.core.calendar import iso
 from ringback.core.sids import SidKind
 from ringback.core.sims.data_flow import price_of
@@ -55,7 +55,7 @@ def _count(used: UsageTotals, *ways: Direction) -> int:
 _BILLING_UNITS: Final = worked_out("billing_units", TEXT, lambda _: "USD")
 _PRICE: Final[Schema] = {"type": "number"}
 # None is billed, as in the published samples.
-_COMMANDS: Final = Shown[UsageTotals](
+_COMMANDS: Final = Serializer[UsageTotals](
     "commands",
     "",
     _BILLING_UNITS,
@@ -64,7 +64,7 @@ _COMMANDS: Final = Shown[UsageTotals](
     worked_out("from_sim", number(0), lambda used: _count(used, Direction.FROM_SIM)),
     worked_out("to_sim", number(0), lambda used: _count(used, Direction.TO_SIM)),
 )
-_DATA: Final = Shown[UsageTotals](
+_DATA: Final = Serializer[UsageTotals](
     "data",
     "",
     _BILLING_UNITS,
@@ -76,7 +76,7 @@ _DATA: Final = Shown[UsageTotals](
 )
 
 
-def _by_place(name: str, of: Shown[UsageTotals]) -> Field[Any]:
+def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
     """Return a field that tells this as a whole and by place."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
@@ -100,7 +100,7 @@ def _by_place(name: str, of: Shown[UsageTotals]) -> Field[Any]:
     return worked_out(name, object_of(**shape, **by_zone), value)
 
 
-_USED: Final[list[Field[Any]]] = [
+_USED: Final[list[SerializedField[Any]]] = [
     field("account_sid", sid_of(SidKind.ACCOUNT)),
     _by_place("commands", _COMMANDS),
     _by_place("data", _DATA),
@@ -110,8 +110,8 @@ _USED: Final[list[Field[Any]]] = [
         lambda record: {"start": record.slot.start, "end": record.slot.end},
     ),
 ]
-ACCOUNT_USAGE: Final = Shown[WirelessUsage]("account_usage_record", "usage_records", *_USED)
-SIM_USAGE: Final = Shown[WirelessUsage](
+ACCOUNT_USAGE: Final = Serializer[WirelessUsage]("account_usage_record", "usage_records", *_USED)
+SIM_USAGE: Final = Serializer[WirelessUsage](
     "wireless_usage_record",
     "usage_records",
     field("sim_sid", sid_of(SidKind.WIRELESS_SIM)),
@@ -139,16 +139,18 @@ def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
     return {**told, "list_key": meta["key"], "direct_token": False}
 
 
-_GRANULARITY: Final = Parameter(
+_GRANULARITY: Final = OperationParameter(
     "Granularity", one_of(WirelessUsageGranularity), "How long the periods are; all without it."
 )
 _USAGE: Final = (
-    Parameter(
+    OperationParameter(
         "Start",
         INSTANT,
         "The first instant; a month before End without it. In UTC where it has no zone.",
     ),
-    Parameter("End", INSTANT, "The last instant; now without it. In UTC where it has no zone."),
+    OperationParameter(
+        "End", INSTANT, "The last instant; now without it. In UTC where it has no zone."
+    ),
     _GRANULARITY,
 )
 
@@ -156,7 +158,7 @@ _USAGE: Final = (
 class UsageEndpoints(WirelessEndpoints):
     """The lists that say what was used."""
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[ApiOperation]:
         """Return them."""
         asked = (*_USAGE, *PAGES)
         return [
@@ -166,7 +168,7 @@ class UsageEndpoints(WirelessEndpoints):
                 "ListAccountUsageRecord",
                 "Sum up what the account's SIMs used, newest period first.",
                 self._of_account,
-                answers={200: Many(ACCOUNT_USAGE, _META)},
+                answers={200: PageOf(ACCOUNT_USAGE, _META)},
                 takes=asked,
             ),
             self.operation(
@@ -175,24 +177,24 @@ class UsageEndpoints(WirelessEndpoints):
                 "ListUsageRecord",
                 "Sum up what a SIM used, newest period first.",
                 self._of_sim,
-                answers={200: Many(SIM_USAGE, _META)},
+                answers={200: PageOf(SIM_USAGE, _META)},
                 takes=asked,
             ),
         ]
 
-    async def _of_account(self, call: Call) -> Response:
+    async def _of_account(self, call: ApiRequest) -> Response:
         return await self._usage(call, None, ACCOUNT_USAGE)
 
-    async def _of_sim(self, call: Call) -> Response:
+    async def _of_sim(self, call: ApiRequest) -> Response:
         sim = await self.read(
             call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
         )
         return await self._usage(call, sim.sid, SIM_USAGE)
 
     async def _usage(
-        self, call: Call, sim_sid: str | None, shown: Shown[WirelessUsage]
+        self, call: ApiRequest, sim_sid: str | None, shown: Serializer[WirelessUsage]
     ) -> Response:
-        paging, now = read_paging(call.given), self._services.clock.now()
+        paging, now = read_paging(call.given), self._dependencies.clock.now()
         question = _read_question(call.given, now)
         with self.paging():
             slots = cut(question.slots(), paging.window)
@@ -227,7 +229,7 @@ class UsageEndpoints(WirelessEndpoints):
         return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
 
 
-def _read_question(query: Parameters, now: datetime) -> WirelessUsageQuery:
+def _read_question(query: RequestParameters, now: datetime) -> WirelessUsageQuery:
     granularity = (
         query.choice("Granularity", WirelessUsageGranularity) or WirelessUsageGranularity.ALL
     )

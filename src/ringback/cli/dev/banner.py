@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ringback import __version__
-from ringback.api.addressing import KORE_HOSTS, SIM_HOSTS
+from ringback.api.host_routing import KORE_HOSTS, SIM_HOSTS
 from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
 from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import uvloop
 
-from ringback.api.server import listen, reserve
+from ringback.api.asgi_runner import listen, reserve
 from ringback.cli.dev.banner import banner
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
@@ -103,7 +103,7 @@ async def run(
 
 
 async def _seed(settings: Settings, parts: Parts) -> Seed:
-    moment = parts.services.moment()
+    moment = parts.dependencies.moment()
     return await parts.store.transact(
         lambda tx: find_or_seed(
             tx, moment, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
@@ -125,7 +125,7 @@ def _dev_file(
         wireless_sim_sid=seed.wireless_sim_sid,
         phase=parts.phase.name,
         data_file=str(settings.data / DATA_FILE),
-        gateway=parts.services.gateway or NO_GATEWAY,
+        gateway=parts.dependencies.gateway or NO_GATEWAY,
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
         reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,

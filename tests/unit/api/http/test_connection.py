@@ -4,11 +4,11 @@ import asyncio
 import socket
 from datetime import UTC, datetime
 
-from ringback.api.http.connection import RequestInProgress, ServerConnection, ServerContext
-from ringback.api.http.head import RequestHead
-from ringback.api.http.limits import ServerTimeouts
+from ringback.api.http.connection import PendingResponse, ServerConnection, ServerContext
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.responses import DateHeader
+from ringback.api.http.request_head import RequestHead
+from ringback.api.http.response_bytes import DateHeader
+from ringback.api.http.timeouts import ServerTimeouts
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 TIMEOUTS = ServerTimeouts()
@@ -42,10 +42,10 @@ class Answering:
     task: asyncio.Task[None]
 
 
-def connected() -> tuple[ServerConnection, Wire, list[RequestInProgress]]:
-    begun = list[RequestInProgress]()
+def connected() -> tuple[ServerConnection, Wire, list[PendingResponse]]:
+    begun = list[PendingResponse]()
 
-    def begin(connection: ServerConnection, head: RequestHead) -> RequestInProgress:
+    def begin(connection: ServerConnection, head: RequestHead) -> PendingResponse:
         begun.append(Answering())
         return begun[-1]
 

@@ -1,0 +1,341 @@
+"""What the resources of the APIs have in common: sign-in, one transaction, the answer.
+
+`lists`, `fetches`, `changes` and the others make an operation out of what only that one knows: what
+it takes, what it shows, and the work that it is in a transaction.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.authentication import account_of, reach_of
+from ringback.api.callback_url_reader import callback_url
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation import (
+    PAGES,
+    ApiOperation,
+    Body,
+    NoContent,
+    OperationParameter,
+    PageOf,
+    as_field,
+    lists_among,
+    names_of,
+)
+from ringback.api.paging import EXAMINED, ListedRecord, PageSelection, page_of, read_paging
+from ringback.api.request_parameters import RequestParameters, read_form, read_query
+from ringback.api.serializers import Serializer, json_answer, with_unknown
+from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
+from ringback.operations.moment import Moment
+from ringback.ports import PageRequest, RecordPage, Transaction
+
+T = TypeVar("T")
+R = TypeVar("R")
+S = TypeVar("S", bound=ListedRecord)
+
+Fetching = Callable[[Transaction, str, str], R]
+"""Returns an account's record by its SID, or its unique name; raises NotFound."""
+Listing = Callable[[Transaction, str, PageRequest], Sequence[S]]
+"""Returns a page of an account's records."""
+Deleting = Callable[[Transaction, str, str, Moment], None]
+"""Deletes an account's record by its SID, or its unique name; raises NotFound."""
+Change = Callable[[Transaction, Moment], R]
+"""Changes something, and returns the record that was made or changed."""
+
+
+_READ_AT_ONCE: Final = 2000
+
+
+class ApiRequest(NamedTuple):
+    """What a request asks for, and who asks."""
+
+    account_sid: str
+    """EVERY for an operator's key where an operation is about all accounts."""
+    sid: str
+    """Which resource its path names, by SID or unique name; empty where it names none."""
+    given: RequestParameters
+    request: Request
+
+
+class AboutOperation(TypedDict, total=False):
+    """What an operation may have beside its work and its answers; see `ApiOperation`."""
+
+    takes: Sequence[OperationParameter]
+    calls_back: str
+    conflicts: bool
+
+
+class EndpointGroup:
+    """The operations on one kind of resource."""
+
+    codes: ClassVar[ErrorCodes] = SUPER_SIM
+    """What its API refuses requests with."""
+
+    def __init__(self, dependencies: ApiDependencies) -> None:
+        self._dependencies = dependencies
+
+    def operation(
+        self,
+        verb: str,
+        path: str,
+        name: str,
+        meaning: str,
+        work: Callable[[ApiRequest], Awaitable[Response]],
+        *,
+        answers: Mapping[int, Body],
+        for_all: bool = False,
+        **about: Unpack[AboutOperation],
+    ) -> ApiOperation:
+        """Return the operation that this work is; it takes a form with a POST, else a query.
+
+        With `for_all` an operator's key asks for all accounts, unless it names one.
+        """
+        takes = about.get("takes", ())
+
+        async def handle(request: Request) -> Response:
+            call = await self._call(request, takes, for_all=for_all)
+            return with_unknown(call.given.unknown, await work(call))
+
+        operation = ApiOperation(verb, path, name, meaning, handle, answers, takes)
+        return operation._replace(
+            calls_back=about.get("calls_back"), conflicts=about.get("conflicts", False)
+        )
+
+    def on(self, path: str, name: str, shown: Serializer[R]) -> "RecordOperations[R]":
+        """Return what makes the operations on records of this name at this path."""
+        return RecordOperations(self, path, name, shown)
+
+    def changes(
+        self,
+        path: str,
+        name: str,
+        meaning: str,
+        shown: Serializer[R],
+        asked: Callable[[ApiRequest], Change[R]],
+        *,
+        status: int = 200,
+        **about: Unpack[AboutOperation],
+    ) -> ApiOperation:
+        """Return the operation of this whole name that changes something by a POST."""
+
+        async def work(call: ApiRequest) -> Response:
+            return self.show(call, shown, await self.change(asked(call)), status)
+
+        return self.operation(
+            *("POST", path, name, meaning, work), answers={status: shown}, **about
+        )
+
+    async def _call(
+        self, request: Request, takes: Sequence[OperationParameter], *, for_all: bool = False
+    ) -> ApiRequest:
+        """Return what a request asks for, with a form or a query."""
+        if for_all:
+            account_sid = await reach_of(request, self._dependencies.authenticator)
+        else:
+            account_sid = (await self._account(request)).sid
+        names = names_of(takes)
+        if request.method == "POST":
+            given = await read_form(request, names, lists=lists_among(takes), codes=self.codes)
+        else:
+            given = read_query(request, names, codes=self.codes)
+        return ApiRequest(account_sid, next(iter(request.path_params.values()), ""), given, request)
+
+    def _called_back(self, call: ApiRequest) -> tuple[CallbackUrl | None, HttpMethod]:
+        """Return whom a request wants to be told of what comes of it, and how.
+
+        Raises Overloaded where no more callbacks may wait.
+        """
+        url = callback_url(call.given, self._dependencies.read_url)
+        method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
+        if url is not None:
+            self._dependencies.intake.make_room(call.account_sid, 1)
+        return url, method
+
+    def _hook(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
+        """Return whom a request wants to be told from now on, by the parameters of this name."""
+        return CallbackTargetUpdate(
+            url=callback_url(form, self._dependencies.read_url, f"{name}Url"),
+            is_removed=form.text(f"{name}Url") == "",
+            method=form.choice(f"{name}Method", HttpMethod),
+        )
+
+    def _address(self, form: RequestParameters, name: str) -> str | None:
+        """Return a URL that is only kept, empty to take it away, or None where it wasn't given."""
+        url = callback_url(form, self._dependencies.read_url, name)
+        return form.text(name) if url is None else url.configured
+
+    async def _account(self, request: Request) -> Account:
+        return await account_of(request, self._dependencies.authenticator)
+
+    async def read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
+        """Run what only looks, for this account."""
+        return await self._dependencies.store.read(work, asked_by=account_sid)
+
+    async def _all(
+        self, account_sid: str, listing: Callable[[Transaction, PageRequest], RecordPage[S]]
+    ) -> list[S]:
+        """Return all records of a list, read bit by bit, so that others have their turn."""
+        records, last = list[S](), None
+        while True:
+            some = await self.read(account_sid, partial(_page_after, listing, last))
+            records += some
+            if len(some) < _READ_AT_ONCE and some.stopped_at is None:
+                return records
+            last = some.stopped_at or some[-1].sid
+
+    @contextmanager
+    def paging(self) -> Generator[None]:
+        """Have a page that there isn't be refused with the code of this API."""
+        try:
+            yield
+        except PageNotFound as refused:
+            raise PageNotFound(refused.sid, code=self.codes.paging) from None
+
+    async def change(self, work: Callable[[Transaction, Moment], T]) -> T:
+        """Run what changes something, and let what is due of it be seen at once."""
+        moment = self._dependencies.moment()
+        result = await self._dependencies.store.transact(lambda tx: work(tx, moment))
+        self._dependencies.progress.wake()
+        return result
+
+    def show_page(
+        self, call: ApiRequest, paging: PageSelection, shown: Serializer[S], records: Sequence[S]
+    ) -> Response:
+        """Answer with one page of a list."""
+        show = shown.at(call.request)
+        return json_answer(
+            page_of(shown.plural, records, show, paging=paging, request=call.request)
+        )
+
+    def show(
+        self, call: ApiRequest, shown: Serializer[R], record: R, status: int = 200
+    ) -> Response:
+        """Answer with a record."""
+        return json_answer(shown.at(call.request)(record), status)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOperations(Generic[R]):
+    """Makes the operations that most kinds of records have."""
+
+    resource: EndpointGroup
+    path: str
+    """Of all of them; each has its SID or unique name behind it."""
+    name: str
+    """As operations are named in documents."""
+    shown: Serializer[R]
+
+    def lists(
+        self: "RecordOperations[S]",
+        meaning: str,
+        listing: Callable[..., Sequence[S]],
+        *filters: OperationParameter,
+    ) -> ApiOperation:
+        """Return the operation that lists them; a filter is an argument of the `Listing`."""
+
+        def asked(call: ApiRequest) -> Listing[S]:
+            return partial(listing, **{as_field(each.name): read(call, each) for each in filters})
+
+        def read(call: ApiRequest, each: OperationParameter) -> str | None:
+            if each.options is None:
+                return call.given.text(each.name)
+            return call.given.choice(each.name, each.options)
+
+        return self.lists_for(meaning, asked, takes=filters)
+
+    def lists_for(
+        self: "RecordOperations[S]",
+        meaning: str,
+        asked: Callable[[ApiRequest], Listing[S]],
+        *,
+        takes: Sequence[OperationParameter] = (),
+    ) -> ApiOperation:
+        """Return the operation that lists what a request asks for."""
+
+        async def work(call: ApiRequest) -> Response:
+            listing, paging = asked(call), read_paging(call.given)
+            with self.resource.paging():
+                records = await self.resource.read(
+                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+                )
+            return self.resource.show_page(call, paging, self.shown, records)
+
+        return self.resource.operation(
+            *("GET", self.path, f"List{self.name}", meaning, work),
+            answers={200: PageOf(self.shown)},
+            takes=(*takes, *PAGES),
+            for_all=True,
+        )
+
+    def fetches(self, meaning: str, fetching: Fetching[R]) -> ApiOperation:
+        """Return the operation that fetches one."""
+
+        async def work(call: ApiRequest) -> Response:
+            record = await self.resource.read(
+                call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
+            )
+            return self.resource.show(call, self.shown, record)
+
+        return self.resource.operation(
+            *("GET", f"{self.path}/{{sid}}", f"Fetch{self.name}", meaning, work),
+            answers={200: self.shown},
+        )
+
+    def deletes(
+        self, meaning: str, deleting: Deleting, **about: Unpack[AboutOperation]
+    ) -> ApiOperation:
+        """Return the operation that deletes one."""
+
+        async def work(call: ApiRequest) -> Response:
+            await self.resource.change(
+                lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment)
+            )
+            return Response(status_code=204)
+
+        return self.resource.operation(
+            *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
+            answers={204: NoContent()},
+            **about,
+        )
+
+    def creates(
+        self,
+        meaning: str,
+        asked: Callable[[ApiRequest], Change[R]],
+        **about: Unpack[AboutOperation],
+    ) -> ApiOperation:
+        """Return the operation that makes one."""
+        return self.resource.changes(
+            *(self.path, f"Create{self.name}", meaning, self.shown, asked), status=201, **about
+        )
+
+    def updates(
+        self,
+        meaning: str,
+        asked: Callable[[ApiRequest], Change[R]],
+        **about: Unpack[AboutOperation],
+    ) -> ApiOperation:
+        """Return the operation that updates one."""
+        return self.resource.changes(
+            *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked), **about
+        )
+
+
+class WirelessEndpoints(EndpointGroup):
+    """The operations on one kind of resource of Programmable Wireless."""
+
+    codes: ClassVar[ErrorCodes] = WIRELESS
+
+
+def _page_after(
+    listing: Callable[[Transaction, PageRequest], RecordPage[S]], last: str | None, tx: Transaction
+) -> RecordPage[S]:
+    return listing(tx, PageRequest(_READ_AT_ONCE, after=last, examining=EXAMINED))

@@ -1,0 +1,229 @@
+"""Bearer tokens: signed JWTs that API clients get for their credentials (RFC 7519, 6749 §4.4).
+
+They are signed with an RSA key of this server, RS256 as KORE's are, and hold the claims that KORE
+documents. Whoever shows one is the client; what it may do stands in the token, so that a client's
+old tokens keep their rights until they end.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, cast
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from ringback.core.accounts.account import Account
+from ringback.core.accounts.client_credentials import (
+    EVERYTHING,
+    PRODUCTS,
+    AccessScope,
+    ClientCredentials,
+    ClientType,
+    Principal,
+)
+from ringback.core.errors import InvalidBearerToken
+from ringback.operations.sign_in import check_active
+from ringback.ports import Clock, RandomSource, Store, TokenSigningKey, Transaction
+
+_ISSUER: Final = "ringback"
+_ALGORITHM: Final = "RS256"
+_BITS: Final = 2048
+_ID_BYTES: Final = 16
+_ADMIN: Final = ("API Clients", "Accounts", "Webhooks")
+_ACCESS: Final = ("Read", "Write", "Modify", "Delete")
+_CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes"]
+_TEXTS: Final = ("sub", "jti", "client_id", "account-id", "client-type")
+_LAST_SECOND: Final = 253_402_300_799
+"""The last second of the calendar: 9999-12-31T23:59:59Z."""
+
+
+class _Loaded(NamedTuple):
+    id: str
+    private_key: rsa.RSAPrivateKey
+
+
+class _Claims(NamedTuple):
+    """What a token says, read and checked."""
+
+    client_sid: str
+    areas: frozenset[AccessScope]
+    begins: datetime | None
+    until: datetime
+
+
+class BearerTokens:
+    """Makes tokens, and reads them."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._loaded: _Loaded | None = None
+
+    async def make(self, client: ClientCredentials, account: Account, chance: RandomSource) -> str:
+        """Return a new token of a client of this account."""
+        key = await self._key(chance)
+        now = self._clock.now()
+        claims = {
+            "iss": _ISSUER,
+            "aud": _ISSUER,
+            "sub": client.sid,
+            "iat": int(now.timestamp()),
+            "exp": int((now + client.lifetime).timestamp()),
+            "jti": chance.bytes(_ID_BYTES).hex(),
+            "account-id": account.kore_id,
+            "client-type": client.type.value,
+            "client_id": client.sid,
+            "scopes": _scopes_of(client),
+        }
+        return jwt.encode(claims, key.private_key, _ALGORITHM, headers={"kid": key.id})
+
+    async def caller_of(self, token: str) -> Principal:
+        """Return who shows this token.
+
+        Raises InvalidBearerToken where it is none of ours, says what can't be, has not begun, has ended,
+        or its client is gone; Forbidden where the account is suspended.
+        """
+        key = self._loaded or await self._kept()
+        if key is None:
+            raise InvalidBearerToken("this is no token of this server")
+        claims = _read_claims(_verified(token, key))
+        now = self._clock.now()
+        if claims.begins is not None and claims.begins > now:
+            raise InvalidBearerToken(f"the token begins at {claims.begins:%Y-%m-%dT%H:%M:%SZ}")
+        if claims.until <= now:
+            ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
+            raise InvalidBearerToken(f"the token ended at {ended}; ask for another")
+        account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
+        return Principal(account, claims.areas, claims.until)
+
+    async def _key(self, chance: RandomSource) -> _Loaded:
+        if self._loaded is None and await self._kept() is None:
+            # It takes a tenth of a second, in which others want to be served.
+            pem = await asyncio.to_thread(_new_pem)
+            new = TokenSigningKey(chance.bytes(8).hex(), pem)
+            self._loaded = _load(await self._store.transact(lambda tx: _keep_first(tx, new)))
+        return cast("_Loaded", self._loaded)
+
+    async def _kept(self) -> _Loaded | None:
+        key = await self._store.read(lambda tx: tx.api_clients.token_key())
+        self._loaded = key and _load(key)
+        return self._loaded
+
+
+def _account_of(tx: Transaction, client_sid: str) -> Account:
+    client = tx.api_clients.get(client_sid)
+    if client is None:
+        raise InvalidBearerToken("the API client of this token is gone")
+    return check_active(tx, tx.accounts.get(client.account_sid))
+
+
+def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:
+    """Keep a key, and return it; where there is one already, that one."""
+    known = tx.api_clients.token_key()
+    if known is None:
+        tx.api_clients.keep_token_key(key)
+    return known or key
+
+
+def _new_pem() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _load(key: TokenSigningKey) -> _Loaded:
+    loaded = load_pem_private_key(key.private_key.encode(), None)
+    return _Loaded(key.id, cast("rsa.RSAPrivateKey", loaded))
+
+
+def _scopes_of(client: ClientCredentials) -> dict[str, Any]:
+    scopes: dict[str, Any] = {"products": sorted(client.areas - {AccessScope.GLOBAL})}
+    if client.type is ClientType.ADMIN:
+        scopes["globalResources"] = [
+            {"resourceName": name, "access": list(_ACCESS)} for name in _ADMIN
+        ]
+    return scopes
+
+
+def _verified(token: str, key: _Loaded) -> dict[str, Any]:
+    """Return the claims of a token that this key signed, as they stand in it."""
+    try:
+        return jwt.decode(
+            token,
+            key.private_key.public_key(),
+            [_ALGORITHM],
+            audience=_ISSUER,
+            issuer=_ISSUER,
+            # The time is the server's own, which may be ahead of the machine's.
+            options={
+                "require": _CLAIMS,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+    # JSON can be nested deeper than it can be read.
+    except (jwt.InvalidTokenError, RecursionError):
+        raise InvalidBearerToken("this is no token of this server") from None
+
+
+def _read_claims(claims: dict[str, Any]) -> _Claims:
+    """Return what claims say.
+
+    Our key signed them, and another Ringback or another program may have held it: so they can be of
+    any type. Raises InvalidBearerToken, which names the claim that can't be, and doesn't repeat it.
+    """
+    for name in _TEXTS:
+        given = claims.get(name, "")
+        if not isinstance(given, str) or not given.isascii():
+            raise _odd(name, "be text in ASCII")
+    _instant_in(claims, "iat")
+    return _Claims(
+        client_sid=claims["client_id"],
+        areas=_areas_in(claims["scopes"]),
+        begins=_instant_in(claims, "nbf") if "nbf" in claims else None,
+        until=_instant_in(claims, "exp"),
+    )
+
+
+def _instant_in(claims: dict[str, Any], name: str) -> datetime:
+    seconds = claims[name]
+    # A bool is an int too.
+    if type(seconds) is not int or not 0 <= seconds <= _LAST_SECOND:
+        raise _odd(name, f"be a whole number of seconds since 1970, up to {_LAST_SECOND}")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _areas_in(scopes: object) -> frozenset[AccessScope]:
+    if not isinstance(scopes, dict):
+        raise _odd("scopes", "be an object")
+    held = cast("dict[str, object]", scopes)
+    areas = frozenset(map(_area, _list_in(held, "products")))
+    if "globalResources" not in held:
+        return areas
+    if not all(isinstance(each, dict) for each in _list_in(held, "globalResources")):
+        raise _odd("scopes.globalResources", "be a list of objects")
+    return EVERYTHING
+
+
+def _list_in(scopes: dict[str, object], name: str) -> list[object]:
+    given = scopes.get(name)
+    if not isinstance(given, list):
+        raise _odd(f"scopes.{name}", "be a list")
+    return cast("list[object]", given)
+
+
+def _area(product: object) -> AccessScope:
+    area = next((one for one in PRODUCTS if one == product), None)
+    if area is None:
+        raise _odd("scopes.products", f"hold {', '.join(PRODUCTS)} alone")
+    return area
+
+
+def _odd(name: str, right: str) -> InvalidBearerToken:
+    return InvalidBearerToken(f"the token's claim {name} must {right}; ask for another token")

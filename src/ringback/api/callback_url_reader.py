@@ -1,0 +1,70 @@
+"""Reading the callback URLs that customers give, by what the operator allows."""
+
+from collections.abc import Callable, Collection
+from functools import lru_cache
+
+from ringback.api.request_parameters import RequestParameters
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.http.egress import Egresses
+from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.policy.source_policy import Source, SourceName
+
+_MOST_REMEMBERED = 4096
+_USUAL = "CallbackUrl"
+
+
+def callback_url(
+    form: RequestParameters, read_url: Callable[[str], CallbackUrl], name: str = _USUAL
+) -> CallbackUrl | None:
+    """Return the callback URL in a form, or None where none was given.
+
+    An unescaped `&` ends the value, so the rest of the URL arrives as parameters of the call: the
+    callback's record warns of those that the call doesn't know. Raises InvalidCallbackUrl, whose
+    message names the parameter where it is another than usual.
+    """
+    text = form.text(name)
+    if not text:
+        return None
+    warnings = (
+        f"the request also had the parameter {unknown!r}, which has no effect; if it belongs to"
+        f" {name}, write the & before it as %26"
+        for unknown in form.unknown
+    )
+    try:
+        return read_url(text).with_warnings(*warnings)
+    except InvalidCallbackUrl as refused:
+        if name == _USUAL:
+            raise
+        raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
+
+
+class CallbackUrlReader:
+    """Reads callback URLs; the same few are given again and again, so they are remembered."""
+
+    def __init__(
+        self, guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
+    ) -> None:
+        self._guard = guard
+        self._sources = sources
+        self._egresses = egresses
+        self._remembered = lru_cache(_MOST_REMEMBERED)(self._read)
+
+    def __call__(self, text: str) -> CallbackUrl:
+        """Read a callback URL as a customer gives it.
+
+        Raises InvalidCallbackUrl, whose message names the part that is wrong, also where the
+        operator's lists of schemes and ports leave it out. A name of an egress that there is not
+        has no effect, like an unknown key, and is warned of.
+        """
+        return self._remembered(text)
+
+    def _read(self, text: str) -> CallbackUrl:
+        url = CallbackUrl.parse(text, self._sources)
+        refusal = self._guard.refusal_of(url)
+        if refusal is not None:
+            raise InvalidCallbackUrl(refusal)
+        unknown = self._egresses.unknown_names(url.connection)
+        return url.with_warnings(
+            *(f"there is no egress {name!r} here; #e={name} has no effect" for name in unknown)
+        )

@@ -1,0 +1,56 @@
+"""What the resources of every API work with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ringback.api.authentication import Authenticator
+from ringback.api.cooperative_yield import CooperativeYield
+from ringback.api.rate_limit import AccountRateLimit
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.operations.moment import Moment
+from ringback.ports import CallbackBatchQueue, CallbackQueue, Clock, Notifier, Store
+from ringback.runtime.system_clock import stopwatch
+
+
+def _none_skipped(_: str) -> Mapping[str, int]:
+    return {}
+
+
+def _not_counted() -> None:
+    """Let nobody know of a request that is answered 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDependencies:
+    """The running parts behind the APIs."""
+
+    store: Store
+    clock: Clock
+    moment: Callable[[], Moment]
+    """Gives what an operation works with now."""
+    progress: Notifier
+    intake: CallbackQueue
+    batch_queue: CallbackBatchQueue
+    read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
+    """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    sources: Sources = field(default_factory=lambda: BUILT_IN)
+    skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
+    """Says how many copies of an account's callbacks were not made since the start, by reason."""
+    response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
+    """How much may be kept of long answers."""
+    slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
+    """Shares the event loop out to big batches."""
+    gateway: str | None = None
+    """Where devices send datagrams to; None without a gateway."""
+    rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
+    """How much each account may ask for."""
+    refused: Callable[[], None] = _not_counted
+    """Told of each request that is answered 503, since the database is away."""
+    authenticator: Authenticator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sign in by what is in the same store."""
+        authenticator = Authenticator(self.store, self.clock, rate_limit=self.rate_limit)
+        object.__setattr__(self, "sign_ins", authenticator)

@@ -1,0 +1,161 @@
+"""The bytes of a connection -> heads and bodies of requests, one after the other; no I/O.
+
+Laws of this file. Never more is held than one head and what was read with it: who feeds it stops
+reading while something waits to be taken. What follows a request is not looked at before that one
+has been taken as a whole, so that no byte is read as part of two.
+"""
+
+import re
+from typing import Final
+
+from ringback.api.http.request_head import (
+    MalformedRequest,
+    RequestHead,
+    parse_head,
+    refuse_what_can_be_no_head,
+)
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes: request line and headers together."""
+_MAX_CHUNK_LINE: Final = 1024
+_MAX_TRAILERS: Final = 8 * 1024
+_END: Final = b"\r\n\r\n"
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:[ \t]*+;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
+_TRAILERS: Final = re.compile(
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
+)
+
+
+class RequestParser:
+    """Reads the requests of one connection.
+
+    `next_head` and `take_body` raise MalformedRequest, after which nothing more can be read.
+    """
+
+    __slots__ = ("_at", "_body_left", "_data", "_is_chunked", "_is_in_chunk", "_seen", "_trails")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._at = 0
+        """Where in the data that begins which is not taken yet; 0 between the calls."""
+        self._seen = 0
+        """How much of the data is known to have no end of a head in it."""
+        self._body_left = 0
+        """How many bytes of the body, or of its present chunk, are still to be taken."""
+        self._is_chunked = False
+        self._is_in_chunk = False
+        """Whether a chunk's own line end is still to come."""
+        self._trails = False
+        """Whether the last chunk has been read, and only trailers can follow."""
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait to be taken."""
+        return len(self._data)
+
+    @property
+    def is_body_complete(self) -> bool:
+        """Whether the body of the present request has been taken as a whole."""
+        return not self._body_left and not self._is_chunked
+
+    @property
+    def has_whole_request(self) -> bool:
+        """Whether all of the present request has come, as far as its length is known."""
+        return not self._is_chunked and self._body_left <= len(self._data)
+
+    def feed(self, data: bytes) -> None:
+        """Add what came."""
+        self._data = self._data + data if self._data else data
+
+    def next_head(self) -> RequestHead | None:
+        """Return the next request's head; None where it has not come as a whole.
+
+        The body of the one before has to be taken.
+        """
+        data = self._data
+        end = data.find(_END, self._seen)
+        if end < 0 or end > MAX_HEAD - len(_END):
+            self._wait_for_more(data)
+            return None
+        # An empty line in front: some clients end a body with one (RFC 9112, 2.2).
+        head = parse_head(data[2 if data.startswith(b"\r\n") else 0 : end + 4])
+        self._data = data[end + 4 :]
+        self._seen = 0
+        self._is_chunked = head.length is None
+        self._body_left = head.length or 0
+        self._is_in_chunk = self._trails = False
+        return head
+
+    def take_body(self) -> bytes:
+        """Return what has come of the body, and is not taken yet."""
+        body = b"".join(self._chunks()) if self._is_chunked else self._take()
+        self._data, self._at = self._data[self._at :], 0
+        return body
+
+    def _wait_for_more(self, data: bytes) -> None:
+        """Refuse what is too long, or can become no head, before more of it is read."""
+        if len(data) < MAX_HEAD:
+            refuse_what_can_be_no_head(data, seen=self._seen)
+            self._seen = max(0, len(data) - 3)
+        elif data.find(b"\r\n", 2, MAX_HEAD) < 0:
+            raise MalformedRequest(f"its target is longer than {MAX_HEAD} bytes", status=414)
+        else:
+            raise MalformedRequest(f"its headers are longer than {MAX_HEAD} bytes", status=431)
+
+    def _take(self) -> bytes:
+        part = self._data[self._at : self._at + self._body_left]
+        self._at += len(part)
+        self._body_left -= len(part)
+        return part
+
+    def _chunks(self) -> list[bytes]:
+        parts = list[bytes]()
+        while self._is_chunked and self._at < len(self._data):
+            if self._body_left:
+                parts.append(self._take())
+            elif not self._read_between():
+                break
+        return parts
+
+    def _read_between(self) -> bool:
+        """Read what stands between two chunks, or behind the last; False where more has to come."""
+        if self._trails:
+            return self._read_trailers()
+        return self._read_chunk_end() if self._is_in_chunk else self._read_size()
+
+    def _read_chunk_end(self) -> bool:
+        end = self._data[self._at : self._at + 2]
+        if not b"\r\n".startswith(end):
+            raise MalformedRequest("a chunk is longer than it says")
+        if len(end) < 2:
+            return False
+        self._at += 2
+        self._is_in_chunk = False
+        return True
+
+    def _read_size(self) -> bool:
+        end = self._data.find(b"\n", self._at, self._at + _MAX_CHUNK_LINE)
+        if end < 0:
+            if len(self._data) - self._at >= _MAX_CHUNK_LINE:
+                raise MalformedRequest("the line of a chunk's size is too long")
+            return False
+        match = _CHUNK.fullmatch(self._data, self._at, end + 1)
+        if match is None:
+            raise MalformedRequest("a chunk must begin with its size, in at most 8 hex digits")
+        self._at = end + 1
+        self._body_left = int(match[1], 16)
+        self._is_in_chunk = bool(self._body_left)
+        self._trails = not self._body_left
+        return True
+
+    def _read_trailers(self) -> bool:
+        at, data = self._at, self._data
+        end = at if data.startswith(b"\r\n", at) else data.find(_END, at, at + _MAX_TRAILERS) + 2
+        if end < at + 2 and end != at:
+            if len(data) - at >= _MAX_TRAILERS:
+                raise MalformedRequest("there is too much behind the last chunk", status=431)
+            return False
+        if not _TRAILERS.fullmatch(data, at, end + 2):
+            raise MalformedRequest("what stands behind the last chunk must be headers")
+        self._at, self._is_chunked = end + 2, False
+        return True

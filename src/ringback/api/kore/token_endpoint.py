@@ -1,0 +1,56 @@
+"""KORE's sign-in: a client's credentials for a bearer token.
+
+Source: docs.korewireless.com/en-us/developers/api-management/auth (the error's form as well), and
+KORE's OpenAPI file of it. There is no refresh token: the exchange is repeated.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.api_resource import EndpointGroup
+from ringback.api.authentication import address_of
+from ringback.api.login_rate_limiter import LoginAttempt
+from ringback.api.request_parameters import read_form
+from ringback.api.serializers import json_answer, shown_once, with_unknown
+from ringback.core.accounts.client_credentials import Principal
+from ringback.core.errors import PLATFORM, InvalidParameter, Unauthorized
+from ringback.operations.api_clients import sign_in_client
+
+_GRANT: Final = "client_credentials"
+_KNOWN: Final = ("grant_type", "client_id", "client_secret")
+
+
+class TokenEndpoints(EndpointGroup):
+    """The exchange of credentials for tokens."""
+
+    async def exchange(self, request: Request) -> Response:
+        """Give out a token: 200; 401 in OAuth's form for wrong credentials."""
+        dependencies = self._dependencies
+        form = await read_form(request, _KNOWN, codes=PLATFORM)
+        if form.required("grant_type") != _GRANT:
+            raise InvalidParameter(f"grant_type must be {_GRANT}", code=PLATFORM.invalid)
+        client_id, secret = form.required("client_id"), form.required("client_secret")
+        address, now = address_of(request), dependencies.clock.now()
+        try:
+            client, account = await dependencies.authenticator.of_clients.look(
+                LoginAttempt.of(client_id, secret, address),
+                now,
+                lambda: dependencies.store.read(lambda tx: sign_in_client(tx, client_id, secret)),
+            )
+        except Unauthorized as refused:
+            told = {"error": "unauthorized_client", "error_description": refused.message}
+            return json_answer(told, 401)
+        await dependencies.authenticator.let_in(Principal(account))
+        token = await dependencies.authenticator.tokens.make(
+            client, account, dependencies.moment().chance
+        )
+        answer = {
+            "access_token": token,
+            "expires_in": client.lifetime // timedelta(seconds=1),
+            "token_type": "Bearer",
+            "scope": " ".join(sorted(client.areas)),
+        }
+        return shown_once(with_unknown(form.unknown, json_answer(answer)))

@@ -1,0 +1,93 @@
+"""KORE's webhook API: `/v1/secrets`.
+
+Source: KORE's OpenAPI file of it. There is no reading of one secret, and no deleting.
+"""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.api_resource import EndpointGroup
+from ringback.api.kore.json_request_body import JsonRequestBody, missing, read_document, wrong
+from ringback.api.kore.numbered_pages import PAGING, read_page
+from ringback.api.request_parameters import read_query
+from ringback.api.serializers import json_answer, shown_once, with_unknown
+from ringback.core.accounts.webhook_secret import WebhookSecretStatus
+from ringback.core.errors import PLATFORM
+from ringback.operations.accounts import fetch_account
+from ringback.operations.webhook_secrets import Held, change_secret, create_secret
+
+_KNOWN: Final = ("Name", "Status")
+
+
+class WebhookSecretEndpoints(EndpointGroup):
+    """The webhook secrets of an account."""
+
+    async def create(self, request: Request) -> Response:
+        """Make a secret: 201, with its value, which is shown only now."""
+        account = await self._account(request)
+        asked = await read_document(request, _KNOWN[:1])
+        name = asked.required("Name")
+        held = await self.change(
+            lambda tx, moment: create_secret(
+                tx,
+                fetch_account(tx, account.sid),
+                name,
+                moment,
+            ),
+        )
+        shown = _show(held) | {"secret": held[1].value}
+        return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
+
+    async def list(self, request: Request) -> Response:
+        """List the secrets, the active one first."""
+        account = await self._account(request)
+        query = read_query(request, ("status", *PAGING), codes=PLATFORM)
+        status = query.choice("status", WebhookSecretStatus)
+        current = await self.read(account.sid, lambda tx: fetch_account(tx, account.sid))
+        found = [held for held in current.webhook_secrets.all if status in (None, held[0])]
+        page = read_page(found, query, request)
+        shown = {"data": list(map(_show, page.records)), "meta_data": page.meta}
+        return with_unknown(query.unknown, json_answer(shown))
+
+    async def update(self, request: Request) -> Response:
+        """Give a secret another name, or activate it: 200."""
+        account = await self._account(request)
+        asked = await read_document(request, _KNOWN)
+        name, status = asked.text("Name"), _status_in(asked)
+        if name is None and status is None:
+            raise missing("Name or Status")
+        secret_id = request.path_params["id"]
+        held = await self.change(
+            lambda tx, moment: change_secret(
+                tx,
+                fetch_account(tx, account.sid),
+                secret_id,
+                name=name,
+                status=status,
+                moment=moment,
+            ),
+        )
+        return with_unknown(asked.unknown, json_answer(_show(held)))
+
+
+def _status_in(asked: JsonRequestBody) -> WebhookSecretStatus | None:
+    given = asked.text("Status")
+    if given is None:
+        return None
+    if given not in list(WebhookSecretStatus):
+        raise wrong(
+            f"Status={given[:80]!r}: Status must be one of {', '.join(WebhookSecretStatus)}"
+        )
+    return WebhookSecretStatus(given)
+
+
+def _show(held: Held) -> dict[str, Any]:
+    status, secret = held
+    return {
+        "id": secret.id,
+        "name": secret.name,
+        "status": status,
+        "last_modified": secret.last_modified,
+    }

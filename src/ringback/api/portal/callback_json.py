@@ -1,0 +1,177 @@
+"""How callbacks, their attempts and their copies stand in the portal's answers."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+from ringback.api.schemas import (
+    FLAG,
+    INSTANT,
+    METHOD,
+    SECONDS,
+    SOURCE,
+    TEXT,
+    Schema,
+    list_of,
+    number,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+)
+from ringback.api.serializers import (
+    JsonObject,
+    SerializedField,
+    Serializer,
+    field,
+    maybe,
+    nested,
+    worked_out,
+)
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
+from ringback.core.sids import SidKind
+
+CALLBACK_SID: Final = field("callback_sid", sid_of(SidKind.CALLBACK))
+MILLISECONDS: Final = or_null(SECONDS)
+HEADERS: Final = list_of({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2})
+RESULT: Final[Schema] = {
+    "type": "string",
+    "enum": ["open", "delivered", "refused", "unreachable", "unknown"],
+}
+
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
+    """Return parameters by name; the values of a name that repeats are a list.
+
+    >>> show_parameters([("a", "1"), ("b", "2"), ("a", "3")])
+    {'a': ['1', '3'], 'b': '2'}
+    """
+    shown: dict[str, str | list[str]] = dict(pairs)
+    if len(shown) < len(pairs):
+        for name in shown:
+            values = [value for other, value in pairs if other == name]
+            shown[name] = values if len(values) > 1 else values[0]
+    return shown
+
+
+def show_callback(callback: OutgoingCallback, parameters: Pairs | None = None) -> dict[str, Any]:
+    """Return a callback's record; whoever has its parameters at hand spares decoding them.
+
+    Written out, since a table would take half as long again, for each callback that is sent.
+    """
+    pairs = callback.parameters if parameters is None else parameters
+    progress = callback.progress
+    return {
+        "sid": callback.sid,
+        "account_sid": callback.account_sid,
+        "url": callback.url.shown,
+        "method": callback.method,
+        "body": callback.body,
+        "parameters": show_parameters(pairs),
+        "source": callback.source,
+        "source_asked": callback.source_asked,
+        "source_reason": callback.source_reason,
+        "warnings": callback.url.warnings,
+        "idempotency_token": callback.idempotency_token,
+        "idempotency_key": callback.idempotency_key,
+        "replay_of": callback.replay_of,
+        "is_test": callback.is_test,
+        "secret_id": callback.secret_id,
+        "status": progress.status,
+        "status_reason": progress.status_reason,
+        "attempt_count": progress.attempt_count,
+        "round": progress.round_number,
+        "date_next_attempt": progress.due,
+        "date_created": callback.date_created,
+        "date_updated": progress.date_updated,
+    }
+
+
+CALLBACK: Final = JsonObject(
+    "callback",
+    object_of(
+        sid=sid_of(SidKind.CALLBACK),
+        account_sid=sid_of(SidKind.ACCOUNT),
+        url=TEXT,
+        method=METHOD,
+        body=TEXT,
+        parameters={"type": "object", "additionalProperties": {"type": ["string", "array"]}},
+        source=SOURCE,
+        source_asked=or_null(SOURCE),
+        source_reason=TEXT,
+        warnings=list_of(TEXT),
+        idempotency_token=TEXT,
+        idempotency_key=or_null(TEXT),
+        replay_of=or_null(sid_of(SidKind.CALLBACK)),
+        is_test=FLAG,
+        secret_id=or_null(TEXT),
+        status=one_of(CallbackStatus),
+        status_reason=or_null(TEXT),
+        attempt_count=number(0),
+        round=number(0),
+        date_next_attempt=or_null(INSTANT),
+        date_created=INSTANT,
+        date_updated=INSTANT,
+    ),
+    plural="callbacks",
+    show=show_callback,
+)
+
+_TIMINGS: Final = Serializer[Any](
+    "timings",
+    "",
+    *(
+        field(f"{step}_ms", MILLISECONDS, step)
+        for step in ("look_up", "connect", "tls", "first_byte", "total")
+    ),
+)
+_REQUEST: Final = Serializer[Any](
+    "request", "", field("method", METHOD), field("url"), field("headers", HEADERS), field("body")
+)
+_CUT: Final = "Whether there was more of the body than was read."
+_HEADERS_LEFT_OUT: Final = "How many more headers were read, and are not kept."
+_BODY_LEFT_OUT: Final = "How many more bytes of the body were read, and are not kept."
+_RESPONSE: Final = Serializer[Any](
+    "response",
+    "",
+    field("status", number()),
+    field("headers", HEADERS),
+    worked_out("body", TEXT, lambda response: response.body.decode("utf-8", "replace")),
+    field("is_cut", {**FLAG, "description": _CUT}),
+    field("headers_left_out", {**number(0), "description": _HEADERS_LEFT_OUT}),
+    field("body_left_out", {**number(0), "description": _BODY_LEFT_OUT}),
+)
+
+
+def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
+    """Return the fields of a request that left, with this one for the request itself.
+
+    They are of the record, or of what stands in it at `of`, as in `shadow.`.
+    """
+    timings = attrgetter(f"{of}timings")
+    return [
+        field("date_started", INSTANT, f"{of}date_started"),
+        worked_out("duration_ms", MILLISECONDS, lambda one: (it := timings(one)) and it.total),
+        nested("timings", _TIMINGS, f"{of}timings"),
+        maybe("local_address", attribute=f"{of}local_address"),
+        maybe("proxy", attribute=f"{of}proxy"),
+        field("result", RESULT, f"{of}result"),
+        maybe("status_code", number(), f"{of}status_code"),
+        maybe("error_code", number(), f"{of}error_code"),
+        maybe("failure", attribute=f"{of}failure"),
+        maybe("reason", attribute=f"{of}reason"),
+        request,
+        nested("response", _RESPONSE, f"{of}response"),
+    ]
+
+
+ATTEMPT: Final = Serializer[Attempt](
+    "attempt",
+    "attempts",
+    CALLBACK_SID,
+    field("number", number(1)),
+    *exchange(nested("request", _REQUEST)),
+)

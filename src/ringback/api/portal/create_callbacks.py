@@ -1,0 +1,179 @@
+"""Callbacks as a service: `POST /portal/v1/callbacks` keeps and sends an operator's own events."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.api.api_resource import EndpointGroup
+from ringback.api.authentication import charge_more
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.json_bodies import (
+    Json,
+    check_names,
+    may_repeat_names,
+    read_json,
+    refuse_repeats,
+)
+from ringback.api.operation import ApiOperation
+from ringback.api.portal.callback_json import CALLBACK, show_callback
+from ringback.api.portal.callbacks import CALLBACKS
+from ringback.api.portal.new_callback_request import MAX_KEY, MOST_AT_ONCE, items_of, read_one
+from ringback.api.schemas import (
+    INSTANT,
+    METHOD,
+    URL,
+    Schema,
+    list_of,
+    object_of,
+    or_null,
+    refer,
+    text,
+)
+from ringback.api.serializers import JsonObject, json_answer
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback_codec import write_new
+from ringback.core.errors import BacklogFull
+from ringback.operations.create_callbacks import prepare_callback, send_callbacks
+from ringback.operations.moment import Moment
+
+MAX_BODY: Final = 1024 * 1024
+_BIG: Final = 64
+"""More callbacks than this would keep all others waiting for a commit of their own."""
+_MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
+"""How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
+
+_Prepared = tuple[OutgoingCallback, list[tuple[str, str]]]
+"""A callback that is ready to be kept, and its parameters as they were asked for."""
+
+
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+NEW_CALLBACK: Final = JsonObject(
+    "new_callback",
+    {
+        "type": "object",
+        "properties": {
+            "url": {**URL, "description": "A callback URL, with its fragment."},
+            "parameters": {
+                "type": "object",
+                "additionalProperties": {"anyOf": [_SCALAR, {**list_of(_SCALAR), "minItems": 1}]},
+                "description": "What to tell. At most 200 values and 64 KiB when encoded.",
+            },
+            "method": METHOD,
+            "idempotency_key": {
+                **or_null(text(shortest=1, longest=MAX_KEY)),
+                "description": "One that was used before makes no second callback.",
+            },
+            "deliver_at": {**or_null(INSTANT), "description": "Not before; up to 366 days ahead."},
+        },
+        "required": ["url", "parameters"],
+        "additionalProperties": False,
+    },
+)
+_NEW: Final = refer(NEW_CALLBACK.name)
+_BATCH: Final[Schema] = {**list_of(_NEW), "minItems": 1, "maxItems": MOST_AT_ONCE}
+NEW_CALLBACKS: Final = JsonObject(
+    "new_callbacks", {"anyOf": [_NEW, object_of(callbacks=_BATCH)]}, NEW_CALLBACK
+)
+_SENT: Final = refer(CALLBACK.name)
+SENT_CALLBACKS: Final = JsonObject(
+    "sent_callbacks", {"anyOf": [_SENT, object_of(callbacks=list_of(_SENT))]}, CALLBACK
+)
+
+
+class CreateCallbacksEndpoints(EndpointGroup):
+    """Takes new callbacks in."""
+
+    def __init__(self, dependencies: ApiDependencies) -> None:
+        super().__init__(dependencies)
+        self._arriving_of = Counter[str]()
+
+    def operations(self) -> list[ApiOperation]:
+        """Return the operation that does."""
+        sends = (
+            "Send an event of one's own, or up to 1,000: all or none. 201 means that it is durable."
+        )
+        answers = {201: SENT_CALLBACKS}
+        operation = ApiOperation("POST", CALLBACKS, "SendCallback", sends, self.send, answers)
+        return [operation._replace(takes_json=NEW_CALLBACKS)]
+
+    async def send(self, request: Request) -> Response:
+        """Keep one callback or many, all or none: 201, which means durable."""
+        account = await self._account(request)
+        body, document = await read_json(request, most=MAX_BODY)
+        if isinstance(document, dict) and "callbacks" in document:
+            items = items_of(document)
+            with self._arriving(account.sid, len(items)):
+                # The first one is the request itself.
+                charge_more(request, self._dependencies.authenticator, len(items) - 1, may_owe=True)
+                return await self._send_many(account.sid, body, document, items)
+        new = self._prepare(document, "", account.sid, self._dependencies.moment())
+        check_names(body, document)
+        (callback,) = await self._keep(account.sid, [new[0]])
+        return json_answer(_show((callback, new)), 201)
+
+    @contextmanager
+    def _arriving(self, account_sid: str, count: int) -> Generator[None]:
+        """Count what is held in memory, also for clients that have gone; raises Overloaded."""
+        there = self._arriving_of[account_sid]
+        if there + count > _MOST_ARRIVING:
+            raise BacklogFull(
+                f"{there} callbacks of this account are being taken in, and with these {count} it"
+                f" were more than {_MOST_ARRIVING}; nothing was done, ask again in 1 s",
+                retry_after=1,
+            )
+        self._arriving_of[account_sid] += count
+        try:
+            yield
+        finally:
+            self._arriving_of[account_sid] -= count
+
+    async def _send_many(
+        self, account_sid: str, body: bytes, document: Json, items: list[Json]
+    ) -> Response:
+        """Do the same with a batch, in slices but for the commit."""
+        dependencies, moment = self._dependencies, self._dependencies.moment()
+        # Again when they are prepared; but nobody prepares what there is no room for.
+        dependencies.intake.make_room(account_sid, len(items))
+
+        def prepare(numbered: tuple[int, Json]) -> _Prepared:
+            index, item = numbered
+            return self._prepare(item, f"callbacks[{index}].", account_sid, moment)
+
+        new = await dependencies.slices.map(prepare, enumerate(items))
+        if may_repeat_names(body, document):
+            # As long as it takes, others have the interpreter every half millisecond.
+            await asyncio.to_thread(refuse_repeats, body)
+        prepared = [callback for callback, _ in new]
+        if len(prepared) > _BIG:
+            texts = await dependencies.slices.map(write_new, prepared)
+            callbacks = await dependencies.batch_queue.keep(account_sid, prepared, texts)
+        else:
+            callbacks = await self._keep(account_sid, prepared)
+        shown = await dependencies.slices.map(_show, zip(callbacks, new, strict=True))
+        return json_answer({"callbacks": shown}, 201)
+
+    def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
+        """Read what is asked for, and make the callback of it; raises Invalid."""
+        asked = read_one(item, at, read_url=self._dependencies.read_url, now=moment.now)
+        return prepare_callback(asked.new, account_sid, moment), asked.parameters
+
+    async def _keep(
+        self, account_sid: str, callbacks: list[OutgoingCallback]
+    ) -> list[OutgoingCallback]:
+        intake = self._dependencies.intake
+        intake.make_room(account_sid, len(callbacks))
+        return await self._dependencies.store.transact(
+            lambda tx: send_callbacks(tx, callbacks, intake)
+        )
+
+
+def _show(kept: tuple[OutgoingCallback, _Prepared]) -> dict[str, Any]:
+    callback, (prepared, parameters) = kept
+    # One that its key led to tells what its own request said.
+    is_as_asked = callback.body == prepared.body
+    return show_callback(callback, parameters if is_as_asked else None)

@@ -1,0 +1,101 @@
+"""Trying URLs over HTTP: with the webhook secret that is active, or the one that is pending."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
+from ringback.api.authentication import charge_more
+from ringback.api.operation import ApiOperation, OperationParameter, required
+from ringback.api.portal.callback_json import CALLBACK, show_callback
+from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
+from ringback.api.serializers import JsonObject, json_answer
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.errors import Conflict, InvalidParameter
+from ringback.operations.accounts import fetch_account
+from ringback.operations.destinations import MOST, Destination, destinations_of, named
+from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
+from ringback.ports import Transaction
+
+_NOWHERE: Final = 20409
+
+REHEARSAL: Final = JsonObject(
+    "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
+)
+_TEST: Final = (
+    required("Url", URL, "A callback URL, with its fragment."),
+    OperationParameter("Method", METHOD, "How to send it; POST without it."),
+)
+_REHEARSE: Final = (
+    OperationParameter(
+        "Url", {**list_of(URL), "maxItems": MOST}, "To these instead; as many as there are."
+    ),
+)
+
+
+class TestEventEndpoints(EndpointGroup):
+    """The operations that send test events."""
+
+    def operations(self) -> list[ApiOperation]:
+        """Return them."""
+        return [
+            self.changes(
+                "/portal/v1/test_events",
+                "SendTestEvent",
+                "Send KORE's test event to a URL.",
+                CALLBACK,
+                self._send,
+                takes=_TEST,
+                status=201,
+            ),
+            self.operation(
+                "POST",
+                "/portal/v1/rehearsals",
+                "RehearseSecret",
+                "Send test events that the pending webhook secret signs to where callbacks go.",
+                self._rehearse,
+                answers={201: REHEARSAL},
+                takes=_REHEARSE,
+                conflicts=True,
+            ),
+        ]
+
+    def _send(self, call: ApiRequest) -> Change[OutgoingCallback]:
+        url = self._dependencies.read_url(call.given.required("Url"))
+        method = call.given.choice("Method", HttpMethod) or HttpMethod.POST
+        self._dependencies.intake.make_room(call.account_sid, 1)
+        return lambda tx, moment: send_test_event(
+            tx, fetch_account(tx, call.account_sid), url, method, moment=moment
+        )
+
+    async def _rehearse(self, call: ApiRequest) -> Response:
+        account_sid, urls = call.account_sid, self._read_urls(call.given.all("Url"))
+        destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
+        self._dependencies.intake.make_room(account_sid, len(destinations))
+        charge_more(call.request, self._dependencies.authenticator, max(0, len(destinations) - 1))
+        pending, events = await self.change(
+            lambda tx, moment: rehearse(tx, account_sid, destinations, moment)
+        )
+        shown = list(map(show_callback, events))
+        return json_answer({"secret_id": pending.id, "callbacks": shown}, 201)
+
+    def _read_urls(self, urls: Sequence[str]) -> list[CallbackUrl]:
+        if len(urls) > MOST:
+            raise InvalidParameter(
+                f"Url is given {len(urls)} times; at most {MOST} can be named", code=83600
+            )
+        return list(map(self._dependencies.read_url, urls))
+
+
+def _asked(tx: Transaction, account_sid: str, urls: list[CallbackUrl]) -> list[Destination]:
+    """Return what a rehearsal goes to; raises Conflict where that, or a secret, is missing."""
+    pending_of(fetch_account(tx, account_sid))
+    known = destinations_of(tx, account_sid)
+    if not urls and not known:
+        raise Conflict(
+            "this account has configured no URL and was sent no callback yet; name some with Url",
+            code=_NOWHERE,
+        )
+    return named(urls, known) if urls else known

@@ -1,0 +1,207 @@
+"""From a JSON document to the callbacks that it asks for, each checked once.
+
+Everything here raises Invalid with a message that names the item and the field. What a parameter
+holds is the operator's secret, so messages say of what kind it is, and no more.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from ringback.api.json_bodies import Json
+from ringback.api.timestamps import read_instant
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.errors import InvalidParameter
+from ringback.core.form_encoding import encode
+from ringback.operations.create_callbacks import NewCallback
+
+MOST_AT_ONCE: Final = 1000
+MAX_ENCODED: Final = 64 * 1024
+"""Bytes of one callback's parameters as they are sent."""
+MAX_PARAMETERS: Final = 200
+MAX_KEY: Final = 255
+FURTHEST: Final = timedelta(days=366)
+
+_FIELDS: Final = frozenset({"url", "method", "parameters", "idempotency_key", "deliver_at"})
+_METHODS: Final[dict[Json, HttpMethod]] = {
+    None: HttpMethod.POST,
+    "POST": HttpMethod.POST,
+    "GET": HttpMethod.GET,
+}
+_LARGEST: Final = 2**53
+_SHOWN: Final = 80
+_INVALID_VALUE: Final = 83600
+_MISSING: Final = 20002
+
+
+class NewCallbackRequest(NamedTuple):
+    """A callback as it is asked for."""
+
+    new: NewCallback
+    parameters: list[tuple[str, str]]
+    """What `new.body` encodes."""
+
+
+def read_one(
+    item: Json, at: str = "", *, read_url: Callable[[str], CallbackUrl], now: datetime
+) -> NewCallbackRequest:
+    """Return the callback that one JSON object asks for; `at` is where it stands."""
+    if not isinstance(item, dict):
+        where = at.rstrip(".") or "the body"
+        raise _wrong(f"{where} is {_kind(item)}; it must be an object with url and parameters")
+    if not item.keys() <= _FIELDS:
+        raise _unknown_field(item, at)
+    url = _read_url(item.get("url"), at, read_url)
+    parameters = _read_parameters(item.get("parameters"), at)
+    new = NewCallback(
+        url,
+        _read_method(item, at),
+        _encode(parameters, at),
+        _read_key(item.get("idempotency_key"), at),
+        _read_due(item.get("deliver_at"), at, now),
+    )
+    return NewCallbackRequest(new, parameters)
+
+
+def items_of(document: dict[str, Json]) -> list[Json]:
+    """Return what stands in a document with a list of `callbacks`; none of it is read yet."""
+    items = document["callbacks"]
+    if len(document) > 1:
+        raise _wrong("a body with callbacks has nothing beside them; each has its own fields")
+    if not isinstance(items, list) or not 1 <= len(items) <= MOST_AT_ONCE:
+        given = f"{len(items)} of them" if isinstance(items, list) else _kind(items)
+        raise _wrong(f"callbacks: {given}; it must be a list of 1 to {MOST_AT_ONCE}")
+    return items
+
+
+def _read_url(value: Json, at: str, read_url: Callable[[str], CallbackUrl]) -> CallbackUrl:
+    if not isinstance(value, str):
+        raise _not_text(f"{at}url", value, "text like https://host/path")
+    try:
+        return read_url(value)
+    except InvalidParameter as refusal:
+        raise InvalidParameter(f"{at}url: {refusal.message}", code=refusal.code) from None
+
+
+def _read_method(item: dict[str, Json], at: str) -> HttpMethod:
+    value = item.get("method", "POST")
+    if isinstance(value, str) and value in _METHODS:
+        return _METHODS[value]
+    raise _wrong(f"{at}method: {_given(value)}; it must be POST or GET")
+
+
+def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
+    if not isinstance(value, dict):
+        raise _not_text(f"{at}parameters", value, "an object of names and values")
+    pairs = list[tuple[str, str]]()
+    for name, told in value.items():
+        if isinstance(told, str):
+            pairs.append((name, told))
+        elif isinstance(told, list):
+            place = f"{at}parameters.{name[:_SHOWN]}"
+            if not told:
+                raise _wrong(f"{place}: an empty list tells nothing; leave the parameter out")
+            pairs += [(name, _text_of(each, place)) for each in told]
+        else:
+            pairs.append((name, _text_of(told, f"{at}parameters.{name[:_SHOWN]}")))
+    if len(pairs) > MAX_PARAMETERS:
+        raise _wrong(f"{at}parameters: {len(pairs)} values; at most {MAX_PARAMETERS} are sent")
+    return pairs
+
+
+def _text_of(value: Json, place: str) -> str:
+    """Return how a value is told: a number as JSON has it, true and false in these words."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        # The parser has rounded what has more digits than a float.
+        if abs(value) >= _LARGEST:
+            raise _wrong(f"{place}: {value!r} may not be exact any more; give it as text")
+        return repr(value)
+    hint = "; leave the parameter out" if value is None else ""
+    raise _wrong(f"{place}: {_kind(value)}; it must be text, a number, true or false{hint}")
+
+
+def _encode(pairs: list[tuple[str, str]], at: str) -> str:
+    body = encode(pairs)
+    if len(body) > MAX_ENCODED:
+        raise _wrong(
+            f"{at}parameters: {len(body)} bytes when they are encoded; {MAX_ENCODED} are allowed"
+        )
+    # A NUL is nowhere else in it: the % of a text that says %00 is escaped itself.
+    if "%00" in body:
+        name = next(name for name, told in pairs if "\0" in name or "\0" in told)
+        raise _wrong(f"{at}parameters.{name[:_SHOWN]!a}: a NUL character, which no form can hold")
+    if body.startswith("=") or "&=" in body:
+        raise _wrong(f"{at}parameters: one has an empty name; give each a name")
+    return body
+
+
+def _read_key(value: Json, at: str) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and 1 <= len(value) <= MAX_KEY and value.isprintable():
+        return value
+    raise _wrong(
+        f"{at}idempotency_key: {_given(value)}; it must be 1 to {MAX_KEY} printable characters"
+    )
+
+
+def _read_due(value: Json, at: str, now: datetime) -> datetime | None:
+    """Return when to send a callback; None for at once, also where the instant has passed."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _not_text(f"{at}deliver_at", value, "an instant like 2026-11-24T10:00:00Z")
+    try:
+        instant = read_instant(value)
+    except ValueError as problem:
+        raise _wrong(f"{at}deliver_at: {_given(value)}: {problem}") from None
+    if instant - now > FURTHEST:
+        raise _wrong(
+            f"{at}deliver_at: {_given(value)} is too far ahead; {FURTHEST.days} days is the most"
+        )
+    return instant if instant > now else None
+
+
+def _unknown_field(item: dict[str, Json], at: str) -> InvalidParameter:
+    name = next(name for name in item if name not in _FIELDS)
+    known = ", ".join(sorted(_FIELDS))
+    return _wrong(f"{at}{name[:_SHOWN]!a} is no field of a callback; there are {known}")
+
+
+def _not_text(place: str, value: Json, right: str) -> InvalidParameter:
+    if value is None:
+        return InvalidParameter(
+            f"{place} is required and was not given; it must be {right}", code=_MISSING
+        )
+    return _wrong(f"{place}: {_kind(value)}; it must be {right}")
+
+
+def _wrong(message: str) -> InvalidParameter:
+    return InvalidParameter(message, code=_INVALID_VALUE)
+
+
+def _given(value: Json) -> str:
+    """Return a value that is no secret as messages show it."""
+    return ascii(value[:_SHOWN]) if isinstance(value, str) else _kind(value)
+
+
+def _kind(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"

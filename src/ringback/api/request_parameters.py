@@ -1,0 +1,197 @@
+"""Reading parameters: form bodies and query strings, bounded, and checked once.
+
+Everything here raises Invalid with a message that names the parameter.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from ringback.api.bounded_body import media_type_of, read_body
+from ringback.api.timestamps import read_instant, read_instant_or_utc
+from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
+
+MAX_BODY: Final = 64 * 1024
+"""The longest form body that is read, in bytes."""
+
+_MAX_FIELDS: Final = 200
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+_YES_OR_NO: Final = {"yes": True, "no": False}
+_TRUE_OR_FALSE: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParameters:
+    """The parameters of one request; their names are case-sensitive."""
+
+    values: dict[str, str]
+    unknown: tuple[str, ...]
+    """Names that the operation doesn't know; they have no effect."""
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Those that may be given more than once."""
+    codes: ErrorCodes = SUPER_SIM
+    """What the API that they are for refuses them with."""
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return all values of a parameter that may be given more than once."""
+        return self.lists.get(name, ())
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter, or None where it wasn't given."""
+        return self.values.get(name)
+
+    def required(self, name: str, *, code: int | None = None) -> str:
+        """Return a parameter that has to be given, and not empty."""
+        value = self.values.get(name)
+        if not value:
+            raise self.missing(name, code=code)
+        return value
+
+    def given(self, name: str) -> str:
+        """Return a parameter that has to be given; it may be empty."""
+        value = self.values.get(name)
+        if value is None:
+            raise self.missing(name)
+        return value
+
+    def missing(self, name: str, *, code: int | None = None) -> InvalidParameter:
+        """Return the refusal of a request without this parameter."""
+        return InvalidParameter(
+            f"{name} is required and was not given", code=code or self.codes.missing
+        )
+
+    def label(self, name: str, *, longest: int) -> str | None:
+        """Return a name that a person gave, of printable characters; it may be empty."""
+        value = self.values.get(name)
+        if value and (len(value) > longest or not value.isprintable()):
+            raise InvalidParameter(
+                f"{name} must be at most {longest} printable characters", code=self.codes.invalid
+            )
+        return value
+
+    def choice(self, name: str, options: Collection[E]) -> E | None:
+        """Return a parameter that has to be one of these, or None where it wasn't given."""
+        return self.meaning(name, {option.value: option for option in options})
+
+    def meaning(self, name: str, meanings: Mapping[str, T]) -> T | None:
+        """Return what a parameter stands for in this table, or None where it wasn't given."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if value in meanings:
+            return meanings[value]
+        known = ", ".join(meanings)
+        raise InvalidParameter(
+            f"{name}={value!r}: {name} must be one of {known}", code=self.codes.invalid
+        )
+
+    def is_yes(self, name: str) -> bool:
+        """Whether a parameter is `yes`; `no` where it wasn't given."""
+        return self.meaning(name, _YES_OR_NO) or False
+
+    def flag(self, name: str) -> bool | None:
+        """Return whether a parameter is `true`, or None where it wasn't given."""
+        return self.meaning(name, _TRUE_OR_FALSE)
+
+    def instant(self, name: str) -> datetime | None:
+        """Return an instant, or None where it wasn't given."""
+        return self._read(name, read_instant)
+
+    def instant_or_utc(self, name: str) -> datetime | None:
+        """Return an instant, in UTC where it has no zone, or None where it wasn't given."""
+        return self._read(name, read_instant_or_utc)
+
+    def number(
+        self, name: str, *, low: int, high: int, default: int, code: int | None = None
+    ) -> int:
+        """Return a whole number within these bounds, or the default where it wasn't given."""
+        given = self.maybe_number(name, low=low, high=high, code=code)
+        return default if given is None else given
+
+    def maybe_number(
+        self, name: str, *, low: int, high: int, code: int | None = None
+    ) -> int | None:
+        """Return a whole number within these bounds, or None where it wasn't given."""
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
+            return int(value)
+        raise InvalidParameter(
+            f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
+            code=code or self.codes.invalid,
+        )
+
+    def _read(self, name: str, read: Callable[[str], datetime]) -> datetime | None:
+        value = self.values.get(name)
+        if value is None:
+            return None
+        try:
+            return read(value)
+        except ValueError as problem:
+            raise InvalidParameter(
+                f"{name}={value!r}: {problem}", code=self.codes.invalid
+            ) from None
+
+
+def read_query(
+    request: Request, known: Collection[str], *, codes: ErrorCodes = SUPER_SIM
+) -> RequestParameters:
+    """Return the parameters in a request's query string."""
+    return _parse(request.scope["query_string"], known, where="the query string", codes=codes)
+
+
+async def read_form(
+    request: Request,
+    known: Collection[str],
+    *,
+    lists: Collection[str] = (),
+    codes: ErrorCodes = SUPER_SIM,
+) -> RequestParameters:
+    """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
+    body = await read_body(request, most=MAX_BODY, code=codes.invalid)
+    given = media_type_of(request)
+    if body and given not in (None, _FORM_TYPE):
+        raise InvalidParameter(
+            f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=codes.invalid
+        )
+    return _parse(body, known, where="the body", lists=lists, codes=codes)
+
+
+def _parse(
+    encoded: bytes,
+    known: Collection[str],
+    *,
+    where: str,
+    codes: ErrorCodes,
+    lists: Collection[str] = (),
+) -> RequestParameters:
+    try:
+        pairs = parse_qsl(
+            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except UnicodeDecodeError:
+        raise InvalidParameter(f"{where} is not UTF-8", code=codes.invalid) from None
+    except ValueError:
+        raise InvalidParameter(
+            f"{where} has over {_MAX_FIELDS} parameters", code=codes.invalid
+        ) from None
+    values, many = dict[str, str](), dict[str, tuple[str, ...]]()
+    for name, value in pairs:
+        if name in known and name in values and name not in lists:
+            raise InvalidParameter(f"{name} is given twice; give it once", code=codes.invalid)
+        if "\0" in value:
+            raise InvalidParameter(f"{name} holds a NUL character", code=codes.invalid)
+        values[name] = value
+        if name in lists:
+            many[name] = (*many.get(name, ()), value)
+    unknown = tuple(name for name in values if name not in known)
+    return RequestParameters(values, unknown, many, codes)

@@ -1,0 +1,231 @@
+"""What can only be looked at: Settings Updates, Billing Periods, addresses, Usage Records."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import Response
+
+from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation import (
+    PAGES,
+    ApiOperation,
+    OperationParameter,
+    PageOf,
+    as_field,
+    filtered,
+)
+from ringback.api.paging import cut, read_paging
+from ringback.api.request_parameters import RequestParameters
+from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
+from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, maybe, worked_out
+from ringback.core.calendar import iso
+from ringback.core.sids import SidKind, is_sid
+from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.usage import (
+    BillingPeriod,
+    BillingPeriodType,
+    UsageGranularity,
+    UsageGrouping,
+    UsageRecord,
+    plan_query,
+    summarize,
+)
+from ringback.operations.supersim.billing import list_billing_periods
+from ringback.operations.supersim.data_sessions import sessions_of
+from ringback.operations.supersim.settings_updates import list_settings_updates
+from ringback.operations.supersim.sims import fetch_sim
+from ringback.ports import PageRequest, Transaction
+
+_ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
+
+
+class DeviceAddressRecord(NamedTuple):
+    """The address of a SIM's device."""
+
+    sid: str
+    """The address itself; a list of them is paged by it."""
+
+
+SETTINGS_UPDATE: Final = Serializer[SettingsUpdate](
+    "settings_update",
+    "settings_updates",
+    field("sid", sid_of(SidKind.SETTINGS_UPDATE)),
+    field("iccid"),
+    field("sim_sid", sid_of(SidKind.SIM)),
+    field("status", one_of(SettingsUpdateStatus)),
+    worked_out(
+        "packages",
+        list_of(object_of(name=TEXT, version=TEXT, more_info=TEXT)),
+        lambda update: [package._asdict() for package in update.packages],
+    ),
+    maybe("date_completed", INSTANT),
+    *DATES,
+)
+
+BILLING_PERIOD: Final = Serializer[BillingPeriod](
+    "billing_period",
+    "billing_periods",
+    field("sid", sid_of(SidKind.BILLING_PERIOD)),
+    ACCOUNT_SID,
+    field("sim_sid", sid_of(SidKind.SIM)),
+    field("start_time", INSTANT),
+    field("end_time", INSTANT),
+    field("period_type", one_of(BillingPeriodType)),
+    *DATES,
+)
+
+IP_ADDRESS: Final = Serializer[DeviceAddressRecord](
+    "sim_ip_address",
+    "ip_addresses",
+    field("ip_address", TEXT, "sid"),
+    worked_out("ip_address_version", {"type": "string", "enum": ["IPv4"]}, lambda _: "IPv4"),
+)
+
+
+def _of(name: str, kind: SidKind | None = None) -> Any:
+    """Return what shows one thing that a record is of; a filter may have named what is no SID."""
+
+    def value(record: UsageRecord) -> str | None:
+        text = record.of.get(name)
+        is_right = text is None or kind is None or is_sid(text, kind)
+        return text if is_right else None
+
+    return value
+
+
+USAGE_RECORD: Final = Serializer[UsageRecord](
+    "usage_record",
+    "usage_records",
+    field("account_sid", sid_of(SidKind.ACCOUNT)),
+    worked_out("sim_sid", or_null(sid_of(SidKind.SIM)), _of("sim_sid", SidKind.SIM)),
+    worked_out(
+        "network_sid", or_null(sid_of(SidKind.NETWORK)), _of("network_sid", SidKind.NETWORK)
+    ),
+    worked_out("fleet_sid", or_null(sid_of(SidKind.FLEET)), _of("fleet_sid", SidKind.FLEET)),
+    worked_out("iso_country", or_null(TEXT), _of("iso_country")),
+    worked_out(
+        "period",
+        object_of(start_time=INSTANT, end_time=INSTANT),
+        lambda record: {"start_time": record.start, "end_time": record.end},
+    ),
+    field("data_upload", number(0), "upload"),
+    field("data_download", number(0), "download"),
+    worked_out("data_total", number(0), lambda record: record.upload + record.download),
+    worked_out("data_total_billed", TEXT, lambda record: record.billed),
+    worked_out(
+        "billed_unit", or_null(TEXT), lambda record: None if record.billed == "0" else "USD"
+    ),
+)
+
+_SETTINGS_FILTERS: Final = (
+    filtered("Sim", "Only those of this SIM: its SID or unique name."),
+    filtered("Status", "Only those with this status.", SettingsUpdateStatus),
+)
+_USAGE: Final = (
+    OperationParameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
+    OperationParameter(
+        "Fleet", TEXT, "Only what the SIMs of this fleet used: its SID or unique name."
+    ),
+    OperationParameter("Network", TEXT, "Only what was used on this network: its SID."),
+    OperationParameter(
+        "IsoCountry", TEXT, "Only what was used in this country (ISO 3166-1 alpha-2)."
+    ),
+    OperationParameter("Group", one_of(UsageGrouping), "What records are told apart by."),
+    OperationParameter(
+        "Granularity", one_of(UsageGranularity), "How long their periods are; all without it."
+    ),
+    OperationParameter(
+        "StartTime",
+        INSTANT,
+        "The first instant; a month before EndTime without it. In UTC where it has no zone.",
+    ),
+    OperationParameter(
+        "EndTime",
+        INSTANT,
+        "The instant that is left out; now without it. In UTC where it has no zone.",
+    ),
+)
+
+
+class ReadOnlyEndpoints(EndpointGroup):
+    """The lists that the network and the clock write by themselves."""
+
+    def operations(self) -> list[ApiOperation]:
+        """Return them."""
+        updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
+        periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
+        addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
+        return [
+            updates.lists(
+                "List Settings Updates, newest first.", list_settings_updates, *_SETTINGS_FILTERS
+            ),
+            periods.lists_for("List a SIM's Billing Periods, newest first.", _billing_periods),
+            addresses.lists_for("List the addresses of a SIM's device.", _ip_addresses),
+            self.operation(
+                "GET",
+                "/supersim/v1/UsageRecords",
+                "ListUsageRecord",
+                "Sum up how much data was used, newest period first.",
+                self._usage_records,
+                answers={200: PageOf(USAGE_RECORD)},
+                takes=(*_USAGE, *PAGES),
+            ),
+        ]
+
+    async def _usage_records(self, call: ApiRequest) -> Response:
+        parameters, account_sid = call.given, call.account_sid
+        paging, now = read_paging(parameters), self._dependencies.clock.now()
+        filters = await self.read(
+            account_sid, lambda tx: _usage_filters(tx, account_sid, parameters)
+        )
+        query = plan_query(
+            start=parameters.instant_or_utc("StartTime"),
+            end=parameters.instant_or_utc("EndTime"),
+            granularity=parameters.choice("Granularity", UsageGranularity) or UsageGranularity.ALL,
+            group=parameters.choice("Group", UsageGrouping),
+            filters=filters,
+            now=now,
+        )
+        sessions = await self._all(
+            account_sid, lambda tx, window: sessions_of(tx, account_sid, query, window)
+        )
+        records = cut(summarize(account_sid, query, sessions, now), paging.window)
+        # So that all pages are about one period, however long somebody takes to turn them.
+        paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
+        return self.show_page(call, paging, USAGE_RECORD, records)
+
+
+def _billing_periods(call: ApiRequest) -> Listing[BillingPeriod]:
+    def listing(tx: Transaction, account_sid: str, window: PageRequest) -> Sequence[BillingPeriod]:
+        sim = fetch_sim(tx, account_sid, call.sid)
+        return list_billing_periods(tx, account_sid, sim.sid, window)
+
+    return listing
+
+
+def _ip_addresses(call: ApiRequest) -> Listing[DeviceAddressRecord]:
+    def listing(
+        tx: Transaction, account_sid: str, window: PageRequest
+    ) -> Sequence[DeviceAddressRecord]:
+        address = fetch_sim(tx, account_sid, call.sid).device_ip
+        return cut([] if address is None else [DeviceAddressRecord(address)], window)
+
+    return listing
+
+
+def _usage_filters(
+    tx: Transaction, account_sid: str, query: RequestParameters
+) -> Mapping[str, str]:
+    """Return what sessions must have; one that nothing can be of where there is no such record."""
+    filters = dict[str, str]()
+    for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
+        asked = query.text(name)
+        if asked is not None:
+            found = records.find(account_sid, asked)
+            filters[f"{as_field(name)}_sid"] = asked if found is None else found.sid
+    network, country = query.text("Network"), query.text("IsoCountry")
+    if network is not None:
+        filters["network_sid"] = network
+    if country is not None:
+        filters["iso_country"] = country.upper()
+    return filters

@@ -1,0 +1,94 @@
+"""Much work leaves others a turn after each slice, by a stopwatch that each item advances."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ringback.api.cooperative_yield import CooperativeYield
+
+
+class Work:
+    """Work that takes 1/2048 s for each item, and how much of it is done between two turns."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.items = 0
+        self.between_turns = list[int]()
+
+    def stopwatch(self) -> float:
+        return self.now
+
+    def do(self, item: int) -> int:
+        self.now += 1 / 2048
+        self.items += 1
+        return item * 2
+
+    @asynccontextmanager
+    async def others(self) -> AsyncGenerator[None]:
+        """Somebody else wants a turn all the time."""
+        task = asyncio.create_task(self._take_turns())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _take_turns(self) -> None:
+        while True:
+            before = self.items
+            await asyncio.sleep(0)
+            self.between_turns.append(self.items - before)
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+async def test_a_thousand_items_are_done_in_order_and_four_at_a_time(work: Work) -> None:
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
+    async with work.others():
+        assert await slices.map(work.do, range(1000)) == list(range(0, 2000, 2))
+    assert (max(work.between_turns), work.items) == (4, 1000)
+
+
+async def test_many_batches_at_once_hold_the_loop_no_longer_than_one(work: Work) -> None:
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
+    async with work.others():
+        await asyncio.gather(*(slices.map(work.do, range(100)) for _ in range(20)))
+    assert work.items == 2000
+    assert max(work.between_turns) <= 4
+
+
+async def test_batches_take_turns_so_that_a_small_one_waits_for_a_slice_of_each(
+    work: Work,
+) -> None:
+    slices, ended = CooperativeYield(work.stopwatch, longest=4 / 2048), list[str]()
+
+    async def note(name: str, count: int) -> None:
+        await slices.map(work.do, range(count))
+        ended.append(name)
+
+    await asyncio.gather(note("big", 1000), note("also big", 1000), note("small", 3))
+    assert ended == ["small", "big", "also big"]
+
+
+async def test_few_items_are_one_slice(work: Work) -> None:
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
+    async with work.others():
+        assert await slices.map(work.do, range(3)) == [0, 2, 4]
+    assert work.between_turns == []
+    assert await slices.map(work.do, []) == []
+
+
+async def test_what_the_work_raises_ends_it_and_holds_up_no_other(work: Work) -> None:
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
+    with pytest.raises(ZeroDivisionError):
+        await slices.map(lambda item: 1 / item, [1, 0, 1])
+    assert await slices.map(work.do, [1]) == [2]
+
+
+async def test_a_slice_is_over_after_a_quarter_of_a_millisecond(work: Work) -> None:
+    async with work.others():
+        await CooperativeYield(work.stopwatch).map(work.do, range(100))
+    assert (max(work.between_turns), work.items) == (1, 100)

@@ -1,0 +1,70 @@
+"""Records in answers: fields in their order, by the vendor that is asked, and within each other."""
+
+from typing import NamedTuple
+
+from ringback.api.schemas import TEXT, number
+from ringback.api.serializers import (
+    JsonObject,
+    OnlyVendor,
+    SerializedField,
+    Serializer,
+    field,
+    link,
+    nested,
+    of_vendor,
+    worked_out,
+)
+
+
+class Size(NamedTuple):
+    width: int
+    height: int
+
+
+class Box(NamedTuple):
+    sid: str
+    size: Size | None
+
+
+SIZE = Serializer[Size]("size", "", field("width", number(0)), field("height", number(0)))
+BOX = Serializer[Box](
+    "box",
+    "boxes",
+    worked_out("label", TEXT, lambda box: f"box {box.sid}"),
+    field("sid"),
+    nested("size", SIZE),
+    field("name", attribute="sid"),
+    link("url", lambda box: f"/boxes/{box.sid}"),
+    of_vendor(OnlyVendor.KORE, field("kore_sid", attribute="sid")),
+    SerializedField("by", TEXT, lambda *_: "Twilio", at_kore=lambda *_: "KORE"),
+)
+ONE = Box("B1", Size(2, 3))
+
+
+def test_fields_stand_in_their_order_wherever_their_values_come_from() -> None:
+    shown = BOX.show_by("https://a.example{}".format)(ONE)
+    assert list(shown.items()) == [
+        ("label", "box B1"),
+        ("sid", "B1"),
+        ("size", {"width": 2, "height": 3}),
+        ("name", "B1"),
+        ("url", "https://a.example/boxes/B1"),
+        ("by", "Twilio"),
+    ]
+
+
+def test_each_vendor_has_its_own_fields_and_values() -> None:
+    shown = BOX.show_by(str, OnlyVendor.KORE)(ONE)
+    assert (shown["kore_sid"], shown["by"]) == ("B1", "KORE")
+    assert set(BOX.schema["properties"]) - set(BOX.schema["required"]) == {"kore_sid"}
+
+
+def test_a_record_that_is_not_there_is_null_as_its_schema_allows() -> None:
+    assert BOX.show_by(str)(ONE._replace(size=None))["size"] is None
+    assert BOX.schema["properties"]["size"]["type"] == ["object", "null"]
+
+
+def test_an_object_that_is_written_elsewhere_is_shown_as_it_is() -> None:
+    written = JsonObject("written", {"type": "object"}, SIZE)
+    assert written.show_by(str)({"any": "thing"}) == {"any": "thing"}
+    assert (written.schema, written.parts) == ({"type": "object"}, (SIZE,))
