@@ -4,7 +4,7 @@ Run as a process: it prints one JSON line with its ports, and ends when its stan
 The first four letters of the path say how a request is answered:
 
     /hook       200 at once, as everything else
-    /mark       200, and the time at which the request with this `Stamp=NUMBER` came first
+    /mark       200, and the time at which the request with this `NewRecordFields=NUMBER` came first
     /hang       never
     /throttle   429 with `Retry-After: 1`
 

@@ -35,7 +35,7 @@ from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.delivery.signing_keys import CurrentSigningKeys
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, RandomSource
 from ringback.stores.vault import Vault, new_key
 from tests.intakes import KeepingIntake
@@ -303,8 +303,8 @@ def a_moment(
     intake: CallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
     signing_keys: CurrentSigningKeys | None = None,
-) -> Moment:
-    return Moment(
+) -> OperationContext:
+    return OperationContext(
         now=now,
         chance=chance or SeededChance(),
         policy=policy or NOTICE,

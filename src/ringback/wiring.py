@@ -40,11 +40,11 @@ from ringback.engine.task_runner import TaskRunner
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
+from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.operations.moment import Moment
-from ringback.operations.supersim.devices import receive_datagram_from
+from ringback.operations.delivery_totals import count_last_week
+from ringback.operations.supersim.device_actions import receive_datagram_from
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.operations.totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.policy_reloader import PolicyReloader
@@ -165,8 +165,8 @@ class Parts:
             are_others_there=lambda: delivery.is_shared,
         )
 
-        def moment() -> Moment:
-            return Moment(
+        def context() -> OperationContext:
+            return OperationContext(
                 clock.now(),
                 chance,
                 signing_keys,
@@ -180,7 +180,7 @@ class Parts:
             store=store,
             carrier=gateway or SimulatedCarrier(),
             handlers=TASK_HANDLERS,
-            context=moment,
+            context=context,
             clock=clock,
             checkpoint=checkpoint,
         )
@@ -206,7 +206,7 @@ class Parts:
         dependencies = ApiDependencies(
             store=store,
             clock=clock,
-            moment=moment,
+            context=context,
             progress=progress,
             intake=delivery.queue,
             batch_queue=batch_queue,
@@ -312,10 +312,10 @@ def _receiver(store: Store, dependencies: ApiDependencies) -> Received:
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:
-        moment = dependencies.moment()
+        context = dependencies.context()
 
         def keep(tx: Transaction) -> None:
-            receive_datagram_from(tx, address, payload, port=port, moment=moment)
+            receive_datagram_from(tx, address, payload, port=port, context=context)
 
         try:
             await store.transact(keep)

@@ -14,7 +14,7 @@ from ringback.cli.portal_commands import portal_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
-from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
+from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.triggers import TRIGGERS, Trigger
 from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback

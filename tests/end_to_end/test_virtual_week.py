@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
 from ringback.core.policy.source_policy import Source
-from ringback.operations.seeding import Seed, find_or_seed
+from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import CallbackFilter, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import load
@@ -74,7 +74,9 @@ class Customer:
 
 
 @asynccontextmanager
-async def started(data: Path, clock: VirtualClock) -> AsyncIterator[tuple[Parts, Caller, Seed]]:
+async def started(
+    data: Path, clock: VirtualClock
+) -> AsyncIterator[tuple[Parts, Caller, SeededAccount]]:
     flags = {
         "data": str(data),
         "at": f"{START:%Y-%m-%dT%H:%M:%SZ}",
@@ -84,9 +86,9 @@ async def started(data: Path, clock: VirtualClock) -> AsyncIterator[tuple[Parts,
     }
     parts = await Parts.start(load(flags, {}), clock=clock)
     try:
-        moment = parts.dependencies.moment()
+        context = parts.dependencies.context()
         seed = await parts.store.transact(
-            lambda tx: find_or_seed(tx, moment, uses_static_proxy=False)
+            lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
         yield parts, Caller(parts.app, credentials=(account.sid, account.auth_token)), seed

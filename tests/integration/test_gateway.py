@@ -13,8 +13,8 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.operations.seeding import find_or_seed
-from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
+from ringback.operations.seed_data import find_or_seed
+from ringback.operations.supersim.seed_data import SIM_NAME, SIM_SID
 from ringback.ports import Clock
 from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.system_clock import SystemClock
@@ -61,9 +61,9 @@ async def running(
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
     parts = await Parts.start(load(flags, {}), clock=clock or SystemClock())
     try:
-        moment = parts.dependencies.moment()
+        context = parts.dependencies.context()
         seed = await parts.store.transact(
-            lambda tx: find_or_seed(tx, moment, uses_static_proxy=False)
+            lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
         yield Running(parts, Caller(parts.app, credentials=(account.sid, account.auth_token)))

@@ -25,8 +25,8 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.operations.accounts import fetch_account
+from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
-from ringback.operations.moment import Moment
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
 from ringback.receiver.checking import ReceivedRequest as Received
@@ -105,8 +105,8 @@ class Engine:
     good_until: dict[str, float] = field(default_factory=dict[str, float])
     """When the answer was there that another one is active."""
 
-    def moment(self) -> Moment:
-        return Moment(
+    def context(self) -> OperationContext:
+        return OperationContext(
             SystemClock().now(),
             SystemRandomSource(),
             self.delivery.signing_keys,
@@ -117,16 +117,16 @@ class Engine:
         )
 
     async def send(self, url: str, number: int) -> None:
-        moment = self.moment()
+        context = self.context()
         callbacks = [
             prepare_callback(
                 NewCallback(CallbackUrl.parse(url), HttpMethod.POST, f"Number={number + each}"),
                 ACCOUNT_SID,
-                moment,
+                context,
             )
             for each in range(BATCH)
         ]
-        await self.store.transact(lambda tx: send_callbacks(tx, callbacks, moment.intake))
+        await self.store.transact(lambda tx: send_callbacks(tx, callbacks, context.intake))
 
     async def rotate(self) -> None:
         """Make a secret and activate it; note when it may sign, and its predecessor no more."""
@@ -142,7 +142,7 @@ class Engine:
 
     def _create(self, tx: Transaction) -> WebhookSecret:
         account = fetch_account(tx, ACCOUNT_SID)
-        _, secret = create_secret(tx, account, "next", self.moment())
+        _, secret = create_secret(tx, account, "next", self.context())
         return secret
 
     def _activate(self, tx: Transaction, secret_id: str) -> None:
@@ -152,7 +152,7 @@ class Engine:
             secret_id,
             name=None,
             status=WebhookSecretStatus.ACTIVE,
-            moment=self.moment(),
+            context=self.context(),
         )
 
     def good_at(self, instant: float) -> tuple[str, ...]:

@@ -24,16 +24,26 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsUpdateStatus
 from ringback.core.supersim.sim import MOVES, REQUESTABLE, SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriodType
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
-from ringback.operations.supersim.devices import (
+from ringback.operations.scenario_selection import choose_scenario
+from ringback.operations.supersim.commands import (
+    NewIpCommand,
+    NewSmsCommand,
+    send_datagram,
+    send_sms,
+)
+from ringback.operations.supersim.device_actions import (
     download_profile,
     receive_datagram,
     receive_sms,
     transfer_data,
 )
-from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
-from ringback.operations.supersim.sims import Updated, UpdateRequest, register_sim, update_sim
+from ringback.operations.supersim.esim_profiles import EsimProfileOrder, order_esim_profile
+from ringback.operations.supersim.sims import (
+    SuperSimUpdateRequest,
+    UpdatedSuperSim,
+    register_sim,
+    update_sim,
+)
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, TAKES, a_fleet, a_profile
 from tests.memory_store import MemoryTransaction
@@ -227,8 +237,8 @@ class SuperSimWalk(Walk):
         self.cards += 1
         iccid = f"8988307{self.cards:013}"
         refused = self.do(
-            lambda tx, moment: register_sim(
-                tx, ACCOUNT_SID, iccid=iccid, registration_code="H3LL0W0RLD", moment=moment
+            lambda tx, context: register_sim(
+                tx, ACCOUNT_SID, iccid=iccid, registration_code="H3LL0W0RLD", context=context
             )
         )
         assert refused is None
@@ -244,10 +254,10 @@ class SuperSimWalk(Walk):
         self, pick: int, status: SimStatus | None, fleet: Fleet | None, url: CallbackUrl | None
     ) -> None:
         sim = self.sim(pick)
-        asked = UpdateRequest(status=status, fleet=fleet and fleet.sid, callback_url=url)
+        asked = SuperSimUpdateRequest(status=status, fleet=fleet and fleet.sid, callback_url=url)
         to_status, to_fleet = status or sim.status, asked.fleet or sim.fleet_sid
 
-        def learn(updated: Updated) -> None:
+        def learn(updated: UpdatedSuperSim) -> None:
             assert sim.status is not SimStatus.SCHEDULED or (status, fleet) == (None, None)
             if updated.is_underway:
                 assert to_status is sim.status or to_status in MOVES[sim.status]
@@ -258,7 +268,7 @@ class SuperSimWalk(Walk):
                 self.foretell(sim.sid, sim.status, url)
 
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context), learn
         )
         if refused is not None:
             is_legal = to_status is sim.status or to_status in MOVES[sim.status]
@@ -293,9 +303,11 @@ class SuperSimWalk(Walk):
         sim = self.sim(pick)
         others = [one for one in self.tables.supersim.sims.records.values() if one.sid != sim.sid]
         is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
-        asked = UpdateRequest(unique_name=name, callback_url=CallbackUrl.parse("http://n.example"))
+        asked = SuperSimUpdateRequest(
+            unique_name=name, callback_url=CallbackUrl.parse("http://n.example")
+        )
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
         )
         assert (refused is not None) is is_taken
 
@@ -309,8 +321,8 @@ class SuperSimWalk(Walk):
             if one.account_sid == CHILD and one.sid != sim.sid and one.unique_name
         ]
         refused = self.do(
-            lambda tx, moment: update_sim(
-                tx, sim.account_sid, sim.sid, UpdateRequest(account_sid=CHILD), moment
+            lambda tx, context: update_sim(
+                tx, sim.account_sid, sim.sid, SuperSimUpdateRequest(account_sid=CHILD), context
             )
         )
         is_there = sim.account_sid == CHILD
@@ -323,7 +335,7 @@ class SuperSimWalk(Walk):
         sim = self.sim(pick)
         whose = None if is_for_all else sim.sid
         refused = self.do(
-            lambda tx, moment: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario)
+            lambda tx, context: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario)
         )
         assert refused is None
 
@@ -332,7 +344,9 @@ class SuperSimWalk(Walk):
     def send_sms(self, pick: int, url: CallbackUrl | None) -> None:
         sim = self.sim(pick)
         refused = self.do(
-            lambda tx, moment: send_sms(tx, sim.account_sid, NewSms(sim.sid, "hi", url), moment),
+            lambda tx, context: send_sms(
+                tx, sim.account_sid, NewSmsCommand(sim.sid, "hi", url), context
+            ),
             lambda command: self.urls.__setitem__(command.sid, url),
         )
         assert refused is None
@@ -341,9 +355,9 @@ class SuperSimWalk(Walk):
     @rule(pick=picks, url=urls)
     def send_datagram(self, pick: int, url: CallbackUrl | None) -> None:
         sim = self.sim(pick)
-        new = NewDatagram(sim.sid, "hi", PayloadType.TEXT, 7070, url)
+        new = NewIpCommand(sim.sid, "hi", PayloadType.TEXT, 7070, url)
         refused = self.do(
-            lambda tx, moment: send_datagram(tx, sim.account_sid, new, moment),
+            lambda tx, context: send_datagram(tx, sim.account_sid, new, context),
             lambda command: self.urls.__setitem__(command.sid, url),
         )
         assert refused is None
@@ -361,7 +375,7 @@ class SuperSimWalk(Walk):
                 self.foretell(command.sid, "received", url, method=method)
                 self.count(sim.sid, sms=1)
 
-            refused = self.do(lambda tx, moment: receive_sms(tx, sim, "hi", moment), learn)  # noqa: B023 (at once)
+            refused = self.do(lambda tx, context: receive_sms(tx, sim, "hi", context), learn)  # noqa: B023 (at once)
             may = sim.status in CONNECTED and fleet is not None and fleet.sms_commands_enabled
             assert (refused is None) is may
         self.pause(then)
@@ -378,7 +392,7 @@ class SuperSimWalk(Walk):
             self.foretell(command.sid, "received", url, method=method)
 
         refused = self.do(
-            lambda tx, moment: receive_datagram(tx, sim, b"hi", port=7070, moment=moment), learn
+            lambda tx, context: receive_datagram(tx, sim, b"hi", port=7070, context=context), learn
         )
         may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
         assert (refused is None) is may or (may and fleet is FLEETS[1])
@@ -389,7 +403,7 @@ class SuperSimWalk(Walk):
         sim = self.sim(pick)
         fleet = self.fleet(sim)
         refused = self.do(
-            lambda tx, moment: transfer_data(tx, sim, upload=count, download=0, moment=moment),
+            lambda tx, context: transfer_data(tx, sim, upload=count, download=0, context=context),
             lambda _: self.count(sim.sid, used=count),
         )
         may = sim.status in CONNECTED and fleet is not None and fleet.data_enabled
@@ -399,9 +413,9 @@ class SuperSimWalk(Walk):
     @precondition(lambda self: len(self.tables.supersim.esim_profiles.records) < 3)
     @rule(url=urls)
     def order(self, url: CallbackUrl | None) -> None:
-        order = Order(generates_matching_id=True, callback_url=url)
+        order = EsimProfileOrder(generates_matching_id=True, callback_url=url)
         refused = self.do(
-            lambda tx, moment: order_esim_profile(tx, ACCOUNT_SID, order, moment),
+            lambda tx, context: order_esim_profile(tx, ACCOUNT_SID, order, context),
             lambda profile: self.urls.__setitem__(profile.sid, url),
         )
         assert refused is None
@@ -411,7 +425,9 @@ class SuperSimWalk(Walk):
     def download(self, pick: int) -> None:
         profiles = list(self.tables.supersim.esim_profiles.records.values())
         profile = profiles[pick % len(profiles)]
-        refused = self.do(lambda tx, moment: download_profile(tx, ACCOUNT_SID, profile.sid, moment))
+        refused = self.do(
+            lambda tx, context: download_profile(tx, ACCOUNT_SID, profile.sid, context)
+        )
         assert (refused is None) is (profile.status is EsimStatus.AVAILABLE)
 
     def all_is_done(self) -> None:

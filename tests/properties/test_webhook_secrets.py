@@ -66,7 +66,7 @@ class Secrets(RuleBasedStateMachine):
                 secret_id,
                 name=name,
                 status=status,
-                moment=a_moment(now=self.now),
+                context=a_moment(now=self.now),
             )
         except NotFound:
             assert had is None

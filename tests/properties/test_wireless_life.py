@@ -23,13 +23,13 @@ from ringback.core.sims.message import MessageStatus, PayloadType
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.wireless.commands import NewCommand, delete_command, send_command
-from ringback.operations.wireless.devices import receive_bytes, receive_text, transfer_data
+from ringback.operations.scenario_selection import choose_scenario
+from ringback.operations.wireless.commands import NewWirelessCommand, delete_command, send_command
+from ringback.operations.wireless.device_actions import receive_bytes, receive_text, transfer_data
 from ringback.operations.wireless.rate_plans import delete_rate_plan
 from ringback.operations.wireless.sims import (
-    Card,
-    UpdateRequest,
+    RegisteredSimCard,
+    WirelessUpdateRequest,
     delete_sim,
     register_sim,
     update_sim,
@@ -355,7 +355,7 @@ class WirelessWalk(Walk):
             plan.data_enabled if sim.is_narrowband else plan.messaging_enabled
         )
 
-    def faults_in(self, sim: WirelessSim, asked: UpdateRequest) -> set[int]:
+    def faults_in(self, sim: WirelessSim, asked: WirelessUpdateRequest) -> set[int]:
         """Return why an update can be refused."""
         seen = self.sims[sim.sid]
         wanted, plan = self.wanted_by(sim, asked)
@@ -376,7 +376,7 @@ class WirelessWalk(Walk):
         return {code for code, is_so in faults.items() if is_so}
 
     def wanted_by(
-        self, sim: WirelessSim, asked: UpdateRequest
+        self, sim: WirelessSim, asked: WirelessUpdateRequest
     ) -> tuple[WirelessStatus, str | None]:
         """Return the status and the plan that a SIM is to have."""
         seen = self.sims[sim.sid]
@@ -430,8 +430,8 @@ class WirelessWalk(Walk):
     ) -> None:
         """Take in a card, whose device may be connected soon, and say who hears of its Commands."""
         self.cards += 1
-        card = Card(f"890134{self.cards:013}", is_narrowband=is_narrowband)
-        refused = self.do(lambda tx, moment: register_sim(tx, ACCOUNT_SID, card, moment))
+        card = RegisteredSimCard(f"890134{self.cards:013}", is_narrowband=is_narrowband)
+        refused = self.do(lambda tx, context: register_sim(tx, ACCOUNT_SID, card, context))
         assert refused is None
         newest = list(self.tables.wireless.sims.records.values())[-1]
         pick = self.in_order().index(newest)
@@ -455,7 +455,7 @@ class WirelessWalk(Walk):
         *,
         resets: bool = False,
     ) -> None:
-        asked = UpdateRequest(status=status, rate_plan=plan, resets=resets, told=told)
+        asked = WirelessUpdateRequest(status=status, rate_plan=plan, resets=resets, told=told)
         sim = self.sim(pick)
         faults, wanted = self.faults_in(sim, asked), self.wanted_by(sim, asked)
 
@@ -472,7 +472,7 @@ class WirelessWalk(Walk):
                 seen.reset = Reset(asked.told, self.clock.now() + self.takes(sim))
 
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context), learn
         )
         assert (refused is not None) is bool(faults), f"{refused} for {faults}"
         assert refused is None or refused.code in faults
@@ -508,9 +508,9 @@ class WirelessWalk(Walk):
         sim = self.sim(pick)
         others = [one for one in self.tables.wireless.sims.records.values() if one.sid != sim.sid]
         is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
-        asked = UpdateRequest(unique_name=name, friendly_name=name, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(unique_name=name, friendly_name=name, told=NEVER_TOLD)
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
         )
         assert (refused is not None) is is_taken
 
@@ -519,9 +519,9 @@ class WirelessWalk(Walk):
     def tell_of_commands(self, pick: int, to: CallbackTarget) -> None:
         sim = self.sim(pick)
         target_update = CallbackTargetUpdate(to.url, is_removed=to.url is None, method=to.method)
-        asked = UpdateRequest(commands_to=target_update, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(commands_to=target_update, told=NEVER_TOLD)
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment)
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
         )
         assert refused is None
         assert self.tables.wireless.sims.records[sim.sid].commands_to == to
@@ -541,9 +541,9 @@ class WirelessWalk(Walk):
             if not is_there:
                 self.sims[sim.sid].plan = None
 
-        asked = UpdateRequest(account_sid=CHILD, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(account_sid=CHILD, told=NEVER_TOLD)
         refused = self.do(
-            lambda tx, moment: update_sim(tx, sim.account_sid, sim.sid, asked, moment), learn
+            lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context), learn
         )
         may_go = sim.status is NEW and sim.unique_name not in names
         assert (refused is None) is (is_there or may_go)
@@ -560,7 +560,7 @@ class WirelessWalk(Walk):
                 self.chosen[subject] = scenario.name
 
         refused = self.do(
-            lambda tx, moment: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario),
+            lambda tx, context: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario),
             learn,
         )
         assert refused is None
@@ -593,8 +593,10 @@ class WirelessWalk(Walk):
             due = now + self.takes(sim) + sleeps
             self.messages[command.sid] = Message(QUEUED, now, told, wants_receipt, due)
 
-        new = NewCommand(sim.sid, "hi", wants_receipt=wants_receipt, told=told)
-        refused = self.do(lambda tx, moment: send_command(tx, sim.account_sid, new, moment), learn)
+        new = NewWirelessCommand(sim.sid, "hi", wants_receipt=wants_receipt, told=told)
+        refused = self.do(
+            lambda tx, context: send_command(tx, sim.account_sid, new, context), learn
+        )
         assert (refused and refused.code) == self.why_not_taken(sim)
 
     @precondition(has_sims)
@@ -618,10 +620,10 @@ class WirelessWalk(Walk):
             self.uses += 1
 
         if mode is PayloadType.TEXT:
-            refused = self.do(lambda tx, moment: receive_text(tx, sim, payload, moment), learn)
+            refused = self.do(lambda tx, context: receive_text(tx, sim, payload, context), learn)
         else:
             data = payload.encode()
-            refused = self.do(lambda tx, moment: receive_bytes(tx, sim, data, moment), learn)
+            refused = self.do(lambda tx, context: receive_bytes(tx, sim, data, context), learn)
         assert (refused and refused.code) == self.why_not_taken(sim)
 
     def why_not_taken(self, sim: WirelessSim) -> int | None:
@@ -635,7 +637,7 @@ class WirelessWalk(Walk):
     def device_uses_data(self, pick: int, count: int, *, then: timedelta | None) -> None:
         sim = self.sim(pick)
         refused = self.do(
-            lambda tx, moment: transfer_data(tx, sim, upload=count, download=0, moment=moment),
+            lambda tx, context: transfer_data(tx, sim, upload=count, download=0, context=context),
             lambda _: self.count(sim.sid, used=count),
         )
         plan = BY_SID.get(self.sims[sim.sid].plan or "")
@@ -656,7 +658,7 @@ class WirelessWalk(Walk):
             self.chosen.pop(sim.sid, None)
 
         refused = self.do(
-            lambda tx, moment: delete_sim(tx, sim.account_sid, sim.sid, moment), learn
+            lambda tx, context: delete_sim(tx, sim.account_sid, sim.sid, context), learn
         )
         if sim.status in CHANGING:
             assert refused is not None
@@ -670,7 +672,7 @@ class WirelessWalk(Walk):
         commands = list(self.tables.wireless.commands.records.values())
         command = commands[pick % len(commands)]
         refused = self.do(
-            lambda tx, moment: delete_command(tx, command.account_sid, command.sid, moment),
+            lambda tx, context: delete_command(tx, command.account_sid, command.sid, context),
             lambda _: self.messages.__delitem__(command.sid),
         )
         assert refused is None
@@ -680,7 +682,7 @@ class WirelessWalk(Walk):
     def delete_the_spare_plan(self) -> None:
         sims = self.sims.values()
         coming = [seen.change.wanted[1] for seen in sims if seen.change is not None]
-        refused = self.do(lambda tx, moment: delete_rate_plan(tx, ACCOUNT_SID, SPARE.sid, moment))
+        refused = self.do(lambda tx, context: delete_rate_plan(tx, ACCOUNT_SID, SPARE.sid, context))
         is_used = SPARE.sid in [*(seen.plan for seen in sims), *coming]
         assert (refused is not None) is is_used
 

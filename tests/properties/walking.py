@@ -21,7 +21,7 @@ from ringback.core.errors import RequestRefused
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import SCENARIOS, CarrierResult
 from ringback.engine.task_runner import TaskRunner
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import TaskHandler, Transaction
 from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_moment, an_account
@@ -50,16 +50,16 @@ class WatchedHandlers:
         self.failures = list[Exception]()
         self.table = {step: self._watched(one) for step, one in TASK_HANDLERS.items()}
 
-    def _watched(self, handler: TaskHandler[Moment]) -> TaskHandler[Moment]:
-        def begin(tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
+    def _watched(self, handler: TaskHandler[OperationContext]) -> TaskHandler[OperationContext]:
+        def begin(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
             with self._noted():
-                return handler.begin(tx, task, moment)
+                return handler.begin(tx, task, context)
 
         def end(
-            tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+            tx: Transaction, task: ScheduledTask, ending: CarrierResult, context: OperationContext
         ) -> None:
             with self._noted():
-                handler.end(tx, task, ending, moment)
+                handler.end(tx, task, ending, context)
                 self._observe(tx, task)
 
         return TaskHandler(begin, end)
@@ -87,7 +87,7 @@ class Walk(RuleBasedStateMachine):
             store=self.store,
             carrier=SimulatedCarrier(),
             handlers=self.handlers.table,
-            context=self.moment,
+            context=self.context,
             clock=self.clock,
         )
         self.run(self.store.transact(self.set_up))
@@ -111,7 +111,7 @@ class Walk(RuleBasedStateMachine):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(coroutine)
 
-    def moment(self) -> Moment:
+    def context(self) -> OperationContext:
         return a_moment(now=self.clock.now(), chance=self.chance)
 
     @property
@@ -120,7 +120,7 @@ class Walk(RuleBasedStateMachine):
 
     def do(
         self,
-        operation: Callable[[Transaction, Moment], T],
+        operation: Callable[[Transaction, OperationContext], T],
         learn: Callable[[T], None] = lambda result: None,
     ) -> RequestRefused | None:
         """Do an operation; return why it was refused, which it has to be without a trace."""
@@ -129,7 +129,7 @@ class Walk(RuleBasedStateMachine):
             assert isinstance(tx, MemoryTransaction)
             before = vars(copy.deepcopy(tx))
             try:
-                result = operation(tx, self.moment())
+                result = operation(tx, self.context())
             except RequestRefused:
                 assert vars(tx) == before, "what was refused has left a trace"
                 raise

@@ -16,7 +16,7 @@ from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
 from ringback.migration.selecting import rank
 from ringback.operations.accounts import create_account
-from ringback.operations.supersim.devices import receive_datagram, receive_sms
+from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import SettingsCommand, load
@@ -94,16 +94,16 @@ class World:
         return [next(self._turn) for _ in range(events)]
 
     def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
-        moment = self.parts.dependencies.moment()
+        context = self.parts.dependencies.context()
         for target_update in hooks:
             self._events += 1
             event = f"{EVENT}{self._events}"
             if target_update.is_sms:
                 self.told[event] = target_update
-                receive_sms(tx, target_update.sim, event, moment)
+                receive_sms(tx, target_update.sim, event, context)
             else:
                 self.told[b64encode(event.encode()).decode()] = target_update
-                receive_datagram(tx, target_update.sim, event.encode(), port=7, moment=moment)
+                receive_datagram(tx, target_update.sim, event.encode(), port=7, context=context)
 
 
 class SleepersClock:
@@ -161,7 +161,7 @@ def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        account = create_account(tx, name=name, moment=a_moment(now=START, chance=chance)).account
+        account = create_account(tx, name=name, context=a_moment(now=START, chance=chance)).account
         world.accounts.append(account)
         profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
         tx.supersim.access_profiles.add(

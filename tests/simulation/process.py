@@ -21,8 +21,8 @@ from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
+from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.operations.moment import Moment
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import RandomSource, Transport
 from tests.simulation.database import Database
@@ -138,9 +138,9 @@ class Process:
             are_others_there=lambda: self.delivery.is_shared,
         )
 
-        def moment() -> Moment:
+        def moment() -> OperationContext:
             simulation = SimulationSettings(timedelta(seconds=1))
-            return Moment(
+            return OperationContext(
                 clock.now(),
                 chance,
                 self.delivery.signing_keys,

@@ -12,8 +12,8 @@ from ringback.operations.callback_urls import (
     FIRST,
     ConfiguredUrl,
     Replaced,
-    Start,
-    UrlPlace,
+    UrlPageStart,
+    UrlSettingName,
     configured_urls,
     replace_callback_url,
 )
@@ -45,7 +45,7 @@ async def all_urls(
 
 async def replaced(
     store: Store,
-    place: UrlPlace,
+    place: UrlSettingName,
     old: str = OLD,
     new: str = NEW,
     *,
@@ -95,7 +95,9 @@ async def test_a_url_is_found_where_it_is_configured(furnished: Store, parameter
     record = with_url(parameter)
     await keep(furnished, record)
     (found,) = await all_urls(furnished)
-    assert found == ConfiguredUrl(UrlPlace(record.sid, parameter), OURS, WARNED, HttpMethod.GET)
+    assert found == ConfiguredUrl(
+        UrlSettingName(record.sid, parameter), OURS, WARNED, HttpMethod.GET
+    )
     assert found.url.configured == OLD
     assert found.warnings == ("the request also had the parameter 'y'",)
 
@@ -123,11 +125,11 @@ async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int)
     places = [found.place for found in await all_urls(furnished, size=size)]
     assert places == [
         *(
-            UrlPlace(one.sid, parameter)
+            UrlSettingName(one.sid, parameter)
             for one in fleets[::-1]
             for parameter in ("SmsCommandsUrl", "IpCommandsUrl")
         ),
-        *(UrlPlace(one.sid, "CommandsCallbackUrl") for one in sims[::-1]),
+        *(UrlSettingName(one.sid, "CommandsCallbackUrl") for one in sims[::-1]),
     ]
 
 
@@ -136,7 +138,7 @@ async def test_a_page_is_no_longer_than_it_may_be(furnished: Store) -> None:
     await keep(furnished, *(replace(fleet(n), ip_commands_url=url) for n in range(1, 4)))
     page = await furnished.transact(lambda tx: configured_urls(tx, size=2))
     assert [found.place.sid for found in page.found] == [fleet(3).sid, fleet(2).sid]
-    assert page.next == Start(FIRST.kind, after=fleet(2).sid)
+    assert page.next == UrlPageStart(FIRST.kind, after=fleet(2).sid)
 
 
 async def test_an_accounts_urls_are_its_own(furnished: Store) -> None:
@@ -151,7 +153,7 @@ async def test_an_accounts_urls_are_its_own(furnished: Store) -> None:
 async def test_a_url_is_replaced_and_nothing_else_is(furnished: Store, parameter: str) -> None:
     record = with_url(parameter)
     await keep(furnished, record)
-    assert await replaced(furnished, UrlPlace(record.sid, parameter)) == "done"
+    assert await replaced(furnished, UrlSettingName(record.sid, parameter)) == "done"
     url = CallbackUrl.parse(NEW).with_warnings(*WARNED.warnings)
     wanted = replace(with_url(parameter, url), date_updated=LATER)
     assert await saved(furnished, record) == wanted
@@ -164,7 +166,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
     def read_url(text: str) -> CallbackUrl:
         return CallbackUrl.parse(text).with_warnings(*WARNED.warnings)
 
-    place = UrlPlace(record.sid, "SmsCommandsUrl")
+    place = UrlSettingName(record.sid, "SmsCommandsUrl")
     await furnished.transact(
         lambda tx: replace_callback_url(tx, place, old=OLD, new=NEW, read_url=read_url, now=LATER)
     )
@@ -174,7 +176,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
 async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(NEW))
     await keep(furnished, record)
-    assert await replaced(furnished, UrlPlace(record.sid, "SmsCommandsUrl")) == "done"
+    assert await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl")) == "done"
     assert await saved(furnished, record) == record
 
 
@@ -186,30 +188,30 @@ async def test_a_url_that_somebody_else_changed_is_left_as_it_is(
 ) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(now_there))
     await keep(furnished, record)
-    assert await replaced(furnished, UrlPlace(record.sid, "SmsCommandsUrl")) == "changed"
+    assert await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl")) == "changed"
     assert await saved(furnished, record) == record
 
 
 @pytest.mark.parametrize(
     "place",
     [
-        UrlPlace(fleet(1).sid, "IpCommandsUrl"),
-        UrlPlace(fleet(1).sid, "CommandsCallbackUrl"),
-        UrlPlace(fleet(9).sid, "SmsCommandsUrl"),
-        UrlPlace(wireless_sim(9).sid, "CommandsCallbackUrl"),
-        UrlPlace(sim(1).sid, "CallbackUrl"),
-        UrlPlace("", ""),
+        UrlSettingName(fleet(1).sid, "IpCommandsUrl"),
+        UrlSettingName(fleet(1).sid, "CommandsCallbackUrl"),
+        UrlSettingName(fleet(9).sid, "SmsCommandsUrl"),
+        UrlSettingName(wireless_sim(9).sid, "CommandsCallbackUrl"),
+        UrlSettingName(sim(1).sid, "CallbackUrl"),
+        UrlSettingName("", ""),
     ],
     ids=["unset", "no such parameter", "no such fleet", "no such SIM", "no such kind", "nothing"],
 )
-async def test_where_there_is_no_url_it_is_gone(furnished: Store, place: UrlPlace) -> None:
+async def test_where_there_is_no_url_it_is_gone(furnished: Store, place: UrlSettingName) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
     assert await replaced(furnished, place) == "gone"
 
 
 async def test_what_is_another_accounts_is_gone(furnished: Store) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
-    place = UrlPlace(fleet(1).sid, "SmsCommandsUrl")
+    place = UrlSettingName(fleet(1).sid, "SmsCommandsUrl")
     assert await replaced(furnished, place, account_sid=THEIRS) == "gone"
     assert await replaced(furnished, place, account_sid=OURS) == "done"
 
@@ -218,5 +220,5 @@ async def test_a_new_url_that_cant_be_called_is_refused(furnished: Store) -> Non
     record = with_url("SmsCommandsUrl")
     await keep(furnished, record)
     with pytest.raises(InvalidCallbackUrl):
-        await replaced(furnished, UrlPlace(record.sid, "SmsCommandsUrl"), new="https://a b/")
+        await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl"), new="https://a b/")
     assert await saved(furnished, record) == record

@@ -16,8 +16,8 @@ from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryA
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.source_policy import Source
-from ringback.operations.totals import count_last_week
-from ringback.operations.totals import totals_of as in_pieces
+from ringback.operations.delivery_totals import count_last_week
+from ringback.operations.delivery_totals import totals_of as in_pieces
 from ringback.ports import DeliveryTotals, Settlement, Store
 from tests.counting_store import CountingStore
 from tests.fakes import NOW

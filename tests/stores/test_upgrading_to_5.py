@@ -10,7 +10,7 @@ from ringback.core.accounts.account import Account, AccountStatus
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import Unauthorized
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, a_moment
@@ -86,7 +86,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
             made.id,
             name=None,
             status=WebhookSecretStatus.ACTIVE,
-            moment=a_moment(),
+            context=a_moment(),
         )
         return [*signed_with, account_in(tx).kore_secret, made.value]
 

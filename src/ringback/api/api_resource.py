@@ -34,7 +34,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import PageRequest, RecordPage, Transaction
 
 T = TypeVar("T")
@@ -45,9 +45,9 @@ Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
 Listing = Callable[[Transaction, str, PageRequest], Sequence[S]]
 """Returns a page of an account's records."""
-Deleting = Callable[[Transaction, str, str, Moment], None]
+Deleting = Callable[[Transaction, str, str, OperationContext], None]
 """Deletes an account's record by its SID, or its unique name; raises NotFound."""
-Change = Callable[[Transaction, Moment], R]
+Change = Callable[[Transaction, OperationContext], R]
 """Changes something, and returns the record that was made or changed."""
 
 
@@ -199,10 +199,10 @@ class EndpointGroup:
         except PageNotFound as refused:
             raise PageNotFound(refused.sid, code=self.codes.paging) from None
 
-    async def change(self, work: Callable[[Transaction, Moment], T]) -> T:
+    async def change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         """Run what changes something, and let what is due of it be seen at once."""
-        moment = self._dependencies.moment()
-        result = await self._dependencies.store.transact(lambda tx: work(tx, moment))
+        context = self._dependencies.context()
+        result = await self._dependencies.store.transact(lambda tx: work(tx, context))
         self._dependencies.progress.wake()
         return result
 
@@ -296,7 +296,7 @@ class RecordOperations(Generic[R]):
 
         async def work(call: ApiRequest) -> Response:
             await self.resource.change(
-                lambda tx, moment: deleting(tx, call.account_sid, call.sid, moment)
+                lambda tx, context: deleting(tx, call.account_sid, call.sid, context)
             )
             return Response(status_code=204)
 

@@ -18,8 +18,8 @@ from ringback.core.accounts.account import EVERY, Account
 from ringback.core.accounts.client_credentials import AccessScope, Principal
 from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
 from ringback.operations.accounts import fetch_account
+from ringback.operations.authentication import sign_in
 from ringback.operations.lookups import owner_of
-from ringback.operations.sign_in import sign_in
 from ringback.ports import Clock, Store, Transaction
 
 ACT_FOR: Final = "Ringback-Account"

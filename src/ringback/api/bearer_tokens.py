@@ -28,7 +28,7 @@ from ringback.core.accounts.client_credentials import (
     Principal,
 )
 from ringback.core.errors import InvalidBearerToken
-from ringback.operations.sign_in import check_active
+from ringback.operations.authentication import check_active
 from ringback.ports import Clock, RandomSource, Store, TokenSigningKey, Transaction
 
 _ISSUER: Final = "ringback"

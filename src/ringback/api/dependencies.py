@@ -9,7 +9,7 @@ from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import CallbackBatchQueue, CallbackQueue, Clock, Notifier, Store
 from ringback.runtime.system_clock import stopwatch
 
@@ -28,7 +28,7 @@ class ApiDependencies:
 
     store: Store
     clock: Clock
-    moment: Callable[[], Moment]
+    context: Callable[[], OperationContext]
     """Gives what an operation works with now."""
     progress: Notifier
     intake: CallbackQueue

@@ -10,8 +10,8 @@ from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import AnySim
-from ringback.operations.api_keys import NewKey, create_key
-from ringback.operations.moment import AccountContext
+from ringback.operations.api_keys import CreatedApiKey, create_key
+from ringback.operations.context import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import RandomSource, Transaction
 
@@ -23,41 +23,41 @@ _SECRET_BYTES: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
-class NewAccount:
+class CreatedAccount:
     """An account and its first API key, with their secrets."""
 
     account: Account
-    api_key: NewKey = field(repr=False)
+    api_key: CreatedApiKey = field(repr=False)
 
 
 def create_account(
     tx: Transaction,
     *,
     name: str,
-    moment: AccountContext,
+    context: AccountContext,
     schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
-) -> NewAccount:
+) -> CreatedAccount:
     """Make an account with an Auth Token, a webhook secret and an API key.
 
     Its SID is made too, unless one is given. Raises Invalid for a name that nobody could read, and
     for a parent that isn't there or that is a subaccount itself.
     """
     bare = create_bare_account(
-        tx, name=name, moment=moment, schedule=schedule, sid=sid, parent_sid=parent_sid
+        tx, name=name, context=context, schedule=schedule, sid=sid, parent_sid=parent_sid
     )
-    secrets = NO_SECRETS.with_new(make_secret(_FIRST, moment))
+    secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
     account = replace(bare, webhook_secrets=secrets)
     tx.accounts.save(account)
-    return NewAccount(account, create_key(tx, account.sid, _FIRST, moment))
+    return CreatedAccount(account, create_key(tx, account.sid, _FIRST, context))
 
 
 def create_bare_account(
     tx: Transaction,
     *,
     name: str,
-    moment: AccountContext,
+    context: AccountContext,
     schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -69,11 +69,11 @@ def create_bare_account(
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
-        sid=sid or make_sid(SidKind.ACCOUNT, moment.chance.bytes(SID_BYTES)),
+        sid=sid or make_sid(SidKind.ACCOUNT, context.chance.bytes(SID_BYTES)),
         name=name,
-        auth_token=make_auth_token(moment.chance),
+        auth_token=make_auth_token(context.chance),
         uses_static_proxy=False,
-        date_created=moment.now,
+        date_created=context.now,
         schedule=schedule,
         parent_sid=parent_sid,
     )
@@ -98,7 +98,7 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 
 
 def set_status(
-    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, moment: AccountContext
+    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, context: AccountContext
 ) -> Account:
     """Suspend an account, or have it be active again, and return it; raises NotFound.
 
@@ -106,14 +106,14 @@ def set_status(
     kept: its callbacks are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
-    return keep_changed(tx, replace(account, status=status), moment)
+    return keep_changed(tx, replace(account, status=status), context)
 
 
-def keep_changed(tx: Transaction, account: Account, moment: AccountContext) -> Account:
+def keep_changed(tx: Transaction, account: Account, context: AccountContext) -> Account:
     """Keep the new state of an account, have callbacks be signed by it, and return it."""
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
-    tx.on_commit(lambda: moment.signing_keys.learn(changed))
+    tx.on_commit(lambda: context.signing_keys.learn(changed))
     return changed
 
 
@@ -156,10 +156,12 @@ def make_auth_token(chance: RandomSource) -> str:
     return chance.bytes(_TOKEN_BYTES).hex()
 
 
-def make_secret(name: str, moment: AccountContext) -> WebhookSecret:
+def make_secret(name: str, context: AccountContext) -> WebhookSecret:
     """Return a new webhook secret, which nobody has yet."""
-    secret_id = make_kore_id(KoreIdKind.WEBHOOK_SECRET, moment.now, moment.chance.bytes(ULID_BYTES))
-    return WebhookSecret(secret_id, name, moment.chance.bytes(_SECRET_BYTES).hex(), moment.now)
+    secret_id = make_kore_id(
+        KoreIdKind.WEBHOOK_SECRET, context.now, context.chance.bytes(ULID_BYTES)
+    )
+    return WebhookSecret(secret_id, name, context.chance.bytes(_SECRET_BYTES).hex(), context.now)
 
 
 def _check_parent(tx: Transaction, sid: str | None) -> None:

@@ -9,9 +9,9 @@ from ringback.core.supersim.command import SmsCommand
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.moment import Moment
-from ringback.operations.supersim import devices as supersim
-from ringback.operations.wireless import devices as wireless
+from ringback.operations.context import OperationContext
+from ringback.operations.supersim import device_actions as supersim
+from ringback.operations.wireless import device_actions as wireless
 from ringback.ports import PageRequest, Records, Transaction
 
 EitherSim = SuperSim | WirelessSim
@@ -24,14 +24,14 @@ _CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
 def transfer_data(
-    tx: Transaction, sim: EitherSim, *, upload: int, download: int, moment: Moment
+    tx: Transaction, sim: EitherSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
     """Have the device of a SIM use data, at once; raises Invalid where it can't use so much."""
     match sim:
         case SuperSim():
-            supersim.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
+            supersim.transfer_data(tx, sim, upload=upload, download=download, context=context)
         case WirelessSim():
-            wireless.transfer_data(tx, sim, upload=upload, download=download, moment=moment)
+            wireless.transfer_data(tx, sim, upload=upload, download=download, context=context)
         case _:
             assert_never(sim)
 
@@ -95,7 +95,7 @@ def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
     return sim
 
 
-class Arrival(NamedTuple):
+class InboxMessage(NamedTuple):
     """A message that came to a device."""
 
     sid: str
@@ -105,17 +105,17 @@ class Arrival(NamedTuple):
     """A text in UTF-8."""
 
 
-def arrivals_at(tx: Transaction, sim: EitherSim) -> list[Arrival]:
+def arrivals_at(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
     """Return the newest messages that came to a SIM's device, the newest first."""
     match sim:
         case SuperSim():
             return [
-                Arrival(one.sid, one.date_updated, one.payload.encode())
+                InboxMessage(one.sid, one.date_updated, one.payload.encode())
                 for one in _newest(tx.supersim.sms_commands, sim)
             ]
         case WirelessSim():
             return [
-                Arrival(one.sid, one.date_updated, one.message)
+                InboxMessage(one.sid, one.date_updated, one.message)
                 for one in _newest(tx.wireless.commands, sim)
             ]
         case _:

@@ -15,8 +15,8 @@ from ringback.core.accounts.client_credentials import (
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.errors import PLATFORM, NotFound, Unauthorized
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
-from ringback.operations.moment import AccountContext
-from ringback.operations.sign_in import check_active
+from ringback.operations.authentication import check_active
+from ringback.operations.context import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -25,7 +25,7 @@ _USUAL_LIFETIME: Final = LIFETIMES["1h"]
 
 
 @dataclass(frozen=True, slots=True)
-class NewClient:
+class CreatedApiClient:
     """A client with its secret, which nobody can find out afterwards."""
 
     client: ClientCredentials
@@ -39,26 +39,26 @@ def create_client(
     *,
     type: ClientType,  # noqa: A002 (as the client has it)
     products: Collection[AccessScope],
-    moment: AccountContext,
+    context: AccountContext,
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
-) -> NewClient:
+) -> CreatedApiClient:
     """Make a client of an account; raises Invalid for a name that nobody could read."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
-    secret = moment.chance.bytes(_SECRET_BYTES).hex()
+    secret = context.chance.bytes(_SECRET_BYTES).hex()
     client = ClientCredentials(
-        sid=make_kore_id(KoreIdKind.API_CLIENT, moment.now, moment.chance.bytes(ULID_BYTES)),
+        sid=make_kore_id(KoreIdKind.API_CLIENT, context.now, context.chance.bytes(ULID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),
         type=type,
         products=frozenset(products),
-        date_created=moment.now,
+        date_created=context.now,
         lifetime=lifetime,
         locked=locked,
     )
     tx.api_clients.add(client)
-    return NewClient(client, secret)
+    return CreatedApiClient(client, secret)
 
 
 def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCredentials:

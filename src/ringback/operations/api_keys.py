@@ -7,7 +7,7 @@ from ringback.core.accounts.account import ApiKey
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.errors import NotFound
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
-from ringback.operations.moment import AccountContext
+from ringback.operations.context import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -15,7 +15,7 @@ _SECRET_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class CreatedApiKey:
     """A key with its secret, which nobody can find out afterwards."""
 
     key: ApiKey
@@ -23,23 +23,23 @@ class NewKey:
 
 
 def create_key(
-    tx: Transaction, account_sid: str | None, name: str, moment: AccountContext
-) -> NewKey:
+    tx: Transaction, account_sid: str | None, name: str, context: AccountContext
+) -> CreatedApiKey:
     """Make a key for an account; for None one for the operator, who sees every account.
 
     Raises Invalid for a name that nobody could read.
     """
     check_label(name, "a key's name")
-    secret = moment.chance.bytes(_SECRET_BYTES).hex()
+    secret = context.chance.bytes(_SECRET_BYTES).hex()
     key = ApiKey(
-        sid=make_sid(SidKind.API_KEY, moment.chance.bytes(SID_BYTES)),
+        sid=make_sid(SidKind.API_KEY, context.chance.bytes(SID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),
-        date_created=moment.now,
+        date_created=context.now,
     )
     tx.accounts.add_key(key)
-    return NewKey(key, secret)
+    return CreatedApiKey(key, secret)
 
 
 def delete_key(tx: Transaction, sid: str) -> ApiKey:

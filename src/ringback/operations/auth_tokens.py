@@ -10,36 +10,36 @@ from dataclasses import replace
 from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound
 from ringback.operations.accounts import fetch_account, keep_changed, make_auth_token
-from ringback.operations.moment import AccountContext
+from ringback.operations.context import AccountContext
 from ringback.ports import Transaction
 
 
-def create_secondary(tx: Transaction, account_sid: str, moment: AccountContext) -> Account:
+def create_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
     """Make a secondary Auth Token, in place of the one that there may be; raises NotFound."""
     account = fetch_account(tx, account_sid)
     return keep_changed(
-        tx, replace(account, secondary_auth_token=make_auth_token(moment.chance)), moment
+        tx, replace(account, secondary_auth_token=make_auth_token(context.chance)), context
     )
 
 
-def promote_secondary(tx: Transaction, account_sid: str, moment: AccountContext) -> Account:
+def promote_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
     """Have the secondary Auth Token be the primary one, which is gone at once.
 
     Raises NotFound where there is no such account, or no secondary token.
     """
     account = fetch_account(tx, account_sid)
     promoted = replace(account, auth_token=_secondary_of(account), secondary_auth_token=None)
-    return keep_changed(tx, promoted, moment)
+    return keep_changed(tx, promoted, context)
 
 
-def delete_secondary(tx: Transaction, account_sid: str, moment: AccountContext) -> Account:
+def delete_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
     """Take the secondary Auth Token back.
 
     Raises NotFound where there is no such account, or no secondary token.
     """
     account = fetch_account(tx, account_sid)
     _secondary_of(account)
-    return keep_changed(tx, replace(account, secondary_auth_token=None), moment)
+    return keep_changed(tx, replace(account, secondary_auth_token=None), context)
 
 
 def _secondary_of(account: Account) -> str:

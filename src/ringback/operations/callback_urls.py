@@ -26,7 +26,7 @@ Replaced = Literal["done", "changed", "gone"]
 """What became of a URL that was to be another: it is; it is a third one; there is none any more."""
 
 
-class UrlPlace(NamedTuple):
+class UrlSettingName(NamedTuple):
     """Where a callback URL is configured."""
 
     sid: str
@@ -39,7 +39,7 @@ class UrlPlace(NamedTuple):
 class ConfiguredUrl:
     """A configured callback URL."""
 
-    place: UrlPlace
+    place: UrlSettingName
     account_sid: str
     url: CallbackUrl
     method: HttpMethod
@@ -53,38 +53,42 @@ class ConfiguredUrl:
         return tuple(each for each in self.url.warnings if each not in read_anew)
 
 
-class Start(NamedTuple):
+class UrlPageStart(NamedTuple):
     """Where a page begins: behind which record of which kind."""
 
     kind: SidKind
     after: str | None = None
 
 
-FIRST: Final = Start(SidKind.FLEET)
+FIRST: Final = UrlPageStart(SidKind.FLEET)
 
 
-class Page(NamedTuple):
+class ConfiguredUrlPage(NamedTuple):
     """Some configured URLs, and where the next ones begin; None behind the last."""
 
     found: list[ConfiguredUrl]
-    next: Start | None
+    next: UrlPageStart | None
 
 
 def configured_urls(
-    tx: Transaction, start: Start = FIRST, *, account_sid: str | None = None, size: int = PAGE_SIZE
-) -> Page:
+    tx: Transaction,
+    start: UrlPageStart = FIRST,
+    *,
+    account_sid: str | None = None,
+    size: int = PAGE_SIZE,
+) -> ConfiguredUrlPage:
     """Return a page of the URLs that an account has configured; without one, of all accounts'."""
     owner = EVERY if account_sid is None else account_sid
     records = _records(tx, start.kind).page(owner, {}, PageRequest(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]
     if len(records) == size:
-        return Page(found, start._replace(after=records[-1].sid))
-    return Page(found, _NEXT[start.kind])
+        return ConfiguredUrlPage(found, start._replace(after=records[-1].sid))
+    return ConfiguredUrlPage(found, _NEXT[start.kind])
 
 
 def replace_callback_url(
     tx: Transaction,
-    place: UrlPlace,
+    place: UrlSettingName,
     *,
     old: str,
     new: str,
@@ -152,7 +156,7 @@ _HOOKS: Final[Mapping[str, Mapping[str, _Hook]]] = {
         "CallbackUrl": _of_sim("final_to"),
     },
 }
-_NEXT: Final = {SidKind.FLEET: Start(SidKind.WIRELESS_SIM), SidKind.WIRELESS_SIM: None}
+_NEXT: Final = {SidKind.FLEET: UrlPageStart(SidKind.WIRELESS_SIM), SidKind.WIRELESS_SIM: None}
 
 
 def _records(tx: Transaction, kind: str) -> Records[Any]:
@@ -163,5 +167,5 @@ def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
     for parameter, target_update in _HOOKS[record.sid[:2]].items():
         listener = target_update.listener(record)
         if listener.url is not None:
-            place = UrlPlace(record.sid, parameter)
+            place = UrlSettingName(record.sid, parameter)
             yield ConfiguredUrl(place, record.account_sid, listener.url, listener.method)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, Transaction
 
 
@@ -23,17 +23,19 @@ class NewCallback(NamedTuple):
     """When to send it; None for at once."""
 
 
-def prepare_callback(new: NewCallback, account_sid: str, moment: Moment) -> OutgoingCallback:
+def prepare_callback(
+    new: NewCallback, account_sid: str, context: OperationContext
+) -> OutgoingCallback:
     """Return the callback that this wants sent; nobody keeps it yet."""
     return compose(
         new.body,
         account_sid=account_sid,
         to=new.url,
         method=new.method,
-        policy=moment.policy,
-        sources=moment.sources,
-        chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
-        now=moment.now,
+        policy=context.policy,
+        sources=context.sources,
+        chance=context.chance.bytes(ANNOUNCEMENT_BYTES),
+        now=context.now,
         due=new.due,
         idempotency_key=new.idempotency_key,
     )

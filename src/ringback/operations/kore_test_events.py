@@ -9,9 +9,9 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
 from ringback.core.errors import Conflict, NotFound
+from ringback.operations.account_destinations import CallbackDestination
 from ringback.operations.accounts import fetch_account
-from ringback.operations.destinations import Destination
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 
 _CONFLICT: Final = 20409
@@ -24,7 +24,7 @@ def send_test_event(
     method: HttpMethod,
     *,
     secret_id: str | None = None,
-    moment: Moment,
+    context: OperationContext,
 ) -> OutgoingCallback:
     """Have a test event sent, and return its record.
 
@@ -38,15 +38,18 @@ def send_test_event(
         to=url,
         method=method,
         secret_id=secret_id,
-        chance=moment.chance.bytes(ANNOUNCEMENT_OF_TEST_BYTES),
-        now=moment.now,
+        chance=context.chance.bytes(ANNOUNCEMENT_OF_TEST_BYTES),
+        now=context.now,
     )
-    moment.intake.take(tx, callback)
+    context.intake.take(tx, callback)
     return callback
 
 
 def rehearse(
-    tx: Transaction, account_sid: str, destinations: Sequence[Destination], moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    destinations: Sequence[CallbackDestination],
+    context: OperationContext,
 ) -> tuple[WebhookSecret, list[OutgoingCallback]]:
     """Have each destination be sent a test event that the pending secret signs.
 
@@ -56,7 +59,7 @@ def rehearse(
     account = fetch_account(tx, account_sid)
     pending = pending_of(account)
     events = [
-        send_test_event(tx, account, each.url, each.method, secret_id=pending.id, moment=moment)
+        send_test_event(tx, account, each.url, each.method, secret_id=pending.id, context=context)
         for each in destinations
     ]
     return pending, events

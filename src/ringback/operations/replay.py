@@ -13,8 +13,8 @@ from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, d
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, repeat
 from ringback.core.errors import Conflict
 from ringback.core.sources.source_definition import other_than
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_callback
-from ringback.operations.moment import Moment
 from ringback.ports import CallbackFilter, Transaction
 
 ANY: Final = frozenset(CallbackStatus)
@@ -31,12 +31,12 @@ Replay = Callable[[Transaction, OutgoingCallback], OutgoingCallback]
 """Sends a callback again, and returns the record of what is sent."""
 
 
-class OfKoreAlone(Conflict):
+class KoreOnlyReplay(Conflict):
     """A test event was to be sent from the other source."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replays:
+class ReplayResult:
     """What came of replaying many callbacks."""
 
     matched: int = 0
@@ -73,24 +73,24 @@ def only_look_at_other(_tx: Transaction, callback: OutgoingCallback) -> Outgoing
     return callback
 
 
-def from_same_source(moment: Moment) -> Replay:
+def from_same_source(context: OperationContext) -> Replay:
     """Return the replay that makes a callback due again, from its first round on."""
 
     def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
-        progress = replay(callback.progress, moment.now)
-        moment.intake.change(tx, callback, progress)
+        progress = replay(callback.progress, context.now)
+        context.intake.change(tx, callback, progress)
         return callback.having(progress)
 
     return send_again
 
 
-def from_other_source(moment: Moment) -> Replay:
+def from_other_source(context: OperationContext) -> Replay:
     """Return the replay that makes a new callback from the other source, and links the two.
 
     One that has failed is ended as discarded, so that it is not replayed once more with others.
-    For a test event the replay raises OfKoreAlone.
+    For a test event the replay raises KoreOnlyReplay.
     """
-    sources = moment.sources
+    sources = context.sources
 
     def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
         _refuse_test(callback)
@@ -98,14 +98,14 @@ def from_other_source(moment: Moment) -> Replay:
         again = repeat(
             callback,
             source=source,
-            chance=moment.chance.bytes(ANNOUNCEMENT_BYTES),
-            now=moment.now,
+            chance=context.chance.bytes(ANNOUNCEMENT_BYTES),
+            now=context.now,
             sources=sources,
         )
-        moment.intake.take(tx, again)
+        context.intake.take(tx, again)
         if callback.status is CallbackStatus.FAILED:
             why = f"replayed from {source} as {again.sid}"
-            moment.intake.change(tx, callback, discard(callback.progress, why, moment.now))
+            context.intake.change(tx, callback, discard(callback.progress, why, context.now))
         return again
 
     return send_again
@@ -140,12 +140,12 @@ def replay_named(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> Replays:
+) -> ReplayResult:
     """Send those of these callbacks again that have one of these statuses."""
     found = [tx.callbacks.get(account_sid, sid) for sid in sids]
     known = [callback for callback in found if callback is not None]
     strangers = Counter({UNKNOWN: len(sids) - len(known)})
-    return _replay(tx, known, send_again, statuses=statuses) + Replays(
+    return _replay(tx, known, send_again, statuses=statuses) + ReplayResult(
         len(sids) - len(known), +strangers
     )
 
@@ -158,7 +158,7 @@ def replay_oldest(
     *,
     after: str | None,
     limit: int,
-) -> Replays:
+) -> ReplayResult:
     """Send the oldest of these callbacks again that were created after the one with this SID."""
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)
@@ -167,7 +167,7 @@ def replay_oldest(
 
 
 def discard_callback(
-    tx: Transaction, account_sid: str, sid: str, why: str, moment: Moment
+    tx: Transaction, account_sid: str, sid: str, why: str, context: OperationContext
 ) -> OutgoingCallback:
     """End a callback that shall not be sent any more.
 
@@ -178,8 +178,8 @@ def discard_callback(
     if callback.status in (CallbackStatus.DELIVERED, CallbackStatus.DISCARDED):
         because = f" ({callback.progress.status_reason})" if callback.progress.status_reason else ""
         raise _conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
-    progress = discard(callback.progress, why, moment.now)
-    moment.intake.change(tx, callback, progress)
+    progress = discard(callback.progress, why, context.now)
+    context.intake.change(tx, callback, progress)
     return callback.having(progress)
 
 
@@ -189,7 +189,7 @@ def _replay(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> Replays:
+) -> ReplayResult:
     matched, skipped, last = 0, Counter[str](), None
     for callback in callbacks:
         matched, last = matched + 1, callback.sid
@@ -199,21 +199,21 @@ def _replay(
             skipped[callback.status.value] += 1
         else:
             skipped.update(_not_of_other(tx, callback, send_again))
-    return Replays(matched, skipped, last)
+    return ReplayResult(matched, skipped, last)
 
 
 def _not_of_other(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> list[str]:
     """Send it again, and return nothing; or why the other source can't."""
     try:
         send_again(tx, callback)
-    except OfKoreAlone:
+    except KoreOnlyReplay:
         return [TEST]
     return []
 
 
 def _refuse_test(callback: OutgoingCallback) -> None:
     if callback.is_test:
-        raise OfKoreAlone(
+        raise KoreOnlyReplay(
             f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
             " or make a new one",
             code=_CONFLICT,

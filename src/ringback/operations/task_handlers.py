@@ -11,9 +11,9 @@ from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledT
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierResult, TaskKind
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim import command_lifecycle as commands
-from ringback.operations.supersim import profile_lifecycle as profiles
+from ringback.operations.supersim import esim_profile_lifecycle as profiles
 from ringback.operations.supersim import sim_lifecycle as sims
 from ringback.operations.wireless import command_lifecycle as wireless_commands
 from ringback.operations.wireless import sim_lifecycle as wireless_sims
@@ -26,39 +26,41 @@ def ask_network(
     tx: Transaction,
     task: ScheduledTask,
     found: tuple[Subject, SuperSim | WirelessSim | None],
-    moment: Moment,
+    context: OperationContext,
 ) -> CarrierRequest:
     """Have the network take the step with what was found and its SIM."""
-    return moment.carrier_request(tx, task, *found)
+    return context.carrier_request(tx, task, *found)
 
 
-def by_itself(tx: Transaction, task: ScheduledTask, found: object, moment: Moment) -> CarrierResult:
+def by_itself(
+    tx: Transaction, task: ScheduledTask, found: object, context: OperationContext
+) -> CarrierResult:
     """Let a step be taken that the network has nothing to do for."""
     return CARRIED_OUT
 
 
 def handler(
     find: Callable[[Transaction, str], F | None],
-    begin: Callable[[Transaction, ScheduledTask, F, Moment], BeginResult],
-    end: Callable[[Transaction, ScheduledTask, F, CarrierResult, Moment], None],
-) -> TaskHandler[Moment]:
+    begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
+    end: Callable[[Transaction, ScheduledTask, F, CarrierResult, OperationContext], None],
+) -> TaskHandler[OperationContext]:
     """Return the handler of a task, from what finds its subject, and its two halves."""
 
-    def begin_found(tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
+    def begin_found(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
         found = find(tx, task.subject_sid)
-        return None if found is None else begin(tx, task, found, moment)
+        return None if found is None else begin(tx, task, found, context)
 
     def end_found(
-        tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+        tx: Transaction, task: ScheduledTask, ending: CarrierResult, context: OperationContext
     ) -> None:
         found = find(tx, task.subject_sid)
         if found is not None:
-            end(tx, task, found, ending, moment)
+            end(tx, task, found, ending, context)
 
     return TaskHandler(begin_found, end_found)
 
 
-TASK_HANDLERS: Final[Mapping[TaskKind, TaskHandler[Moment]]] = {
+TASK_HANDLERS: Final[Mapping[TaskKind, TaskHandler[OperationContext]]] = {
     TaskKind.UPDATE_SIM: handler(sims.find_update, ask_network, sims.end_update),
     TaskKind.ACTIVATE_SIM: handler(sims.find_sim, by_itself, sims.activate),
     TaskKind.RENEW_PERIOD: handler(sims.find_sim, by_itself, sims.renew),

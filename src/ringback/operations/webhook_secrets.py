@@ -6,7 +6,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
 from ringback.core.errors import PLATFORM, InvalidParameter, NotFound
 from ringback.operations.accounts import keep_changed, make_secret
-from ringback.operations.moment import AccountContext
+from ringback.operations.context import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -14,15 +14,15 @@ Held = tuple[WebhookSecretStatus, WebhookSecret]
 """A secret, and where it is in its life."""
 
 
-def create_secret(tx: Transaction, account: Account, name: str, moment: AccountContext) -> Held:
+def create_secret(tx: Transaction, account: Account, name: str, context: AccountContext) -> Held:
     """Make a secret: the first is active at once, a later one is pending.
 
     A secret that was pending is gone. Raises Invalid for a name that nobody could read.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)
-    secret = make_secret(name, moment)
+    secret = make_secret(name, context)
     secrets = account.webhook_secrets.with_new(secret)
-    keep_changed(tx, replace(account, webhook_secrets=secrets), moment)
+    keep_changed(tx, replace(account, webhook_secrets=secrets), context)
     return _held(secrets.find(secret.id), secret.id)
 
 
@@ -33,7 +33,7 @@ def change_secret(
     *,
     name: str | None,
     status: WebhookSecretStatus | None,
-    moment: AccountContext,
+    context: AccountContext,
 ) -> Held:
     """Give a secret another name, activate it, or both; None leaves things as they are.
 
@@ -44,10 +44,10 @@ def change_secret(
     had, _ = _held(secrets.find(secret_id), secret_id)
     if name is not None:
         check_label(name, "a secret's name", code=PLATFORM.invalid)
-        secrets = secrets.with_name(secret_id, name, moment.now)
+        secrets = secrets.with_name(secret_id, name, context.now)
     match had, status:
         case WebhookSecretStatus.PENDING, WebhookSecretStatus.ACTIVE:
-            secrets = secrets.with_activated(moment.now)
+            secrets = secrets.with_activated(context.now)
         case WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING:
             raise InvalidParameter(
                 f"Status='pending': {secret_id} is active, and that can't be undone; create another"
@@ -57,7 +57,7 @@ def change_secret(
         case _:
             pass
     if secrets != account.webhook_secrets:
-        keep_changed(tx, replace(account, webhook_secrets=secrets), moment)
+        keep_changed(tx, replace(account, webhook_secrets=secrets), context)
     return _held(secrets.find(secret_id), secret_id)
 
 

@@ -15,9 +15,9 @@ from ringback.operations.any_sim import (
     transfer_data,
     wireless_of,
 )
-from ringback.operations.moment import Moment
-from ringback.operations.supersim import devices as supersim
-from ringback.operations.wireless import devices as wireless
+from ringback.operations.context import OperationContext
+from ringback.operations.supersim import device_actions as supersim
+from ringback.operations.wireless import device_actions as wireless
 from ringback.ports import Transaction
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Changes(Protocol):
     """Runs an operation, and waits until it is durable."""
 
-    def __call__(self, work: Callable[[Transaction, Moment], T]) -> T:
+    def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         """Return what the work returns; raises what it raises."""
         ...
 
@@ -47,13 +47,15 @@ class Device:
 
     def send_sms(self, text: str) -> SmsCommand:
         """Send an SMS from a Super SIM; the fleet's SmsCommandsUrl is told of it."""
-        return self.change(lambda tx, moment: supersim.receive_sms(tx, self._sim(tx), text, moment))
+        return self.change(
+            lambda tx, context: supersim.receive_sms(tx, self._sim(tx), text, context)
+        )
 
     def send_datagram(self, payload: bytes, *, port: int = 4000) -> IpCommand:
         """Send a datagram from a Super SIM; the fleet's IpCommandsUrl is told of it."""
         return self.change(
-            lambda tx, moment: supersim.receive_datagram(
-                tx, self._sim(tx), payload, port=port, moment=moment
+            lambda tx, context: supersim.receive_datagram(
+                tx, self._sim(tx), payload, port=port, context=context
             )
         )
 
@@ -63,11 +65,11 @@ class Device:
         The SIM's CommandsCallbackUrl is told of it.
         """
 
-        def send(tx: Transaction, moment: Moment) -> WirelessCommand:
+        def send(tx: Transaction, context: OperationContext) -> WirelessCommand:
             sim = wireless_of(tx, self.account_sid, self.sim)
             if isinstance(payload, str):
-                return wireless.receive_text(tx, sim, payload, moment)
-            return wireless.receive_bytes(tx, sim, payload, moment)
+                return wireless.receive_text(tx, sim, payload, context)
+            return wireless.receive_bytes(tx, sim, payload, context)
 
         return self.change(send)
 
@@ -83,19 +85,19 @@ class Device:
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:
         """Use so many bytes at once."""
         self.change(
-            lambda tx, moment: transfer_data(
+            lambda tx, context: transfer_data(
                 tx,
                 fetch_any_sim(tx, self.account_sid, self.sim),
                 upload=upload,
                 download=download,
-                moment=moment,
+                context=context,
             )
         )
 
     def download_profile(self, sid: str) -> EsimProfile:
         """Download an eSIM Profile that is available."""
         return self.change(
-            lambda tx, moment: supersim.download_profile(tx, self.account_sid, sid, moment)
+            lambda tx, context: supersim.download_profile(tx, self.account_sid, sid, context)
         )
 
     def _sim(self, tx: Transaction) -> SuperSim:

@@ -9,9 +9,9 @@ from typing import Final, Self, TypeVar
 from ringback.core.calendar import read_duration
 from ringback.core.sims.scenario import scenario_called
 from ringback.core.wireless.sim import make_iccid
-from ringback.operations.moment import Moment
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.wireless.sims import Card, register_sim
+from ringback.operations.context import OperationContext
+from ringback.operations.scenario_selection import choose_scenario
+from ringback.operations.wireless.sims import RegisteredSimCard, register_sim
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.testing.callbacks import Expected, SentCallback, in_lines, sent
@@ -162,10 +162,10 @@ class Emulator:
     def register_wireless_sim(self, *, iccid: str | None = None, narrowband: bool = False) -> str:
         """Register a new Programmable Wireless SIM, which its API can't do; return its SID."""
 
-        def register(tx: Transaction, moment: Moment) -> str:
-            number = iccid or make_iccid(moment.chance.bytes(8))
-            card = Card(number, is_narrowband=narrowband)
-            return register_sim(tx, self.account_sid, card, moment).sid
+        def register(tx: Transaction, context: OperationContext) -> str:
+            number = iccid or make_iccid(context.chance.bytes(8))
+            card = RegisteredSimCard(number, is_narrowband=narrowband)
+            return register_sim(tx, self.account_sid, card, context).sid
 
         return self._change(register)
 
@@ -220,10 +220,10 @@ class Emulator:
             raise RuntimeError("the emulator is not started; use `with Emulator() as ringback:`")
         return self._running
 
-    def _change(self, work: Callable[[Transaction, Moment], T]) -> T:
+    def _change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         return self._server.call(self._run(work))
 
-    def _look_at(self, work: Callable[[Transaction, Moment], T]) -> T:
+    def _look_at(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         async def look() -> T:
             await self._stillness()
             return await self._run(work)
@@ -235,10 +235,10 @@ class Emulator:
         if clock_advancer is not None:
             await clock_advancer.stillness()
 
-    async def _run(self, work: Callable[[Transaction, Moment], T]) -> T:
+    async def _run(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         dependencies = self._server.parts.dependencies
-        moment = dependencies.moment()
-        result = await dependencies.store.transact(lambda tx: work(tx, moment))
+        context = dependencies.context()
+        result = await dependencies.store.transact(lambda tx: work(tx, context))
         dependencies.progress.wake()
         return result
 

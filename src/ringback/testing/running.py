@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ringback.api.asgi_runner import base_url_of, bind, serve
-from ringback.operations.seeding import Seed, find_or_seed
+from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsCommand, load
 from ringback.testing.receiver import Receiver
@@ -54,7 +54,7 @@ class Running:
         self._until = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self.parts: Parts
-        self.seed: Seed
+        self.seed: SeededAccount
 
     def start(self) -> None:
         """Start everything; raises Unusable where it can't be."""
@@ -116,9 +116,9 @@ class Running:
         clock = VirtualClock.stopped(self._start)
         chance = SeededChance(self._seed)
         self.parts = parts = await Parts.start(settings, clock=clock, chance=chance)
-        moment = parts.dependencies.moment()
+        context = parts.dependencies.context()
         self.seed = await parts.store.transact(
-            lambda tx: find_or_seed(tx, moment, uses_static_proxy=settings.static_proxy)
+            lambda tx: find_or_seed(tx, context, uses_static_proxy=settings.static_proxy)
         )
 
     def _settings(self) -> Settings:

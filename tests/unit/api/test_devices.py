@@ -232,7 +232,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
     dependencies = ApiDependencies(
         store=store,
         clock=clock,
-        moment=lambda: a_moment(intake=intake),
+        context=lambda: a_moment(intake=intake),
         progress=Rung(),
         intake=intake,
         batch_queue=BatchesAtOnce(store, intake),

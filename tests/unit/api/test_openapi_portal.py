@@ -12,7 +12,7 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
-from ringback.operations.totals import count_last_week
+from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from ringback.api.authentication import ACT_FOR
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
-from ringback.operations.totals import count_last_week
+from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction

@@ -113,11 +113,11 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
     slow, ip_fails = SCENARIOS["slow"], SCENARIOS["ip-fails"]
     sim = a_sim()
     scenarios = {SIM_SID: ip_fails, sim.account_sid: slow}
-    moment = a_moment(simulation=SimulationSettings(TAKES, scenarios=scenarios))
+    context = a_moment(simulation=SimulationSettings(TAKES, scenarios=scenarios))
     of_sim, of_account = await store.transact(
         lambda tx: (
-            moment.in_force_for_sim(tx, sim),
-            moment.in_force_for_account(tx, sim.account_sid),
+            context.in_force_for_sim(tx, sim),
+            context.in_force_for_account(tx, sim.account_sid),
         )
     )
     assert of_sim == (ip_fails, "set for this SIM")

@@ -218,7 +218,7 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
             return super().bytes(count)
 
     dependencies, chance = services_on(counting), Chance()
-    dependencies = replace(dependencies, moment=lambda: a_moment(chance=chance))
+    dependencies = replace(dependencies, context=lambda: a_moment(chance=chance))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     await caller.get("/v1/Sims")
     asked = counting.asked

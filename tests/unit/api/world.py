@@ -99,7 +99,7 @@ def services_on(
     return ApiDependencies(
         store=store,
         clock=on,
-        moment=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
+        context=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
         progress=progress or Rung(),
         intake=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),

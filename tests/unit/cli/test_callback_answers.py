@@ -10,7 +10,7 @@ from ringback.cli.main import main
 from ringback.core.callbacks.callback import settle
 from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
 from ringback.core.http.outcome import Refused
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
 from tests.fakes import CALLBACK_SID, NOW, a_callback
@@ -38,7 +38,7 @@ def run(ringback: Emulator, *words: str) -> str:
 def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
     """Have a callback answered so, one attempt after the other, long ago."""
 
-    def keep(tx: Transaction, _: Moment) -> None:
+    def keep(tx: Transaction, _: OperationContext) -> None:
         callback = a_callback(account_sid=ringback.account_sid, url="http://a.example")
         tx.callbacks.add(callback)
         for response in responses:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryState
 from ringback.core.policy.source_policy import Source
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 from ringback.testing import Emulator
 from tests.fakes import NOW, a_callback
@@ -21,7 +21,7 @@ WANTED = (3, 4, 17, 28)
 def ringback() -> Iterator[Emulator]:
     with Emulator() as emulator:
 
-        def keep(tx: Transaction, _: Moment) -> None:
+        def keep(tx: Transaction, _: OperationContext) -> None:
             for number in range(30):
                 one = a_callback(
                     sid=f"CB{number:032x}",

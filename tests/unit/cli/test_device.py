@@ -18,9 +18,9 @@ from ringback.cli.device.command import read_size
 from ringback.cli.device.send_datagram import at_address, gateway_near
 from ringback.cli.main import main
 from ringback.dev_environment.dev_file import DevFile
-from ringback.operations.supersim.seeding import SIM_NAME, SIM_SID
-from ringback.operations.wireless.seeding import SIM_NAME as WIRELESS_NAME
-from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SID
+from ringback.operations.supersim.seed_data import SIM_NAME, SIM_SID
+from ringback.operations.wireless.seed_data import SIM_NAME as WIRELESS_NAME
+from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SID
 from ringback.portal_client import PortalClient
 from ringback.settings import load
 from tests.ports import free_port

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.cli.secrets import rehearse
 from ringback.operations.accounts import fetch_account
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.webhook_secrets import create_secret
 from ringback.ports import Transaction
 from ringback.receiver.checking import Secrets, check
@@ -42,7 +42,7 @@ def run(ringback: Emulator, command: click.Command, *words: str) -> Result:
 def new_pending(ringback: Emulator) -> tuple[str, str]:
     """Make a pending secret, and return its id and its value."""
 
-    def make(tx: Transaction, moment: Moment) -> tuple[str, str]:
+    def make(tx: Transaction, moment: OperationContext) -> tuple[str, str]:
         account = fetch_account(tx, ringback.account_sid)
         _, secret = create_secret(tx, account, "next", moment)
         return secret.id, secret.value

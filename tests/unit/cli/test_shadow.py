@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 from ringback.testing import Emulator
 from tests.unit.api.test_shadows import BAD, GOOD, add_pair, answered
@@ -36,7 +36,7 @@ def run(ringback: Emulator, *words: str) -> str:
 def add(ringback: Emulator, *pairs: dict[str, Any]) -> list[str]:
     """Keep callbacks with their copies, which were sent long ago; return the copies' SIDs."""
 
-    def keep(tx: Transaction, _: Moment) -> list[str]:
+    def keep(tx: Transaction, _: OperationContext) -> list[str]:
         return [
             add_pair(tx, number, account_sid=ringback.account_sid, **pair).sid
             for number, pair in enumerate(pairs, 1)

@@ -16,7 +16,7 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import TaskRunner
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Carrier, Store, Transaction
 from tests.fakes import (
@@ -73,7 +73,7 @@ class Bench:
         )
         self.supervisor = Supervisor(self.task_runner, self.delivery, clock=self.clock)
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> OperationContext:
         return a_moment(now=self.clock.now(), intake=self.delivery.queue)
 
 

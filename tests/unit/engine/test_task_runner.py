@@ -17,8 +17,8 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.engine.task_runner import PAUSE, TaskRunner
-from ringback.operations.moment import Moment
-from ringback.operations.supersim.commands import NewSms, send_sms
+from ringback.operations.context import OperationContext
+from ringback.operations.supersim.commands import NewSmsCommand, send_sms
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import (
     CallbackFilter,
@@ -74,19 +74,21 @@ class Bench:
     intake: KeepingIntake = field(default_factory=KeepingIntake)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
-    handlers: Mapping[TaskKind, TaskHandler[Moment]] = field(default_factory=lambda: TASK_HANDLERS)
+    handlers: Mapping[TaskKind, TaskHandler[OperationContext]] = field(
+        default_factory=lambda: TASK_HANDLERS
+    )
 
     def __post_init__(self) -> None:
         self.task_runner = TaskRunner(
             store=self.store,
             carrier=self.carrier,
             handlers=self.handlers,
-            context=self.moment,
+            context=self.context,
             clock=self.clock,
             checkpoint=self.checkpoint or self.steps,
         )
 
-    def moment(self) -> Moment:
+    def context(self) -> OperationContext:
         return a_moment(now=self.clock.now(), chance=self.chance, intake=self.intake)
 
 
@@ -382,14 +384,16 @@ class SoreUpdates:
         self._real = TASK_HANDLERS[TaskKind.UPDATE_SIM]
         self.table = {TaskKind.UPDATE_SIM: TaskHandler(self._begin, self._end)}
 
-    def _begin(self, tx: Transaction, task: ScheduledTask, moment: Moment) -> BeginResult:
+    def _begin(
+        self, tx: Transaction, task: ScheduledTask, context: OperationContext
+    ) -> BeginResult:
         self._wince("begin", task)
-        return self._real.begin(tx, task, moment)
+        return self._real.begin(tx, task, context)
 
     def _end(
-        self, tx: Transaction, task: ScheduledTask, ending: CarrierResult, moment: Moment
+        self, tx: Transaction, task: ScheduledTask, ending: CarrierResult, context: OperationContext
     ) -> None:
-        self._real.end(tx, task, ending, moment)
+        self._real.end(tx, task, ending, context)
         self._wince("end", task)
 
     def _wince(self, where: str, task: ScheduledTask) -> None:
@@ -468,7 +472,7 @@ async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_i
     store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
     at_once = a_moment(simulation=SimulationSettings(timedelta(0)))
     sms = await store.transact(
-        lambda tx: send_sms(tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), at_once)
+        lambda tx: send_sms(tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), at_once)
     )
     runner = Bench(store).task_runner
     assert [await runner.step() for _ in range(3)] == [2, 1, 0]

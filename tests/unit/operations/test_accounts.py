@@ -10,14 +10,14 @@ from ringback.core.accounts.webhook_secret import NO_SECRETS
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.retry_schedule import PERSISTENT, RetrySchedule
 from ringback.operations.accounts import (
-    NewAccount,
+    CreatedAccount,
     create_account,
     create_bare_account,
     fetch_account,
     list_accounts,
     set_status,
 )
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
 from ringback.ports import RandomSource
 from tests.fakes import NOW, SeededChance, a_moment
 from tests.memory_store import MemoryTransaction
@@ -32,9 +32,9 @@ def create(
     schedule: RetrySchedule | None = None,
     chance: RandomSource = CHANCE,
     parent_sid: str | None = None,
-) -> NewAccount:
+) -> CreatedAccount:
     return create_account(
-        tx, name=name, schedule=schedule, moment=a_moment(chance=chance), parent_sid=parent_sid
+        tx, name=name, schedule=schedule, context=a_moment(chance=chance), parent_sid=parent_sid
     )
 
 
@@ -130,7 +130,7 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
     made = create_bare_account(
-        tx, name="Acme", moment=a_moment(chance=CHANCE), parent_sid=parent.sid
+        tx, name="Acme", context=a_moment(chance=CHANCE), parent_sid=parent.sid
     )
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
@@ -141,9 +141,9 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
 def test_such_an_account_is_refused_what_any_other_is() -> None:
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
-        create_bare_account(tx, name="", moment=a_moment())
+        create_bare_account(tx, name="", context=a_moment())
     with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
-        create_bare_account(tx, name="Acme", moment=a_moment(chance=CHANCE), parent_sid="AC0")
+        create_bare_account(tx, name="Acme", context=a_moment(chance=CHANCE), parent_sid="AC0")
     assert list_accounts(tx) == []
 
 

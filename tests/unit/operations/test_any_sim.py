@@ -116,17 +116,17 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
 
 
 def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
-    moment = a_moment()
+    context = a_moment()
     flows = [*tx.supersim.sessions.flows.values(), *tx.wireless.sessions.flows.values()]
     own = [flow for flow in flows if flow.sim_sid == card.sid]
-    return [flow.bytes_between(flow.date_created, moment.now) for flow in own]
+    return [flow.bytes_between(flow.date_created, context.now) for flow in own]
 
 
 @pytest.mark.parametrize("card", [OURS, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
 def test_the_device_of_a_sim_of_either_product_uses_data(
     tx: MemoryTransaction, card: SuperSim | WirelessSim
 ) -> None:
-    transfer_data(tx, card, upload=300, download=700, moment=a_moment())
+    transfer_data(tx, card, upload=300, download=700, context=a_moment())
     assert used(tx, card) == [(300, 700)]
     assert sum(len(used(tx, each)) for each in (OURS, WIRELESS)) == 1
 
@@ -143,6 +143,6 @@ def test_what_can_not_be_used_is_refused_with_the_code_of_its_product(
             fetch_any_sim(tx, ACCOUNT_SID, sim_sid),
             upload=300,
             download=700,
-            moment=a_moment(),
+            context=a_moment(),
         )
     assert refused.value.code == code

@@ -10,7 +10,7 @@ from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthor
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.accounts import set_status
 from ringback.operations.api_clients import (
-    NewClient,
+    CreatedApiClient,
     create_client,
     delete_client,
     fetch_client,
@@ -32,14 +32,14 @@ def tx() -> MemoryTransaction:
 
 def create(
     tx: MemoryTransaction, name: str = "Our dashboard", *, lifetime: timedelta = LIFETIMES["1h"]
-) -> NewClient:
+) -> CreatedApiClient:
     return create_client(
         tx,
         ACCOUNT_SID,
         name,
         type=ClientType.STANDARD,
         products=[AccessScope.SUPER_SIM],
-        moment=a_moment(),
+        context=a_moment(),
         lifetime=lifetime,
         locked=True,
     )

@@ -5,7 +5,7 @@ import pytest
 from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.errors import InvalidParameter, NotFound, Unauthorized
 from ringback.operations.api_keys import create_key, delete_key
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction
 

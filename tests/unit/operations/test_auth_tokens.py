@@ -7,8 +7,8 @@ import pytest
 from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound, Unauthorized
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
-from ringback.operations.moment import AccountContext
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
+from ringback.operations.context import AccountContext
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, a_moment, an_account
 from tests.memory_store import MemoryTransaction

@@ -39,8 +39,8 @@ def new(
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
 ) -> list[OutgoingCallback]:
-    moment = a_moment(chance=SeededChance(seed))
-    callbacks = [prepare_callback(each, ACCOUNT_SID, moment) for each in wanted]
+    context = a_moment(chance=SeededChance(seed))
+    callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
     return send_callbacks(tx, callbacks, intake or KeepingIntake())
 
 

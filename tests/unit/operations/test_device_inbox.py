@@ -6,7 +6,7 @@ import pytest
 
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import SidPlacement
-from ringback.operations.any_sim import MOST, Arrival, EitherSim, arrivals_at
+from ringback.operations.any_sim import MOST, EitherSim, InboxMessage, arrivals_at
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_sms
@@ -50,8 +50,8 @@ def test_what_came_to_a_device_is_told_newest_first(card: EitherSim, prefix: str
     keep(tx, 1, text="first")
     keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
     assert arrivals_at(tx, card) == [
-        Arrival(f"{prefix}{2:032}", LATER, b"\xc3\xa4"),
-        Arrival(f"{prefix}{1:032}", LATER, b"first"),
+        InboxMessage(f"{prefix}{2:032}", LATER, b"\xc3\xa4"),
+        InboxMessage(f"{prefix}{1:032}", LATER, b"first"),
     ]
 
 

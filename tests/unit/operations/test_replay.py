@@ -12,7 +12,7 @@ from ringback.core.errors import Conflict, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.operations.replay import (
     Replay,
-    Replays,
+    ReplayResult,
     discard_callback,
     from_other_source,
     from_same_source,
@@ -256,11 +256,11 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(tx: MemoryTransaction) ->
 
 
 def test_counts_add_up() -> None:
-    first = Replays(3, Counter(unknown=1), "CB1")
-    assert first + Replays(2, Counter(unknown=1, delivered=1), "CB2") == Replays(
+    first = ReplayResult(3, Counter(unknown=1), "CB1")
+    assert first + ReplayResult(2, Counter(unknown=1, delivered=1), "CB2") == ReplayResult(
         5, Counter(unknown=2, delivered=1), "CB2"
     )
-    assert (first + Replays()).last == "CB1"
+    assert (first + ReplayResult()).last == "CB1"
 
 
 # ---- discarding ----------------------------------------------------------------------------------

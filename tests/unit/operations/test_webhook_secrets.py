@@ -32,8 +32,8 @@ class Ours:
         return self.tx.accounts.accounts[ACCOUNT_SID]
 
     def create(self, name: str = "next") -> Held:
-        moment = a_moment(chance=self.chance, signing_keys=self.signing_keys)
-        return create_secret(self.tx, self.account, name, moment)
+        context = a_moment(chance=self.chance, signing_keys=self.signing_keys)
+        return create_secret(self.tx, self.account, name, context)
 
     def change(
         self, secret_id: str, *, name: str | None = None, status: WebhookSecretStatus | None = None
@@ -44,7 +44,7 @@ class Ours:
             secret_id,
             name=name,
             status=status,
-            moment=a_moment(now=LATER, signing_keys=self.signing_keys),
+            context=a_moment(now=LATER, signing_keys=self.signing_keys),
         )
 
     @property

@@ -8,7 +8,7 @@ from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult, TaskKind
 from ringback.core.sims.simulation_settings import SimulationSettings
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
@@ -30,7 +30,7 @@ class TimedWorld:
         self._chance = SeededChance()
         self.tx.accounts.add(an_account(), [])
 
-    def moment(self) -> Moment:
+    def context(self) -> OperationContext:
         return a_moment(now=self.now, chance=self._chance, simulation=self.simulation)
 
     def advance(self, by: timedelta) -> None:
@@ -58,10 +58,10 @@ class TimedWorld:
                 self.end_task(task, ending)
 
     def begin_task(self, task: ScheduledTask) -> BeginResult:
-        return TASK_HANDLERS[task.step].begin(self.tx, task, self.moment())
+        return TASK_HANDLERS[task.step].begin(self.tx, task, self.context())
 
     def end_task(self, task: ScheduledTask, ending: CarrierResult) -> None:
-        TASK_HANDLERS[task.step].end(self.tx, task, ending, self.moment())
+        TASK_HANDLERS[task.step].end(self.tx, task, ending, self.context())
 
     def callbacks(self) -> list[OutgoingCallback]:
         """Return the callbacks that were made, in their order."""

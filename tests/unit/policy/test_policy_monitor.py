@@ -13,7 +13,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_impact import PolicyImpact
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
-from ringback.operations.totals import count_last_week
+from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction

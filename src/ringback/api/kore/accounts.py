@@ -32,8 +32,8 @@ class KoreAccountEndpoints(EndpointGroup):
         if account.parent_sid is not None:
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
         made = await self.change(
-            lambda tx, moment: create_bare_account(
-                tx, name=name, moment=moment, parent_sid=account.sid
+            lambda tx, context: create_bare_account(
+                tx, name=name, context=context, parent_sid=account.sid
             ),
         )
         return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))

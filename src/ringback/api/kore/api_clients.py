@@ -25,8 +25,8 @@ from ringback.core.accounts.client_credentials import (
 )
 from ringback.core.errors import PLATFORM
 from ringback.operations.accounts import family_of, in_family
-from ringback.operations.api_clients import NewClient, create_client, fetch_client
-from ringback.operations.moment import Moment
+from ringback.operations.api_clients import CreatedApiClient, create_client, fetch_client
+from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 
 _KNOWN: Final = ("account_id", "name", "locked", "scopes")
@@ -45,7 +45,7 @@ class ApiClientEndpoints(EndpointGroup):
         name, products = asked.required("name"), _products_in(asked)
         locked, account_id = _locked_in(asked), asked.text("account_id")
 
-        def work(tx: Transaction, moment: Moment) -> tuple[NewClient, Account]:
+        def work(tx: Transaction, context: OperationContext) -> tuple[CreatedApiClient, Account]:
             owner = account if account_id is None else in_family(tx, account, account_id)
             made = create_client(
                 tx,
@@ -53,7 +53,7 @@ class ApiClientEndpoints(EndpointGroup):
                 name,
                 type=ClientType.STANDARD,
                 products=products,
-                moment=moment,
+                context=context,
                 locked=locked,
             )
             return made, owner
@@ -128,7 +128,7 @@ def _show(client: ClientCredentials, owner: Account) -> dict[str, Any]:
     }
 
 
-def _show_new(made: NewClient, owner: Account) -> dict[str, Any]:
+def _show_new(made: CreatedApiClient, owner: Account) -> dict[str, Any]:
     return {
         **_show(made.client, owner),
         "message": "Client created successfully",

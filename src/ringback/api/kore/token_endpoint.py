@@ -45,7 +45,7 @@ class TokenEndpoints(EndpointGroup):
             return json_answer(told, 401)
         await dependencies.authenticator.let_in(Principal(account))
         token = await dependencies.authenticator.tokens.make(
-            client, account, dependencies.moment().chance
+            client, account, dependencies.context().chance
         )
         answer = {
             "access_token": token,

@@ -30,11 +30,11 @@ class WebhookSecretEndpoints(EndpointGroup):
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
         held = await self.change(
-            lambda tx, moment: create_secret(
+            lambda tx, context: create_secret(
                 tx,
                 fetch_account(tx, account.sid),
                 name,
-                moment,
+                context,
             ),
         )
         shown = _show(held) | {"secret": held[1].value}
@@ -60,13 +60,13 @@ class WebhookSecretEndpoints(EndpointGroup):
             raise missing("Name or Status")
         secret_id = request.path_params["id"]
         held = await self.change(
-            lambda tx, moment: change_secret(
+            lambda tx, context: change_secret(
                 tx,
                 fetch_account(tx, account.sid),
                 secret_id,
                 name=name,
                 status=status,
-                moment=moment,
+                context=context,
             ),
         )
         return with_unknown(asked.unknown, json_answer(_show(held)))

@@ -38,8 +38,8 @@ from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.callback_codec import write_new
 from ringback.core.errors import BacklogFull
+from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import prepare_callback, send_callbacks
-from ringback.operations.moment import Moment
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
@@ -111,7 +111,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
                 # The first one is the request itself.
                 charge_more(request, self._dependencies.authenticator, len(items) - 1, may_owe=True)
                 return await self._send_many(account.sid, body, document, items)
-        new = self._prepare(document, "", account.sid, self._dependencies.moment())
+        new = self._prepare(document, "", account.sid, self._dependencies.context())
         check_names(body, document)
         (callback,) = await self._keep(account.sid, [new[0]])
         return json_answer(_show((callback, new)), 201)
@@ -136,13 +136,13 @@ class CreateCallbacksEndpoints(EndpointGroup):
         self, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Do the same with a batch, in slices but for the commit."""
-        dependencies, moment = self._dependencies, self._dependencies.moment()
+        dependencies, context = self._dependencies, self._dependencies.context()
         # Again when they are prepared; but nobody prepares what there is no room for.
         dependencies.intake.make_room(account_sid, len(items))
 
         def prepare(numbered: tuple[int, Json]) -> _Prepared:
             index, item = numbered
-            return self._prepare(item, f"callbacks[{index}].", account_sid, moment)
+            return self._prepare(item, f"callbacks[{index}].", account_sid, context)
 
         new = await dependencies.slices.map(prepare, enumerate(items))
         if may_repeat_names(body, document):
@@ -157,10 +157,12 @@ class CreateCallbacksEndpoints(EndpointGroup):
         shown = await dependencies.slices.map(_show, zip(callbacks, new, strict=True))
         return json_answer({"callbacks": shown}, 201)
 
-    def _prepare(self, item: Json, at: str, account_sid: str, moment: Moment) -> _Prepared:
+    def _prepare(
+        self, item: Json, at: str, account_sid: str, context: OperationContext
+    ) -> _Prepared:
         """Read what is asked for, and make the callback of it; raises Invalid."""
-        asked = read_one(item, at, read_url=self._dependencies.read_url, now=moment.now)
-        return prepare_callback(asked.new, account_sid, moment), asked.parameters
+        asked = read_one(item, at, read_url=self._dependencies.read_url, now=context.now)
+        return prepare_callback(asked.new, account_sid, context), asked.parameters
 
     async def _keep(
         self, account_sid: str, callbacks: list[OutgoingCallback]

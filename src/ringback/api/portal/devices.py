@@ -46,11 +46,11 @@ from ringback.operations.any_sim import (
     transfer_data,
     wireless_of,
 )
+from ringback.operations.context import OperationContext
 from ringback.operations.metering import MOST_AT_ONCE
-from ringback.operations.moment import Moment
-from ringback.operations.supersim import devices as supersim
-from ringback.operations.wireless import devices as wireless
-from ringback.operations.wireless.sims import Card as NewCard
+from ringback.operations.supersim import device_actions as supersim
+from ringback.operations.wireless import device_actions as wireless
+from ringback.operations.wireless.sims import RegisteredSimCard as NewCard
 from ringback.operations.wireless.sims import register_sim
 from ringback.ports import Transaction
 
@@ -189,9 +189,9 @@ class DeviceEndpoints(EndpointGroup):
         ]
 
     async def _fetch(self, call: ApiRequest) -> Response:
-        moment, gateway = self._dependencies.moment(), self._dependencies.gateway
+        context, gateway = self._dependencies.context(), self._dependencies.gateway
         return json_answer(
-            await self.read(call.account_sid, lambda tx: _show(tx, call, moment, gateway))
+            await self.read(call.account_sid, lambda tx: _show(tx, call, context, gateway))
         )
 
     async def _inbox(self, call: ApiRequest) -> Response:
@@ -205,16 +205,16 @@ class DeviceEndpoints(EndpointGroup):
 
 def _send_sms(call: ApiRequest) -> Change[SmsCommand]:
     payload = call.given.required("Payload")
-    return lambda tx, moment: supersim.receive_sms(
-        tx, supersim_of(tx, call.account_sid, call.sid), payload, moment
+    return lambda tx, context: supersim.receive_sms(
+        tx, supersim_of(tx, call.account_sid, call.sid), payload, context
     )
 
 
 def _send_datagram(call: ApiRequest) -> Change[IpCommand]:
     payload = _payload_of(call.given)
     port = call.given.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
-    return lambda tx, moment: supersim.receive_datagram(
-        tx, supersim_of(tx, call.account_sid, call.sid), payload, port=port, moment=moment
+    return lambda tx, context: supersim.receive_datagram(
+        tx, supersim_of(tx, call.account_sid, call.sid), payload, port=port, context=context
     )
 
 
@@ -223,11 +223,11 @@ def _send_command(call: ApiRequest) -> Change[WirelessCommand]:
     is_text = call.given.choice("PayloadType", PayloadType) is not PayloadType.BINARY
     payload = b"" if is_text else _payload_of(call.given)
 
-    def send(tx: Transaction, moment: Moment) -> WirelessCommand:
+    def send(tx: Transaction, context: OperationContext) -> WirelessCommand:
         sender = wireless_of(tx, call.account_sid, call.sid)
         if is_text:
-            return wireless.receive_text(tx, sender, text, moment)
-        return wireless.receive_bytes(tx, sender, payload, moment)
+            return wireless.receive_text(tx, sender, text, context)
+        return wireless.receive_bytes(tx, sender, payload, context)
 
     return send
 
@@ -238,9 +238,9 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
     if not upload + download:
         raise InvalidParameter("give Upload or Download: how many bytes are used", code=20002)
 
-    def use(tx: Transaction, moment: Moment) -> Mapping[str, object]:
+    def use(tx: Transaction, context: OperationContext) -> Mapping[str, object]:
         user = fetch_any_sim(tx, call.account_sid, call.sid)
-        transfer_data(tx, user, upload=upload, download=download, moment=moment)
+        transfer_data(tx, user, upload=upload, download=download, context=context)
         used = {"sim_sid": user.sid, "data_upload": upload, "data_download": download}
         return {**used, "data_total": upload + download}
 
@@ -248,7 +248,7 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
 
 
 def _download(call: ApiRequest) -> Change[EsimProfile]:
-    return lambda tx, moment: supersim.download_profile(tx, call.account_sid, call.sid, moment)
+    return lambda tx, context: supersim.download_profile(tx, call.account_sid, call.sid, context)
 
 
 def _register(call: ApiRequest) -> Change[WirelessSim]:
@@ -257,9 +257,11 @@ def _register(call: ApiRequest) -> Change[WirelessSim]:
     iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
     code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
 
-    def register(tx: Transaction, moment: Moment) -> WirelessSim:
-        number = iccid or make_iccid(moment.chance.bytes(8))
-        return register_sim(tx, call.account_sid, NewCard(number, code, eid, is_narrowband), moment)
+    def register(tx: Transaction, context: OperationContext) -> WirelessSim:
+        number = iccid or make_iccid(context.chance.bytes(8))
+        return register_sim(
+            tx, call.account_sid, NewCard(number, code, eid, is_narrowband), context
+        )
 
     return register
 
@@ -276,9 +278,11 @@ def _payload_of(form: RequestParameters) -> bytes:
         ) from None
 
 
-def _show(tx: Transaction, call: ApiRequest, moment: Moment, gateway: str | None) -> dict[str, Any]:
+def _show(
+    tx: Transaction, call: ApiRequest, context: OperationContext, gateway: str | None
+) -> dict[str, Any]:
     card = fetch_any_sim(tx, call.account_sid, call.sid)
-    scenario, reason = moment.in_force_for_sim(tx, card)
+    scenario, reason = context.in_force_for_sim(tx, card)
     return {
         **dict.fromkeys(DEVICE.schema["properties"]),
         "sim_sid": card.sid,

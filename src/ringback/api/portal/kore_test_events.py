@@ -14,8 +14,13 @@ from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import Conflict, InvalidParameter
+from ringback.operations.account_destinations import (
+    MOST,
+    CallbackDestination,
+    destinations_of,
+    named,
+)
 from ringback.operations.accounts import fetch_account
-from ringback.operations.destinations import MOST, Destination, destinations_of, named
 from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
 from ringback.ports import Transaction
 
@@ -66,8 +71,8 @@ class TestEventEndpoints(EndpointGroup):
         url = self._dependencies.read_url(call.given.required("Url"))
         method = call.given.choice("Method", HttpMethod) or HttpMethod.POST
         self._dependencies.intake.make_room(call.account_sid, 1)
-        return lambda tx, moment: send_test_event(
-            tx, fetch_account(tx, call.account_sid), url, method, moment=moment
+        return lambda tx, context: send_test_event(
+            tx, fetch_account(tx, call.account_sid), url, method, context=context
         )
 
     async def _rehearse(self, call: ApiRequest) -> Response:
@@ -76,7 +81,7 @@ class TestEventEndpoints(EndpointGroup):
         self._dependencies.intake.make_room(account_sid, len(destinations))
         charge_more(call.request, self._dependencies.authenticator, max(0, len(destinations) - 1))
         pending, events = await self.change(
-            lambda tx, moment: rehearse(tx, account_sid, destinations, moment)
+            lambda tx, context: rehearse(tx, account_sid, destinations, context)
         )
         shown = list(map(show_callback, events))
         return json_answer({"secret_id": pending.id, "callbacks": shown}, 201)
@@ -89,7 +94,7 @@ class TestEventEndpoints(EndpointGroup):
         return list(map(self._dependencies.read_url, urls))
 
 
-def _asked(tx: Transaction, account_sid: str, urls: list[CallbackUrl]) -> list[Destination]:
+def _asked(tx: Transaction, account_sid: str, urls: list[CallbackUrl]) -> list[CallbackDestination]:
     """Return what a rehearsal goes to; raises Conflict where that, or a secret, is missing."""
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)

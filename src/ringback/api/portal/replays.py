@@ -25,7 +25,7 @@ from ringback.operations.replay import (
     ANY,
     ENDED,
     Replay,
-    Replays,
+    ReplayResult,
     discard_callback,
     from_other_source,
     from_same_source,
@@ -122,13 +122,13 @@ class ReplayEndpoints(EndpointGroup):
 
     def _replay_of(self, form: RequestParameters) -> Replay:
         replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
-        return replay(self._dependencies.moment())
+        return replay(self._dependencies.context())
 
     async def _work_through(
         self, call: ApiRequest, asked: ReplayRequest, send_again: Replay
-    ) -> tuple[Replays, bool]:
+    ) -> tuple[ReplayResult, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
-        done = Replays(last=asked.after)
+        done = ReplayResult(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
@@ -150,7 +150,7 @@ class ReplayEndpoints(EndpointGroup):
 
     async def _chunk(
         self, account_sid: str, asked: ReplayRequest, send_again: Replay, *, after: str | None
-    ) -> Replays:
+    ) -> ReplayResult:
         if asked.sids:
             return await self._dependencies.store.transact(
                 lambda tx: replay_named(
@@ -158,7 +158,7 @@ class ReplayEndpoints(EndpointGroup):
                 )
             )
 
-        def work(tx: Transaction) -> Replays:
+        def work(tx: Transaction) -> ReplayResult:
             return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
 
         if asked.is_dry:
@@ -169,14 +169,14 @@ class ReplayEndpoints(EndpointGroup):
 def _discard(call: ApiRequest) -> Change[OutgoingCallback]:
     call.given.required("Reason")
     why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
-    return lambda tx, moment: discard_callback(tx, call.account_sid, call.sid, why, moment)
+    return lambda tx, context: discard_callback(tx, call.account_sid, call.sid, why, context)
 
 
 def _dry_run_of(form: RequestParameters) -> Replay:
     return only_look_at_other if form.is_yes("AsOtherSource") else only_look
 
 
-def _next(asked: ReplayRequest, done: Replays) -> dict[str, str | None]:
+def _next(asked: ReplayRequest, done: ReplayResult) -> dict[str, str | None]:
     """Return the parameters that a call to go on has beside its own."""
     until = asked.which.until
     return {"After": done.last, "Until": until and f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"}

@@ -9,14 +9,18 @@ from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
 from ringback.api.serializers import JsonObject, Serializer, field, json_answer, maybe
 from ringback.core.sims.scenario import SCENARIOS
-from ringback.operations.moment import Moment
-from ringback.operations.scenarios import Explained, choose_scenario, explain_scenario
+from ringback.operations.context import OperationContext
+from ringback.operations.scenario_selection import (
+    ScenarioSelection,
+    choose_scenario,
+    explain_scenario,
+)
 from ringback.ports import Transaction
 
 _PATH: Final = "/portal/v1/scenarios"
 NAME_OF_SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 
-SCENARIO: Final = Serializer[Explained](
+SCENARIO: Final = Serializer[ScenarioSelection](
     "scenario",
     "scenarios",
     field("scenario", NAME_OF_SCENARIO, "in_force.scenario.name"),
@@ -52,21 +56,21 @@ class ScenarioEndpoints(EndpointGroup):
         ]
 
     async def _list(self, call: ApiRequest) -> Response:
-        moment, sim = self._dependencies.moment(), call.given.text("Sim")
+        context, sim = self._dependencies.context(), call.given.text("Sim")
         explained = await self.read(
             call.account_sid,
-            lambda tx: explain_scenario(tx, call.account_sid, sim=sim, moment=moment),
+            lambda tx: explain_scenario(tx, call.account_sid, sim=sim, context=context),
         )
         known = [{"name": each.name, "meaning": each.meaning} for each in SCENARIOS.values()]
         return json_answer({**SCENARIO.at(call.request)(explained), "scenarios": known})
 
 
-def _choose(call: ApiRequest) -> Change[Explained]:
+def _choose(call: ApiRequest) -> Change[ScenarioSelection]:
     call.given.given("Scenario")
     sim, chosen = call.given.text("Sim"), call.given.meaning("Scenario", {**SCENARIOS, "": None})
 
-    def choose(tx: Transaction, moment: Moment) -> Explained:
+    def choose(tx: Transaction, context: OperationContext) -> ScenarioSelection:
         choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen)
-        return explain_scenario(tx, call.account_sid, sim=sim, moment=moment)
+        return explain_scenario(tx, call.account_sid, sim=sim, context=context)
 
     return choose

@@ -12,7 +12,7 @@ from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_
 from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
-from ringback.operations.totals import totals_of
+from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Transaction
 
 MOST_ACCOUNTS: Final = 500

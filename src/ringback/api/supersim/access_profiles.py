@@ -31,7 +31,7 @@ from ringback.api.serializers import (
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import MobileNetwork
 from ringback.core.supersim.fleet import NetworkAccessProfile
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.access_profiles import (
     add_network,
     create_access_profile,
@@ -155,7 +155,7 @@ class AccessProfileEndpoints(EndpointGroup):
     async def _remove_network(self, call: ApiRequest) -> Response:
         sid = call.request.path_params["network_sid"]
         await self.change(
-            lambda tx, moment: remove_network(tx, call.account_sid, call.sid, sid, moment)
+            lambda tx, context: remove_network(tx, call.account_sid, call.sid, sid, context)
         )
         return Response(status_code=204)
 
@@ -163,15 +163,15 @@ class AccessProfileEndpoints(EndpointGroup):
 def _create(call: ApiRequest) -> Change[NetworkAccessProfile]:
     name = call.given.label("UniqueName", longest=LONGEST_NAME)
     networks = call.given.all("Networks")
-    return lambda tx, moment: create_access_profile(
-        tx, call.account_sid, unique_name=name, networks=networks, moment=moment
+    return lambda tx, context: create_access_profile(
+        tx, call.account_sid, unique_name=name, networks=networks, context=context
     )
 
 
 def _rename(call: ApiRequest) -> Change[NetworkAccessProfile]:
     name = call.given.label("UniqueName", longest=LONGEST_NAME)
-    return lambda tx, moment: rename_access_profile(
-        tx, call.account_sid, call.sid, unique_name=name, moment=moment
+    return lambda tx, context: rename_access_profile(
+        tx, call.account_sid, call.sid, unique_name=name, context=context
     )
 
 
@@ -190,9 +190,9 @@ def _list_of(call: ApiRequest) -> Listing[NetworkInProfile]:
 def _add(call: ApiRequest) -> Change[NetworkInProfile]:
     sid = call.given.required("Network")
 
-    def change(tx: Transaction, moment: Moment) -> NetworkInProfile:
+    def change(tx: Transaction, context: OperationContext) -> NetworkInProfile:
         profile, network = add_network(
-            tx, call.account_sid, call.sid, network_sid=sid, moment=moment
+            tx, call.account_sid, call.sid, network_sid=sid, context=context
         )
         return NetworkInProfile(network, profile.sid)
 

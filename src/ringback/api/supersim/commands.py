@@ -10,8 +10,8 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.operations.supersim.commands import (
-    NewDatagram,
-    NewSms,
+    NewIpCommand,
+    NewSmsCommand,
     fetch_datagram,
     fetch_sms,
     list_datagrams,
@@ -100,8 +100,8 @@ class SmsCommandEndpoints(EndpointGroup):
 
     def _send(self, call: ApiRequest) -> Change[SmsCommand]:
         sim, payload = call.given.required("Sim"), call.given.required("Payload")
-        new = NewSms(sim, payload, *self._called_back(call))
-        return lambda tx, moment: send_sms(tx, call.account_sid, new, moment)
+        new = NewSmsCommand(sim, payload, *self._called_back(call))
+        return lambda tx, context: send_sms(tx, call.account_sid, new, context)
 
 
 class IpCommandEndpoints(EndpointGroup):
@@ -126,5 +126,5 @@ class IpCommandEndpoints(EndpointGroup):
         form.required("DevicePort")
         port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=0)
         kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
-        new = NewDatagram(sim, payload, kind, port, *self._called_back(call))
-        return lambda tx, moment: send_datagram(tx, call.account_sid, new, moment)
+        new = NewIpCommand(sim, payload, kind, port, *self._called_back(call))
+        return lambda tx, context: send_datagram(tx, call.account_sid, new, context)

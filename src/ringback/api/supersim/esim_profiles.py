@@ -10,7 +10,7 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
 from ringback.operations.supersim.esim_profiles import (
-    Order,
+    EsimProfileOrder,
     fetch_esim_profile,
     list_esim_profiles,
     order_esim_profile,
@@ -64,12 +64,12 @@ class EsimProfileEndpoints(EndpointGroup):
         ]
 
     def _order(self, call: ApiRequest) -> Change[EsimProfile]:
-        order = Order(
+        order = EsimProfileOrder(
             _checked_eid(call.given.text("Eid")),
             call.given.flag("GenerateMatchingId") or False,
             *self._called_back(call),
         )
-        return lambda tx, moment: order_esim_profile(tx, call.account_sid, order, moment)
+        return lambda tx, context: order_esim_profile(tx, call.account_sid, order, context)
 
 
 def _checked_eid(eid: str | None) -> str | None:

@@ -25,7 +25,7 @@ from ringback.api.serializers import (
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
 from ringback.operations.supersim.fleets import (
-    FleetSettings,
+    FleetParameters,
     create_fleet,
     fetch_fleet,
     list_fleets,
@@ -100,22 +100,22 @@ class FleetEndpoints(EndpointGroup):
         call.given.required("NetworkAccessProfile")
         data, sms = call.given.flag("DataEnabled"), call.given.flag("SmsCommandsEnabled")
         settings = self._read_settings(call.given)
-        return lambda tx, moment: create_fleet(
+        return lambda tx, context: create_fleet(
             tx,
             call.account_sid,
             settings,
             data_enabled=data is not False,
             sms_commands_enabled=sms is not False,
-            moment=moment,
+            context=context,
         )
 
     def _update(self, call: ApiRequest) -> Change[Fleet]:
         settings = self._read_settings(call.given)
-        return lambda tx, moment: update_fleet(tx, call.account_sid, call.sid, settings, moment)
+        return lambda tx, context: update_fleet(tx, call.account_sid, call.sid, settings, context)
 
-    def _read_settings(self, form: RequestParameters) -> FleetSettings:
+    def _read_settings(self, form: RequestParameters) -> FleetParameters:
         low, high = DATA_LIMITS
-        return FleetSettings(
+        return FleetParameters(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             network_access_profile=form.text("NetworkAccessProfile"),
             data_limit=form.maybe_number("DataLimit", low=low, high=high),

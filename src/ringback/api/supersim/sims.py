@@ -20,7 +20,7 @@ from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, l
 from ringback.core.sids import SidKind
 from ringback.core.supersim.sim import REQUESTABLE, SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
-    UpdateRequest,
+    SuperSimUpdateRequest,
     fetch_sim,
     list_sims,
     register_sim,
@@ -95,13 +95,13 @@ class SuperSimEndpoints(EndpointGroup):
     async def _update(self, call: ApiRequest) -> Response:
         asked = self._read_update(call)
         updated = await self.change(
-            lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
+            lambda tx, context: update_sim(tx, call.account_sid, call.sid, asked, context)
         )
         return self.show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
 
-    def _read_update(self, call: ApiRequest) -> UpdateRequest:
+    def _read_update(self, call: ApiRequest) -> SuperSimUpdateRequest:
         form = call.given
-        asked = UpdateRequest(
+        asked = SuperSimUpdateRequest(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             status=form.choice("Status", REQUESTABLE),
             fleet=form.text("Fleet"),
@@ -114,6 +114,6 @@ class SuperSimEndpoints(EndpointGroup):
 def _register(call: ApiRequest) -> Change[SuperSim]:
     iccid = call.given.required("Iccid", code=83001)
     code = call.given.required("RegistrationCode", code=83001)
-    return lambda tx, moment: register_sim(
-        tx, call.account_sid, iccid=iccid, registration_code=code, moment=moment
+    return lambda tx, context: register_sim(
+        tx, call.account_sid, iccid=iccid, registration_code=code, context=context
     )

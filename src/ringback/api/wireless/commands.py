@@ -12,7 +12,7 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.operations.wireless.commands import (
     CommandFilter,
-    NewCommand,
+    NewWirelessCommand,
     delete_command,
     fetch_command,
     list_commands,
@@ -81,7 +81,7 @@ class WirelessCommandEndpoints(WirelessEndpoints):
 
     def _send(self, call: ApiRequest) -> Change[WirelessCommand]:
         form = call.given
-        new = NewCommand(
+        new = NewWirelessCommand(
             sim=form.required("Sim"),
             command=form.required("Command"),
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
@@ -89,7 +89,7 @@ class WirelessCommandEndpoints(WirelessEndpoints):
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
             told=CallbackTarget(*self._called_back(call)),
         )
-        return lambda tx, moment: send_command(tx, call.account_sid, new, moment)
+        return lambda tx, context: send_command(tx, call.account_sid, new, context)
 
 
 def _list(

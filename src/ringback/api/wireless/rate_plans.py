@@ -46,7 +46,7 @@ from ringback.core.wireless.rate_plan import (
     RoamingService,
 )
 from ringback.operations.wireless.rate_plans import (
-    PlanNames,
+    RatePlanNames,
     create_rate_plan,
     delete_rate_plan,
     fetch_rate_plan,
@@ -155,16 +155,16 @@ class RatePlanEndpoints(WirelessEndpoints):
     async def _create(self, call: ApiRequest) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
         plan = await self.change(
-            lambda tx, moment: create_rate_plan(tx, call.account_sid, names, allowed, moment)
+            lambda tx, context: create_rate_plan(tx, call.account_sid, names, allowed, context)
         )
         return self.show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
 
     def _rename(self, call: ApiRequest) -> Change[RatePlan]:
         names = self._names(call.given)
-        return lambda tx, moment: rename_rate_plan(tx, call.account_sid, call.sid, names, moment)
+        return lambda tx, context: rename_rate_plan(tx, call.account_sid, call.sid, names, context)
 
-    def _names(self, form: RequestParameters) -> PlanNames:
-        return PlanNames(
+    def _names(self, form: RequestParameters) -> RatePlanNames:
+        return RatePlanNames(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
             usage_notification_url=self._address(form, "UsageNotificationUrl"),

@@ -43,8 +43,8 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
-    SimFilter,
-    UpdateRequest,
+    WirelessSimFilter,
+    WirelessUpdateRequest,
     delete_sim,
     fetch_sim,
     list_sims,
@@ -164,7 +164,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
 
     def _update(self, call: ApiRequest) -> Change[WirelessSim]:
         form = call.given
-        asked = UpdateRequest(
+        asked = WirelessUpdateRequest(
             unique_name=form.label("UniqueName", longest=LONGEST_NAME),
             friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
             status=form.choice("Status", WirelessStatus),
@@ -175,7 +175,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
             handlers=self._handlers(call),
             told=CallbackTarget(*self._called_back(call)),
         )
-        return lambda tx, moment: update_sim(tx, call.account_sid, call.sid, asked, moment)
+        return lambda tx, context: update_sim(tx, call.account_sid, call.sid, asked, context)
 
     def _handlers(self, call: ApiRequest) -> dict[str, str]:
         given = dict[str, str | None]()
@@ -194,5 +194,5 @@ def _list(
     sim_registration_code: str | None,
     **others: Any,
 ) -> list[WirelessSim]:
-    which = SimFilter(eid=e_id, registration_code=sim_registration_code, **others)
+    which = WirelessSimFilter(eid=e_id, registration_code=sim_registration_code, **others)
     return list_sims(tx, account_sid, window, which=which)

@@ -60,7 +60,7 @@ def create(
     """Make an API client of the account SID and print its secret, once."""
     if admin and products:
         raise click.UsageError("an admin client is good for everything: leave --product out")
-    moment = account_context()
+    context = account_context()
     made = file.transact(
         lambda tx: create_client(
             tx,
@@ -68,7 +68,7 @@ def create(
             name,
             type=ClientType.ADMIN if admin else ClientType.STANDARD,
             products=[AccessScope(product) for product in products] or PRODUCTS,
-            moment=moment,
+            context=context,
             lifetime=LIFETIMES[lifetime],
         )
     )

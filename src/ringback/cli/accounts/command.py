@@ -26,7 +26,7 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
-    NewAccount,
+    CreatedAccount,
     create_account,
     create_bare_account,
     fetch_account,
@@ -88,10 +88,10 @@ def create(
     as_json: bool,
 ) -> None:
     """Make an account and print its credentials, once."""
-    moment = account_context()
+    context = account_context()
     make = create_bare_account if bare else create_account
     made = file.transact(
-        lambda tx: make(tx, name=name, schedule=schedule, moment=moment, parent_sid=parent)
+        lambda tx: make(tx, name=name, schedule=schedule, context=context, parent_sid=parent)
     )
     shown = _credentials(made)
     words = _CREATED if bare else _CREATED + _CREDENTIALS
@@ -163,9 +163,9 @@ def _set_status(file: DataFile, sid: str, status: AccountStatus) -> None:
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
 
 
-def _credentials(made: NewAccount | Account) -> dict[str, str | None]:
+def _credentials(made: CreatedAccount | Account) -> dict[str, str | None]:
     match made:
-        case NewAccount(account, api_key):
+        case CreatedAccount(account, api_key):
             key_sid, key_secret = api_key.key.sid, api_key.secret
         case Account() as account:
             key_sid = key_secret = None

@@ -45,8 +45,8 @@ def create(
 ) -> None:
     """Make an API key and print its secret, once."""
     _check_whose(account, operator=operator)
-    moment = account_context()
-    made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, moment))
+    context = account_context()
+    made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, context))
     record = {**key_record(made.key), "secret": made.secret}
     owner = made.key.account_sid or _OPERATOR
     say(record, _CREATED.format(**record, owner=owner), as_json=as_json)

@@ -24,7 +24,7 @@ from ringback.dev_environment.dev_file import (
     known_key,
 )
 from ringback.dev_environment.dev_https import DevHttps, https_of
-from ringback.operations.seeding import Seed, find_or_seed
+from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import no_checkpoint
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
@@ -102,17 +102,17 @@ async def run(
     )
 
 
-async def _seed(settings: Settings, parts: Parts) -> Seed:
-    moment = parts.dependencies.moment()
+async def _seed(settings: Settings, parts: Parts) -> SeededAccount:
+    context = parts.dependencies.context()
     return await parts.store.transact(
         lambda tx: find_or_seed(
-            tx, moment, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
+            tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
         )
     )
 
 
 def _dev_file(
-    settings: Settings, parts: Parts, seed: Seed, base_url: str, https: DevHttps | None
+    settings: Settings, parts: Parts, seed: SeededAccount, base_url: str, https: DevHttps | None
 ) -> DevFile:
     return DevFile(
         base_url=base_url,

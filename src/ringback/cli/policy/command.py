@@ -19,8 +19,8 @@ from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
+from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.policy_simulation import simulation_record
-from ringback.operations.totals import count_last_week
 from ringback.runtime.system_clock import SystemClock
 
 

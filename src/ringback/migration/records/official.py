@@ -20,7 +20,7 @@ from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SidKind
-from ringback.operations.callback_urls import UrlPlace
+from ringback.operations.callback_urls import UrlSettingName
 from ringback.ports import DeliveryTotals
 
 _TIMEOUT: Final = 30.0
@@ -53,7 +53,7 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 class Told(NamedTuple):
     """A configured URL as the API tells it."""
 
-    place: UrlPlace
+    place: UrlSettingName
     account_sid: str
     url: str
     method: str
@@ -86,7 +86,7 @@ class Official:
                 for one in self._resources[kind].stream(page_size=_PAGE_SIZE):
                     yield from _told_of(one, urls)
 
-    def url_at(self, place: UrlPlace) -> str | None:
+    def url_at(self, place: UrlSettingName) -> str | None:
         """Return the URL in a place, or None where there is none any more."""
         resource = _RESOURCES.get(place.sid[:2])
         if resource is None or place.parameter not in resource.urls:
@@ -100,7 +100,7 @@ class Official:
                 raise
         return getattr(one, resource.urls[place.parameter]) or None
 
-    def set_url(self, place: UrlPlace, url: str) -> None:
+    def set_url(self, place: UrlSettingName, url: str) -> None:
         """Change the URL in a place."""
         parameter = _RESOURCES[place.sid[:2]].urls[place.parameter]
         with _translated(place.sid):
@@ -115,7 +115,7 @@ class Official:
                 raise TwilioException("Unable to fetch totals", answer)
             return [_read(shown) for shown in json.loads(answer.text)["totals"]]
 
-    def _one(self, place: UrlPlace) -> Any:
+    def _one(self, place: UrlSettingName) -> Any:
         return self._resources[place.sid[:2]](place.sid)
 
 
@@ -124,7 +124,7 @@ def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[Told]:
         url = getattr(one, name)
         if url:
             method = getattr(one, name.replace("url", "method")) or "POST"
-            yield Told(UrlPlace(one.sid, parameter), one.account_sid, url, method)
+            yield Told(UrlSettingName(one.sid, parameter), one.account_sid, url, method)
 
 
 def _read(shown: Mapping[str, Any]) -> DeliveryTotals:

@@ -16,7 +16,7 @@ from ringback.operations.callback_urls import (
     configured_urls,
     replace_callback_url,
 )
-from ringback.operations.totals import totals_of
+from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Clock, DeliveryTotals, Store, Transaction
 
 _BATCH: Final = 100

@@ -7,8 +7,8 @@ from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
 from ringback.core.supersim.fleet import NetworkAccessProfile
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
-from ringback.operations.moment import Moment
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
 
@@ -19,12 +19,12 @@ def create_access_profile(
     *,
     unique_name: str | None,
     networks: Sequence[str],
-    moment: Moment,
+    context: OperationContext,
 ) -> NetworkAccessProfile:
     """Make a profile; raises Invalid for a network that isn't there, or a name that is taken."""
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
-        **moment.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
+        **context.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
         unique_name=unique_name or None,
         network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
     )
@@ -62,14 +62,14 @@ def rename_access_profile(
     sid_or_name: str,
     *,
     unique_name: str | None,
-    moment: Moment,
+    context: OperationContext,
 ) -> NetworkAccessProfile:
     """Give a profile another name, or take its name away; None leaves it."""
     profile = fetch_access_profile(tx, account_sid, sid_or_name)
     if unique_name is None:
         return profile
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name, profile.sid)
-    profile = replace(profile, unique_name=unique_name or None, date_updated=moment.now)
+    profile = replace(profile, unique_name=unique_name or None, date_updated=context.now)
     tx.supersim.access_profiles.save(profile)
     return profile
 
@@ -89,7 +89,12 @@ def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> MobileNetwork:
 
 
 def add_network(
-    tx: Transaction, account_sid: str, profile_sid: str, *, network_sid: str, moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    profile_sid: str,
+    *,
+    network_sid: str,
+    context: OperationContext,
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
     """Add a network to a profile; one that is in it already stays.
 
@@ -99,20 +104,20 @@ def add_network(
     network = _network(network_sid, "Network")
     if network.sid not in profile.network_sids:
         profile = replace(
-            profile, network_sids=(*profile.network_sids, network.sid), date_updated=moment.now
+            profile, network_sids=(*profile.network_sids, network.sid), date_updated=context.now
         )
         tx.supersim.access_profiles.save(profile)
     return profile, network
 
 
 def remove_network(
-    tx: Transaction, account_sid: str, profile_sid: str, network_sid: str, moment: Moment
+    tx: Transaction, account_sid: str, profile_sid: str, network_sid: str, context: OperationContext
 ) -> None:
     """Take a network out of a profile; raises NotFound where it isn't in it."""
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = fetch_network_of(profile, network_sid)
     left = tuple(sid for sid in profile.network_sids if sid != network.sid)
-    tx.supersim.access_profiles.save(replace(profile, network_sids=left, date_updated=moment.now))
+    tx.supersim.access_profiles.save(replace(profile, network_sids=left, date_updated=context.now))
 
 
 def fetch_network(sid: str) -> MobileNetwork:

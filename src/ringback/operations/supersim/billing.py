@@ -8,7 +8,7 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.ports import PageRequest, Transaction
 
 
@@ -25,7 +25,7 @@ def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeri
     return last if last is not None and last.end_time > now else None
 
 
-def begin_period(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Bill what a SIM has become from now on, unless that is billed already.
 
     A month that has begun stays billed whatever becomes of the SIM; only what it cost to have it
@@ -33,33 +33,33 @@ def begin_period(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
     """
     if not sim.is_connected:
         return
-    running = current_period(tx, sim, moment.now)
+    running = current_period(tx, sim, context.now)
     if running is not None:
         if running.period_type is _type_of(sim):
             return
         tx.supersim.billing_periods.save(
-            replace(running, end_time=moment.now, date_updated=moment.now)
+            replace(running, end_time=context.now, date_updated=context.now)
         )
-    _add_period(tx, sim, moment.now, moment)
+    _add_period(tx, sim, context.now, context)
 
 
-def renew_period(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def renew_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Begin the period that follows the last one, where the SIM is still connected."""
     last = _last_period(tx, sim)
     if sim.is_connected:
-        _add_period(tx, sim, moment.now if last is None else last.end_time, moment)
+        _add_period(tx, sim, context.now if last is None else last.end_time, context)
 
 
-def _add_period(tx: Transaction, sim: SuperSim, start: datetime, moment: Moment) -> None:
+def _add_period(tx: Transaction, sim: SuperSim, start: datetime, context: OperationContext) -> None:
     period = BillingPeriod(
-        **moment.stamp(SidKind.BILLING_PERIOD, sim.account_sid),
+        **context.stamp(SidKind.BILLING_PERIOD, sim.account_sid),
         sim_sid=sim.sid,
         period_type=_type_of(sim),
         start_time=start,
         end_time=months_after(start),
     )
     tx.supersim.billing_periods.add(period)
-    moment.put_off(tx, TaskKind.RENEW_PERIOD, sim, period.end_time)
+    context.put_off(tx, TaskKind.RENEW_PERIOD, sim, period.end_time)
 
 
 def _last_period(tx: Transaction, sim: SuperSim) -> BillingPeriod | None:

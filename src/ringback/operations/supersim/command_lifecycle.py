@@ -19,9 +19,9 @@ from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.data_sessions import is_out_of_data
-from ringback.operations.supersim.devices import count_sms
+from ringback.operations.supersim.device_actions import count_sms
 from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
 
@@ -39,75 +39,89 @@ def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
     return with_sim(tx, tx.supersim.ip_commands.get(sid))
 
 
-def begin_sms(tx: Transaction, task: ScheduledTask, found: _Sms, moment: Moment) -> BeginResult:
+def begin_sms(
+    tx: Transaction, task: ScheduledTask, found: _Sms, context: OperationContext
+) -> BeginResult:
     """Have the network send an SMS."""
-    return _begin(tx, task, found, _why_no_sms, moment)
+    return _begin(tx, task, found, _why_no_sms, context)
 
 
 def end_sms(
-    tx: Transaction, task: ScheduledTask, found: _Sms, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Sms,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep what became of an SMS; where it was sent, its confirmation is awaited."""
     command, sim = found
     failure = failure_in(ending, unanswered=20500)
-    _change_sms(tx, found, MessageStatus.SENT, failure, moment)
+    _change_sms(tx, found, MessageStatus.SENT, failure, context)
     if failure is None:
-        moment.begin_step(tx, TaskKind.CONFIRM_SMS, command, sim)
-        count_sms(tx, sim, moment)
+        context.begin_step(tx, TaskKind.CONFIRM_SMS, command, sim)
+        count_sms(tx, sim, context)
 
 
 def end_confirmation(
-    tx: Transaction, task: ScheduledTask, found: _Sms, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Sms,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep that an SMS was delivered or failed; one that nobody confirms stays sent for good."""
     if not isinstance(ending, CarrierTimeout):
         failure = failure_in(ending, unanswered=20500)
-        _change_sms(tx, found, MessageStatus.DELIVERED, failure, moment)
+        _change_sms(tx, found, MessageStatus.DELIVERED, failure, context)
 
 
 def begin_datagram(
-    tx: Transaction, task: ScheduledTask, found: _Datagram, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Datagram, context: OperationContext
 ) -> BeginResult:
     """Have the network send a datagram."""
-    return _begin(tx, task, found, _why_no_datagram, moment)
+    return _begin(tx, task, found, _why_no_datagram, context)
 
 
 def end_datagram(
-    tx: Transaction, task: ScheduledTask, found: _Datagram, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Datagram,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a datagram."""
     command, sim = found
     failure = failure_in(ending, unanswered=83400)
     if failure is None:
-        command = replace(command.moved(IpStatus.SENT, moment.now), device_ip=sim.device_ip)
+        command = replace(command.moved(IpStatus.SENT, context.now), device_ip=sim.device_ip)
     else:
-        command = command.moved(IpStatus.FAILED, moment.now)
+        command = command.moved(IpStatus.FAILED, context.now)
     tx.supersim.ip_commands.save(command)
     event = IpCommandChanged.of(command, sim, failure)
-    moment.tell(tx, event, command.callback_url, command.callback_method)
+    context.tell(tx, event, command.callback_url, command.callback_method)
 
 
 def _begin(
     tx: Transaction,
     task: ScheduledTask,
     found: _Sms | _Datagram,
-    why_not: Callable[[Transaction, SuperSim, Fleet, Moment], CarrierFailure | None],
-    moment: Moment,
+    why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
+    context: OperationContext,
 ) -> BeginResult:
     """Return the errand, or why no command can reach the device, whatever the network does."""
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
         # Which of the two comes first must not depend on how many tasks are done at a time.
         change = tx.tasks.due_of(sim.sid, TaskKind.UPDATE_SIM)
-        return DeferredTask(max(change or moment.now, moment.now))
+        return DeferredTask(max(change or context.now, context.now))
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         return CarrierFailure(83401, f"the SIM is {sim.status}, so its device is not attached")
-    return why_not(tx, sim, fleet, moment) or moment.carrier_request(tx, task, command, sim)
+    return why_not(tx, sim, fleet, context) or context.carrier_request(tx, task, command, sim)
 
 
 def _why_no_sms(
-    tx: Transaction, sim: SuperSim, fleet: Fleet, moment: Moment
+    tx: Transaction, sim: SuperSim, fleet: Fleet, context: OperationContext
 ) -> CarrierFailure | None:
     if not fleet.sms_commands_enabled:
         return CarrierFailure(20500, "SMS Commands are not enabled in the SIM's Fleet")
@@ -115,11 +129,11 @@ def _why_no_sms(
 
 
 def _why_no_datagram(
-    tx: Transaction, sim: SuperSim, fleet: Fleet, moment: Moment
+    tx: Transaction, sim: SuperSim, fleet: Fleet, context: OperationContext
 ) -> CarrierFailure | None:
     if not fleet.data_enabled:
         return CarrierFailure(83400, "data is not enabled in the SIM's Fleet")
-    if is_out_of_data(tx, sim, fleet, moment):
+    if is_out_of_data(tx, sim, fleet, context):
         return CarrierFailure(83401, "the SIM has used its Fleet's DataLimit")
     return None
 
@@ -129,11 +143,11 @@ def _change_sms(
     found: _Sms,
     status: MessageStatus,
     failure: CarrierFailure | None,
-    moment: Moment,
+    context: OperationContext,
 ) -> None:
     """Keep that an SMS has got this status, or has failed; and tell whoever sent it."""
     command, sim = found
-    command = command.moved(status if failure is None else MessageStatus.FAILED, moment.now)
+    command = command.moved(status if failure is None else MessageStatus.FAILED, context.now)
     tx.supersim.sms_commands.save(command)
     event = SmsCommandChanged.of(command, sim, failure)
-    moment.tell(tx, event, command.callback_url, command.callback_method)
+    context.tell(tx, event, command.callback_url, command.callback_method)

@@ -10,14 +10,14 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType, fault_in_text
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned
-from ringback.operations.moment import Moment
 from ringback.operations.supersim.sims import sim_filter, sim_named
 from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class NewSms:
+class NewSmsCommand:
     """An SMS that is to be sent."""
 
     sim: str
@@ -28,7 +28,7 @@ class NewSms:
 
 
 @dataclass(frozen=True, slots=True)
-class NewDatagram:
+class NewIpCommand:
     """A datagram that is to be sent."""
 
     sim: str
@@ -40,12 +40,14 @@ class NewDatagram:
     callback_method: HttpMethod = HttpMethod.POST
 
 
-def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> SmsCommand:
+def send_sms(
+    tx: Transaction, account_sid: str, new: NewSmsCommand, context: OperationContext
+) -> SmsCommand:
     """Queue an SMS to a SIM; raises Invalid for a payload that none can hold (83600)."""
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
-        **moment.stamp(SidKind.SMS_COMMAND, account_sid),
+        **context.stamp(SidKind.SMS_COMMAND, account_sid),
         sim_sid=sim.sid,
         payload=new.payload,
         status=MessageStatus.QUEUED,
@@ -54,16 +56,18 @@ def send_sms(tx: Transaction, account_sid: str, new: NewSms, moment: Moment) -> 
         callback_method=new.callback_method,
     )
     tx.supersim.sms_commands.add(command)
-    moment.begin_step(tx, TaskKind.SEND_SMS, command, sim)
+    context.begin_step(tx, TaskKind.SEND_SMS, command, sim)
     return command
 
 
-def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: Moment) -> IpCommand:
+def send_datagram(
+    tx: Transaction, account_sid: str, new: NewIpCommand, context: OperationContext
+) -> IpCommand:
     """Queue a datagram to a SIM; raises Invalid for a payload that none can hold (83600)."""
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
-        **moment.stamp(SidKind.IP_COMMAND, account_sid),
+        **context.stamp(SidKind.IP_COMMAND, account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.QUEUED,
@@ -76,7 +80,7 @@ def send_datagram(tx: Transaction, account_sid: str, new: NewDatagram, moment: M
         callback_method=new.callback_method,
     )
     tx.supersim.ip_commands.add(command)
-    moment.begin_step(tx, TaskKind.SEND_IP, command, sim)
+    context.begin_step(tx, TaskKind.SEND_IP, command, sim)
     return command
 
 

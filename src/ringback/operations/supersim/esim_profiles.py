@@ -7,13 +7,13 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned
-from ringback.operations.moment import Moment
 from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EsimProfileOrder:
     """An eSIM Profile that is to be reserved."""
 
     eid: str | None = None
@@ -23,7 +23,7 @@ class Order:
 
 
 def order_esim_profile(
-    tx: Transaction, account_sid: str, order: Order, moment: Moment
+    tx: Transaction, account_sid: str, order: EsimProfileOrder, context: OperationContext
 ) -> EsimProfile:
     """Order a profile; raises Invalid where neither a chip nor a matching id could fetch it."""
     if order.eid is None and not order.generates_matching_id:
@@ -33,7 +33,7 @@ def order_esim_profile(
             code=20002,
         )
     profile = EsimProfile(
-        **moment.stamp(SidKind.ESIM_PROFILE, account_sid),
+        **context.stamp(SidKind.ESIM_PROFILE, account_sid),
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,
@@ -41,7 +41,7 @@ def order_esim_profile(
         callback_method=order.callback_method,
     )
     tx.supersim.esim_profiles.add(profile)
-    moment.begin_step(tx, TaskKind.RESERVE_PROFILE, profile, None)
+    context.begin_step(tx, TaskKind.RESERVE_PROFILE, profile, None)
     return profile
 
 

@@ -7,15 +7,15 @@ from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
-from ringback.operations.moment import Moment
 from ringback.operations.supersim.access_profiles import access_profile_named
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class FleetSettings:
+class FleetParameters:
     """What a request says of a fleet; None stands for what it doesn't mention."""
 
     unique_name: str | None = None
@@ -30,17 +30,17 @@ class FleetSettings:
 def create_fleet(
     tx: Transaction,
     account_sid: str,
-    settings: FleetSettings,
+    settings: FleetParameters,
     *,
     data_enabled: bool,
     sms_commands_enabled: bool,
-    moment: Moment,
+    context: OperationContext,
 ) -> Fleet:
     """Make a fleet; raises Invalid where its profile isn't there, or its name is taken (83011)."""
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
     fleet = Fleet(
-        **moment.stamp(SidKind.FLEET, account_sid),
+        **context.stamp(SidKind.FLEET, account_sid),
         unique_name=settings.unique_name or None,
         network_access_profile_sid=profile.sid,
         data_enabled=data_enabled,
@@ -83,17 +83,21 @@ def list_fleets(
 
 
 def update_fleet(
-    tx: Transaction, account_sid: str, sid_or_name: str, settings: FleetSettings, moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    sid_or_name: str,
+    settings: FleetParameters,
+    context: OperationContext,
 ) -> Fleet:
     """Change a fleet; raises NotFound or Invalid, and changes nothing."""
     fleet = fetch_fleet(tx, account_sid, sid_or_name)
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
-    fleet = replace(fleet, **_changes(tx, account_sid, settings), date_updated=moment.now)
+    fleet = replace(fleet, **_changes(tx, account_sid, settings), date_updated=context.now)
     tx.supersim.fleets.save(fleet)
     return fleet
 
 
-def _changes(tx: Transaction, account_sid: str, settings: FleetSettings) -> dict[str, Any]:
+def _changes(tx: Transaction, account_sid: str, settings: FleetParameters) -> dict[str, Any]:
     changes = dict[str, Any]()
     if settings.unique_name is not None:
         changes["unique_name"] = settings.unique_name or None

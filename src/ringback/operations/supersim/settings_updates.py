@@ -6,24 +6,24 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SuperSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.sims import sim_filter
 from ringback.ports import PageRequest, Transaction
 
 
-def schedule_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Have the base settings written to a card that has none yet."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageRequest(1)):
         return
-    update = _update_of(sim, SettingsUpdateStatus.SCHEDULED, moment)
+    update = _update_of(sim, SettingsUpdateStatus.SCHEDULED, context)
     tx.supersim.settings_updates.add(update)
-    moment.begin_step(tx, TaskKind.BEGIN_SETTINGS, update, sim)
+    context.begin_step(tx, TaskKind.BEGIN_SETTINGS, update, sim)
 
 
-def add_written_settings(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Note that a card has the base settings already."""
-    update = _update_of(sim, SettingsUpdateStatus.SUCCESSFUL, moment)
-    tx.supersim.settings_updates.add(replace(update, date_completed=moment.now))
+    update = _update_of(sim, SettingsUpdateStatus.SUCCESSFUL, context)
+    tx.supersim.settings_updates.add(replace(update, date_completed=context.now))
 
 
 def list_settings_updates(
@@ -41,9 +41,11 @@ def list_settings_updates(
     return tx.supersim.settings_updates.page(account_sid, {**found, "status": status}, window)
 
 
-def _update_of(sim: SuperSim, status: SettingsUpdateStatus, moment: Moment) -> SettingsUpdate:
+def _update_of(
+    sim: SuperSim, status: SettingsUpdateStatus, context: OperationContext
+) -> SettingsUpdate:
     return SettingsUpdate(
-        **moment.stamp(SidKind.SETTINGS_UPDATE, sim.account_sid),
+        **context.stamp(SidKind.SETTINGS_UPDATE, sim.account_sid),
         iccid=sim.iccid,
         sim_sid=sim.sid,
         status=status,

@@ -7,8 +7,8 @@ from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate, finish, moved
+from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
-from ringback.operations.moment import Moment
 from ringback.operations.supersim.billing import begin_period, renew_period
 from ringback.operations.supersim.data_sessions import plan_data
 from ringback.operations.supersim.settings_updates import schedule_settings
@@ -31,59 +31,67 @@ def end_update(
     task: ScheduledTask,
     found: tuple[SuperSimUpdate, SuperSim],
     ending: CarrierResult,
-    moment: Moment,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
     update, sim = found
     tx.supersim.sim_updates.end(sim.sid)
-    finished, event = finish(sim, update, ending, moment.now)
+    finished, event = finish(sim, update, ending, context.now)
     tx.supersim.sims.save(finished)
     # Also where it failed: its activation may have come due meanwhile.
-    follow(tx, finished, moment)
-    moment.tell(tx, event, update.callback_url, update.callback_method)
+    follow(tx, finished, context)
+    context.tell(tx, event, update.callback_url, update.callback_method)
 
 
 def activate(
-    tx: Transaction, task: ScheduledTask, sim: SuperSim, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    sim: SuperSim,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Have a SIM that was ready long enough, or was used enough, become active."""
     if sim.status is SimStatus.READY:
-        sim = moved(sim, SimStatus.ACTIVE, moment.now)
+        sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)
-        follow(tx, sim, moment)
+        follow(tx, sim, context)
 
 
 def renew(
-    tx: Transaction, task: ScheduledTask, sim: SuperSim, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    sim: SuperSim,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
     sim = _as_it_still_is(tx, sim)
-    renew_period(tx, sim, moment)
-    plan_data(tx, sim, moment)
+    renew_period(tx, sim, context)
+    plan_data(tx, sim, context)
 
 
-def follow(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
-    begin_period(tx, sim, moment)
-    plan_data(tx, sim, moment)
-    plan_activation(tx, sim, moment)
+    begin_period(tx, sim, context)
+    plan_data(tx, sim, context)
+    plan_activation(tx, sim, context)
     if sim.is_connected:
-        schedule_settings(tx, sim, moment)
+        schedule_settings(tx, sim, context)
 
 
-def plan_activation(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Have a SIM that is ready become active when its use, or the time, will call for it."""
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, TaskKind.ACTIVATE_SIM)
         return
     due = when_active(
         sim.ready_since,
-        moment.now,
-        used=used_since(tx.supersim.sessions, sim.sid, sim.ready_since, moment.now),
+        context.now,
+        used=used_since(tx.supersim.sessions, sim.sid, sim.ready_since, context.now),
         messages=sim.sms_while_ready,
-        flows=tx.supersim.sessions.of_sim(sim.sid, since=moment.now),
+        flows=tx.supersim.sessions.of_sim(sim.sid, since=context.now),
     )
-    moment.put_off(tx, TaskKind.ACTIVATE_SIM, sim, due)
+    context.put_off(tx, TaskKind.ACTIVATE_SIM, sim, due)
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:

@@ -21,8 +21,8 @@ from ringback.core.supersim.sim import (
 )
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.operations.accounts import check_transfer
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
-from ringback.operations.moment import Moment
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
@@ -33,7 +33,7 @@ _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateRequest:
+class SuperSimUpdateRequest:
     """What an update asks for; None stands for what it doesn't mention."""
 
     unique_name: str | None = None
@@ -48,7 +48,7 @@ class UpdateRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Updated:
+class UpdatedSuperSim:
     """The SIM as an update leaves it, and whether the network is still carrying a change out."""
 
     sim: SuperSim
@@ -56,7 +56,12 @@ class Updated:
 
 
 def register_sim(
-    tx: Transaction, account_sid: str, *, iccid: str, registration_code: str, moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    *,
+    iccid: str,
+    registration_code: str,
+    context: OperationContext,
 ) -> SuperSim:
     """Take a SIM into an account; it is `new` and has no fleet.
 
@@ -71,18 +76,20 @@ def register_sim(
     known = tx.supersim.sims.first({"iccid": iccid})
     if known is not None:
         raise _already_registered(known, account_sid)
-    return add_sim(tx, account_sid, iccid=iccid, moment=moment)
+    return add_sim(tx, account_sid, iccid=iccid, context=context)
 
 
-def add_sim(tx: Transaction, account_sid: str, *, iccid: str, moment: Moment) -> SuperSim:
+def add_sim(
+    tx: Transaction, account_sid: str, *, iccid: str, context: OperationContext
+) -> SuperSim:
     """Keep a new SIM, with an address for its device."""
     sim = SuperSim(
-        **moment.stamp(SidKind.SIM, account_sid),
+        **context.stamp(SidKind.SIM, account_sid),
         iccid=iccid,
         unique_name=None,
         status=SimStatus.NEW,
         fleet_sid=None,
-        device_ip=_free_address(tx, iccid, moment),
+        device_ip=_free_address(tx, iccid, context),
     )
     tx.supersim.sims.add(sim)
     return sim
@@ -142,8 +149,12 @@ def list_sims(
 
 
 def update_sim(
-    tx: Transaction, account_sid: str, sid_or_name: str, asked: UpdateRequest, moment: Moment
-) -> Updated:
+    tx: Transaction,
+    account_sid: str,
+    sid_or_name: str,
+    asked: SuperSimUpdateRequest,
+    context: OperationContext,
+) -> UpdatedSuperSim:
     """Change a SIM's name and account at once, and have the network change its status or fleet.
 
     Who gave a callback URL is called back when the change has been carried out, and at once where
@@ -151,7 +162,7 @@ def update_sim(
     Raises NotFound, Conflict or Invalid (83006, 83007, 83008, 83010, 83011), and changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
-    sim = _named(_moved(tx, found, asked.account_sid, moment), asked.unique_name, moment)
+    sim = _named(_moved(tx, found, asked.account_sid, context), asked.unique_name, context)
     if sim is not found:
         check_name_is_free(tx.supersim.sims, sim.account_sid, sim.unique_name, sim.sid)
     fleet_sid = _fleet_sid(tx, sim.account_sid, asked.fleet)
@@ -160,17 +171,17 @@ def update_sim(
         case NothingRequested():
             pass
         case FleetAssigned(assigned):
-            sim = replace(sim, fleet_sid=assigned, date_updated=moment.now)
+            sim = replace(sim, fleet_sid=assigned, date_updated=context.now)
         case NoChangeNeeded():
-            moment.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
+            context.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
         case ChangeRequired():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
-            moment.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)
-            sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=moment.now)
+            context.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)
+            sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=context.now)
         case _:
             assert_never(change)
     tx.supersim.sims.save(sim)
-    return Updated(sim, isinstance(change, ChangeRequired))
+    return UpdatedSuperSim(sim, isinstance(change, ChangeRequired))
 
 
 def _already_registered(known: SuperSim, account_sid: str) -> InvalidParameter:
@@ -181,8 +192,8 @@ def _already_registered(known: SuperSim, account_sid: str) -> InvalidParameter:
     return InvalidParameter(f"Iccid {known.iccid} can't be registered on this account", code=83002)
 
 
-def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
-    devices = moment.simulation.devices
+def _free_address(tx: Transaction, iccid: str, context: OperationContext) -> str:
+    devices = context.simulation.devices
     for turn in range(devices.num_addresses):
         address = device_address(iccid, devices, turn=turn)
         if tx.supersim.sims.first({"device_ip": address}) is None:
@@ -193,18 +204,20 @@ def _free_address(tx: Transaction, iccid: str, moment: Moment) -> str:
     )
 
 
-def _moved(tx: Transaction, sim: SuperSim, account_sid: str | None, moment: Moment) -> SuperSim:
+def _moved(
+    tx: Transaction, sim: SuperSim, account_sid: str | None, context: OperationContext
+) -> SuperSim:
     """Return the SIM in the account that it is to be moved to."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)
-    return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=moment.now)
+    return replace(sim, account_sid=account_sid, fleet_sid=None, date_updated=context.now)
 
 
-def _named(sim: SuperSim, unique_name: str | None, moment: Moment) -> SuperSim:
+def _named(sim: SuperSim, unique_name: str | None, context: OperationContext) -> SuperSim:
     if unique_name is None:
         return sim
-    return replace(sim, unique_name=unique_name or None, date_updated=moment.now)
+    return replace(sim, unique_name=unique_name or None, date_updated=context.now)
 
 
 def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | None:
@@ -217,7 +230,9 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
     return fleet_named(tx, account_sid, fleet).sid
 
 
-def _update_of(sim: SuperSim, change: ChangeRequired, asked: UpdateRequest) -> SuperSimUpdate:
+def _update_of(
+    sim: SuperSim, change: ChangeRequired, asked: SuperSimUpdateRequest
+) -> SuperSimUpdate:
     return SuperSimUpdate(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,

@@ -16,9 +16,9 @@ from ringback.core.sims.scenario import (
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import CHANGING, WirelessSim, WirelessStatus
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.wireless.commands import forget_command, has_messages_there
-from ringback.operations.wireless.devices import note_use
+from ringback.operations.wireless.device_actions import note_use
 from ringback.operations.wireless.sim_lifecycle import plan_final
 from ringback.ports import Transaction
 
@@ -32,35 +32,43 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
 
 
 def begin_command(
-    tx: Transaction, task: ScheduledTask, found: _Found, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
     """Have the network send a Command, unless it can't be sent whatever the network does."""
     command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
-        return DeferredTask(max(change or moment.now, moment.now))
-    return _why_not(tx, sim, moment) or moment.carrier_request(tx, task, command, sim)
+        return DeferredTask(max(change or context.now, context.now))
+    return _why_not(tx, sim, context) or context.carrier_request(tx, task, command, sim)
 
 
 def end_command(
-    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Found,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a Command; where a receipt was asked for, it is awaited."""
     command, sim = found
     failure = failure_in(ending, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
-    command = command.moved(status, moment.now)
+    command = command.moved(status, context.now)
     tx.wireless.commands.save(command)
     if failure is None and sim is not None:
-        _count(tx, sim, moment)
+        _count(tx, sim, context)
     if failure is None and command.delivery_receipt_requested:
-        moment.begin_step(tx, TaskKind.CONFIRM_COMMAND, command, sim)
+        context.begin_step(tx, TaskKind.CONFIRM_COMMAND, command, sim)
     else:
-        _tell(tx, command, failure, moment)
+        _tell(tx, command, failure, context)
 
 
 def end_receipt(
-    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Found,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep that a Command was delivered or failed; one that nobody confirms stays sent."""
     command, _ = found
@@ -68,33 +76,39 @@ def end_receipt(
     if not isinstance(ending, CarrierTimeout):
         failure = failure_in(ending, unanswered=33000)
         status = MessageStatus.DELIVERED if failure is None else MessageStatus.FAILED
-        command = command.moved(status, moment.now)
+        command = command.moved(status, context.now)
         tx.wireless.commands.save(command)
-    _tell(tx, command, failure, moment)
+    _tell(tx, command, failure, context)
 
 
 def begin_forgetting(
-    tx: Transaction, task: ScheduledTask, found: _Found, moment: Moment
+    tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
     """Let a Command be forgotten that is still there, once nothing more is to be told of it."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
-    return CARRIED_OUT if due is None else DeferredTask(max(due, moment.now))
+    return CARRIED_OUT if due is None else DeferredTask(max(due, context.now))
 
 
 def end_forgetting(
-    tx: Transaction, task: ScheduledTask, found: _Found, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Found,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Forget a Command that could be read for long enough."""
     forget_command(tx, task.subject_sid)
 
 
-def _why_not(tx: Transaction, sim: WirelessSim | None, moment: Moment) -> CarrierFailure | None:
+def _why_not(
+    tx: Transaction, sim: WirelessSim | None, context: OperationContext
+) -> CarrierFailure | None:
     """Return why no Command can reach a SIM's device, or None."""
     if sim is None:
         return CarrierFailure(33107, "the SIM has been deleted")
     if not sim.is_connected or sim.rate_plan_sid is None:
         return CarrierFailure(33104, f"the SIM is {sim.status}")
-    if not has_messages_there(tx, sim, moment):
+    if not has_messages_there(tx, sim, context):
         return CarrierFailure(33203, "the SIM's rate plan allows no Commands where it is")
     return None
 
@@ -105,18 +119,21 @@ def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
     return min(filter(None, dues), default=None)
 
 
-def _count(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+def _count(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Count a Command that was sent, for usage, and since a few activate a SIM that is ready."""
-    note_use(tx, sim, Direction.TO_SIM, moment)
+    note_use(tx, sim, Direction.TO_SIM, context)
     if sim.status is WirelessStatus.READY:
         sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)
         tx.wireless.sims.save(sim)
-        plan_final(tx, sim, moment)
+        plan_final(tx, sim, context)
 
 
 def _tell(
-    tx: Transaction, command: WirelessCommand, failure: CarrierFailure | None, moment: Moment
+    tx: Transaction,
+    command: WirelessCommand,
+    failure: CarrierFailure | None,
+    context: OperationContext,
 ) -> None:
     sim = tx.wireless.sims.get(command.sim_sid)
     event = CommandChanged.of(command, sim and sim.unique_name, failure)
-    moment.tell(tx, event, command.told.url, command.told.method)
+    context.tell(tx, event, command.told.url, command.told.method)

@@ -16,14 +16,14 @@ from ringback.core.wireless.command import (
     fault_in,
 )
 from ringback.core.wireless.sim import WirelessSim
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned
-from ringback.operations.moment import Moment
 from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
 from ringback.ports import PageRequest, Transaction
 
 
-class NewCommand(NamedTuple):
+class NewWirelessCommand(NamedTuple):
     """A Command that is to be sent."""
 
     sim: str
@@ -46,7 +46,7 @@ class CommandFilter(NamedTuple):
 
 
 def send_command(
-    tx: Transaction, account_sid: str, new: NewCommand, moment: Moment
+    tx: Transaction, account_sid: str, new: NewWirelessCommand, context: OperationContext
 ) -> WirelessCommand:
     """Queue a Command to a SIM.
 
@@ -59,7 +59,7 @@ def send_command(
         raise InvalidParameter(f"Command: {fault.words}", code=fault.code)
     _check_can_get(tx, sim)
     command = WirelessCommand(
-        **moment.stamp(SidKind.COMMAND, account_sid),
+        **context.stamp(SidKind.COMMAND, account_sid),
         sim_sid=sim.sid,
         command=new.command,
         command_mode=new.mode,
@@ -70,15 +70,15 @@ def send_command(
         delivery_receipt_requested=new.wants_receipt,
         told=new.told,
     )
-    keep_command(tx, command, moment)
-    moment.begin_step(tx, TaskKind.SEND_COMMAND, command, sim)
+    keep_command(tx, command, context)
+    context.begin_step(tx, TaskKind.SEND_COMMAND, command, sim)
     return command
 
 
-def keep_command(tx: Transaction, command: WirelessCommand, moment: Moment) -> None:
+def keep_command(tx: Transaction, command: WirelessCommand, context: OperationContext) -> None:
     """Keep a Command, for as long as one can be read."""
     tx.wireless.commands.add(command)
-    moment.put_off(tx, TaskKind.FORGET_COMMAND, command, moment.now + KEPT_FOR)
+    context.put_off(tx, TaskKind.FORGET_COMMAND, command, context.now + KEPT_FOR)
 
 
 def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessCommand:
@@ -102,7 +102,7 @@ def list_commands(
     return tx.wireless.commands.page(account_sid, fields, window)
 
 
-def delete_command(tx: Transaction, account_sid: str, sid: str, _: Moment) -> None:
+def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
     """Delete a Command; one that is still to be sent isn't any more. Raises NotFound."""
     forget_command(tx, fetch_command(tx, account_sid, sid).sid)
 
@@ -127,12 +127,12 @@ def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
     return plan.data_enabled if sim.is_narrowband else plan.messaging_enabled
 
 
-def has_messages_there(tx: Transaction, sim: WirelessSim, moment: Moment) -> bool:
+def has_messages_there(tx: Transaction, sim: WirelessSim, context: OperationContext) -> bool:
     """Whether it has that where the SIM is."""
     plan = plan_of(tx, sim)
     if plan is None or not has_messages(tx, sim):
         return False
-    return sim.is_narrowband or plan.allows_messages_in(zone_of_sim(sim, plan, moment))
+    return sim.is_narrowband or plan.allows_messages_in(zone_of_sim(sim, plan, context))
 
 
 def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:

@@ -7,13 +7,13 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import WIRELESS, InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import RatePlan
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
-from ringback.operations.moment import Moment
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
 
 
-class PlanNames(NamedTuple):
+class RatePlanNames(NamedTuple):
     """What of a rate plan can be changed; None for what a request doesn't mention."""
 
     unique_name: str | None = None
@@ -24,7 +24,11 @@ class PlanNames(NamedTuple):
 
 
 def create_rate_plan(
-    tx: Transaction, account_sid: str, names: PlanNames, allowed: dict[str, Any], moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    names: RatePlanNames,
+    allowed: dict[str, Any],
+    context: OperationContext,
 ) -> RatePlan:
     """Make a rate plan that allows this, by the names of its fields; what is left out is usual.
 
@@ -32,7 +36,7 @@ def create_rate_plan(
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
     plan = RatePlan(
-        **moment.stamp(SidKind.RATE_PLAN, account_sid),
+        **context.stamp(SidKind.RATE_PLAN, account_sid),
         **allowed,
     )
     plan = replace(plan, **_changes(names))
@@ -57,18 +61,24 @@ def rate_plan_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Rate
 
 
 def rename_rate_plan(
-    tx: Transaction, account_sid: str, sid_or_name: str, names: PlanNames, moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    sid_or_name: str,
+    names: RatePlanNames,
+    context: OperationContext,
 ) -> RatePlan:
     """Change what a plan is called; raises NotFound, or Invalid for a taken name (33101)."""
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     plans, name = tx.wireless.rate_plans, names.unique_name
     check_name_is_free(plans, account_sid, name, plan.sid, codes=WIRELESS)
-    plan = replace(plan, **_changes(names), date_updated=moment.now)
+    plan = replace(plan, **_changes(names), date_updated=context.now)
     plans.save(plan)
     return plan
 
 
-def delete_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str, _: Moment) -> None:
+def delete_rate_plan(
+    tx: Transaction, account_sid: str, sid_or_name: str, _: OperationContext
+) -> None:
     """Delete a plan; raises NotFound, or Invalid while SIMs have it (33201)."""
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     user = tx.wireless.sims.first({"rate_plan_sid": plan.sid})
@@ -82,7 +92,7 @@ def delete_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str, _: Mom
     tx.wireless.rate_plans.remove(plan.sid)
 
 
-def _changes(names: PlanNames) -> dict[str, Any]:
+def _changes(names: RatePlanNames) -> dict[str, Any]:
     """Return the fields that change; what is given as empty is taken away."""
     given = names._asdict().items()
     return {name: value or None for name, value in given if value is not None}

@@ -9,8 +9,8 @@ from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessSimUpdate, finalize, finish
+from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
-from ringback.operations.moment import Moment
 from ringback.operations.wireless.data_sessions import plan_data
 from ringback.ports import Transaction
 
@@ -35,38 +35,50 @@ def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | N
 
 
 def take_on(
-    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    sim: WirelessSim,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Have the network begin with a change that was scheduled."""
     if sim.status is WirelessStatus.SCHEDULED:
-        updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=moment.now)
+        updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=context.now)
         tx.wireless.sims.save(updating)
-        moment.begin_step(tx, TaskKind.CHANGE_SIM, sim, sim)
+        context.begin_step(tx, TaskKind.CHANGE_SIM, sim, sim)
 
 
 def end_change(
-    tx: Transaction, task: ScheduledTask, found: _Change, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    found: _Change,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a SIM, and tell whoever asked for the change."""
     update, sim = found
     tx.wireless.sim_updates.end(sim.sid)
-    done, event = finish(sim, update, ending, moment.now)
+    done, event = finish(sim, update, ending, context.now)
     tx.wireless.sims.save(done)
-    moment.tell(tx, event, update.told.url, update.told.method)
-    follow(tx, done, moment)
+    context.tell(tx, event, update.told.url, update.told.method)
+    follow(tx, done, context)
 
 
 def end_in_final(
-    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    sim: WirelessSim,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Give a SIM the status that it gets by itself, and tell whoever asked for the one before."""
     if sim.status not in FINAL:
         # Its change is being carried out: what follows from that plans it anew.
         return
-    done, event, told = finalize(sim, moment.now)
+    done, event, told = finalize(sim, context.now)
     tx.wireless.sims.save(done)
-    moment.tell(tx, event, told.url, told.method)
-    follow(tx, done, moment)
+    context.tell(tx, event, told.url, told.method)
+    follow(tx, done, context)
 
 
 def end_reset(
@@ -74,47 +86,51 @@ def end_reset(
     task: ScheduledTask,
     found: tuple[WirelessSim, WirelessSim],
     ending: CarrierResult,
-    moment: Moment,
+    context: OperationContext,
 ) -> None:
     """Note that a reset is over, and tell whoever asked for it."""
     sim, _ = found
-    done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=moment.now)
+    done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=context.now)
     tx.wireless.sims.save(done)
     event = SimUpdated.of(done, failure_in(ending, unanswered=33000))
-    moment.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
+    context.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
 
 
 def meter(
-    tx: Transaction, task: ScheduledTask, sim: WirelessSim, ending: CarrierResult, moment: Moment
+    tx: Transaction,
+    task: ScheduledTask,
+    sim: WirelessSim,
+    ending: CarrierResult,
+    context: OperationContext,
 ) -> None:
     """Look again at what a SIM may use."""
     update = tx.wireless.sim_updates.get(sim.sid)
     # Until a change is carried out, the network has the SIM as it was.
-    plan_data(tx, sim if update is None else replace(sim, status=update.from_status), moment)
+    plan_data(tx, sim if update is None else replace(sim, status=update.from_status), context)
 
 
-def follow(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Do what follows from a SIM's new status or plan: data, and its final status."""
-    plan_data(tx, sim, moment)
-    plan_final(tx, sim, moment)
+    plan_data(tx, sim, context)
+    plan_final(tx, sim, context)
 
 
-def plan_final(tx: Transaction, sim: WirelessSim, moment: Moment) -> None:
+def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Have a SIM get its final status when the time, or its use, will call for it."""
     since = sim.status_since
     if sim.status not in FINAL or since is None:
         tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)
         return
     if sim.status is WirelessStatus.DEACTIVATED:
-        due = max(since + CANCELED_AFTER, moment.now)
+        due = max(since + CANCELED_AFTER, context.now)
     else:
         sessions = tx.wireless.sessions
-        used = used_since(sessions, sim.sid, since, moment.now)
+        used = used_since(sessions, sim.sid, since, context.now)
         due = when_active(
             since,
-            moment.now,
+            context.now,
             used=used,
             messages=sim.commands_while_ready,
-            flows=sessions.of_sim(sim.sid, since=moment.now),
+            flows=sessions.of_sim(sim.sid, since=context.now),
         )
-    moment.put_off(tx, TaskKind.FINALIZE_SIM, sim, due)
+    context.put_off(tx, TaskKind.FINALIZE_SIM, sim, due)

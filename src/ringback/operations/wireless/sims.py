@@ -23,9 +23,9 @@ from ringback.core.wireless.sim import (
 )
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.operations.accounts import check_transfer
+from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.metering import end_flows
-from ringback.operations.moment import Moment
 from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
 from ringback.ports import PageRequest, Transaction
@@ -42,7 +42,7 @@ _STEPS: Final = (
 )
 
 
-class Card(NamedTuple):
+class RegisteredSimCard(NamedTuple):
     """A card that is registered to an account, which this API has no operation for."""
 
     iccid: str
@@ -51,7 +51,7 @@ class Card(NamedTuple):
     is_narrowband: bool = False
 
 
-class UpdateRequest(NamedTuple):
+class WirelessUpdateRequest(NamedTuple):
     """What an update asks for; None stands for what it doesn't mention."""
 
     unique_name: str | None = None
@@ -70,7 +70,9 @@ class UpdateRequest(NamedTuple):
     told: CallbackTarget = NOBODY
 
 
-def register_sim(tx: Transaction, account_sid: str, card: Card, moment: Moment) -> WirelessSim:
+def register_sim(
+    tx: Transaction, account_sid: str, card: RegisteredSimCard, context: OperationContext
+) -> WirelessSim:
     """Take a card into an account; it is `new` and has no rate plan.
 
     Raises Invalid where the card can't be, or is registered already (33101).
@@ -83,7 +85,7 @@ def register_sim(tx: Transaction, account_sid: str, card: Card, moment: Moment) 
     if tx.wireless.sims.first({"iccid": card.iccid}) is not None:
         raise InvalidParameter(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
     sim = WirelessSim(
-        **moment.stamp(SidKind.WIRELESS_SIM, account_sid),
+        **context.stamp(SidKind.WIRELESS_SIM, account_sid),
         iccid=card.iccid,
         registration_code=card.registration_code,
         eid=card.eid,
@@ -104,7 +106,7 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSi
     return named_in(sims, account_sid, given, "SIM", code=33107)
 
 
-class SimFilter(NamedTuple):
+class WirelessSimFilter(NamedTuple):
     """Which SIMs to list; None stands for all."""
 
     status: WirelessStatus | None = None
@@ -116,7 +118,7 @@ class SimFilter(NamedTuple):
 
 
 def list_sims(
-    tx: Transaction, account_sid: str, window: PageRequest, *, which: SimFilter
+    tx: Transaction, account_sid: str, window: PageRequest, *, which: WirelessSimFilter
 ) -> list[WirelessSim]:
     """Return one page of an account's SIMs, newest first."""
     plan = which.rate_plan and tx.wireless.rate_plans.find(account_sid, which.rate_plan)
@@ -133,7 +135,11 @@ def list_sims(
 
 
 def update_sim(
-    tx: Transaction, account_sid: str, sid_or_name: str, asked: UpdateRequest, moment: Moment
+    tx: Transaction,
+    account_sid: str,
+    sid_or_name: str,
+    asked: WirelessUpdateRequest,
+    context: OperationContext,
 ) -> WirelessSim:
     """Change at once what a SIM is called and who is told; have the network do the rest.
 
@@ -145,18 +151,20 @@ def update_sim(
     found = fetch_sim(tx, account_sid, sid_or_name)
     if asked.resets:
         _check_reset(found, asked)
-    sim = _noted(_moved(tx, found, asked.account_sid), asked, moment)
+    sim = _noted(_moved(tx, found, asked.account_sid), asked, context)
     if (sim.account_sid, sim.unique_name) != (found.account_sid, found.unique_name):
         sims, owner = tx.wireless.sims, sim.account_sid
         check_name_is_free(sims, owner, sim.unique_name, sim.sid, codes=WIRELESS)
-    sim = _changed(tx, sim, asked, moment)
+    sim = _changed(tx, sim, asked, context)
     if asked.resets:
-        sim = _resetting(tx, sim, asked.told, moment)
+        sim = _resetting(tx, sim, asked.told, context)
     tx.wireless.sims.save(sim)
     return sim
 
 
-def delete_sim(tx: Transaction, account_sid: str, sid_or_name: str, moment: Moment) -> None:
+def delete_sim(
+    tx: Transaction, account_sid: str, sid_or_name: str, context: OperationContext
+) -> None:
     """Delete a SIM; what it sent and used stays, and nobody is told of it any more.
 
     Raises NotFound, Conflict while a change is not over (33010), and Invalid while it is connected
@@ -176,7 +184,7 @@ def delete_sim(tx: Transaction, account_sid: str, sid_or_name: str, moment: Mome
         )
     for step in _STEPS:
         tx.tasks.drop(sim.sid, step)
-    end_flows(tx.wireless.sessions, sim.sid, moment.now)
+    end_flows(tx.wireless.sessions, sim.sid, context.now)
     tx.scenarios.put(sim.sid, None)
     tx.wireless.sims.remove(sim.sid)
 
@@ -189,9 +197,11 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
     return replace(sim, account_sid=account_sid, rate_plan_sid=None)
 
 
-def _noted(sim: WirelessSim, asked: UpdateRequest, moment: Moment) -> WirelessSim:
+def _noted(
+    sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
+) -> WirelessSim:
     """Return the SIM with what needs no network: its names, and whom it tells."""
-    sim = replace(sim, date_updated=moment.now)
+    sim = replace(sim, date_updated=context.now)
     if asked.unique_name is not None:
         sim = replace(sim, unique_name=asked.unique_name or None)
     if asked.friendly_name is not None:
@@ -205,7 +215,7 @@ def _noted(sim: WirelessSim, asked: UpdateRequest, moment: Moment) -> WirelessSi
 
 
 def _changed(
-    tx: Transaction, sim: WirelessSim, asked: UpdateRequest, moment: Moment
+    tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
     """Return the SIM as a change of its status or plan leaves it for now."""
     change = plan_change(sim, _wish(tx, sim, asked))
@@ -214,7 +224,7 @@ def _changed(
             return sim
         case WirelessNoChangeNeeded(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
-            moment.tell(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
+            context.tell(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
             return sim
         case WirelessChangeRequired():
             plan_sid = change.rate_plan_sid
@@ -222,12 +232,12 @@ def _changed(
                 sim.sid, sim.account_sid, sim.status, change.status, plan_sid, asked.told
             )
             tx.wireless.sim_updates.add(update)
-            return _begun(tx, sim, moment)
+            return _begun(tx, sim, context)
         case _:
             assert_never(change)
 
 
-def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> WirelessChangeRequest:
+def _wish(tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest) -> WirelessChangeRequest:
     if asked.rate_plan is None:
         return WirelessChangeRequest(asked.status)
     if not asked.rate_plan:
@@ -241,17 +251,17 @@ def _wish(tx: Transaction, sim: WirelessSim, asked: UpdateRequest) -> WirelessCh
     return WirelessChangeRequest(asked.status, plan.sid)
 
 
-def _begun(tx: Transaction, sim: WirelessSim, moment: Moment) -> WirelessSim:
+def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
     """Have the network carry a change out, or wait until the operator takes it on."""
-    if moment.scenario_of_sim(tx, sim).wait_before(TaskKind.TAKE_ON_CHANGE):
+    if context.scenario_of_sim(tx, sim).wait_before(TaskKind.TAKE_ON_CHANGE):
         step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
         step, status = TaskKind.CHANGE_SIM, WirelessStatus.UPDATING
-    moment.begin_step(tx, step, sim, sim)
+    context.begin_step(tx, step, sim, sim)
     return replace(sim, status=status)
 
 
-def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
+def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
     """See that the connectivity of a SIM can be reset now; raises Conflict or Invalid."""
     if asked.status is not None:
         raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
@@ -266,8 +276,8 @@ def _check_reset(sim: WirelessSim, asked: UpdateRequest) -> None:
 
 
 def _resetting(
-    tx: Transaction, sim: WirelessSim, told: CallbackTarget, moment: Moment
+    tx: Transaction, sim: WirelessSim, told: CallbackTarget, context: OperationContext
 ) -> WirelessSim:
     """Have the network reset a SIM's connectivity."""
-    moment.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
+    context.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)

@@ -8,7 +8,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
-from ringback.operations.supersim.devices import receive_datagram, receive_sms
+from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_moment
 from tests.intakes import KeepingIntake
@@ -28,9 +28,9 @@ async def hear_from_the_device(store: Store) -> None:
     def work(tx: Transaction) -> None:
         sim = tx.supersim.sims.get(SIM_SID)
         assert sim is not None
-        moment = a_moment(chance=SeededChance(9))
-        receive_sms(tx, sim, "pong", moment)
-        receive_datagram(tx, sim, b"\x00pong", port=4000, moment=moment)
+        context = a_moment(chance=SeededChance(9))
+        receive_sms(tx, sim, "pong", context)
+        receive_datagram(tx, sim, b"\x00pong", port=4000, context=context)
 
     await store.transact(work)
 

@@ -8,7 +8,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.supersim.sim_lifecycle import follow
-from ringback.operations.supersim.sims import UpdateRequest, update_sim
+from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, SIM_SID, TAKES, a_fleet, a_profile, a_sim
 from tests.unit.operations.worlds import TimedWorld
 
@@ -32,7 +32,7 @@ class World(TimedWorld):
         self.tx.supersim.access_profiles.add(a_profile())
         self.tx.supersim.fleets.add(fleet or a_fleet())
         self.tx.supersim.sims.add(sim or a_sim(status=SimStatus.NEW))
-        follow(self.tx, self.sim, self.moment())
+        follow(self.tx, self.sim, self.context())
 
     @property
     def sim(self) -> SuperSim:
@@ -42,8 +42,8 @@ class World(TimedWorld):
 
     def update(self, status: SimStatus | None = None, *, url: CallbackUrl | None = None) -> None:
         """Ask for another status of the SIM."""
-        asked = UpdateRequest(status=status, callback_url=url)
-        update_sim(self.tx, ACCOUNT_SID, SIM_SID, asked, self.moment())
+        asked = SuperSimUpdateRequest(status=status, callback_url=url)
+        update_sim(self.tx, ACCOUNT_SID, SIM_SID, asked, self.context())
 
     def become(self, *statuses: SimStatus) -> None:
         """Give the SIM these statuses, one after the other."""

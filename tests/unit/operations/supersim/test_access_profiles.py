@@ -44,7 +44,7 @@ def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) ->
         ACCOUNT_SID,
         unique_name="new",
         networks=(SECOND, FIRST, SECOND),
-        moment=a_moment(now=LATER),
+        context=a_moment(now=LATER),
     )
     assert re.fullmatch("HA[0-9a-f]{32}", made.sid)
     assert made == a_profile(
@@ -58,7 +58,7 @@ def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) ->
 
 
 def test_a_profile_needs_neither_name_nor_networks(tx: MemoryTransaction) -> None:
-    made = create_access_profile(tx, ACCOUNT_SID, unique_name="", networks=(), moment=a_moment())
+    made = create_access_profile(tx, ACCOUNT_SID, unique_name="", networks=(), context=a_moment())
     assert (made.unique_name, made.network_sids) == (None, ())
 
 
@@ -72,7 +72,7 @@ def test_a_profile_that_cant_be_made_leaves_nothing(
     before = copy.deepcopy(tx.supersim.access_profiles)
     with pytest.raises(InvalidParameter) as refused:
         create_access_profile(
-            tx, ACCOUNT_SID, unique_name=name, networks=networks, moment=a_moment()
+            tx, ACCOUNT_SID, unique_name=name, networks=networks, context=a_moment()
         )
     assert refused.value.code == code
     assert tx.supersim.access_profiles == before
@@ -107,7 +107,7 @@ def test_profiles_are_listed_newest_first(tx: MemoryTransaction) -> None:
 @pytest.mark.parametrize(("name", "kept"), [("renamed", "renamed"), ("", None)])
 def test_a_profile_is_renamed(tx: MemoryTransaction, name: str, kept: str | None) -> None:
     rename_access_profile(
-        tx, ACCOUNT_SID, "my_profile", unique_name=name, moment=a_moment(now=LATER)
+        tx, ACCOUNT_SID, "my_profile", unique_name=name, context=a_moment(now=LATER)
     )
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(
         unique_name=kept, network_sids=(FIRST,), date_updated=LATER
@@ -116,7 +116,7 @@ def test_a_profile_is_renamed(tx: MemoryTransaction, name: str, kept: str | None
 
 def test_a_rename_that_mentions_no_name_changes_nothing(tx: MemoryTransaction) -> None:
     rename_access_profile(
-        tx, ACCOUNT_SID, "my_profile", unique_name=None, moment=a_moment(now=LATER)
+        tx, ACCOUNT_SID, "my_profile", unique_name=None, context=a_moment(now=LATER)
     )
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(network_sids=(FIRST,))
 
@@ -124,13 +124,15 @@ def test_a_rename_that_mentions_no_name_changes_nothing(tx: MemoryTransaction) -
 def test_a_profile_can_have_the_name_of_no_other(tx: MemoryTransaction) -> None:
     tx.supersim.access_profiles.add(a_profile(sid="HA" + "e" * 32, unique_name="taken"))
     with pytest.raises(InvalidParameter) as refused:
-        rename_access_profile(tx, ACCOUNT_SID, "my_profile", unique_name="taken", moment=a_moment())
+        rename_access_profile(
+            tx, ACCOUNT_SID, "my_profile", unique_name="taken", context=a_moment()
+        )
     assert refused.value.code == 83011
 
 
 def test_a_network_is_added_at_the_end(tx: MemoryTransaction) -> None:
     profile, network = add_network(
-        tx, ACCOUNT_SID, PROFILE_SID, network_sid=SECOND, moment=a_moment(now=LATER)
+        tx, ACCOUNT_SID, PROFILE_SID, network_sid=SECOND, context=a_moment(now=LATER)
     )
     assert network.sid == SECOND
     assert profile == a_profile(network_sids=(FIRST, SECOND), date_updated=LATER)
@@ -140,14 +142,14 @@ def test_a_network_is_added_at_the_end(tx: MemoryTransaction) -> None:
 
 def test_a_network_that_is_in_the_profile_already_stays(tx: MemoryTransaction) -> None:
     profile, _ = add_network(
-        tx, ACCOUNT_SID, PROFILE_SID, network_sid=FIRST, moment=a_moment(now=LATER)
+        tx, ACCOUNT_SID, PROFILE_SID, network_sid=FIRST, context=a_moment(now=LATER)
     )
     assert profile == a_profile(network_sids=(FIRST,))
 
 
 def test_a_network_that_is_not_there_cant_be_added(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, moment=a_moment())
+        add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, context=a_moment())
     assert refused.value.code == 83600
 
 

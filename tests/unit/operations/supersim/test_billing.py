@@ -60,7 +60,7 @@ def test_billing_what_is_billed_already_changes_nothing() -> None:
     world = World(a_sim())
     before = copy.deepcopy((world.tx.supersim.billing_periods, world.tx.tasks))
     world.now += DAY
-    begin_period(world.tx, world.sim, world.moment())
+    begin_period(world.tx, world.sim, world.context())
     assert (world.tx.supersim.billing_periods, world.tx.tasks) == before
 
 
@@ -142,11 +142,11 @@ def test_a_sim_is_in_a_period_up_to_its_end(now: datetime, is_in_it: bool) -> No
 
 def test_a_sim_that_is_not_connected_is_not_renewed() -> None:
     world = World(a_sim(status=SimStatus.INACTIVE))
-    renew_period(world.tx, world.sim, world.moment())
+    renew_period(world.tx, world.sim, world.context())
     assert periods(world) == []
 
 
 def test_a_connected_sim_without_a_period_is_renewed_from_now_on() -> None:
     world = World()
-    renew_period(world.tx, a_sim(), world.moment())
+    renew_period(world.tx, a_sim(), world.context())
     assert spans(world) == [(ACTIVE, NOW, NOW + A_MONTH)]

@@ -19,9 +19,14 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.supersim.commands import NewDatagram, NewSms, send_datagram, send_sms
-from ringback.operations.supersim.devices import transfer_data
+from ringback.operations.scenario_selection import choose_scenario
+from ringback.operations.supersim.commands import (
+    NewIpCommand,
+    NewSmsCommand,
+    send_datagram,
+    send_sms,
+)
+from ringback.operations.supersim.device_actions import transfer_data
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
 from tests.unit.operations.supersim.bench import URL, World
 from tests.unit.operations.worlds import DAY, INSTANT
@@ -35,12 +40,14 @@ def world_with(status: SimStatus = SimStatus.ACTIVE, fleet: Fleet | None = None)
 
 
 def sms(world: World) -> str:
-    return send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello", URL), world.moment()).sid
+    return send_sms(
+        world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello", URL), world.context()
+    ).sid
 
 
 def datagram(world: World) -> str:
-    new = NewDatagram(SIM_SID, "hello", PayloadType.TEXT, 7070, URL)
-    return send_datagram(world.tx, ACCOUNT_SID, new, world.moment()).sid
+    new = NewIpCommand(SIM_SID, "hello", PayloadType.TEXT, 7070, URL)
+    return send_datagram(world.tx, ACCOUNT_SID, new, world.context()).sid
 
 
 def sms_in(world: World) -> SmsCommand:
@@ -158,10 +165,10 @@ def test_where_data_is_not_enabled_a_datagram_fails_and_is_told() -> None:
 
 def test_where_the_data_limit_is_used_up_a_datagram_fails_and_is_told() -> None:
     world = world_with(fleet=a_fleet(data_limit=1))
-    transfer_data(world.tx, world.sim, upload=999_999, download=0, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=999_999, download=0, context=world.context())
     datagram(world)
     world.advance(TAKES)
-    transfer_data(world.tx, world.sim, upload=1, download=0, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=1, download=0, context=world.context())
     datagram(world)
     world.advance(TAKES)
     assert statuses_told(world) == [("sent", None), ("failed", "83401")]
@@ -236,9 +243,9 @@ def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time() -> N
 
 def test_nobody_is_told_without_a_url() -> None:
     world = world_with()
-    send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
-    new = NewDatagram(SIM_SID, "hello", PayloadType.TEXT, 7070)
-    send_datagram(world.tx, ACCOUNT_SID, new, world.moment())
+    send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), world.context())
+    new = NewIpCommand(SIM_SID, "hello", PayloadType.TEXT, 7070)
+    send_datagram(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
     assert (sms_in(world).status, datagram_in(world).status) == ("delivered", "sent")
     assert world.told() == []

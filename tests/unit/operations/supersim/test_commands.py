@@ -12,8 +12,8 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.commands import (
-    NewDatagram,
-    NewSms,
+    NewIpCommand,
+    NewSmsCommand,
     fetch_datagram,
     fetch_sms,
     list_datagrams,
@@ -36,15 +36,15 @@ def world() -> World:
 
 def sms(world: World, payload: str = "wake up", sim: str = SIM_SID) -> SmsCommand:
     return send_sms(
-        world.tx, ACCOUNT_SID, NewSms(sim, payload, URL, HttpMethod.GET), world.moment()
+        world.tx, ACCOUNT_SID, NewSmsCommand(sim, payload, URL, HttpMethod.GET), world.context()
     )
 
 
 def datagram(
     world: World, payload: str = "wake up", kind: PayloadType = PayloadType.TEXT, sim: str = SIM_SID
 ) -> IpCommand:
-    new = NewDatagram(sim, payload, kind, 7070, URL, HttpMethod.GET)
-    return send_datagram(world.tx, ACCOUNT_SID, new, world.moment())
+    new = NewIpCommand(sim, payload, kind, 7070, URL, HttpMethod.GET)
+    return send_datagram(world.tx, ACCOUNT_SID, new, world.context())
 
 
 @pytest.mark.parametrize("sim", [SIM_SID, "my_super_sim"])

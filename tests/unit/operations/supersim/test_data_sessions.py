@@ -11,8 +11,8 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import SuperSimDataSession, UsageGranularity, UsageQuery
 from ringback.operations.supersim.data_sessions import is_out_of_data, sessions_of, used_since
-from ringback.operations.supersim.devices import transfer_data
-from ringback.operations.supersim.fleets import FleetSettings, update_fleet
+from ringback.operations.supersim.device_actions import transfer_data
+from ringback.operations.supersim.fleets import FleetParameters, update_fleet
 from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, TAKES, a_fleet, a_profile, a_sim
 from tests.unit.operations.supersim.bench import World
@@ -27,7 +27,7 @@ def used(world: World) -> int:
 
 
 def use(world: World, upload: int, download: int = 0) -> None:
-    transfer_data(world.tx, world.sim, upload=upload, download=download, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=upload, download=download, context=world.context())
 
 
 def sessions(world: World) -> list[SuperSimDataSession]:
@@ -37,7 +37,7 @@ def sessions(world: World) -> list[SuperSimDataSession]:
 def fleet_of(world: World) -> bool:
     fleet = world.tx.supersim.fleets.get(FLEET_SID)
     assert fleet is not None
-    return is_out_of_data(world.tx, world.sim, fleet, world.moment())
+    return is_out_of_data(world.tx, world.sim, fleet, world.context())
 
 
 # ---- by itself -----------------------------------------------------------------------------------
@@ -158,8 +158,8 @@ def test_the_next_period_has_a_limit_of_its_own() -> None:
 def test_a_lower_limit_holds_for_what_is_used_already() -> None:
     world = World(a_sim())
     use(world, 2 * MEGABYTE)
-    settings = FleetSettings(data_limit=1)
-    update_fleet(world.tx, ACCOUNT_SID, FLEET_SID, settings, world.moment())
+    settings = FleetParameters(data_limit=1)
+    update_fleet(world.tx, ACCOUNT_SID, FLEET_SID, settings, world.context())
     assert fleet_of(world)
     with pytest.raises(InvalidParameter, match="may use 0 more bytes"):
         use(world, 1)

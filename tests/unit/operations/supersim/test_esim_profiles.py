@@ -10,7 +10,7 @@ from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.supersim.esim_profiles import (
-    Order,
+    EsimProfileOrder,
     fetch_esim_profile,
     list_esim_profiles,
     order_esim_profile,
@@ -30,8 +30,8 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
     makes_id: bool,
 ) -> None:
     world = World()
-    order = Order(eid, makes_id, URL, HttpMethod.GET)
-    ordered = order_esim_profile(world.tx, ACCOUNT_SID, order, world.moment())
+    order = EsimProfileOrder(eid, makes_id, URL, HttpMethod.GET)
+    ordered = order_esim_profile(world.tx, ACCOUNT_SID, order, world.context())
     assert re.fullmatch("HP[0-9a-f]{32}", ordered.sid)
     assert ordered == EsimProfile(
         sid=ordered.sid,
@@ -51,7 +51,7 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
 def test_an_order_that_nobody_could_download_is_refused() -> None:
     world = World()
     with pytest.raises(InvalidParameter) as refused:
-        order_esim_profile(world.tx, ACCOUNT_SID, Order(), world.moment())
+        order_esim_profile(world.tx, ACCOUNT_SID, EsimProfileOrder(), world.context())
     assert refused.value.code == 20002
     assert list_esim_profiles(world.tx, ACCOUNT_SID, PageRequest(9)) == []
 

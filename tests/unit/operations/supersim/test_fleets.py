@@ -12,7 +12,7 @@ from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
 from ringback.core.supersim.fleet import Fleet
 from ringback.operations.supersim.fleets import (
     CallbackTargetUpdate,
-    FleetSettings,
+    FleetParameters,
     create_fleet,
     fetch_fleet,
     fleet_named,
@@ -58,14 +58,14 @@ def told_fleet() -> Fleet:
     )
 
 
-def create(tx: MemoryTransaction, settings: FleetSettings) -> Fleet:
+def create(tx: MemoryTransaction, settings: FleetParameters) -> Fleet:
     return create_fleet(
         tx,
         ACCOUNT_SID,
         settings,
         data_enabled=False,
         sms_commands_enabled=False,
-        moment=a_moment(now=LATER),
+        context=a_moment(now=LATER),
     )
 
 
@@ -73,7 +73,7 @@ def create(tx: MemoryTransaction, settings: FleetSettings) -> Fleet:
 def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody(
     tx: MemoryTransaction, profile: str
 ) -> None:
-    made = create(tx, FleetSettings(network_access_profile=profile))
+    made = create(tx, FleetParameters(network_access_profile=profile))
     assert re.fullmatch("HF[0-9a-f]{32}", made.sid)
     assert made == a_fleet(
         sid=made.sid,
@@ -88,7 +88,7 @@ def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody
 
 
 def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
-    settings = FleetSettings(
+    settings = FleetParameters(
         "new",
         PROFILE_SID,
         7,
@@ -104,13 +104,13 @@ def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        (FleetSettings(network_access_profile="nobody's"), 83600),
-        (FleetSettings(), 83600),
-        (FleetSettings("my_fleet", PROFILE_SID), 83011),
+        (FleetParameters(network_access_profile="nobody's"), 83600),
+        (FleetParameters(), 83600),
+        (FleetParameters("my_fleet", PROFILE_SID), 83011),
     ],
 )
 def test_a_fleet_that_cant_be_made_leaves_nothing(
-    tx: MemoryTransaction, settings: FleetSettings, code: int
+    tx: MemoryTransaction, settings: FleetParameters, code: int
 ) -> None:
     before = copy.deepcopy(tx.supersim.fleets)
     with pytest.raises(InvalidParameter) as refused:
@@ -153,34 +153,34 @@ def test_fleets_are_listed_by_the_sid_or_name_of_their_profile(
     assert [fleet.sid for fleet in listed] == found
 
 
-CHANGES: dict[str, tuple[FleetSettings, dict[str, Any]]] = {
-    "nothing": (FleetSettings(), {}),
-    "a name": (FleetSettings("new"), {"unique_name": "new"}),
-    "its own name": (FleetSettings("my_fleet"), {}),
-    "no name": (FleetSettings(""), {"unique_name": None}),
+CHANGES: dict[str, tuple[FleetParameters, dict[str, Any]]] = {
+    "nothing": (FleetParameters(), {}),
+    "a name": (FleetParameters("new"), {"unique_name": "new"}),
+    "its own name": (FleetParameters("my_fleet"), {}),
+    "no name": (FleetParameters(""), {"unique_name": None}),
     "a profile": (
-        FleetSettings(network_access_profile="other_profile"),
+        FleetParameters(network_access_profile="other_profile"),
         {"network_access_profile_sid": OTHER_PROFILE},
     ),
-    "a limit": (FleetSettings(data_limit=7), {"data_limit": 7}),
+    "a limit": (FleetParameters(data_limit=7), {"data_limit": 7}),
     "an SMS URL": (
-        FleetSettings(sms_commands=CallbackTargetUpdate(CallbackUrl.parse("http://new.example"))),
+        FleetParameters(sms_commands=CallbackTargetUpdate(CallbackUrl.parse("http://new.example"))),
         {"sms_commands_url": CallbackUrl.parse("http://new.example")},
     ),
     "no SMS URL": (
-        FleetSettings(sms_commands=CallbackTargetUpdate(is_removed=True)),
+        FleetParameters(sms_commands=CallbackTargetUpdate(is_removed=True)),
         {"sms_commands_url": None},
     ),
     "an SMS method": (
-        FleetSettings(sms_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
+        FleetParameters(sms_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
         {"sms_commands_method": HttpMethod.POST},
     ),
     "no IP URL": (
-        FleetSettings(ip_commands=CallbackTargetUpdate(is_removed=True)),
+        FleetParameters(ip_commands=CallbackTargetUpdate(is_removed=True)),
         {"ip_commands_url": None},
     ),
     "an IP method": (
-        FleetSettings(ip_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
+        FleetParameters(ip_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
         {"ip_commands_method": HttpMethod.POST},
     ),
 }
@@ -199,15 +199,15 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
 @pytest.mark.parametrize(
     ("fleet", "settings", "kind", "code"),
     [
-        ("nobody's", FleetSettings(), NotFound, 20404),
-        ("my_fleet", FleetSettings("taken", data_limit=7), InvalidParameter, 83011),
-        ("my_fleet", FleetSettings("new", "nobody's"), InvalidParameter, 83600),
+        ("nobody's", FleetParameters(), NotFound, 20404),
+        ("my_fleet", FleetParameters("taken", data_limit=7), InvalidParameter, 83011),
+        ("my_fleet", FleetParameters("new", "nobody's"), InvalidParameter, 83600),
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
     tx: MemoryTransaction,
     fleet: str,
-    settings: FleetSettings,
+    settings: FleetParameters,
     kind: type[RequestRefused],
     code: int,
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.supersim.sim import SimStatus
-from ringback.operations.supersim.sims import UpdateRequest, update_sim
+from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim, an_account
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.supersim.bench import URL
@@ -34,26 +34,26 @@ def tx() -> MemoryTransaction:
     return tx
 
 
-def ask(tx: MemoryTransaction, asked: UpdateRequest) -> None:
+def ask(tx: MemoryTransaction, asked: SuperSimUpdateRequest) -> None:
     update_sim(tx, ACCOUNT_SID, SIM_SID, asked, a_moment(now=LATER))
 
 
 def test_a_new_sim_is_moved_to_a_subaccount_and_leaves_its_fleet(tx: MemoryTransaction) -> None:
-    ask(tx, UpdateRequest(account_sid=CHILD))
+    ask(tx, SuperSimUpdateRequest(account_sid=CHILD))
     moved = a_sim(account_sid=CHILD, status=SimStatus.NEW, fleet_sid=None, date_updated=LATER)
     assert tx.supersim.sims.get(SIM_SID) == moved
     assert tx.supersim.sims.find(ACCOUNT_SID, SIM_SID) is None
 
 
 def test_a_sim_is_moved_into_a_fleet_of_its_new_account(tx: MemoryTransaction) -> None:
-    ask(tx, UpdateRequest(account_sid=CHILD, fleet="childs_fleet"))
+    ask(tx, SuperSimUpdateRequest(account_sid=CHILD, fleet="childs_fleet"))
     moved = tx.supersim.sims.get(SIM_SID)
     assert moved is not None
     assert (moved.account_sid, moved.fleet_sid) == (CHILD, CHILDS_FLEET)
 
 
 def test_a_sim_is_moved_and_activated_in_one_update(tx: MemoryTransaction) -> None:
-    asked = UpdateRequest(
+    asked = SuperSimUpdateRequest(
         account_sid=CHILD, fleet=CHILDS_FLEET, status=SimStatus.ACTIVE, callback_url=URL
     )
     ask(tx, asked)
@@ -65,7 +65,7 @@ def test_a_sim_is_moved_and_activated_in_one_update(tx: MemoryTransaction) -> No
 @pytest.mark.parametrize("status", SimStatus)
 def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: SimStatus) -> None:
     tx.supersim.sims.save(a_sim(status=status))
-    ask(tx, UpdateRequest(account_sid=ACCOUNT_SID))
+    ask(tx, SuperSimUpdateRequest(account_sid=ACCOUNT_SID))
     assert tx.supersim.sims.get(SIM_SID) == a_sim(status=status)
 
 
@@ -73,7 +73,7 @@ def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: SimSta
 def test_a_sim_is_moved_to_a_subaccount_only(tx: MemoryTransaction, account: str) -> None:
     before = copy.deepcopy(tx.supersim.sims)
     with pytest.raises(InvalidParameter) as refused:
-        ask(tx, UpdateRequest("renamed", account_sid=account))
+        ask(tx, SuperSimUpdateRequest("renamed", account_sid=account))
     assert refused.value.code == 20409
     assert tx.supersim.sims == before
 
@@ -82,14 +82,14 @@ def test_a_sim_is_moved_to_a_subaccount_only(tx: MemoryTransaction, account: str
 def test_a_sim_that_is_not_new_is_not_moved(tx: MemoryTransaction, status: SimStatus) -> None:
     tx.supersim.sims.save(a_sim(status=status))
     with pytest.raises(InvalidParameter) as refused:
-        ask(tx, UpdateRequest(account_sid=CHILD))
+        ask(tx, SuperSimUpdateRequest(account_sid=CHILD))
     assert refused.value.code == 83010
     assert tx.supersim.sims.get(SIM_SID) == a_sim(status=status)
 
 
 def test_a_fleet_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        ask(tx, UpdateRequest(account_sid=CHILD, fleet="my_fleet"))
+        ask(tx, SuperSimUpdateRequest(account_sid=CHILD, fleet="my_fleet"))
     assert refused.value.code == 83006
     assert tx.supersim.sims.get(SIM_SID) == NEW_SIM
 
@@ -97,9 +97,9 @@ def test_a_fleet_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction
 def test_a_sim_whose_name_is_taken_in_the_new_account_needs_another(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, account_sid=CHILD, iccid="8988307000000000002"))
     with pytest.raises(InvalidParameter) as refused:
-        ask(tx, UpdateRequest(account_sid=CHILD))
+        ask(tx, SuperSimUpdateRequest(account_sid=CHILD))
     assert refused.value.code == 83011
-    ask(tx, UpdateRequest("another", account_sid=CHILD))
+    ask(tx, SuperSimUpdateRequest("another", account_sid=CHILD))
     moved = tx.supersim.sims.get(SIM_SID)
     assert moved is not None
     assert (moved.account_sid, moved.unique_name) == (CHILD, "another")

@@ -10,10 +10,10 @@ from ringback.core.sims.scenario import CarrierFailure, CarrierTimeout, TaskKind
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.supersim.billing import list_billing_periods
-from ringback.operations.supersim.commands import NewSms, send_sms
-from ringback.operations.supersim.devices import receive_sms, transfer_data
+from ringback.operations.supersim.commands import NewSmsCommand, send_sms
+from ringback.operations.supersim.device_actions import receive_sms, transfer_data
 from ringback.operations.supersim.settings_updates import list_settings_updates
-from ringback.operations.supersim.sims import UpdateRequest, update_sim
+from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
 from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
 from tests.unit.operations.supersim.bench import URL, World
@@ -30,7 +30,7 @@ def ready_world(*, data_per_day: int = 0) -> World:
 
 
 def use(world: World, count: int) -> None:
-    transfer_data(world.tx, world.sim, upload=count, download=0, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=count, download=0, context=world.context())
 
 
 # ---- changes -------------------------------------------------------------------------------------
@@ -79,8 +79,8 @@ def test_a_change_without_an_answer_fails() -> None:
 def test_another_fleet_counts_from_its_beginning() -> None:
     world = World(a_sim(), data_per_day=1_000_000)
     world.tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name="other_fleet"))
-    asked = UpdateRequest(fleet="other_fleet")
-    update_sim(world.tx, ACCOUNT_SID, SIM_SID, asked, world.moment())
+    asked = SuperSimUpdateRequest(fleet="other_fleet")
+    update_sim(world.tx, ACCOUNT_SID, SIM_SID, asked, world.context())
     world.advance(DAY)
     fleets = [session.fleet_sid for session in world.tx.supersim.sessions.flows.values()]
     assert (world.sim.status, fleets) == (ACTIVE, [FLEET_SID, OTHER_FLEET])
@@ -118,12 +118,12 @@ def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received(
     world = ready_world()
     for number in range(1, 5):
         if number % 2:
-            receive_sms(world.tx, world.sim, "hello", world.moment())
+            receive_sms(world.tx, world.sim, "hello", world.context())
         else:
-            send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
+            send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), world.context())
         world.advance(TAKES)
         assert (world.sim.status, world.sim.sms_while_ready) == (READY, number)
-    receive_sms(world.tx, world.sim, "hello", world.moment())
+    receive_sms(world.tx, world.sim, "hello", world.context())
     assert world.due(TaskKind.ACTIVATE_SIM) == world.now
     world.step()
     assert (world.sim.status, world.sim.sms_while_ready) == (ACTIVE, 0)
@@ -132,7 +132,7 @@ def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received(
 def test_an_sms_that_fails_does_not_count() -> None:
     world = ready_world()
     world.endings[TaskKind.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
-    send_sms(world.tx, ACCOUNT_SID, NewSms(SIM_SID, "hello"), world.moment())
+    send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), world.context())
     world.advance(TAKES)
     assert world.sim.sms_while_ready == 0
 

@@ -19,8 +19,8 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.sims.simulation_settings import device_address
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
-    Updated,
-    UpdateRequest,
+    SuperSimUpdateRequest,
+    UpdatedSuperSim,
     fetch_sim,
     list_sims,
     register_sim,
@@ -68,11 +68,13 @@ def register(
     account_sid: str = ACCOUNT_SID,
 ) -> SuperSim:
     return register_sim(
-        tx, account_sid, iccid=iccid, registration_code=code, moment=a_moment(now=LATER)
+        tx, account_sid, iccid=iccid, registration_code=code, context=a_moment(now=LATER)
     )
 
 
-def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = SIM_SID) -> Updated:
+def update(
+    tx: MemoryTransaction, asked: SuperSimUpdateRequest, sim: str = SIM_SID
+) -> UpdatedSuperSim:
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
 
 
@@ -210,9 +212,9 @@ def test_a_list_without_filters_has_all_sims_newest_first(tx: MemoryTransaction)
 
 def test_a_status_that_the_network_has_to_change_is_under_way(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, UpdateRequest(status=SimStatus.INACTIVE, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE, callback_url=URL))
     scheduled = a_sim(status=SimStatus.SCHEDULED, date_updated=LATER)
-    assert updated == Updated(scheduled, is_underway=True)
+    assert updated == UpdatedSuperSim(scheduled, is_underway=True)
     assert tx.supersim.sims.get(SIM_SID) == scheduled
     assert called_back(tx) == []
 
@@ -221,7 +223,7 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     update(
         tx,
-        UpdateRequest(
+        SuperSimUpdateRequest(
             status=SimStatus.INACTIVE,
             fleet="other_fleet",
             callback_url=URL,
@@ -240,14 +242,14 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
 
 def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    assert update(tx, UpdateRequest(status=SimStatus.INACTIVE), "my_super_sim").is_underway
+    assert update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE), "my_super_sim").is_underway
 
 
 def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
     (callback,) = called_back(tx)
-    assert updated == Updated(a_sim(status=SimStatus.ACTIVE), is_underway=False)
+    assert updated == UpdatedSuperSim(a_sim(status=SimStatus.ACTIVE), is_underway=False)
     assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, HttpMethod.POST)
     assert callback.parameters == [
         ("ApiVersion", "v1"),
@@ -260,20 +262,20 @@ def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> 
 
 def test_the_fleet_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, UpdateRequest(fleet="my_fleet", callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(fleet="my_fleet", callback_url=URL))
     assert not updated.is_underway
     assert len(called_back(tx)) == 1
 
 
 def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    update(tx, UpdateRequest(status=SimStatus.ACTIVE))
+    update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE))
     assert called_back(tx) == []
 
 
 def test_the_callback_tells_the_new_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    update(tx, UpdateRequest("renamed", SimStatus.ACTIVE, callback_url=URL))
+    update(tx, SuperSimUpdateRequest("renamed", SimStatus.ACTIVE, callback_url=URL))
     (callback,) = called_back(tx)
     assert ("SimUniqueName", "renamed") in callback.parameters
 
@@ -286,16 +288,16 @@ def test_the_source_of_a_callback_is_what_the_transition_says_now(
     tx: MemoryTransaction, url: str, source: Source
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    update(tx, UpdateRequest(status=SimStatus.ACTIVE, callback_url=CallbackUrl.parse(url)))
+    update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback_url=CallbackUrl.parse(url)))
     (callback,) = called_back(tx)
     assert callback.source is source
 
 
 def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    updated = update(tx, UpdateRequest("renamed", callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest("renamed", callback_url=URL))
     renamed = a_sim(unique_name="renamed", date_updated=LATER)
-    assert updated == Updated(renamed, is_underway=False)
+    assert updated == UpdatedSuperSim(renamed, is_underway=False)
     assert tx.supersim.sims.get(SIM_SID) == renamed
     assert called_back(tx) == []
     assert tx.tasks.next_due() is None
@@ -303,23 +305,25 @@ def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction
 
 def test_an_empty_name_takes_the_name_away(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    assert update(tx, UpdateRequest("")).sim.unique_name is None
+    assert update(tx, SuperSimUpdateRequest("")).sim.unique_name is None
 
 
 def test_a_sim_may_be_given_the_name_that_it_has(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    assert update(tx, UpdateRequest("my_super_sim")).sim.unique_name == "my_super_sim"
+    assert update(tx, SuperSimUpdateRequest("my_super_sim")).sim.unique_name == "my_super_sim"
 
 
 def test_a_scheduled_sim_may_be_given_a_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.SCHEDULED))
-    updated = update(tx, UpdateRequest("renamed")).sim
+    updated = update(tx, SuperSimUpdateRequest("renamed")).sim
     assert (updated.unique_name, updated.status) == ("renamed", SimStatus.SCHEDULED)
 
 
 def test_an_update_that_asks_for_nothing_changes_nothing(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    assert update(tx, UpdateRequest(callback_url=URL)) == Updated(a_sim(), is_underway=False)
+    assert update(tx, SuperSimUpdateRequest(callback_url=URL)) == UpdatedSuperSim(
+        a_sim(), is_underway=False
+    )
     assert called_back(tx) == []
 
 
@@ -328,16 +332,16 @@ def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_and_calls_nobody_back(
     tx: MemoryTransaction, fleet: str
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
-    updated = update(tx, UpdateRequest(fleet=fleet, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(fleet=fleet, callback_url=URL))
     assigned = a_sim(status=SimStatus.NEW, fleet_sid=FLEET_SID, date_updated=LATER)
-    assert updated == Updated(assigned, is_underway=False)
+    assert updated == UpdatedSuperSim(assigned, is_underway=False)
     assert tx.supersim.sims.get(SIM_SID) == assigned
     assert called_back(tx) == []
 
 
 def test_a_new_sim_gets_its_fleet_and_is_activated_in_one_update(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
-    assert update(tx, UpdateRequest(status=SimStatus.ACTIVE, fleet="my_fleet")).is_underway
+    assert update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, fleet="my_fleet")).is_underway
     change = tx.supersim.sim_updates.get(SIM_SID)
     assert change is not None
     assert (change.to_status, change.to_fleet_sid) == (SimStatus.ACTIVE, FLEET_SID)
@@ -347,7 +351,7 @@ def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
     tx: MemoryTransaction,
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, UpdateRequest(fleet="other_fleet"))
+    updated = update(tx, SuperSimUpdateRequest(fleet="other_fleet"))
     assert updated.is_underway
     assert updated.sim.fleet_sid == FLEET_SID
 
@@ -355,61 +359,66 @@ def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
 # ---- what an update refuses ----------------------------------------------------------------------
 
 NEW_SIM: Final = a_sim(status=SimStatus.NEW, fleet_sid=None)
-REFUSED: Final[Mapping[str, tuple[SuperSim, UpdateRequest, type[RequestRefused], int]]] = {
-    "a fleet that isn't there": (a_sim(), UpdateRequest(fleet="nobody's"), InvalidParameter, 83006),
+REFUSED: Final[Mapping[str, tuple[SuperSim, SuperSimUpdateRequest, type[RequestRefused], int]]] = {
+    "a fleet that isn't there": (
+        a_sim(),
+        SuperSimUpdateRequest(fleet="nobody's"),
+        InvalidParameter,
+        83006,
+    ),
     "active without a fleet": (
         NEW_SIM,
-        UpdateRequest(status=SimStatus.ACTIVE),
+        SuperSimUpdateRequest(status=SimStatus.ACTIVE),
         InvalidParameter,
         83007,
     ),
     "ready without a fleet": (
         NEW_SIM,
-        UpdateRequest(status=SimStatus.READY),
+        SuperSimUpdateRequest(status=SimStatus.READY),
         InvalidParameter,
         83007,
     ),
-    "out of its fleet": (a_sim(), UpdateRequest(fleet=""), InvalidParameter, 83008),
+    "out of its fleet": (a_sim(), SuperSimUpdateRequest(fleet=""), InvalidParameter, 83008),
     "another fleet while scheduled": (
         a_sim(status=SimStatus.SCHEDULED),
-        UpdateRequest(fleet="other_fleet"),
+        SuperSimUpdateRequest(fleet="other_fleet"),
         Conflict,
         83009,
     ),
     "its own fleet while scheduled": (
         a_sim(status=SimStatus.SCHEDULED),
-        UpdateRequest(fleet="my_fleet"),
+        SuperSimUpdateRequest(fleet="my_fleet"),
         Conflict,
         83009,
     ),
     "another status while scheduled": (
         a_sim(status=SimStatus.SCHEDULED),
-        UpdateRequest(status=SimStatus.INACTIVE),
+        SuperSimUpdateRequest(status=SimStatus.INACTIVE),
         Conflict,
         83010,
     ),
     "from active to ready": (
         a_sim(),
-        UpdateRequest(status=SimStatus.READY),
+        SuperSimUpdateRequest(status=SimStatus.READY),
         InvalidParameter,
         83010,
     ),
     "from inactive to ready": (
         a_sim(status=SimStatus.INACTIVE),
-        UpdateRequest(status=SimStatus.READY),
+        SuperSimUpdateRequest(status=SimStatus.READY),
         InvalidParameter,
         83010,
     ),
     "from new to inactive": (
         a_sim(status=SimStatus.NEW),
-        UpdateRequest(status=SimStatus.INACTIVE),
+        SuperSimUpdateRequest(status=SimStatus.INACTIVE),
         InvalidParameter,
         83010,
     ),
-    "a name that is taken": (a_sim(), UpdateRequest("taken"), InvalidParameter, 83011),
+    "a name that is taken": (a_sim(), SuperSimUpdateRequest("taken"), InvalidParameter, 83011),
     "the SID of another SIM for a name": (
         a_sim(),
-        UpdateRequest(OTHER_SIM),
+        SuperSimUpdateRequest(OTHER_SIM),
         InvalidParameter,
         83011,
     ),
@@ -441,7 +450,7 @@ def test_an_update_that_is_refused_changes_nothing_of_what_else_it_asks_for(
 
 def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction) -> None:
     with pytest.raises(NotFound):
-        update(tx, UpdateRequest(status=SimStatus.ACTIVE))
+        update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE))
 
 
 def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
@@ -449,11 +458,11 @@ def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
     tx.supersim.fleets.add(a_fleet(sid="HF" + "c" * 32, account_sid=THEIRS, unique_name="theirs"))
     for fleet in ("theirs", "HF" + "c" * 32):
         with pytest.raises(InvalidParameter) as refused:
-            update(tx, UpdateRequest(fleet=fleet))
+            update(tx, SuperSimUpdateRequest(fleet=fleet))
         assert refused.value.code == 83006
 
 
 def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, account_sid=THEIRS, unique_name="theirs"))
-    assert update(tx, UpdateRequest("theirs")).sim.unique_name == "theirs"
+    assert update(tx, SuperSimUpdateRequest("theirs")).sim.unique_name == "theirs"

@@ -11,11 +11,11 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import CONNECTED, FINAL, WirelessSim, WirelessStatus
-from ringback.operations.scenarios import choose_scenario
-from ringback.operations.wireless.commands import NewCommand, send_command
-from ringback.operations.wireless.devices import transfer_data
+from ringback.operations.scenario_selection import choose_scenario
+from ringback.operations.wireless.commands import NewWirelessCommand, send_command
+from ringback.operations.wireless.device_actions import transfer_data
 from ringback.operations.wireless.sim_lifecycle import follow
-from ringback.operations.wireless.sims import UpdateRequest, update_sim
+from ringback.operations.wireless.sims import WirelessUpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.worlds import TimedWorld
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_listener, a_rate_plan, a_wireless_sim
@@ -36,7 +36,7 @@ class World(TimedWorld):
         super().__init__(data_per_day=data_per_day)
         self.tx.wireless.rate_plans.add(plan or a_rate_plan())
         self.tx.wireless.sims.add(sim or sim_that_is(WirelessStatus.NEW))
-        follow(self.tx, self.sim, self.moment())
+        follow(self.tx, self.sim, self.context())
 
     @property
     def sim(self) -> WirelessSim:
@@ -53,8 +53,8 @@ class World(TimedWorld):
         told: CallbackTarget = NOBODY,
     ) -> WirelessSim:
         """Ask for another status or plan of the SIM, or for a reset."""
-        asked = UpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
-        return update_sim(self.tx, ACCOUNT_SID, WIRELESS_SIM_SID, asked, self.moment())
+        asked = WirelessUpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
+        return update_sim(self.tx, ACCOUNT_SID, WIRELESS_SIM_SID, asked, self.context())
 
     def become(self, *statuses: WirelessStatus) -> None:
         """Give the SIM these statuses, one after the other."""
@@ -65,8 +65,8 @@ class World(TimedWorld):
 
     def send(self, text: str = "wake up", *, told: CallbackTarget = NOBODY) -> WirelessCommand:
         """Send a Command to the SIM's device."""
-        new = NewCommand(WIRELESS_SIM_SID, text, told=told)
-        return send_command(self.tx, ACCOUNT_SID, new, self.moment())
+        new = NewWirelessCommand(WIRELESS_SIM_SID, text, told=told)
+        return send_command(self.tx, ACCOUNT_SID, new, self.context())
 
     def command(self) -> WirelessCommand:
         """Return the only Command that there is."""
@@ -75,7 +75,7 @@ class World(TimedWorld):
 
     def use(self, upload: int, download: int = 0) -> None:
         """Have the SIM's device use data."""
-        transfer_data(self.tx, self.sim, upload=upload, download=download, moment=self.moment())
+        transfer_data(self.tx, self.sim, upload=upload, download=download, context=self.context())
 
     def choose(self, scenario: NetworkScenario | None) -> None:
         """Choose how the network behaves towards the SIM."""

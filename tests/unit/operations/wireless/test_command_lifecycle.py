@@ -20,8 +20,8 @@ from ringback.core.wireless.command import SidPlacement
 from ringback.core.wireless.rate_plan import RatePlan, UsageZone
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUsage
-from ringback.operations.wireless.commands import NewCommand, send_command
-from ringback.operations.wireless.devices import receive_text
+from ringback.operations.wireless.commands import NewWirelessCommand, send_command
+from ringback.operations.wireless.device_actions import receive_text
 from ringback.operations.wireless.sims import delete_sim
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import (
@@ -45,8 +45,8 @@ def world() -> World:
 
 
 def send(world: World, *, wants_receipt: bool) -> str:
-    new = NewCommand(WIRELESS_SIM_SID, "wake up", wants_receipt=wants_receipt, told=ASKS)
-    return send_command(world.tx, ACCOUNT_SID, new, world.moment()).sid
+    new = NewWirelessCommand(WIRELESS_SIM_SID, "wake up", wants_receipt=wants_receipt, told=ASKS)
+    return send_command(world.tx, ACCOUNT_SID, new, world.context()).sid
 
 
 def statuses_told(world: World) -> list[tuple[str, str | None]]:
@@ -159,8 +159,8 @@ def test_nobody_is_told_without_a_url(world: World) -> None:
 
 
 def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(world: World) -> None:
-    new = NewCommand(WIRELESS_SIM_SID, "wake up", include_sid=SidPlacement.END, told=ASKS)
-    command = send_command(world.tx, ACCOUNT_SID, new, world.moment())
+    new = NewWirelessCommand(WIRELESS_SIM_SID, "wake up", include_sid=SidPlacement.END, told=ASKS)
+    command = send_command(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
     assert world.command().message == f"wake up {command.sid}".encode()
     assert world.told()[0]["Command"] == "wake up"
@@ -184,7 +184,7 @@ def test_a_command_to_a_deleted_sim_fails_with_33107_and_names_it_by_its_sid(wor
     world.choose(SCENARIOS["asleep"])
     send(world, wants_receipt=True)
     world.become(SUSPENDED)
-    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.moment())
+    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     world.advance(2 * DAY)
     (told,) = world.told()
     assert (told["CommandStatus"], told["ErrorCode"]) == ("failed", "33107")
@@ -196,7 +196,7 @@ def test_a_command_is_confirmed_though_its_sim_was_deleted_meanwhile(world: Worl
     send(world, wants_receipt=True)
     world.advance(TAKES)
     world.tx.wireless.sims.save(replace(world.sim, status=SUSPENDED))
-    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.moment())
+    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     world.advance(DAY)
     assert statuses_told(world) == [("delivered", None)]
 
@@ -329,7 +329,7 @@ def test_only_a_sim_that_is_ready_counts_the_commands_to_it(world: World) -> Non
 
 def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -> None:
     send(world, wants_receipt=True)
-    received = receive_text(world.tx, world.sim, "ping", world.moment())
+    received = receive_text(world.tx, world.sim, "ping", world.context())
     world.advance(30 * DAY - INSTANT)
     assert len(world.tx.wireless.commands.records) == 2
     assert world.due(TaskKind.FORGET_COMMAND, received.sid) == NOW + 30 * DAY

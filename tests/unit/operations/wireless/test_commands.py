@@ -16,7 +16,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.commands import (
     CommandFilter,
-    NewCommand,
+    NewWirelessCommand,
     delete_command,
     fetch_command,
     list_commands,
@@ -49,11 +49,11 @@ def narrowband(plan: RatePlan | None = None) -> World:
     return World(replace(sim_that_is(ACTIVE), is_narrowband=True), plan)
 
 
-def send(world: World, new: NewCommand) -> WirelessCommand:
-    return send_command(world.tx, ACCOUNT_SID, new, world.moment())
+def send(world: World, new: NewWirelessCommand) -> WirelessCommand:
+    return send_command(world.tx, ACCOUNT_SID, new, world.context())
 
 
-def refusal(world: World, new: NewCommand) -> InvalidParameter:
+def refusal(world: World, new: NewWirelessCommand) -> InvalidParameter:
     """Return how a Command is refused, which leaves nothing."""
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
     with pytest.raises(InvalidParameter) as refused:
@@ -69,7 +69,7 @@ def refusal(world: World, new: NewCommand) -> InvalidParameter:
 @pytest.mark.parametrize("status", [READY, ACTIVE])
 def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: WirelessStatus) -> None:
     world = World(sim_that_is(status))
-    command = send(world, NewCommand(sim, "wake up", told=TO))
+    command = send(world, NewWirelessCommand(sim, "wake up", told=TO))
     assert re.fullmatch("DC[0-9a-f]{32}", command.sid)
     assert command == a_command(sid=command.sid, told=TO)
     assert fetch_command(world.tx, ACCOUNT_SID, command.sid) == command
@@ -78,7 +78,7 @@ def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: Wirele
 
 
 def test_a_command_is_as_it_is_asked_for(world: World) -> None:
-    new = NewCommand(
+    new = NewWirelessCommand(
         WIRELESS_SIM_SID, "AP8=", BINARY, SidPlacement.END, wants_receipt=False, told=TO
     )
     command = send(world, new)
@@ -113,12 +113,12 @@ def test_commands_to_a_narrowband_sim_travel_by_ip_and_to_others_by_sms(world: W
 def test_a_command_to_a_sim_that_is_not_there_has_33107(world: World) -> None:
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, account_sid=THEIRS))
     for sim in ("nobody", OTHER_SIM):
-        assert refusal(world, NewCommand(sim, "wake up")).code == 33107
+        assert refusal(world, NewWirelessCommand(sim, "wake up")).code == 33107
 
 
 @pytest.mark.parametrize("status", [one for one in WirelessStatus if one not in (READY, ACTIVE)])
 def test_a_command_to_a_sim_that_is_not_connected_has_33104(status: WirelessStatus) -> None:
-    refused = refusal(World(sim_that_is(status)), NewCommand(WIRELESS_SIM_SID, "wake up"))
+    refused = refusal(World(sim_that_is(status)), NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert refused.code == 33104
     assert refused.message == (
         f"SIM {WIRELESS_SIM_SID} is {status}; Commands can be sent to one that is ready or active"
@@ -127,7 +127,7 @@ def test_a_command_to_a_sim_that_is_not_connected_has_33104(status: WirelessStat
 
 def test_where_messages_are_not_enabled_a_command_has_33203() -> None:
     world = World(sim_that_is(ACTIVE), a_rate_plan(messaging_enabled=False))
-    refused = refusal(world, NewCommand(WIRELESS_SIM_SID, "wake up"))
+    refused = refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert (refused.code, refused.message) == (
         33203,
         f"the rate plan of SIM {WIRELESS_SIM_SID} allows no Commands: it is without"
@@ -137,13 +137,13 @@ def test_where_messages_are_not_enabled_a_command_has_33203() -> None:
 
 def test_a_command_to_a_sim_without_a_plan_has_33203() -> None:
     world = World(replace(sim_that_is(ACTIVE), rate_plan_sid=None))
-    assert refusal(world, NewCommand(WIRELESS_SIM_SID, "wake up")).code == 33203
+    assert refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up")).code == 33203
 
 
 def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
     assert narrowband(a_rate_plan(messaging_enabled=False)).send()
     world = narrowband(a_rate_plan(data_enabled=False))
-    refused = refusal(world, NewCommand(WIRELESS_SIM_SID, "wake up"))
+    refused = refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert refused.code == 33203
     assert refused.message.endswith("it is without DataEnabled")
 
@@ -152,24 +152,24 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
     ("new", "code", "message"),
     [
         (
-            NewCommand(WIRELESS_SIM_SID, "x" * 161),
+            NewWirelessCommand(WIRELESS_SIM_SID, "x" * 161),
             33111,
             "Command: 161 characters are too many; a Command has at most 160",
         ),
         (
-            NewCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, SidPlacement.START),
+            NewWirelessCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, SidPlacement.START),
             33111,
             "Command: 129 characters are too many; a Command has at most 128 beside its SID",
         ),
         (
-            NewCommand(WIRELESS_SIM_SID, "no base 64!", BINARY),
+            NewWirelessCommand(WIRELESS_SIM_SID, "no base 64!", BINARY),
             33101,
             "Command: it is not Base64, which CommandMode=binary asks for",
         ),
     ],
 )
 def test_a_command_that_none_can_be_has_its_code(
-    world: World, new: NewCommand, code: int, message: str
+    world: World, new: NewWirelessCommand, code: int, message: str
 ) -> None:
     refused = refusal(world, new)
     assert (refused.code, refused.message) == (code, message)
@@ -179,7 +179,7 @@ def test_100_commands_can_wait_for_a_narrowband_sim_and_no_more() -> None:
     world = narrowband()
     for _ in range(100):
         world.send()
-    assert refusal(world, NewCommand(WIRELESS_SIM_SID, "wake up")).code == 33118
+    assert refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up")).code == 33118
     world.advance(TAKES)
     assert world.send().status is MessageStatus.QUEUED
 
@@ -252,7 +252,7 @@ def test_commands_are_listed_by_what_they_are_newest_first(
 
 def test_a_command_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -> None:
     command = world.send(told=ASKS)
-    delete_command(world.tx, ACCOUNT_SID, command.sid, world.moment())
+    delete_command(world.tx, ACCOUNT_SID, command.sid, world.context())
     assert world.tx.wireless.commands.records == {}
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
     world.advance(DAY)
@@ -262,7 +262,7 @@ def test_a_command_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -
 def test_a_command_that_is_deleted_before_its_receipt_came_is_not_told(world: World) -> None:
     command = world.send(told=ASKS)
     world.advance(TAKES)
-    delete_command(world.tx, ACCOUNT_SID, command.sid, world.moment())
+    delete_command(world.tx, ACCOUNT_SID, command.sid, world.context())
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
     world.advance(DAY)
     assert world.told() == []
@@ -272,5 +272,5 @@ def test_a_command_that_is_deleted_before_its_receipt_came_is_not_told(world: Wo
 def test_a_command_of_another_account_can_not_be_deleted(world: World) -> None:
     command = world.send()
     with pytest.raises(NotFound):
-        delete_command(world.tx, THEIRS, command.sid, world.moment())
+        delete_command(world.tx, THEIRS, command.sid, world.context())
     assert world.command() == command

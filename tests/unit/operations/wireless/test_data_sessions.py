@@ -120,9 +120,9 @@ def test_a_sim_that_is_suspended_uses_nothing_more() -> None:
 
 def test_a_sim_is_on_one_network_of_its_plan() -> None:
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.NATIONAL, ROAMING)), ROAMING)
-    network = network_of(world.sim, ROAMING, world.moment())
+    network = network_of(world.sim, ROAMING, world.context())
     assert network.sid in ROAMING.networks
-    assert network == network_of(world.sim, ROAMING, world.moment())
+    assert network == network_of(world.sim, ROAMING, world.context())
 
 
 def test_a_sim_has_the_plan_that_it_has_or_none() -> None:

@@ -13,7 +13,7 @@ from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (
-    PlanNames,
+    RatePlanNames,
     create_rate_plan,
     delete_rate_plan,
     fetch_rate_plan,
@@ -46,7 +46,7 @@ def tx() -> MemoryTransaction:
 
 
 def create(
-    tx: MemoryTransaction, names: PlanNames, allowed: Mapping[str, Any] | None = None
+    tx: MemoryTransaction, names: RatePlanNames, allowed: Mapping[str, Any] | None = None
 ) -> RatePlan:
     return create_rate_plan(tx, ACCOUNT_SID, names, dict(allowed or {}), a_moment(now=LATER))
 
@@ -55,7 +55,7 @@ def create(
 
 
 def test_a_plan_of_which_nothing_is_said_is_the_usual_one(tx: MemoryTransaction) -> None:
-    plan = create(tx, PlanNames())
+    plan = create(tx, RatePlanNames())
     assert re.fullmatch("WP[0-9a-f]{32}", plan.sid)
     assert plan == a_rate_plan(
         sid=plan.sid, unique_name=None, date_created=LATER, date_updated=LATER
@@ -76,7 +76,7 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
         "international_roaming_data_limit": 9,
         "data_limit_strategy": DataLimitStrategy.THROTTLE,
     }
-    plan = create(tx, PlanNames("new", "A new plan", URL, HttpMethod.GET), allowed)
+    plan = create(tx, RatePlanNames("new", "A new plan", URL, HttpMethod.GET), allowed)
     assert plan == a_rate_plan(
         sid=plan.sid,
         unique_name="new",
@@ -99,7 +99,7 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
 
 
 def test_empty_names_and_an_empty_url_are_none(tx: MemoryTransaction) -> None:
-    plan = create(tx, PlanNames("", "", ""))
+    plan = create(tx, RatePlanNames("", "", ""))
     assert (plan.unique_name, plan.friendly_name, plan.usage_notification_url) == (None, None, None)
 
 
@@ -109,13 +109,13 @@ def test_a_plan_whose_name_is_taken_has_33101_and_is_not_made(
 ) -> None:
     before = copy.deepcopy(tx.wireless)
     with pytest.raises(InvalidParameter) as refused:
-        create(tx, PlanNames(name))
+        create(tx, RatePlanNames(name))
     assert refused.value.code == 33101
     assert tx.wireless == before
 
 
 def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None:
-    assert create(tx, PlanNames("theirs")).unique_name == "theirs"
+    assert create(tx, RatePlanNames("theirs")).unique_name == "theirs"
 
 
 # ---- found ---------------------------------------------------------------------------------------
@@ -143,30 +143,33 @@ def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
 
 
 def test_plans_are_listed_newest_first(tx: MemoryTransaction) -> None:
-    new = create(tx, PlanNames("new"))
+    new = create(tx, RatePlanNames("new"))
     assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(9)) == [new, PLAN]
     assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(1)) == [new]
 
 
 # ---- renamed -------------------------------------------------------------------------------------
 
-CHANGES: Final[Mapping[str, tuple[PlanNames, RatePlan]]] = {
-    "nothing": (PlanNames(), PLAN),
-    "a name": (PlanNames("new"), replace(PLAN, unique_name="new")),
-    "its own name": (PlanNames("my_plan"), PLAN),
-    "no name": (PlanNames(""), replace(PLAN, unique_name=None)),
+CHANGES: Final[Mapping[str, tuple[RatePlanNames, RatePlan]]] = {
+    "nothing": (RatePlanNames(), PLAN),
+    "a name": (RatePlanNames("new"), replace(PLAN, unique_name="new")),
+    "its own name": (RatePlanNames("my_plan"), PLAN),
+    "no name": (RatePlanNames(""), replace(PLAN, unique_name=None)),
     "a friendly name": (
-        PlanNames(friendly_name="Another"),
+        RatePlanNames(friendly_name="Another"),
         replace(PLAN, friendly_name="Another"),
     ),
-    "no friendly name": (PlanNames(friendly_name=""), replace(PLAN, friendly_name=None)),
+    "no friendly name": (RatePlanNames(friendly_name=""), replace(PLAN, friendly_name=None)),
     "a URL": (
-        PlanNames(usage_notification_url="https://new.example"),
+        RatePlanNames(usage_notification_url="https://new.example"),
         replace(PLAN, usage_notification_url="https://new.example"),
     ),
-    "no URL": (PlanNames(usage_notification_url=""), replace(PLAN, usage_notification_url=None)),
+    "no URL": (
+        RatePlanNames(usage_notification_url=""),
+        replace(PLAN, usage_notification_url=None),
+    ),
     "a method": (
-        PlanNames(usage_notification_method=HttpMethod.POST),
+        RatePlanNames(usage_notification_method=HttpMethod.POST),
         replace(PLAN, usage_notification_method=HttpMethod.POST),
     ),
 }
@@ -185,15 +188,15 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
 @pytest.mark.parametrize(
     ("plan", "names", "kind", "code"),
     [
-        ("nobody's", PlanNames("new"), NotFound, 20404),
-        ("theirs", PlanNames("new"), NotFound, 20404),
-        ("my_plan", PlanNames("taken", "A new name"), InvalidParameter, 33101),
+        ("nobody's", RatePlanNames("new"), NotFound, 20404),
+        ("theirs", RatePlanNames("new"), NotFound, 20404),
+        ("my_plan", RatePlanNames("taken", "A new name"), InvalidParameter, 33101),
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
-    tx: MemoryTransaction, plan: str, names: PlanNames, kind: type[RequestRefused], code: int
+    tx: MemoryTransaction, plan: str, names: RatePlanNames, kind: type[RequestRefused], code: int
 ) -> None:
-    create(tx, PlanNames("taken"))
+    create(tx, RatePlanNames("taken"))
     before = copy.deepcopy(tx.wireless)
     with pytest.raises(kind) as refused:
         rename_rate_plan(tx, ACCOUNT_SID, plan, names, a_moment(now=LATER))
@@ -240,7 +243,7 @@ def test_while_a_sim_goes_from_one_plan_to_another_neither_can_be_deleted(plan: 
     world.tx.wireless.rate_plans.add(a_rate_plan(sid=OTHER_PLAN, unique_name="other_plan"))
     world.update(rate_plan="other_plan")
     with pytest.raises(InvalidParameter) as refused:
-        delete_rate_plan(world.tx, ACCOUNT_SID, plan, world.moment())
+        delete_rate_plan(world.tx, ACCOUNT_SID, plan, world.context())
     assert refused.value.code == 33201
     assert WIRELESS_SIM_SID in refused.value.message
 
@@ -250,5 +253,5 @@ def test_a_plan_can_be_deleted_once_its_sims_have_another() -> None:
     world.tx.wireless.rate_plans.add(a_rate_plan(sid=OTHER_PLAN, unique_name="other_plan"))
     world.update(rate_plan="other_plan")
     world.advance(TAKES)
-    delete_rate_plan(world.tx, ACCOUNT_SID, "my_plan", world.moment())
+    delete_rate_plan(world.tx, ACCOUNT_SID, "my_plan", world.context())
     assert list(world.tx.wireless.rate_plans.records) == [OTHER_PLAN]

@@ -19,7 +19,7 @@ from ringback.core.sims.scenario import (
 )
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.operations.wireless.devices import receive_text
+from ringback.operations.wireless.device_actions import receive_text
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import ASKS, ASKS_URL, OTHER_PLAN, World, sim_that_is
 from tests.unit.operations.worlds import DAY, INSTANT
@@ -217,7 +217,7 @@ def test_a_sim_is_ready_until_its_fifth_command() -> None:
 def test_commands_that_a_device_sends_do_not_activate_its_sim() -> None:
     world = world_with(READY)
     for _ in range(9):
-        receive_text(world.tx, world.sim, "ping", world.moment())
+        receive_text(world.tx, world.sim, "ping", world.context())
     world.advance(DAY)
     assert (world.sim.status, world.sim.commands_while_ready) == (READY, 0)
 

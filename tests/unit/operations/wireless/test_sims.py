@@ -17,9 +17,9 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import SCENARIOS, TaskKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
-    Card,
-    SimFilter,
-    UpdateRequest,
+    RegisteredSimCard,
+    WirelessSimFilter,
+    WirelessUpdateRequest,
     delete_sim,
     fetch_sim,
     list_sims,
@@ -78,11 +78,15 @@ def tx() -> MemoryTransaction:
     return tx
 
 
-def register(tx: MemoryTransaction, card: Card, account_sid: str = ACCOUNT_SID) -> WirelessSim:
+def register(
+    tx: MemoryTransaction, card: RegisteredSimCard, account_sid: str = ACCOUNT_SID
+) -> WirelessSim:
     return register_sim(tx, account_sid, card, a_moment(now=LATER))
 
 
-def update(tx: MemoryTransaction, asked: UpdateRequest, sim: str = WIRELESS_SIM_SID) -> WirelessSim:
+def update(
+    tx: MemoryTransaction, asked: WirelessUpdateRequest, sim: str = WIRELESS_SIM_SID
+) -> WirelessSim:
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
 
 
@@ -99,7 +103,9 @@ def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
 
 
 def test_a_registered_sim_is_new_and_has_no_plan(tx: MemoryTransaction) -> None:
-    card = Card(WIRELESS_ICCID, registration_code="H3LL0", eid="8" * 32, is_narrowband=True)
+    card = RegisteredSimCard(
+        WIRELESS_ICCID, registration_code="H3LL0", eid="8" * 32, is_narrowband=True
+    )
     sim = register(tx, card)
     assert re.fullmatch("DE[0-9a-f]{32}", sim.sid)
     assert sim == a_wireless_sim(
@@ -117,13 +123,13 @@ def test_a_registered_sim_is_new_and_has_no_plan(tx: MemoryTransaction) -> None:
 
 
 def test_a_card_is_an_ordinary_one_unless_said_otherwise(tx: MemoryTransaction) -> None:
-    sim = register(tx, Card(WIRELESS_ICCID))
+    sim = register(tx, RegisteredSimCard(WIRELESS_ICCID))
     assert (sim.registration_code, sim.eid, sim.is_narrowband) == (None, None, False)
 
 
 @pytest.mark.parametrize("iccid", ["89" + "0" * 16, "89" + "0" * 20])
 def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) -> None:
-    assert register(tx, Card(iccid)).iccid == iccid
+    assert register(tx, RegisteredSimCard(iccid)).iccid == iccid
 
 
 @pytest.mark.parametrize(
@@ -140,15 +146,15 @@ def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) ->
 )
 def test_what_is_no_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        register(tx, Card(iccid))
+        register(tx, RegisteredSimCard(iccid))
     assert (refused.value.code, tx.wireless.sims.records) == (33101, {})
 
 
 @pytest.mark.parametrize("account_sid", [ACCOUNT_SID, THEIRS])
 def test_a_card_is_registered_once(tx: MemoryTransaction, account_sid: str) -> None:
-    register(tx, Card(WIRELESS_ICCID), account_sid)
+    register(tx, RegisteredSimCard(WIRELESS_ICCID), account_sid)
     with pytest.raises(InvalidParameter) as refused:
-        register(tx, Card(WIRELESS_ICCID))
+        register(tx, RegisteredSimCard(WIRELESS_ICCID))
     assert (refused.value.code, refused.value.message) == (
         33101,
         f"Iccid {WIRELESS_ICCID} is registered already",
@@ -191,22 +197,22 @@ OTHER: Final = a_wireless_sim(
 @pytest.mark.parametrize(
     ("which", "found"),
     [
-        (SimFilter(), [OTHER, ONE]),
-        (SimFilter(status=NEW), [ONE]),
-        (SimFilter(status=CANCELED), []),
-        (SimFilter(iccid=OTHER_ICCID), [OTHER]),
-        (SimFilter(rate_plan=RATE_PLAN_SID), [ONE]),
-        (SimFilter(rate_plan="other_plan"), [OTHER]),
-        (SimFilter(rate_plan="nobody's"), []),
-        (SimFilter(rate_plan=""), []),
-        (SimFilter(rate_plan="childs_plan"), []),
-        (SimFilter(eid="8" * 32), [ONE]),
-        (SimFilter(registration_code="H3LL0"), [ONE]),
-        (SimFilter(status=NEW, iccid=OTHER_ICCID), []),
+        (WirelessSimFilter(), [OTHER, ONE]),
+        (WirelessSimFilter(status=NEW), [ONE]),
+        (WirelessSimFilter(status=CANCELED), []),
+        (WirelessSimFilter(iccid=OTHER_ICCID), [OTHER]),
+        (WirelessSimFilter(rate_plan=RATE_PLAN_SID), [ONE]),
+        (WirelessSimFilter(rate_plan="other_plan"), [OTHER]),
+        (WirelessSimFilter(rate_plan="nobody's"), []),
+        (WirelessSimFilter(rate_plan=""), []),
+        (WirelessSimFilter(rate_plan="childs_plan"), []),
+        (WirelessSimFilter(eid="8" * 32), [ONE]),
+        (WirelessSimFilter(registration_code="H3LL0"), [ONE]),
+        (WirelessSimFilter(status=NEW, iccid=OTHER_ICCID), []),
     ],
 )
 def test_sims_are_listed_by_what_they_are_newest_first(
-    tx: MemoryTransaction, which: SimFilter, found: list[WirelessSim]
+    tx: MemoryTransaction, which: WirelessSimFilter, found: list[WirelessSim]
 ) -> None:
     tx.wireless.sims.add(ONE)
     tx.wireless.sims.add(OTHER)
@@ -221,30 +227,33 @@ HANDLED: Final = {"sms_url": "https://sms.example", "sms_method": "GET"}
 TELLS: Final = a_wireless_sim(
     friendly_name="A meter", commands_to=CallbackTarget(SOMEWHERE, HttpMethod.GET), handlers=HANDLED
 )
-CHANGES: Final[Mapping[str, tuple[UpdateRequest, WirelessSim]]] = {
-    "nothing": (UpdateRequest(told=TO), TELLS),
-    "a name": (UpdateRequest("renamed"), replace(TELLS, unique_name="renamed")),
-    "its own name": (UpdateRequest(WIRELESS_NAME), TELLS),
-    "no name": (UpdateRequest(""), replace(TELLS, unique_name=None)),
+CHANGES: Final[Mapping[str, tuple[WirelessUpdateRequest, WirelessSim]]] = {
+    "nothing": (WirelessUpdateRequest(told=TO), TELLS),
+    "a name": (WirelessUpdateRequest("renamed"), replace(TELLS, unique_name="renamed")),
+    "its own name": (WirelessUpdateRequest(WIRELESS_NAME), TELLS),
+    "no name": (WirelessUpdateRequest(""), replace(TELLS, unique_name=None)),
     "a friendly name": (
-        UpdateRequest(friendly_name="Meter 1"),
+        WirelessUpdateRequest(friendly_name="Meter 1"),
         replace(TELLS, friendly_name="Meter 1"),
     ),
-    "no friendly name": (UpdateRequest(friendly_name=""), replace(TELLS, friendly_name=None)),
+    "no friendly name": (
+        WirelessUpdateRequest(friendly_name=""),
+        replace(TELLS, friendly_name=None),
+    ),
     "a URL for Commands": (
-        UpdateRequest(commands_to=CallbackTargetUpdate(TO.url)),
+        WirelessUpdateRequest(commands_to=CallbackTargetUpdate(TO.url)),
         replace(TELLS, commands_to=CallbackTarget(TO.url, HttpMethod.GET)),
     ),
     "no URL for Commands": (
-        UpdateRequest(commands_to=CallbackTargetUpdate(is_removed=True)),
+        WirelessUpdateRequest(commands_to=CallbackTargetUpdate(is_removed=True)),
         replace(TELLS, commands_to=CallbackTarget(None, HttpMethod.GET)),
     ),
     "a method for Commands": (
-        UpdateRequest(commands_to=CallbackTargetUpdate(method=HttpMethod.POST)),
+        WirelessUpdateRequest(commands_to=CallbackTargetUpdate(method=HttpMethod.POST)),
         replace(TELLS, commands_to=CallbackTarget(SOMEWHERE, HttpMethod.POST)),
     ),
     "deprecated URLs": (
-        UpdateRequest(handlers={"sms_url": "", "voice_url": "https://voice.example"}),
+        WirelessUpdateRequest(handlers={"sms_url": "", "voice_url": "https://voice.example"}),
         replace(TELLS, handlers={"sms_method": "GET", "voice_url": "https://voice.example"}),
     ),
 }
@@ -265,25 +274,25 @@ def test_what_needs_no_network_is_changed_at_once_and_calls_nobody_back(
 
 def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
-    assert update(tx, UpdateRequest("renamed"), WIRELESS_NAME).unique_name == "renamed"
+    assert update(tx, WirelessUpdateRequest("renamed"), WIRELESS_NAME).unique_name == "renamed"
 
 
 def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, account_sid=THEIRS, unique_name="theirs"))
-    assert update(tx, UpdateRequest("theirs")).unique_name == "theirs"
+    assert update(tx, WirelessUpdateRequest("theirs")).unique_name == "theirs"
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        UpdateRequest(status=ACTIVE, told=TO),
-        UpdateRequest(rate_plan="my_plan", told=TO),
-        UpdateRequest(status=ACTIVE, rate_plan=RATE_PLAN_SID, told=TO),
+        WirelessUpdateRequest(status=ACTIVE, told=TO),
+        WirelessUpdateRequest(rate_plan="my_plan", told=TO),
+        WirelessUpdateRequest(status=ACTIVE, rate_plan=RATE_PLAN_SID, told=TO),
     ],
 )
 def test_what_a_sim_is_already_calls_back_at_once(
-    tx: MemoryTransaction, asked: UpdateRequest
+    tx: MemoryTransaction, asked: WirelessUpdateRequest
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     assert update(tx, asked) == a_wireless_sim(date_updated=LATER)
@@ -301,7 +310,7 @@ def test_what_a_sim_is_already_calls_back_at_once(
 
 def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
-    update(tx, UpdateRequest(status=ACTIVE))
+    update(tx, WirelessUpdateRequest(status=ACTIVE))
     assert called_back(tx) == []
 
 
@@ -313,7 +322,7 @@ def test_a_sim_that_is_not_used_yet_or_any_more_gets_its_plan_at_once(
     tx: MemoryTransaction, plan: str, sid: str | None, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
-    updated = update(tx, UpdateRequest(rate_plan=plan, told=TO))
+    updated = update(tx, WirelessUpdateRequest(rate_plan=plan, told=TO))
     assert (updated.status, updated.rate_plan_sid) == (status, sid)
     assert tx.wireless.sims.get(WIRELESS_SIM_SID) == updated
     assert (len(called_back(tx)), tx.tasks.next_due()) == (1, None)
@@ -324,7 +333,7 @@ def test_a_sim_that_is_not_used_yet_or_any_more_gets_its_plan_at_once(
 
 def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
-    updated = update(tx, UpdateRequest(status=SUSPENDED, rate_plan="other_plan", told=TO))
+    updated = update(tx, WirelessUpdateRequest(status=SUSPENDED, rate_plan="other_plan", told=TO))
     assert updated == a_wireless_sim(status=UPDATING, date_updated=LATER)
     assert tx.wireless.sims.get(WIRELESS_SIM_SID) == updated
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
@@ -337,7 +346,7 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
 
 def test_a_change_that_the_operator_takes_on_later_is_scheduled(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(unique_name="meter+operator-busy"))
-    assert update(tx, UpdateRequest(status=SUSPENDED)).status is SCHEDULED
+    assert update(tx, WirelessUpdateRequest(status=SUSPENDED)).status is SCHEDULED
     (task,) = tx.tasks.due(LATER + DAY, limit=9)
     assert task == ScheduledTask(
         TaskKind.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES + DAY / 24
@@ -346,7 +355,7 @@ def test_a_change_that_the_operator_takes_on_later_is_scheduled(tx: MemoryTransa
 
 def test_a_plan_is_taken_away_with_the_deactivation(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
-    update(tx, UpdateRequest(status=DEACTIVATED, rate_plan=""))
+    update(tx, WirelessUpdateRequest(status=DEACTIVATED, rate_plan=""))
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
         to_status=DEACTIVATED, to_rate_plan_sid=None, told=NOBODY
     )
@@ -357,7 +366,7 @@ def test_a_reset_begins_at_once_and_says_whom_to_tell(
     tx: MemoryTransaction, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
-    updated = update(tx, UpdateRequest(resets=True, told=TO))
+    updated = update(tx, WirelessUpdateRequest(resets=True, told=TO))
     resetting = a_wireless_sim(status=status, is_resetting=True, reset_to=TO, date_updated=LATER)
     assert updated == tx.wireless.sims.get(WIRELESS_SIM_SID) == resetting
     task = ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
@@ -367,7 +376,7 @@ def test_a_reset_begins_at_once_and_says_whom_to_tell(
 
 def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
-    updated = update(tx, UpdateRequest(rate_plan="other_plan", resets=True, told=TO))
+    updated = update(tx, WirelessUpdateRequest(rate_plan="other_plan", resets=True, told=TO))
     assert (updated.status, updated.is_resetting) == (UPDATING, True)
     assert {task.step for task in tx.tasks.due(LATER + DAY, limit=9)} == {
         TaskKind.CHANGE_SIM,
@@ -377,85 +386,92 @@ def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransactio
 
 # ---- what an update refuses ----------------------------------------------------------------------
 
-REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefused], int]]] = {
-    "a name that is taken": (a_wireless_sim(), UpdateRequest("taken"), InvalidParameter, 33101),
+REFUSED: Final[
+    Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[RequestRefused], int]]
+] = {
+    "a name that is taken": (
+        a_wireless_sim(),
+        WirelessUpdateRequest("taken"),
+        InvalidParameter,
+        33101,
+    ),
     "the SID of another SIM for a name": (
         a_wireless_sim(),
-        UpdateRequest(OTHER_SIM),
+        WirelessUpdateRequest(OTHER_SIM),
         InvalidParameter,
         33101,
     ),
     "a plan that isn't there": (
         a_wireless_sim(),
-        UpdateRequest(rate_plan="nobody's"),
+        WirelessUpdateRequest(rate_plan="nobody's"),
         InvalidParameter,
         33108,
     ),
     "a plan of another account": (
         a_wireless_sim(),
-        UpdateRequest(rate_plan=CHILDS_PLAN),
+        WirelessUpdateRequest(rate_plan=CHILDS_PLAN),
         InvalidParameter,
         33108,
     ),
     "active without a plan": (
         a_wireless_sim(status=NEW, rate_plan_sid=None),
-        UpdateRequest(status=ACTIVE),
+        WirelessUpdateRequest(status=ACTIVE),
         InvalidParameter,
         33104,
     ),
     "no plan while active": (
         a_wireless_sim(),
-        UpdateRequest(rate_plan=""),
+        WirelessUpdateRequest(rate_plan=""),
         InvalidParameter,
         33104,
     ),
     "from active to ready": (
         a_wireless_sim(),
-        UpdateRequest(status=READY),
+        WirelessUpdateRequest(status=READY),
         InvalidParameter,
         33105,
     ),
-    "canceled": (a_wireless_sim(), UpdateRequest(status=CANCELED), InvalidParameter, 33105),
+    "canceled": (a_wireless_sim(), WirelessUpdateRequest(status=CANCELED), InvalidParameter, 33105),
     "a plan that roams for a Narrowband SIM": (
         a_wireless_sim(is_narrowband=True),
-        UpdateRequest(rate_plan="roaming_plan"),
+        WirelessUpdateRequest(rate_plan="roaming_plan"),
         InvalidParameter,
         33105,
     ),
     "a status while scheduled": (
         a_wireless_sim(status=SCHEDULED),
-        UpdateRequest(status=SUSPENDED),
+        WirelessUpdateRequest(status=SUSPENDED),
         Conflict,
         33010,
     ),
     "a plan while updating": (
         a_wireless_sim(status=UPDATING),
-        UpdateRequest(rate_plan="other_plan"),
+        WirelessUpdateRequest(rate_plan="other_plan"),
         Conflict,
         33010,
     ),
     "suspended and no plan": (
         a_wireless_sim(),
-        UpdateRequest(status=SUSPENDED, rate_plan=""),
+        WirelessUpdateRequest(status=SUSPENDED, rate_plan=""),
         InvalidParameter,
         33121,
     ),
     "a status and a reset": (
         a_wireless_sim(),
-        UpdateRequest(status=ACTIVE, resets=True),
+        WirelessUpdateRequest(status=ACTIVE, resets=True),
         InvalidParameter,
         33121,
     ),
     "a reset while one runs": (
         a_wireless_sim(is_resetting=True),
-        UpdateRequest(resets=True),
+        WirelessUpdateRequest(resets=True),
         Conflict,
         33120,
     ),
     **{
         f"a reset while {status}": (
             a_wireless_sim(status=status),
-            UpdateRequest(resets=True),
+            WirelessUpdateRequest(resets=True),
             InvalidParameter,
             33119,
         )
@@ -463,19 +479,19 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, UpdateRequest, type[RequestRefuse
     },
     "a reset and another plan while suspended": (
         a_wireless_sim(status=SUSPENDED),
-        UpdateRequest(rate_plan="other_plan", resets=True),
+        WirelessUpdateRequest(rate_plan="other_plan", resets=True),
         InvalidParameter,
         33119,
     ),
     "another account while active": (
         a_wireless_sim(),
-        UpdateRequest(account_sid=CHILD),
+        WirelessUpdateRequest(account_sid=CHILD),
         InvalidParameter,
         33201,
     ),
     "an account that is no subaccount": (
         a_wireless_sim(status=NEW),
-        UpdateRequest(account_sid=STRANGER),
+        WirelessUpdateRequest(account_sid=STRANGER),
         InvalidParameter,
         33201,
     ),
@@ -504,13 +520,13 @@ def test_an_update_that_is_refused_has_its_code_and_changes_nothing(
 @pytest.mark.parametrize("sim", ["nobody", ""])
 def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction, sim: str) -> None:
     with pytest.raises(NotFound):
-        update(tx, UpdateRequest("renamed"), sim)
+        update(tx, WirelessUpdateRequest("renamed"), sim)
 
 
 @pytest.mark.parametrize("plan", ["my_plan", "other_plan"])
 def test_a_narrowband_sim_gets_a_plan_that_does_not_roam(tx: MemoryTransaction, plan: str) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW, is_narrowband=True))
-    assert update(tx, UpdateRequest(status=ACTIVE, rate_plan=plan)).status is UPDATING
+    assert update(tx, WirelessUpdateRequest(status=ACTIVE, rate_plan=plan)).status is UPDATING
 
 
 # ---- moving to another account -------------------------------------------------------------------
@@ -518,7 +534,7 @@ def test_a_narrowband_sim_gets_a_plan_that_does_not_roam(tx: MemoryTransaction, 
 
 def test_a_new_sim_is_moved_to_a_subaccount_and_leaves_its_plan(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
-    update(tx, UpdateRequest(account_sid=CHILD))
+    update(tx, WirelessUpdateRequest(account_sid=CHILD))
     assert tx.wireless.sims.get(WIRELESS_SIM_SID) == a_wireless_sim(
         account_sid=CHILD, status=NEW, rate_plan_sid=None, date_updated=LATER
     )
@@ -529,7 +545,10 @@ def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(
     tx: MemoryTransaction,
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
-    update(tx, UpdateRequest(account_sid=CHILD, rate_plan="childs_plan", status=ACTIVE, told=TO))
+    update(
+        tx,
+        WirelessUpdateRequest(account_sid=CHILD, rate_plan="childs_plan", status=ACTIVE, told=TO),
+    )
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
         account_sid=CHILD,
         from_status=NEW,
@@ -542,21 +561,21 @@ def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(
 def test_a_plan_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(InvalidParameter) as refused:
-        update(tx, UpdateRequest(account_sid=CHILD, rate_plan="my_plan"))
+        update(tx, WirelessUpdateRequest(account_sid=CHILD, rate_plan="my_plan"))
     assert refused.value.code == 33108
 
 
 def test_a_sim_that_is_moved_is_not_activated_without_a_plan(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(InvalidParameter) as refused:
-        update(tx, UpdateRequest(account_sid=CHILD, status=ACTIVE))
+        update(tx, WirelessUpdateRequest(account_sid=CHILD, status=ACTIVE))
     assert refused.value.code == 33104
 
 
 @pytest.mark.parametrize("status", WirelessStatus)
 def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: WirelessStatus) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
-    update(tx, UpdateRequest(account_sid=ACCOUNT_SID))
+    update(tx, WirelessUpdateRequest(account_sid=ACCOUNT_SID))
     assert tx.wireless.sims.get(WIRELESS_SIM_SID) == a_wireless_sim(
         status=status, date_updated=LATER
     )
@@ -566,9 +585,9 @@ def test_a_sim_whose_name_is_taken_in_the_new_account_needs_another(tx: MemoryTr
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, account_sid=CHILD, iccid=OTHER_ICCID))
     with pytest.raises(InvalidParameter) as refused:
-        update(tx, UpdateRequest(account_sid=CHILD))
+        update(tx, WirelessUpdateRequest(account_sid=CHILD))
     assert refused.value.code == 33101
-    moved = update(tx, UpdateRequest("another", account_sid=CHILD))
+    moved = update(tx, WirelessUpdateRequest("another", account_sid=CHILD))
     assert (moved.account_sid, moved.unique_name) == (CHILD, "another")
 
 
@@ -614,12 +633,12 @@ def test_a_sim_of_another_account_can_not_be_deleted(tx: MemoryTransaction) -> N
 
 def test_nothing_comes_due_of_a_deleted_sim_and_nobody_is_told_of_it() -> None:
     world = World(replace(sim_that_is(ACTIVE), is_resetting=True, reset_to=ASKS))
-    world.moment().put_off(world.tx, TaskKind.RESET_SIM, world.sim, NOW + DAY)
+    world.context().put_off(world.tx, TaskKind.RESET_SIM, world.sim, NOW + DAY)
     world.choose(SCENARIOS["slow"])
     world.update(DEACTIVATED, told=ASKS)
     world.advance(20 * TAKES)
     assert {step for _, step in world.tx.tasks.tasks} == {TaskKind.FINALIZE_SIM, TaskKind.RESET_SIM}
-    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.moment())
+    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     assert (world.tx.tasks.tasks, world.tx.scenarios.names) == ({}, {})
     world.advance(365 * DAY)
     assert [told["SimStatus"] for told in world.told()] == ["deactivated"]
@@ -631,7 +650,7 @@ def test_what_a_deleted_sim_used_and_sent_stays() -> None:
     world.advance(DAY)
     world.become(SUSPENDED)
     sessions = copy.deepcopy(world.tx.wireless.sessions)
-    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.moment())
+    delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     world.advance(DAY)
     assert world.tx.wireless.sessions == sessions
     assert world.tx.wireless.commands.get(command.sid) is not None
@@ -641,4 +660,4 @@ def test_what_a_deleted_sim_used_and_sent_stays() -> None:
 def test_a_card_whose_sim_was_deleted_can_be_registered_again(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=CANCELED))
     delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_moment())
-    assert register(tx, Card(WIRELESS_ICCID)).status is NEW
+    assert register(tx, RegisteredSimCard(WIRELESS_ICCID)).status is NEW

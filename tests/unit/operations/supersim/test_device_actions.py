@@ -14,7 +14,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.operations.supersim.devices import (
+from ringback.operations.supersim.device_actions import (
     download_profile,
     receive_datagram,
     receive_datagram_from,
@@ -58,7 +58,7 @@ def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
     status: SimStatus,
 ) -> None:
     world = world_with(status)
-    command = receive_sms(world.tx, world.sim, "hello", world.moment())
+    command = receive_sms(world.tx, world.sim, "hello", world.context())
     assert re.fullmatch("HC[0-9a-f]{32}", command.sid)
     assert command == SmsCommand(
         sid=command.sid,
@@ -84,7 +84,7 @@ def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
 @pytest.mark.parametrize("status", CONNECTED)
 def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimStatus) -> None:
     world = world_with(status)
-    command = receive_datagram(world.tx, world.sim, b"\x00\xff", port=7070, moment=world.moment())
+    command = receive_datagram(world.tx, world.sim, b"\x00\xff", port=7070, context=world.context())
     assert re.fullmatch("HG[0-9a-f]{32}", command.sid)
     assert command == IpCommand(
         sid=command.sid,
@@ -109,8 +109,8 @@ def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimSta
 
 def test_a_fleet_without_urls_tells_nobody() -> None:
     world = World(a_sim())
-    receive_sms(world.tx, world.sim, "hello", world.moment())
-    receive_datagram(world.tx, world.sim, b"hello", port=7070, moment=world.moment())
+    receive_sms(world.tx, world.sim, "hello", world.context())
+    receive_datagram(world.tx, world.sim, b"hello", port=7070, context=world.context())
     assert world.told() == []
 
 
@@ -118,20 +118,20 @@ def test_a_fleet_without_urls_tells_nobody() -> None:
 def test_a_datagram_that_is_too_long_is_cut_off(size: int) -> None:
     world = world_with()
     sent = bytes(range(256)) * 256
-    command = receive_datagram(world.tx, world.sim, sent[:size], port=7070, moment=world.moment())
+    command = receive_datagram(world.tx, world.sim, sent[:size], port=7070, context=world.context())
     assert command.payload == b64encode(sent[: min(size, 1300)]).decode()
 
 
 def test_a_datagram_is_of_the_sim_that_has_its_address() -> None:
     world = world_with()
-    command = receive_datagram_from(world.tx, ADDRESS, b"", port=7070, moment=world.moment())
+    command = receive_datagram_from(world.tx, ADDRESS, b"", port=7070, context=world.context())
     assert (command.sim_sid, command.payload) == (SIM_SID, "")
 
 
 def test_a_datagram_from_an_address_of_nobody_is_refused() -> None:
     world = world_with()
     with pytest.raises(NotFound, match=r"no SIM's device has the address 100\.64\.0\.9"):
-        receive_datagram_from(world.tx, "100.64.0.9", b"", port=7070, moment=world.moment())
+        receive_datagram_from(world.tx, "100.64.0.9", b"", port=7070, context=world.context())
 
 
 @pytest.mark.parametrize("status", OTHERS)
@@ -139,9 +139,9 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimSta
     world = world_with(status)
     before = content_of(world.tx)
     for do in (
-        lambda: receive_sms(world.tx, world.sim, "hello", world.moment()),
-        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
-        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
+        lambda: receive_sms(world.tx, world.sim, "hello", world.context()),
+        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context()),
+        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, context=world.context()),
     ):
         with pytest.raises(InvalidParameter) as refused:
             do()
@@ -152,37 +152,37 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimSta
 def test_where_sms_are_not_enabled_a_device_sends_none_but_datagrams() -> None:
     world = World(a_sim(), a_fleet(sms_commands_enabled=False))
     with pytest.raises(InvalidParameter) as refused:
-        receive_sms(world.tx, world.sim, "hello", world.moment())
+        receive_sms(world.tx, world.sim, "hello", world.context())
     assert refused.value.code == 83600
-    receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
+    receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
 
 
 def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
     world = World(a_sim(), a_fleet(data_enabled=False))
     for do in (
-        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment()),
-        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
+        lambda: receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context()),
+        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, context=world.context()),
     ):
         with pytest.raises(InvalidParameter) as refused:
             do()
         assert refused.value.code == 83600
-    receive_sms(world.tx, world.sim, "hello", world.moment())
+    receive_sms(world.tx, world.sim, "hello", world.context())
 
 
 def test_a_device_sends_no_sms_that_could_not_be_sent_to_it() -> None:
     world = world_with()
     with pytest.raises(InvalidParameter) as refused:
-        receive_sms(world.tx, world.sim, "x" * 161, world.moment())
+        receive_sms(world.tx, world.sim, "x" * 161, world.context())
     assert refused.value.code == 83600
 
 
 def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
     world = World(a_sim(), a_fleet(data_limit=1))
-    transfer_data(world.tx, world.sim, upload=999_999, download=0, moment=world.moment())
-    receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
-    transfer_data(world.tx, world.sim, upload=1, download=0, moment=world.moment())
+    transfer_data(world.tx, world.sim, upload=999_999, download=0, context=world.context())
+    receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
+    transfer_data(world.tx, world.sim, upload=1, download=0, context=world.context())
     with pytest.raises(InvalidParameter, match="has used its Fleet's DataLimit"):
-        receive_datagram(world.tx, world.sim, b"", port=7070, moment=world.moment())
+        receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
 
 
 def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
@@ -192,7 +192,7 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     with pytest.raises(BacklogFull):
         receive_sms(world.tx, world.sim, "hello", full)
     with pytest.raises(BacklogFull):
-        receive_datagram(world.tx, world.sim, b"", port=7070, moment=full)
+        receive_datagram(world.tx, world.sim, b"", port=7070, context=full)
     assert content_of(world.tx) == before
 
 
@@ -200,14 +200,14 @@ def test_whoever_tells_nobody_needs_no_room() -> None:
     world = World(a_sim())
     full = a_moment(intake=KeepingIntake(room=0))
     receive_sms(world.tx, world.sim, "hello", full)
-    receive_datagram(world.tx, world.sim, b"", port=7070, moment=full)
+    receive_datagram(world.tx, world.sim, b"", port=7070, context=full)
 
 
 def test_an_available_profile_is_downloaded_after_a_while() -> None:
     world = world_with()
     profile = an_esim_profile(status=EsimStatus.AVAILABLE)
     world.tx.supersim.esim_profiles.add(profile)
-    download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, profile.sid, world.context())
     assert world.due(TaskKind.DOWNLOAD_PROFILE, profile.sid) == NOW + TAKES
     assert world.tx.supersim.esim_profiles.get(profile.sid) == profile
 
@@ -218,11 +218,11 @@ def test_a_profile_that_is_not_available_cant_be_downloaded(status: EsimStatus) 
     profile = an_esim_profile(status=status)
     world.tx.supersim.esim_profiles.add(profile)
     with pytest.raises(Conflict, match=f"is {status};"):
-        download_profile(world.tx, ACCOUNT_SID, profile.sid, world.moment())
+        download_profile(world.tx, ACCOUNT_SID, profile.sid, world.context())
     assert world.due(TaskKind.DOWNLOAD_PROFILE, profile.sid) is None
 
 
 def test_a_profile_that_is_not_there_cant_be_downloaded() -> None:
     world = world_with()
     with pytest.raises(NotFound):
-        download_profile(world.tx, ACCOUNT_SID, "HP" + "0" * 32, world.moment())
+        download_profile(world.tx, ACCOUNT_SID, "HP" + "0" * 32, world.context())

@@ -17,7 +17,7 @@ from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import CommandUsage
-from ringback.operations.wireless.devices import (
+from ringback.operations.wireless.device_actions import (
     note_use,
     receive_bytes,
     receive_text,
@@ -54,11 +54,11 @@ def world_with(
 
 
 def text(world: World, sent: str) -> WirelessCommand:
-    return receive_text(world.tx, world.sim, sent, world.moment())
+    return receive_text(world.tx, world.sim, sent, world.context())
 
 
 def binary(world: World, sent: bytes) -> WirelessCommand:
-    return receive_bytes(world.tx, world.sim, sent, world.moment())
+    return receive_bytes(world.tx, world.sim, sent, world.context())
 
 
 # ---- received ------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: Wirele
     for do in (
         lambda: text(world, "ping"),
         lambda: binary(world, b"ping"),
-        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, moment=world.moment()),
+        lambda: transfer_data(world.tx, world.sim, upload=1, download=1, context=world.context()),
     ):
         with pytest.raises(InvalidParameter) as refused:
             do()
@@ -283,5 +283,5 @@ def test_use_counts_on_the_network_that_a_sim_is_on() -> None:
 
 def test_what_a_sim_without_a_plan_did_is_on_no_network() -> None:
     world = World(replace(sim_that_is(ACTIVE), rate_plan_sid=None))
-    note_use(world.tx, world.sim, Direction.TO_SIM, world.moment())
+    note_use(world.tx, world.sim, Direction.TO_SIM, world.context())
     assert world.tx.wireless.command_uses.uses == []

@@ -13,7 +13,7 @@ from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.commands import check_sms
 from ringback.operations.supersim.data_sessions import is_out_of_data, use_data
 from ringback.operations.supersim.esim_profiles import fetch_esim_profile
@@ -21,7 +21,9 @@ from ringback.operations.supersim.sim_lifecycle import plan_activation
 from ringback.ports import Transaction
 
 
-def receive_sms(tx: Transaction, sim: SuperSim, payload: str, moment: Moment) -> SmsCommand:
+def receive_sms(
+    tx: Transaction, sim: SuperSim, payload: str, context: OperationContext
+) -> SmsCommand:
     """Take an SMS in that a SIM's device sends, and have its fleet's receiver told.
 
     Raises Invalid where the device can't send any, Overloaded where too many callbacks wait.
@@ -30,9 +32,9 @@ def receive_sms(tx: Transaction, sim: SuperSim, payload: str, moment: Moment) ->
     fleet = _fleet_of(tx, sim)
     if not fleet.sms_commands_enabled:
         raise InvalidParameter(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
-    _make_room(sim, fleet.sms_commands_url, moment)
+    _make_room(sim, fleet.sms_commands_url, context)
     command = SmsCommand(
-        **moment.stamp(SidKind.SMS_COMMAND, sim.account_sid),
+        **context.stamp(SidKind.SMS_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         payload=payload,
         status=MessageStatus.RECEIVED,
@@ -40,13 +42,13 @@ def receive_sms(tx: Transaction, sim: SuperSim, payload: str, moment: Moment) ->
     )
     tx.supersim.sms_commands.add(command)
     event = SmsCommandChanged.of(command, sim)
-    moment.tell(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
-    count_sms(tx, sim, moment)
+    context.tell(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
+    count_sms(tx, sim, context)
     return command
 
 
 def receive_datagram(
-    tx: Transaction, sim: SuperSim, payload: bytes, *, port: int, moment: Moment
+    tx: Transaction, sim: SuperSim, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
     """Take a datagram in that a SIM's device sends, and have its fleet's receiver told.
 
@@ -56,11 +58,11 @@ def receive_datagram(
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
-    if is_out_of_data(tx, sim, fleet, moment):
+    if is_out_of_data(tx, sim, fleet, context):
         raise InvalidParameter(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
-    _make_room(sim, fleet.ip_commands_url, moment)
+    _make_room(sim, fleet.ip_commands_url, context)
     command = IpCommand(
-        **moment.stamp(SidKind.IP_COMMAND, sim.account_sid),
+        **context.stamp(SidKind.IP_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.RECEIVED,
@@ -72,12 +74,12 @@ def receive_datagram(
     )
     tx.supersim.ip_commands.add(command)
     event = IpCommandChanged.of(command, sim)
-    moment.tell(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
+    context.tell(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
     return command
 
 
 def receive_datagram_from(
-    tx: Transaction, address: str, payload: bytes, *, port: int, moment: Moment
+    tx: Transaction, address: str, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
     """Take a datagram in that came from this address.
 
@@ -89,21 +91,23 @@ def receive_datagram_from(
             f"no SIM's device has the address {address}; a device has to send from its SIM's, which"
             " /v1/Sims/{Sid}/IpAddresses tells"
         )
-    return receive_datagram(tx, sim, payload, port=port, moment=moment)
+    return receive_datagram(tx, sim, payload, port=port, context=context)
 
 
 def transfer_data(
-    tx: Transaction, sim: SuperSim, *, upload: int, download: int, moment: Moment
+    tx: Transaction, sim: SuperSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
     """Have a device use data, at once; raises Invalid where it can't use so much."""
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
-    use_data(tx, sim, fleet, upload=upload, download=download, moment=moment)
-    plan_activation(tx, sim, moment)
+    use_data(tx, sim, fleet, upload=upload, download=download, context=context)
+    plan_activation(tx, sim, context)
 
 
-def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment) -> EsimProfile:
+def download_profile(
+    tx: Transaction, account_sid: str, sid: str, context: OperationContext
+) -> EsimProfile:
     """Have a device download an eSIM Profile, which then installs it.
 
     Raises NotFound, or Conflict for one that isn't there to be downloaded.
@@ -114,21 +118,21 @@ def download_profile(tx: Transaction, account_sid: str, sid: str, moment: Moment
             f"eSIM Profile {sid} is {profile.status}; only one that is available can be downloaded",
             code=83600,
         )
-    moment.begin_step(tx, TaskKind.DOWNLOAD_PROFILE, profile, None)
+    context.begin_step(tx, TaskKind.DOWNLOAD_PROFILE, profile, None)
     return profile
 
 
-def count_sms(tx: Transaction, sim: SuperSim, moment: Moment) -> None:
+def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Count an SMS that a SIM sent or received, since a few of them activate one that is ready."""
     if sim.status is SimStatus.READY:
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
         tx.supersim.sims.save(sim)
-        plan_activation(tx, sim, moment)
+        plan_activation(tx, sim, context)
 
 
-def _make_room(sim: SuperSim, url: CallbackUrl | None, moment: Moment) -> None:
+def _make_room(sim: SuperSim, url: CallbackUrl | None, context: OperationContext) -> None:
     if url is not None:
-        moment.intake.make_room(sim.account_sid, 1)
+        context.intake.make_room(sim.account_sid, 1)
 
 
 def _fleet_of(tx: Transaction, sim: SuperSim) -> Fleet:

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
-from ringback.operations.wireless.seeding import SIM_NAME, SIM_SID, plant_where_missing
+from ringback.operations.wireless.seed_data import SIM_NAME, SIM_SID, plant_where_missing
 from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, a_moment, an_account

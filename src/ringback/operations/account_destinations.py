@@ -14,7 +14,7 @@ _NEWEST: Final = PageRequest(1000)
 _Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]
 
 
-class Destination(NamedTuple):
+class CallbackDestination(NamedTuple):
     """A URL, and how it is called."""
 
     url: CallbackUrl
@@ -26,7 +26,7 @@ class Destination(NamedTuple):
         return self.url.wire, self.url.credentials, self.method
 
 
-def destinations_of(tx: Transaction, account_sid: str) -> list[Destination]:
+def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackDestination]:
     """Return the destinations of an account, each once, and no more than `MOST`.
 
     First those that its newest fleets and SIMs are configured with, then those of its newest
@@ -35,28 +35,31 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[Destination]:
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
     )
-    each = (Destination(url, method) for url, method in found if url is not None)
+    each = (CallbackDestination(url, method) for url, method in found if url is not None)
     return list(islice(_once(each), MOST))
 
 
-def named(urls: Sequence[CallbackUrl], known: Sequence[Destination]) -> list[Destination]:
+def named(
+    urls: Sequence[CallbackUrl], known: Sequence[CallbackDestination]
+) -> list[CallbackDestination]:
     """Return the destinations with these URLs, by the methods that are known, or else by POST.
 
     A URL that is given without credentials stands for all that differ in nothing else.
     """
     found = chain.from_iterable(
-        [each for each in known if _is_meant(each, url)] or [Destination(url, HttpMethod.POST)]
+        [each for each in known if _is_meant(each, url)]
+        or [CallbackDestination(url, HttpMethod.POST)]
         for url in urls
     )
     return list(_once(found))
 
 
-def _is_meant(known: Destination, url: CallbackUrl) -> bool:
+def _is_meant(known: CallbackDestination, url: CallbackUrl) -> bool:
     is_same = known.url.wire == url.wire
     return is_same and url.credentials in (None, known.url.credentials)
 
 
-def _once(destinations: Iterable[Destination]) -> Iterator[Destination]:
+def _once(destinations: Iterable[CallbackDestination]) -> Iterator[CallbackDestination]:
     seen = set[tuple[str, str | None, HttpMethod]]()
     for each in destinations:
         if each.called not in seen:

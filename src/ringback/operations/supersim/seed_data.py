@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Final
 
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.access_profiles import create_access_profile
-from ringback.operations.supersim.fleets import FleetSettings, create_fleet
+from ringback.operations.supersim.fleets import FleetParameters, create_fleet
 from ringback.operations.supersim.settings_updates import add_written_settings
 from ringback.operations.supersim.sim_lifecycle import follow
 from ringback.ports import Transaction
@@ -21,18 +21,18 @@ _DEVICE_IP: Final = "127.0.0.1"
 """So that a program that knows of no addresses can play its device."""
 
 
-def plant(tx: Transaction, account_sid: str, moment: Moment) -> None:
+def plant(tx: Transaction, account_sid: str, context: OperationContext) -> None:
     """Give an account its fleet, and a SIM in it."""
     profile = create_access_profile(
-        tx, account_sid, unique_name=_PROFILE_NAME, networks=(), moment=moment
+        tx, account_sid, unique_name=_PROFILE_NAME, networks=(), context=context
     )
     fleet = create_fleet(
         tx,
         account_sid,
-        FleetSettings(unique_name=_FLEET_NAME, network_access_profile=profile.sid),
+        FleetParameters(unique_name=_FLEET_NAME, network_access_profile=profile.sid),
         data_enabled=True,
         sms_commands_enabled=True,
-        moment=moment,
+        context=context,
     )
     sim = SuperSim(
         sid=SIM_SID,
@@ -41,14 +41,14 @@ def plant(tx: Transaction, account_sid: str, moment: Moment) -> None:
         unique_name=SIM_NAME,
         status=SimStatus.ACTIVE,
         fleet_sid=fleet.sid,
-        date_created=moment.now,
-        date_updated=moment.now,
+        date_created=context.now,
+        date_updated=context.now,
         device_ip=_DEVICE_IP,
     )
     tx.supersim.sims.add(sim)
     # Nothing is under way from the start, so that what a developer sees moving is their own doing.
-    add_written_settings(tx, sim, moment)
-    follow(tx, sim, moment)
+    add_written_settings(tx, sim, context)
+    follow(tx, sim, context)
 
 
 def address_first_sim(tx: Transaction) -> None:

@@ -31,8 +31,8 @@ def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
 
 
 def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
-    moment = a_moment()
-    stamp = moment.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)
+    context = a_moment()
+    stamp = context.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)
     assert re.fullmatch("WP[0-9a-f]{32}", stamp["sid"])
     assert stamp == {
         "sid": stamp["sid"],
@@ -40,7 +40,7 @@ def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
         "date_created": NOW,
         "date_updated": NOW,
     }
-    assert moment.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
+    assert context.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
 
 
 def test_an_event_is_told_to_a_url_once() -> None:
@@ -104,9 +104,9 @@ def test_a_step_waits_for_the_network_as_its_scenario_has_it(
 
 
 def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
-    tx, moment = MemoryTransaction(), a_moment()
+    tx, context = MemoryTransaction(), a_moment()
     for until in (NOW + 2 * TAKES, NOW + TAKES):
-        moment.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
+        context.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
     assert tx.tasks.due(NOW + 9 * TAKES, limit=9) == [
         ScheduledTask(TaskKind.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
     ]
@@ -116,21 +116,21 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     tx = MemoryTransaction()
     named, unnamed = a_sim(unique_name=f"meter+{BY_NAME.name}"), a_sim(unique_name="meter")
     settings = {SIM_SID: SET_FOR_SIM, ACCOUNT_SID: SET_FOR_ACCOUNT, "*": SET_FOR_ALL}
-    moment = a_moment(simulation=SimulationSettings(TAKES, scenarios=settings))
+    context = a_moment(simulation=SimulationSettings(TAKES, scenarios=settings))
     tx.scenarios.put(SIM_SID, FOR_SIM.name)
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
-    assert moment.scenario_of_sim(tx, named) == FOR_SIM
+    assert context.scenario_of_sim(tx, named) == FOR_SIM
     tx.scenarios.put(SIM_SID, None)
-    assert moment.scenario_of_sim(tx, named) == BY_NAME
-    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_SIM
+    assert context.scenario_of_sim(tx, named) == BY_NAME
+    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_SIM
     del settings[SIM_SID]
-    assert moment.scenario_of_sim(tx, unnamed) == FOR_ACCOUNT
+    assert context.scenario_of_sim(tx, unnamed) == FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, None)
-    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_ACCOUNT
+    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_ACCOUNT
     del settings[ACCOUNT_SID]
-    assert moment.scenario_of_sim(tx, unnamed) == SET_FOR_ALL
+    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_ALL
     del settings["*"]
-    assert moment.scenario_of_sim(tx, unnamed) == NORMAL
+    assert context.scenario_of_sim(tx, unnamed) == NORMAL
 
 
 def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> None:
@@ -140,12 +140,12 @@ def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> No
 
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     tx = MemoryTransaction()
-    moment = a_moment(
+    context = a_moment(
         simulation=SimulationSettings(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT})
     )
-    assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
+    assert context.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
-    assert moment.in_force_for_account(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
+    assert context.in_force_for_account(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
 
 
 def test_a_choice_that_an_older_version_knew_is_none() -> None:

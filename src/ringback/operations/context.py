@@ -19,14 +19,14 @@ from ringback.ports import CallbackQueue, RandomSource, SigningKeys, Transaction
 from ringback.ports.records import AccountRecord, NamedRecord
 
 
-class Prevailing(NamedTuple):
+class EffectiveScenario(NamedTuple):
     """The scenario that a SIM or an account has, and why that one."""
 
     scenario: NetworkScenario
     reason: str
 
 
-class Stamp(TypedDict):
+class NewRecordFields(TypedDict):
     """What every resource has from its beginning."""
 
     sid: str
@@ -45,7 +45,7 @@ class AccountContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment(AccountContext):
+class OperationContext(AccountContext):
     """One instant, and everything that is the same for all operations."""
 
     policy: Policy
@@ -57,9 +57,9 @@ class Moment(AccountContext):
         """Return the SID of a new resource."""
         return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
 
-    def stamp(self, kind: SidKind, account_sid: str) -> Stamp:
+    def stamp(self, kind: SidKind, account_sid: str) -> NewRecordFields:
         """Return what a new resource of an account begins with."""
-        return Stamp(
+        return NewRecordFields(
             sid=self.sid(kind),
             account_sid=account_sid,
             date_created=self.now,
@@ -119,7 +119,7 @@ class Moment(AccountContext):
             return self.in_force_for_account(tx, account_sid).scenario
         return self.scenario_of_sim(tx, sim)
 
-    def in_force_for_sim(self, tx: Transaction, sim: NamedRecord) -> Prevailing:
+    def in_force_for_sim(self, tx: Transaction, sim: NamedRecord) -> EffectiveScenario:
         """Return the scenario of a SIM, and why that one.
 
         What was chosen for the SIM goes before what its name asks for, that before the settings
@@ -127,18 +127,18 @@ class Moment(AccountContext):
         """
         chosen = tx.scenarios.get(sim.sid)
         if chosen is not None and chosen in SCENARIOS:
-            return Prevailing(SCENARIOS[chosen], "chosen for this SIM")
+            return EffectiveScenario(SCENARIOS[chosen], "chosen for this SIM")
         named = scenario_in(sim.unique_name)
         if named is not None:
-            return Prevailing(named, f"the SIM's unique name ends with +{named.name}")
+            return EffectiveScenario(named, f"the SIM's unique name ends with +{named.name}")
         if sim.sid in self.simulation.scenarios:
-            return Prevailing(self.simulation.scenarios[sim.sid], "set for this SIM")
+            return EffectiveScenario(self.simulation.scenarios[sim.sid], "set for this SIM")
         return self.in_force_for_account(tx, sim.account_sid)
 
-    def in_force_for_account(self, tx: Transaction, account_sid: str) -> Prevailing:
+    def in_force_for_account(self, tx: Transaction, account_sid: str) -> EffectiveScenario:
         """Return the scenario of an account, and why that one."""
         chosen = tx.scenarios.get(account_sid)
         if chosen is not None and chosen in SCENARIOS:
-            return Prevailing(SCENARIOS[chosen], "chosen for the account")
+            return EffectiveScenario(SCENARIOS[chosen], "chosen for the account")
         whose = "the account" if account_sid in self.simulation.scenarios else "all"
-        return Prevailing(self.simulation.scenario_of(account_sid), f"set for {whose}")
+        return EffectiveScenario(self.simulation.scenario_of(account_sid), f"set for {whose}")

@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.operations.destinations import MOST, Destination, destinations_of, named
+from ringback.operations.account_destinations import (
+    MOST,
+    CallbackDestination,
+    destinations_of,
+    named,
+)
 from tests.fakes import ACCOUNT_SID, a_callback, a_fleet, an_account
 from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import a_listener, a_wireless_sim
@@ -25,7 +30,7 @@ def found(tx: MemoryTransaction) -> list[tuple[str, str]]:
     return shown(destinations_of(tx, ACCOUNT_SID))
 
 
-def shown(destinations: list[Destination]) -> list[tuple[str, str]]:
+def shown(destinations: list[CallbackDestination]) -> list[tuple[str, str]]:
     return [(each.method.value, each.url.configured) for each in destinations]
 
 
@@ -91,8 +96,8 @@ def test_there_are_never_more_than_the_most(tx: MemoryTransaction) -> None:
 
 
 KNOWN = [
-    Destination(CallbackUrl.parse("https://a:b@a.example/x"), HttpMethod.GET),
-    Destination(CallbackUrl.parse("https://a.example/y"), HttpMethod.POST),
+    CallbackDestination(CallbackUrl.parse("https://a:b@a.example/x"), HttpMethod.GET),
+    CallbackDestination(CallbackUrl.parse("https://a.example/y"), HttpMethod.POST),
 ]
 
 

@@ -22,7 +22,7 @@ from ringback.core.supersim.esim_profile import (
 from ringback.core.supersim.events import EsimProfileChanged
 from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SuperSim
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.supersim.sims import add_sim, with_sim
 from ringback.ports import Transaction
 
@@ -59,7 +59,7 @@ def end_profile(
     task: ScheduledTask,
     found: tuple[EsimProfile, None],
     ending: CarrierResult,
-    moment: Moment,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a profile, and tell whoever ordered it.
 
@@ -71,17 +71,17 @@ def end_profile(
         # The life cycle knows no such failure: the device has the profile, installed or not.
         return
     if failure is not None and task.step is not TaskKind.RESERVE_PROFILE:
-        profile = _failed(profile, failure, moment)
+        profile = _failed(profile, failure, context)
     elif task.step is TaskKind.OFFER_PROFILE:
-        profile = _offered(tx, profile, moment)
+        profile = _offered(tx, profile, context)
     else:
-        profile = profile.moved(_TO[task.step], moment.now)
+        profile = profile.moved(_TO[task.step], context.now)
     tx.supersim.esim_profiles.save(profile)
     if profile.status in _TOLD:
         event = EsimProfileChanged.of(profile)
-        moment.tell(tx, event, profile.callback_url, profile.callback_method)
+        context.tell(tx, event, profile.callback_url, profile.callback_method)
     if profile.status is not EsimStatus.FAILED and task.step in _NEXT:
-        moment.begin_step(tx, _NEXT[task.step], profile, None)
+        context.begin_step(tx, _NEXT[task.step], profile, None)
 
 
 def end_settings(
@@ -89,45 +89,47 @@ def end_settings(
     task: ScheduledTask,
     found: tuple[SettingsUpdate, SuperSim],
     ending: CarrierResult,
-    moment: Moment,
+    context: OperationContext,
 ) -> None:
     """Keep what became of a Settings Update; nobody is told."""
     update, sim = found
     if task.step is TaskKind.BEGIN_SETTINGS:
         tx.supersim.settings_updates.save(
-            update.moved(SettingsUpdateStatus.IN_PROGRESS, moment.now)
+            update.moved(SettingsUpdateStatus.IN_PROGRESS, context.now)
         )
-        moment.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
+        context.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
         return
     is_done = isinstance(ending, CarrierSucceeded)
     status = SettingsUpdateStatus.SUCCESSFUL if is_done else SettingsUpdateStatus.FAILED
-    tx.supersim.settings_updates.save(update.moved(status, moment.now))
+    tx.supersim.settings_updates.save(update.moved(status, context.now))
 
 
-def _offered(tx: Transaction, profile: EsimProfile, moment: Moment) -> EsimProfile:
+def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -> EsimProfile:
     """Return a profile that can be downloaded, with the SIM that it is of."""
     try:
-        sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, moment), moment=moment)
+        sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, context), context=context)
     except InvalidParameter as refused:
         # There is no address left for its device.
-        return _failed(profile, CarrierFailure(refused.code, refused.message), moment)
+        return _failed(profile, CarrierFailure(refused.code, refused.message), context)
     has_id = profile.has_matching_id
     return replace(
-        profile.moved(EsimStatus.AVAILABLE, moment.now),
+        profile.moved(EsimStatus.AVAILABLE, context.now),
         iccid=sim.iccid,
         sim_sid=sim.sid,
         smdp_plus_address=SMDP_PLUS_ADDRESS,
-        matching_id=make_matching_id(moment.chance.bytes(13)) if has_id else None,
+        matching_id=make_matching_id(context.chance.bytes(13)) if has_id else None,
     )
 
 
-def _failed(profile: EsimProfile, failure: CarrierFailure, moment: Moment) -> EsimProfile:
-    failed = profile.moved(EsimStatus.FAILED, moment.now)
+def _failed(
+    profile: EsimProfile, failure: CarrierFailure, context: OperationContext
+) -> EsimProfile:
+    failed = profile.moved(EsimStatus.FAILED, context.now)
     return replace(failed, error_code=str(failure.code), error_message=failure.message)
 
 
-def _free_iccid(tx: Transaction, moment: Moment) -> str:
+def _free_iccid(tx: Transaction, context: OperationContext) -> str:
     while True:
-        iccid = make_iccid(moment.chance.bytes(8))
+        iccid = make_iccid(context.chance.bytes(8))
         if tx.supersim.sims.first({"iccid": iccid}) is None:
             return iccid

@@ -18,7 +18,7 @@ from ringback.core.wireless.command import LONGEST_BINARY, WirelessCommand
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandUsage
-from ringback.operations.moment import Moment
+from ringback.operations.context import OperationContext
 from ringback.operations.wireless.commands import has_messages_there, keep_command, transport_of
 from ringback.operations.wireless.data_sessions import network_of, plan_of, use_data
 from ringback.operations.wireless.sim_lifecycle import plan_final
@@ -35,7 +35,9 @@ class _Heard(NamedTuple):
     is_cut_off: bool
 
 
-def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -> WirelessCommand:
+def receive_text(
+    tx: Transaction, sim: WirelessSim, text: str, context: OperationContext
+) -> WirelessCommand:
     """Take in a text that a SIM's device sends, and have the SIM's receiver told.
 
     One that is too long is cut off, and its callback says so (33111). Raises Invalid where the
@@ -45,46 +47,50 @@ def receive_text(tx: Transaction, sim: WirelessSim, text: str, moment: Moment) -
     fault = fault_in_text(sent)
     if fault is not None:
         raise InvalidParameter(f"Payload: {fault}", code=33101)
-    return _receive(tx, sim, _Heard(sent, PayloadType.TEXT, len(text) > len(sent)), moment)
+    return _receive(tx, sim, _Heard(sent, PayloadType.TEXT, len(text) > len(sent)), context)
 
 
 def receive_bytes(
-    tx: Transaction, sim: WirelessSim, payload: bytes, moment: Moment
+    tx: Transaction, sim: WirelessSim, payload: bytes, context: OperationContext
 ) -> WirelessCommand:
     """Take in a binary Command that a SIM's device sends; else as `receive_text`."""
     sent = payload[:LONGEST_BINARY]
     heard = _Heard(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
-    return _receive(tx, sim, heard, moment)
+    return _receive(tx, sim, heard, context)
 
 
 def transfer_data(
-    tx: Transaction, sim: WirelessSim, *, upload: int, download: int, moment: Moment
+    tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
     """Have a device use data, at once; raises Invalid where it can't use so much."""
     _check_connected(sim)
-    use_data(tx, sim, upload=upload, download=download, moment=moment)
-    plan_final(tx, sim, moment)
+    use_data(tx, sim, upload=upload, download=download, context=context)
+    plan_final(tx, sim, context)
 
 
-def note_use(tx: Transaction, sim: WirelessSim, direction: Direction, moment: Moment) -> None:
+def note_use(
+    tx: Transaction, sim: WirelessSim, direction: Direction, context: OperationContext
+) -> None:
     """Note for usage that a Command went to a device, or came from it."""
     plan = plan_of(tx, sim)
     if plan is not None:
-        network = network_of(sim, plan, moment)
+        network = network_of(sim, plan, context)
         # In the last instant, so that it is seen at once.
-        at = moment.now - INSTANT
+        at = context.now - INSTANT
         use = CommandUsage(sim.account_sid, sim.sid, network.sid, direction, at)
         tx.wireless.command_uses.add(use)
 
 
-def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -> WirelessCommand:
+def _receive(
+    tx: Transaction, sim: WirelessSim, heard: _Heard, context: OperationContext
+) -> WirelessCommand:
     _check_connected(sim)
-    if not has_messages_there(tx, sim, moment):
+    if not has_messages_there(tx, sim, context):
         raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows no Commands", code=33203)
     if sim.commands_to.url is not None:
-        moment.intake.make_room(sim.account_sid, 1)
+        context.intake.make_room(sim.account_sid, 1)
     received = WirelessCommand(
-        **moment.stamp(SidKind.COMMAND, sim.account_sid),
+        **context.stamp(SidKind.COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         command=heard.command,
         command_mode=heard.mode,
@@ -93,11 +99,11 @@ def _receive(tx: Transaction, sim: WirelessSim, heard: _Heard, moment: Moment) -
         direction=Direction.FROM_SIM,
         delivery_receipt_requested=False,
     )
-    keep_command(tx, received, moment)
-    note_use(tx, sim, Direction.FROM_SIM, moment)
+    keep_command(tx, received, context)
+    note_use(tx, sim, Direction.FROM_SIM, context)
     warning = _WARNING if heard.is_cut_off else None
     event = CommandChanged.of(received, sim.unique_name, warning)
-    moment.tell(tx, event, sim.commands_to.url, sim.commands_to.method)
+    context.tell(tx, event, sim.commands_to.url, sim.commands_to.method)
     return received
 
 

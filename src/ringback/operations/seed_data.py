@@ -5,10 +5,10 @@ from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.operations.accounts import create_account, keep_changed
-from ringback.operations.api_keys import NewKey, create_key, delete_key
-from ringback.operations.moment import Moment
-from ringback.operations.supersim import seeding as supersim
-from ringback.operations.wireless import seeding as wireless
+from ringback.operations.api_keys import CreatedApiKey, create_key, delete_key
+from ringback.operations.context import OperationContext
+from ringback.operations.supersim import seed_data as supersim
+from ringback.operations.wireless import seed_data as wireless
 from ringback.ports import Transaction
 
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -17,55 +17,55 @@ _KEY_NAME: Final = "first"
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class SeededAccount:
     """What a developer needs to know of the account to begin with."""
 
     account: Account
-    api_key: NewKey
+    api_key: CreatedApiKey
     sim_sid: str
     wireless_sim_sid: str
 
 
 def find_or_seed(
     tx: Transaction,
-    moment: Moment,
+    context: OperationContext,
     *,
     uses_static_proxy: bool,
     known: tuple[str, str] | None = None,
-) -> Seed:
+) -> SeededAccount:
     """Return the notice's account, made with fresh secrets where the store is new.
 
     `known` are the SID and the secret of the API key that was returned before: it goes on, where it
     is still one. Otherwise a new one is made, since nobody can find out a key's secret.
     """
-    account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, moment)
+    account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, context)
     if account.uses_static_proxy != uses_static_proxy:
         changed = replace(account, uses_static_proxy=uses_static_proxy)
-        account = keep_changed(tx, changed, moment)
+        account = keep_changed(tx, changed, context)
     supersim.address_first_sim(tx)
-    wireless.plant_where_missing(tx, ACCOUNT_SID, moment)
-    key = _known_key(tx, known) or _new_key(tx, moment)
-    return Seed(account, key, supersim.SIM_SID, wireless.SIM_SID)
+    wireless.plant_where_missing(tx, ACCOUNT_SID, context)
+    key = _known_key(tx, known) or _new_key(tx, context)
+    return SeededAccount(account, key, supersim.SIM_SID, wireless.SIM_SID)
 
 
-def _known_key(tx: Transaction, known: tuple[str, str] | None) -> NewKey | None:
+def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey | None:
     if known is None:
         return None
     sid, secret = known
     key = tx.accounts.key(sid)
     is_it = key is not None and key.account_sid == ACCOUNT_SID and key.opens_with(secret)
-    return NewKey(key, secret) if key is not None and is_it else None
+    return CreatedApiKey(key, secret) if key is not None and is_it else None
 
 
-def _new_key(tx: Transaction, moment: Moment) -> NewKey:
+def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
     """Make a key in place of the ones that were made like this before."""
     for key in tx.accounts.keys_of(ACCOUNT_SID):
         if key.name == _KEY_NAME:
             delete_key(tx, key.sid)
-    return create_key(tx, ACCOUNT_SID, _KEY_NAME, moment)
+    return create_key(tx, ACCOUNT_SID, _KEY_NAME, context)
 
 
-def _plant(tx: Transaction, moment: Moment) -> Account:
-    account = create_account(tx, name=_ACCOUNT_NAME, moment=moment, sid=ACCOUNT_SID).account
-    supersim.plant(tx, ACCOUNT_SID, moment)
+def _plant(tx: Transaction, context: OperationContext) -> Account:
+    account = create_account(tx, name=_ACCOUNT_NAME, context=context, sid=ACCOUNT_SID).account
+    supersim.plant(tx, ACCOUNT_SID, context)
     return account

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus, moved
-from ringback.operations.moment import Moment
-from ringback.operations.wireless.rate_plans import PlanNames, create_rate_plan
+from ringback.operations.context import OperationContext
+from ringback.operations.wireless.rate_plans import RatePlanNames, create_rate_plan
 from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.ports import Transaction
 
@@ -16,13 +16,13 @@ _ICCID: Final = "8901340000000000019"
 _PLAN_NAME: Final = "my_rate_plan"
 
 
-def plant_where_missing(tx: Transaction, account_sid: str, moment: Moment) -> None:
+def plant_where_missing(tx: Transaction, account_sid: str, context: OperationContext) -> None:
     """Give an account a SIM with a rate plan, also where an earlier Ringback made the account."""
     if tx.wireless.sims.get(SIM_SID) is not None:
         return
     plans = tx.wireless.rate_plans
     plan = plans.find(account_sid, _PLAN_NAME) or create_rate_plan(
-        tx, account_sid, PlanNames(unique_name=_PLAN_NAME), {}, moment
+        tx, account_sid, RatePlanNames(unique_name=_PLAN_NAME), {}, context
     )
     is_taken = tx.wireless.sims.find(account_sid, SIM_NAME) is not None
     new = WirelessSim(
@@ -30,9 +30,9 @@ def plant_where_missing(tx: Transaction, account_sid: str, moment: Moment) -> No
         account_sid=account_sid,
         iccid=_ICCID,
         unique_name=None if is_taken else SIM_NAME,
-        date_created=moment.now,
-        date_updated=moment.now,
+        date_created=context.now,
+        date_updated=context.now,
     )
-    sim = replace(moved(new, WirelessStatus.ACTIVE, moment.now), rate_plan_sid=plan.sid)
+    sim = replace(moved(new, WirelessStatus.ACTIVE, context.now), rate_plan_sid=plan.sid)
     tx.wireless.sims.add(sim)
-    follow(tx, sim, moment)
+    follow(tx, sim, context)

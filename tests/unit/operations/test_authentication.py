@@ -7,7 +7,7 @@ import pytest
 from ringback.core.accounts.account import AccountStatus
 from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.errors import Forbidden, Unauthorized
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account, an_api_key
 from tests.memory_store import MemoryTransaction
 

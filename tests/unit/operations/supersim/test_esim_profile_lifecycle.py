@@ -16,19 +16,19 @@ from ringback.core.sims.scenario import (
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
 from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
-from ringback.operations.supersim.devices import download_profile
-from ringback.operations.supersim.esim_profiles import Order, order_esim_profile
+from ringback.operations.supersim.device_actions import download_profile
+from ringback.operations.supersim.esim_profiles import EsimProfileOrder, order_esim_profile
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_sim
 from tests.unit.operations.supersim.bench import URL, World
 from tests.unit.operations.worlds import DAY, INSTANT
 
 EID: Final = "89049032005008882600033489aaaaaa"
-FOR_CHIP: Final = Order(EID, callback_url=URL)
+FOR_CHIP: Final = EsimProfileOrder(EID, callback_url=URL)
 FAILURE: Final = CarrierFailure(83500, "no eSIM Profiles are available")
 
 
-def order(world: World, wanted: Order = FOR_CHIP) -> str:
-    return order_esim_profile(world.tx, ACCOUNT_SID, wanted, world.moment()).sid
+def order(world: World, wanted: EsimProfileOrder = FOR_CHIP) -> str:
+    return order_esim_profile(world.tx, ACCOUNT_SID, wanted, world.context()).sid
 
 
 def profile_in(world: World) -> EsimProfile:
@@ -86,7 +86,7 @@ def test_an_available_profile_has_a_new_sim_of_its_own() -> None:
 @pytest.mark.parametrize("eid", [EID, None])
 def test_only_a_profile_that_was_ordered_with_a_matching_id_has_one(eid: str | None) -> None:
     world = World()
-    order(world, Order(eid, generates_matching_id=eid is None))
+    order(world, EsimProfileOrder(eid, generates_matching_id=eid is None))
     world.advance(DAY)
     profile = profile_in(world)
     assert profile.smdp_plus_address == SMDP_PLUS_ADDRESS
@@ -97,7 +97,7 @@ def test_a_download_is_told_and_the_installation_is_not() -> None:
     world = World()
     sid = order(world)
     world.advance(DAY)
-    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(TAKES)
     assert profile_in(world).status is EsimStatus.DOWNLOADED
     world.advance(TAKES)
@@ -133,7 +133,7 @@ def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
     world.endings[TaskKind.DOWNLOAD_PROFILE] = FAILURE
     sid = order(world)
     world.advance(DAY)
-    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
     assert profile_in(world).status is EsimStatus.FAILED
     assert statuses_told(world) == ["available", "failed"]
@@ -164,7 +164,7 @@ def test_a_profile_that_cant_be_installed_stays_downloaded(ending: CarrierResult
     world.endings[TaskKind.INSTALL_PROFILE] = ending
     sid = order(world)
     world.advance(DAY)
-    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
     assert profile_in(world).status is EsimStatus.DOWNLOADED
     assert statuses_told(world) == ["available", "downloaded"]
@@ -174,9 +174,9 @@ def test_a_device_that_asks_twice_downloads_once() -> None:
     world = World()
     sid = order(world)
     world.advance(DAY)
-    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(TAKES - INSTANT)
-    download_profile(world.tx, ACCOUNT_SID, sid, world.moment())
+    download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
     assert statuses_told(world) == ["available", "downloaded"]
 

@@ -11,13 +11,13 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.api_keys import create_key
-from ringback.operations.seeding import Seed, find_or_seed
-from ringback.operations.sign_in import sign_in
+from ringback.operations.authentication import sign_in
+from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.sims import fetch_sim, register_sim
 from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
-from ringback.operations.wireless.seeding import SIM_SID as WIRELESS_SIM_SID
+from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import PageRequest
 from tests.fakes import (
     ACCOUNT_SID,
@@ -37,12 +37,12 @@ def seed(
     *,
     uses_static_proxy: bool = False,
     known: tuple[str, str] | None = None,
-) -> Seed:
-    moment = a_moment(chance=SeededChance(chance))
-    return find_or_seed(tx, moment, uses_static_proxy=uses_static_proxy, known=known)
+) -> SeededAccount:
+    context = a_moment(chance=SeededChance(chance))
+    return find_or_seed(tx, context, uses_static_proxy=uses_static_proxy, known=known)
 
 
-def pair_of(seeded: Seed) -> tuple[str, str]:
+def pair_of(seeded: SeededAccount) -> tuple[str, str]:
     return seeded.api_key.key.sid, seeded.api_key.secret
 
 
@@ -69,7 +69,7 @@ def test_the_card_that_the_vendors_samples_register_is_free() -> None:
     tx = MemoryTransaction()
     seed(tx)
     sample = {"iccid": "89883070000123456789", "registration_code": "H3LL0W0RLD"}
-    made = register_sim(tx, ACCOUNT_SID, **sample, moment=a_moment(chance=SeededChance(1)))
+    made = register_sim(tx, ACCOUNT_SID, **sample, context=a_moment(chance=SeededChance(1)))
     assert (made.status, made.sid != SIM_SID) == (SimStatus.NEW, True)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.sims.scenario import NORMAL, SCENARIOS
-from ringback.operations.scenarios import choose_scenario, explain_scenario
+from ringback.operations.scenario_selection import choose_scenario, explain_scenario
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_wireless_sim
@@ -18,7 +18,7 @@ def world() -> World:
 
 
 def in_force(world: World, sim: str | None) -> str:
-    explained = explain_scenario(world.tx, ACCOUNT_SID, sim=sim, moment=world.moment())
+    explained = explain_scenario(world.tx, ACCOUNT_SID, sim=sim, context=world.context())
     return explained.in_force.scenario.name
 
 

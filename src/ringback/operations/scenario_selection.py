@@ -4,18 +4,18 @@ from typing import NamedTuple
 
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.operations.any_sim import any_sim_named
-from ringback.operations.moment import Moment, Prevailing
+from ringback.operations.context import EffectiveScenario, OperationContext
 from ringback.ports import Transaction
 
 
-class Explained(NamedTuple):
+class ScenarioSelection(NamedTuple):
     """The scenario of a SIM, or of an account."""
 
     sim_sid: str | None
     """None for the account's."""
     chosen: str | None
     """What was chosen for it, which can be taken back."""
-    in_force: Prevailing
+    in_force: EffectiveScenario
 
 
 def choose_scenario(
@@ -31,12 +31,12 @@ def choose_scenario(
 
 
 def explain_scenario(
-    tx: Transaction, account_sid: str, *, sim: str | None, moment: Moment
-) -> Explained:
+    tx: Transaction, account_sid: str, *, sim: str | None, context: OperationContext
+) -> ScenarioSelection:
     """Return which scenario a SIM or the account has, and why."""
     if sim is None:
-        in_force = moment.in_force_for_account(tx, account_sid)
-        return Explained(None, tx.scenarios.get(account_sid), in_force)
+        in_force = context.in_force_for_account(tx, account_sid)
+        return ScenarioSelection(None, tx.scenarios.get(account_sid), in_force)
     found = any_sim_named(tx, account_sid, sim)
-    in_force = moment.in_force_for_sim(tx, found)
-    return Explained(found.sid, tx.scenarios.get(found.sid), in_force)
+    in_force = context.in_force_for_sim(tx, found)
+    return ScenarioSelection(found.sid, tx.scenarios.get(found.sid), in_force)
