@@ -37,7 +37,7 @@ from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, RandomSource
-from ringback.stores.vault import Vault, new_key
+from ringback.stores.encryption import SecretCipher, new_key
 from tests.intakes import KeepingIntake
 
 # What the notice's walkthrough is about, as it stands there.
@@ -57,7 +57,7 @@ PROFILE_SID: Final = "HA0123456789abcdef0123456789abcdef"
 TAKES: Final = timedelta(milliseconds=500)
 """How long the network takes for each step."""
 CALLBACK_SID: Final = "CB0123456789abcdef0123456789abcdef"
-VAULT: Final = Vault([new_key()])
+VAULT: Final = SecretCipher([new_key()])
 AUTH_TOKEN: Final = "made-up-auth-token"
 KORE_SECRET: Final = "made-up-webhook-secret"
 

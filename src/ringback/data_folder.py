@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import ConfigurationError
-from ringback.stores.sqlite.checks import DataCheck, check_data
-from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.loss import (
+from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file, new_key
+from ringback.stores.sqlite.data_file import is_sealed, open_as_owner, refuse_to_upgrade
+from ringback.stores.sqlite.data_loss import (
     begin_new_data,
     forget_lost_data,
     is_being_made,
@@ -20,15 +20,15 @@ from ringback.stores.sqlite.loss import (
     refuse_damaged_wal,
     refuse_missing_data,
 )
-from ringback.stores.sqlite.opening import is_sealed, open_as_owner, refuse_to_upgrade
+from ringback.stores.sqlite.file_lock import FileLock
+from ringback.stores.sqlite.integrity_checks import IntegrityCheck, check_data
 from ringback.stores.sqlite.schema import gap_of, newest
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault, has_key_file, make_key_file, new_key
 
 __all__ = [
     "DATA_FILE",
     "KEY_FILE",
-    "DataCheck",
+    "IntegrityCheck",
     "Upgraded",
     "check_folder",
     "new_seal_key",
@@ -81,13 +81,13 @@ def open_to_serve(
             forget_lost_data(path)
         else:
             _refuse_lost_data(folder)
-        vault = _vault_of(folder, seal_key, seal_key_file)
+        cipher = _cipher_of(folder, seal_key, seal_key_file)
     except BaseException:
         lock.release()
         raise
     return SqliteStore.locked(
         path,
-        vault,
+        cipher,
         lock,
         committed=committed,
         unavailable=unavailable,
@@ -108,7 +108,7 @@ def open_beside(
     _refuse_lost_data(folder, is_in_use=FileLock.holder(path.with_suffix(".lock")) is not None)
     # Before a key is made.
     refuse_to_upgrade(path)
-    return SqliteStore.beside(path, _vault_of(folder, seal_key, seal_key_file))
+    return SqliteStore.beside(path, _cipher_of(folder, seal_key, seal_key_file))
 
 
 def upgrade_data(
@@ -127,8 +127,8 @@ def upgrade_data(
     try:
         _refuse_lost_data(folder)
         gap = gap_of(path)
-        vault = _vault_of(folder, seal_key, seal_key_file)
-        open_as_owner(path, vault, copied=copies.append).connection.close()
+        cipher = _cipher_of(folder, seal_key, seal_key_file)
+        open_as_owner(path, cipher, copied=copies.append).connection.close()
     finally:
         lock.release()
     after = newest()
@@ -137,13 +137,13 @@ def upgrade_data(
 
 def check_folder(
     folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> Sequence[DataCheck]:
+) -> Sequence[IntegrityCheck]:
     """Look through the data in this folder, also while a server uses it; nothing is changed."""
 
-    def vault() -> Vault:
+    def cipher() -> SecretCipher:
         return _vault_that_is_there(folder / KEY_FILE, seal_key, seal_key_file)
 
-    return check_data(folder / DATA_FILE, vault)
+    return check_data(folder / DATA_FILE, cipher)
 
 
 def new_seal_key() -> str:
@@ -162,7 +162,7 @@ def _refuse_lost_data(folder: Path, *, is_in_use: bool = False) -> None:
         refuse_damaged_wal(folder / DATA_FILE)
 
 
-def _vault_of(folder: Path, keys: str | None, file: Path | None) -> Vault:
+def _cipher_of(folder: Path, keys: str | None, file: Path | None) -> SecretCipher:
     """Return what opens the secrets; a key is made for a new data file, and only for that."""
     own, path = folder / KEY_FILE, folder / DATA_FILE
     if is_missing(path):
@@ -173,8 +173,8 @@ def _vault_of(folder: Path, keys: str | None, file: Path | None) -> Vault:
     return _vault_that_is_there(own, keys, file)
 
 
-def _vault_that_is_there(own: Path, keys: str | None, file: Path | None) -> Vault:
-    return Vault.in_file(file or own) if keys is None else Vault(keys.split(","))
+def _vault_that_is_there(own: Path, keys: str | None, file: Path | None) -> SecretCipher:
+    return SecretCipher.in_file(file or own) if keys is None else SecretCipher(keys.split(","))
 
 
 def _data_file(folder: Path) -> Path:

@@ -39,7 +39,7 @@ from ringback.runtime.fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.fields import from_us
+from ringback.stores.sqlite.field_columns import from_us
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore

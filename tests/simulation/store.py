@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from tests.fakes import VAULT
 from tests.simulation.database import Database
 from tests.simulation.loop import SimLoop
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class _Entry(NamedTuple):
-    job: Job
+    job: CommitJob
     ended: asyncio.Future[None]
 
 
@@ -33,7 +33,7 @@ class SimStore:
         self._scheduler = database.scheduler
         self._loop = loop
         self._is_dead = is_dead
-        self._committer = Committer(cast("sqlite3.Connection", database), VAULT)
+        self._committer = GroupCommitter(cast("sqlite3.Connection", database), VAULT)
         self._entries = list[_Entry]()
         self._is_busy = False
         self._is_closed = False
@@ -43,7 +43,7 @@ class SimStore:
         """Run the work in the next commit; see `ports.Store`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
-        entry = _Entry(Job(work), self._loop.create_future())
+        entry = _Entry(CommitJob(work), self._loop.create_future())
         self._entries.append(entry)
         self._go_on()
         await entry.ended

@@ -15,7 +15,7 @@ from ringback.core.accounts.account import Account
 from ringback.delivery import batch_queue as batch_intake_module
 from ringback.delivery import due_callbacks as due_callbacks_module
 from ringback.delivery import fair_scheduler as scheduler_module
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers
 from tests.simulation.database import Database
@@ -167,8 +167,8 @@ class World:
         self._scheduler.is_stopped = True
 
     def _keep(self, accounts: list[Account]) -> None:
-        job = Job(lambda tx: [tx.accounts.add(account, []) for account in accounts])
-        Committer(cast("sqlite3.Connection", self._database), VAULT).commit([job])
+        job = CommitJob(lambda tx: [tx.accounts.add(account, []) for account in accounts])
+        GroupCommitter(cast("sqlite3.Connection", self._database), VAULT).commit([job])
         assert job.failure is None
         self._database.commit()
 

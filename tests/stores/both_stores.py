@@ -21,7 +21,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import InvalidParameter
 from ringback.ports import CallbackFilter, Claim, PageRequest, Transaction
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
@@ -126,7 +126,7 @@ class BothStores(RuleBasedStateMachine):
 
     def connect_file(self) -> None:
         connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
-        self.committer = Committer(connection, VAULT, budget=BUDGET)
+        self.committer = GroupCommitter(connection, VAULT, budget=BUDGET)
 
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():
@@ -184,7 +184,7 @@ class BothStores(RuleBasedStateMachine):
             return type(failure).__name__
 
     def _in_file(self, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
-        jobs = [Job(work) for work in works]
+        jobs = [CommitJob(work) for work in works]
         self.committer.commit(jobs)
         for job in jobs:
             job.end()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ringback.ports import Transaction
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import VAULT
 from tests.stores.records import OURS, THEIRS, account
@@ -33,7 +33,7 @@ class CountedStore:
 
     def __init__(self, path: str = ":memory:") -> None:
         self.connection = connect(path, VAULT)
-        self.committer = Committer(self.connection, VAULT)
+        self.committer = GroupCommitter(self.connection, VAULT)
         self.steps = 0
         """How many steps SQLite's virtual machine has taken."""
         self._made = 0
@@ -56,7 +56,7 @@ class CountedStore:
 
     def do(self, work: Callable[[Transaction], Any]) -> Any:
         """Do some work in a commit, and return what it returns."""
-        job = Job(work)
+        job = CommitJob(work)
         self.committer.commit([job])
         if job.failure is not None:
             raise job.failure

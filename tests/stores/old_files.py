@@ -8,9 +8,13 @@ from pathlib import Path
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
-from ringback.stores.migrate import pending
-from ringback.stores.sqlite.fields import to_us
-from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses, id_of_secret
+from ringback.stores.schema_migrations import pending
+from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sqlite.migration_functions import (
+    FUNCTIONS,
+    DeviceAddressMigration,
+    id_of_secret,
+)
 from tests.fakes import NOW
 from tests.stores.records import OURS, account, callback
 
@@ -34,7 +38,7 @@ def _migrate(path: Path, *, until: int) -> None:
         for function in FUNCTIONS:
             count = function.__code__.co_argcount
             connection.create_function(function.__name__, count, function)
-        connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
+        connection.create_function("device_ip_of", 1, DeviceAddressMigration().device_ip_of)
         for step in steps:
             if step.version <= until:
                 connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")

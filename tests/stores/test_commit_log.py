@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ringback.ports import Transaction
-from ringback.stores.sqlite import commit_log
-from ringback.stores.sqlite.commit_log import SMALL
+from ringback.stores.sqlite import wal_checkpointer
 from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.wal_checkpointer import SMALL
 from tests.stores.records import account, callback
 
 MIB = 1024 * 1024
@@ -54,8 +54,8 @@ async def test_the_log_that_grew_under_a_reader_shrinks_when_the_reader_goes(
 async def test_the_log_stays_short_while_somebody_always_reads(
     sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit_log, "_LARGE", 2 * SMALL)
-    monkeypatch.setattr(commit_log, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(wal_checkpointer, "_LARGE", 2 * SMALL)
+    monkeypatch.setattr(wal_checkpointer, "_LOOK_EVERY", 0.01)
     await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
     reads, largest = 0, 0
 

@@ -13,7 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.http.outcome import Delivered
 from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, Transaction
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import (
@@ -34,12 +34,12 @@ class Bench:
 
     def __init__(self) -> None:
         self.connection = connect(":memory:", VAULT)
-        self.committer = Committer(self.connection, VAULT)
+        self.committer = GroupCommitter(self.connection, VAULT)
         self.do(lambda tx: tx.accounts.add(account(), []))
 
-    def do(self, *works: Work) -> list[Job]:
+    def do(self, *works: Work) -> list[CommitJob]:
         """Do these in one commit, and tell those who ask afterwards."""
-        jobs = [Job(work) for work in works]
+        jobs = [CommitJob(work) for work in works]
         self.committer.commit(jobs)
         for job in jobs:
             job.end()

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, open_beside, upgrade_data
-from ringback.stores.sqlite import backup
-from ringback.stores.sqlite.lock import FileLock
+from ringback.stores.sqlite import pre_upgrade_backup
+from ringback.stores.sqlite.file_lock import FileLock
 from tests.damage.trial import opened
 from tests.stores.old_files import NEWEST, insert_callback, schema_of, write_old_file
 from tests.stores.records import OURS
@@ -199,7 +199,7 @@ def test_room_that_ends_meanwhile_leaves_no_half_copy(
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(backup, "_sync", fail)
+    monkeypatch.setattr(pre_upgrade_backup, "_sync", fail)
     with pytest.raises(ConfigurationError) as refused:
         upgrade_data(folder)
     assert "No space left on device" in str(refused.value)

@@ -33,9 +33,9 @@ from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import CallbackFilter, Lane, PageRequest, ShadowFilter, Transaction
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.committer import Committer, Job
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
+from ringback.stores.sqlite.write_batch import WriteBatch
 from tests.fakes import NOW, VAULT, an_api_client
 from tests.stores.asking import add, ended, settled_row, table_of
 from tests.stores.records import (
@@ -149,7 +149,9 @@ class Walk:
     def __init__(self) -> None:
         self.recorded = Recorded(connect(":memory:", VAULT))
         nothing = ResponseStorageBudget(in_all=0, per_account=0)
-        self.committer = Committer(cast("sqlite3.Connection", self.recorded), VAULT, budget=nothing)
+        self.committer = GroupCommitter(
+            cast("sqlite3.Connection", self.recorded), VAULT, budget=nothing
+        )
         self.do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
         for record in (*own, *RECORDS, session(1), wireless_session(1)):
@@ -158,7 +160,7 @@ class Walk:
             self.do(lambda tx, number=number: tx.callbacks.add(callback(number, key=str(number))))
 
     def do(self, work: Work) -> Any:
-        job = Job(work)
+        job = CommitJob(work)
         self.committer.commit([job])
         if job.failure is not None:
             raise job.failure
@@ -410,7 +412,7 @@ def walked() -> tuple[Walk, set[Place]]:
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("read", "read_queued", "write", "queue"):
-            patch.setattr(Session, name, noting(getattr(Session, name)))
+            patch.setattr(WriteBatch, name, noting(getattr(WriteBatch, name)))
         walk = Walk()
         for step in STEPS.values():
             walk.do(step)

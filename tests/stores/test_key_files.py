@@ -9,9 +9,9 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
-from ringback.stores.sqlite.opening import is_sealed
+from ringback.stores.encryption import SecretCipher, make_key_file, new_key
+from ringback.stores.sqlite.data_file import is_sealed
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault, make_key_file, new_key
 from tests.stores.records import OURS, account
 
 
@@ -146,7 +146,7 @@ async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / DATA_FILE
-    store = SqliteStore.open(path, Vault([new_key()]))
+    store = SqliteStore.open(path, SecretCipher([new_key()]))
     assert is_sealed(path)
     await store.close()
     assert is_sealed(path)

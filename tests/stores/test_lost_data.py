@@ -21,11 +21,11 @@ from ringback.data_folder import (
     open_beside,
     upgrade_data,
 )
-from ringback.stores.sqlite import wal
-from ringback.stores.sqlite import watermark as watermarks
+from ringback.stores.sqlite import commit_watermark as watermarks
+from ringback.stores.sqlite import wal_integrity
+from ringback.stores.sqlite.commit_watermark import DurabilityMark, mark_path, read_mark, write_mark
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.sqlite.wal import damage_of_wal
-from ringback.stores.sqlite.watermark import Mark, mark_path, read_mark, write_mark
+from ringback.stores.sqlite.wal_integrity import damage_of_wal
 from tests.damage.trial import INDEX, WAL, make_base, opened, read_all
 from tests.stores.records import OURS, account, callback
 
@@ -128,7 +128,7 @@ async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_pat
 def test_a_start_that_died_while_it_made_new_data_has_lost_nothing(
     step: str, tmp_path: Path
 ) -> None:
-    write_mark(tmp_path / DATA_FILE, Mark(0))
+    write_mark(tmp_path / DATA_FILE, DurabilityMark(0))
     if step != "mark":
         shutil.copy(_a_key(tmp_path), tmp_path / KEY_FILE)
     if step == "touch":
@@ -218,7 +218,7 @@ async def test_an_index_from_before_a_power_cut_proves_nothing(
 async def test_a_wal_that_another_process_deletes_meanwhile_as_it_closes_is_not_missed(
     killed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = wal._Index.read
+    read = wal_integrity._Index.read
 
     def read_and_close(path: Path) -> Any:
         index = read(path)
@@ -227,7 +227,7 @@ async def test_a_wal_that_another_process_deletes_meanwhile_as_it_closes_is_not_
                 other.execute("SELECT count(*) FROM accounts").fetchone()
         return index
 
-    monkeypatch.setattr(wal._Index, "read", read_and_close)
+    monkeypatch.setattr(wal_integrity._Index, "read", read_and_close)
     assert damage_of_wal(killed / DATA_FILE, is_index_of_this_boot=True) is None
     assert not (killed / WAL).exists()
 
@@ -301,9 +301,9 @@ async def test_commits_get_a_number_once_a_second_at_most_and_reads_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    made = watermarks.Watermark
+    made = watermarks.CommitWatermark
     monkeypatch.setattr(
-        "ringback.stores.sqlite.opening.Watermark",
+        "ringback.stores.sqlite.data_file.CommitWatermark",
         lambda connection, path: made(connection, path, clock=lambda: now[0]),
     )
     store = opened(tmp_path)

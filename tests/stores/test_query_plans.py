@@ -30,7 +30,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import FieldFilter, PageRequest, ShadowFilter, Transaction
-from ringback.stores.sqlite.committer import Committer, Job
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import (
@@ -128,7 +128,7 @@ class Plans:
 
     def __init__(self) -> None:
         self.connection = connect(":memory:", VAULT)
-        self.committer = Committer(self.connection, VAULT)
+        self.committer = GroupCommitter(self.connection, VAULT)
         self._do(lambda tx: tx.accounts.add(account(), []))
         own = [each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS)]
         for record in (*own, *RECORDS, session(1), wireless_session(1)):
@@ -157,7 +157,7 @@ class Plans:
         return [row["detail"] for row in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
 
     def _do(self, work: Callable[[Transaction], Any]) -> None:
-        job = Job(work)
+        job = CommitJob(work)
         self.committer.commit([job])
         assert job.failure is None
 
@@ -399,7 +399,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(
     plans: Plans,
 ) -> None:
     plans._do(lambda tx: tx.callbacks.add(callback(1)))
-    plans.committer = Committer(plans.connection, VAULT, budget=ResponseStorageBudget(0, 0))
+    plans.committer = GroupCommitter(plans.connection, VAULT, budget=ResponseStorageBudget(0, 0))
 
     def settle_twice(tx: Transaction) -> None:
         for _ in range(2):

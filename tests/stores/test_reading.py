@@ -12,7 +12,7 @@ import pytest
 
 from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
 from ringback.ports import CallbackFilter, PageRequest, Store, Transaction
-from ringback.stores.sqlite.readers import Readers
+from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import keep
@@ -177,7 +177,7 @@ def _read_without_end(tx: Transaction) -> object:
 async def test_a_read_that_takes_too_long_is_broken_off_and_says_what_to_do(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    readers = Readers(tmp_path / "ringback.db", VAULT, longest=0.05)
+    readers = ReadConnectionPool(tmp_path / "ringback.db", VAULT, longest=0.05)
     with pytest.raises(QueryTimeout, match=r"longer than 0\.05 s .* ask for less at once"):
         await readers.read(_read_without_end, "")
     assert await readers.read(lambda tx: tx.accounts.all(), "") == []
@@ -200,7 +200,7 @@ async def test_threads_are_started_as_they_are_needed(sqlite: SqliteStore, held:
 async def test_a_file_that_cant_be_read_is_told_and_tried_again(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    readers = Readers(tmp_path / "gone" / "ringback.db", VAULT)
+    readers = ReadConnectionPool(tmp_path / "gone" / "ringback.db", VAULT)
     with pytest.raises(StoreUnavailable, match="can't be read just now: unable to open"):
         await readers.read(how_many, "")
     (tmp_path / "gone").symlink_to(tmp_path)

@@ -8,10 +8,10 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.ports import TokenSigningKey
-from ringback.stores.sqlite import opening
-from ringback.stores.sqlite.sealing import seal_all
+from ringback.stores.encryption import SecretCipher, new_key
+from ringback.stores.sqlite import data_file
+from ringback.stores.sqlite.sealed_columns import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
-from ringback.stores.vault import Vault, new_key
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, VAULT
 from tests.stores.asking import opened
 from tests.stores.old_files import NOW_US, insert_many, upgraded, write_old_file
@@ -117,13 +117,13 @@ def values_in(path: Path) -> list[tuple[str, ...]]:
 async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Path) -> None:
     path = tmp_path / "ringback.db"
     old, new = new_key(), new_key()
-    store = SqliteStore.open(path, Vault([old]))
+    store = SqliteStore.open(path, SecretCipher([old]))
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("1", "PRIVATE")))
     await store.close()
     before = values_in(path)
-    await SqliteStore.open(path, Vault([new, old])).close()
-    store = SqliteStore.open(path, Vault([new]))
+    await SqliteStore.open(path, SecretCipher([new, old])).close()
+    store = SqliteStore.open(path, SecretCipher([new]))
     assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
     key = await store.transact(lambda tx: tx.api_clients.token_key())
     await store.close()
@@ -136,7 +136,7 @@ async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Pat
 async def test_without_its_key_a_file_is_refused_by_the_keys_id(sealed: Path) -> None:
     await keep_secrets(sealed)
     before = values_in(sealed)
-    other = Vault([OTHER_KEY])
+    other = SecretCipher([OTHER_KEY])
     with pytest.raises(ConfigurationError) as refused:
         SqliteStore.open(sealed, other)
     assert str(refused.value) == (
@@ -156,7 +156,7 @@ async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as crashing:
-        crashing.setattr(opening, "seal_all", crash)
+        crashing.setattr(data_file, "seal_all", crash)
         with pytest.raises(KeyboardInterrupt):
             SqliteStore.open(path, VAULT)
     assert found_in(path.parent)
@@ -178,7 +178,7 @@ async def test_a_crash_between_the_sealing_and_the_wiping_is_made_good(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as crashing:
-        crashing.setattr("ringback.stores.sqlite.sealing._wipe", lambda _: None)
+        crashing.setattr("ringback.stores.sqlite.sealed_columns._wipe", lambda _: None)
         await SqliteStore.open(path, VAULT).close()
     assert found_in(path.parent)
     async with opened(path):
@@ -207,7 +207,7 @@ def is_wiped(connection: sqlite3.Connection) -> bool:
 
 def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(opening, "seal_all", lambda *_: None)
+        unsealed.setattr(data_file, "seal_all", lambda *_: None)
         one, other = connect(path, VAULT), connect(path, VAULT)
 
     def be_slower(statement: str) -> None:
@@ -226,7 +226,7 @@ def test_what_breaks_off_while_it_seals_leaves_all_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(opening, "seal_all", lambda *_: None)
+        unsealed.setattr(data_file, "seal_all", lambda *_: None)
         connection = connect(path, VAULT)
     with closing(connection):
         break_at(connection, "token_keys")

@@ -15,8 +15,8 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.stores.encryption import SecretCipher, make_key_file
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault, make_key_file
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
 from tests.stores.records import (
@@ -188,7 +188,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.vault import Vault
+from ringback.stores.encryption import Vault
 store = SqliteStore.open(Path(sys.argv[1]), Vault.in_file(Path(sys.argv[2])))
 print("open", flush=True)
 sys.stdin.read()
@@ -204,7 +204,7 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
         assert other.stdout.readline() == b"open\n"
         assert f"in use by process {other.pid};" in refusal_of(path)
         other.kill()
-    asyncio.run(SqliteStore.open(path, Vault.in_file(key_file)).close())
+    asyncio.run(SqliteStore.open(path, SecretCipher.in_file(key_file)).close())
 
 
 # ---- beside another process ----------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, LaneDue, PageRequest
-from ringback.stores.sqlite.fields import to_us
+from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.vault import Vault, make_key_file, new_key
+from ringback.stores.encryption import SecretCipher, make_key_file, new_key
 
 PLACE = "accounts.auth_token of AC1"
 
@@ -23,35 +23,35 @@ def key_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("secret", ["hunter2", "", "tökén", "two\nlines\n", "x" * 9999])
 def test_what_was_sealed_opens_and_shows_nothing_before(secret: str) -> None:
-    vault = Vault([new_key()])
-    sealed = vault.seal(secret, PLACE)
-    assert vault.open(sealed, PLACE) == secret
+    cipher = SecretCipher([new_key()])
+    sealed = cipher.seal(secret, PLACE)
+    assert cipher.open(sealed, PLACE) == secret
     assert not secret or secret not in sealed
 
 
 def test_the_same_secret_is_sealed_differently_each_time() -> None:
-    vault = Vault([new_key()])
-    assert vault.seal("hunter2", PLACE) != vault.seal("hunter2", PLACE)
+    cipher = SecretCipher([new_key()])
+    assert cipher.seal("hunter2", PLACE) != cipher.seal("hunter2", PLACE)
 
 
 @pytest.mark.parametrize("place", ["accounts.auth_token of AC2", "", f"{PLACE}1"])
 def test_a_secret_that_was_moved_to_another_place_opens_nothing(place: str) -> None:
-    vault = Vault([new_key()])
-    sealed = vault.seal("hunter2", PLACE)
-    vault.open(sealed, PLACE)
+    cipher = SecretCipher([new_key()])
+    sealed = cipher.seal("hunter2", PLACE)
+    cipher.open(sealed, PLACE)
     with pytest.raises(
         ConfigurationError, match=f"the secret of {place} was sealed for {PLACE}"
     ) as refused:
-        vault.open(sealed, place)
+        cipher.open(sealed, place)
     assert "hunter2" not in str(refused.value)
 
 
 def test_another_key_opens_nothing() -> None:
-    sealed = Vault([new_key()]).seal("hunter2", PLACE)
+    sealed = SecretCipher([new_key()]).seal("hunter2", PLACE)
     with pytest.raises(
         ConfigurationError, match=f"the secret of {PLACE} was sealed with another key"
     ):
-        Vault([new_key()]).open(sealed, PLACE)
+        SecretCipher([new_key()]).open(sealed, PLACE)
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_another_key_opens_nothing() -> None:
     ids=["cut off", "empty", "changed"],
 )
 def test_what_was_damaged_opens_nothing(damage: Callable[[str], str]) -> None:
-    vault = Vault([new_key()])
+    cipher = SecretCipher([new_key()])
     with pytest.raises(ConfigurationError):
-        vault.open(damage(vault.seal("hunter2", PLACE)), PLACE)
+        cipher.open(damage(cipher.seal("hunter2", PLACE)), PLACE)
 
 
 def test_the_first_of_several_keys_seals_and_the_others_still_open() -> None:
     old, new = new_key(), new_key()
-    sealed_before = Vault([old]).seal("hunter2", PLACE)
-    vault = Vault([new, old])
-    assert vault.open(sealed_before, PLACE) == "hunter2"
-    assert Vault([new]).open(vault.seal("hunter2", PLACE), PLACE) == "hunter2"
+    sealed_before = SecretCipher([old]).seal("hunter2", PLACE)
+    cipher = SecretCipher([new, old])
+    assert cipher.open(sealed_before, PLACE) == "hunter2"
+    assert SecretCipher([new]).open(cipher.seal("hunter2", PLACE), PLACE) == "hunter2"
 
 
 def test_a_key_is_told_by_an_id_that_tells_nothing_of_it() -> None:
     key = new_key()
-    (key_id,) = Vault([key]).key_ids
-    assert Vault([new_key(), key]).key_ids[1] == key_id
+    (key_id,) = SecretCipher([key]).key_ids
+    assert SecretCipher([new_key(), key]).key_ids[1] == key_id
     assert len(key_id) == 16
     assert key_id not in key
 
@@ -86,13 +86,13 @@ def test_what_is_no_key_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(
         ConfigurationError, match="a key must be 32 bytes in URL-safe Base64"
     ) as refused:
-        Vault([new_key(), key])
+        SecretCipher([new_key(), key])
     assert not key or key not in str(refused.value)
 
 
 def test_without_any_key_there_is_no_vault() -> None:
     with pytest.raises(ConfigurationError, match="a key must be 32 bytes"):
-        Vault([])
+        SecretCipher([])
 
 
 # ---- key files -----------------------------------------------------------------------------------
@@ -100,16 +100,16 @@ def test_without_any_key_there_is_no_vault() -> None:
 
 def test_a_key_file_is_made_once_for_its_owner_alone(key_file: Path) -> None:
     make_key_file(key_file)
-    sealed = Vault.in_file(key_file).seal("hunter2", PLACE)
+    sealed = SecretCipher.in_file(key_file).seal("hunter2", PLACE)
     assert key_file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in key_file.parent.iterdir()] == [key_file.name]
-    assert Vault.in_file(key_file).open(sealed, PLACE) == "hunter2"
+    assert SecretCipher.in_file(key_file).open(sealed, PLACE) == "hunter2"
 
 
 def test_a_key_file_can_have_several_keys_one_a_line(key_file: Path) -> None:
     old, new = new_key(), new_key()
     key_file.write_text(f"{new}\r\n\n{old}\n", "utf-8")
-    assert Vault.in_file(key_file).key_ids == Vault([new, old]).key_ids
+    assert SecretCipher.in_file(key_file).key_ids == SecretCipher([new, old]).key_ids
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\0", b"hunter2\n", b"key: hunter2\n"])
@@ -118,20 +118,20 @@ def test_a_file_with_something_else_is_refused_and_left_as_it_is(
 ) -> None:
     key_file.write_bytes(content)
     with pytest.raises(ConfigurationError, match=f"{key_file} is no key file: ") as refused:
-        Vault.in_file(key_file)
+        SecretCipher.in_file(key_file)
     assert "hunter2" not in str(refused.value)
     assert key_file.read_bytes() == content
 
 
 def test_a_file_that_cant_be_used_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"the key file {tmp_path} can't be used: "):
-        Vault.in_file(tmp_path)
+        SecretCipher.in_file(tmp_path)
 
 
 OPEN = """
 import sys
 from pathlib import Path
-from ringback.stores.vault import Vault, make_key_file
+from ringback.stores.encryption import Vault, make_key_file
 sys.stdin.read()
 make_key_file(Path(sys.argv[1]))
 print(*Vault.in_file(Path(sys.argv[1])).key_ids)
@@ -147,4 +147,4 @@ def test_processes_that_start_at_once_have_the_same_key(key_file: Path) -> None:
         other.stdin.close()
         other.stdin = None
     told = {other.communicate(timeout=30)[0] for other in others}
-    assert told == {f"{Vault.in_file(key_file).key_ids[0]}\n".encode()}
+    assert told == {f"{SecretCipher.in_file(key_file).key_ids[0]}\n".encode()}

@@ -7,7 +7,7 @@ import click
 from ringback.cli.data_file import DataFile, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
-from ringback.data_folder import DataCheck, check_folder, upgrade_data
+from ringback.data_folder import IntegrityCheck, check_folder, upgrade_data
 
 
 @click.group()
@@ -46,5 +46,5 @@ def upgrade(*, file: DataFile) -> None:
         click.echo(f"schema {before} is now {after}; {copy} is the data as it was")
 
 
-def _line(one: DataCheck) -> str:
+def _line(one: IntegrityCheck) -> str:
     return f"{'ok    ' if one.is_ok else 'FAULT '} {one.name:<13} {one.found}"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ringback.cli.main import main
 from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
-from ringback.stores.vault import new_key
+from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account
 

@@ -13,24 +13,24 @@ from ringback.core.accounts.webhook_secret import (
 )
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenSigningKey
-from ringback.stores.sqlite.fields import from_us, to_us
-from ringback.stores.sqlite.sealing import (
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.field_columns import from_us, to_us
+from ringback.stores.sqlite.sealed_columns import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,
     TOKEN_KEY,
     WEBHOOK_SECRET,
     SealedColumn,
 )
-from ringback.stores.sqlite.session import Row, Session
-from ringback.stores.vault import Vault
+from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
 
 class SqliteAccounts:
     """Answers `ports.Accounts`."""
 
-    def __init__(self, session: Session, vault: Vault) -> None:
+    def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         self._session = session
-        self._vault = vault
+        self._cipher = cipher
         self._known = dict[str, Account]()
 
     def forget(self) -> None:
@@ -109,7 +109,7 @@ class SqliteAccounts:
         return Account(
             sid=sid,
             name=row["name"],
-            auth_token=self._vault.open(row["auth_token"], AUTH_TOKEN.place(sid)),
+            auth_token=self._cipher.open(row["auth_token"], AUTH_TOKEN.place(sid)),
             uses_static_proxy=bool(row["uses_static_proxy"]),
             date_created=from_us(row["created_us"]),
             webhook_secrets=self._secrets_of(sid),
@@ -121,7 +121,7 @@ class SqliteAccounts:
         )
 
     def _opened(self, sealed: str | None, sid: str) -> str | None:
-        return sealed and self._vault.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
+        return sealed and self._cipher.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
 
     def _written(self, account: Account) -> Row:
         """Return the columns that change, and the SID."""
@@ -139,7 +139,7 @@ class SqliteAccounts:
         )
 
     def _seal(self, secret: str | None, column: SealedColumn, owner: str) -> str | None:
-        return None if secret is None else self._vault.seal(secret, column.place(owner))
+        return None if secret is None else self._cipher.seal(secret, column.place(owner))
 
     def _secrets_of(self, account_sid: str) -> AccountWebhookSecrets:
         rows = self._session.read(
@@ -151,7 +151,7 @@ class SqliteAccounts:
         )
 
     def _read_secret(self, row: sqlite3.Row) -> WebhookSecret:
-        value = self._vault.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
+        value = self._cipher.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
         return WebhookSecret(row["id"], row["name"], value, from_us(row["modified_us"]))
 
     def _write_secrets(self, account: Account) -> None:
@@ -172,9 +172,9 @@ class SqliteAccounts:
 class SqliteApiClients:
     """Answers `ports.ApiClients`."""
 
-    def __init__(self, session: Session, vault: Vault) -> None:
+    def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         self._session = session
-        self._vault = vault
+        self._cipher = cipher
 
     def add(self, client: ClientCredentials) -> None:
         self._session.write(
@@ -210,11 +210,11 @@ class SqliteApiClients:
         if row is None:
             return None
         return TokenSigningKey(
-            row["id"], self._vault.open(row["private_key"], TOKEN_KEY.place(row["id"]))
+            row["id"], self._cipher.open(row["private_key"], TOKEN_KEY.place(row["id"]))
         )
 
     def keep_token_key(self, key: TokenSigningKey) -> None:
-        sealed = self._vault.seal(key.private_key, TOKEN_KEY.place(key.id))
+        sealed = self._cipher.seal(key.private_key, TOKEN_KEY.place(key.id))
         self._session.write("DELETE FROM token_keys")
         self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
-from ringback.stores.sqlite.session import Session, Table
+from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
 _NEW, _ADDED = range(2)
 
 TABLES: Final = (
-    Table(before="INSERT INTO batched_callbacks (number, callback)", columns=2),
-    Table(before="DELETE FROM batched_callbacks WHERE (number) IN (", columns=1, after=")"),
+    BulkStatement(before="INSERT INTO batched_callbacks (number, callback)", columns=2),
+    BulkStatement(before="DELETE FROM batched_callbacks WHERE (number) IN (", columns=1, after=")"),
 )
 """Rows that are written many at a time, in the order in which their tables allow."""
 
@@ -18,7 +18,7 @@ TABLES: Final = (
 class SqliteBatches:
     """Answers `ports.Batches`."""
 
-    def __init__(self, session: Session, *, first_table: int) -> None:
+    def __init__(self, session: WriteBatch, *, first_table: int) -> None:
         self._session = session
         self._first_table = first_table
         self._numbers: count[int] | None = None

@@ -15,13 +15,8 @@ from ringback.core.callbacks.callback import (
 from ringback.core.callbacks.callback_codec import read_url, write_warnings
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import source_named
-from ringback.stores.sqlite.fields import (
-    from_us,
-    maybe_from_us,
-    maybe_to_us,
-    to_us,
-)
-from ringback.stores.sqlite.session import Row
+from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.write_batch import Row
 
 COLUMNS: Final = (
     "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"

@@ -44,33 +44,29 @@ from ringback.stores.sqlite.callback_rows import (
     write_progress,
     write_request_head,
 )
-from ringback.stores.sqlite.fields import (
-    from_us,
-    maybe_to_us,
-    to_us,
-)
-from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
-from ringback.stores.sqlite.pages import (
+from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
+from ringback.stores.sqlite.pagination import (
     Condition,
-    Listing,
-    Stretch,
+    ListQuery,
+    PageRange,
     read_page,
     read_stretch,
     whose,
 )
-from ringback.stores.sqlite.session import Session, Table
+from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
 _NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
 
 TABLES: Final = (
-    Table(
+    BulkStatement(
         before="INSERT INTO callbacks (sid, account_sid, url, credentials, warnings, destination,"
         " method, body, source, source_asked, source_reason, idempotency_token, idempotency_key,"
         " replay_of, is_test, secret_id, created_us, status, status_reason, attempt_count, due_us,"
         " round_attempts, round_began_us, round_number, updated_us)",
         columns=25,
     ),
-    Table(
+    BulkStatement(
         before="WITH new (sid, status, status_reason, attempt_count, due_us, round_attempts,"
         " round_began_us, round_number, updated_us) AS (",
         columns=9,
@@ -80,9 +76,11 @@ TABLES: Final = (
         " round_number = new.round_number, updated_us = new.updated_us"
         " FROM new WHERE callbacks.sid = new.sid",
     ),
-    Table(before="DELETE FROM open_attempts WHERE (callback_sid) IN (", columns=1, after=")"),
-    Table(before="INSERT INTO open_attempts (callback_sid, number, started_us)", columns=3),
-    Table(before="INSERT INTO attempts", columns=19),
+    BulkStatement(
+        before="DELETE FROM open_attempts WHERE (callback_sid) IN (", columns=1, after=")"
+    ),
+    BulkStatement(before="INSERT INTO open_attempts (callback_sid, number, started_us)", columns=3),
+    BulkStatement(before="INSERT INTO attempts", columns=19),
 )
 """Rows that are written many at a time, in the order in which their tables allow."""
 
@@ -118,7 +116,7 @@ class SqliteCallbacks:
     """Answers `ports.Callbacks`."""
 
     def __init__(
-        self, session: Session, accounts: SqliteAccounts, responses: SqliteKeptResponses
+        self, session: WriteBatch, accounts: SqliteAccounts, responses: SqliteStoredResponses
     ) -> None:
         self._session = session
         self._accounts = accounts
@@ -185,7 +183,7 @@ class SqliteCallbacks:
         edge = self._session.read_queued(
             "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
         ).fetchone()
-        stretch = Stretch(limit, examining, edge and edge["seq"], is_ascending=True)
+        stretch = PageRange(limit, examining, edge and edge["seq"], is_ascending=True)
         listing = _listing(account_sid, which)
         rows, stopped_at = read_stretch(self._session.read_queued, listing, stretch)
         return RecordPage(map(read_callback, rows), stopped_at)
@@ -377,13 +375,13 @@ def _sid_at(instant: datetime, chance: bytes) -> str:
     return make_sid(SidKind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
-def _listing(account_sid: str, which: CallbackFilter) -> Listing:
+def _listing(account_sid: str, which: CallbackFilter) -> ListQuery:
     """Return the list of an account's callbacks, read by the index that leaves the fewest rows.
 
     By which that is has to be said, since nothing is known here of what is in the columns.
     """
     index, found, looked_at = _by_index(account_sid, which)
-    return Listing(
+    return ListQuery(
         "callbacks",
         found,
         [

@@ -20,15 +20,15 @@ from ringback.core.callbacks.response_storage import (
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import StoredResponseBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
-from ringback.stores.sqlite.fields import to_us
-from ringback.stores.sqlite.session import Row, Session, Table
+from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 _LONG, _REPLACED, _KEPT = range(3)
 
 TABLES: Final = (
-    Table(before="INSERT INTO long_responses", columns=5),
-    Table(before="DELETE FROM kept_responses WHERE (sid) IN (", columns=1, after=")"),
-    Table(
+    BulkStatement(before="INSERT INTO long_responses", columns=5),
+    BulkStatement(before="DELETE FROM kept_responses WHERE (sid) IN (", columns=1, after=")"),
+    BulkStatement(
         before="INSERT INTO kept_responses (sid, account_sid, number, started_us, size, head,"
         " body)",
         columns=7,
@@ -50,11 +50,11 @@ _MOST_PUSHED_OUT: Final = 128
 """By one rest: no answer is longer than 128 KiB, and none counts for less than 1."""
 
 
-class SqliteKeptResponses:
+class SqliteStoredResponses:
     """Answers `ports.StoredResponses`."""
 
     def __init__(
-        self, session: Session, budget: ResponseStorageBudget, *, first_table: int
+        self, session: WriteBatch, budget: ResponseStorageBudget, *, first_table: int
     ) -> None:
         self._session = session
         self._budget = budget

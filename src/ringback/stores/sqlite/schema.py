@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.migrate import Migration, pending
-from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.upgrading import FUNCTIONS, DeviceAddresses
-from ringback.stores.sqlite.watermark import number_in
+from ringback.stores.schema_migrations import SchemaMigration, pending
+from ringback.stores.sqlite.commit_watermark import number_in
+from ringback.stores.sqlite.file_lock import FileLock
+from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressMigration
 
 
-class SchemaGap(NamedTuple):
+class SchemaVersions(NamedTuple):
     """Which schema a file has, and which one it is to have."""
 
     present: int
     wanted: int
 
 
-BeforeUpgrade = Callable[[sqlite3.Connection, SchemaGap], None]
+BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersions], None]
 """Called before a file that has data gets another schema; what it raises leaves it as it was."""
 
 
-def allow(_: sqlite3.Connection, gap: SchemaGap) -> None:
+def allow(_: sqlite3.Connection, gap: SchemaVersions) -> None:
     """Have a file brought up to date, and do nothing before."""
 
 
-def gap_of(path: Path) -> SchemaGap | None:
+def gap_of(path: Path) -> SchemaVersions | None:
     """Return how far a file is behind, or None where it is up to date, empty or not there.
 
     Raises Unusable for a schema that is newer than this Ringback, and sqlite3.Error.
@@ -40,10 +40,10 @@ def gap_of(path: Path) -> SchemaGap | None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
         version = version_of(connection)
         steps = _pending(version)
-    return SchemaGap(version, steps[-1].version) if version and steps else None
+    return SchemaVersions(version, steps[-1].version) if version and steps else None
 
 
-def refusal_beside(path: Path, gap: SchemaGap) -> ConfigurationError:
+def refusal_beside(path: Path, gap: SchemaVersions) -> ConfigurationError:
     """Return why a command leaves a file as it is that has an older schema."""
     holder = FileLock.holder(path.with_suffix(".lock"))
     who = (
@@ -63,11 +63,11 @@ def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> N
     version = version_of(connection)
     steps = _pending(version)
     if version and steps:
-        before(connection, SchemaGap(version, steps[-1].version))
+        before(connection, SchemaVersions(version, steps[-1].version))
     for function in FUNCTIONS:
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)
-    connection.create_function("device_ip_of", 1, DeviceAddresses().device_ip_of)
+    connection.create_function("device_ip_of", 1, DeviceAddressMigration().device_ip_of)
     # The first number of a watermark: from then on the file has data.
     number = max(1, number_in(connection))
     for step in steps:
@@ -90,5 +90,5 @@ def newest() -> int:
     return _pending(0)[-1].version
 
 
-def _pending(version: int) -> list[Migration]:
+def _pending(version: int) -> list[SchemaMigration]:
     return pending(files("ringback.stores.sqlite") / "migrations", version=version)

@@ -15,10 +15,10 @@ from ringback.core.shadows.shadow import Shadow
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparedAnswer
 from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
 from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
-from ringback.stores.sqlite.fields import from_us, maybe_to_us, to_us
-from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
-from ringback.stores.sqlite.pages import Listing, read_page, whose
-from ringback.stores.sqlite.session import Row, Session, Table
+from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
+from ringback.stores.sqlite.pagination import ListQuery, read_page, whose
+from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 _ENDING: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
@@ -28,12 +28,12 @@ _ENDING: Final = (
 _SETTLED: Final = ", ".join(f"{name} = new.{name}" for name in _ENDING.split(", "))
 
 TABLES: Final = (
-    Table(
+    BulkStatement(
         before="INSERT INTO shadows (sid, callback_sid, account_sid, source, idempotency_token,"
         " url, credentials, started_us, result)",
         columns=9,
     ),
-    Table(
+    BulkStatement(
         before=f"WITH new (sid, {_ENDING}) AS (",
         columns=18,
         after=f") UPDATE shadows SET {_SETTLED} FROM new WHERE shadows.sid = new.sid",
@@ -94,11 +94,11 @@ _COMPARED: Final = ", ".join(
 )
 
 
-class SqliteShadows:
+class SqliteShadowCallbacks:
     """Answers `ports.Shadows`."""
 
     def __init__(
-        self, session: Session, responses: SqliteKeptResponses, *, first_table: int
+        self, session: WriteBatch, responses: SqliteStoredResponses, *, first_table: int
     ) -> None:
         self._session = session
         self._responses = responses
@@ -141,7 +141,7 @@ class SqliteShadows:
     ) -> tuple[Sequence[sqlite3.Row], str | None]:
         owner, callback = whose(account_sid), ("callback_sid = ?", which.callback_sid)
         found, looked_at = ([owner], []) if which.callback_sid is None else ([callback], [owner])
-        listing = Listing(
+        listing = ListQuery(
             "shadows",
             found,
             [

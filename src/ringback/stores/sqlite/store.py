@@ -17,12 +17,12 @@ from typing import Final, NamedTuple, Self, TypeVar
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
-from ringback.stores.sqlite.commit_log import CommitLog
-from ringback.stores.sqlite.committer import Committer, Job
-from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.opening import Opened, connect, open_as_owner, open_beside
-from ringback.stores.sqlite.readers import Readers
-from ringback.stores.vault import Vault
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.data_file import OpenDataFile, connect, open_as_owner, open_beside
+from ringback.stores.sqlite.file_lock import FileLock
+from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sqlite.read_connections import ReadConnectionPool
+from ringback.stores.sqlite.wal_checkpointer import WalCheckpointer
 
 __all__ = ["SqliteStore", "connect"]
 
@@ -41,7 +41,7 @@ _BUDGET: Final = ResponseStorageBudget()
 class _Entry(NamedTuple):
     """A job, and who waits for it."""
 
-    job: Job
+    job: CommitJob
     ended: asyncio.Future[None]
 
 
@@ -54,8 +54,8 @@ class SqliteStore:
 
     def __init__(
         self,
-        opened: Opened,
-        vault: Vault,
+        opened: OpenDataFile,
+        cipher: SecretCipher,
         path: Path,
         *,
         lock: FileLock | None = None,
@@ -64,10 +64,10 @@ class SqliteStore:
         budget: ResponseStorageBudget = _BUDGET,
     ) -> None:
         """Take an open file over; see `open`."""
-        self._vault = vault
+        self._cipher = cipher
         self._path = path
         self._budget = budget
-        self._readers = Readers(path, vault)
+        self._readers = ReadConnectionPool(path, cipher)
         self._use(opened)
         self._lock = lock
         self._committed = committed
@@ -83,7 +83,7 @@ class SqliteStore:
     def open(
         cls,
         path: Path,
-        vault: Vault,
+        cipher: SecretCipher,
         *,
         committed: Callable[[float], None] = _not_told,
         unavailable: Callable[[str], None] = _not_told,
@@ -98,14 +98,14 @@ class SqliteStore:
         """
         lock = FileLock.take(path.with_suffix(".lock"))
         return cls.locked(
-            path, vault, lock, committed=committed, unavailable=unavailable, budget=budget
+            path, cipher, lock, committed=committed, unavailable=unavailable, budget=budget
         )
 
     @classmethod
     def locked(
         cls,
         path: Path,
-        vault: Vault,
+        cipher: SecretCipher,
         lock: FileLock,
         *,
         committed: Callable[[float], None] = _not_told,
@@ -115,13 +115,13 @@ class SqliteStore:
     ) -> Self:
         """Open the file for who has its lock, and let go of that where it can't be used."""
         try:
-            opened = open_as_owner(path, vault, accept_data_loss=accept_data_loss)
+            opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
         except BaseException:
             lock.release()
             raise
         return cls(
             opened,
-            vault,
+            cipher,
             path,
             lock=lock,
             committed=committed,
@@ -130,18 +130,18 @@ class SqliteStore:
         )
 
     @classmethod
-    def beside(cls, path: Path, vault: Vault) -> Self:
+    def beside(cls, path: Path, cipher: SecretCipher) -> Self:
         """Open the file beside a process that may be using it; for short work, and no claims.
 
         Raises Unusable where it can't be used, has lost something, or has an older schema.
         """
-        return cls(Opened(open_beside(path, vault)), vault, path)
+        return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work in the next commit; see `ports.Store`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
-        entry = _Entry(Job(work), asyncio.get_running_loop().create_future())
+        entry = _Entry(CommitJob(work), asyncio.get_running_loop().create_future())
         self._entries.put(entry)
         await entry.ended
         if entry.job.failure is not None:
@@ -178,7 +178,7 @@ class SqliteStore:
             self._log.look(perf_counter(), is_idle=not entries)
         self._committer.close()
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[CommitJob]) -> None:
         try:
             if self._reopen is not None:
                 self._try_to_share(self._reopen)
@@ -189,7 +189,7 @@ class SqliteStore:
             for job in jobs:
                 job.failure = unavailable
 
-    def _try_to_share(self, reopen: Callable[[], Opened]) -> None:
+    def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
         """Open the file anew, for others too, as soon as there is room for what that takes."""
         if perf_counter() < self._next_try:
             return
@@ -199,11 +199,11 @@ class SqliteStore:
         self._committer.close()
         self._use(reopen())
 
-    def _use(self, opened: Opened) -> None:
-        self._committer = Committer(
-            opened.connection, self._vault, opened.watermark, budget=self._budget
+    def _use(self, opened: OpenDataFile) -> None:
+        self._committer = GroupCommitter(
+            opened.connection, self._cipher, opened.watermark, budget=self._budget
         )
-        self._log = CommitLog(opened.connection, self._path, self._readers)
+        self._log = WalCheckpointer(opened.connection, self._path, self._readers)
         self._reopen = opened.reopen
 
     def _report(self, entries: list[_Entry]) -> None:

@@ -11,7 +11,7 @@ from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdat
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
-from ringback.stores.sqlite.fields import (
+from ringback.stores.sqlite.field_columns import (
     DATED,
     OWNED,
     flag,
@@ -22,19 +22,19 @@ from ringback.stores.sqlite.fields import (
     texts,
     url,
 )
-from ringback.stores.sqlite.flows import SqliteFlows
-from ringback.stores.sqlite.records import (
-    Shape,
+from ringback.stores.sqlite.intervals import SqliteDataFlows
+from ringback.stores.sqlite.record_tables import (
+    RowMapping,
     SqliteNamedRecords,
+    SqlitePendingUpdates,
     SqliteRecords,
-    SqliteUpdates,
 )
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.write_batch import WriteBatch
 
 _CALLED_BACK = (url("callback_url"), one_of("callback_method", HttpMethod))
 
 
-ACCESS_PROFILES: Final = Shape(
+ACCESS_PROFILES: Final = RowMapping(
     "access_profiles",
     NetworkAccessProfile,
     *OWNED,
@@ -43,7 +43,7 @@ ACCESS_PROFILES: Final = Shape(
     *DATED,
 )
 
-FLEETS: Final = Shape(
+FLEETS: Final = RowMapping(
     "fleets",
     Fleet,
     *OWNED,
@@ -60,7 +60,7 @@ FLEETS: Final = Shape(
     indexes=(("account_sid", "network_access_profile_sid"),),
 )
 
-SIMS: Final = Shape(
+SIMS: Final = RowMapping(
     "sims",
     SuperSim,
     *OWNED,
@@ -80,7 +80,7 @@ SIMS: Final = Shape(
     ),
 )
 
-SMS_COMMANDS: Final = Shape(
+SMS_COMMANDS: Final = RowMapping(
     "sms_commands",
     SmsCommand,
     *OWNED,
@@ -97,7 +97,7 @@ SMS_COMMANDS: Final = Shape(
     ),
 )
 
-IP_COMMANDS: Final = Shape(
+IP_COMMANDS: Final = RowMapping(
     "ip_commands",
     IpCommand,
     *OWNED,
@@ -119,7 +119,7 @@ IP_COMMANDS: Final = Shape(
     ),
 )
 
-ESIM_PROFILES: Final = Shape(
+ESIM_PROFILES: Final = RowMapping(
     "esim_profiles",
     EsimProfile,
     *OWNED,
@@ -141,7 +141,7 @@ ESIM_PROFILES: Final = Shape(
     ),
 )
 
-SETTINGS_UPDATES: Final = Shape(
+SETTINGS_UPDATES: Final = RowMapping(
     "settings_updates",
     SettingsUpdate,
     *OWNED,
@@ -156,7 +156,7 @@ SETTINGS_UPDATES: Final = Shape(
     ),
 )
 
-BILLING_PERIODS: Final = Shape(
+BILLING_PERIODS: Final = RowMapping(
     "billing_periods",
     BillingPeriod,
     *OWNED,
@@ -168,7 +168,7 @@ BILLING_PERIODS: Final = Shape(
     indexes=(("account_sid", "sim_sid"),),
 )
 
-SESSIONS: Final = Shape(
+SESSIONS: Final = RowMapping(
     "data_sessions",
     SuperSimDataSession,
     *OWNED,
@@ -186,7 +186,7 @@ SESSIONS: Final = Shape(
     ),
 )
 
-SIM_UPDATES: Final = Shape(
+SIM_UPDATES: Final = RowMapping(
     "sim_updates",
     SuperSimUpdate,
     plain("sim_sid"),
@@ -201,14 +201,14 @@ SIM_UPDATES: Final = Shape(
 class SqliteSuperSim:
     """Answers `ports.SuperSimTables`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self.access_profiles = SqliteNamedRecords(session, ACCESS_PROFILES)
         self.fleets = SqliteNamedRecords(session, FLEETS)
         self.sims = SqliteNamedRecords(session, SIMS)
-        self.sim_updates = SqliteUpdates(session, SIM_UPDATES)
+        self.sim_updates = SqlitePendingUpdates(session, SIM_UPDATES)
         self.sms_commands = SqliteRecords(session, SMS_COMMANDS)
         self.ip_commands = SqliteRecords(session, IP_COMMANDS)
         self.esim_profiles = SqliteRecords(session, ESIM_PROFILES)
         self.settings_updates = SqliteRecords(session, SETTINGS_UPDATES)
         self.billing_periods = SqliteRecords(session, BILLING_PERIODS)
-        self.sessions = SqliteFlows(session, SESSIONS)
+        self.sessions = SqliteDataFlows(session, SESSIONS)

@@ -4,14 +4,14 @@ from datetime import datetime
 
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
-from ringback.stores.sqlite.fields import from_us, maybe_from_us, to_us
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, to_us
+from ringback.stores.sqlite.write_batch import WriteBatch
 
 
 class SqliteTasks:
     """Answers `ports.Tasks`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
     def put(self, task: ScheduledTask) -> None:
@@ -60,10 +60,10 @@ class SqliteTasks:
         )
 
 
-class SqliteScenarios:
+class SqliteScenarioChoices:
     """Answers `ports.Choices`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
     def put(self, subject_sid: str, name: str | None) -> None:

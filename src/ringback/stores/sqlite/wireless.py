@@ -12,17 +12,22 @@ from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, Ra
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
-from ringback.stores.sqlite import fields
-from ringback.stores.sqlite.fields import to_us
-from ringback.stores.sqlite.flows import SqliteFlows
-from ringback.stores.sqlite.records import Shape, SqliteNamedRecords, SqliteRecords, SqliteUpdates
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite import field_columns
+from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sqlite.intervals import SqliteDataFlows
+from ringback.stores.sqlite.record_tables import (
+    RowMapping,
+    SqliteNamedRecords,
+    SqlitePendingUpdates,
+    SqliteRecords,
+)
+from ringback.stores.sqlite.write_batch import WriteBatch
 
 
-def listener(name: str) -> fields.Field:
+def listener(name: str) -> field_columns.FieldColumns:
     """Return a field that is a listener: a callback URL or none, and a method, in four columns."""
-    told, way = fields.url(f"{name}_url"), fields.one_of(f"{name}_method", HttpMethod)
-    return fields.Field(
+    told, way = field_columns.url(f"{name}_url"), field_columns.one_of(f"{name}_method", HttpMethod)
+    return field_columns.FieldColumns(
         name,
         (*told.columns, *way.columns),
         lambda value: (*told.write(value.url), *way.write(value.method)),
@@ -30,47 +35,65 @@ def listener(name: str) -> fields.Field:
     )
 
 
-RATE_PLANS: Final = Shape(
+RATE_PLANS: Final = RowMapping(
     "rate_plans",
     RatePlan,
-    *(*fields.OWNED, *fields.DATED, fields.plain("unique_name"), fields.plain("friendly_name")),
     *(
-        fields.flag("data_enabled"),
-        fields.plain("data_limit"),
-        fields.one_of("data_metering", DataMetering),
+        *field_columns.OWNED,
+        *field_columns.DATED,
+        field_columns.plain("unique_name"),
+        field_columns.plain("friendly_name"),
     ),
     *(
-        fields.flag("messaging_enabled"),
-        fields.flag("voice_enabled"),
-        fields.flag("national_roaming_enabled"),
+        field_columns.flag("data_enabled"),
+        field_columns.plain("data_limit"),
+        field_columns.one_of("data_metering", DataMetering),
     ),
     *(
-        fields.plain("national_roaming_data_limit"),
-        fields.plain("international_roaming_data_limit"),
+        field_columns.flag("messaging_enabled"),
+        field_columns.flag("voice_enabled"),
+        field_columns.flag("national_roaming_enabled"),
     ),
     *(
-        fields.texts("international_roaming"),
-        fields.one_of("data_limit_strategy", DataLimitStrategy),
+        field_columns.plain("national_roaming_data_limit"),
+        field_columns.plain("international_roaming_data_limit"),
     ),
     *(
-        fields.plain("usage_notification_url"),
-        fields.one_of("usage_notification_method", HttpMethod),
+        field_columns.texts("international_roaming"),
+        field_columns.one_of("data_limit_strategy", DataLimitStrategy),
+    ),
+    *(
+        field_columns.plain("usage_notification_url"),
+        field_columns.one_of("usage_notification_method", HttpMethod),
     ),
 )
 
-SIMS: Final = Shape(
+SIMS: Final = RowMapping(
     "wireless_sims",
     WirelessSim,
-    *(*fields.OWNED, *fields.DATED, fields.plain("iccid"), fields.one_of("status", WirelessStatus)),
-    *(fields.plain("unique_name"), fields.plain("friendly_name"), fields.plain("rate_plan_sid")),
-    *(fields.plain("eid"), fields.plain("registration_code"), fields.flag("is_narrowband")),
-    *(listener("commands_to"), fields.pairs("handlers")),
-    *(fields.flag("is_resetting"), listener("reset_to"), listener("final_to")),
     *(
-        fields.maybe_instant("status_since", "status_since_us"),
-        fields.plain("commands_while_ready"),
+        *field_columns.OWNED,
+        *field_columns.DATED,
+        field_columns.plain("iccid"),
+        field_columns.one_of("status", WirelessStatus),
     ),
-    fields.maybe_instant("metered_since", "metered_since_us"),
+    *(
+        field_columns.plain("unique_name"),
+        field_columns.plain("friendly_name"),
+        field_columns.plain("rate_plan_sid"),
+    ),
+    *(
+        field_columns.plain("eid"),
+        field_columns.plain("registration_code"),
+        field_columns.flag("is_narrowband"),
+    ),
+    *(listener("commands_to"), field_columns.pairs("handlers")),
+    *(field_columns.flag("is_resetting"), listener("reset_to"), listener("final_to")),
+    *(
+        field_columns.maybe_instant("status_since", "status_since_us"),
+        field_columns.plain("commands_while_ready"),
+    ),
+    field_columns.maybe_instant("metered_since", "metered_since_us"),
     indexes=(
         ("iccid",),
         ("account_sid", "registration_code"),
@@ -82,31 +105,40 @@ SIMS: Final = Shape(
     ),
 )
 
-SIM_UPDATES: Final = Shape(
+SIM_UPDATES: Final = RowMapping(
     "wireless_updates",
     WirelessSimUpdate,
     *(
-        fields.plain("sim_sid"),
-        fields.plain("account_sid"),
-        fields.plain("to_rate_plan_sid"),
+        field_columns.plain("sim_sid"),
+        field_columns.plain("account_sid"),
+        field_columns.plain("to_rate_plan_sid"),
         listener("told"),
     ),
-    *(fields.one_of("from_status", WirelessStatus), fields.one_of("to_status", WirelessStatus)),
+    *(
+        field_columns.one_of("from_status", WirelessStatus),
+        field_columns.one_of("to_status", WirelessStatus),
+    ),
 )
 
-COMMANDS: Final = Shape(
+COMMANDS: Final = RowMapping(
     "commands",
     WirelessCommand,
     *(
-        *fields.OWNED,
-        *fields.DATED,
-        fields.plain("sim_sid"),
-        fields.plain("command"),
+        *field_columns.OWNED,
+        *field_columns.DATED,
+        field_columns.plain("sim_sid"),
+        field_columns.plain("command"),
         listener("told"),
     ),
-    *(fields.one_of("command_mode", PayloadType), fields.one_of("transport", CommandTransport)),
-    *(fields.one_of("status", MessageStatus), fields.one_of("direction", Direction)),
-    *(fields.one_of("include_sid", SidPlacement), fields.flag("delivery_receipt_requested")),
+    *(
+        field_columns.one_of("command_mode", PayloadType),
+        field_columns.one_of("transport", CommandTransport),
+    ),
+    *(field_columns.one_of("status", MessageStatus), field_columns.one_of("direction", Direction)),
+    *(
+        field_columns.one_of("include_sid", SidPlacement),
+        field_columns.flag("delivery_receipt_requested"),
+    ),
     indexes=(
         ("account_sid", "sim_sid", "status"),
         ("account_sid", "sim_sid"),
@@ -116,22 +148,25 @@ COMMANDS: Final = Shape(
     ),
 )
 
-SESSIONS: Final = Shape(
+SESSIONS: Final = RowMapping(
     "wireless_sessions",
     WirelessDataSession,
     *(
-        *fields.OWNED,
-        fields.plain("sim_sid"),
-        fields.plain("network_sid"),
-        fields.plain("rate_plan_sid"),
-        fields.plain("iccid"),
+        *field_columns.OWNED,
+        field_columns.plain("sim_sid"),
+        field_columns.plain("network_sid"),
+        field_columns.plain("rate_plan_sid"),
+        field_columns.plain("iccid"),
     ),
     *(
-        fields.plain("upload_per_hour"),
-        fields.plain("download_per_hour"),
-        fields.one_of("radio_link", RadioLink),
+        field_columns.plain("upload_per_hour"),
+        field_columns.plain("download_per_hour"),
+        field_columns.one_of("radio_link", RadioLink),
     ),
-    *(fields.instant("date_created", "created_us"), fields.maybe_instant("date_ended", "ended_us")),
+    *(
+        field_columns.instant("date_created", "created_us"),
+        field_columns.maybe_instant("date_ended", "ended_us"),
+    ),
     indexes=(("sim_sid",),),
 )
 
@@ -139,7 +174,7 @@ SESSIONS: Final = Shape(
 class SqliteCommandUses:
     """Answers `ports.tables.CommandUsageTable`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
     def add(self, use: CommandUsage) -> None:
@@ -171,10 +206,10 @@ class SqliteCommandUses:
 class SqliteWireless:
     """Answers `ports.WirelessTables`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self.rate_plans = SqliteNamedRecords(session, RATE_PLANS)
         self.sims = SqliteNamedRecords(session, SIMS)
         self.command_uses = SqliteCommandUses(session)
         self.commands = SqliteRecords(session, COMMANDS)
-        self.sim_updates = SqliteUpdates(session, SIM_UPDATES)
-        self.sessions = SqliteFlows(session, SESSIONS)
+        self.sim_updates = SqlitePendingUpdates(session, SIM_UPDATES)
+        self.sessions = SqliteDataFlows(session, SESSIONS)

@@ -7,22 +7,22 @@ from typing import Any, Final
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import CommitHooks, Transaction, nothing
+from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
 from ringback.stores.sqlite.batches import SqliteBatches
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.commit_watermark import CommitWatermark
+from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
 from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
-from ringback.stores.sqlite.kept_responses import SqliteKeptResponses
-from ringback.stores.sqlite.room import Room, is_want_of_room
-from ringback.stores.sqlite.session import Session
+from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
-from ringback.stores.sqlite.shadows import SqliteShadows
+from ringback.stores.sqlite.shadows import SqliteShadowCallbacks
 from ringback.stores.sqlite.supersim import SqliteSuperSim
-from ringback.stores.sqlite.tasks import SqliteScenarios, SqliteTasks
-from ringback.stores.sqlite.watermark import Watermark
+from ringback.stores.sqlite.tasks import SqliteScenarioChoices, SqliteTasks
 from ringback.stores.sqlite.wireless import SqliteWireless
-from ringback.stores.vault import Vault
+from ringback.stores.sqlite.write_batch import WriteBatch
 
 _OF_A_ROW: Final = (
     sqlite3.IntegrityError,
@@ -36,7 +36,7 @@ TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABL
 """All rows that a session writes many at a time."""
 
 
-class Job:
+class CommitJob:
     """A piece of work, and how it ended."""
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
@@ -65,19 +65,26 @@ class SqliteTransaction:
     """Answers `ports.Transaction`."""
 
     def __init__(
-        self, session: Session, vault: Vault, *, budget: ResponseStorageBudget, room: Room
+        self,
+        session: WriteBatch,
+        cipher: SecretCipher,
+        *,
+        budget: ResponseStorageBudget,
+        room: DiskSpace,
     ) -> None:
-        self.accounts = SqliteAccounts(session, vault)
-        self.api_clients = SqliteApiClients(session, vault)
+        self.accounts = SqliteAccounts(session, cipher)
+        self.api_clients = SqliteApiClients(session, cipher)
         self.supersim = SqliteSuperSim(session)
         self.wireless = SqliteWireless(session)
-        self.scenarios = SqliteScenarios(session)
+        self.scenarios = SqliteScenarioChoices(session)
         self.tasks = SqliteTasks(session)
-        self.kept_responses = SqliteKeptResponses(
+        self.kept_responses = SqliteStoredResponses(
             session, budget, first_table=len(CALLBACK_TABLES + SHADOW_TABLES)
         )
         self.callbacks = SqliteCallbacks(session, self.accounts, self.kept_responses)
-        self.shadows = SqliteShadows(session, self.kept_responses, first_table=len(CALLBACK_TABLES))
+        self.shadows = SqliteShadowCallbacks(
+            session, self.kept_responses, first_table=len(CALLBACK_TABLES)
+        )
         self.batches = SqliteBatches(
             session, first_table=len(CALLBACK_TABLES + SHADOW_TABLES + RESPONSE_TABLES)
         )
@@ -102,24 +109,24 @@ class SqliteTransaction:
         self.endings.append(CommitHooks(durable, undone))
 
 
-class Committer:
+class GroupCommitter:
     """Runs jobs on one connection: all that are given at once share a commit."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        vault: Vault,
-        watermark: Watermark | None = None,
+        cipher: SecretCipher,
+        watermark: CommitWatermark | None = None,
         *,
         budget: ResponseStorageBudget = _BUDGET,
     ) -> None:
         self._connection = connection
         self._watermark = watermark
-        self._room = Room.beside(connection)
-        self._session = Session(connection, TABLES)
-        self._transaction = SqliteTransaction(self._session, vault, budget=budget, room=self._room)
+        self._room = DiskSpace.beside(connection)
+        self._session = WriteBatch(connection, TABLES)
+        self._transaction = SqliteTransaction(self._session, cipher, budget=budget, room=self._room)
 
-    def commit(self, jobs: list[Job]) -> None:
+    def commit(self, jobs: list[CommitJob]) -> None:
         """Run the jobs and write their endings into them; where it returns, those are durable."""
         try:
             self._commit(jobs)
@@ -140,7 +147,7 @@ class Committer:
                 for job in jobs:
                     job.failure = unavailable
 
-    def _commit_each(self, jobs: list[Job]) -> None:
+    def _commit_each(self, jobs: list[CommitJob]) -> None:
         for job in jobs:
             self.commit([job])
 
@@ -152,7 +159,7 @@ class Committer:
         """Let go of the file."""
         self._connection.close()
 
-    def _commit(self, jobs: list[Job]) -> None:
+    def _commit(self, jobs: list[CommitJob]) -> None:
         self._transaction.accounts.forget()
         self._transaction.callbacks.begin_commit()
         self._connection.execute("BEGIN IMMEDIATE")
@@ -166,7 +173,7 @@ class Committer:
             self._connection.execute("COMMIT")
             self._watermark.after_commit()
 
-    def _attempt(self, job: Job) -> None:
+    def _attempt(self, job: CommitJob) -> None:
         self._transaction.endings = job.begin()
         self._session.begin_job()
         try:

@@ -17,7 +17,7 @@ Row = tuple[SqlValue, ...]
 _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
-class Table:
+class BulkStatement:
     """A way to write many rows at once: a statement around its `VALUES (?, …), (?, …)`."""
 
     def __init__(self, *, before: str, columns: int, after: str = "") -> None:
@@ -27,10 +27,10 @@ class Table:
         }
 
 
-class Session:
+class WriteBatch:
     """A connection within one commit, and the rows that wait to be written."""
 
-    def __init__(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+    def __init__(self, connection: sqlite3.Connection, tables: Sequence[BulkStatement]) -> None:
         self._connection = connection
         self._tables = tables
         self._rows: list[list[Row]] = [[] for _ in tables]
@@ -113,7 +113,7 @@ class Session:
         for rows, later in zip(self._rows, own, strict=True):
             rows.extend(later)
 
-    def _write(self, table: Table, rows: list[Row]) -> None:
+    def _write(self, table: BulkStatement, rows: list[Row]) -> None:
         start = 0
         for size in _CHUNKS:
             while len(rows) - start >= size:

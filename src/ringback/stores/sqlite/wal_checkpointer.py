@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from ringback.stores.sqlite.readers import Readers
+from ringback.stores.sqlite.read_connections import ReadConnectionPool
 
 SMALL: Final = 20 * 1024 * 1024
 """Bytes: a little more than the 2000 pages after which SQLite tries to begin it again."""
@@ -22,10 +22,12 @@ _BUSY_TIMEOUT: Final = 5000
 """Milliseconds, as Python sets it: for work beside another process."""
 
 
-class CommitLog:
+class WalCheckpointer:
     """The log of one database, looked after by the thread that commits."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, readers: Readers) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, readers: ReadConnectionPool
+    ) -> None:
         self._connection = connection
         self._path = path.with_name(f"{path.name}-wal")
         self._readers = readers

@@ -14,7 +14,7 @@ _WANT_OF_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRI
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskSpace:
     """The disk that a database is on."""
 
     folder: Path | None

@@ -18,10 +18,10 @@ from typing import Any, Final, NamedTuple, NoReturn
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.ports import Transaction
-from ringback.stores.sqlite.committer import TABLES, SqliteTransaction
-from ringback.stores.sqlite.room import Room
-from ringback.stores.sqlite.session import Row, Session
-from ringback.stores.vault import Vault
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.disk_space import DiskSpace
+from ringback.stores.sqlite.group_commit import TABLES, SqliteTransaction
+from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
@@ -31,7 +31,7 @@ _STEPS: Final = 20_000
 _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 
 
-class ReadingSession(Session):
+class ReadOnlyBatch(WriteBatch):
     """A session in which nothing is written."""
 
     def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as Session has them)
@@ -47,10 +47,10 @@ class ReadingSession(Session):
         raise _writes()
 
 
-class Reader:
+class ReadConnection:
     """Runs work on one connection that can only read."""
 
-    def __init__(self, path: Path, vault: Vault, *, longest: float = LONGEST) -> None:
+    def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
         """Open the file; raises sqlite3.Error."""
         self._longest = longest
         self._until = 0.0
@@ -64,9 +64,9 @@ class Reader:
         for pragma in _PRAGMAS:
             self._connection.execute(pragma)
         self._connection.set_progress_handler(self._is_overdue, _STEPS)
-        session = ReadingSession(self._connection, TABLES)
+        session = ReadOnlyBatch(self._connection, TABLES)
         self._transaction = SqliteTransaction(
-            session, vault, budget=ResponseStorageBudget(), room=Room.beside(self._connection)
+            session, cipher, budget=ResponseStorageBudget(), room=DiskSpace.beside(self._connection)
         )
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
@@ -109,14 +109,19 @@ class _Read(NamedTuple):
     ended: asyncio.Future[Any]
 
 
-class Readers:
+class ReadConnectionPool:
     """Threads that read, of which so many are started as are needed at the same time."""
 
     def __init__(
-        self, path: Path, vault: Vault, *, most: int = MOST_THREADS, longest: float = LONGEST
+        self,
+        path: Path,
+        cipher: SecretCipher,
+        *,
+        most: int = MOST_THREADS,
+        longest: float = LONGEST,
     ) -> None:
         self._path = path
-        self._vault = vault
+        self._cipher = cipher
         self._most = most
         self._longest = longest
         self._changed = threading.Condition()
@@ -175,10 +180,10 @@ class Readers:
             self._threads.append(thread)
 
     def _run(self) -> None:
-        reader: Reader | None = None
+        reader: ReadConnection | None = None
         while (read := self._take()) is not None:
             try:
-                reader = reader or Reader(self._path, self._vault, longest=self._longest)
+                reader = reader or ReadConnection(self._path, self._cipher, longest=self._longest)
                 result, failure = reader.run(read.work), None
             except sqlite3.Error as trouble:
                 reader = _closed(reader)
@@ -235,7 +240,7 @@ def _report(ended: asyncio.Future[Any], result: Any, failure: Exception | None) 
         return
 
 
-def _closed(reader: Reader | None) -> None:
+def _closed(reader: ReadConnection | None) -> None:
     if reader is not None:
         reader.close()
 

@@ -8,19 +8,19 @@ from typing import Final, NamedTuple
 
 from ringback.core.callbacks.callback_codec import read_new
 from ringback.core.errors import ConfigurationError
-from ringback.stores.sqlite.lock import FileLock
-from ringback.stores.sqlite.loss import is_missing
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, read_mark
+from ringback.stores.sqlite.data_loss import is_missing
+from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema import newest, version_of
-from ringback.stores.sqlite.sealing import open_all
-from ringback.stores.sqlite.wal import damage_of_wal
-from ringback.stores.sqlite.watermark import Mark, number_in, read_mark
-from ringback.stores.vault import Vault
+from ringback.stores.sqlite.sealed_columns import open_all
+from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _MOST_SHOWN: Final = 20
 """Faults of one check; a damaged page can make thousands."""
 
 
-class DataCheck(NamedTuple):
+class IntegrityCheck(NamedTuple):
     """What was looked at, and what was found."""
 
     name: str
@@ -32,16 +32,16 @@ class _OpenFile(NamedTuple):
     """What the checks of an open file look at."""
 
     connection: sqlite3.Connection
-    mark: Mark | None
-    vault: Callable[[], Vault]
+    mark: DurabilityMark | None
+    cipher: Callable[[], SecretCipher]
 
 
-def check_data(path: Path, vault: Callable[[], Vault]) -> Sequence[DataCheck]:
+def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheck]:
     """Return what was found; after a fault that lets nothing else be looked at, nothing follows."""
-    return list(_checks(path, vault))
+    return list(_checks(path, cipher))
 
 
-def _checks(path: Path, vault: Callable[[], Vault]) -> Iterator[DataCheck]:
+def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[IntegrityCheck]:
     for check in (_check_file(path), _check_wal(path)):
         yield check
         if not check.is_ok:
@@ -53,34 +53,36 @@ def _checks(path: Path, vault: Callable[[], Vault]) -> Iterator[DataCheck]:
             opened.row_factory = sqlite3.Row
             opened.execute("PRAGMA cell_size_check = ON")
             for name, look in _CHECKS.items():
-                yield _look(name, look, _OpenFile(opened, mark, vault))
+                yield _look(name, look, _OpenFile(opened, mark, cipher))
     except sqlite3.Error as failure:
-        yield DataCheck("open", is_ok=False, found=str(failure))
+        yield IntegrityCheck("open", is_ok=False, found=str(failure))
 
 
-def _check_file(path: Path) -> DataCheck:
+def _check_file(path: Path) -> IntegrityCheck:
     if is_missing(path):
-        return DataCheck("file", is_ok=False, found=f"{path} is missing or empty")
-    return DataCheck("file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+        return IntegrityCheck("file", is_ok=False, found=f"{path} is missing or empty")
+    return IntegrityCheck("file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def _check_wal(path: Path) -> DataCheck:
+def _check_wal(path: Path) -> IntegrityCheck:
     wal = path.with_name(f"{path.name}-wal")
     holder = FileLock.holder(path.with_suffix(".lock"))
     mark = read_mark(path)
     if holder is not None:
-        return DataCheck("wal", is_ok=True, found=f"in use by process {holder}")
+        return IntegrityCheck("wal", is_ok=True, found=f"in use by process {holder}")
     damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
     size = wal.stat().st_size if wal.exists() else 0
     found = damage or (f"{size / 1e6:.1f} MB, whole" if size else "nothing in it")
-    return DataCheck("wal", is_ok=damage is None, found=found)
+    return IntegrityCheck("wal", is_ok=damage is None, found=found)
 
 
-def _look(name: str, look: Callable[[_OpenFile], tuple[bool, str]], opened: _OpenFile) -> DataCheck:
+def _look(
+    name: str, look: Callable[[_OpenFile], tuple[bool, str]], opened: _OpenFile
+) -> IntegrityCheck:
     try:
-        return DataCheck(name, *look(opened))
+        return IntegrityCheck(name, *look(opened))
     except (sqlite3.Error, ConfigurationError) as failure:
-        return DataCheck(name, is_ok=False, found=str(failure))
+        return IntegrityCheck(name, is_ok=False, found=str(failure))
 
 
 # ---- of an open file: whether it is as it should be, and what was found --------------------------
@@ -116,7 +118,7 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
-    return True, f"{open_all(opened.connection, opened.vault())} secrets open with the key"
+    return True, f"{open_all(opened.connection, opened.cipher())} secrets open with the key"
 
 
 def _batches(opened: _OpenFile) -> tuple[bool, str]:

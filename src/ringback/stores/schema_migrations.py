@@ -8,14 +8,14 @@ from ringback.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Migration:
+class SchemaMigration:
     """One step of the schema; its file is named `NNNN_what_it_does.sql`."""
 
     version: int
     sql: str
 
 
-def pending(folder: Traversable, *, version: int) -> list[Migration]:
+def pending(folder: Traversable, *, version: int) -> list[SchemaMigration]:
     """Return the steps that a schema of this version has yet to take, in order.
 
     Raises Unusable for a schema that is newer than this Ringback.
@@ -30,6 +30,6 @@ def pending(folder: Traversable, *, version: int) -> list[Migration]:
     return [step for step in steps if step.version > version]
 
 
-def _read(folder: Traversable) -> list[Migration]:
+def _read(folder: Traversable) -> list[SchemaMigration]:
     named = ((re.match(r"(\d{4})_\w+\.sql$", file.name), file) for file in folder.iterdir())
-    return [Migration(int(name[1]), file.read_text("utf-8")) for name, file in named if name]
+    return [SchemaMigration(int(name[1]), file.read_text("utf-8")) for name, file in named if name]

@@ -27,7 +27,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
 
 
-class Mark(NamedTuple):
+class DurabilityMark(NamedTuple):
     """What the file says."""
 
     number: int
@@ -45,18 +45,18 @@ def mark_path(database: Path) -> Path:
     return database.with_suffix(".watermark")
 
 
-def read_mark(database: Path) -> Mark | None:
+def read_mark(database: Path) -> DurabilityMark | None:
     """Return what the file says, or None where it is missing or damaged."""
     try:
         text = mark_path(database).read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return None
     # A power cut may have come before its first bytes were on disk.
-    found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(Mark(0)))
-    return found and Mark(int(found[1]), found[2])
+    found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(DurabilityMark(0)))
+    return found and DurabilityMark(int(found[1]), found[2])
 
 
-def write_mark(database: Path, mark: Mark) -> None:
+def write_mark(database: Path, mark: DurabilityMark) -> None:
     """Have the file say this, on disk where that is possible."""
     with suppress(OSError):
         descriptor = os.open(mark_path(database), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -81,7 +81,7 @@ def this_boot() -> str:
         return ""
 
 
-class Watermark:
+class CommitWatermark:
     """Numbers the commits of a connection; its owner alone does so."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Watermark:
         self._is_new = False
         self._file = mark_path(database)
         if self._number:
-            write_mark(database, Mark(self._number, self._boot))
+            write_mark(database, DurabilityMark(self._number, self._boot))
 
     def before_commit(self) -> None:
         """Give the commit a number, where it writes and the last number is old."""
@@ -136,16 +136,16 @@ class Watermark:
         with suppress(OSError):
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                _write(descriptor, Mark(self._number, self._boot))
+                _write(descriptor, DurabilityMark(self._number, self._boot))
             finally:
                 os.close(descriptor)
 
 
-def _line(mark: Mark) -> str:
+def _line(mark: DurabilityMark) -> str:
     return f"{mark.number:010} {mark.boot}\n"
 
 
-def _write(descriptor: int, mark: Mark) -> None:
+def _write(descriptor: int, mark: DurabilityMark) -> None:
     """Write over what stands there: within one sector, so that nobody finds half of it."""
     line = _line(mark).encode()
     os.pwrite(descriptor, line, 0)

@@ -19,7 +19,7 @@ from ringback.core.errors import ConfigurationError
 _MOST_REMEMBERED: Final = 16_384
 
 
-class Vault:
+class SecretCipher:
     """Seals and opens texts with the keys that it is made of."""
 
     def __init__(self, keys: Sequence[str]) -> None:

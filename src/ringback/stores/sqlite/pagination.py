@@ -13,7 +13,7 @@ from typing import Any
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
 from ringback.ports import PageRequest
-from ringback.stores.sqlite.session import SqlValue
+from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
 """What rows have to fulfil, and its value; one without a value is left out."""
@@ -21,7 +21,7 @@ Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListQuery:
     """Which rows of a table make up a list."""
 
     table: str
@@ -37,7 +37,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class PageRange:
     """A part of a list: so many rows from one place on, towards newer ones or older ones."""
 
     limit: int
@@ -48,7 +48,7 @@ class Stretch:
 
 
 def read_page(
-    read: Read, listing: Listing, *, account_sid: str, window: PageRequest
+    read: Read, listing: ListQuery, *, account_sid: str, window: PageRequest
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of one page, newest first, and where it stopped (see `RecordPage`).
 
@@ -56,13 +56,13 @@ def read_page(
     """
     backwards = window.before is not None
     place = _place(read, listing.table, account_sid, window)
-    stretch = Stretch(window.size, window.examining, place, is_ascending=backwards)
+    stretch = PageRange(window.size, window.examining, place, is_ascending=backwards)
     rows, stopped_at = read_stretch(read, listing, stretch)
     return rows[::-1] if backwards else rows, stopped_at
 
 
 def read_stretch(
-    read: Read, listing: Listing, stretch: Stretch
+    read: Read, listing: ListQuery, stretch: PageRange
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of a part of a list in its order, and where it stopped."""
     beyond, order = (">", "ASC") if stretch.is_ascending else ("<", "DESC")

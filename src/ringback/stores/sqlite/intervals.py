@@ -4,11 +4,11 @@ from datetime import datetime
 
 from ringback.ports import FieldFilter, PageRequest, RecordPage
 from ringback.ports.records import F
-from ringback.stores.sqlite.fields import maybe_to_us, to_us
-from ringback.stores.sqlite.records import SqliteTable
+from ringback.stores.sqlite.field_columns import maybe_to_us, to_us
+from ringback.stores.sqlite.record_tables import SqliteTable
 
 
-class SqliteFlows(SqliteTable[F]):
+class SqliteDataFlows(SqliteTable[F]):
     """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` has the rows of each SIM by when they end.

@@ -5,7 +5,7 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.vault import Vault
+from ringback.stores.encryption import SecretCipher
 
 _log = logging.getLogger(__name__)
 
@@ -30,24 +30,24 @@ TOKEN_KEY: Final = SealedColumn("token_keys", "id", "private_key")
 _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 
 
-def seal_all(connection: sqlite3.Connection, vault: Vault) -> None:
+def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     """Have all secrets be sealed with the vault's first key, and leave no trace of what was there.
 
     Raises Unusable where the vault has not the key that they are sealed with.
     """
-    if _sealed_with(connection, vault) != vault.key_ids[0]:
-        _seal_anew(connection, vault)
+    if _sealed_with(connection, cipher) != cipher.key_ids[0]:
+        _seal_anew(connection, cipher)
     (is_wiped,) = connection.execute("SELECT is_wiped FROM sealed_with").fetchone()
     if not is_wiped:
         _wipe(connection)
 
 
-def open_all(connection: sqlite3.Connection, vault: Vault) -> int:
+def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
     """Open every secret, change nothing, and return how many there are.
 
     Raises Unusable for the first that doesn't open.
     """
-    if _sealed_with(connection, vault) is None:
+    if _sealed_with(connection, cipher) is None:
         return 0
     count = 0
     for sealed in _ALL:
@@ -55,30 +55,30 @@ def open_all(connection: sqlite3.Connection, vault: Vault) -> int:
         for whose, value in connection.execute(
             f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"
         ):
-            vault.open(value, sealed.place(whose))
+            cipher.open(value, sealed.place(whose))
             count += 1
     return count
 
 
-def _sealed_with(connection: sqlite3.Connection, vault: Vault) -> str | None:
+def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | None:
     """Return which of the vault's keys all is sealed with; None where all is in the clear."""
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
-    if row is not None and row["key_id"] not in vault.key_ids:
+    if row is not None and row["key_id"] not in cipher.key_ids:
         raise ConfigurationError(
             f"the secrets in the data file are sealed with the key {row['key_id']}, and given is"
-            f" {', '.join(vault.key_ids)}; name the file that has it with --seal-key-file"
+            f" {', '.join(cipher.key_ids)}; name the file that has it with --seal-key-file"
         )
     return row and row["key_id"]
 
 
-def _seal_anew(connection: sqlite3.Connection, vault: Vault) -> None:
-    first = vault.key_ids[0]
+def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
+    first = cipher.key_ids[0]
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been here in between.
-        before = _sealed_with(connection, vault)
+        before = _sealed_with(connection, cipher)
         if before != first:
-            sealed = sum(_seal(connection, vault, one, is_clear=before is None) for one in _ALL)
+            sealed = sum(_seal(connection, cipher, one, is_clear=before is None) for one in _ALL)
             connection.execute("DELETE FROM sealed_with")
             connection.execute("INSERT INTO sealed_with VALUES (?, ?)", (first, not sealed))
     except BaseException:
@@ -88,7 +88,7 @@ def _seal_anew(connection: sqlite3.Connection, vault: Vault) -> None:
 
 
 def _seal(
-    connection: sqlite3.Connection, vault: Vault, sealed: SealedColumn, *, is_clear: bool
+    connection: sqlite3.Connection, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
 ) -> int:
     """Seal a column; return how many secrets stand in it."""
     table, owner, column = sealed
@@ -97,9 +97,10 @@ def _seal(
     ).fetchall()
     for whose, value in rows:
         place = sealed.place(whose)
-        secret = value if is_clear else vault.open(value, place)
+        secret = value if is_clear else cipher.open(value, place)
         connection.execute(
-            f"UPDATE {table} SET {column} = ? WHERE {owner} = ?", (vault.seal(secret, place), whose)
+            f"UPDATE {table} SET {column} = ? WHERE {owner} = ?",
+            (cipher.seal(secret, place), whose),
         )
     return len(rows)
 

@@ -6,23 +6,23 @@ from typing import ClassVar, Final, Generic, TypeVar
 
 from ringback.ports import FieldFilter, PageRequest, RecordPage
 from ringback.ports.records import N, R, U
-from ringback.stores.sqlite.fields import Field
-from ringback.stores.sqlite.pages import Condition, Listing, read_page, whose
-from ringback.stores.sqlite.session import Session, SqlValue
+from ringback.stores.sqlite.field_columns import FieldColumns
+from ringback.stores.sqlite.pagination import Condition, ListQuery, read_page, whose
+from ringback.stores.sqlite.write_batch import SqlValue, WriteBatch
 
 T = TypeVar("T")
 
 _PLACES_KEPT: Final = 100_000
 
 
-class Shape(Generic[T]):
+class RowMapping(Generic[T]):
     """How records of one kind stand in the rows of their table."""
 
     def __init__(
         self,
         table: str,
         make: Callable[..., T],
-        *fields: Field,
+        *fields: FieldColumns,
         indexes: Sequence[tuple[str, ...]] = (),
     ) -> None:
         """`indexes` has the columns by which an index has the rows in the order of `seq`.
@@ -53,7 +53,7 @@ class Shape(Generic[T]):
         """Return what `update` needs to replace a record by its new state."""
         return [*self._values(record, [one for one in self._fields if one.name != "sid"]), sid]
 
-    def _values(self, record: T, fields: Iterable[Field]) -> list[SqlValue]:
+    def _values(self, record: T, fields: Iterable[FieldColumns]) -> list[SqlValue]:
         written = (field.write(getattr(record, field.name)) for field in fields)
         return [value for values in written for value in values]
 
@@ -63,13 +63,13 @@ class Shape(Generic[T]):
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
-    ) -> Listing:
+    ) -> ListQuery:
         """Return the list of an account's records that are these, and fulfil what is further."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
         found = [left.pop(column) for column in best]
-        return Listing(self.table, found, [*left.values(), *further])
+        return ListQuery(self.table, found, [*left.values(), *further])
 
     def _condition(self, name: str, value: object) -> Condition:
         field = self._by_name[name]
@@ -81,7 +81,7 @@ class SqliteTable(Generic[T]):
 
     _IN_ORDER: ClassVar = "ORDER BY seq"
 
-    def __init__(self, session: Session, shape: Shape[T]) -> None:
+    def __init__(self, session: WriteBatch, shape: RowMapping[T]) -> None:
         self._session = session
         self._shape = shape
 
@@ -147,7 +147,7 @@ class SqliteNamedRecords(SqliteRecords[N]):
         return self.first(by_sid) or self.first(by_name)
 
 
-class SqliteUpdates(SqliteTable[U]):
+class SqlitePendingUpdates(SqliteTable[U]):
     """Answers `ports.Updates`; a SIM has one row at most, so these need no order."""
 
     _IN_ORDER: ClassVar = ""

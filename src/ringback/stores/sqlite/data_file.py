@@ -9,21 +9,27 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.sqlite.backup import copy_before_upgrade
-from ringback.stores.sqlite.commit_log import SMALL
-from ringback.stores.sqlite.loss import refuse_damaged_data, refuse_older_data
-from ringback.stores.sqlite.room import is_want_of_room
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.commit_watermark import (
+    CommitWatermark,
+    DurabilityMark,
+    number_in,
+    read_mark,
+    write_mark,
+)
+from ringback.stores.sqlite.data_loss import refuse_damaged_data, refuse_older_data
+from ringback.stores.sqlite.disk_space import is_want_of_room
+from ringback.stores.sqlite.pre_upgrade_backup import copy_before_upgrade
 from ringback.stores.sqlite.schema import (
     BeforeUpgrade,
-    SchemaGap,
+    SchemaVersions,
     allow,
     bring_up_to_date,
     gap_of,
     refusal_beside,
 )
-from ringback.stores.sqlite.sealing import seal_all
-from ringback.stores.sqlite.watermark import Mark, Watermark, number_in, read_mark, write_mark
-from ringback.stores.vault import Vault
+from ringback.stores.sqlite.sealed_columns import seal_all
+from ringback.stores.sqlite.wal_checkpointer import SMALL
 
 _log = logging.getLogger(__name__)
 
@@ -44,25 +50,25 @@ _SEALED_SINCE: Final = 5
 """The schema from which on secrets are sealed."""
 
 
-Reopen = Callable[[], "Opened"]
+Reopen = Callable[[], "OpenDataFile"]
 
 
-class Opened(NamedTuple):
+class OpenDataFile(NamedTuple):
     """An open data file."""
 
     connection: sqlite3.Connection
-    watermark: Watermark | None = None
+    watermark: CommitWatermark | None = None
     reopen: Reopen | None = None
     """Opens it anew: there was no room for what connections share, so this one is alone with it."""
 
 
 def open_as_owner(
     path: Path,
-    vault: Vault,
+    cipher: SecretCipher,
     *,
     copied: Callable[[Path], None] | None = None,
     accept_data_loss: bool = False,
-) -> Opened:
+) -> OpenDataFile:
     """Open the file, make it where there is none, and bring its schema up to date after a copy.
 
     `copied` is told of the copy, in place of the log. Raises Unusable where the file can't be used,
@@ -70,12 +76,14 @@ def open_as_owner(
     """
     mark = read_mark(path)
     try:
-        connection, reopen = _connect_as_owner(path, vault, copied)
+        connection, reopen = _connect_as_owner(path, cipher, copied)
         try:
             if not accept_data_loss:
                 refuse_older_data(path, connection, mark)
                 refuse_damaged_data(path, connection)
-            return Opened(connection, None if reopen else Watermark(connection, path), reopen)
+            return OpenDataFile(
+                connection, None if reopen else CommitWatermark(connection, path), reopen
+            )
         except BaseException:
             connection.close()
             raise
@@ -83,18 +91,18 @@ def open_as_owner(
         raise unusable(path, failure) from failure
 
 
-def open_beside(path: Path, vault: Vault) -> sqlite3.Connection:
+def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     """Open the file beside its owner, or make it where there is none; never upgrade it.
 
     Raises Unusable where the file can't be used.
     """
 
-    def refuse(_: sqlite3.Connection, gap: SchemaGap) -> None:
+    def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
         raise refusal_beside(path, gap)
 
     try:
         mark = read_mark(path)
-        connection = connect(path, vault, before=refuse)
+        connection = connect(path, cipher, before=refuse)
         try:
             refuse_older_data(path, connection, mark)
         except BaseException:
@@ -104,7 +112,7 @@ def open_beside(path: Path, vault: Vault) -> sqlite3.Connection:
         raise unusable(path, failure) from failure
     if mark is not None and not mark.number:
         # It was made just now: from here on there is something to be lost.
-        write_mark(path, Mark(number_in(connection)))
+        write_mark(path, DurabilityMark(number_in(connection)))
     return connection
 
 
@@ -130,7 +138,7 @@ def is_sealed(path: Path) -> bool:
 
 
 def connect(
-    path: Path | str, vault: Vault, *, before: BeforeUpgrade = allow, alone: bool = False
+    path: Path | str, cipher: SecretCipher, *, before: BeforeUpgrade = allow, alone: bool = False
 ) -> sqlite3.Connection:
     """Return a connection to a file whose schema is up to date, and whose secrets are sealed.
 
@@ -151,7 +159,7 @@ def connect(
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         bring_up_to_date(connection, before)
-        seal_all(connection, vault)
+        seal_all(connection, cipher)
     except BaseException:
         connection.close()
         raise
@@ -164,22 +172,22 @@ def unusable(path: Path, failure: Exception) -> ConfigurationError:
 
 
 def _connect_as_owner(
-    path: Path, vault: Vault, copied: Callable[[Path], None] | None
+    path: Path, cipher: SecretCipher, copied: Callable[[Path], None] | None
 ) -> tuple[sqlite3.Connection, Reopen | None]:
-    def copy(connection: sqlite3.Connection, gap: SchemaGap) -> None:
+    def copy(connection: sqlite3.Connection, gap: SchemaVersions) -> None:
         copy_before_upgrade(path, connection, gap, copied or partial(_tell_of_copy, gap))
 
     try:
-        return connect(path, vault, before=copy), None
+        return connect(path, cipher, before=copy), None
     except sqlite3.OperationalError as failure:
         if not is_want_of_room(failure):
             raise
         _log.warning("%s; until there is room, no other process can use the data", failure)
-    connection = connect(path, vault, before=copy, alone=True)
-    return connection, partial(open_as_owner, path, vault)
+    connection = connect(path, cipher, before=copy, alone=True)
+    return connection, partial(open_as_owner, path, cipher)
 
 
-def _tell_of_copy(gap: SchemaGap, copy: Path) -> None:
+def _tell_of_copy(gap: SchemaVersions, copy: Path) -> None:
     secrets = "; secrets stand in it in the clear" if gap.present < _SEALED_SINCE else ""
     _log.warning(
         "the data is brought from schema %d to %d; %s has it as it was%s", *gap, copy, secrets

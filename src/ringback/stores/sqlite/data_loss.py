@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.sqlite.wal import damage_of_wal
-from ringback.stores.sqlite.watermark import Mark, number_in, read_mark, write_mark
+from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, read_mark, write_mark
+from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
 """What looks a file through up to a size, in bytes, in a fraction of a second."""
@@ -40,7 +40,9 @@ def refuse_damaged_wal(path: Path) -> None:
         )
 
 
-def refuse_older_data(path: Path, connection: sqlite3.Connection, mark: Mark | None) -> None:
+def refuse_older_data(
+    path: Path, connection: sqlite3.Connection, mark: DurabilityMark | None
+) -> None:
     """Raise Unusable where the data file is older than what is known to have been on disk.
 
     `mark` is what was known before the file was opened.
@@ -71,7 +73,7 @@ def is_missing(path: Path) -> bool:
 def begin_new_data(path: Path) -> None:
     """Note that a data file is being made, unless that was noted before."""
     if read_mark(path) is None:
-        write_mark(path, Mark(0))
+        write_mark(path, DurabilityMark(0))
 
 
 def is_being_made(path: Path) -> bool:
@@ -82,4 +84,4 @@ def is_being_made(path: Path) -> bool:
 
 def forget_lost_data(path: Path) -> None:
     """Go on with what there is, as the operator wants: it is what counts from now on."""
-    write_mark(path, Mark(0))
+    write_mark(path, DurabilityMark(0))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ringback.core.callbacks.callback_codec import read_url, write_warnings
-from ringback.stores.sqlite.session import SqlValue
+from ringback.stores.sqlite.write_batch import SqlValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -36,7 +36,7 @@ def maybe_from_us(count: int | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldColumns:
     """A field of a record, and the columns that it stands in."""
 
     name: str
@@ -45,52 +45,54 @@ class Field:
     read: Callable[[sqlite3.Row], Any]
 
 
-def plain(name: str) -> Field:
+def plain(name: str) -> FieldColumns:
     """Return a field that stands in the column of its name as it is: text, a number, None."""
-    return Field(name, (name,), lambda value: (value,), lambda row: row[name])
+    return FieldColumns(name, (name,), lambda value: (value,), lambda row: row[name])
 
 
-def flag(name: str) -> Field:
+def flag(name: str) -> FieldColumns:
     """Return a field that is true or false."""
-    return Field(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
+    return FieldColumns(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
 
 
-def one_of(name: str, kind: type[StrEnum]) -> Field:
+def one_of(name: str, kind: type[StrEnum]) -> FieldColumns:
     """Return a field whose values are those of an enumeration."""
-    return Field(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
+    return FieldColumns(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
 
 
-def instant(name: str, column: str) -> Field:
+def instant(name: str, column: str) -> FieldColumns:
     """Return a field that is an instant."""
-    return Field(name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column]))
+    return FieldColumns(
+        name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column])
+    )
 
 
-def maybe_instant(name: str, column: str) -> Field:
+def maybe_instant(name: str, column: str) -> FieldColumns:
     """Return a field that is an instant or None."""
-    return Field(
+    return FieldColumns(
         name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
     )
 
 
-def pairs(name: str) -> Field:
+def pairs(name: str) -> FieldColumns:
     """Return a field that maps texts to texts."""
-    return Field(
+    return FieldColumns(
         name, (name,), lambda value: (json.dumps(value),), lambda row: json.loads(row[name])
     )
 
 
-def texts(name: str) -> Field:
+def texts(name: str) -> FieldColumns:
     """Return a field that is a tuple of texts."""
-    return Field(
+    return FieldColumns(
         name, (name,), lambda value: (json.dumps(value),), lambda row: tuple(json.loads(row[name]))
     )
 
 
-def url(name: str) -> Field:
+def url(name: str) -> FieldColumns:
     """Return a field that is a callback URL or None, in three columns."""
     stem = name.removesuffix("_url")
     columns = (name, f"{stem}_credentials", f"{stem}_warnings")
-    return Field(
+    return FieldColumns(
         name,
         columns,
         lambda value: (value and value.shown, value and value.credentials, write_warnings(value)),
