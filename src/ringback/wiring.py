@@ -21,8 +21,8 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
-from ringback.carrier.simulated import SimulatedCarrier
-from ringback.carrier.udp import Received, UdpGateway
+from ringback.carrier.simulated_carrier import SimulatedCarrier
+from ringback.carrier.udp_gateway import Received, UdpGateway
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.http.open_file_shares import DescriptorShares, divide

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from ringback.carrier.simulated import SimulatedCarrier
+from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import RequestRefused
 from ringback.core.scheduled_task import BeginResult, ScheduledTask

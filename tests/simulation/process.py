@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from ringback.carrier.simulated import SimulatedCarrier
+from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from ringback.captures.capture import (
-    Capture,
-    Form,
+from ringback.captures.captured_request import (
+    CapturedRequest,
+    CaptureFormat,
     UnreadableCapture,
     as_bytes,
     fitted,
@@ -91,7 +91,7 @@ def is_command(text: str) -> bool:
     return _COMMAND.match(text) is not None
 
 
-def read(text: str) -> Capture:
+def read(text: str) -> CapturedRequest:
     """Return the request of a command. Raises UnreadableCapture, which names what is wrong."""
     try:
         _, *words = shell_words(text.removeprefix("$ "))
@@ -209,7 +209,7 @@ def _from_file(option: str, text: str) -> UnreadableCapture:
     )
 
 
-def _capture(order: _Order) -> Capture:
+def _capture(order: _Order) -> CapturedRequest:
     url, host, target = sent_to(_url(order))
     data = ("" if order.is_json else "&").join(order.data)
     headers = with_host(tuple(order.headers), host)
@@ -221,7 +221,7 @@ def _capture(order: _Order) -> Capture:
         headers = (*headers, ("Content-Type", kind))
     body, notes = fitted(as_bytes(data), headers)
     request = ReceivedRequest(_method(order, data), target, headers, body)
-    return Capture(Form.CURL, request, url, (*order.notes, *notes))
+    return CapturedRequest(CaptureFormat.CURL, request, url, (*order.notes, *notes))
 
 
 def _method(order: _Order, data: str) -> str:

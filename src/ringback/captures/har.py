@@ -4,9 +4,9 @@ import base64
 import binascii
 from typing import Final
 
-from ringback.captures.capture import (
-    Capture,
-    Form,
+from ringback.captures.captured_request import (
+    CapturedRequest,
+    CaptureFormat,
     UnreadableCapture,
     as_bytes,
     fitted,
@@ -25,7 +25,7 @@ def is_har(document: Json) -> bool:
     return isinstance(document, dict) and "log" in document
 
 
-def read(document: Json) -> tuple[Capture, ...]:
+def read(document: Json) -> tuple[CapturedRequest, ...]:
     """Return the requests of all entries, in order. Raises UnreadableCapture."""
     match document:
         case {"log": {"entries": [_, *_] as entries}}:
@@ -36,7 +36,7 @@ def read(document: Json) -> tuple[Capture, ...]:
             raise UnreadableCapture("this looks like a HAR file, and has no list log.entries")
 
 
-def _read_entry(place: str, entry: Json) -> Capture:
+def _read_entry(place: str, entry: Json) -> CapturedRequest:
     match entry:
         case {"request": {"method": str(method), "url": str(url), "headers": [*given]} as request}:
             called, host, target = sent_to(url)
@@ -44,7 +44,7 @@ def _read_entry(place: str, entry: Json) -> Capture:
             text, assumed = _body(place, request.get("postData"))
             body, notes = fitted(text, headers)
             received = ReceivedRequest(method, target, headers, body)
-            return Capture(Form.HAR, received, called, (*assumed, *notes))
+            return CapturedRequest(CaptureFormat.HAR, received, called, (*assumed, *notes))
         case _:
             raise UnreadableCapture(
                 f"{place} of the HAR file has no request with method, url and headers"

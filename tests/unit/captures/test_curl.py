@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.captures import Capture, UnreadableCapture
+from ringback.captures import CapturedRequest, UnreadableCapture
 from ringback.captures.curl import read
 from ringback.captures.shell_words import shell_words
 
@@ -155,5 +155,5 @@ def test_a_command_that_can_t_be_followed_is_refused(words: str, why: str) -> No
 
 
 def test_credentials_are_in_no_message() -> None:
-    capture: Capture = read("curl -u me:secret --foo https://me:secret@a.example/")
+    capture: CapturedRequest = read("curl -u me:secret --foo https://me:secret@a.example/")
     assert "secret" not in repr(capture)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.captures import Capture, UnreadableCapture
+from ringback.captures import CapturedRequest, UnreadableCapture
 from ringback.captures.har import read
 from ringback.receiver.events import Json
 
@@ -14,7 +14,7 @@ def har(data: Json = None, *, headers: Json = HEADERS) -> Json:
     return {"log": {"entries": [{"request": {**request, "postData": data}}]}}
 
 
-def read_one(document: Json) -> Capture:
+def read_one(document: Json) -> CapturedRequest:
     [capture] = read(document)
     return capture
 

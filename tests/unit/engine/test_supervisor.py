@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.carrier.simulated import SimulatedCarrier
+from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.errors import StoreUnavailable
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from ringback.carrier.simulated import SimulatedCarrier
+from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source

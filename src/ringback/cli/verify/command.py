@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from ringback.captures import Capture, UnreadableCapture, choose, read_captures
+from ringback.captures import CapturedRequest, UnreadableCapture, choose, read_captures
 from ringback.cli.options import data_option, json_option
 from ringback.cli.output import styled
 from ringback.cli.verify import output
@@ -105,7 +105,7 @@ def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
 # ---- finding out --------------------------------------------------------------------------------
 
 
-def _find(capture: Capture, url: str | None, receiver_at: _Receivers) -> VerificationResult:
+def _find(capture: CapturedRequest, url: str | None, receiver_at: _Receivers) -> VerificationResult:
     if url is not None:
         result, split = _check(capture, receiver_at(url)), SplitUrl.of(url)
         shown = f"{split}{split.fragment}"  # without credentials
@@ -135,7 +135,7 @@ def _same(url: str, _: ReceivedRequest) -> str:
     return url
 
 
-def _urls_named_by(capture: Capture) -> list[str]:
+def _urls_named_by(capture: CapturedRequest) -> list[str]:
     named, refusal = capture.urls(), None
     valid = list[str]()
     for url in named:
@@ -151,6 +151,6 @@ def _urls_named_by(capture: Capture) -> list[str]:
     )
 
 
-def _check(capture: Capture, receiver: Receiver) -> Callback | Rejected:
+def _check(capture: CapturedRequest, receiver: Receiver) -> Callback | Rejected:
     result = receiver.receive_request(capture.request)
     return result if isinstance(result, Rejected) else result.callback

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from ringback.captures import Capture
+from ringback.captures import CapturedRequest
 from ringback.listener.report import Line, Row, Tone, aligned
 from ringback.receiver import Callback, Rejected
 from ringback.receiver.events import Event, UnknownEvent, read_event
@@ -23,7 +23,7 @@ _NOT_SIGNED: Final = (
 class VerificationResult:
     """What a receiver makes of a capture."""
 
-    capture: Capture
+    capture: CapturedRequest
     urls: tuple[str, ...]
     """Those that it was checked for; where it is genuine, the one that is right."""
     is_url_given: bool

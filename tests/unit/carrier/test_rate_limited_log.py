@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from ringback.carrier.sparing import EVERY, MOST, SparingLog
+from ringback.carrier.rate_limited_log import EVERY, MOST, RateLimitedLog
 
 
 class Watch:
@@ -23,12 +23,12 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def log(watch: Watch) -> SparingLog:
-    return SparingLog(logging.getLogger("tests.sparing"), stopwatch=watch)
+def log(watch: Watch) -> RateLimitedLog:
+    return RateLimitedLog(logging.getLogger("tests.sparing"), stopwatch=watch)
 
 
 def test_the_same_warning_is_logged_once_in_a_while(
-    log: SparingLog, watch: Watch, caplog: pytest.LogCaptureFixture
+    log: RateLimitedLog, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1000):
         log.warn("a stranger")
@@ -39,7 +39,7 @@ def test_the_same_warning_is_logged_once_in_a_while(
 
 
 def test_different_ones_are_logged_until_they_are_too_many(
-    log: SparingLog, caplog: pytest.LogCaptureFixture
+    log: RateLimitedLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(MOST + 5):
         log.warn(f"stranger {number}")
@@ -49,14 +49,14 @@ def test_different_ones_are_logged_until_they_are_too_many(
 
 
 def test_at_the_end_nothing_is_said_where_nothing_was_left_out(
-    log: SparingLog, caplog: pytest.LogCaptureFixture
+    log: RateLimitedLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.warn("a stranger")
     log.end()
     assert caplog.messages == ["a stranger"]
 
 
-def test_a_warning_may_have_a_cause(log: SparingLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_may_have_a_cause(log: RateLimitedLog, caplog: pytest.LogCaptureFixture) -> None:
     log.warn("it failed", cause=ValueError("why"))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.carrier.simulated import SimulatedCarrier
-from ringback.carrier.udp import Received, UdpGateway
+from ringback.carrier.simulated_carrier import SimulatedCarrier
+from ringback.carrier.udp_gateway import Received, UdpGateway
 from ringback.core.errors import ConfigurationError, NotFound
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.message import Direction, PayloadType

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ringback.captures import Capture, UnreadableCapture
-from ringback.captures.raw import read
+from ringback.captures import CapturedRequest, UnreadableCapture
+from ringback.captures.http_text import read
 from tests.golden.test_notice import (
     ACTIVATED_BODY,
     ACTIVATED_HEADERS,
@@ -18,7 +18,7 @@ def refusal_of(text: str) -> str:
     return str(refused.value)
 
 
-def noted(capture: Capture) -> list[str]:
+def noted(capture: CapturedRequest) -> list[str]:
     return [note.partition(",")[0] for note in capture.notes]
 
 

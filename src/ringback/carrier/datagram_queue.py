@@ -24,7 +24,7 @@ class Datagram(NamedTuple):
     payload: bytes
 
 
-class Inbox:
+class DatagramQueue:
     """The datagrams that have come in and are not handed on yet."""
 
     def __init__(self, hand_on: Callable[[Datagram], Awaitable[None]], *, most: int = MOST) -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ringback.captures import Capture, Form, UnreadableCapture, choose, read_captures
+from ringback.captures import (
+    CapturedRequest,
+    CaptureFormat,
+    UnreadableCapture,
+    choose,
+    read_captures,
+)
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.rendering import render
@@ -25,7 +31,7 @@ GOLDEN = {name: told.url for name, (_, _, told) in ALL.items()} | dict.fromkeys(
 )
 
 
-def read_one(given: bytes) -> Capture:
+def read_one(given: bytes) -> CapturedRequest:
     [capture] = read_captures(given)
     return capture
 
@@ -116,10 +122,10 @@ def test_whatever_an_entry_holds_is_read_or_refused(
 @pytest.mark.parametrize(
     ("given", "form"),
     [
-        ("\n\nPOST /p HTTP/1.1\nHost: a\n\nx=1", Form.RAW),
-        ("Host: a\n\nx=1", Form.RAW),
-        ("$ curl https://a", Form.CURL),
-        ("curl.exe https://a", Form.CURL),
+        ("\n\nPOST /p HTTP/1.1\nHost: a\n\nx=1", CaptureFormat.RAW),
+        ("Host: a\n\nx=1", CaptureFormat.RAW),
+        ("$ curl https://a", CaptureFormat.CURL),
+        ("curl.exe https://a", CaptureFormat.CURL),
         (
             '{"log": {"entries": [{"request": {"method": "GET", "url": "u", "headers": []}}]}}',
             "har",
@@ -177,7 +183,7 @@ def test_a_secret_that_is_pasted_by_mistake_is_not_shown() -> None:
 # ---- one of several ------------------------------------------------------------------------------
 
 
-def entries(*signed: bool) -> tuple[Capture, ...]:
+def entries(*signed: bool) -> tuple[CapturedRequest, ...]:
     return tuple(
         read_one(f"GET /{number} HTTP/1.1\n{'kore-signature: 0' if one else 'A: b'}".encode())
         for number, one in enumerate(signed, start=1)

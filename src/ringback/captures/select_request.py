@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ringback.captures.capture import Capture, UnreadableCapture
+from ringback.captures.captured_request import CapturedRequest, UnreadableCapture
 
 _MOST_LISTED: Final = 40
 _LONGEST_TARGET: Final = 60
 
 
-def choose(captures: Sequence[Capture], entry: int | None) -> Capture:
+def choose(captures: Sequence[CapturedRequest], entry: int | None) -> CapturedRequest:
     """Return the entry of this number, from 1; without one, the only one that has a signature.
 
     Raises UnreadableCapture, with a list of the entries, where that is none or not the only one.
@@ -28,11 +28,11 @@ def choose(captures: Sequence[Capture], entry: int | None) -> Capture:
             raise _unclear(captures, "no request has a signature")
 
 
-def _unclear(captures: Sequence[Capture], why: str) -> UnreadableCapture:
+def _unclear(captures: Sequence[CapturedRequest], why: str) -> UnreadableCapture:
     return UnreadableCapture("\n".join([f"{why}; pick one with --entry:", *_listed(captures)]))
 
 
-def _listed(captures: Sequence[Capture]) -> Iterator[str]:
+def _listed(captures: Sequence[CapturedRequest]) -> Iterator[str]:
     for number, capture in enumerate(captures[:_MOST_LISTED], start=1):
         request = capture.request
         target = capture.url or request.target

@@ -3,7 +3,13 @@
 import re
 from typing import Final
 
-from ringback.captures.capture import Capture, Form, UnreadableCapture, as_bytes, fitted
+from ringback.captures.captured_request import (
+    CapturedRequest,
+    CaptureFormat,
+    UnreadableCapture,
+    as_bytes,
+    fitted,
+)
 from ringback.receiver.checking import Headers, ReceivedRequest
 from ringback.receiver.events import Json
 
@@ -21,7 +27,7 @@ def is_heard(document: Json) -> bool:
     return isinstance(document, dict) and "signature" in document and "method" in document
 
 
-def read(document: Json) -> Capture:
+def read(document: Json) -> CapturedRequest:
     """Return the request of a line. Raises UnreadableCapture, which names what is missing."""
     match document:
         case {"method": str(method), "path": str(target), "headers": [*given], "body": str(text)}:
@@ -30,7 +36,9 @@ def read(document: Json) -> Capture:
             # The listener writes bytes that are no UTF-8 as \xff.
             if notes and (plain := _unescaped(body)) != body:
                 body, notes = fitted(plain, headers)
-            return Capture(Form.LISTEN, ReceivedRequest(method, target, headers, body), None, notes)
+            return CapturedRequest(
+                CaptureFormat.LISTEN, ReceivedRequest(method, target, headers, body), None, notes
+            )
         case dict():
             missing = [name for name in _NEEDED if name not in document]
             raise UnreadableCapture(

@@ -10,7 +10,7 @@ MOST: Final = 10
 """How many different ones are logged in that time."""
 
 
-class SparingLog:
+class RateLimitedLog:
     """Logs each warning once in a while, and few of them; what it leaves out it counts."""
 
     def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:

@@ -5,8 +5,8 @@ import json
 import re
 from typing import Final
 
-from ringback.captures import curl, har, heard, raw
-from ringback.captures.capture import Capture, UnreadableCapture
+from ringback.captures import curl, har, http_text, listen_json
+from ringback.captures.captured_request import CapturedRequest, UnreadableCapture
 from ringback.receiver.events import Json
 
 _LOOKED_FOR: Final = (
@@ -22,7 +22,7 @@ _FORM: Final = re.compile(r"[\w.%~-]+=[^\s&]*(&[\w.%~-]+=[^\s&]*)*")
 _MOST_NAMES: Final = 6
 
 
-def read_captures(given: bytes) -> tuple[Capture, ...]:
+def read_captures(given: bytes) -> tuple[CapturedRequest, ...]:
     """Return all requests that are written here, one at least.
 
     Raises UnreadableCapture, and nothing else.
@@ -33,8 +33,8 @@ def read_captures(given: bytes) -> tuple[Capture, ...]:
         return _read_json(stripped)
     if curl.is_command(stripped):
         return (curl.read(stripped),)
-    if raw.is_request(text):
-        return (raw.read(text),)
+    if http_text.is_request(text):
+        return (http_text.read(text),)
     raise UnreadableCapture(f"{_found(stripped)}; {_LOOKED_FOR}")
 
 
@@ -45,13 +45,13 @@ def _decoded(given: bytes) -> str:
     return given.decode("utf-8", "surrogateescape")
 
 
-def _read_json(text: str) -> tuple[Capture, ...]:
+def _read_json(text: str) -> tuple[CapturedRequest, ...]:
     documents = _documents(text)
     if len(documents) == 1 and har.is_har(documents[0]):
         return har.read(documents[0])
-    lines = [document for document in documents if not heard.is_greeting(document)]
-    if lines and all(map(heard.is_heard, lines)):
-        return tuple(heard.read(line) for line in lines)
+    lines = [document for document in documents if not listen_json.is_greeting(document)]
+    if lines and all(map(listen_json.is_heard, lines)):
+        return tuple(listen_json.read(line) for line in lines)
     raise UnreadableCapture(f"{_found_in(documents)}; {_LOOKED_FOR}")
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ringback.captures import UnreadableCapture
-from ringback.captures.heard import read
+from ringback.captures.listen_json import read
 from ringback.receiver.checking import ReceivedRequest
 from tests.unit.captures.writers import listen_line
 

@@ -2,12 +2,14 @@
 
 import pytest
 
-from ringback.captures.capture import Capture, Form, fitted
+from ringback.captures.captured_request import CapturedRequest, CaptureFormat, fitted
 from ringback.receiver.checking import ReceivedRequest
 
 
-def capture(*headers: tuple[str, str], url: str | None = None, target: str = "/p?x=1") -> Capture:
-    return Capture(Form.RAW, ReceivedRequest("POST", target, headers), url)
+def capture(
+    *headers: tuple[str, str], url: str | None = None, target: str = "/p?x=1"
+) -> CapturedRequest:
+    return CapturedRequest(CaptureFormat.RAW, ReceivedRequest("POST", target, headers), url)
 
 
 def test_a_public_host_is_first_taken_for_one_of_https() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.captures.capture import (
-    Capture,
-    Form,
+from ringback.captures.captured_request import (
+    CapturedRequest,
+    CaptureFormat,
     UnreadableCapture,
     as_bytes,
     fitted,
@@ -53,7 +53,7 @@ def is_request(text: str) -> bool:
     )
 
 
-def read(text: str) -> Capture:
+def read(text: str) -> CapturedRequest:
     """Return the request that a text is. Raises UnreadableCapture, which names what is wrong."""
     text = _unmarked(text)
     if _has_titles(text):
@@ -98,7 +98,7 @@ def _has_titles(text: str) -> bool:
     return any(line in (_CONTENT, _HEADERS) for line in shown)
 
 
-def _read_titled(text: str) -> Capture:
+def _read_titled(text: str) -> CapturedRequest:
     parts: dict[str, list[str]] = {"": [], _CONTENT: [], _HEADERS: []}
     part = parts[""]
     for line in _LINE_BREAK.split(text):
@@ -143,7 +143,7 @@ def _no_header(number: int, line: str) -> UnreadableCapture:
     )
 
 
-def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> Capture:
+def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> CapturedRequest:
     names = {name.lower(): value for name, value in head.headers}
     if "chunked" in names.get("transfer-encoding", "").lower() and _CHUNKS.fullmatch(body):
         raise UnreadableCapture(
@@ -162,4 +162,4 @@ def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> Capture:
             )
         notes = (_NO_LINE, *notes)
     request = ReceivedRequest(head.method or "POST", head.target, head.headers, body)
-    return Capture(Form.RAW, request, head.url, (*notes, *more))
+    return CapturedRequest(CaptureFormat.RAW, request, head.url, (*notes, *more))

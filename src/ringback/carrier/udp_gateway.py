@@ -12,8 +12,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, Self
 
-from ringback.carrier.inbox import MOST, Datagram, Inbox
-from ringback.carrier.sparing import SparingLog
+from ringback.carrier.datagram_queue import MOST, Datagram, DatagramQueue
+from ringback.carrier.rate_limited_log import RateLimitedLog
 from ringback.core.errors import ConfigurationError, RequestRefused
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierSucceeded
@@ -47,9 +47,9 @@ class UdpGateway:
     ) -> None:
         self._socket = bound
         self._behind = behind
-        self._log = SparingLog(_log, stopwatch=stopwatch)
+        self._log = RateLimitedLog(_log, stopwatch=stopwatch)
         self._most = most
-        self._inbox: Inbox | None = None
+        self._inbox: DatagramQueue | None = None
         self._sending = asyncio.Lock()
         self.dropped = 0
         """How many datagrams were not taken in because too many waited, or Ringback failed."""
@@ -108,7 +108,7 @@ class UdpGateway:
 
     def start(self, received: Received) -> None:
         """Have this called for each datagram that comes."""
-        self._inbox = inbox = Inbox(partial(self._hand_on, received), most=self._most)
+        self._inbox = inbox = DatagramQueue(partial(self._hand_on, received), most=self._most)
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
     async def stop_receiving(self, *, within: timedelta) -> None:
@@ -156,7 +156,7 @@ class UdpGateway:
         self.sent += 1
         return CARRIED_OUT
 
-    def _read(self, inbox: Inbox, *, most: int = _AT_ONCE) -> None:
+    def _read(self, inbox: DatagramQueue, *, most: int = _AT_ONCE) -> None:
         for _ in range(most):
             try:
                 # One byte more than counts shows that there was more.
@@ -169,7 +169,7 @@ class UdpGateway:
                 return
             self._take(inbox, Datagram(address, port, payload))
 
-    def _take(self, inbox: Inbox, datagram: Datagram) -> None:
+    def _take(self, inbox: DatagramQueue, datagram: Datagram) -> None:
         if len(datagram.payload) > LONGEST_DATAGRAM:
             self._log.warn(
                 f"a datagram of {datagram.address} was longer than {LONGEST_DATAGRAM} bytes,"

@@ -17,7 +17,7 @@ class UnreadableCapture(Exception):
     """What was given can't be read as a request; the message says why, and what would be right."""
 
 
-class Form(StrEnum):
+class CaptureFormat(StrEnum):
     """How a request was written down."""
 
     RAW = "raw"
@@ -29,10 +29,10 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
+class CapturedRequest:
     """A request as somebody has captured it."""
 
-    form: Form
+    form: CaptureFormat
     request: ReceivedRequest
     url: str | None = None
     """The URL that it was sent to, where the capture has one with its scheme."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from datetime import timedelta
 
-from ringback.carrier.inbox import Datagram, Inbox
+from ringback.carrier.datagram_queue import Datagram, DatagramQueue
 
 A_WHILE = timedelta(seconds=10)
 
@@ -35,7 +35,7 @@ class Taker:
 
 
 async def test_those_of_one_sender_keep_their_order() -> None:
-    inbox = Inbox(taker := Taker())
+    inbox = DatagramQueue(taker := Taker())
     payloads = [b"%d" % number for number in range(1200)]
     for payload in payloads:
         assert inbox.put(of("127.0.0.1", payload))
@@ -44,7 +44,7 @@ async def test_those_of_one_sender_keep_their_order() -> None:
 
 
 async def test_one_that_comes_later_waits_for_those_that_are_being_handed_on() -> None:
-    inbox = Inbox(taker := Taker("127.0.0.1"))
+    inbox = DatagramQueue(taker := Taker("127.0.0.1"))
     inbox.put(of("127.0.0.1", b"1"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_one_that_comes_later_waits_for_those_that_are_being_handed_on() -
 
 
 async def test_a_sender_does_not_wait_for_another() -> None:
-    inbox = Inbox(taker := Taker("127.0.0.1"))
+    inbox = DatagramQueue(taker := Taker("127.0.0.1"))
     inbox.put(of("127.0.0.1", b"held"))
     inbox.put(of("127.0.0.2", b"free"))
     await taker.has_done_one.wait()
@@ -69,7 +69,7 @@ async def test_a_sender_does_not_wait_for_another() -> None:
 
 
 async def test_no_more_are_taken_than_may_wait() -> None:
-    inbox = Inbox(taker := Taker("127.0.0.1"), most=2)
+    inbox = DatagramQueue(taker := Taker("127.0.0.1"), most=2)
     taken = [inbox.put(of(f"127.0.0.{last}", b"")) for last in (1, 1, 2)]
     assert (taken, inbox.waiting) == ([True, True, False], 2)
     taker.let_go("127.0.0.1")
@@ -81,7 +81,7 @@ async def test_no_more_are_taken_than_may_wait() -> None:
 
 
 async def test_what_takes_too_long_at_the_end_is_given_up_and_counted() -> None:
-    inbox = Inbox(taker := Taker("127.0.0.1"))
+    inbox = DatagramQueue(taker := Taker("127.0.0.1"))
     for payload in (b"1", b"2"):
         inbox.put(of("127.0.0.1", payload))
     inbox.put(of("127.0.0.2", b"3"))
