@@ -21,14 +21,20 @@ from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.dev_environment.dev_file import DevFile
+from ringback.dev_receiver import callback_report
+from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
+from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.responses import (
+    UNAVAILABLE,
+    AnswerNormally,
+    FailAlways,
+    FailFirst,
+    FailureMode,
+)
+from ringback.dev_receiver.seen_tokens import SeenTokens
+from ringback.dev_receiver.sender_account import SenderAccount, secrets_of
+from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.http_sender import HttpSender
-from ringback.listener import report
-from ringback.listener.answers import UNAVAILABLE, Behave, FailAlways, FailFirst, Manners
-from ringback.listener.heard import Heard
-from ringback.listener.reception import Orders, Reception
-from ringback.listener.record import Account, secrets_of
-from ringback.listener.seen import SeenTokens
-from ringback.listener.server import Server
 from ringback.receiver.checking import Secrets
 from ringback.runtime.system_clock import SystemClock, stopwatch
 
@@ -107,7 +113,7 @@ def listen(
 
     Secrets come from the dev.json of `ringback dev`, which may also start later.
     """
-    orders = Orders(
+    orders = ListenOptions(
         secrets=_given(auth_token, kore_secret),
         configured=url,
         forward_to=forward_to,
@@ -116,7 +122,7 @@ def listen(
     )
     # What is passed on goes where the person at this keyboard says.
     sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
-    reception = Reception(
+    reception = ListenRequestHandler(
         orders,
         find_account=partial(_account_in, data),
         seen=SeenTokens(),
@@ -133,11 +139,11 @@ def listen(
     asyncio.run(_serve(reception, host, port, announce))
 
 
-def _account_in(data: Path) -> Account | None:
+def _account_in(data: Path) -> SenderAccount | None:
     """Return the account of the `ringback dev` with this data folder, if there is one just now."""
     try:
         dev = DevFile.read(data)
-        return Account(
+        return SenderAccount(
             CallbackUrl.parse(dev.base_url),
             dev.account_sid,
             auth_token=dev.auth_token,
@@ -155,10 +161,10 @@ def _given(auth_token: str | None, kore_secret: str | None) -> Secrets:
     )
 
 
-def _manners(fail: int | None, fail_first: int | None) -> Manners:
+def _manners(fail: int | None, fail_first: int | None) -> FailureMode:
     match fail, fail_first:
         case None, None:
-            return Behave()
+            return AnswerNormally()
         case int(status), None:
             return FailAlways(status)
         case _, int(count):
@@ -180,20 +186,20 @@ def _what_is_checked(secrets: Secrets, data: Path) -> str:
             )
 
 
-def _print_json(heard: Heard) -> None:
-    click.echo(report.as_json(heard))
+def _print_json(heard: CheckedRequest) -> None:
+    click.echo(callback_report.as_json(heard))
 
 
-def _print_lines(heard: Heard, *, verbose: bool) -> None:
-    lines = report.as_lines(heard, verbose=verbose)
+def _print_lines(heard: CheckedRequest, *, verbose: bool) -> None:
+    lines = callback_report.as_lines(heard, verbose=verbose)
     click.echo("\n".join(["", *map(styled, lines)]))
 
 
 async def _serve(
-    reception: Reception, host: str, port: int, announce: Callable[[str], None]
+    reception: ListenRequestHandler, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
     """Listen until a signal says to stop, or nothing can be shown any more."""
-    server = Server(reception.handle)
+    server = ListenServer(reception.handle)
     stop = event_of_signals()
     try:
         port = await server.start(host, port)

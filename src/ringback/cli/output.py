@@ -10,7 +10,7 @@ import click
 from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 
 if TYPE_CHECKING:
-    from ringback.listener.report import Line
+    from ringback.dev_receiver.callback_report import TerminalLine
 
 # By the names of tones: most commands show none, and start without the listener.
 _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -31,7 +31,7 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
         click.echo(line)
 
 
-def styled(line: "Line") -> str:
+def styled(line: "TerminalLine") -> str:
     """Return a line in the colour of its tone."""
     return click.style(line.text, **_STYLES[line.tone.name])
 

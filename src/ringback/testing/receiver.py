@@ -3,8 +3,8 @@
 from collections import deque
 from typing import Final
 
-from ringback.listener.answers import Answer
-from ringback.listener.server import Server
+from ringback.dev_receiver.responses import ListenerResponse
+from ringback.dev_receiver.server import ListenServer
 from ringback.receiver.checking import ReceivedRequest
 
 _HOST: Final = "127.0.0.1"
@@ -17,7 +17,7 @@ class Receiver:
         self.requests = list[ReceivedRequest]()
         """All that came, the oldest first."""
         self._failures = deque[int]()
-        self._server: Server | None = None
+        self._server: ListenServer | None = None
         self._port = 0
 
     def url(self, path: str = "/", *, cbs: str | None = None) -> str:
@@ -36,7 +36,7 @@ class Receiver:
 
     async def open(self) -> None:
         """Listen on any free port."""
-        self._server = Server(self._answer)
+        self._server = ListenServer(self._answer)
         self._port = await self._server.start(_HOST, 0)
 
     async def close(self) -> None:
@@ -44,6 +44,6 @@ class Receiver:
         if self._server is not None:
             await self._server.stop()
 
-    async def _answer(self, request: ReceivedRequest) -> Answer:
+    async def _answer(self, request: ReceivedRequest) -> ListenerResponse:
         self.requests.append(request)
-        return Answer(self._failures.popleft() if self._failures else 200)
+        return ListenerResponse(self._failures.popleft() if self._failures else 200)

@@ -10,12 +10,12 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
+from ringback.dev_receiver.responses import ListenerResponse
+from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.listener.answers import Answer
-from ringback.listener.server import Server
 from ringback.probe.answers import Answer as ProbeAnswer
 from ringback.probe.cases import CASES, Case
 from ringback.probe.findings import Report
@@ -31,7 +31,7 @@ from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
 TIMES: Final = Times(quiet=0.02)
 
-Handle = Callable[[ReceivedRequest], Awaitable[Answer]]
+Handle = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 
 
 @dataclass
@@ -56,10 +56,10 @@ def right(url: str, counter: Counter) -> Handle:
         url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=counter.seen
     )
 
-    async def handle(request: ReceivedRequest) -> Answer:
+    async def handle(request: ReceivedRequest) -> ListenerResponse:
         answer = await receiver.handle_async(request, counter.work)
         headers = (("Content-Type", "text/plain"), *answer.headers.items())
-        return Answer(answer.status, headers, answer.text.encode())
+        return ListenerResponse(answer.status, headers, answer.text.encode())
 
     return handle
 
@@ -69,10 +69,10 @@ async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGen
     """Serve what is made for the URL, and yield that."""
     handles = list[Handle]()
 
-    async def answer(request: ReceivedRequest) -> Answer:
+    async def answer(request: ReceivedRequest) -> ListenerResponse:
         return await handles[0](request)
 
-    server = Server(answer)
+    server = ListenServer(answer)
     url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}{path}"
     handles.append(make(url))
     try:

@@ -19,8 +19,8 @@ from ringback.core.sources.source_definition import (
     SourceHeader,
     Sources,
 )
+from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.http_sender import HttpSender
-from ringback.listener.answers import Answer
 from ringback.ports import RandomSource
 from ringback.probe.gate import gate
 from ringback.receiver import ReceivedRequest
@@ -94,8 +94,8 @@ async def test_three_requests_are_enough_and_no_two_have_a_token_in_common(sourc
 
 
 def always(status: int) -> Handle:
-    async def handle(_: ReceivedRequest) -> Answer:
-        return Answer(status)
+    async def handle(_: ReceivedRequest) -> ListenerResponse:
+        return ListenerResponse(status)
 
     return handle
 
@@ -121,9 +121,9 @@ async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Http
     def make(url: str) -> Handle:
         handle = right(url, Counter())
 
-        async def crash(request: ReceivedRequest) -> Answer:
+        async def crash(request: ReceivedRequest) -> ListenerResponse:
             answer = await handle(request)
-            return answer if answer.status == 200 else Answer(500)
+            return answer if answer.status == 200 else ListenerResponse(500)
 
         return crash
 
@@ -154,13 +154,13 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
         token=IdempotencyTokenFormat.parse("msg_{hex}"),
     )
 
-    async def handle(request: ReceivedRequest) -> Answer:
+    async def handle(request: ReceivedRequest) -> ListenerResponse:
         told = dict(request.headers)
         right = sign_as_standard_webhooks(
             told["webhook-id"], int(told["webhook-timestamp"]), request.body, secret=KORE_SECRET
         )
         given = told.get("webhook-signature", right if takes_unsigned else "")
-        return Answer(200 if given == right else 403)
+        return ListenerResponse(200 if given == right else 403)
 
     async with served(lambda _: handle) as url:
         name = SourceName("third")

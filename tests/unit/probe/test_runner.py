@@ -9,8 +9,8 @@ import trustme
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
+from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.tls import ClientTls
-from ringback.listener.answers import Answer
 from ringback.probe.cases import CASES, Good
 from ringback.probe.findings import Verdict
 from ringback.probe.runner import NotReached
@@ -30,7 +30,7 @@ from tests.unit.probe.receivers import (
     served,
 )
 
-OK = Answer(200)
+OK = ListenerResponse(200)
 FEW = tuple(
     case
     for case in CASES
@@ -79,7 +79,7 @@ async def test_without_a_secret_its_cases_are_not_run() -> None:
 
 
 async def test_a_receiver_that_answers_200_to_everything_has_one_fault() -> None:
-    async def handle(_: ReceivedRequest) -> Answer:
+    async def handle(_: ReceivedRequest) -> ListenerResponse:
         return OK
 
     async with served(lambda _: handle) as url:
@@ -94,11 +94,11 @@ def checking(*, ignored: Source) -> Callable[[str], Handle]:
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
 
-        async def handle(request: ReceivedRequest) -> Answer:
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
             mark = "kore-" if ignored == Source.KORE else "-twilio-"
             if any(mark in name.lower() for name, _ in request.headers):
                 return OK
-            return Answer(receiver.handle(request, lambda _: None).status)
+            return ListenerResponse(receiver.handle(request, lambda _: None).status)
 
         return handle
 
@@ -116,8 +116,8 @@ async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=["another"])
 
-        async def handle(request: ReceivedRequest) -> Answer:
-            return Answer(receiver.handle(request, lambda _: None).status)
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
+            return ListenerResponse(receiver.handle(request, lambda _: None).status)
 
         return handle
 
@@ -134,8 +134,8 @@ async def test_a_receiver_without_memory_is_told_each_way_in_which_that_shows() 
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
 
-        async def handle(request: ReceivedRequest) -> Answer:
-            return Answer((await receiver.handle_async(request, counter.work)).status)
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
+            return ListenerResponse((await receiver.handle_async(request, counter.work)).status)
 
         return handle
 
@@ -157,7 +157,7 @@ async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart
     def make(url: str) -> Handle:
         inner.append(right(url, counter))
 
-        async def handle(request: ReceivedRequest) -> Answer:
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
             return await inner[-1](request)
 
         return handle
@@ -182,11 +182,11 @@ def working_later(counter: Counter, *, checks: bool) -> Callable[[str], Handle]:
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
 
-        async def handle(request: ReceivedRequest) -> Answer:
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
             is_forged = isinstance(receiver.check_request(request), Rejected)
             if not (checks and is_forged):
                 counter.later.add(asyncio.ensure_future(work()))
-            return Answer(403) if is_forged else OK
+            return ListenerResponse(403) if is_forged else OK
 
         return handle
 
@@ -213,10 +213,10 @@ async def test_a_receiver_that_keeps_no_tokens_apart_mixes_them() -> None:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
         seen = set[str | None]()
 
-        async def handle(request: ReceivedRequest) -> Answer:
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
             verdict = receiver.check_request(request)
             if isinstance(verdict, Rejected):
-                return Answer(403)
+                return ListenerResponse(403)
             if verdict.token not in seen:
                 counter.work()
             seen.add(verdict.token)
@@ -234,11 +234,11 @@ async def test_a_receiver_that_wants_callbacks_in_order_is_told_so() -> None:
         handle = right(url, Counter())
         delivered = set[str]()
 
-        async def in_order(request: ReceivedRequest) -> Answer:
+        async def in_order(request: ReceivedRequest) -> ListenerResponse:
             told = dict(request.parameters)
             command = told.get("CommandSid", "")
             if told.get("Status") == "sent" and command in delivered:
-                return Answer(409)
+                return ListenerResponse(409)
             delivered.add(command)
             return await handle(request)
 
@@ -253,9 +253,9 @@ async def test_a_receiver_that_refuses_commands_is_not_blamed_for_their_order() 
     def make(url: str) -> Handle:
         handle = right(url, Counter())
 
-        async def without_commands(request: ReceivedRequest) -> Answer:
+        async def without_commands(request: ReceivedRequest) -> ListenerResponse:
             if "CommandSid" in dict(request.parameters):
-                return Answer(400)
+                return ListenerResponse(400)
             return await handle(request)
 
         return without_commands
@@ -274,9 +274,9 @@ async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
         seen = set[tuple[tuple[str, str], ...]]()
 
-        async def handle(request: ReceivedRequest) -> Answer:
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
             if isinstance(receiver.check_request(request), Rejected):
-                return Answer(403)
+                return ListenerResponse(403)
             told = tuple(request.parameters)
             if told not in seen:
                 counter.work()
@@ -291,7 +291,7 @@ async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -
 
 
 async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
-    async def handle(_: ReceivedRequest) -> Answer:
+    async def handle(_: ReceivedRequest) -> ListenerResponse:
         return OK
 
     async def read() -> int:
@@ -321,7 +321,7 @@ async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
 async def test_a_callback_that_is_answered_and_never_done_is_lost() -> None:
     counter = Counter()
 
-    async def do_the_first(_: ReceivedRequest) -> Answer:
+    async def do_the_first(_: ReceivedRequest) -> ListenerResponse:
         counter.count = 1
         return OK
 
@@ -332,7 +332,7 @@ async def test_a_callback_that_is_answered_and_never_done_is_lost() -> None:
 
 
 async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
-    async def hang(_: ReceivedRequest) -> Answer:
+    async def hang(_: ReceivedRequest) -> ListenerResponse:
         await asyncio.sleep(30)
         return OK
 
@@ -345,7 +345,7 @@ async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
 
 
 async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
-    async def slow(_: ReceivedRequest) -> Answer:
+    async def slow(_: ReceivedRequest) -> ListenerResponse:
         await asyncio.sleep(0.05)
         return OK
 
@@ -362,7 +362,7 @@ async def test_a_slow_receiver_is_told_so() -> None:
     def make(url: str) -> Handle:
         handle = right(url, counter)
 
-        async def slow(request: ReceivedRequest) -> Answer:
+        async def slow(request: ReceivedRequest) -> ListenerResponse:
             await asyncio.sleep(0.06)
             return await handle(request)
 
@@ -430,9 +430,9 @@ async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
 
 
 async def test_what_a_receiver_repeats_of_the_secrets_is_hidden() -> None:
-    async def tell(_: ReceivedRequest) -> Answer:
+    async def tell(_: ReceivedRequest) -> ListenerResponse:
         text = f"no: {AUTH_TOKEN} {KORE_SECRET}"
-        return Answer(403, (("Content-Type", "text/plain"),), text.encode())
+        return ListenerResponse(403, (("Content-Type", "text/plain"),), text.encode())
 
     async with served(lambda _: tell) as url:
         report = await probed(url.replace("http://", "http://user:pass-word@"))

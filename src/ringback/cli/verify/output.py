@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ringback.captures import CapturedRequest
-from ringback.listener.report import Line, Row, Tone, aligned
+from ringback.dev_receiver.callback_report import Row, TerminalLine, TerminalLineStyle, aligned
 from ringback.receiver import Callback, Rejected
 from ringback.receiver.events import Event, UnknownEvent, read_event
 
@@ -36,16 +36,16 @@ class VerificationResult:
         return read_event(self.capture.request)
 
 
-def as_lines(found: VerificationResult) -> Iterator[Line]:
+def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
     """Yield what people are shown.
 
     What is told stands further in than our own findings, so that none of it can pass for one.
     """
     match found.result:
         case Callback():
-            yield Line("accepted: the signature is right", Tone.GOOD)
+            yield TerminalLine("accepted: the signature is right", TerminalLineStyle.GOOD)
         case Rejected(reason):
-            yield Line(f"rejected: {reason.replace('_', ' ')}", Tone.BAD)
+            yield TerminalLine(f"rejected: {reason.replace('_', ' ')}", TerminalLineStyle.BAD)
     yield from aligned(list(_findings(found)), indent=2)
     yield from aligned(list(_told(found.event)), indent=6)
 
@@ -84,22 +84,26 @@ def _are_parameters_signed(found: VerificationResult) -> bool | None:
 def _findings(found: VerificationResult) -> Iterator[Row]:
     result, request = found.result, found.capture.request
     if isinstance(result, Rejected):
-        yield "why", result.explanation, Tone.BAD
+        yield "why", result.explanation, TerminalLineStyle.BAD
     for note in found.capture.notes:
-        yield "note", note, Tone.HINT
-    yield "source", result.source or "unknown", Tone.PLAIN
-    yield "token", result.token or "none of the right form", Tone.PLAIN
-    yield "method", request.method, Tone.PLAIN
-    yield "url", " or ".join(found.urls), Tone.PLAIN
+        yield "note", note, TerminalLineStyle.HINT
+    yield "source", result.source or "unknown", TerminalLineStyle.PLAIN
+    yield "token", result.token or "none of the right form", TerminalLineStyle.PLAIN
+    yield "method", request.method, TerminalLineStyle.PLAIN
+    yield "url", " or ".join(found.urls), TerminalLineStyle.PLAIN
     if not found.is_url_given:
-        yield "", _NAMED, Tone.HINT if _rejected(found) else Tone.PLAIN
+        yield "", _NAMED, TerminalLineStyle.HINT if _rejected(found) else TerminalLineStyle.PLAIN
     if isinstance(result, Rejected):
-        yield "answer", f"{result.status}, from a receiver with these settings", Tone.PLAIN
+        yield (
+            "answer",
+            f"{result.status}, from a receiver with these settings",
+            TerminalLineStyle.PLAIN,
+        )
     elif result.parameters_are_signed:
-        yield "parameters", "signed", Tone.PLAIN
+        yield "parameters", "signed", TerminalLineStyle.PLAIN
     else:
-        yield "parameters", _NOT_SIGNED, Tone.HINT
-    yield "event", _event(found), Tone.PLAIN
+        yield "parameters", _NOT_SIGNED, TerminalLineStyle.HINT
+    yield "event", _event(found), TerminalLineStyle.PLAIN
 
 
 def _event(found: VerificationResult) -> str:
@@ -118,7 +122,7 @@ def _told(event: Event) -> Iterator[Row]:
     told = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in told:
         if value is not None:
-            yield name, _text(value), Tone.PLAIN
+            yield name, _text(value), TerminalLineStyle.PLAIN
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import Headers, OutgoingRequest
 from ringback.core.http.outcome import Unreachable, describe
-from ringback.listener.answers import Answer
+from ringback.dev_receiver.responses import ListenerResponse
 from ringback.ports import Transport
 from ringback.receiver.checking import ReceivedRequest
 
@@ -30,11 +30,11 @@ _OF_THE_CONNECTION: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Forwarded:
+class ForwardingResult:
     """Where a request was passed on to, and what came back."""
 
     url: str
-    answer: Answer
+    answer: ListenerResponse
     why_not: str | None = None
     """Why the application gave no answer; the one here is then the listener's own."""
 
@@ -44,15 +44,19 @@ class Forwarded:
         return self.answer.status if self.why_not is None else None
 
 
-async def pass_on(request: ReceivedRequest, *, to: CallbackUrl, transport: Transport) -> Forwarded:
+async def pass_on(
+    request: ReceivedRequest, *, to: CallbackUrl, transport: Transport
+) -> ForwardingResult:
     """Send the request on, and return what is to be answered: 502 where no answer came."""
     url = forwarded_url(request, to=to)
     outgoing = OutgoingRequest(request.method, url, forwarded_headers(request), request.body)
     exchange = await transport.send(outgoing, limits=_LIMITS)
     if exchange.response is None or isinstance(exchange.outcome, Unreachable):
-        return Forwarded(url.wire, Answer(502), why_not=describe(exchange.outcome))
+        return ForwardingResult(url.wire, ListenerResponse(502), why_not=describe(exchange.outcome))
     answer = exchange.response
-    return Forwarded(url.wire, Answer(answer.status, _content_type(answer.headers), answer.body))
+    return ForwardingResult(
+        url.wire, ListenerResponse(answer.status, _content_type(answer.headers), answer.body)
+    )
 
 
 def forwarded_url(request: ReceivedRequest, *, to: CallbackUrl) -> CallbackUrl:

@@ -7,34 +7,36 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.listener.answers import Answer, FailFirst
-from ringback.listener.forwarding import Forwarded
-from ringback.listener.heard import Heard
-from ringback.listener.report import Tone, as_json, as_lines
-from ringback.listener.seen import Seen
+from ringback.dev_receiver.callback_report import TerminalLineStyle, as_json, as_lines
+from ringback.dev_receiver.forwarder import ForwardingResult
+from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.responses import FailFirst, ListenerResponse
+from ringback.dev_receiver.seen_tokens import TokenSighting
 from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
 
-FIRST = Seen(times=1, since=NOW)
-RETRY = Seen(times=2, since=NOW)
+FIRST = TokenSighting(times=1, since=NOW)
+RETRY = TokenSighting(times=2, since=NOW)
 TOKEN = TOKENS[Source.KORE]
 
 
-def heard(source: Source = Source.KORE, **changes: Any) -> Heard:
+def heard(source: Source = Source.KORE, **changes: Any) -> CheckedRequest:
     request = received(rendered(source))
-    return replace(Heard(NOW, request, Genuine(source, TOKEN), FIRST, answered=200), **changes)
+    return replace(
+        CheckedRequest(NOW, request, Genuine(source, TOKEN), FIRST, answered=200), **changes
+    )
 
 
 def refusal(reason: Reason) -> Rejected:
     return Rejected(reason, "the explanation", Source.KORE, TOKEN)
 
 
-def shown(what: Heard, *, verbose: bool = False) -> str:
+def shown(what: CheckedRequest, *, verbose: bool = False) -> str:
     return "\n".join(line.text for line in as_lines(what, verbose=verbose))
 
 
-def line_of(what: Heard, label: str) -> str:
+def line_of(what: CheckedRequest, label: str) -> str:
     [text] = [
         line.text for line in as_lines(what, verbose=False) if line.text.startswith(f"  {label}")
     ]
@@ -86,7 +88,7 @@ def test_a_request_that_is_no_callback_is_called_none() -> None:
     )
 
 
-def a_datagram(form: str) -> Heard:
+def a_datagram(form: str) -> CheckedRequest:
     return heard(request=ReceivedRequest("POST", "/", (), f"PayloadType=binary{form}".encode()))
 
 
@@ -137,7 +139,7 @@ def test_a_wrong_signature_is_named_by_its_reason_first() -> None:
 
 def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
     lines = as_lines(heard(verdict=refusal(Reason.URL_DIFFERS)), verbose=False)
-    assert [line.text.strip() for line in lines if line.tone is Tone.HINT] == [
+    assert [line.text.strip() for line in lines if line.tone is TerminalLineStyle.HINT] == [
         "behind a tunnel or a proxy, give the configured URL with --url"
     ]
 
@@ -171,18 +173,22 @@ def test_a_failure_that_is_not_tried_again_by_default_says_how_it_would_be(
     source: Source, status: int, hint: str
 ) -> None:
     lines = as_lines(heard(source, answered=status), verbose=False)
-    assert "".join(line.text.strip() for line in lines if line.tone is Tone.HINT) == hint
+    assert (
+        "".join(line.text.strip() for line in lines if line.tone is TerminalLineStyle.HINT) == hint
+    )
 
 
 def test_what_an_application_answered_is_shown() -> None:
-    forwarded = Forwarded("http://app.example/path", Answer(201))
+    forwarded = ForwardingResult("http://app.example/path", ListenerResponse(201))
     assert (
         line_of(heard(forwarded=forwarded), "forwarded") == "http://app.example/path answered 201"
     )
 
 
 def test_an_application_that_did_not_answer_is_shown_with_the_reason() -> None:
-    forwarded = Forwarded("http://app.example/path", Answer(502), why_not="nothing listens")
+    forwarded = ForwardingResult(
+        "http://app.example/path", ListenerResponse(502), why_not="nothing listens"
+    )
     assert line_of(heard(forwarded=forwarded), "forwarded") == (
         "http://app.example/path gave no answer: nothing listens"
     )
@@ -235,7 +241,9 @@ def test_programs_get_everything_on_one_line() -> None:
 
 
 def test_programs_get_the_reason_and_what_the_application_said() -> None:
-    forwarded = Forwarded("http://app.example/", Answer(502), why_not="nothing listens")
+    forwarded = ForwardingResult(
+        "http://app.example/", ListenerResponse(502), why_not="nothing listens"
+    )
     told = json.loads(as_json(heard(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
     assert told["signature"] == {
         "ok": False,

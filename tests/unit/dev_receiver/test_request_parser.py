@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.listener.reading import MAX_BODY, MAX_HEAD, Arrived, RequestReader, Unreadable
+from ringback.dev_receiver.request_parser import (
+    MAX_BODY,
+    MAX_HEAD,
+    CompleteRequest,
+    RawRequestParser,
+    UnparsableRequest,
+)
 from ringback.receiver.checking import ReceivedRequest
 
 POST = b"POST /p?x=1 HTTP/1.1\r\nHost: a\r\nkore-SIGNATURE:\r\nContent-Length: 3\r\n\r\na=1"
@@ -11,21 +17,24 @@ REQUEST = ReceivedRequest(
 )
 
 
-def read(*pieces: bytes) -> list[Arrived | Unreadable]:
-    reader = RequestReader()
+def read(*pieces: bytes) -> list[CompleteRequest | UnparsableRequest]:
+    reader = RawRequestParser()
     return [arrived for piece in pieces for arrived in reader.feed(piece)]
 
 
 def refusals(*pieces: bytes) -> list[int]:
-    return [came.status for came in read(*pieces) if isinstance(came, Unreadable)]
+    return [came.status for came in read(*pieces) if isinstance(came, UnparsableRequest)]
 
 
 def test_a_request_comes_out_in_its_order_and_letter_case() -> None:
-    assert read(POST) == [Arrived(REQUEST, keeps_alive=True)]
+    assert read(POST) == [CompleteRequest(REQUEST, keeps_alive=True)]
 
 
 def test_it_does_not_matter_in_which_pieces_a_request_comes() -> None:
-    assert read(*(bytes([byte]) for byte in POST * 2)) == [Arrived(REQUEST, keeps_alive=True)] * 2
+    assert (
+        read(*(bytes([byte]) for byte in POST * 2))
+        == [CompleteRequest(REQUEST, keeps_alive=True)] * 2
+    )
 
 
 def test_requests_that_come_together_come_out_in_order() -> None:
@@ -35,21 +44,21 @@ def test_requests_that_come_together_come_out_in_order() -> None:
 def test_a_body_in_chunks_is_put_together_and_what_follows_it_is_no_header() -> None:
     head = b"POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     [arrived] = read(head + b"1\r\na\r\n2\r\n=1\r\n0\r\nTrailer: x\r\n\r\n")
-    assert isinstance(arrived, Arrived)
+    assert isinstance(arrived, CompleteRequest)
     assert arrived.request.body == b"a=1"
     assert arrived.request.headers == (("Transfer-Encoding", "chunked"),)
 
 
 def test_a_connection_that_is_to_be_closed_is_not_kept_alive() -> None:
     [arrived] = read(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert isinstance(arrived, Arrived)
+    assert isinstance(arrived, CompleteRequest)
     assert not arrived.keeps_alive
 
 
 def test_an_offer_of_another_protocol_is_not_taken_up() -> None:
     came = read(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"PRI *")
     assert came == [
-        Arrived(
+        CompleteRequest(
             ReceivedRequest("GET", "/", (("Connection", "Upgrade"), ("Upgrade", "h2c"))),
             keeps_alive=False,
         )
@@ -57,7 +66,7 @@ def test_an_offer_of_another_protocol_is_not_taken_up() -> None:
 
 
 def test_a_sender_that_waits_is_told_to_go_on() -> None:
-    reader = RequestReader()
+    reader = RawRequestParser()
     reader.feed(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert reader.expects_continue
     reader.feed(b"a")
@@ -76,7 +85,7 @@ def test_after_nonsense_nothing_more_is_read() -> None:
 
 
 def test_a_request_before_nonsense_still_counts() -> None:
-    assert [type(came) for came in read(POST + b"nonsense")] == [Arrived, Unreadable]
+    assert [type(came) for came in read(POST + b"nonsense")] == [CompleteRequest, UnparsableRequest]
 
 
 def test_headers_may_be_long_but_not_longer_than_the_limit() -> None:

@@ -1,19 +1,25 @@
 import pytest
 
-from ringback.listener.answers import Behave, FailAlways, FailFirst, Manners, failure_of
+from ringback.dev_receiver.responses import (
+    AnswerNormally,
+    FailAlways,
+    FailFirst,
+    FailureMode,
+    failure_of,
+)
 
 
 @pytest.mark.parametrize(
     ("manners", "answers"),
     [
-        (Behave(), [None, None, None]),
+        (AnswerNormally(), [None, None, None]),
         (FailAlways(500), [500, 500, 500]),
         (FailFirst(2), [503, 503, None]),
         (FailFirst(1, 410), [410, None, None]),
     ],
 )
 def test_which_requests_fail_is_a_matter_of_manners(
-    manners: Manners, answers: list[int | None]
+    manners: FailureMode, answers: list[int | None]
 ) -> None:
     assert [failure_of(manners, number) for number in (1, 2, 3)] == answers
 

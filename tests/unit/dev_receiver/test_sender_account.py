@@ -1,10 +1,10 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.listener.record import Account, secrets_of, sent_of
+from ringback.dev_receiver.sender_account import SenderAccount, secrets_of, sent_of
 from ringback.receiver.checking import Secrets, Sent
 
-ACCOUNT = Account(
+ACCOUNT = SenderAccount(
     CallbackUrl.parse("http://127.0.0.1:8080"),
     "AC1",
     auth_token="auth",

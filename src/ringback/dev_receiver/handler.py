@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.listener.answers import Answer, Behave, Manners, failure_of
-from ringback.listener.forwarding import Forwarded, pass_on
-from ringback.listener.heard import Heard
-from ringback.listener.record import Account, look_up, secrets_of
-from ringback.listener.seen import Seen, SeenTokens
+from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
+from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.responses import (
+    AnswerNormally,
+    FailureMode,
+    ListenerResponse,
+    failure_of,
+)
+from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
+from ringback.dev_receiver.sender_account import SenderAccount, look_up, secrets_of
 from ringback.ports import Clock, Transport
 from ringback.receiver.checking import (
     Reason,
@@ -25,7 +30,7 @@ from ringback.receiver.checking import (
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class ListenOptions:
     """What the listener was asked to do."""
 
     secrets: Secrets = Secrets()
@@ -33,22 +38,22 @@ class Orders:
     configured: CallbackUrl | None = None
     """The URL that senders call, where it is not the one that a request itself names."""
     forward_to: CallbackUrl | None = None
-    manners: Manners = Behave()
+    manners: FailureMode = AnswerNormally()
     delay: timedelta = timedelta(0)
 
 
-class Reception:
+class ListenRequestHandler:
     """Handles the requests that the server hands over."""
 
     def __init__(
         self,
-        orders: Orders,
+        orders: ListenOptions,
         *,
-        find_account: Callable[[], Account | None],
+        find_account: Callable[[], SenderAccount | None],
         seen: SeenTokens,
         clock: Clock,
         transport: Transport,
-        show: Callable[[Heard], None],
+        show: Callable[[CheckedRequest], None],
     ) -> None:
         self._orders = orders
         self._find_account = find_account
@@ -58,7 +63,7 @@ class Reception:
         self._show = show
         self._count = 0
 
-    async def handle(self, request: ReceivedRequest) -> Answer:
+    async def handle(self, request: ReceivedRequest) -> ListenerResponse:
         """Return the answer to a request, once it was shown and the delay has passed."""
         self._count += 1
         failure = failure_of(self._orders.manners, self._count)
@@ -67,7 +72,7 @@ class Reception:
         forwarded = await self._forward(request)
         answer = _answer(failure, forwarded)
         self._show(
-            Heard(
+            CheckedRequest(
                 at=at,
                 request=request,
                 verdict=verdict,
@@ -83,7 +88,7 @@ class Reception:
 
     async def _recognise(
         self, request: ReceivedRequest, at: datetime
-    ) -> tuple[Verdict, Seen | None]:
+    ) -> tuple[Verdict, TokenSighting | None]:
         account = self._find_account()
         verdict = self._check(request, account)
         # Counted before anything is waited for: its retry may come while we look things up.
@@ -92,23 +97,23 @@ class Reception:
         return (verdict if sent is None else self._check(request, account, sent)), seen
 
     def _check(
-        self, request: ReceivedRequest, account: Account | None, sent: Sent | None = None
+        self, request: ReceivedRequest, account: SenderAccount | None, sent: Sent | None = None
     ) -> Verdict:
         configured = self._orders.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
         secrets = secrets_of(account, given=self._orders.secrets)
         return check(request, urls=[url], secrets=secrets, sent=sent)
 
-    def _note(self, verdict: Verdict, at: datetime) -> Seen | None:
+    def _note(self, verdict: Verdict, at: datetime) -> TokenSighting | None:
         if verdict.source is None or verdict.token is None:
             return None
         return self._seen.note(verdict.source, verdict.token, at=at)
 
-    async def _forward(self, request: ReceivedRequest) -> Forwarded | None:
+    async def _forward(self, request: ReceivedRequest) -> ForwardingResult | None:
         to = self._orders.forward_to
         return None if to is None else await pass_on(request, to=to, transport=self._transport)
 
-    async def _look_up(self, verdict: Verdict, account: Account | None) -> Sent | None:
+    async def _look_up(self, verdict: Verdict, account: SenderAccount | None) -> Sent | None:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:
@@ -117,8 +122,8 @@ class Reception:
                 return None
 
 
-def _answer(failure: int | None, forwarded: Forwarded | None) -> Answer:
+def _answer(failure: int | None, forwarded: ForwardingResult | None) -> ListenerResponse:
     """Return the failure that was asked for, else what the application answered, else a 200."""
     if failure is not None:
-        return Answer(failure)
-    return Answer(200) if forwarded is None else forwarded.answer
+        return ListenerResponse(failure)
+    return ListenerResponse(200) if forwarded is None else forwarded.answer

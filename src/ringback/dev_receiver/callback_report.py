@@ -10,9 +10,9 @@ from typing import Final, assert_never
 
 from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.policy.source_policy import Source
-from ringback.listener.forwarding import Forwarded
-from ringback.listener.heard import Heard
-from ringback.listener.seen import Seen
+from ringback.dev_receiver.forwarder import ForwardingResult
+from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.seen_tokens import TokenSighting
 from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Verdict
 
 _MOST_PARAMETERS: Final = 50
@@ -20,7 +20,7 @@ _LONGEST: Final = 2000
 _WIDEST_LABEL: Final = 24
 
 
-class Tone(Enum):
+class TerminalLineStyle(Enum):
     """How a line is meant; the terminal gives it a colour."""
 
     TITLE = auto()
@@ -31,14 +31,14 @@ class Tone(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TerminalLine:
     """One line for people. It is aligned, and what came from outside can't steer a terminal."""
 
     text: str
-    tone: Tone = Tone.PLAIN
+    tone: TerminalLineStyle = TerminalLineStyle.PLAIN
 
 
-Row = tuple[str, str, Tone]
+Row = tuple[str, str, TerminalLineStyle]
 """A label, what is said under it, and how."""
 
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
@@ -49,20 +49,20 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 }
 
 
-def as_lines(heard: Heard, *, verbose: bool) -> list[Line]:
+def as_lines(heard: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
     """Return what people are shown; verbosely, with the request exactly as it came.
 
     Parameters stand further in than our own findings, so that none can pass for one of them.
     """
     return [
-        Line(_title(heard), Tone.TITLE),
+        TerminalLine(_title(heard), TerminalLineStyle.TITLE),
         *aligned(_parameters(heard.request), indent=6),
         *(_as_received(heard.request) if verbose else []),
         *aligned(list(_findings(heard)), indent=2),
     ]
 
 
-def as_json(heard: Heard) -> str:
+def as_json(heard: CheckedRequest) -> str:
     """Return one line of JSON with everything that is known of the request and its answer."""
     request, verdict = heard.request, heard.verdict
     return json.dumps(
@@ -95,13 +95,13 @@ def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
             assert_never(verdict)
 
 
-def _forwarded(forwarded: Forwarded | None) -> dict[str, str | int | None] | None:
+def _forwarded(forwarded: ForwardingResult | None) -> dict[str, str | int | None] | None:
     if forwarded is None:
         return None
     return {"url": forwarded.url, "answered": forwarded.answered, "why_not": forwarded.why_not}
 
 
-def _title(heard: Heard) -> str:
+def _title(heard: CheckedRequest) -> str:
     request = heard.request
     # The query of a GET is listed below, parameter by parameter.
     shown = request.path if request.method == "GET" else request.target
@@ -112,27 +112,33 @@ def _title(heard: Heard) -> str:
 def _parameters(request: ReceivedRequest) -> list[Row]:
     if request.is_json:
         # A test event: it has no parameters.
-        return [("JSON", _printable(request.body.decode("utf-8", "backslashreplace")), Tone.PLAIN)]
+        return [
+            (
+                "JSON",
+                _printable(request.body.decode("utf-8", "backslashreplace")),
+                TerminalLineStyle.PLAIN,
+            )
+        ]
     form = request.parameters
-    rows = [(name, value, Tone.PLAIN) for name, value in form[:_MOST_PARAMETERS]]
+    rows = [(name, value, TerminalLineStyle.PLAIN) for name, value in form[:_MOST_PARAMETERS]]
     more = len(form) - len(rows)
-    return [*rows, ("…", f"and {more} more", Tone.PLAIN)] if more else rows
+    return [*rows, ("…", f"and {more} more", TerminalLineStyle.PLAIN)] if more else rows
 
 
-def _as_received(request: ReceivedRequest) -> Iterator[Line]:
-    yield Line("  as received")
+def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
+    yield TerminalLine("  as received")
     lines = [f"{request.method} {request.target}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.body:
         lines += ["", request.body.decode("utf-8", "backslashreplace")]
     for line in lines:
-        yield Line(f"      {_printable(line)}".rstrip())
+        yield TerminalLine(f"      {_printable(line)}".rstrip())
 
 
-def _findings(heard: Heard) -> Iterator[Row]:
+def _findings(heard: CheckedRequest) -> Iterator[Row]:
     yield from _datagram(heard.request)
     unknown = "none, so a retry of it can't be told from a new callback"
-    yield "token", heard.verdict.token or unknown, Tone.PLAIN
+    yield "token", heard.verdict.token or unknown, TerminalLineStyle.PLAIN
     yield from _signature_rows(heard.verdict)
     if heard.seen is not None:
         yield "delivery", *_delivery(heard.seen, heard.verdict)
@@ -153,22 +159,30 @@ def _datagram(request: ReceivedRequest) -> Iterator[Row]:
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")
-    yield "payload", f"{len(payload)} bytes: {text}", Tone.PLAIN
+    yield "payload", f"{len(payload)} bytes: {text}", TerminalLineStyle.PLAIN
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[Row]:
     match verdict:
         case Genuine():
-            yield "signature", "right", Tone.GOOD
+            yield "signature", "right", TerminalLineStyle.GOOD
         case Rejected(reason, explanation) if reason in _NOT_CHECKED:
-            yield "signature", f"not checked ({_in_words(reason)}): {explanation}", Tone.HINT
+            yield (
+                "signature",
+                f"not checked ({_in_words(reason)}): {explanation}",
+                TerminalLineStyle.HINT,
+            )
         case Rejected(reason, explanation):
-            yield "signature", f"not right ({_in_words(reason)}): {explanation}", Tone.BAD
+            yield (
+                "signature",
+                f"not right ({_in_words(reason)}): {explanation}",
+                TerminalLineStyle.BAD,
+            )
             if reason is Reason.URL_DIFFERS:
                 yield (
                     "",
                     "behind a tunnel or a proxy, give the configured URL with --url",
-                    Tone.HINT,
+                    TerminalLineStyle.HINT,
                 )
         case _:
             assert_never(verdict)
@@ -178,43 +192,47 @@ def _in_words(reason: Reason) -> str:
     return reason.replace("_", " ")
 
 
-def _delivery(seen: Seen, verdict: Verdict) -> tuple[str, Tone]:
+def _delivery(seen: TokenSighting, verdict: Verdict) -> tuple[str, TerminalLineStyle]:
     if not seen.before:
-        return "first time", Tone.PLAIN
+        return "first time", TerminalLineStyle.PLAIN
     text = f"seen before, {_ordinal(seen.times)} time since {_time(seen.since)}"
     if isinstance(verdict, Rejected) and verdict.reason not in _NOT_CHECKED:
-        return text, Tone.PLAIN
-    return f"{text}: a retry of the same callback, so do the work only once", Tone.HINT
+        return text, TerminalLineStyle.PLAIN
+    return f"{text}: a retry of the same callback, so do the work only once", TerminalLineStyle.HINT
 
 
-def _forwarding(forwarded: Forwarded) -> tuple[str, Tone]:
+def _forwarding(forwarded: ForwardingResult) -> tuple[str, TerminalLineStyle]:
     if forwarded.why_not is not None:
-        return f"{forwarded.url} gave no answer: {forwarded.why_not}", Tone.BAD
-    return f"{forwarded.url} answered {forwarded.answered}", Tone.PLAIN
+        return f"{forwarded.url} gave no answer: {forwarded.why_not}", TerminalLineStyle.BAD
+    return f"{forwarded.url} answered {forwarded.answered}", TerminalLineStyle.PLAIN
 
 
-def _answer(heard: Heard) -> tuple[str, Tone]:
+def _answer(heard: CheckedRequest) -> tuple[str, TerminalLineStyle]:
     seconds = heard.after.total_seconds()
     after = f" after {seconds:g} s" if seconds else ""
     purpose = "" if heard.on_purpose is None else f" on purpose ({heard.on_purpose})"
-    return f"{heard.answered}{after}{purpose}", Tone.PLAIN
+    return f"{heard.answered}{after}{purpose}", TerminalLineStyle.PLAIN
 
 
-def _retry_hint(heard: Heard) -> Iterator[Row]:
+def _retry_hint(heard: CheckedRequest) -> Iterator[Row]:
     source, family = heard.verdict.source, f"{heard.answered // 100}xx"
     if source is None or family == "2xx":
         return
     if not {family, str(heard.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"
-        yield "", f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}", Tone.HINT
+        yield (
+            "",
+            f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}",
+            TerminalLineStyle.HINT,
+        )
 
 
-def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[Line]:
+def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[TerminalLine]:
     """Yield a line for each row, as far in as is asked for, with all texts under each other."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
     for label, (_, text, tone) in zip(labels, rows, strict=True):
-        yield Line(f"{' ' * indent}{label:{width}}  {_printable(text)}".rstrip(), tone)
+        yield TerminalLine(f"{' ' * indent}{label:{width}}  {_printable(text)}".rstrip(), tone)
 
 
 def _printable(text: str) -> str:

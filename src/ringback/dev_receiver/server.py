@@ -13,17 +13,21 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from ringback.core.http.http_exchange import Headers
-from ringback.listener.answers import Answer
-from ringback.listener.reading import Arrived, RequestReader, Unreadable
+from ringback.dev_receiver.request_parser import (
+    CompleteRequest,
+    RawRequestParser,
+    UnparsableRequest,
+)
+from ringback.dev_receiver.responses import ListenerResponse
 from ringback.receiver.checking import ReceivedRequest
 
-Handler = Callable[[ReceivedRequest], Awaitable[Answer]]
+Handler = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _BODILESS: Final = (204, 304)
 
 
-class Server:
+class ListenServer:
     """Listens on one address, and answers each request with what the handler returns."""
 
     def __init__(self, handle: Handler) -> None:
@@ -77,8 +81,8 @@ class _Connection(asyncio.Protocol):
         self._handle = handle
         self._connections = connections
         self._on_error = on_error
-        self._reader = RequestReader()
-        self._waiting = deque[Arrived | Unreadable]()
+        self._reader = RawRequestParser()
+        self._waiting = deque[CompleteRequest | UnparsableRequest]()
         self._answering: asyncio.Task[None] | None = None
 
     def abandon(self) -> asyncio.Task[None] | None:
@@ -111,10 +115,10 @@ class _Connection(asyncio.Protocol):
     async def _answer_all(self) -> None:
         while self._waiting and not self._transport.is_closing():
             match self._waiting.popleft():
-                case Arrived(request, keeps_alive):
+                case CompleteRequest(request, keeps_alive):
                     answer = await self._handle(request)
                     self._write(answer, method=request.method, keeps_alive=keeps_alive)
-                case Unreadable() as unreadable:
+                case UnparsableRequest() as unreadable:
                     self._write(_refusal(unreadable), method="", keeps_alive=False)
 
     def _answered_all(self, task: asyncio.Task[None]) -> None:
@@ -127,13 +131,13 @@ class _Connection(asyncio.Protocol):
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _write(self, answer: Answer, *, method: str, keeps_alive: bool) -> None:
+    def _write(self, answer: ListenerResponse, *, method: str, keeps_alive: bool) -> None:
         self._transport.write(to_bytes(answer, method=method, keeps_alive=keeps_alive))
         if not keeps_alive:
             self._transport.close()
 
 
-def to_bytes(answer: Answer, *, method: str, keeps_alive: bool) -> bytes:
+def to_bytes(answer: ListenerResponse, *, method: str, keeps_alive: bool) -> bytes:
     """Return an answer to this method as it goes on the wire."""
     phrase = _PHRASES.get(answer.status, "")
     headers: Headers = answer.headers
@@ -146,6 +150,8 @@ def to_bytes(answer: Answer, *, method: str, keeps_alive: bool) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (answer.body if has_body else b"")
 
 
-def _refusal(unreadable: Unreadable) -> Answer:
+def _refusal(unreadable: UnparsableRequest) -> ListenerResponse:
     text = f"{unreadable.why}\n".encode()
-    return Answer(unreadable.status, (("Content-Type", "text/plain; charset=utf-8"),), text)
+    return ListenerResponse(
+        unreadable.status, (("Content-Type", "text/plain; charset=utf-8"),), text
+    )

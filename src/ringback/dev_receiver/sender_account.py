@@ -18,7 +18,7 @@ _LIMITS: Final = Timeouts(connect=1, read=1, total=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SenderAccount:
     """The account whose callbacks are awaited, and where its sender answers questions."""
 
     base_url: CallbackUrl
@@ -28,7 +28,7 @@ class Account:
     api_key_secret: str = field(repr=False)
 
 
-def secrets_of(account: Account | None, *, given: Secrets) -> Secrets:
+def secrets_of(account: SenderAccount | None, *, given: Secrets) -> Secrets:
     """Return what to check with: for each kind what is given by hand, else the account's.
 
     What a given secret replaces still explains signatures, as does the API key's secret, which is
@@ -47,7 +47,7 @@ def secrets_of(account: Account | None, *, given: Secrets) -> Secrets:
     )
 
 
-async def look_up(token: str, *, of: Account, transport: Transport) -> Sent | None:
+async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> Sent | None:
     """Return what the sender has on record under this token, or None where it doesn't say."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     headers = (("Host", of.base_url.authority), ("Authorization", _basic(of)))
@@ -84,6 +84,6 @@ def _sent(url: str, method: str, parameters: str) -> Sent | None:
     return Sent(method, called.wire, parameters.encode("utf-8", "replace"))
 
 
-def _basic(account: Account) -> str:
+def _basic(account: SenderAccount) -> str:
     pair = f"{account.sid}:{account.auth_token}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"

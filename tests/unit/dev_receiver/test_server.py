@@ -1,27 +1,27 @@
-from ringback.listener.answers import Answer
-from ringback.listener.server import to_bytes
+from ringback.dev_receiver.responses import ListenerResponse
+from ringback.dev_receiver.server import to_bytes
 
 
 def test_an_answer_tells_its_length() -> None:
-    answer = Answer(200, (("Content-Type", "text/plain"),), b"ok")
+    answer = ListenerResponse(200, (("Content-Type", "text/plain"),), b"ok")
     assert to_bytes(answer, method="POST", keeps_alive=True) == (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
     )
 
 
 def test_an_answer_without_a_body_has_no_length_where_the_status_forbids_it() -> None:
-    assert to_bytes(Answer(204), method="POST", keeps_alive=True) == (
+    assert to_bytes(ListenerResponse(204), method="POST", keeps_alive=True) == (
         b"HTTP/1.1 204 No Content\r\n\r\n"
     )
 
 
 def test_an_answer_to_head_has_a_length_but_no_body() -> None:
-    assert to_bytes(Answer(200, (), b"ok"), method="HEAD", keeps_alive=True) == (
+    assert to_bytes(ListenerResponse(200, (), b"ok"), method="HEAD", keeps_alive=True) == (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
     )
 
 
 def test_the_last_answer_of_a_connection_says_so() -> None:
-    assert to_bytes(Answer(599), method="GET", keeps_alive=False) == (
+    assert to_bytes(ListenerResponse(599), method="GET", keeps_alive=False) == (
         b"HTTP/1.1 599 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )

@@ -10,7 +10,7 @@ UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ListenerResponse:
     """An HTTP answer; the server adds what HTTP itself needs."""
 
     status: int
@@ -19,7 +19,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Behave:
+class AnswerNormally:
     """Answer as a good receiver."""
 
 
@@ -47,17 +47,17 @@ class FailFirst:
         return f"{named}--fail-first {self.count}"
 
 
-Manners = Behave | FailAlways | FailFirst
+FailureMode = AnswerNormally | FailAlways | FailFirst
 
 
-def failure_of(manners: Manners, number: int) -> int | None:
+def failure_of(manners: FailureMode, number: int) -> int | None:
     """Return the status that the request with this number, from 1, fails with; None if it doesn't.
 
     >>> [failure_of(FailFirst(2), number) for number in (1, 2, 3)]
     [503, 503, None]
     """
     match manners:
-        case Behave():
+        case AnswerNormally():
             return None
         case FailAlways(status):
             return status

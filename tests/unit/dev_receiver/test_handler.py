@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.source_policy import Source
-from ringback.listener.answers import FailFirst
-from ringback.listener.heard import Heard
-from ringback.listener.reception import Orders, Reception
-from ringback.listener.record import Account
-from ringback.listener.seen import SeenTokens
+from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
+from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.responses import FailFirst
+from ringback.dev_receiver.seen_tokens import SeenTokens
+from ringback.dev_receiver.sender_account import SenderAccount
 from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Secrets
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, FakeClock, RecordingTransport
 from tests.senders import received, rendered
@@ -19,11 +19,11 @@ SECRETS = Secrets((AUTH_TOKEN,), (KORE_SECRET,))
 class Desk:
     """A reception with everything that it shows."""
 
-    def __init__(self, orders: Orders) -> None:
-        self.account: Account | None = None
+    def __init__(self, orders: ListenOptions) -> None:
+        self.account: SenderAccount | None = None
         self.clock = FakeClock()
-        self.shown = asyncio.Queue[Heard]()
-        self._reception = Reception(
+        self.shown = asyncio.Queue[CheckedRequest]()
+        self._reception = ListenRequestHandler(
             orders,
             find_account=lambda: self.account,
             seen=SeenTokens(),
@@ -35,20 +35,20 @@ class Desk:
     async def answer(self, request: ReceivedRequest) -> int:
         return (await self._reception.handle(request)).status
 
-    async def hear(self, request: ReceivedRequest) -> Heard:
+    async def hear(self, request: ReceivedRequest) -> CheckedRequest:
         await self.answer(request)
         return self.shown.get_nowait()
 
 
 async def test_a_retry_is_recognised_by_its_token() -> None:
-    desk = Desk(Orders(SECRETS))
+    desk = Desk(ListenOptions(SECRETS))
     request = received(rendered(Source.KORE))
     heard = [await desk.hear(request), await desk.hear(request)]
     assert [each.seen and each.seen.times for each in heard] == [1, 2]
 
 
 async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> None:
-    desk = Desk(Orders(SECRETS, manners=FailFirst(1, 500)))
+    desk = Desk(ListenOptions(SECRETS, manners=FailFirst(1, 500)))
     request = received(rendered(Source.KORE))
     heard = [await desk.hear(request), await desk.hear(request)]
     assert [each.answered for each in heard] == [500, 200]
@@ -56,7 +56,7 @@ async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> N
 
 
 async def test_a_request_is_shown_at_once_and_answered_after_the_delay() -> None:
-    desk = Desk(Orders(SECRETS, delay=timedelta(seconds=3)))
+    desk = Desk(ListenOptions(SECRETS, delay=timedelta(seconds=3)))
     answering = asyncio.create_task(desk.answer(received(rendered(Source.KORE))))
     await desk.shown.get()
     assert not answering.done()
@@ -65,10 +65,10 @@ async def test_a_request_is_shown_at_once_and_answered_after_the_delay() -> None
 
 
 async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
-    desk = Desk(Orders())
+    desk = Desk(ListenOptions())
     request = received(rendered(Source.KORE))
     before = await desk.hear(request)
-    desk.account = Account(
+    desk.account = SenderAccount(
         CallbackUrl.parse("http://127.0.0.1:8080"),
         ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
@@ -82,7 +82,7 @@ async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
 
 
 async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
-    desk = Desk(Orders(SECRETS, configured=CallbackUrl.parse("https://public.example")))
+    desk = Desk(ListenOptions(SECRETS, configured=CallbackUrl.parse("https://public.example")))
     request = received(rendered(Source.TWILIO, url="https://public.example/path?foo=bar"))
     inside = tuple(pair for pair in request.headers if pair[0] != "Host")
     heard = await desk.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))

@@ -11,7 +11,7 @@ REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TokenSighting:
     """How often a callback has come, this time included, and when it came first."""
 
     times: int
@@ -30,13 +30,13 @@ class SeenTokens:
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:
-        self._seen = OrderedDict[tuple[Source, str], Seen]()
+        self._seen = OrderedDict[tuple[Source, str], TokenSighting]()
         self._limit = limit
 
-    def note(self, source: Source, token: str, *, at: datetime) -> Seen:
+    def note(self, source: Source, token: str, *, at: datetime) -> TokenSighting:
         """Count this arrival, and return what is known with it."""
         key = (source, token)
-        earlier = self._seen.pop(key, Seen(0, at))
+        earlier = self._seen.pop(key, TokenSighting(0, at))
         seen = self._seen[key] = replace(earlier, times=earlier.times + 1)
         if len(self._seen) > self._limit:
             self._seen.popitem(last=False)

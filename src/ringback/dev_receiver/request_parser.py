@@ -1,7 +1,7 @@
 """Bytes from a connection -> requests, exactly as they came; no I/O.
 
 Laws of this file. Header names keep their letter case and headers their order. What is too long or
-no HTTP becomes one `Unreadable`, after which the connection is read no further.
+no HTTP becomes one `UnparsableRequest`, after which the connection is read no further.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ MAX_BODY: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class CompleteRequest:
     """A complete request, and whether another one may follow on its connection."""
 
     request: ReceivedRequest
     keeps_alive: bool
 
 
-class Unreadable(Exception):
+class UnparsableRequest(Exception):
     """What came can't be read as a request; the status says why."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -32,18 +32,18 @@ class Unreadable(Exception):
         self.why = why
 
 
-class RequestReader:
+class RawRequestParser:
     """Reads the requests of one connection."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        self._complete: list[Arrived | Unreadable] = []
+        self._complete: list[CompleteRequest | UnparsableRequest] = []
         self._is_broken = False
         self.expects_continue = False
         """Whether the sender holds its body back until it is told to go on."""
         self.on_message_begin()
 
-    def feed(self, data: bytes) -> list[Arrived | Unreadable]:
+    def feed(self, data: bytes) -> list[CompleteRequest | UnparsableRequest]:
         """Return what these bytes complete, in the order in which it came; never raises."""
         if not self._is_broken:
             self._read(data)
@@ -63,18 +63,18 @@ class RequestReader:
         except httptools.HttpParserError as error:
             # The parser wraps what the methods below raise.
             cause = error.__context__
-            self._give_up(cause if isinstance(cause, Unreadable) else _no_http(error))
-        except Unreadable as unreadable:
+            self._give_up(cause if isinstance(cause, UnparsableRequest) else _no_http(error))
+        except UnparsableRequest as unreadable:
             self._give_up(unreadable)
 
-    def _give_up(self, unreadable: Unreadable) -> None:
+    def _give_up(self, unreadable: UnparsableRequest) -> None:
         self._is_broken = True
         self._complete.append(unreadable)
 
     def _grow_head(self, size: int) -> None:
         self._head_size += size
         if self._head_size > MAX_HEAD:
-            raise Unreadable(431, f"the headers are longer than {MAX_HEAD} bytes")
+            raise UnparsableRequest(431, f"the headers are longer than {MAX_HEAD} bytes")
 
     # ---- what the parser calls -----------------------------------------------------------------
 
@@ -123,16 +123,16 @@ class RequestReader:
             headers=tuple(self._headers),
             body=bytes(self._body),
         )
-        self._complete.append(Arrived(request, self._keeps_alive()))
+        self._complete.append(CompleteRequest(request, self._keeps_alive()))
         self.expects_continue = False
 
     def _keeps_alive(self) -> bool:
         return self._parser.should_keep_alive() and not self._parser.should_upgrade()
 
 
-def _too_long() -> Unreadable:
-    return Unreadable(413, f"the body is longer than {MAX_BODY} bytes")
+def _too_long() -> UnparsableRequest:
+    return UnparsableRequest(413, f"the body is longer than {MAX_BODY} bytes")
 
 
-def _no_http(error: httptools.HttpParserError) -> Unreadable:
-    return Unreadable(400, f"this is no HTTP/1.1 request: {error}")
+def _no_http(error: httptools.HttpParserError) -> UnparsableRequest:
+    return UnparsableRequest(400, f"this is no HTTP/1.1 request: {error}")

@@ -1,7 +1,7 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.listener.forwarding import forwarded_headers, forwarded_url
+from ringback.dev_receiver.forwarder import forwarded_headers, forwarded_url
 from ringback.receiver.checking import ReceivedRequest
 
 
