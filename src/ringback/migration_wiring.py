@@ -22,11 +22,11 @@ from ringback.dev_environment.clock_file import ClockFile
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.migration.applying import Gate
-from ringback.migration.record import Deliveries, Entry, Record
-from ringback.migration.records.api import ApiRecord, base_url
-from ringback.migration.records.files import FilesRecord
-from ringback.migration.records.store import StoreRecord
+from ringback.migration.executor import ReadinessCheck
+from ringback.migration.url_source import DeliveryHistory, UrlEntry, UrlSource
+from ringback.migration.url_sources.api import ApiUrlSource, base_url
+from ringback.migration.url_sources.own_data import OwnDataUrlSource
+from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.operations.accounts import fetch_account
 from ringback.ports import Clock, Store, Transport
 from ringback.probe.gate import gate as probe
@@ -59,9 +59,9 @@ class UrlSourceCredentials:
 class OpenedUrlSource:
     """Where the URLs are, open to be worked on."""
 
-    record: Record
+    record: UrlSource
     clock: Clock
-    deliveries: Deliveries | None
+    deliveries: DeliveryHistory | None
     """None where the record doesn't know how callbacks go."""
 
 
@@ -80,9 +80,9 @@ async def open_url_source(
         case {"kind": "api", "account": str(account), "server": None | str() as server}:
             yield _api(account, server, credentials)
         case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
-            yield _files(FilesRecord.of_table(Path(root), path))
+            yield _files(FileUrlSource.of_table(Path(root), path))
         case {"kind": "files", "root": str(root), "paths": [*paths]}:
-            yield _files(FilesRecord.of_code(Path(root), list(map(str, paths))))
+            yield _files(FileUrlSource.of_code(Path(root), list(map(str, paths))))
         case _:
             raise ConfigurationError("the plan names no record that is known here; make a new plan")
 
@@ -100,7 +100,7 @@ async def _store(
     try:
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
         owner = await _account_sid(store, account) if account else None
-        record = StoreRecord(store, folder=str(data), clock=clock, account_sid=owner)
+        record = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
         yield OpenedUrlSource(record, clock, record)
     finally:
         await store.close()
@@ -119,7 +119,7 @@ def _api(
             " or --auth-token"
         )
     _refuse_another(server, credentials.server)
-    record = ApiRecord.open(
+    record = ApiUrlSource.open(
         account_sid=account_sid, auth_token=credentials.auth_token, server=server
     )
     return OpenedUrlSource(record, SystemClock(), record.deliveries)
@@ -139,7 +139,7 @@ def _refuse_another(server: str | None, given: str | None) -> None:
         )
 
 
-def _files(record: FilesRecord) -> OpenedUrlSource:
+def _files(record: FileUrlSource) -> OpenedUrlSource:
     return OpenedUrlSource(record, SystemClock(), None)
 
 
@@ -160,7 +160,7 @@ class ProbeOptions:
 
 @dataclass(frozen=True, slots=True)
 class _ProbeGate:
-    """Answers `Gate`."""
+    """Answers `ReadinessCheck`."""
 
     found: OpenedUrlSource
     to: SourceName
@@ -168,7 +168,7 @@ class _ProbeGate:
     auth_token: str | None = field(repr=False)
     transport: Transport
 
-    async def check(self, entry: Entry) -> str | None:
+    async def check(self, entry: UrlEntry) -> str | None:
         """Send the receiver a genuine callback of the other source, and forgeries."""
         account = await self._account(entry.place.account_sid)
         if account is None:
@@ -187,7 +187,7 @@ class _ProbeGate:
 
     async def _account(self, sid: str | None) -> Account | None:
         """Return whose secrets sign towards the receivers of an account."""
-        if isinstance(self.found.record, StoreRecord):
+        if isinstance(self.found.record, OwnDataUrlSource):
             return await self.found.record.account(sid or "")
         return account_of(
             sid or PROBE_ACCOUNT_SID,
@@ -200,7 +200,7 @@ class _ProbeGate:
 @asynccontextmanager
 async def readiness_gate(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
-) -> AsyncGenerator[Gate | None]:
+) -> AsyncGenerator[ReadinessCheck | None]:
     """Return what asks receivers whether they are ready; None where that isn't wanted.
 
     The source is one of `how`, and `missing_secret` has found none.
@@ -222,7 +222,7 @@ def missing_secret(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> str | None:
     """Return the secret that the probe of a source needs and lacks, by its name; else None."""
-    if isinstance(found.record, StoreRecord):
+    if isinstance(found.record, OwnDataUrlSource):
         return None
     if how.sources[to].signature.is_by_auth_token:
         return None if auth_token else "auth_token"

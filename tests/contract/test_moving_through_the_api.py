@@ -15,9 +15,9 @@ from twilio.http.response import Response
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.migration.record import Edit, Ending, Entry, Place
-from ringback.migration.records import official
-from ringback.migration.records.api import ApiRecord
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
+from ringback.migration.url_sources import twilio_client
+from ringback.migration.url_sources.api import ApiUrlSource
 from ringback.ports import DeliveryTotals
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
@@ -33,9 +33,9 @@ async def dev(tmp_path: Path) -> AsyncGenerator[Served]:
         yield dev
 
 
-def record_at(dev: Served, **given: str) -> ApiRecord:
+def record_at(dev: Served, **given: str) -> ApiUrlSource:
     account = {"account_sid": dev.dev["account_sid"], "auth_token": dev.dev["auth_token"]}
-    return ApiRecord.open(**{**account, "server": dev.dev["base_url"], **given})
+    return ApiUrlSource.open(**{**account, "server": dev.dev["base_url"], **given})
 
 
 async def fleet_sid_of(dev: Served) -> str:
@@ -45,7 +45,7 @@ async def fleet_sid_of(dev: Served) -> str:
 async def test_all_urls_that_the_api_shows_are_read_page_by_page(
     dev: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(official, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(twilio_client, "_PAGE_SIZE", 2)
     profile = (await dev.get("/v1/NetworkAccessProfiles")).body["network_access_profiles"][0]["sid"]
     sids = list[str]()
     for _ in range(5):
@@ -55,48 +55,50 @@ async def test_all_urls_that_the_api_shows_are_read_page_by_page(
     await dev.post(dev.wireless_sim_path, CommandsCallbackUrl="http://a.example")
     own = dev.dev["account_sid"]
 
-    def at(name: str) -> Place:
-        return Place(name, own)
+    def at(name: str) -> UrlLocation:
+        return UrlLocation(name, own)
 
     entries = await record_at(dev).entries()
     assert [entry for entry in entries if entry.url == OLD] == [
-        Entry(at(f"fleet {sid} SmsCommandsUrl"), OLD, HttpMethod.GET) for sid in sids[::-1]
+        UrlEntry(at(f"fleet {sid} SmsCommandsUrl"), OLD, HttpMethod.GET) for sid in sids[::-1]
     ]
-    assert Entry(at(f"fleet {sids[0]} IpCommandsUrl"), NEW) in entries
+    assert UrlEntry(at(f"fleet {sids[0]} IpCommandsUrl"), NEW) in entries
     wireless = f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl"
-    assert entries[-1] == Entry(at(wireless), "http://a.example")
+    assert entries[-1] == UrlEntry(at(wireless), "http://a.example")
 
 
 async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) -> None:
     fleet, own = await fleet_sid_of(dev), dev.dev["account_sid"]
     await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD, SmsCommandsMethod="GET")
     await dev.post(dev.wireless_sim_path, CommandsCallbackUrl=OLD)
-    sms, ip = (Place(f"fleet {fleet} {name}Url", own) for name in ("SmsCommands", "IpCommands"))
-    commands = Place(f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl", own)
+    sms, ip = (
+        UrlLocation(f"fleet {fleet} {name}Url", own) for name in ("SmsCommands", "IpCommands")
+    )
+    commands = UrlLocation(f"SIM {dev.dev['wireless_sim_sid']} CommandsCallbackUrl", own)
     gone = (
         ip,
-        Place(f"fleet {MISSING} SmsCommandsUrl", own),
-        Place(f"fleet {fleet} NoSuchUrl", own),
-        Place("app.py:12", own),
-        Place(sms.name, "AC" + "f" * 32),
+        UrlLocation(f"fleet {MISSING} SmsCommandsUrl", own),
+        UrlLocation(f"fleet {fleet} NoSuchUrl", own),
+        UrlLocation("app.py:12", own),
+        UrlLocation(sms.name, "AC" + "f" * 32),
     )
-    edits = [Edit(place, OLD, NEW) for place in (sms, commands, *gone, *gone)]
+    edits = [UrlEdit(place, OLD, NEW) for place in (sms, commands, *gone, *gone)]
     await dev.post(f"/v1/Fleets/{fleet}", IpCommandsUrl="")
     record = record_at(dev)
-    assert await record.replace(edits) == [Ending.DONE] * 2 + [Ending.GONE] * 10
-    assert await record.replace(edits[:2]) == [Ending.DONE] * 2
-    assert await record.replace([Edit(sms, OLD, "https://b.example")]) == [Ending.CHANGED]
+    assert await record.replace(edits) == [EditOutcome.DONE] * 2 + [EditOutcome.GONE] * 10
+    assert await record.replace(edits[:2]) == [EditOutcome.DONE] * 2
+    assert await record.replace([UrlEdit(sms, OLD, "https://b.example")]) == [EditOutcome.CHANGED]
     shown = (await dev.get(f"/v1/Fleets/{fleet}")).body
     assert (shown["sms_commands_url"], shown["sms_commands_method"]) == (NEW, "GET")
-    assert await record.replace([edit.back() for edit in edits[:2]]) == [Ending.DONE] * 2
+    assert await record.replace([edit.back() for edit in edits[:2]]) == [EditOutcome.DONE] * 2
     assert {entry.url for entry in await record.entries()} == {OLD}
 
 
 async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None:
     fleet = await fleet_sid_of(dev)
     await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD)
-    place = Place(f"fleet {fleet} SmsCommandsUrl")
-    edit = Edit(place, OLD, f"{OLD}&cbs=else")
+    place = UrlLocation(f"fleet {fleet} SmsCommandsUrl")
+    edit = UrlEdit(place, OLD, f"{OLD}&cbs=else")
     with pytest.raises(
         ConfigurationError, match=f"{fleet}: the API answers 400: .*cbs must be"
     ) as refused:
@@ -125,8 +127,8 @@ async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
 # ---- without a server ----------------------------------------------------------------------------
 
 
-def opened(**given: Any) -> ApiRecord:
-    return ApiRecord.open(**{"account_sid": "AC1", "auth_token": "made-up", **given})
+def opened(**given: Any) -> ApiUrlSource:
+    return ApiUrlSource.open(**{"account_sid": "AC1", "auth_token": "made-up", **given})
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str]:
@@ -182,7 +184,7 @@ async def test_what_the_api_quotes_is_told_without_its_credentials(
 ) -> None:
     answering(monkeypatch, 400, f'{{"message": "{OLD} is odd", "code": 21502}}')
     with pytest.raises(ConfigurationError, match=r"//…@a.example/p.* is odd") as refused:
-        await opened().replace([Edit(Place(f"fleet {MISSING} SmsCommandsUrl"), OLD, NEW)])
+        await opened().replace([UrlEdit(UrlLocation(f"fleet {MISSING} SmsCommandsUrl"), OLD, NEW)])
     assert "pass" not in str(refused.value)
 
 
@@ -217,9 +219,9 @@ def test_without_the_client_it_says_how_to_get_it() -> None:
 import sys
 sys.modules["twilio"] = None
 from ringback.core.errors import Unusable
-from ringback.migration.records.api import ApiRecord
+from ringback.migration.url_sources.api import ApiUrlSource
 try:
-    ApiRecord.open(account_sid="AC1", auth_token="")
+    ApiUrlSource.open(account_sid="AC1", auth_token="")
 except Unusable as missing:
     print(missing)
 """

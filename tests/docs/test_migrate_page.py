@@ -20,7 +20,7 @@ from typing import Final
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.migration.selecting import rank
+from ringback.migration.filters import rank
 from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]

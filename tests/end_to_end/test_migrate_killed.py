@@ -14,7 +14,7 @@ from typing import Any
 
 from ringback.core.sids import SidKind, make_sid
 from ringback.data_folder import open_beside
-from ringback.migration.records.store import StoreRecord
+from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
 from tests.fakes import FakeClock, SeededChance, a_fleet, a_profile, an_account
 
@@ -63,7 +63,7 @@ def urls_in(folder: Path) -> dict[str, str]:
     async def read() -> dict[str, str]:
         store = open_beside(folder)
         try:
-            entries = await StoreRecord(store, folder="", clock=FakeClock()).entries()
+            entries = await OwnDataUrlSource(store, folder="", clock=FakeClock()).entries()
         finally:
             await store.close()
         return {entry.place.name: entry.url for entry in entries}

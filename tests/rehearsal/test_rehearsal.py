@@ -15,14 +15,20 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import UNDELIVERED, OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpSender
-from ringback.migration.applying import Ended, Move, News, Stopped, Watching
-from ringback.migration.canary import look_at
-from ringback.migration.journal import Journal, journal_of
-from ringback.migration.plan import Plan, make_plan
-from ringback.migration.record import Entry
-from ringback.migration.records.store import StoreRecord
-from ringback.migration.standing import Standing
-from ringback.migration.watching import Canary
+from ringback.migration.canary_evaluation import look_at
+from ringback.migration.canary_step import CanarySettings
+from ringback.migration.edit_status import EditState
+from ringback.migration.executor import (
+    ApplyEnded,
+    CanaryStarted,
+    CanaryStopped,
+    PlanExecutor,
+    ProgressEvent,
+)
+from ringback.migration.journal import PlanJournal, journal_of
+from ringback.migration.plan import MigrationPlan, make_plan
+from ringback.migration.url_source import UrlEntry
+from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import CallbackFilter
 from ringback.probe.gate import gate
 from ringback.runtime.system_clock import SystemRandomSource
@@ -35,12 +41,12 @@ BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinf
 
 @dataclass
 class ReceiverGate:
-    """Answers `Gate` by the probe's quick look, as `ringback migrate apply` has it."""
+    """Answers `ReadinessCheck` by the probe's quick look, as `ringback migrate apply` has it."""
 
-    record: StoreRecord
+    record: OwnDataUrlSource
     sender: HttpSender
 
-    async def check(self, entry: Entry) -> str | None:
+    async def check(self, entry: UrlEntry) -> str | None:
         account = await self.record.account(entry.place.account_sid or "")
         assert account is not None
         return await gate(
@@ -62,10 +68,10 @@ class Rehearsal:
         self.world = world
         self.folder = folder
         self.clock = SleepersClock(world.clock)
-        self.record = StoreRecord(world.parts.store, folder="", clock=world.clock)
-        self.news = list[News]()
+        self.record = OwnDataUrlSource(world.parts.store, folder="", clock=world.clock)
+        self.news = list[ProgressEvent]()
 
-    async def plan(self, name: str) -> Plan:
+    async def plan(self, name: str) -> MigrationPlan:
         """Make a plan, as a file, and return what that says."""
         path = self.folder / name
         plan = make_plan(
@@ -77,11 +83,11 @@ class Rehearsal:
             plan_id=name,
         )
         plan.write(path)
-        return Plan.read(path)
+        return MigrationPlan.read(path)
 
-    async def apply(self, plan: Plan) -> Ended:
+    async def apply(self, plan: MigrationPlan) -> ApplyEnded:
         """Apply a plan, a tenth first, while events go on."""
-        canary = Canary((10,), SOAK, self.record, look_at)
+        canary = CanarySettings((10,), SOAK, self.record, look_at)
         with self._move(plan) as move:
             ready = ReceiverGate(self.record, self.world.parts.sender)
             task = asyncio.create_task(move.apply(gate=ready, canary=canary))
@@ -90,31 +96,31 @@ class Rehearsal:
 
     def _traffic(self) -> int:
         """Return how much goes on: while all are watched, each of them is called."""
-        steps = [news.share for news in self.news if isinstance(news, Watching)]
+        steps = [news.share for news in self.news if isinstance(news, CanaryStarted)]
         return URLS // 13 if steps[-1:] == [100] else URLS // 60
 
-    async def revert(self, plan: Plan) -> None:
+    async def revert(self, plan: MigrationPlan) -> None:
         with self._move(plan) as move:
             await move.revert()
 
-    async def standings(self, plan: Plan) -> dict[Kind, Counter[Standing]]:
+    async def standings(self, plan: MigrationPlan) -> dict[Kind, Counter[EditState]]:
         """Return how the edits of a plan stand, by what the receivers are like."""
         with self._move(plan) as move:
             stands = await move.stands()
-        found = {kind: Counter[Standing]() for kind in Kind}
+        found = {kind: Counter[EditState]() for kind in Kind}
         for stand in stands.values():
             path = CallbackUrl.parse(stand.edit.old).path
             found[self.world.receivers.kinds[path]][stand.standing] += 1
         return found
 
     @contextmanager
-    def _move(self, plan: Plan) -> Generator[Move]:
+    def _move(self, plan: MigrationPlan) -> Generator[PlanExecutor]:
         path = journal_of(self.folder / plan.id)
-        with Journal(path, plan_id=plan.id) as journal:
-            yield Move(plan, self.record, journal, self.clock, tell=self.news.append)
+        with PlanJournal(path, plan_id=plan.id) as journal:
+            yield PlanExecutor(plan, self.record, journal, self.clock, tell=self.news.append)
 
 
-async def urls_of(record: StoreRecord) -> dict[str, str]:
+async def urls_of(record: OwnDataUrlSource) -> dict[str, str]:
     return {entry.place.name: entry.url for entry in await record.entries()}
 
 
@@ -133,20 +139,20 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         first = await rehearsal.plan("first")
         assert len(first.edits) == URLS
         world.receivers.is_gateway_down = True
-        assert await rehearsal.apply(first) is Ended.WENT_BACK
+        assert await rehearsal.apply(first) is ApplyEnded.WENT_BACK
         assert await urls_of(rehearsal.record) == at_first
-        assert any(isinstance(news, Stopped) for news in rehearsal.news)
+        assert any(isinstance(news, CanaryStopped) for news in rehearsal.news)
 
         # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
         world.receivers.is_gateway_down = False
         plan = await rehearsal.plan("second")
-        assert await rehearsal.apply(plan) is Ended.DONE
+        assert await rehearsal.apply(plan) is ApplyEnded.DONE
         kinds = Counter(world.receivers.kinds.values())
         assert await rehearsal.standings(plan) == {
-            Kind.BOTH: {Standing.MOVED: kinds[Kind.BOTH]},
-            Kind.KORE: {Standing.MOVED: kinds[Kind.KORE]},
-            Kind.TWILIO: {Standing.SKIPPED: kinds[Kind.TWILIO]},
-            Kind.FRAGILE: {Standing.BEHIND: kinds[Kind.FRAGILE]},
+            Kind.BOTH: {EditState.MOVED: kinds[Kind.BOTH]},
+            Kind.KORE: {EditState.MOVED: kinds[Kind.KORE]},
+            Kind.TWILIO: {EditState.SKIPPED: kinds[Kind.TWILIO]},
+            Kind.FRAGILE: {EditState.BEHIND: kinds[Kind.FRAGILE]},
         }
 
         # After it, and after November 1.

@@ -14,7 +14,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
-from ringback.migration.selecting import rank
+from ringback.migration.filters import rank
 from ringback.operations.accounts import create_account
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction

@@ -8,8 +8,8 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError
-from ringback.migration.record import Edit, Ending, Entry, Place
-from ringback.migration.records.store import StoreRecord
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
+from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.operations.callback_urls import PAGE_SIZE
 from ringback.ports import Store
 from tests.fakes import NOW, FakeClock
@@ -21,16 +21,16 @@ OLD, NEW = "https://user:pass@a.example/#rc=2", "https://user:pass@a.example/#rc
 LATER = NOW + SECOND
 
 
-def record_of(store: Store, **settings: Any) -> StoreRecord:
-    return StoreRecord(store, folder="data", clock=FakeClock(LATER), **settings)
+def record_of(store: Store, **settings: Any) -> OwnDataUrlSource:
+    return OwnDataUrlSource(store, folder="data", clock=FakeClock(LATER), **settings)
 
 
 def with_sms_url(number: int, account_sid: str = OURS, *, url: str = OLD) -> Any:
     return replace(fleet(number, account_sid), sms_commands_url=CallbackUrl.parse(url))
 
 
-def place(number: int, account_sid: str | None = OURS) -> Place:
-    return Place(f"fleet {fleet(number).sid} SmsCommandsUrl", account_sid)
+def place(number: int, account_sid: str | None = OURS) -> UrlLocation:
+    return UrlLocation(f"fleet {fleet(number).sid} SmsCommandsUrl", account_sid)
 
 
 async def urls_of(store: Store) -> dict[str, str]:
@@ -47,10 +47,12 @@ async def test_its_entries_name_places_as_the_api_names_parameters(furnished: St
     )
     await keep(furnished, both, sim)
     assert await record_of(furnished).entries() == [
-        Entry(Place(f"fleet {both.sid} SmsCommandsUrl", OURS), OLD),
-        Entry(Place(f"fleet {both.sid} IpCommandsUrl", OURS), OLD, HttpMethod.GET, odd.warnings),
-        Entry(Place(f"SIM {sim.sid} CommandsCallbackUrl", THEIRS), "http://a.example"),
-        Entry(Place(f"SIM {sim.sid} CallbackUrl", THEIRS), NEW),
+        UrlEntry(UrlLocation(f"fleet {both.sid} SmsCommandsUrl", OURS), OLD),
+        UrlEntry(
+            UrlLocation(f"fleet {both.sid} IpCommandsUrl", OURS), OLD, HttpMethod.GET, odd.warnings
+        ),
+        UrlEntry(UrlLocation(f"SIM {sim.sid} CommandsCallbackUrl", THEIRS), "http://a.example"),
+        UrlEntry(UrlLocation(f"SIM {sim.sid} CallbackUrl", THEIRS), NEW),
     ]
 
 
@@ -77,20 +79,20 @@ async def test_its_source_says_where_it_is_found_again(furnished: Store) -> None
 async def test_edits_are_made_where_nobody_was_faster(furnished: Store) -> None:
     await keep(furnished, *(with_sms_url(number) for number in (1, 2)), with_sms_url(3, url=NEW))
     edits = [
-        Edit(place(1), OLD, NEW),
-        Edit(place(2), "https://else.example", NEW),
-        Edit(place(3), OLD, NEW),
-        Edit(place(4), OLD, NEW),
-        Edit(Place("app.py:12", OURS), OLD, NEW),
-        Edit(place(1, THEIRS), OLD, NEW),
+        UrlEdit(place(1), OLD, NEW),
+        UrlEdit(place(2), "https://else.example", NEW),
+        UrlEdit(place(3), OLD, NEW),
+        UrlEdit(place(4), OLD, NEW),
+        UrlEdit(UrlLocation("app.py:12", OURS), OLD, NEW),
+        UrlEdit(place(1, THEIRS), OLD, NEW),
     ]
     assert await record_of(furnished).replace(edits) == [
-        Ending.DONE,
-        Ending.CHANGED,
-        Ending.DONE,
-        Ending.GONE,
-        Ending.GONE,
-        Ending.GONE,
+        EditOutcome.DONE,
+        EditOutcome.CHANGED,
+        EditOutcome.DONE,
+        EditOutcome.GONE,
+        EditOutcome.GONE,
+        EditOutcome.GONE,
     ]
     assert list((await urls_of(furnished)).values()) == [NEW, OLD, NEW]
     changed = await furnished.transact(lambda tx: table_of(tx, type(fleet(1))).get(fleet(1).sid))
@@ -99,33 +101,33 @@ async def test_edits_are_made_where_nobody_was_faster(furnished: Store) -> None:
 
 async def test_an_edit_is_undone_by_the_one_that_leads_back(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1))
-    edit = Edit(place(1), OLD, NEW)
+    edit = UrlEdit(place(1), OLD, NEW)
     record = record_of(furnished)
-    assert await record.replace([edit]) == [Ending.DONE]
-    assert await record.replace([edit.back()]) == [Ending.DONE]
+    assert await record.replace([edit]) == [EditOutcome.DONE]
+    assert await record.replace([edit.back()]) == [EditOutcome.DONE]
     assert list((await urls_of(furnished)).values()) == [OLD]
 
 
 async def test_more_edits_than_a_transaction_has_end_in_their_order(furnished: Store) -> None:
     numbers = range(1, 204)
     await keep(furnished, *(with_sms_url(number) for number in numbers if number % 2))
-    edits = [Edit(place(number), OLD, NEW) for number in numbers]
+    edits = [UrlEdit(place(number), OLD, NEW) for number in numbers]
     assert await record_of(furnished).replace(edits) == [
-        Ending.DONE if number % 2 else Ending.GONE for number in numbers
+        EditOutcome.DONE if number % 2 else EditOutcome.GONE for number in numbers
     ]
 
 
 async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1, THEIRS))
     record = record_of(furnished, account_sid=OURS)
-    edits = [Edit(place(1, owner), OLD, NEW) for owner in (None, OURS, THEIRS)]
-    assert await record.replace(edits) == [Ending.GONE] * 3
+    edits = [UrlEdit(place(1, owner), OLD, NEW) for owner in (None, OURS, THEIRS)]
+    assert await record.replace(edits) == [EditOutcome.GONE] * 3
     assert list((await urls_of(furnished)).values()) == [OLD]
 
 
 async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1), with_sms_url(2))
-    edits = [Edit(place(1), OLD, NEW), Edit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
+    edits = [UrlEdit(place(1), OLD, NEW), UrlEdit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
     with pytest.raises(ConfigurationError, match=f"{place(2).name}: .*rc must be") as refused:
         await record_of(furnished).replace(edits)
     assert "pass" not in str(refused.value)

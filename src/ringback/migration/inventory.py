@@ -11,8 +11,8 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Policy, SourceName
-from ringback.migration.credentials import shown
-from ringback.migration.record import Entry
+from ringback.migration.redaction import shown
+from ringback.migration.url_source import UrlEntry
 
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 _PUBLIC: Final = SsrfGuard()
@@ -22,10 +22,10 @@ _INWARD_NAMES: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class InventoryLine:
     """One configured URL, as people and programs are shown it."""
 
-    entry: Entry
+    entry: UrlEntry
     url: str
     """Without credentials."""
     fragment: str | None
@@ -49,19 +49,19 @@ class Line:
         }
 
 
-def inventory(entries: Sequence[Entry], policy: Policy) -> list[Line]:
+def inventory(entries: Sequence[UrlEntry], policy: Policy) -> list[InventoryLine]:
     """Return a line for each URL, in the order of the record."""
     return [_line(entry, policy) for entry in entries]
 
 
-def _line(entry: Entry, policy: Policy) -> Line:
+def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
     beside = (*entry.warnings, *([entry.fixed] if entry.fixed else []))
     try:
         url = CallbackUrl.parse(entry.url, policy.sources)
     except InvalidCallbackUrl as refusal:
         warnings = beside if entry.fixed else (*beside, refusal.message)
-        return Line(entry, shown(entry.url), None, None, {}, warnings)
-    return Line(
+        return InventoryLine(entry, shown(entry.url), None, None, {}, warnings)
+    return InventoryLine(
         entry=entry,
         url=url.shown,
         fragment=url.fragment,

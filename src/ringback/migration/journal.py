@@ -18,12 +18,12 @@ from typing import Any, Final, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import edit_record, read_edit
-from ringback.migration.record import Edit, Place
+from ringback.migration.url_source import UrlEdit, UrlLocation
 
-Reasons = Mapping[Place, str]
+Reasons = Mapping[UrlLocation, str]
 
 
-class What(StrEnum):
+class EntryType(StrEnum):
     """The kinds of lines."""
 
     BEGAN = "began"
@@ -54,7 +54,7 @@ class What(StrEnum):
     """All of the plan is to be undone."""
 
 
-class Mark(StrEnum):
+class EditMark(StrEnum):
     """What the journal says last of an edit."""
 
     MOVING = "moving"
@@ -65,7 +65,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class ApplyBegan:
     """How a plan is applied."""
 
     shares: tuple[int, ...]
@@ -75,80 +75,80 @@ class Began:
 
 
 @dataclass(slots=True)
-class Step:
+class PlanStep:
     """Edits that move and are watched together."""
 
     share: int
     began: datetime
-    places: set[Place] = field(default_factory=set[Place])
+    places: set[UrlLocation] = field(default_factory=set[UrlLocation])
     watched_until: datetime | None = None
     is_stopped: bool = False
 
 
 @dataclass(slots=True)
-class Progress:
+class JournalSummary:
     """What all lines of a journal add up to."""
 
     plan_id: str | None = None
-    began: Began | None = None
-    edits: dict[Place, Edit] = field(default_factory=dict[Place, Edit])
+    began: ApplyBegan | None = None
+    edits: dict[UrlLocation, UrlEdit] = field(default_factory=dict[UrlLocation, UrlEdit])
     """All that ever began to move; a plan may have been shortened since."""
-    marks: dict[Place, Mark] = field(default_factory=dict[Place, Mark])
-    whys: dict[Place, str] = field(default_factory=dict[Place, str])
+    marks: dict[UrlLocation, EditMark] = field(default_factory=dict[UrlLocation, EditMark])
+    whys: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """Why an edit was skipped."""
-    behind: dict[Place, str] = field(default_factory=dict[Place, str])
+    behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """Those whose deliveries got worse, with the figures; they are not moved again."""
-    step: Step | None = None
+    step: PlanStep | None = None
     """The one that is under way."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Go on by a line; raises KeyError, TypeError or ValueError for what is none."""
-        what, at = What(line["ringback_journal"]), datetime.fromisoformat(line["at"])
+        what, at = EntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
-            case What.BEGAN:
+            case EntryType.BEGAN:
                 self.plan_id = line["plan"]
-                self.began = Began(tuple(line["shares"]), line["soak"])
-            case What.REVERTING:
+                self.began = ApplyBegan(tuple(line["shares"]), line["soak"])
+            case EntryType.REVERTING:
                 self.began, self.step = None, None
-            case What.STEP:
-                self.step = Step(line["share"], at)
-            case What.PASSED | What.WENT_BACK:
+            case EntryType.STEP:
+                self.step = PlanStep(line["share"], at)
+            case EntryType.PASSED | EntryType.WENT_BACK:
                 self.step = None
-            case What.STOPPED:
+            case EntryType.STOPPED:
                 self.open_step.is_stopped = True
-            case What.SOAKING:
+            case EntryType.SOAKING:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
-            case What.MOVING:
+            case EntryType.MOVING:
                 self._begin_to_move([read_edit(edit) for edit in line["edits"]])
             case _:
                 self._mark(what, _places(line))
 
     @property
-    def open_step(self) -> Step:
+    def open_step(self) -> PlanStep:
         """The step that is under way; raises ValueError where none is."""
         if self.step is None:
             raise ValueError("no step is under way")
         return self.step
 
-    def _begin_to_move(self, edits: Sequence[Edit]) -> None:
+    def _begin_to_move(self, edits: Sequence[UrlEdit]) -> None:
         for edit in edits:
             self.edits[edit.place] = edit
-            self.marks[edit.place] = Mark.MOVING
+            self.marks[edit.place] = EditMark.MOVING
             self.open_step.places.add(edit.place)
 
-    def _mark(self, what: What, places: Reasons) -> None:
+    def _mark(self, what: EntryType, places: Reasons) -> None:
         match what:
-            case What.LEFT:
+            case EntryType.LEFT:
                 self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
                 self._take_out_of_step(places)
-            case What.WORSE:
+            case EntryType.WORSE:
                 self.behind |= places
-            case What.SKIPPED:
+            case EntryType.SKIPPED:
                 self.whys |= places
-                self.marks |= dict.fromkeys(places, Mark.SKIPPED)
+                self.marks |= dict.fromkeys(places, EditMark.SKIPPED)
                 self._take_out_of_step(places)
             case _:
-                self.marks |= dict.fromkeys(places, Mark(what.value))
+                self.marks |= dict.fromkeys(places, EditMark(what.value))
 
     def _take_out_of_step(self, places: Reasons) -> None:
         """Have a step not be watched for what didn't move, though it was about to."""
@@ -156,7 +156,7 @@ class Progress:
             self.step.places -= places.keys()
 
 
-class Journal:
+class PlanJournal:
     """The journal of one plan, which nobody else writes meanwhile."""
 
     def __init__(self, path: Path, *, plan_id: str) -> None:
@@ -191,7 +191,7 @@ class Journal:
         """Close it, and give it free."""
         os.close(self._file)
 
-    def append(self, what: What, *, at: datetime, **more: Any) -> None:
+    def append(self, what: EntryType, *, at: datetime, **more: Any) -> None:
         """Add a line; it is on the disk when this returns.
 
         Raises Unusable where it can't be written: nothing may change then.
@@ -208,11 +208,11 @@ class Journal:
             ) from failure
         self.progress.take(line)
 
-    def append_edits(self, edits: Sequence[Edit], *, at: datetime) -> None:
+    def append_edits(self, edits: Sequence[UrlEdit], *, at: datetime) -> None:
         """Add that these edits are about to be made."""
-        self.append(What.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
+        self.append(EntryType.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
 
-    def append_places(self, what: What, places: Reasons, *, at: datetime) -> None:
+    def append_places(self, what: EntryType, places: Reasons, *, at: datetime) -> None:
         """Add what became of these, and why, where there are any."""
         if places:
             listed = [[place.account_sid, place.name, why] for place, why in places.items()]
@@ -239,12 +239,12 @@ def journal_of(plan: Path) -> Path:
     return plan.with_name(f"{plan.name}.journal")
 
 
-def read_journal(path: Path, *, plan_id: str) -> Progress:
+def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
     """Return what was done so far; nothing where there is no journal yet.
 
     Raises Unusable, naming the line, where it can't be read or is of another plan.
     """
-    progress = Progress()
+    progress = JournalSummary()
     for at, line in _lines(path):
         try:
             progress.take(json.loads(line))
@@ -272,7 +272,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _places(line: Mapping[str, Any]) -> Reasons:
-    return {Place(name, account_sid): why for account_sid, name, why in line["places"]}
+    return {UrlLocation(name, account_sid): why for account_sid, name, why in line["places"]}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -19,13 +19,13 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import SourceName, source_named
-from ringback.migration.record import Edit, Entry, Place
-from ringback.migration.selecting import Selection, rank
+from ringback.migration.filters import UrlFilter, rank
+from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation
 
 _FORM: Final = 1
 
 
-class LeftOut(StrEnum):
+class Exclusion(StrEnum):
     """Why a URL is not in a plan."""
 
     UNREADABLE = "no URL that can be called"
@@ -36,7 +36,7 @@ class LeftOut(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MigrationPlan:
     """What is to be changed, where, and why so."""
 
     id: str
@@ -51,7 +51,7 @@ class Plan:
     percent: int
     left_out: Mapping[str, int]
     """How many, by the reason."""
-    edits: tuple[Edit, ...]
+    edits: tuple[UrlEdit, ...]
 
     def write(self, path: Path) -> None:
         """Write it to a new file.
@@ -115,20 +115,20 @@ class Plan:
 
 
 def make_plan(
-    entries: Sequence[Entry],
+    entries: Sequence[UrlEntry],
     *,
     to: SourceName,
     record: Mapping[str, Any],
     phase: str,
     now: datetime,
     plan_id: str,
-    selections: Sequence[Selection] = (),
+    selections: Sequence[UrlFilter] = (),
     percent: int = 100,
-) -> Plan:
+) -> MigrationPlan:
     """Return the plan that moves these URLs; nothing is changed by it."""
     found = [_planned(entry, to, selections, percent) for entry in entries]
-    left_out = Counter(each for each in found if isinstance(each, LeftOut))
-    return Plan(
+    left_out = Counter(each for each in found if isinstance(each, Exclusion))
+    return MigrationPlan(
         id=plan_id,
         to=to,
         made=now,
@@ -136,36 +136,36 @@ def make_plan(
         phase=phase,
         selected=tuple(selection.text for selection in selections),
         percent=percent,
-        left_out={reason.value: left_out[reason] for reason in LeftOut if left_out[reason]},
-        edits=tuple(each for each in found if isinstance(each, Edit)),
+        left_out={reason.value: left_out[reason] for reason in Exclusion if left_out[reason]},
+        edits=tuple(each for each in found if isinstance(each, UrlEdit)),
     )
 
 
 def _planned(
-    entry: Entry, to: SourceName, selections: Sequence[Selection], percent: int
-) -> Edit | LeftOut:
+    entry: UrlEntry, to: SourceName, selections: Sequence[UrlFilter], percent: int
+) -> UrlEdit | Exclusion:
     try:
         url, moved = (
             CallbackUrl.parse(text, sources=None)
             for text in (entry.url, override_source(entry.url, to))
         )
     except InvalidCallbackUrl:
-        return LeftOut.FIXED if entry.fixed else LeftOut.UNREADABLE
+        return Exclusion.FIXED if entry.fixed else Exclusion.UNREADABLE
     if not all(selection.covers(entry, url) for selection in selections):
-        return LeftOut.NOT_SELECTED
+        return Exclusion.NOT_SELECTED
     if url.source == to:
-        return LeftOut.ASKS_ALREADY
+        return Exclusion.ASKS_ALREADY
     if entry.fixed:
-        return LeftOut.FIXED
+        return Exclusion.FIXED
     if rank(url) * 100 >= percent:
-        return LeftOut.NOT_IN_SHARE
-    return Edit(entry.place, url.shown, moved.shown, entry.method)
+        return Exclusion.NOT_IN_SHARE
+    return UrlEdit(entry.place, url.shown, moved.shown, entry.method)
 
 
 # ---- edits as lines ------------------------------------------------------------------------------
 
 
-def edit_record(edit: Edit) -> dict[str, Any]:
+def edit_record(edit: UrlEdit) -> dict[str, Any]:
     """Return an edit as plans and journals keep it."""
     return {
         "place": edit.place.name,
@@ -176,14 +176,14 @@ def edit_record(edit: Edit) -> dict[str, Any]:
     }
 
 
-def read_edit(record: Mapping[str, Any]) -> Edit:
+def read_edit(record: Mapping[str, Any]) -> UrlEdit:
     """Read an edit back; raises KeyError, TypeError or ValueError for anything else."""
-    place = Place(record["place"], record["account_sid"])
-    return Edit(place, record["url"], record["new"], HttpMethod(record["method"]))
+    place = UrlLocation(record["place"], record["account_sid"])
+    return UrlEdit(place, record["url"], record["new"], HttpMethod(record["method"]))
 
 
-def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, ...]:
-    edits = dict[Place, Edit]()
+def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[UrlEdit, ...]:
+    edits = dict[UrlLocation, UrlEdit]()
     for where, line in numbered:
         edit = _edit(line, to, where)
         if edit.place in edits:
@@ -194,7 +194,7 @@ def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[Edit, .
     return tuple(edits.values())
 
 
-def _edit(line: str, to: SourceName, where: str) -> Edit:
+def _edit(line: str, to: SourceName, where: str) -> UrlEdit:
     record = _object(line, where)
     try:
         edit = read_edit(record)

@@ -21,8 +21,8 @@ from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
 from ringback.data_folder import open_beside
-from ringback.migration.record import Edit, Entry
-from ringback.migration.records.store import StoreRecord
+from ringback.migration.url_source import UrlEdit, UrlEntry
+from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Store
 from ringback.receiver import ReceivedRequest, Receiver, Rejected
 from tests.fakes import (
@@ -78,8 +78,8 @@ class Shell:
     def urls(self) -> list[str]:
         """All URLs that are configured in the data folder."""
 
-        async def read(store: Store) -> Sequence[Entry]:
-            return await StoreRecord(store, folder="", clock=FakeClock()).entries()
+        async def read(store: Store) -> Sequence[UrlEntry]:
+            return await OwnDataUrlSource(store, folder="", clock=FakeClock()).entries()
 
         return sorted(entry.url for entry in self.with_store(read))
 
@@ -107,9 +107,9 @@ class Shell:
         """Have somebody else give a place another URL."""
 
         async def replace(store: Store) -> None:
-            record = StoreRecord(store, folder="", clock=FakeClock())
+            record = OwnDataUrlSource(store, folder="", clock=FakeClock())
             (entry,) = [entry for entry in await record.entries() if entry.url == old]
-            await record.replace([Edit(entry.place, old, new)])
+            await record.replace([UrlEdit(entry.place, old, new)])
 
         self.with_store(replace)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ringback.migration.applying import Ended, Watching
+from ringback.migration.canary_step import up_to
+from ringback.migration.edit_status import EditState
+from ringback.migration.executor import ApplyEnded, CanaryStarted
 from ringback.migration.journal import journal_of
-from ringback.migration.standing import Standing
-from ringback.migration.watching import up_to
-from tests.unit.migration.records import World, moved, urls
-from tests.unit.migration.test_applying import Watched
+from tests.unit.migration.test_executor import Watched
+from tests.unit.migration.url_sources import World, moved, urls
 
 
 class Killed(BaseException):
@@ -66,7 +66,7 @@ def check(world: World, old: dict[str, str]) -> None:
     new, now, standings = moved(old), world.record.urls(), world.standings()
     for name, url in now.items():
         assert url in (old[name], new[name])
-        assert (standings[name] is Standing.MOVED) == (url == new[name])
+        assert (standings[name] is EditState.MOVED) == (url == new[name])
 
 
 @pytest.mark.parametrize("nth", range(1, 8))
@@ -98,7 +98,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
     def work(executioner: Executioner) -> None:
         try:
             canary = Watched().canary(50, soak=FOUR_LOOKS)
-            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
+            assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
         finally:
             check(world, old)
         assert world.record.urls() == moved(old)
@@ -114,7 +114,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
         "looked",
         "passed",
     }
-    assert {news.share for news in world.news if isinstance(news, Watching)} == {50, 100}
+    assert {news.share for news in world.news if isinstance(news, CanaryStarted)} == {50, 100}
 
 
 def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
@@ -124,7 +124,7 @@ def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
         world.apply(canary=Watched().canary(50), checkpoint=Executioner(20))
     died = world.clock.now()
     world.apply(canary=Watched().canary(50))
-    first, again, *_ = [news for news in world.news if isinstance(news, Watching)]
+    first, again, *_ = [news for news in world.news if isinstance(news, CanaryStarted)]
     assert first == again
     assert first.until > died
 
@@ -147,9 +147,9 @@ def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth
     if executioner.died_at != "went back":
         # Once it is decided, nobody looks again.
         again = watched if executioner.died_at == "worse" else Watched()
-        assert world.apply(canary=again.canary(50)) is Ended.WENT_BACK
+        assert world.apply(canary=again.canary(50)) is ApplyEnded.WENT_BACK
     assert world.record.urls() == old
-    assert list(world.standings().values()).count(Standing.BEHIND) == 5
+    assert list(world.standings().values()).count(EditState.BEHIND) == 5
 
 
 def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
@@ -163,11 +163,11 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
         watched = Watched({first.name: "worse"})
         try:
             canary = watched.canary(50, soak=FOUR_LOOKS)
-            assert world.apply(canary=canary, checkpoint=executioner) is Ended.DONE
+            assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
         finally:
             check(world, old)
         assert world.record.urls() == {**moved(old), first.name: old[first.name]}
-        assert world.standings()[first.name] is Standing.BEHIND
+        assert world.standings()[first.name] is EditState.BEHIND
 
     assert every_death(prepare, work) >= {"worse", "returning", "put back", "returned", "passed"}
 
@@ -203,7 +203,7 @@ def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
         )
         world.apply()
         assert world.record.urls() == moved(old)
-        assert set(world.standings().values()) == {Standing.MOVED}
+        assert set(world.standings().values()) == {EditState.MOVED}
 
 
 def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> None:
@@ -227,4 +227,4 @@ def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> Non
     assert deaths > 0
     world.apply()
     assert world.record.urls() == moved(old)
-    assert set(world.standings().values()) == {Standing.MOVED}
+    assert set(world.standings().values()) == {EditState.MOVED}

@@ -10,35 +10,35 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import Source
-from ringback.migration.record import Edit, Ending, Entry
-from ringback.migration.records.files import FilesRecord
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_sources.source_tree import FileUrlSource
 
 URL = "https://a.example/p?x=1#rc=2"
 MOVED = f"{URL}&cbs=kore"
 
 
-def entries(record: FilesRecord) -> Sequence[Entry]:
+def entries(record: FileUrlSource) -> Sequence[UrlEntry]:
     return asyncio.run(record.entries())
 
 
-def edits(record: FilesRecord) -> list[Edit]:
+def edits(record: FileUrlSource) -> list[UrlEdit]:
     return [
-        Edit(entry.place, entry.url, override_source(entry.url, Source.KORE), entry.method)
+        UrlEdit(entry.place, entry.url, override_source(entry.url, Source.KORE), entry.method)
         for entry in entries(record)
         if not entry.fixed
     ]
 
 
-def replace(record: FilesRecord, *some: Edit) -> Sequence[Ending]:
+def replace(record: FileUrlSource, *some: UrlEdit) -> Sequence[EditOutcome]:
     return asyncio.run(record.replace(some))
 
 
 @pytest.fixture
-def code(tmp_path: Path) -> FilesRecord:
-    return FilesRecord.of_code(tmp_path, ["."])
+def code(tmp_path: Path) -> FileUrlSource:
+    return FileUrlSource.of_code(tmp_path, ["."])
 
 
-def put(record: FilesRecord, content: str | bytes, name: str = "app.py") -> Path:
+def put(record: FileUrlSource, content: str | bytes, name: str = "app.py") -> Path:
     path = record.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -76,11 +76,11 @@ def put(record: FilesRecord, content: str | bytes, name: str = "app.py") -> Path
         ("compose.yaml", '- "CALLBACK_URL={}"'),
     ],
 )
-def test_a_callback_url_is_found_and_changed(code: FilesRecord, name: str, line: str) -> None:
+def test_a_callback_url_is_found_and_changed(code: FileUrlSource, name: str, line: str) -> None:
     path = put(code, f"\n{line.format(URL)}\nlast", name)
     found = entries(code)
     assert [(each.place.name, each.url, each.fixed) for each in found] == [(f"{name}:2", URL, None)]
-    assert replace(code, *edits(code)) == [Ending.DONE]
+    assert replace(code, *edits(code)) == [EditOutcome.DONE]
     assert path.read_text() == f"\n{line.format(MOVED)}\nlast"
 
 
@@ -116,7 +116,7 @@ def test_a_callback_url_is_found_and_changed(code: FilesRecord, name: str, line:
     ],
 )
 def test_a_url_is_changed_in_the_way_in_which_it_is_written(
-    code: FilesRecord, before: str, after: str
+    code: FileUrlSource, before: str, after: str
 ) -> None:
     path = put(code, before, "notes.txt")
     (edit,) = edits(code)
@@ -128,13 +128,13 @@ def test_a_url_is_changed_in_the_way_in_which_it_is_written(
     assert path.read_text() == before
 
 
-def test_markup_has_its_own_way_with_an_ampersand(code: FilesRecord) -> None:
+def test_markup_has_its_own_way_with_an_ampersand(code: FileUrlSource) -> None:
     path = put(code, f"<callback_url>{URL}</callback_url>\n", "a.xml")
     replace(code, *edits(code))
     assert path.read_text() == f"<callback_url>{URL}&amp;cbs=kore</callback_url>\n"
 
 
-def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FilesRecord) -> None:
+def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FileUrlSource) -> None:
     put(code, "see (https://a.example/p#rc=2&cbs=twilio).\nTO = 'https://b.example/#cbs=kore'\n")
     assert [(entry.place.name, entry.url) for entry in entries(code)] == [
         ("app.py:1", "https://a.example/p#rc=2&cbs=twilio"),
@@ -164,13 +164,15 @@ def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: Files
     ],
 )
 def test_what_is_not_whole_is_listed_and_never_changed(
-    code: FilesRecord, line: str, why: str
+    code: FileUrlSource, line: str, why: str
 ) -> None:
     path = put(code, f"{line}\n")
     (entry,) = entries(code)
     assert entry.fixed is not None
     assert why in entry.fixed
-    assert replace(code, Edit(entry.place, entry.url, f"{entry.url}#cbs=kore")) == [Ending.CHANGED]
+    assert replace(code, UrlEdit(entry.place, entry.url, f"{entry.url}#cbs=kore")) == [
+        EditOutcome.CHANGED
+    ]
     assert path.read_text() == f"{line}\n"
 
 
@@ -186,12 +188,12 @@ def test_what_is_not_whole_is_listed_and_never_changed(
         "callback_urls = []",
     ],
 )
-def test_what_names_no_url_is_not_listed(code: FilesRecord, line: str) -> None:
+def test_what_names_no_url_is_not_listed(code: FileUrlSource, line: str) -> None:
     put(code, f"{line}\n")
     assert not entries(code)
 
 
-def test_several_urls_on_a_line_have_places_of_their_own(code: FilesRecord) -> None:
+def test_several_urls_on_a_line_have_places_of_their_own(code: FileUrlSource) -> None:
     path = put(code, "callback_url='http://a/', sms_commands_url='http://b/'\n")
     assert [entry.place.name for entry in entries(code)] == ["app.py:1", "app.py:1 (2)"]
     replace(code, *reversed(edits(code)))
@@ -204,7 +206,7 @@ def test_several_urls_on_a_line_have_places_of_their_own(code: FilesRecord) -> N
 # ---- which files ---------------------------------------------------------------------------------
 
 
-def test_endless_lines_take_no_time(code: FilesRecord) -> None:
+def test_endless_lines_take_no_time(code: FileUrlSource) -> None:
     for number, piece in enumerate(
         ("-", "a.", "http://a/", "callbackUrl=", "x=&", "'callbackUrl=")
     ):
@@ -212,7 +214,7 @@ def test_endless_lines_take_no_time(code: FilesRecord) -> None:
     assert not entries(code)
 
 
-def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesRecord) -> None:
+def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FileUrlSource) -> None:
     line = f"callback_url='{URL}'\n"
     put(code, line, "src/app.py")
     for folder in ("node_modules", ".git", "src/.venv"):
@@ -233,13 +235,13 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FilesReco
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.py can't be read: No such file"):
-        entries(FilesRecord.of_code(tmp_path, ["nowhere.py"]))
+        entries(FileUrlSource.of_code(tmp_path, ["nowhere.py"]))
 
 
 # ---- how they are written ------------------------------------------------------------------------
 
 
-def test_all_bytes_but_those_of_the_edit_stay(code: FilesRecord) -> None:
+def test_all_bytes_but_those_of_the_edit_stay(code: FileUrlSource) -> None:
     before = b"\xef\xbb\xbf# \xe9t\xe9 \xff\r\ncallback_url = '%b'\r\n\tlast\x0c" % URL.encode()
     path = put(code, before)
     path.chmod(0o751)
@@ -253,31 +255,31 @@ def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text(f"callback_url='{URL}'")
     link = tmp_path / "link.py"
     link.symlink_to("real.py")
-    record = FilesRecord.of_code(tmp_path, ["link.py"])
+    record = FileUrlSource.of_code(tmp_path, ["link.py"])
     replace(record, *edits(record))
     assert link.is_symlink()
     assert MOVED in (tmp_path / "real.py").read_text()
 
 
-def test_what_is_not_there_as_planned_is_left_alone(code: FilesRecord) -> None:
+def test_what_is_not_there_as_planned_is_left_alone(code: FileUrlSource) -> None:
     path = put(code, f"callback_url='{URL}'\n")
     (edit,) = edits(code)
     path.write_text("callback_url='https://other.example/'\n")
-    assert replace(code, edit) == [Ending.CHANGED]
+    assert replace(code, edit) == [EditOutcome.CHANGED]
     path.write_text("\n")
-    assert replace(code, edit) == [Ending.GONE]
+    assert replace(code, edit) == [EditOutcome.GONE]
     path.unlink()
-    assert replace(code, edit) == [Ending.GONE]
+    assert replace(code, edit) == [EditOutcome.GONE]
 
 
-def test_an_edit_that_is_made_already_is_done(code: FilesRecord) -> None:
+def test_an_edit_that_is_made_already_is_done(code: FileUrlSource) -> None:
     path = put(code, f"callback_url='{URL}'\n")
     (edit,) = edits(code)
-    assert [replace(code, edit), replace(code, edit)] == [[Ending.DONE], [Ending.DONE]]
+    assert [replace(code, edit), replace(code, edit)] == [[EditOutcome.DONE], [EditOutcome.DONE]]
     assert path.read_text() == f"callback_url='{MOVED}'\n"
 
 
-def test_a_diff_changes_nothing_and_shows_no_secrets(code: FilesRecord) -> None:
+def test_a_diff_changes_nothing_and_shows_no_secrets(code: FileUrlSource) -> None:
     before = "TOKEN = 'secret'\ncallback_url = 'https://user:secret@a.example/'"
     path = put(code, before)
     assert code.diff(edits(code)) == (
@@ -293,9 +295,9 @@ def test_a_diff_changes_nothing_and_shows_no_secrets(code: FilesRecord) -> None:
 # ---- tables --------------------------------------------------------------------------------------
 
 
-def table(tmp_path: Path, text: str) -> FilesRecord:
+def table(tmp_path: Path, text: str) -> FileUrlSource:
     (tmp_path / "urls.csv").write_bytes(text.encode())
-    return FilesRecord.of_table(tmp_path, "urls.csv")
+    return FileUrlSource.of_table(tmp_path, "urls.csv")
 
 
 def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Pat
 )
 def test_a_table_is_written_back_as_it_was_but_for_its_urls(tmp_path: Path, text: str) -> None:
     record = table(tmp_path, text.format(URL))
-    assert replace(record, *edits(record)) == [Ending.DONE]
+    assert replace(record, *edits(record)) == [EditOutcome.DONE]
     assert (tmp_path / "urls.csv").read_bytes() == text.format(MOVED).encode()
 
 

@@ -1,15 +1,15 @@
 import pytest
 
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
-from ringback.migration.inventory import Line, inventory
-from ringback.migration.record import Entry, Place
-from tests.unit.migration.records import ACCOUNT
+from ringback.migration.inventory import InventoryLine, inventory
+from ringback.migration.url_source import UrlEntry, UrlLocation
+from tests.unit.migration.url_sources import ACCOUNT
 
 T, K = Source.TWILIO, Source.KORE
 
 
-def line(url: str, *, policy: Policy = NOTICE, fixed: str | None = None) -> Line:
-    (found,) = inventory([Entry(Place("fleet", ACCOUNT), url, fixed=fixed)], policy)
+def line(url: str, *, policy: Policy = NOTICE, fixed: str | None = None) -> InventoryLine:
+    (found,) = inventory([UrlEntry(UrlLocation("fleet", ACCOUNT), url, fixed=fixed)], policy)
     return found
 
 

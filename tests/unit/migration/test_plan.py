@@ -6,23 +6,27 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.migration.plan import Plan, make_plan
-from ringback.migration.record import Entry, Place
-from ringback.migration.selecting import Selection
-from tests.unit.migration.records import ACCOUNT, NOW, urls
+from ringback.migration.filters import UrlFilter
+from ringback.migration.plan import MigrationPlan, make_plan
+from ringback.migration.url_source import UrlEntry, UrlLocation
+from tests.unit.migration.url_sources import ACCOUNT, NOW, urls
 
 OTHER = "AC" + "0" * 32
 ENTRIES = [
-    Entry(Place("fleet 1 SmsCommandsUrl", ACCOUNT), "https://user:secret@a.example/sms#rc=2"),
-    Entry(Place("fleet 1 IpCommandsUrl", ACCOUNT), "https://a.example/ip#cbs=twilio&x"),
-    Entry(Place("fleet 2 SmsCommandsUrl", OTHER), "https://b.example/#cbs=kore"),
-    Entry(Place("fleet 3 SmsCommandsUrl", OTHER), "no URL"),
-    Entry(Place("app.py:3"), "https://c.example/", fixed="it is put together"),
-    Entry(Place("app.py:4"), "https://{c}/", fixed="it has a placeholder"),
+    UrlEntry(
+        UrlLocation("fleet 1 SmsCommandsUrl", ACCOUNT), "https://user:secret@a.example/sms#rc=2"
+    ),
+    UrlEntry(UrlLocation("fleet 1 IpCommandsUrl", ACCOUNT), "https://a.example/ip#cbs=twilio&x"),
+    UrlEntry(UrlLocation("fleet 2 SmsCommandsUrl", OTHER), "https://b.example/#cbs=kore"),
+    UrlEntry(UrlLocation("fleet 3 SmsCommandsUrl", OTHER), "no URL"),
+    UrlEntry(UrlLocation("app.py:3"), "https://c.example/", fixed="it is put together"),
+    UrlEntry(UrlLocation("app.py:4"), "https://{c}/", fixed="it has a placeholder"),
 ]
 
 
-def plan(*selected: str, to: Source = Source.KORE, percent: int = 100, **more: Any) -> Plan:
+def plan(
+    *selected: str, to: Source = Source.KORE, percent: int = 100, **more: Any
+) -> MigrationPlan:
     return make_plan(
         more.get("entries", ENTRIES),
         to=to,
@@ -30,12 +34,12 @@ def plan(*selected: str, to: Source = Source.KORE, percent: int = 100, **more: A
         phase="before",
         now=NOW,
         plan_id="p1",
-        selections=[Selection.parse(text) for text in selected],
+        selections=[UrlFilter.parse(text) for text in selected],
         percent=percent,
     )
 
 
-def names(found: Plan) -> list[str]:
+def names(found: MigrationPlan) -> list[str]:
     return [edit.place.name for edit in found.edits]
 
 
@@ -82,11 +86,11 @@ def test_a_condition_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(
         ConfigurationError, match="selects nothing; write account=…, place=…, url=…"
     ):
-        Selection.parse(text)
+        UrlFilter.parse(text)
 
 
 def test_a_share_grows_by_others_and_loses_none() -> None:
-    entries = [Entry(Place(name), url) for name, url in urls(300).items()]
+    entries = [UrlEntry(UrlLocation(name), url) for name, url in urls(300).items()]
     chosen = [set(names(plan(entries=entries, percent=percent))) for percent in (10, 30, 100)]
     assert chosen[0] < chosen[1] < chosen[2]
     assert [20 < len(chosen[0]) < 40, 70 < len(chosen[1]) < 110, len(chosen[2])] == [
@@ -94,7 +98,10 @@ def test_a_share_grows_by_others_and_loses_none() -> None:
         True,
         300,
     ]
-    moved = [Entry(Place(name), f"{url}&cbs=twilio") for name, url in reversed(urls(300).items())]
+    moved = [
+        UrlEntry(UrlLocation(name), f"{url}&cbs=twilio")
+        for name, url in reversed(urls(300).items())
+    ]
     assert set(names(plan(entries=moved, percent=10))) == chosen[0]
 
 
@@ -108,7 +115,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_plan_is_read_as_it_was_written(path: Path) -> None:
-    assert Plan.read(path) == plan("account=" + ACCOUNT)
+    assert MigrationPlan.read(path) == plan("account=" + ACCOUNT)
 
 
 def test_a_plan_has_one_edit_on_each_line_and_no_credentials(path: Path) -> None:
@@ -132,7 +139,7 @@ def test_a_plan_never_takes_the_place_of_another_file(path: Path) -> None:
 def test_lines_may_be_deleted_by_hand(path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], "\n", lines[2]]))
-    assert names(Plan.read(path)) == ["fleet 1 IpCommandsUrl"]
+    assert names(MigrationPlan.read(path)) == ["fleet 1 IpCommandsUrl"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_an_edit_that_is_something_else_is_refused_by_its_line(
 ) -> None:
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ConfigurationError, match=rf"a\.plan:3: .*{why}") as refused:
-        Plan.read(path)
+        MigrationPlan.read(path)
     assert "secret" not in str(refused.value)
 
 
@@ -160,10 +167,10 @@ def test_an_edit_that_is_something_else_is_refused_by_its_line(
 def test_a_file_that_is_no_plan_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=r"a\.plan:1: this is no "):
-        Plan.read(path)
+        MigrationPlan.read(path)
 
 
 def test_a_plan_whose_goal_was_altered_is_refused(path: Path) -> None:
     path.write_text(path.read_text().replace('"to": "kore"', '"to": "twilio"'))
     with pytest.raises(ConfigurationError, match=r"a\.plan:2: this edit was altered"):
-        Plan.read(path)
+        MigrationPlan.read(path)

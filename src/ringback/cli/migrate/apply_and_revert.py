@@ -19,15 +19,21 @@ from ringback.cli.migrate.output import (
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.policy.source_policy import Policy, SourceName
-from ringback.migration.applying import Ended, Move, exact
-from ringback.migration.canary import look_at
-from ringback.migration.journal import Began, Journal, Progress, journal_of, read_journal
-from ringback.migration.plan import Plan
-from ringback.migration.record import Edit, Place
-from ringback.migration.records.files import FilesRecord
-from ringback.migration.standing import LEFT_BEHIND, MAY_MOVE, Stand, Standing, stands
-from ringback.migration.watching import Canary, read_shares, watched
-from ringback.migration.way_back import way_back
+from ringback.migration.canary_evaluation import look_at
+from ringback.migration.canary_step import CanarySettings, read_shares, watched
+from ringback.migration.edit_status import LEFT_BEHIND, MAY_MOVE, EditState, EditStatus, stands
+from ringback.migration.executor import ApplyEnded, PlanExecutor, exact
+from ringback.migration.journal import (
+    ApplyBegan,
+    JournalSummary,
+    PlanJournal,
+    journal_of,
+    read_journal,
+)
+from ringback.migration.plan import MigrationPlan
+from ringback.migration.rollback_preview import way_back
+from ringback.migration.url_source import UrlEdit, UrlLocation
+from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.migration_wiring import (
     OpenedUrlSource,
     ProbeOptions,
@@ -88,23 +94,23 @@ async def apply(
     where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
     behind.
     """
-    plan = Plan.read(path)
+    plan = MigrationPlan.read(path)
     async with open_url_source(plan.record, credentials) as found:
-        if isinstance(found.record, FilesRecord) and not write:
+        if isinstance(found.record, FileUrlSource) and not write:
             _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
             return 0
         began = read_journal(journal_of(path), plan_id=plan.id).began
         watch = _canary(found, began, shares=canary, soak=soak)
-        with Journal(journal_of(path), plan_id=plan.id) as journal:
+        with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             teller = ProgressPrinter(sys.stdout.isatty())
-            move = Move(plan, found.record, journal, found.clock, teller)
+            move = PlanExecutor(plan, found.record, journal, found.clock, teller)
             probing = (found, plan.to, probes, credentials.auth_token)
             _check_probing(*probing)
             async with readiness_gate(*probing) as gate:
                 ended = await move.apply(gate=gate, canary=watch)
             after = await move.stands()
     _say_status(after, teller)
-    if ended is Ended.WENT_BACK:
+    if ended is ApplyEnded.WENT_BACK:
         click.echo(
             f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
             " that stay behind",
@@ -135,11 +141,11 @@ def _check_probing(
 
 def _canary(
     found: OpenedUrlSource,
-    began: Began | None,
+    began: ApplyBegan | None,
     *,
     shares: tuple[int, ...] | None,
     soak: timedelta | None,
-) -> Canary | None:
+) -> CanarySettings | None:
     """Return the canary that is asked for, else the one with which the plan began."""
     if shares is None and began is not None:
         shares = began.shares
@@ -149,7 +155,7 @@ def _canary(
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    return Canary(shares, soak, watched(found.deliveries), look_at)
+    return CanarySettings(shares, soak, watched(found.deliveries), look_at)
 
 
 # ---- status --------------------------------------------------------------------------------------
@@ -165,7 +171,7 @@ async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials
 
     The record itself is asked, so this is right also while apply runs, and after it was killed.
     """
-    plan = Plan.read(path)
+    plan = MigrationPlan.read(path)
     async with open_url_source(plan.record, credentials) as found:
         edits = await _stands(plan, path, found)
     records = (json_line(stand_record(stand)) for stand in edits.values())
@@ -173,9 +179,11 @@ async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials
         click.echo(line)
 
 
-async def _stands(plan: Plan, path: Path, found: OpenedUrlSource) -> Mapping[Place, Stand]:
+async def _stands(
+    plan: MigrationPlan, path: Path, found: OpenedUrlSource
+) -> Mapping[UrlLocation, EditStatus]:
     """Return how all edits stand, by a record and a journal of the same moment."""
-    after, entries = Progress(), ()
+    after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
         before = read_journal(journal_of(path), plan_id=plan.id)
         entries = await found.record.entries()
@@ -209,24 +217,24 @@ async def revert(
     It says first how many will really be sent from their old source again, by the policy and the
     date. What was cut off goes on where it was. The exit codes are those of apply.
     """
-    plan = Plan.read(path)
+    plan = MigrationPlan.read(path)
     async with open_url_source(plan.record, credentials) as found:
         before = await _stands(plan, path, found)
-        moved = [each.edit for each in before.values() if each.standing is Standing.MOVED]
+        moved = [each.edit for each in before.values() if each.standing is EditState.MOVED]
         if not moved:
             click.echo("nothing is to go back: no URL is where this plan has moved it")
             return 0
         way = way_back(moved, plan.to, policy, at=at or found.clock.now())
         for line in way_back_lines(way, plan.to):
             click.echo(line)
-        if isinstance(found.record, FilesRecord) and not write:
-            _print_diff(found.record, before, {Standing.MOVED}, turned=Edit.back)
+        if isinstance(found.record, FileUrlSource) and not write:
+            _print_diff(found.record, before, {EditState.MOVED}, turned=UrlEdit.back)
             return 0
         if not is_sure:
             click.confirm(f"take {len(moved)} URLs back?", abort=True)
-        with Journal(journal_of(path), plan_id=plan.id) as journal:
+        with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             teller = ProgressPrinter(sys.stdout.isatty())
-            move = Move(plan, found.record, journal, found.clock, teller)
+            move = PlanExecutor(plan, found.record, journal, found.clock, teller)
             await move.revert()
             after = await move.stands()
     _say_status(after, teller)
@@ -234,10 +242,10 @@ async def revert(
     return 0 if is_all_back else _LEFT_BEHIND
 
 
-_BACK: Final = (Standing.RETURNED, Standing.BEHIND)
+_BACK: Final = (EditState.RETURNED, EditState.BEHIND)
 
 
-def _say_status(found: Mapping[Place, Stand], teller: ProgressPrinter) -> None:
+def _say_status(found: Mapping[UrlLocation, EditStatus], teller: ProgressPrinter) -> None:
     teller.end()
     for line in status_lines(found, told=teller.told):
         click.echo(line)
@@ -246,16 +254,16 @@ def _say_status(found: Mapping[Place, Stand], teller: ProgressPrinter) -> None:
 # ---- files, without --write ----------------------------------------------------------------------
 
 
-def _same(edit: Edit) -> Edit:
+def _same(edit: UrlEdit) -> UrlEdit:
     return edit
 
 
 def _print_diff(
-    record: FilesRecord,
-    found: Mapping[Place, Stand],
-    standings: Collection[Standing],
+    record: FileUrlSource,
+    found: Mapping[UrlLocation, EditStatus],
+    standings: Collection[EditState],
     *,
-    turned: Callable[[Edit], Edit] = _same,
+    turned: Callable[[UrlEdit], UrlEdit] = _same,
 ) -> None:
     """Print what would be changed: the edits that stand in one of these ways."""
     edits = [

@@ -12,12 +12,12 @@ from ringback.cli.migrate.output import inventory_lines, inventory_table, json_l
 from ringback.cli.options import file_option, json_flag, run_async
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
+from ringback.migration.filters import UrlFilter
 from ringback.migration.inventory import inventory as inventory_of
 from ringback.migration.plan import make_plan
-from ringback.migration.record import Entry
-from ringback.migration.records.files import FilesRecord
-from ringback.migration.selecting import Selection
-from ringback.migration.way_back import in_vain
+from ringback.migration.rollback_preview import in_vain
+from ringback.migration.url_source import UrlEntry
+from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.migration_wiring import (
     OpenedUrlSource,
     UrlSourceCredentials,
@@ -100,7 +100,7 @@ async def plan(
     The file has one edit on each line: review it, and delete the lines of what is to stay.
     """
     target = _source(to, policy)
-    selections = [Selection.parse(text) for text in selected]
+    selections = [UrlFilter.parse(text) for text in selected]
     async with open_url_source(*source) as found:
         now = found.clock.now()
         planned = make_plan(
@@ -119,9 +119,9 @@ async def plan(
         click.echo(line)
 
 
-async def _read(found: OpenedUrlSource) -> Sequence[Entry]:
+async def _read(found: OpenedUrlSource) -> Sequence[UrlEntry]:
     entries = await found.record.entries()
-    if isinstance(found.record, FilesRecord):
+    if isinstance(found.record, FileUrlSource):
         for why, number in found.record.skipped.items():
             if number:
                 click.echo(f"skipped {number}: {why}", err=True)

@@ -9,22 +9,30 @@ from typing import Any, Final
 
 import click
 
-from ringback.migration.applying import Moved, News, NotMoved, Returned, Stopped, Watching, Worse
-from ringback.migration.inventory import Line
-from ringback.migration.plan import Plan
-from ringback.migration.record import Place
-from ringback.migration.standing import Stand, Standing, count
-from ringback.migration.way_back import WayBack
+from ringback.migration.edit_status import EditState, EditStatus, count
+from ringback.migration.executor import (
+    CanaryStarted,
+    CanaryStopped,
+    DeliveriesWorsened,
+    EditSkipped,
+    EditsMoved,
+    EditsReverted,
+    ProgressEvent,
+)
+from ringback.migration.inventory import InventoryLine
+from ringback.migration.plan import MigrationPlan
+from ringback.migration.rollback_preview import RollbackPreview
+from ringback.migration.url_source import UrlLocation
 
 _COLORS: Final = {
-    Standing.MOVED: "green",
-    Standing.SKIPPED: "yellow",
-    Standing.BEHIND: "red",
-    Standing.CHANGED: "yellow",
-    Standing.GONE: "yellow",
+    EditState.MOVED: "green",
+    EditState.SKIPPED: "yellow",
+    EditState.BEHIND: "red",
+    EditState.CHANGED: "yellow",
+    EditState.GONE: "yellow",
 }
 _TOLD_ONE_BY_ONE: Final = frozenset(
-    {Standing.SKIPPED, Standing.BEHIND, Standing.CHANGED, Standing.GONE}
+    {EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE}
 )
 
 
@@ -36,7 +44,7 @@ def json_line(record: Mapping[str, Any]) -> str:
 # ---- inventory -----------------------------------------------------------------------------------
 
 
-def inventory_lines(found: Sequence[Line]) -> Iterator[str]:
+def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
     """Yield an inventory for people: a block for each URL, and how many there are."""
     for line in found:
         account = f"  {line.entry.place.account_sid}" if line.entry.place.account_sid else ""
@@ -51,7 +59,7 @@ def inventory_lines(found: Sequence[Line]) -> Iterator[str]:
     yield f"{_counted(len(found), 'callback URL')}, {warned} with warnings"
 
 
-def inventory_table(found: Sequence[Line]) -> str:
+def inventory_table(found: Sequence[InventoryLine]) -> str:
     """Return an inventory as CSV; a column for each phase says where a URL is sent from."""
     phases = list(dict.fromkeys(phase for line in found for phase in line.sources))
     text = io.StringIO()
@@ -70,7 +78,7 @@ def inventory_table(found: Sequence[Line]) -> str:
 # ---- plans ---------------------------------------------------------------------------------------
 
 
-def plan_lines(plan: Plan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
+def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
     """Yield what a plan is about; `in_vain` has how many edits have no effect, by the reason."""
     urls = _counted(len(plan.edits), "URL")
     yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
@@ -80,7 +88,7 @@ def plan_lines(plan: Plan, path: str, in_vain: Mapping[str, int]) -> Iterator[st
         yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
 
 
-def stand_record(stand: Stand) -> dict[str, Any]:
+def stand_record(stand: EditStatus) -> dict[str, Any]:
     """Return how an edit stands, for programs."""
     return {
         "place": stand.edit.place.name,
@@ -92,7 +100,9 @@ def stand_record(stand: Stand) -> dict[str, Any]:
     }
 
 
-def status_lines(found: Mapping[Place, Stand], *, told: Collection[Place] = ()) -> Iterator[str]:
+def status_lines(
+    found: Mapping[UrlLocation, EditStatus], *, told: Collection[UrlLocation] = ()
+) -> Iterator[str]:
     """Yield how many edits stand in each way, and those that need a look, but for those told."""
     for standing, number in count(found).items():
         yield click.style(f"{number:>7}  {standing}", fg=_COLORS.get(standing))
@@ -102,7 +112,7 @@ def status_lines(found: Mapping[Place, Stand], *, told: Collection[Place] = ()) 
             yield f"{stand.edit.place.name}  {stand.edit.old}\n  {stand.standing}{why}"
 
 
-def way_back_lines(way: WayBack, to: str) -> Iterator[str]:
+def way_back_lines(way: RollbackPreview, to: str) -> Iterator[str]:
     """Yield what going back does, by the policy."""
     until = way.open_until
     end = (
@@ -129,29 +139,29 @@ class ProgressPrinter:
 
     is_terminal: bool
     """Whether a line of progress can take the place of the one before."""
-    told: set[Place] = field(default_factory=set[Place])
+    told: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """The edits of which it was said why they didn't move."""
     _is_open: bool = False
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: ProgressEvent) -> None:
         """Print some news."""
         match news:
-            case Moved(share, moved, of):
+            case EditsMoved(share, moved, of):
                 self._progress(f"{share} %: moved {moved} of {of}")
-            case Returned(returned, of):
+            case EditsReverted(returned, of):
                 self._progress(f"went back: {returned} of {of}")
-            case NotMoved(edit, why):
+            case EditSkipped(edit, why):
                 self.told.add(edit.place)
                 self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
-            case Watching(share, number, until):
+            case CanaryStarted(share, number, until):
                 self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
-            case Worse(share, number, behind):
+            case DeliveriesWorsened(share, number, behind):
                 words = f"{share} %: {len(behind)} of {number} deliver worse than before"
                 self._say(f"{words}, and go back", fg="red")
                 for place, why in behind.items():
                     self.told.add(place)
                     self._say(f"{place.name}\n  stays behind: {why}")
-            case Stopped(share, worse, heard):
+            case CanaryStopped(share, worse, heard):
                 words = f"{share} %: {worse} of the {heard} that were called got worse"
                 self._say(f"{words}: all go back", fg="red")
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.migration.record import Deliveries, Edit, Ending, Entry
-from ringback.migration.records.naming import place_of, url_place_of
+from ringback.migration.url_source import DeliveryHistory, EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_sources.place_names import place_of, url_place_of
 from ringback.ports import DeliveryTotals
 
 if TYPE_CHECKING:
-    from ringback.migration.records.official import Official
+    from ringback.migration.url_sources.twilio_client import TwilioUrlClient
 
 _AT_ONCE: Final = 8
 """Edits that are made at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRecord:
+class ApiUrlSource:
     """Answers `Record`: the fleets and Programmable Wireless SIMs of one account.
 
     The API has no compare-and-set: each URL is fetched and compared right before it is changed, and
@@ -30,7 +30,7 @@ class ApiRecord:
     account_sid: str
     server: str | None
     """The base URL of a Ringback; None for Twilio's hosts."""
-    official: "Official"
+    official: "TwilioUrlClient"
 
     @classmethod
     def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:
@@ -40,14 +40,14 @@ class ApiRecord:
         """
         try:
             # Only whoever moves through the API has it.
-            from ringback.migration.records.official import Official  # noqa: PLC0415
+            from ringback.migration.url_sources.twilio_client import TwilioUrlClient  # noqa: PLC0415
         except ModuleNotFoundError as missing:
             raise ConfigurationError(
                 f"to move URLs through the API, the package {missing.name} is needed, which is not"
                 " installed: pip install 'ringback[migrate]'"
             ) from None
         server = None if server is None else base_url(server)
-        return cls(account_sid, server, Official(account_sid, auth_token, server=server))
+        return cls(account_sid, server, TwilioUrlClient(account_sid, auth_token, server=server))
 
     @property
     def source(self) -> Mapping[str, Any]:
@@ -55,27 +55,27 @@ class ApiRecord:
         return {"kind": "api", "account": self.account_sid, "server": self.server}
 
     @property
-    def deliveries(self) -> Deliveries | None:
+    def deliveries(self) -> DeliveryHistory | None:
         """How the callbacks went, which a Ringback knows; None at Twilio's hosts."""
         return None if self.server is None else _Portal(self.server, self.official)
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs that the API shows: of fleets and then of SIMs.
 
         Raises Unusable where they can't be read.
         """
         told = await asyncio.to_thread(lambda: list(self.official.urls()))
         return [
-            Entry(place_of(place, account_sid), url, HttpMethod(method))
+            UrlEntry(place_of(place, account_sid), url, HttpMethod(method))
             for place, account_sid, url, method in told
         ]
 
-    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, some at a time.
 
         Raises Unusable where one can't be made; others may have been made by then.
         """
-        endings = list[Ending]()
+        endings = list[EditOutcome]()
         for start in range(0, len(edits), _AT_ONCE):
             some = edits[start : start + _AT_ONCE]
             made = await asyncio.gather(
@@ -87,26 +87,26 @@ class ApiRecord:
                 endings.append(ending)
         return endings
 
-    def _make(self, edit: Edit) -> Ending:
+    def _make(self, edit: UrlEdit) -> EditOutcome:
         place = url_place_of(edit.place)
         if place is None or edit.place.account_sid not in (None, self.account_sid):
-            return Ending.GONE
+            return EditOutcome.GONE
         url = self.official.url_at(place)
         if url is None:
-            return Ending.GONE
+            return EditOutcome.GONE
         if url not in (edit.old, edit.new):
-            return Ending.CHANGED
+            return EditOutcome.CHANGED
         if url != edit.new:
             self.official.set_url(place, edit.new)
-        return Ending.DONE
+        return EditOutcome.DONE
 
 
 @dataclass(frozen=True, slots=True)
 class _Portal:
-    """Answers `Deliveries`."""
+    """Answers `DeliveryHistory`."""
 
     server: str
-    official: "Official"
+    official: "TwilioUrlClient"
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         """Ask the portal."""

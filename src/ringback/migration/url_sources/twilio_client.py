@@ -50,7 +50,7 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 }
 
 
-class Told(NamedTuple):
+class ReportedUrl(NamedTuple):
     """A configured URL as the API tells it."""
 
     place: UrlSettingName
@@ -59,7 +59,7 @@ class Told(NamedTuple):
     method: str
 
 
-class Official:
+class TwilioUrlClient:
     """The URLs of one account; each call waits for the answer.
 
     Raises Unusable where there is none, or one that can't be used.
@@ -79,7 +79,7 @@ class Official:
         self._client = client
         self._resources = {kind: attrgetter(each.path)(client) for kind, each in _RESOURCES.items()}
 
-    def urls(self) -> Iterator[Told]:
+    def urls(self) -> Iterator[ReportedUrl]:
         """Yield all configured URLs."""
         for kind, (path, urls) in _RESOURCES.items():
             with _translated(path):
@@ -119,12 +119,12 @@ class Official:
         return self._resources[place.sid[:2]](place.sid)
 
 
-def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[Told]:
+def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[ReportedUrl]:
     for parameter, name in urls.items():
         url = getattr(one, name)
         if url:
             method = getattr(one, name.replace("url", "method")) or "POST"
-            yield Told(UrlSettingName(one.sid, parameter), one.account_sid, url, method)
+            yield ReportedUrl(UrlSettingName(one.sid, parameter), one.account_sid, url, method)
 
 
 def _read(shown: Mapping[str, Any]) -> DeliveryTotals:

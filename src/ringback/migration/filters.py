@@ -8,10 +8,10 @@ from typing import Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.migration.record import Entry
+from ringback.migration.url_source import UrlEntry
 
 _FORM: Final = re.compile(r"(?P<key>[a-z]+)(?P<sign>!?=)(?P<pattern>.+)")
-_KEYS: Final[Mapping[str, Callable[[Entry, CallbackUrl], str]]] = {
+_KEYS: Final[Mapping[str, Callable[[UrlEntry, CallbackUrl], str]]] = {
     "account": lambda entry, _: entry.place.account_sid or "",
     "place": lambda entry, _: entry.place.name,
     "url": lambda _, url: url.shown,
@@ -20,7 +20,7 @@ _KEYS: Final[Mapping[str, Callable[[Entry, CallbackUrl], str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class UrlFilter:
     """A condition: `url=https://a.example/*`, `account!=AC…`, `source=none`; `*` is anything."""
 
     text: str
@@ -44,10 +44,10 @@ class Selection:
         pattern = re.compile(".*".join(map(re.escape, match["pattern"].split("*"))), re.DOTALL)
         return cls(text, match["key"], pattern, is_meant=match["sign"] == "=")
 
-    def covers(self, entry: Entry, url: CallbackUrl) -> bool:
+    def covers(self, entry: UrlEntry, url: CallbackUrl) -> bool:
         """Whether this URL is selected.
 
-        >>> from ringback.migration.record import Place
+        >>> from ringback.migration.url_source import Place
         >>> url = "https://a.example/p#cbs=kore"
         >>> entry = Entry(Place("fleet HF1"), url)
         >>> Selection.parse("place=fleet*").covers(entry, CallbackUrl.parse(url, sources=None))

@@ -8,12 +8,14 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.migration.canary import Look
-from ringback.migration.record import Deliveries, Edit, Place
-from ringback.migration.selecting import rank
+from ringback.migration.canary_evaluation import CanaryResult
+from ringback.migration.filters import rank
+from ringback.migration.url_source import DeliveryHistory, UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
-Judge = Callable[[Sequence[Edit], Sequence[DeliveryTotals], Sequence[DeliveryTotals]], Look]
+Judge = Callable[
+    [Sequence[UrlEdit], Sequence[DeliveryTotals], Sequence[DeliveryTotals]], CanaryResult
+]
 """Says how these edits deliver, by the figures before and after."""
 
 ALL: Final = 100
@@ -26,13 +28,13 @@ _SETTLES: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class CanarySettings:
     """In what shares a plan is moved, and how each of them is watched."""
 
     shares: tuple[int, ...]
     """In percent, growing; all others follow as the last step."""
     soak: timedelta
-    deliveries: Deliveries
+    deliveries: DeliveryHistory
     judge: Judge
 
     @property
@@ -46,12 +48,12 @@ class Canary:
 
     async def look(
         self,
-        edits: Sequence[Edit],
+        edits: Sequence[UrlEdit],
         before: Sequence[DeliveryTotals],
         *,
         began: datetime,
         now: datetime,
-    ) -> Look:
+    ) -> CanaryResult:
         """Return how a step delivers since it began.
 
         The newest callbacks are left out: what is about to be tried again hasn't failed yet.
@@ -78,13 +80,13 @@ def read_shares(text: str) -> tuple[int, ...]:
     return shares
 
 
-def up_to(share: int, edits: Sequence[Edit]) -> set[Place]:
+def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
     """Return where a step moves URLs: so many percent of all, and all places of a receiver at once.
 
     The same edits come first each time.
     """
     in_order = sorted(edits, key=_receiver)
-    wanted, chosen = len(edits) * share / ALL, set[Place]()
+    wanted, chosen = len(edits) * share / ALL, set[UrlLocation]()
     for _, places in groupby(in_order, key=_receiver):
         if len(chosen) >= wanted:
             break
@@ -92,7 +94,7 @@ def up_to(share: int, edits: Sequence[Edit]) -> set[Place]:
     return chosen
 
 
-def watched(deliveries: Deliveries | None) -> Deliveries:
+def watched(deliveries: DeliveryHistory | None) -> DeliveryHistory:
     """Return the deliveries to watch.
 
     Raises Unusable where the record has none.
@@ -106,6 +108,6 @@ def watched(deliveries: Deliveries | None) -> Deliveries:
     return deliveries
 
 
-def _receiver(edit: Edit) -> tuple[float, str]:
+def _receiver(edit: UrlEdit) -> tuple[float, str]:
     url = CallbackUrl.parse(edit.old, sources=None)
     return rank(url), url.wire

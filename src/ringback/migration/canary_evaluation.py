@@ -15,11 +15,11 @@ from math import exp, lgamma
 from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.migration.record import Edit, Place
+from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
 
-class Target(NamedTuple):
+class DeliveryTarget(NamedTuple):
     """Where callbacks go; several places may have the same one, in any fragment."""
 
     account_sid: str
@@ -27,7 +27,7 @@ class Target(NamedTuple):
     """Without fragment and credentials."""
 
 
-class Counts(NamedTuple):
+class DeliveryCounts(NamedTuple):
     """How many callbacks went how."""
 
     delivered: int = 0
@@ -64,17 +64,17 @@ class Counts(NamedTuple):
         return f"{self.failing} of {self.tried} fail ({float(self.share):.1%})".replace("%", " %")
 
 
-_NONE: Final = Counts()
+_NONE: Final = DeliveryCounts()
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
 """One of so many that got worse is a single one; more are a sign of something that all have."""
 
 
-class Watched(NamedTuple):
+class TargetDeliveries(NamedTuple):
     """How one target delivered before it moved, and after."""
 
-    before: Counts
-    after: Counts
+    before: DeliveryCounts
+    after: DeliveryCounts
 
     def __str__(self) -> str:
         """Say it in figures."""
@@ -89,10 +89,10 @@ class Watched(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CanaryResult:
     """How a step of a move delivers."""
 
-    worse: Mapping[Place, str] = field(default_factory=dict[Place, str])
+    worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """The places whose deliveries got worse, and the figures."""
     heard: int = 0
     """How many of its places had callbacks since."""
@@ -103,7 +103,7 @@ class Look:
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.heard
 
 
-def _by_chance(before: Counts, after: Counts) -> float:
+def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
     """Return how probable so many failures after are, had nothing changed: Fisher's exact test.
 
     >>> round(_by_chance(Counts(100), Counts(0, 1)), 4)
@@ -125,8 +125,8 @@ def _log_choose(of: int, count: int) -> float:
 
 
 def look_at(
-    edits: Sequence[Edit], before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals]
-) -> Look:
+    edits: Sequence[UrlEdit], before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals]
+) -> CanaryResult:
     """Compare how the targets of these edits delivered before they were made, and after.
 
     After the move what went there by a URL in its new form counts, for the rest hasn't moved;
@@ -139,33 +139,33 @@ def look_at(
     earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
     later = _by_target(each for each in after if (each.account_sid, each.url) in new)
     watched = {
-        place: Watched(earlier.get(target, _NONE), later.get(target, _NONE))
+        place: TargetDeliveries(earlier.get(target, _NONE), later.get(target, _NONE))
         for place, target in ((place, _target(*form)) for place, form in forms.items())
     }
-    return Look(
+    return CanaryResult(
         {place: str(each) for place, each in watched.items() if each.is_worse},
         heard=sum(1 for each in watched.values() if each.after.tried),
     )
 
 
-def _new_form(edit: Edit) -> tuple[str, str] | None:
+def _new_form(edit: UrlEdit) -> tuple[str, str] | None:
     """Return the account and the new URL as totals have them; None where nobody knows whose."""
     owner = edit.place.account_sid
     return None if owner is None else (owner, CallbackUrl.parse(edit.new, sources=None).shown)
 
 
-def _target(account_sid: str, shown: str) -> Target:
-    return Target(account_sid, shown.partition("#")[0])
+def _target(account_sid: str, shown: str) -> DeliveryTarget:
+    return DeliveryTarget(account_sid, shown.partition("#")[0])
 
 
-def _by_target(many: Iterable[DeliveryTotals]) -> dict[Target, Counts]:
-    found = dict[Target, Counts]()
+def _by_target(many: Iterable[DeliveryTotals]) -> dict[DeliveryTarget, DeliveryCounts]:
+    found = dict[DeliveryTarget, DeliveryCounts]()
     for each in many:
         target = _target(each.account_sid, each.url)
-        counts = Counts(each.delivered, each.undelivered, each.retried)
+        counts = DeliveryCounts(each.delivered, each.undelivered, each.retried)
         found[target] = _sum([found.get(target, _NONE), counts])
     return found
 
 
-def _sum(many: Iterable[Counts]) -> Counts:
-    return Counts(*map(sum, zip(_NONE, *many, strict=True)))
+def _sum(many: Iterable[DeliveryCounts]) -> DeliveryCounts:
+    return DeliveryCounts(*map(sum, zip(_NONE, *many, strict=True)))

@@ -11,15 +11,15 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
-from ringback.migration.records.notations import Notation
-from ringback.migration.records.spots import Spot
+from ringback.migration.url_sources.url_escaping import UrlNotation
+from ringback.migration.url_sources.url_matches import UrlMatch
 
 _DELIMITERS: Final = ",;\t|"
 _URL: Final = ("url", "callback_url")
 _NAME: Final = ("name", "place")
 _METHOD: Final = ("method", "callback_method")
 _BYTE_ORDER_MARK: Final = "\ufeff"
-CELL: Final = Notation(
+CELL: Final = UrlNotation(
     re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
 )
 """What stands in a cell, in quotes or not."""
@@ -42,7 +42,7 @@ class _Cell:
         return CELL.url(raw) if '"' in raw else raw
 
 
-def spots_in_table(text: str, file: str) -> list[Spot]:
+def spots_in_table(text: str, file: str) -> list[UrlMatch]:
     """Return the URLs of a table whose first row names its columns.
 
     Raises Unusable where none of them is `url` or `callback_url`.
@@ -60,14 +60,14 @@ def spots_in_table(text: str, file: str) -> list[Spot]:
     )
 
 
-def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[Spot]:
+def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlMatch]:
     for row in rows:
         url = _find(row, columns, _URL)
         if url is None or not url.text.strip():
             continue
         method, warnings = _method(row, columns)
         name, account = (_find(row, columns, names) for names in (_NAME, ("account_sid",)))
-        yield Spot(
+        yield UrlMatch(
             start=url.inner.start,
             raw=url.inner.raw,
             notation=CELL,

@@ -3,20 +3,20 @@
 from typing import Final
 
 from ringback.core.sids import SidKind, is_sid
-from ringback.migration.record import Place
+from ringback.migration.url_source import UrlLocation
 from ringback.operations.callback_urls import UrlSettingName
 
 _KINDS: Final = {"fleet": SidKind.FLEET, "SIM": SidKind.WIRELESS_SIM}
 _WORDS: Final = {kind.value: word for word, kind in _KINDS.items()}
 
 
-def place_of(url_place: UrlSettingName, account_sid: str) -> Place:
+def place_of(url_place: UrlSettingName, account_sid: str) -> UrlLocation:
     """Return the place of a URL: `fleet HF… SmsCommandsUrl`."""
     sid, parameter = url_place
-    return Place(f"{_WORDS[sid[:2]]} {sid} {parameter}", account_sid)
+    return UrlLocation(f"{_WORDS[sid[:2]]} {sid} {parameter}", account_sid)
 
 
-def url_place_of(place: Place) -> UrlSettingName | None:
+def url_place_of(place: UrlLocation) -> UrlSettingName | None:
     """Return which URL has its place there, or None where no URL can have.
 
     >>> url_place_of(Place(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter

@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.applying import Ended, Moved, NotMoved, Watching, Worse
-from ringback.migration.canary import Look
+from ringback.migration.canary_evaluation import CanaryResult
+from ringback.migration.canary_step import CanarySettings, up_to
+from ringback.migration.edit_status import EditState
+from ringback.migration.executor import (
+    ApplyEnded,
+    CanaryStarted,
+    DeliveriesWorsened,
+    EditSkipped,
+    EditsMoved,
+)
 from ringback.migration.journal import journal_of
-from ringback.migration.record import Edit, Ending, Entry, Place
-from ringback.migration.standing import Standing
-from ringback.migration.watching import Canary, up_to
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.ports import DeliveryTotals
-from tests.unit.migration.records import ACCOUNT, NOW, FileOfUrls, World, moved, urls
+from tests.unit.migration.url_sources import ACCOUNT, NOW, FileOfUrls, World, moved, urls
 
 HOUR = timedelta(hours=1)
 
@@ -38,9 +44,9 @@ def planned(world: World, count: int = 3) -> dict[str, str]:
 
 def test_what_is_planned_is_moved(world: World) -> None:
     old = planned(world)
-    assert world.apply() is Ended.DONE
+    assert world.apply() is ApplyEnded.DONE
     assert world.record.urls() == moved(old)
-    assert set(world.standings().values()) == {Standing.MOVED}
+    assert set(world.standings().values()) == {EditState.MOVED}
 
 
 def test_credentials_stay_what_they_are_in_the_record(world: World) -> None:
@@ -64,9 +70,9 @@ def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
     world.apply()
     assert world.record.urls() == {**now, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
     assert world.standings() == {
-        "fleet 0": Standing.MOVED,
-        "fleet 1": Standing.CHANGED,
-        "fleet 2": Standing.GONE,
+        "fleet 0": EditState.MOVED,
+        "fleet 1": EditState.CHANGED,
+        "fleet 2": EditState.GONE,
     }
 
 
@@ -75,7 +81,7 @@ def test_what_moves_by_other_hands_stays_when_the_plan_is_reverted(world: World)
     there = {**old, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
     world.record.fill(there)
     world.apply()
-    assert world.standings()["fleet 0"] is Standing.THERE
+    assert world.standings()["fleet 0"] is EditState.THERE
     world.revert()
     assert world.record.urls() == there
 
@@ -94,7 +100,7 @@ def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
     world.record.fill({**moved(old), "fleet 0": old["fleet 0"]})
     world.apply()
     assert world.record.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
-    assert world.standings()["fleet 0"] is Standing.CHANGED
+    assert world.standings()["fleet 0"] is EditState.CHANGED
 
 
 class InMemory(FileOfUrls):
@@ -116,7 +122,7 @@ def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, worl
     old = planned(world, count)
     world.apply()
     assert world.record.urls() == moved(old)
-    assert len([news for news in world.news if isinstance(news, Moved)]) == pieces
+    assert len([news for news in world.news if isinstance(news, EditsMoved)]) == pieces
 
 
 # ---- the gate
@@ -124,12 +130,12 @@ def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, worl
 
 @dataclass
 class Unready:
-    """Answers `Gate`: receivers of these hosts are not ready."""
+    """Answers `ReadinessCheck`: receivers of these hosts are not ready."""
 
     hosts: set[str]
     asked: list[str] = field(default_factory=list[str])
 
-    async def check(self, entry: Entry) -> str | None:
+    async def check(self, entry: UrlEntry) -> str | None:
         host = entry.url.split("/")[2]
         self.asked.append(host)
         return "it answers 200 to everything" if host in self.hosts else None
@@ -140,9 +146,9 @@ def test_a_receiver_that_is_not_ready_is_skipped_and_told(world: World) -> None:
     world.apply(gate=Unready({"r1.example"}))
     assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
     assert [
-        (news.edit.place.name, news.why) for news in world.news if isinstance(news, NotMoved)
+        (news.edit.place.name, news.why) for news in world.news if isinstance(news, EditSkipped)
     ] == [("fleet 1", "it answers 200 to everything")]
-    assert world.standings()["fleet 1"] is Standing.SKIPPED
+    assert world.standings()["fleet 1"] is EditState.SKIPPED
 
 
 def test_what_was_skipped_moves_once_its_receiver_is_ready(world: World) -> None:
@@ -178,7 +184,7 @@ def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
 
 @dataclass
 class Watched:
-    """Answers `Deliveries`, and judges: after so many looks these places got worse."""
+    """Answers `DeliveryHistory`, and judges: after so many looks these places got worse."""
 
     worse: dict[str, str] = field(default_factory=dict[str, str])
     after_looks: int = 1
@@ -191,30 +197,30 @@ class Watched:
 
     def judge(
         self,
-        edits: Sequence[Edit],
+        edits: Sequence[UrlEdit],
         before: Sequence[DeliveryTotals],
         after: Sequence[DeliveryTotals],
-    ) -> Look:
+    ) -> CanaryResult:
         self.looks += 1
         if self.looks < self.after_looks:
-            return Look()
+            return CanaryResult()
         worse = {
             edit.place: self.worse[edit.place.name]
             for edit in edits
             if edit.place.name in self.worse
         }
-        return Look(worse, heard=len(edits))
+        return CanaryResult(worse, heard=len(edits))
 
-    def canary(self, *shares: int, soak: timedelta = HOUR) -> Canary:
-        return Canary(shares, soak, self, self.judge)
+    def canary(self, *shares: int, soak: timedelta = HOUR) -> CanarySettings:
+        return CanarySettings(shares, soak, self, self.judge)
 
 
 def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
     old = planned(world, 40)
     watched = Watched()
-    assert world.apply(canary=watched.canary(10, 50)) is Ended.DONE
+    assert world.apply(canary=watched.canary(10, 50)) is ApplyEnded.DONE
     assert world.record.urls() == moved(old)
-    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(10, 4), (50, 16), (100, 20)]
     assert world.clock.now() - NOW == 3 * HOUR
     assert set(world.clock.slept) == {timedelta(minutes=1)}
@@ -229,37 +235,37 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
     old = planned(world, 40)
     everywhere = dict.fromkeys(old, "9 of 10 were delivered, and 2 of 10 now")
     watched = Watched(everywhere, after_looks=5)
-    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
     assert world.record.urls() == old
-    (worse,) = [news for news in world.news if isinstance(news, Worse)]
+    (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
     assert len(worse.behind) == 4
     standings = list(world.standings().values())
-    assert (standings.count(Standing.BEHIND), standings.count(Standing.PENDING)) == (4, 36)
+    assert (standings.count(EditState.BEHIND), standings.count(EditState.PENDING)) == (4, 36)
 
 
 def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
     old = planned(world, 40)
-    first = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[0]
+    first = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[0]
     watched = Watched({first: "worse"}, after_looks=5)
-    assert world.apply(canary=watched.canary(10)) is Ended.DONE
+    assert world.apply(canary=watched.canary(10)) is ApplyEnded.DONE
     assert world.record.urls() == {**moved(old), first: old[first]}
-    assert world.standings()[first] is Standing.BEHIND
-    (worse,) = [news for news in world.news if isinstance(news, Worse)]
+    assert world.standings()[first] is EditState.BEHIND
+    (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
     assert (worse.share, list(worse.behind.values())) == (10, ["worse"])
 
 
 def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
     old = planned(world, 40)
-    two = sorted(name for name in old if Place(name, ACCOUNT) in _first(world, 10))[:2]
+    two = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[:2]
     watched = Watched(dict.fromkeys(two, "worse"))
-    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
     assert world.record.urls() == old
-    assert world.apply(canary=Watched().canary(10)) is Ended.DONE
+    assert world.apply(canary=Watched().canary(10)) is ApplyEnded.DONE
     assert world.record.urls() == {**moved(old), **{name: old[name] for name in two}}
-    assert {world.standings()[name] for name in two} == {Standing.BEHIND}
+    assert {world.standings()[name] for name in two} == {EditState.BEHIND}
 
 
-def _first(world: World, share: int) -> set[Place]:
+def _first(world: World, share: int) -> set[UrlLocation]:
     return up_to(share, world.plan.edits)
 
 
@@ -273,7 +279,7 @@ def test_all_places_of_a_receiver_move_in_the_same_step(world: World) -> None:
     world.record.fill({f"fleet {n}": f"https://r{n // 10}.example/#rc=1" for n in range(40)})
     world.make_plan()
     world.apply(canary=Watched().canary(10))
-    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(10, 10), (100, 30)]
 
 
@@ -282,18 +288,18 @@ def test_what_could_not_be_moved_is_not_watched(
 ) -> None:
     planned(world, 4)
 
-    async def replace(edits: Sequence[Edit]) -> Sequence[Ending]:
-        return [Ending.CHANGED, *(Ending.DONE for _ in edits[1:])]
+    async def replace(edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
+        return [EditOutcome.CHANGED, *(EditOutcome.DONE for _ in edits[1:])]
 
     monkeypatch.setattr(world.record, "replace", replace)
     world.apply(canary=Watched().canary(50))
-    assert [news.count for news in world.news if isinstance(news, Watching)] == [1, 2]
+    assert [news.count for news in world.news if isinstance(news, CanaryStarted)] == [1, 2]
 
 
 def test_the_last_step_is_watched_too(world: World) -> None:
     old = planned(world, 10)
     watched = Watched(dict.fromkeys(old, "worse"), after_looks=70)  # the first soak has 61 looks
-    assert world.apply(canary=watched.canary(10)) is Ended.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
     assert len([name for name, url in world.record.urls().items() if url == old[name]]) == 9
 
 
@@ -307,7 +313,7 @@ def test_revert_gives_all_that_moved_its_exact_old_form(world: World) -> None:
     world.apply()
     world.revert()
     assert world.record.urls() == old
-    assert set(world.standings().values()) == {Standing.RETURNED}
+    assert set(world.standings().values()) == {EditState.RETURNED}
 
 
 def test_revert_leaves_what_somebody_changed_meanwhile(world: World) -> None:
@@ -336,7 +342,7 @@ def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_move
     world.record.fill(moved(old))
     world.revert()
     assert world.record.urls() == moved(old)
-    assert world.standings() == {"fleet 0": Standing.THERE}
+    assert world.standings() == {"fleet 0": EditState.THERE}
 
 
 def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
@@ -367,7 +373,7 @@ def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> 
             checkpoint=_interrupt_at("looked"),
         )
     world.apply(gate=Unready(set()), canary=Watched().canary(50))
-    steps = [(news.share, news.count) for news in world.news if isinstance(news, Watching)]
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(50, 4), (50, 4), (100, 6)]
 
 

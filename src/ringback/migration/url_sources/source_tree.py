@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.record import Edit, Ending, Entry
-from ringback.migration.records.code import spots_in_code
-from ringback.migration.records.spots import Spot, placed
-from ringback.migration.records.table import spots_in_table
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_sources.csv_table import spots_in_table
+from ringback.migration.url_sources.source_code import spots_in_code
+from ringback.migration.url_sources.url_matches import UrlMatch, placed
 
-Find = Callable[[str, str], list[Spot]]
+Find = Callable[[str, str], list[UrlMatch]]
 """Finds the URLs of a text; the second argument is the name of its file."""
 
 _SKIPPED_FOLDERS: Final = frozenset(
@@ -41,7 +41,7 @@ _FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
 
 
 @dataclass(slots=True)
-class FilesRecord:
+class FileUrlSource:
     """The URLs in some files; answers `Record`."""
 
     root: Path
@@ -68,21 +68,21 @@ class FilesRecord:
         """What a plan keeps to find the files again."""
         return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Sequence[UrlEntry]:
         """Return all URLs in the files.
 
         Raises Unusable where a path that was named can't be read, or a table has no URLs.
         """
         return await asyncio.to_thread(self._entries)
 
-    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits; a file with several of them is written once.
 
         Raises Unusable where a file can't be written.
         """
         return await asyncio.to_thread(self._replace, edits)
 
-    def diff(self, edits: Sequence[Edit]) -> str:
+    def diff(self, edits: Sequence[UrlEdit]) -> str:
         """Return what the edits would change, as a unified diff without credentials.
 
         It is of the changed lines alone: those around them often hold keys and tokens.
@@ -96,7 +96,7 @@ class FilesRecord:
         whole = (line if line.endswith("\n") else f"{line}\n" for line in lines)
         return _CREDENTIALS.sub("…@", "".join(whole))
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[UrlEntry]:
         self.skipped.clear()
         return [
             spot.entry(place)
@@ -104,14 +104,14 @@ class FilesRecord:
             for spot, place in placed(self.find(text, name), text, name)
         ]
 
-    def _replace(self, edits: Sequence[Edit]) -> list[Ending]:
-        endings = dict[Edit, Ending]()
+    def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
+        endings = dict[UrlEdit, EditOutcome]()
         for name, group in self._by_file(edits):
             path = self.root / name
             try:
                 old = _read(path)
             except ConfigurationError:
-                endings |= dict.fromkeys(group, Ending.GONE)
+                endings |= dict.fromkeys(group, EditOutcome.GONE)
                 continue
             new, ended = self._edited(old, name, group)
             if new != old:
@@ -119,20 +119,20 @@ class FilesRecord:
             endings |= ended
         return [endings[edit] for edit in edits]
 
-    def _by_file(self, edits: Sequence[Edit]) -> list[tuple[str, list[Edit]]]:
+    def _by_file(self, edits: Sequence[UrlEdit]) -> list[tuple[str, list[UrlEdit]]]:
         in_order = sorted(edits, key=_file_of)
         return [(name, list(group)) for name, group in groupby(in_order, key=_file_of)]
 
     def _edited(
-        self, text: str, name: str, edits: Sequence[Edit]
-    ) -> tuple[str, dict[Edit, Ending]]:
+        self, text: str, name: str, edits: Sequence[UrlEdit]
+    ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
         """Return a file's new text, and how each edit ended."""
         spots = {place: spot for spot, place in placed(self.find(text, name), text, name)}
-        endings, pieces, at = dict[Edit, Ending](), list[str](), 0
+        endings, pieces, at = dict[UrlEdit, EditOutcome](), list[str](), 0
         for edit in sorted(edits, key=lambda edit: _start(spots.get(edit.place))):
             spot = spots.get(edit.place)
             endings[edit] = ending = _ending(spot, edit)
-            if spot is not None and ending is Ending.DONE:
+            if spot is not None and ending is EditOutcome.DONE:
                 pieces += [text[at : spot.start], spot.notation.edited(spot.raw, edit.new)]
                 at = spot.start + len(spot.raw)
         return "".join([*pieces, text[at:]]), endings
@@ -177,17 +177,21 @@ class FilesRecord:
         return text
 
 
-def _ending(spot: Spot | None, edit: Edit) -> Ending:
+def _ending(spot: UrlMatch | None, edit: UrlEdit) -> EditOutcome:
     if spot is None:
-        return Ending.GONE
-    return Ending.DONE if spot.url in (edit.old, edit.new) and not spot.fixed else Ending.CHANGED
+        return EditOutcome.GONE
+    return (
+        EditOutcome.DONE
+        if spot.url in (edit.old, edit.new) and not spot.fixed
+        else EditOutcome.CHANGED
+    )
 
 
-def _start(spot: Spot | None) -> int:
+def _start(spot: UrlMatch | None) -> int:
     return -1 if spot is None else spot.start
 
 
-def _file_of(edit: Edit) -> str:
+def _file_of(edit: UrlEdit) -> str:
     match = _FILE_AND_LINE.fullmatch(edit.place.name)
     if match is None:
         raise ConfigurationError(f"{edit.place.name!r} names no line of a file")

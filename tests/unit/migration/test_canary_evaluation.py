@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.migration.canary import Look, look_at
-from ringback.migration.record import Edit, Place
+from ringback.migration.canary_evaluation import CanaryResult, look_at
+from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
 OURS, THEIRS = "AC1", "AC2"
@@ -15,8 +15,8 @@ Figures = tuple[int, int, int]
 """Delivered, undelivered, retried."""
 
 
-def edit(url: str = A, *, name: str = "", account_sid: str | None = OURS) -> Edit:
-    return Edit(Place(name or url, account_sid), f"{url}#rc=2", f"{url}#rc=2&cbs=kore")
+def edit(url: str = A, *, name: str = "", account_sid: str | None = OURS) -> UrlEdit:
+    return UrlEdit(UrlLocation(name or url, account_sid), f"{url}#rc=2", f"{url}#rc=2&cbs=kore")
 
 
 def totals(
@@ -41,7 +41,7 @@ def moved(
     )
 
 
-def look(before: Figures, after: Figures) -> Look:
+def look(before: Figures, after: Figures) -> CanaryResult:
     return look_at([edit()], [totals(before)], [moved(after)])
 
 
@@ -74,15 +74,17 @@ def look(before: Figures, after: Figures) -> Look:
 def test_a_url_is_worse_where_more_fails_than_chance_brings_about(
     before: Figures, after: Figures, is_worse: bool
 ) -> None:
-    assert (look(before, after).worse.keys() == {Place(A, OURS)}) == is_worse
+    assert (look(before, after).worse.keys() == {UrlLocation(A, OURS)}) == is_worse
 
 
 def test_what_waits_does_not_count() -> None:
     found = look_at([edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)])
-    assert found == Look({}, heard=0)
+    assert found == CanaryResult({}, heard=0)
 
 
-def why_of(before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals], given: Edit) -> str:
+def why_of(
+    before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals], given: UrlEdit
+) -> str:
     return look_at([given], before, after).worse[given.place]
 
 
@@ -104,7 +106,7 @@ def test_an_earlier_move_that_went_back_is_no_measure() -> None:
 
 def test_after_the_move_only_what_has_moved_counts() -> None:
     after = [moved((9, 0, 0)), totals((0, 9, 0)), totals((0, 9, 0), fragment="")]
-    assert look_at([edit()], [totals((9, 0, 0))], after) == Look({}, heard=1)
+    assert look_at([edit()], [totals((9, 0, 0))], after) == CanaryResult({}, heard=1)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +119,13 @@ def test_after_the_move_only_what_has_moved_counts() -> None:
     ids=["of another account", "of another URL", "of another query"],
 )
 def test_what_has_not_moved_is_no_matter(strange: DeliveryTotals) -> None:
-    assert look_at([edit()], [totals((9, 0, 0))], [strange]) == Look({}, heard=0)
+    assert look_at([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult({}, heard=0)
 
 
 def test_a_url_with_credentials_is_found_without_them() -> None:
-    given = Edit(Place("p", OURS), "https://u:p@b.example/", "https://u:p@b.example/#cbs=kore")
+    given = UrlEdit(
+        UrlLocation("p", OURS), "https://u:p@b.example/", "https://u:p@b.example/#cbs=kore"
+    )
     after = totals((0, 1, 0), url=B, fragment="#cbs=kore")
     assert look_at([given], [totals((2, 0, 0), url=B, fragment="")], [after]).heard == 1
 
@@ -129,7 +133,7 @@ def test_a_url_with_credentials_is_found_without_them() -> None:
 def test_the_edits_of_no_known_account_have_no_deliveries() -> None:
     given = edit(account_sid=None)
     found = look_at([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
-    assert (found.worse.keys(), found.heard) == ({Place(B, OURS)}, 1)
+    assert (found.worse.keys(), found.heard) == ({UrlLocation(B, OURS)}, 1)
 
 
 # ---- several URLs --------------------------------------------------------------------------------
@@ -143,21 +147,21 @@ def test_each_url_is_held_to_its_own_share_before() -> None:
     # One makes up for the other.
     before = [totals((99, 0, 0)), totals((0, 99, 0), url=B)]
     found = look_at(edits, before, [moved((0, 99, 0)), moved((99, 0, 0), url=B)])
-    assert found.worse.keys() == {Place(A, OURS)}
+    assert found.worse.keys() == {UrlLocation(A, OURS)}
 
 
 def test_a_url_of_two_accounts_is_two() -> None:
     edits = [edit(), edit(account_sid=THEIRS)]
     before = [totals((9, 0, 0)), totals((9, 0, 0), account_sid=THEIRS)]
     after = [moved((9, 0, 0)), moved((0, 1, 0), account_sid=THEIRS)]
-    assert look_at(edits, before, after).worse.keys() == {Place(A, THEIRS)}
+    assert look_at(edits, before, after).worse.keys() == {UrlLocation(A, THEIRS)}
 
 
 def test_a_url_that_a_fleet_and_a_sim_have_is_named_for_both() -> None:
     edits = [edit(name="fleet HF1 SmsCommandsUrl"), edit(name="SIM DE1 CommandsCallbackUrl")]
     why = "4 of 4 fail (100.0 %); before: 0 of 8 fail (0.0 %)"
     found = look_at(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
-    assert found == Look({each.place: why for each in edits}, heard=2)
+    assert found == CanaryResult({each.place: why for each in edits}, heard=2)
 
 
 def test_a_url_without_callbacks_before_says_so() -> None:
@@ -172,5 +176,5 @@ def test_a_url_without_callbacks_before_says_so() -> None:
 def test_it_is_general_where_more_than_a_tenth_got_worse_and_more_than_one(
     worse: int, heard: int, is_general: bool
 ) -> None:
-    places = {Place(str(each), OURS): "" for each in range(worse)}
-    assert Look(places, heard=heard).is_general == is_general
+    places = {UrlLocation(str(each), OURS): "" for each in range(worse)}
+    assert CanaryResult(places, heard=heard).is_general == is_general

@@ -13,13 +13,13 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.migration.canary import Look
-from ringback.migration.credentials import with_credentials_of
-from ringback.migration.journal import Began, Journal, Mark, Step, What
-from ringback.migration.plan import Plan
-from ringback.migration.record import Edit, Ending, Entry, Place, Record
-from ringback.migration.standing import MAY_MOVE, Stand, Standing, stands
-from ringback.migration.watching import ALL, Canary, up_to
+from ringback.migration.canary_evaluation import CanaryResult
+from ringback.migration.canary_step import ALL, CanarySettings, up_to
+from ringback.migration.edit_status import MAY_MOVE, EditState, EditStatus, stands
+from ringback.migration.journal import ApplyBegan, EditMark, EntryType, PlanJournal, PlanStep
+from ringback.migration.plan import MigrationPlan
+from ringback.migration.redaction import with_credentials_of
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSource
 from ringback.ports import Clock, no_checkpoint
 
 _LEAST_BATCH: Final = 50
@@ -28,10 +28,10 @@ _MOST_BATCHES: Final = 100
 _PROBES_AT_ONCE: Final = 25
 
 
-class Gate(Protocol):
+class ReadinessCheck(Protocol):
     """Lets a URL move once its receiver is ready for the other source."""
 
-    async def check(self, entry: Entry) -> str | None:
+    async def check(self, entry: UrlEntry) -> str | None:
         """Return why the receiver isn't ready, in a sentence; None where it is."""
         ...
 
@@ -40,7 +40,7 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class EditsMoved:
     """So many of a step's edits have moved."""
 
     share: int
@@ -49,15 +49,15 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class NotMoved:
+class EditSkipped:
     """An edit is left out, and why."""
 
-    edit: Edit
+    edit: UrlEdit
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class CanaryStarted:
     """The deliveries of a step are watched, until then."""
 
     share: int
@@ -66,7 +66,7 @@ class Watching:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class CanaryStopped:
     """So many of a step got worse that all of it goes back."""
 
     share: int
@@ -76,27 +76,29 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Worse:
+class DeliveriesWorsened:
     """Deliveries of these got worse: they go back, and stay there."""
 
     share: int
     count: int
-    behind: Mapping[Place, str]
+    behind: Mapping[UrlLocation, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class EditsReverted:
     """So many edits went back."""
 
     returned: int
     of: int
 
 
-News = Moved | NotMoved | Watching | Worse | Stopped | Returned
-Tell = Callable[[News], None]
+ProgressEvent = (
+    EditsMoved | EditSkipped | CanaryStarted | DeliveriesWorsened | CanaryStopped | EditsReverted
+)
+Tell = Callable[[ProgressEvent], None]
 
 
-class Ended(StrEnum):
+class ApplyEnded(StrEnum):
     """How apply ended."""
 
     DONE = "done"
@@ -106,24 +108,26 @@ class Ended(StrEnum):
 # ---- the move ------------------------------------------------------------------------------------
 
 
-Due = tuple[Edit, Entry]
+Due = tuple[UrlEdit, UrlEntry]
 """An edit, and what is in its place now."""
 
 
 @dataclass(slots=True)
-class Move:
+class PlanExecutor:
     """One plan, its record and its journal."""
 
-    plan: Plan
-    record: Record
-    journal: Journal
+    plan: MigrationPlan
+    record: UrlSource
+    journal: PlanJournal
     clock: Clock
     tell: Tell
     checkpoint: Callable[[str], None] = no_checkpoint
-    _skipped: set[Place] = field(default_factory=set[Place])
+    _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """Those whose receivers were asked already, and are not ready."""
 
-    async def apply(self, *, gate: Gate | None, canary: Canary | None = None) -> Ended:
+    async def apply(
+        self, *, gate: ReadinessCheck | None, canary: CanarySettings | None = None
+    ) -> ApplyEnded:
         """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
 
         Without a gate no receiver is asked, without a canary all is one step that nobody watches.
@@ -138,43 +142,45 @@ class Move:
                 continue
             if canary is not None and not await self._watch(canary):
                 return await self._go_back()
-            self._note(What.PASSED)
-        return Ended.DONE
+            self._note(EntryType.PASSED)
+        return ApplyEnded.DONE
 
     async def revert(self) -> None:
         """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
-        self._note(What.REVERTING)
+        self._note(EntryType.REVERTING)
         await self._see_what_was_cut_off()
         await self._return(self.journal.progress.edits)
 
-    async def stands(self) -> dict[Place, Stand]:
+    async def stands(self) -> dict[UrlLocation, EditStatus]:
         """Return how all edits stand now."""
         return stands(self.plan, self.journal.progress, await self.record.entries())
 
     @property
-    def _step(self) -> Step | None:
+    def _step(self) -> PlanStep | None:
         return self.journal.progress.step
 
-    def _note(self, what: What, **more: Any) -> None:
+    def _note(self, what: EntryType, **more: Any) -> None:
         self.journal.append(what, at=self.clock.now(), **more)
         self.checkpoint(what.value)
 
-    def _note_places(self, what: What, places: Mapping[Place, str]) -> None:
+    def _note_places(self, what: EntryType, places: Mapping[UrlLocation, str]) -> None:
         if places:
             self.journal.append_places(what, places, at=self.clock.now())
             self.checkpoint(what.value)
 
-    def _begin(self, canary: Canary | None) -> None:
+    def _begin(self, canary: CanarySettings | None) -> None:
         """Note how the plan is applied, where that is news."""
         soak = canary.soak if canary else timedelta(0)
-        began = Began(canary.shares if canary else (), soak.total_seconds())
+        began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.progress.began != began:
-            self._note(What.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
+            self._note(EntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
 
     async def _see_what_was_cut_off(self) -> None:
         """Find out how the edits ended that were being made, or undone, when a process died."""
         marks = self.journal.progress.marks
-        unsure = [place for place, mark in marks.items() if mark in (Mark.MOVING, Mark.RETURNING)]
+        unsure = [
+            place for place, mark in marks.items() if mark in (EditMark.MOVING, EditMark.RETURNING)
+        ]
         if not unsure:
             return
         found = await self.stands()
@@ -184,7 +190,7 @@ class Move:
 
     # ---- forward
 
-    async def _move(self, share: int, gate: Gate | None) -> bool:
+    async def _move(self, share: int, gate: ReadinessCheck | None) -> bool:
         """Move what is still to move up to this share; returns whether a step is to be ended."""
         if self._step is not None and self._step.watched_until is not None:
             return True
@@ -193,16 +199,18 @@ class Move:
         if self._step is None:
             if not due:
                 return False
-            self._note(What.STEP, share=share)
+            self._note(EntryType.STEP, share=share)
         step = self.journal.progress.open_step
         readiness = None if gate is None else _Readiness(gate)
         wanted = len(step.places) + len(due)
         for batch in _batches(due):
             await self._move_batch(await self._admitted(batch, readiness))
-            self.tell(Moved(step.share, len(step.places), wanted))
+            self.tell(EditsMoved(step.share, len(step.places), wanted))
         return True
 
-    async def _due(self, places: Collection[Place], standings: Collection[Standing]) -> list[Due]:
+    async def _due(
+        self, places: Collection[UrlLocation], standings: Collection[EditState]
+    ) -> list[Due]:
         """Return the edits of these places that stand in one of these ways."""
         found = (await self.stands()).items()
         return [
@@ -219,10 +227,10 @@ class Move:
             return batch
         whys = await readiness.whys([entry for _, entry in batch])
         refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
-        self._note_places(What.SKIPPED, {edit.place: why for edit, why in refused})
+        self._note_places(EntryType.SKIPPED, {edit.place: why for edit, why in refused})
         for edit, why in refused:
             self._skipped.add(edit.place)
-            self.tell(NotMoved(edit, why))
+            self.tell(EditSkipped(edit, why))
         return [due for due, why in zip(batch, whys, strict=True) if not why]
 
     async def _move_batch(self, batch: Sequence[Due]) -> None:
@@ -232,30 +240,33 @@ class Move:
         self.checkpoint("moving")
         endings = await self.record.replace([exact(edit, entry) for edit, entry in batch])
         self.checkpoint("replaced")
-        self._note_endings(batch, endings, What.MOVED)
+        self._note_endings(batch, endings, EntryType.MOVED)
 
-    def _note_endings(self, batch: Sequence[Due], endings: Sequence[Ending], done: What) -> None:
+    def _note_endings(
+        self, batch: Sequence[Due], endings: Sequence[EditOutcome], done: EntryType
+    ) -> None:
         ended = [(edit, ending) for (edit, _), ending in zip(batch, endings, strict=True)]
-        self._note_places(done, {edit.place: "" for edit, how in ended if how is Ending.DONE})
+        self._note_places(done, {edit.place: "" for edit, how in ended if how is EditOutcome.DONE})
         self._note_places(
-            What.LEFT, {edit.place: how.value for edit, how in ended if how is not Ending.DONE}
+            EntryType.LEFT,
+            {edit.place: how.value for edit, how in ended if how is not EditOutcome.DONE},
         )
         for edit, how in ended:
-            if how is not Ending.DONE:
-                self.tell(NotMoved(edit, _IN_WORDS[how]))
+            if how is not EditOutcome.DONE:
+                self.tell(EditSkipped(edit, _IN_WORDS[how]))
 
     # ---- watching
 
-    async def _watch(self, canary: Canary) -> bool:
+    async def _watch(self, canary: CanarySettings) -> bool:
         """Watch the step for the soak; returns whether it may stay, but for single receivers."""
         step = self.journal.progress.open_step
         if not step.places:
             return True
         until = step.watched_until or self.clock.now() + canary.soak
         if step.watched_until is None:
-            self._note(What.SOAKING, until=until.isoformat())
+            self._note(EntryType.SOAKING, until=until.isoformat())
         edits = [self.journal.progress.edits[place] for place in step.places]
-        self.tell(Watching(step.share, len(edits), until))
+        self.tell(CanaryStarted(step.share, len(edits), until))
         before = await canary.before(step.began)
         while True:
             look = await canary.look(edits, before, began=step.began, now=self.clock.now())
@@ -267,68 +278,68 @@ class Move:
                 return True
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
-    async def _leave_behind(self, step: Step, look: Look) -> None:
+    async def _leave_behind(self, step: PlanStep, look: CanaryResult) -> None:
         """Have those go back at once that got worse; all of the step, where they are many."""
         progress = self.journal.progress
         worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
-        self._note_places(What.WORSE, worse)
+        self._note_places(EntryType.WORSE, worse)
         if worse:
-            self.tell(Worse(step.share, len(step.places), worse))
+            self.tell(DeliveriesWorsened(step.share, len(step.places), worse))
         if look.is_general:
-            self._note(What.STOPPED)
-            self.tell(Stopped(step.share, len(look.worse), look.heard))
+            self._note(EntryType.STOPPED)
+            self.tell(CanaryStopped(step.share, len(look.worse), look.heard))
         elif there := [
             place for place in step.places & progress.behind.keys() if self._is_moved(place)
         ]:
             await self._return(there)
 
-    def _is_moved(self, place: Place) -> bool:
-        return self.journal.progress.marks.get(place) is Mark.MOVED
+    def _is_moved(self, place: UrlLocation) -> bool:
+        return self.journal.progress.marks.get(place) is EditMark.MOVED
 
     # ---- back
 
-    async def _go_back(self) -> Ended:
+    async def _go_back(self) -> ApplyEnded:
         await self._return(self.journal.progress.open_step.places)
-        self._note(What.WENT_BACK)
-        return Ended.WENT_BACK
+        self._note(EntryType.WENT_BACK)
+        return ApplyEnded.WENT_BACK
 
-    async def _return(self, places: Collection[Place]) -> None:
-        due = await self._due(places, {Standing.MOVED})
+    async def _return(self, places: Collection[UrlLocation]) -> None:
+        due = await self._due(places, {EditState.MOVED})
         returned = 0
         for batch in _batches(due):
-            self._note_places(What.RETURNING, {edit.place: "" for edit, _ in batch})
+            self._note_places(EntryType.RETURNING, {edit.place: "" for edit, _ in batch})
             back = [exact(edit.back(), entry) for edit, entry in batch]
             endings = await self.record.replace(back)
             self.checkpoint("put back")
-            self._note_endings(batch, endings, What.RETURNED)
-            returned += endings.count(Ending.DONE)
-            self.tell(Returned(returned, len(due)))
+            self._note_endings(batch, endings, EntryType.RETURNED)
+            returned += endings.count(EditOutcome.DONE)
+            self.tell(EditsReverted(returned, len(due)))
 
 
 _AS_FOUND: Final = {
-    What.MOVED: {Standing.MOVED},
-    What.RETURNED: {Standing.RETURNED, Standing.BEHIND},
-    What.LEFT: {Standing.PENDING, Standing.CHANGED, Standing.GONE},
+    EntryType.MOVED: {EditState.MOVED},
+    EntryType.RETURNED: {EditState.RETURNED, EditState.BEHIND},
+    EntryType.LEFT: {EditState.PENDING, EditState.CHANGED, EditState.GONE},
 }
 _IN_WORDS: Final = {
-    Ending.CHANGED: "somebody else has changed it meanwhile",
-    Ending.GONE: "it is there no longer",
+    EditOutcome.CHANGED: "somebody else has changed it meanwhile",
+    EditOutcome.GONE: "it is there no longer",
 }
 
 
 class _Readiness:
     """Asks the gate, once for each receiver of an account."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: ReadinessCheck) -> None:
         self._gate = gate
         self._asked: dict[tuple[str | None, str, str], asyncio.Task[str | None]] = {}
         self._slots = asyncio.Semaphore(_PROBES_AT_ONCE)
 
-    async def whys(self, entries: Sequence[Entry]) -> list[str | None]:
+    async def whys(self, entries: Sequence[UrlEntry]) -> list[str | None]:
         """Return why each is not ready; None for those that are."""
         return await asyncio.gather(*map(self._why, entries))
 
-    def _why(self, entry: Entry) -> asyncio.Task[str | None]:
+    def _why(self, entry: UrlEntry) -> asyncio.Task[str | None]:
         key = (
             entry.place.account_sid,
             CallbackUrl.parse(entry.url, sources=None).wire,
@@ -338,7 +349,7 @@ class _Readiness:
             self._asked[key] = asyncio.create_task(self._check(entry))
         return self._asked[key]
 
-    async def _check(self, entry: Entry) -> str | None:
+    async def _check(self, entry: UrlEntry) -> str | None:
         async with self._slots:
             return await self._gate.check(entry)
 
@@ -349,6 +360,6 @@ def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
         yield due[start : start + size]
 
 
-def exact(edit: Edit, entry: Entry) -> Edit:
+def exact(edit: UrlEdit, entry: UrlEntry) -> UrlEdit:
     """Return an edit with the credentials that are in the record."""
     return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

@@ -4,15 +4,15 @@ import pytest
 
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
-from ringback.migration.record import Edit, Place
-from ringback.migration.way_back import in_vain, way_back
+from ringback.migration.rollback_preview import in_vain, way_back
+from ringback.migration.url_source import UrlEdit, UrlLocation
 
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
 
 
-def edits(*urls: str) -> list[Edit]:
+def edits(*urls: str) -> list[UrlEdit]:
     return [
-        Edit(Place(str(at), "AC1"), url, override_source(url, Source.KORE))
+        UrlEdit(UrlLocation(str(at), "AC1"), url, override_source(url, Source.KORE))
         for at, url in enumerate(urls)
     ]
 

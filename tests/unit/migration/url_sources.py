@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ringback.core.policy.source_policy import Source
-from ringback.migration.applying import Ended, Gate, Move, News
-from ringback.migration.journal import Journal, journal_of
-from ringback.migration.plan import Plan, make_plan
-from ringback.migration.record import Edit, Ending, Entry, Place
-from ringback.migration.standing import Standing
-from ringback.migration.watching import Canary
+from ringback.migration.canary_step import CanarySettings
+from ringback.migration.edit_status import EditState
+from ringback.migration.executor import ApplyEnded, PlanExecutor, ProgressEvent, ReadinessCheck
+from ringback.migration.journal import PlanJournal, journal_of
+from ringback.migration.plan import MigrationPlan, make_plan
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.ports import no_checkpoint
 
 ACCOUNT = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -39,21 +39,21 @@ class FileOfUrls:
     def urls(self) -> dict[str, str]:
         return json.loads(self.path.read_text())
 
-    async def entries(self) -> Sequence[Entry]:
-        return [Entry(Place(name, ACCOUNT), url) for name, url in self.urls().items()]
+    async def entries(self) -> Sequence[UrlEntry]:
+        return [UrlEntry(UrlLocation(name, ACCOUNT), url) for name, url in self.urls().items()]
 
-    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         return [self._replace(edit) for edit in edits]
 
-    def _replace(self, edit: Edit) -> Ending:
+    def _replace(self, edit: UrlEdit) -> EditOutcome:
         urls = self.urls()
         now = urls.get(edit.place.name)
         if now is None:
-            return Ending.GONE
+            return EditOutcome.GONE
         if now not in (edit.old, edit.new):
-            return Ending.CHANGED
+            return EditOutcome.CHANGED
         self.fill({**urls, edit.place.name: edit.new})
-        return Ending.DONE
+        return EditOutcome.DONE
 
 
 class PassingClock:
@@ -79,7 +79,7 @@ class World:
     folder: Path
     record: FileOfUrls = field(init=False)
     clock: PassingClock = field(default_factory=PassingClock)
-    news: list[News] = field(default_factory=list[News])
+    news: list[ProgressEvent] = field(default_factory=list[ProgressEvent])
 
     def __post_init__(self) -> None:
         self.record = FileOfUrls(self.folder / "record.json")
@@ -89,10 +89,10 @@ class World:
         return self.folder / "move.plan"
 
     @property
-    def plan(self) -> Plan:
-        return Plan.read(self.path)
+    def plan(self) -> MigrationPlan:
+        return MigrationPlan.read(self.path)
 
-    def make_plan(self, **more: Any) -> Plan:
+    def make_plan(self, **more: Any) -> MigrationPlan:
         plan = make_plan(
             asyncio.run(self.record.entries()),
             to=Source.KORE,
@@ -112,19 +112,23 @@ class World:
         self.record.fill(urls)
         self.make_plan()
 
-    def journal(self) -> Journal:
-        return Journal(journal_of(self.path), plan_id="p1")
+    def journal(self) -> PlanJournal:
+        return PlanJournal(journal_of(self.path), plan_id="p1")
 
-    def move(self, journal: Journal, checkpoint: Callable[[str], None] = no_checkpoint) -> Move:
-        return Move(self.plan, self.record, journal, self.clock, self.news.append, checkpoint)
+    def move(
+        self, journal: PlanJournal, checkpoint: Callable[[str], None] = no_checkpoint
+    ) -> PlanExecutor:
+        return PlanExecutor(
+            self.plan, self.record, journal, self.clock, self.news.append, checkpoint
+        )
 
     def apply(
         self,
         *,
-        gate: Gate | None = None,
-        canary: Canary | None = None,
+        gate: ReadinessCheck | None = None,
+        canary: CanarySettings | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
-    ) -> Ended:
+    ) -> ApplyEnded:
         with self.journal() as journal:
             return asyncio.run(self.move(journal, checkpoint).apply(gate=gate, canary=canary))
 
@@ -132,7 +136,7 @@ class World:
         with self.journal() as journal:
             asyncio.run(self.move(journal, checkpoint).revert())
 
-    def standings(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, EditState]:
         with self.journal() as journal:
             found = asyncio.run(self.move(journal).stands())
         return {place.name: stand.standing for place, stand in found.items()}

@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.migration.record import Entry, Place
-from ringback.migration.records.notations import ESCAPED, Notation
+from ringback.migration.url_source import UrlEntry, UrlLocation
+from ringback.migration.url_sources.url_escaping import ESCAPED, UrlNotation
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class UrlMatch:
     """One URL in a text."""
 
     start: int
     raw: str
     """As it is written there."""
-    notation: Notation = ESCAPED
+    notation: UrlNotation = ESCAPED
     fixed: str | None = None
     warnings: tuple[str, ...] = ()
     account_sid: str | None = None
@@ -29,12 +29,14 @@ class Spot:
         """The URL itself."""
         return self.notation.url(self.raw)
 
-    def entry(self, place: Place) -> Entry:
+    def entry(self, place: UrlLocation) -> UrlEntry:
         """Return it as an entry of a record."""
-        return Entry(place, self.url, self.method, self.warnings, self.fixed)
+        return UrlEntry(place, self.url, self.method, self.warnings, self.fixed)
 
 
-def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, Place]]:
+def placed(
+    spots: Iterable[UrlMatch], text: str, file: str
+) -> Iterator[tuple[UrlMatch, UrlLocation]]:
     """Yield the spots of a file with their places: file and line, and a number beyond the first."""
     seen = Counter[int]()
     line, at = 1, 0
@@ -43,4 +45,4 @@ def placed(spots: Iterable[Spot], text: str, file: str) -> Iterator[tuple[Spot, 
         seen[line] += 1
         number = f" ({seen[line]})" if seen[line] > 1 else ""
         name = f" {spot.name}" if spot.name else ""
-        yield spot, Place(f"{file}:{line}{number}{name}", spot.account_sid)
+        yield spot, UrlLocation(f"{file}:{line}{number}{name}", spot.account_sid)

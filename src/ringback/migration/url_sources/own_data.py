@@ -8,8 +8,8 @@ from typing import Any, Final
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.migration.record import Edit, Ending, Entry
-from ringback.migration.records.naming import place_of, url_place_of
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_sources.place_names import place_of, url_place_of
 from ringback.operations.callback_urls import (
     FIRST,
     ConfiguredUrl,
@@ -24,8 +24,8 @@ _BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class StoreRecord:
-    """Answers `Record` and `Deliveries`."""
+class OwnDataUrlSource:
+    """Answers `Record` and `DeliveryHistory`."""
 
     store: Store
     folder: str = field(kw_only=True)
@@ -39,12 +39,12 @@ class StoreRecord:
         """The folder, and the account."""
         return {"kind": "store", "data": self.folder, "account": self.account_sid}
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs: of fleets and then of SIMs, the newest first.
 
         Raises Unusable where the data can't be read.
         """
-        found, start = list[Entry](), FIRST
+        found, start = list[UrlEntry](), FIRST
         while start is not None:
             page = await self.store.read(
                 lambda tx, start=start: configured_urls(tx, start, account_sid=self.account_sid)
@@ -53,7 +53,7 @@ class StoreRecord:
             start = page.next
         return found
 
-    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, each compared and set in one transaction.
 
         Raises Unusable, before it changes anything, where a new URL can't be called; and where the
@@ -61,7 +61,7 @@ class StoreRecord:
         """
         for edit in edits:
             _check(edit)
-        endings = list[Ending]()
+        endings = list[EditOutcome]()
         for start in range(0, len(edits), _BATCH):
             batch = edits[start : start + _BATCH]
             endings += await self.store.transact(
@@ -77,12 +77,12 @@ class StoreRecord:
         """Return an account with the secrets that sign its callbacks, or None."""
         return await self.store.read(lambda tx: tx.accounts.get(sid))
 
-    def _make(self, tx: Transaction, edit: Edit) -> Ending:
+    def _make(self, tx: Transaction, edit: UrlEdit) -> EditOutcome:
         place, owner = url_place_of(edit.place), edit.place.account_sid
         if place is None or (
             self.account_sid is not None and owner not in (None, self.account_sid)
         ):
-            return Ending.GONE
+            return EditOutcome.GONE
         ending = replace_callback_url(
             tx,
             place,
@@ -92,7 +92,7 @@ class StoreRecord:
             read_url=_read_url,
             now=self.clock.now(),
         )
-        return Ending(ending)
+        return EditOutcome(ending)
 
 
 def _read_url(text: str) -> CallbackUrl:
@@ -100,15 +100,15 @@ def _read_url(text: str) -> CallbackUrl:
     return CallbackUrl.parse(text, sources=None)
 
 
-def _check(edit: Edit) -> None:
+def _check(edit: UrlEdit) -> None:
     try:
         _read_url(edit.new)
     except InvalidCallbackUrl as refused:
         raise ConfigurationError(f"{edit.place.name}: {refused.message}") from None
 
 
-def _entry_of(configured: ConfiguredUrl) -> Entry:
-    return Entry(
+def _entry_of(configured: ConfiguredUrl) -> UrlEntry:
+    return UrlEntry(
         place_of(configured.place, configured.account_sid),
         configured.url.configured,
         configured.method,

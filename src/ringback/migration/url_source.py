@@ -15,7 +15,7 @@ from ringback.ports import DeliveryTotals
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class UrlLocation:
     """Where one callback URL is configured."""
 
     name: str
@@ -28,10 +28,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class UrlEntry:
     """A configured callback URL."""
 
-    place: Place
+    place: UrlLocation
     url: str
     """As it stands there, with fragment and credentials."""
     method: HttpMethod = HttpMethod.POST
@@ -42,20 +42,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class UrlEdit:
     """One URL that is to be another."""
 
-    place: Place
+    place: UrlLocation
     old: str
     new: str
     method: HttpMethod = HttpMethod.POST
 
-    def back(self) -> "Edit":
+    def back(self) -> "UrlEdit":
         """Return the edit that undoes this one."""
-        return Edit(self.place, self.new, self.old, self.method)
+        return UrlEdit(self.place, self.new, self.old, self.method)
 
 
-class Ending(StrEnum):
+class EditOutcome(StrEnum):
     """What became of an edit."""
 
     DONE = "done"
@@ -66,7 +66,7 @@ class Ending(StrEnum):
     """There is no URL in this place any more."""
 
 
-class Record(Protocol):
+class UrlSource(Protocol):
     """Where callback URLs are configured."""
 
     @property
@@ -74,14 +74,14 @@ class Record(Protocol):
         """What a plan keeps to find the record again; no secrets."""
         ...
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured callback URLs.
 
         Raises Unusable where the record can't be read.
         """
         ...
 
-    async def replace(self, edits: Sequence[Edit]) -> Sequence[Ending]:
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, each wholly or not at all; what it returns is durable.
 
         Raises Unusable where the record can't be changed.
@@ -89,7 +89,7 @@ class Record(Protocol):
         ...
 
 
-class Deliveries(Protocol):
+class DeliveryHistory(Protocol):
     """How the callbacks of a record's URLs went."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:

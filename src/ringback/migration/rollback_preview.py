@@ -8,11 +8,11 @@ from datetime import datetime
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_changes import policy_changes
 from ringback.core.policy.source_policy import Policy, SourceName
-from ringback.migration.record import Edit
+from ringback.migration.url_source import UrlEdit
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
+class RollbackPreview:
     """What going back does, by the policy."""
 
     returning: int
@@ -24,7 +24,9 @@ class WayBack:
     never."""
 
 
-def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> WayBack:
+def way_back(
+    edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
+) -> RollbackPreview:
     """Return what taking these edits back would do at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
     ahead = policy_changes(policy, after=at)
@@ -40,10 +42,12 @@ def way_back(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datet
             continue
         returning += 1
         ends += [since for since, choice in choices if choice.source == to][:1]
-    return WayBack(returning, staying, min(ends, default=None))
+    return RollbackPreview(returning, staying, min(ends, default=None))
 
 
-def in_vain(edits: Sequence[Edit], to: SourceName, policy: Policy, *, at: datetime) -> Counter[str]:
+def in_vain(
+    edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
+) -> Counter[str]:
     """Return how many edits don't lead to the new source at this instant, by the reason."""
     found = Counter[str]()
     for edit in edits:

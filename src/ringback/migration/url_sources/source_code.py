@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
-from ringback.migration.records.notations import (
+from ringback.migration.url_sources.url_escaping import (
     ESCAPED,
     FORM,
     FORM_ESCAPED,
     MARKUP,
     SHELL,
-    Notation,
+    UrlNotation,
 )
-from ringback.migration.records.spots import Spot
+from ringback.migration.url_sources.url_matches import UrlMatch
 
 _NAME: Final = re.compile(
     r"""(?<![\w%])
@@ -71,7 +71,7 @@ _AROUND: Final = 1000
 _NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
 
 
-def spots_in_code(text: str, file: str) -> list[Spot]:
+def spots_in_code(text: str, file: str) -> list[UrlMatch]:
     """Return the callback URLs in a text; the name of its file tells how it is written."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
     found = [spot for match in _NAME.finditer(text) for spot in _named(text, match, file)]
@@ -86,7 +86,7 @@ def spots_in_code(text: str, file: str) -> list[Spot]:
     return found
 
 
-def _named(text: str, match: re.Match[str], file: str) -> Iterator[Spot]:
+def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlMatch]:
     """Yield the URL that follows a name, where one does."""
     line = text.rfind("\n", 0, match.start()) + 1
     before = text[max(line, match.start() - _AROUND) : match.start()]
@@ -104,10 +104,10 @@ def _named(text: str, match: re.Match[str], file: str) -> Iterator[Spot]:
     else:
         expression = _EXPRESSION.match(text, match.end())
         if expression and _AT_RUN_TIME.search(expression[0]):
-            yield Spot(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
+            yield UrlMatch(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
 
 
-def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[Spot]:
+def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlMatch]:
     raw, start = literal["raw"], literal.start("raw")
     if not _IS_URL.match(raw):
         return
@@ -115,7 +115,7 @@ def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[Spot]:
     yield _spot(start, raw, ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
 
 
-def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> Spot:
+def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
     raw = bare["raw"].rstrip(".")
     if is_exported or file.endswith((".sh", ".bash", ".zsh")):
         cut, ampersand, _ = raw.partition("&") if "\\&" not in raw else (raw, "", "")
@@ -144,7 +144,7 @@ class _Form:
         return cls(option and option[1], quote)
 
 
-def _in_form(text: str, start: int, form: _Form) -> Iterator[Spot]:
+def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlMatch]:
     """Yield the URL that is a value in a form body."""
     match = _IN_FORM[form.quote].match(text, start)
     raw = match[0] if match else ""
@@ -170,7 +170,7 @@ def _is_lost(value: str, rest: str) -> bool:
     return key in ("cbs", *OVERRIDES) or ("?" in value and key[:1].islower())
 
 
-def _spot(start: int, raw: str, notation: Notation, *, fixed: str | None = None) -> Spot:
+def _spot(start: int, raw: str, notation: UrlNotation, *, fixed: str | None = None) -> UrlMatch:
     if _PLACEHOLDER.search(raw):
         fixed = "it has a placeholder that is filled when the program runs; change it by hand"
-    return Spot(start, raw, notation, fixed=fixed)
+    return UrlMatch(start, raw, notation, fixed=fixed)
