@@ -29,9 +29,9 @@ from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.operations.accounts import fetch_account
 from ringback.ports import Clock, Store, Transport
-from ringback.probe.gate import gate as probe
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
-from ringback.probe.requests import account_of
+from ringback.probe.quick_check import gate as probe
+from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, SEAL_KEY

@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.probe.cases import CASES, Case
-from ringback.probe.faults import Fault
-from ringback.probe.findings import Report, Verdict
+from ringback.probe.probe_cases import CASES, ProbeCase
+from ringback.probe.probe_report import CaseVerdict, ProbeReport
+from ringback.probe.receiver_faults import ReceiverFault
 from tests.end_to_end.framework_apps import COMMANDS, WITHOUT_GET, running
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.unit.probe.receivers import TIMES, named, probed
@@ -123,35 +123,35 @@ async def served(name: str, folder: Path) -> AsyncGenerator[Receiver]:
 
 
 async def side_by_side(
-    names: Iterable[str], report_on: Callable[[str], Awaitable[Report]]
-) -> dict[str, Report]:
+    names: Iterable[str], report_on: Callable[[str], Awaitable[ProbeReport]]
+) -> dict[str, ProbeReport]:
     """Return the reports on all of these, not too many of which are made at the same time."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str) -> tuple[str, Report]:
+    async def one(name: str) -> tuple[str, ProbeReport]:
         async with room:
             return name, await report_on(name)
 
     return dict(await asyncio.gather(*map(one, names)))
 
 
-def by_verdict(report: Report, *verdicts: Verdict) -> list[str]:
+def by_verdict(report: ProbeReport, *verdicts: CaseVerdict) -> list[str]:
     return [finding.case.name for finding in report.findings if finding.verdict in verdicts]
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ProbeReport]:
     """What the probe says of each example, which all are probed at the same time."""
     folder = tmp_path_factory.mktemp("probed")
 
-    async def report_on(name: str) -> Report:
+    async def report_on(name: str) -> ProbeReport:
         made = on_framework if name in COMMANDS else on_receiver
         return await made(name, folder / name.replace(" ", "-"))
 
     return asyncio.run(side_by_side([*IN_ORDER, *COMMANDS], report_on))
 
 
-async def on_receiver(name: str, folder: Path) -> Report:
+async def on_receiver(name: str, folder: Path) -> ProbeReport:
     async with served(name, folder) as receiver:
         return await probed(
             receiver.url,
@@ -161,7 +161,7 @@ async def on_receiver(name: str, folder: Path) -> Report:
         )
 
 
-async def on_framework(name: str, folder: Path) -> Report:
+async def on_framework(name: str, folder: Path) -> ProbeReport:
     command = COMMANDS[name]
     with running(command, folder, auth_token=AUTH_TOKEN, kore_secret=KORE_SECRET) as app:
         await asyncio.to_thread(app.wait)
@@ -182,7 +182,7 @@ async def on_framework(name: str, folder: Path) -> Report:
         )
 
 
-def cases_for(name: str) -> tuple[Case, ...]:
+def cases_for(name: str) -> tuple[ProbeCase, ...]:
     methods = (None, HttpMethod.POST) if name in WITHOUT_GET else (None, *HttpMethod)
     return tuple(case for case in CASES if case.method in methods)
 
@@ -192,20 +192,22 @@ def cases_for(name: str) -> tuple[Case, ...]:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_the_faults_of_a_receiver_are_named_and_no_others(
-    name: str, reports: dict[str, Report]
+    name: str, reports: dict[str, ProbeReport]
 ) -> None:
     assert named(reports[name]) == NAMED[name], reports[name].faults
 
 
-def test_the_right_one_passes_everything(reports: dict[str, Report]) -> None:
+def test_the_right_one_passes_everything(reports: dict[str, ProbeReport]) -> None:
     report = reports["right"]
-    assert by_verdict(report, Verdict.PASSED, Verdict.NOT_FOR_IT) == [case.name for case in CASES]
+    assert by_verdict(report, CaseVerdict.PASSED, CaseVerdict.NOT_FOR_IT) == [
+        case.name for case in CASES
+    ]
     # It is at one URL, as it may be, and that one has no query.
-    assert by_verdict(report, Verdict.NOT_FOR_IT) == ["twilio-post-query", "kore-post-query"]
+    assert by_verdict(report, CaseVerdict.NOT_FOR_IT) == ["twilio-post-query", "kore-post-query"]
 
 
 def test_there_is_a_receiver_for_each_fault() -> None:
-    assert set[str]().union(*NAMED.values()) == {fault.label for fault in Fault}
+    assert set[str]().union(*NAMED.values()) == {fault.label for fault in ReceiverFault}
 
 
 def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
@@ -221,7 +223,7 @@ async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
     async with served("right", tmp_path / "right") as receiver:
         report = await probed(receiver.url)
     needing = [case.name for case in CASES if "effect" in case.expects]
-    assert by_verdict(report, Verdict.NOT_OBSERVED, Verdict.NOT_RUN) == needing
+    assert by_verdict(report, CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN) == needing
     assert report.is_ready
     assert not report.is_complete
 
@@ -267,18 +269,18 @@ async def said_of(receiver: Receiver, *, exit_code: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WITHOUT_GET])
 def test_the_toolkit_passes_everything_in_each_framework(
-    name: str, reports: dict[str, Report]
+    name: str, reports: dict[str, ProbeReport]
 ) -> None:
     report = reports[name]
     assert named(report) == set()
-    assert by_verdict(report, Verdict.PASSED) == [case.name for case in CASES]
+    assert by_verdict(report, CaseVerdict.PASSED) == [case.name for case in CASES]
 
 
 @pytest.mark.parametrize("name", WITHOUT_GET)
 def test_only_an_added_query_is_not_noticed_where_the_query_is_not_handed_over(
-    name: str, reports: dict[str, Report]
+    name: str, reports: dict[str, ProbeReport]
 ) -> None:
     report, unnoticed = reports[name], ["twilio-post-added-query", "forgeries-without-effect"]
-    assert by_verdict(report, Verdict.FAILED) == unnoticed
+    assert by_verdict(report, CaseVerdict.FAILED) == unnoticed
     passed = [case.name for case in cases_for(name) if case.name not in unnoticed]
-    assert by_verdict(report, Verdict.PASSED) == passed
+    assert by_verdict(report, CaseVerdict.PASSED) == passed

@@ -30,7 +30,7 @@ from ringback.migration.plan import MigrationPlan, make_plan
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import CallbackFilter
-from ringback.probe.gate import gate
+from ringback.probe.quick_check import gate
 from ringback.runtime.system_clock import SystemRandomSource
 from tests.rehearsal.receivers import Kind
 from tests.rehearsal.world import URLS, SleepersClock, World, a_world

@@ -27,26 +27,26 @@ from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.probe.cases import CASES, SOURCES, Case
-from ringback.probe.commands import carry_out, read_command
-from ringback.probe.findings import Report, Verdict
-from ringback.probe.observing import counter_of
+from ringback.probe.counter_watch import counter_of
+from ringback.probe.external_commands import carry_out, read_command
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
+from ringback.probe.probe_cases import CASES, SOURCES, ProbeCase
+from ringback.probe.probe_report import CaseVerdict, ProbeReport
+from ringback.probe.probe_runner import probe as run_probe
 from ringback.probe.report.as_json import as_json as report_as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
-from ringback.probe.report.text import Line, as_few_lines, as_lines, as_table
-from ringback.probe.requests import Requests, account_of
-from ringback.probe.runner import probe as run_probe
-from ringback.probe.session import Means, Times
+from ringback.probe.report.text import ReportLine, as_few_lines, as_lines, as_table
+from ringback.probe.request_factory import RequestFactory, account_of
+from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
 _NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
 _COLOURS: Final = {
-    Verdict.PASSED: "green",
-    Verdict.FAILED: "red",
-    Verdict.NOT_OBSERVED: "yellow",
-    Verdict.NOT_RUN: "yellow",
+    CaseVerdict.PASSED: "green",
+    CaseVerdict.FAILED: "red",
+    CaseVerdict.NOT_OBSERVED: "yellow",
+    CaseVerdict.NOT_RUN: "yellow",
 }
 
 
@@ -78,8 +78,8 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     )
 
 
-def _times(request: float, answer: float, quiet: float) -> Times:
-    return Times(request=request, answer=answer, quiet=quiet)
+def _times(request: float, answer: float, quiet: float) -> ProbeTimeouts:
+    return ProbeTimeouts(request=request, answer=answer, quiet=quiet)
 
 
 @click.command()
@@ -167,7 +167,7 @@ async def probe(
     restart: tuple[str, ...] | None,
     account_sid: str,
     sim_sid: str,
-    times: Times,
+    times: ProbeTimeouts,
     extra_ca_file: Path | None,
     as_json: bool,
     junit: Path | None,
@@ -216,9 +216,9 @@ async def probe(
         try:
             report = await run_probe(
                 cases,
-                Requests(url, account, sim_sid, SystemRandomSource(), clock.now),
+                RequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
                 has=frozenset(source for source, secret in given.items() if secret),
-                means=Means(sender, tls, clock, stopwatch),
+                means=ProbeDependencies(sender, tls, clock, stopwatch),
                 times=times,
                 read_counter=None if observe is None else _counter(observe, sender),
                 restart=None if restart is None else partial(_restart, restart),
@@ -237,7 +237,7 @@ async def probe(
     return _exit_code(report, ci=ci)
 
 
-def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[Case]:
+def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[ProbeCase]:
     """Return the cases that are about this source and this method, where one is asked for."""
     return [
         case
@@ -267,13 +267,13 @@ def _write(path: Path | None, make: Callable[[], bytes]) -> None:
         raise ConfigurationError(f"the report {path} can't be written: {error.strerror}") from None
 
 
-def _print(lines: Iterable[Line], *, has_colours: bool) -> None:
+def _print(lines: Iterable[ReportLine], *, has_colours: bool) -> None:
     for line in lines:
         colour = _COLOURS.get(line.verdict) if has_colours and line.verdict else None
         click.echo(click.style(line.text, fg=colour) if colour else line.text)
 
 
-def _exit_code(report: Report, *, ci: bool) -> int:
+def _exit_code(report: ProbeReport, *, ci: bool) -> int:
     if not report.is_ready:
         return _NOT_READY
     return _NOT_ALL_SHOWN if ci and not report.is_complete else 0

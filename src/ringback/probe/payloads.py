@@ -27,7 +27,7 @@ PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
-class Payload(StrEnum):
+class PayloadKind(StrEnum):
     """What a callback tells; the value is its name in the names of cases."""
 
     SIM_UPDATE = "sim-update"
@@ -46,7 +46,7 @@ class Payload(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class CallbackSubject:
     """Who and what a callback is about."""
 
     account_sid: str
@@ -64,18 +64,18 @@ class About:
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
-def told(payload: Payload, about: About, method: HttpMethod) -> list[tuple[str, str]]:
+def told(payload: PayloadKind, about: CallbackSubject, method: HttpMethod) -> list[tuple[str, str]]:
     """Return the parameters of a callback; raises KeyError for a test event, which has none."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
 
 
-def _sim_update(about: About) -> Event:
+def _sim_update(about: CallbackSubject) -> Event:
     return SimUpdated(about.account_sid, about.sim_sid, about.name, SimStatus.ACTIVE)
 
 
-def _failed(about: About) -> Event:
+def _failed(about: CallbackSubject) -> Event:
     return SimUpdated(
         about.account_sid,
         about.sim_sid,
@@ -86,11 +86,11 @@ def _failed(about: About) -> Event:
     )
 
 
-def _sms_sent(about: About) -> Event:
+def _sms_sent(about: CallbackSubject) -> Event:
     return _sms(about, MessageStatus.SENT)
 
 
-def _sms(about: About, status: MessageStatus = MessageStatus.DELIVERED) -> Event:
+def _sms(about: CallbackSubject, status: MessageStatus = MessageStatus.DELIVERED) -> Event:
     return SmsCommandChanged(
         account_sid=about.account_sid,
         command_sid=about.sid("HC"),
@@ -102,7 +102,7 @@ def _sms(about: About, status: MessageStatus = MessageStatus.DELIVERED) -> Event
     )
 
 
-def _ip(about: About) -> Event:
+def _ip(about: CallbackSubject) -> Event:
     return IpCommandChanged(
         account_sid=about.account_sid,
         command_sid=about.sid("HG"),
@@ -118,7 +118,7 @@ def _ip(about: About) -> Event:
     )
 
 
-def _esim(about: About) -> Event:
+def _esim(about: CallbackSubject) -> Event:
     return EsimProfileChanged(
         account_sid=about.account_sid,
         profile_sid=about.sid("HP"),
@@ -134,7 +134,7 @@ def _esim(about: About) -> Event:
     )
 
 
-def _command(about: About) -> Event:
+def _command(about: CallbackSubject) -> Event:
     return CommandChanged(
         account_sid=about.account_sid,
         sim_unique_name=about.name,
@@ -146,24 +146,24 @@ def _command(about: About) -> Event:
     )
 
 
-_EVENTS: Final[Mapping[Payload, Callable[[About], Event]]] = {
-    Payload.SIM_UPDATE: _sim_update,
-    Payload.SIM_UPDATE_FAILED: _failed,
-    Payload.SMS_COMMAND_SENT: _sms_sent,
-    Payload.SMS_COMMAND: _sms,
-    Payload.IP_COMMAND: _ip,
-    Payload.ESIM_PROFILE: _esim,
-    Payload.COMMAND: _command,
+_EVENTS: Final[Mapping[PayloadKind, Callable[[CallbackSubject], Event]]] = {
+    PayloadKind.SIM_UPDATE: _sim_update,
+    PayloadKind.SIM_UPDATE_FAILED: _failed,
+    PayloadKind.SMS_COMMAND_SENT: _sms_sent,
+    PayloadKind.SMS_COMMAND: _sms,
+    PayloadKind.IP_COMMAND: _ip,
+    PayloadKind.ESIM_PROFILE: _esim,
+    PayloadKind.COMMAND: _command,
 }
 
-_VALUES: Final[Mapping[Payload, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
-    Payload.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
-    Payload.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
-    Payload.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
-    Payload.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
-    Payload.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
+_VALUES: Final[Mapping[PayloadKind, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
+    PayloadKind.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
+    PayloadKind.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
+    PayloadKind.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
+    PayloadKind.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
+    PayloadKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
-KINDS: Final = tuple(kind for kind in _EVENTS if kind is not Payload.SMS_COMMAND_SENT)
+KINDS: Final = tuple(kind for kind in _EVENTS if kind is not PayloadKind.SMS_COMMAND_SENT)
 """The kinds of callbacks that a receiver is told of, beside the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """Values that are rare, and legal."""

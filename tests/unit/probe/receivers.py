@@ -16,20 +16,20 @@ from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.probe.answers import Answer as ProbeAnswer
-from ringback.probe.cases import CASES, Case
-from ringback.probe.findings import Report
-from ringback.probe.observing import Read
+from ringback.probe.counter_watch import Read
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
-from ringback.probe.requests import Requests, account_of
-from ringback.probe.runner import Restart, probe
-from ringback.probe.session import Means, Times
+from ringback.probe.probe_cases import CASES, ProbeCase
+from ringback.probe.probe_report import ProbeReport
+from ringback.probe.probe_runner import Restart, probe
+from ringback.probe.request_factory import RequestFactory, account_of
+from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
+from ringback.probe.responses import ProbeResponse as ProbeAnswer
 from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 
 BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
-TIMES: Final = Times(quiet=0.02)
+TIMES: Final = ProbeTimeouts(quiet=0.02)
 
 Handle = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 
@@ -81,9 +81,9 @@ async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGen
         await server.stop()
 
 
-def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> Requests:
+def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> RequestFactory:
     account = account_of(PROBE_ACCOUNT_SID, auth_token=auth_token, kore_secret=KORE_SECRET, at=NOW)
-    return Requests(
+    return RequestFactory(
         CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededChance(), SystemClock().now
     )
 
@@ -91,13 +91,13 @@ def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> Requests:
 async def probed(
     url: str,
     *,
-    cases: tuple[Case, ...] = CASES,
+    cases: tuple[ProbeCase, ...] = CASES,
     has: frozenset[Source] = BOTH,
-    times: Times = TIMES,
+    times: ProbeTimeouts = TIMES,
     read_counter: Read | None = None,
     restart: Restart | None = None,
     tls: ClientTls | None = None,
-) -> Report:
+) -> ProbeReport:
     """Probe the receiver at a URL."""
     tls = tls or ClientTls()
     sender = HttpSender(
@@ -111,7 +111,7 @@ async def probed(
             cases,
             requests_to(url),
             has=has,
-            means=Means(sender, tls, SystemClock(), stopwatch),
+            means=ProbeDependencies(sender, tls, SystemClock(), stopwatch),
             times=times,
             read_counter=read_counter,
             restart=restart,
@@ -120,12 +120,12 @@ async def probed(
         await sender.close()
 
 
-def named(report: Report) -> set[str]:
+def named(report: ProbeReport) -> set[str]:
     """Return the names of the faults that were found."""
     return {named.fault.label for named in report.faults}
 
 
-def case_called(name: str) -> Case:
+def case_called(name: str) -> ProbeCase:
     return next(case for case in CASES if case.name == name)
 
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from ringback.probe.cases import CASES
-from ringback.probe.explaining import report_of
-from ringback.probe.faults import Fault
-from ringback.probe.findings import Finding, Verdict
+from ringback.probe.probe_cases import CASES
+from ringback.probe.probe_report import CaseResult, CaseVerdict
+from ringback.probe.receiver_faults import ReceiverFault
 from ringback.probe.report.as_json import as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import as_few_lines, as_lines, as_table
+from ringback.probe.root_causes import report_of
 from tests.unit.probe.receivers import case_called
 
 HOSTILE = "<script>alert('\"&')</script>\x00]]>"
@@ -31,10 +31,12 @@ REPORT = report_of(
     datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     1.5,
     [
-        Finding(PASSED, Verdict.PASSED, "the receiver answered 200 OK", seconds=0.25),
-        Finding(FAILED, Verdict.FAILED, HOSTILE, Fault.ACCEPTS_HMAC, "POST / HTTP/1.1\n<i>"),
-        Finding(OPEN, Verdict.NOT_OBSERVED, "nobody looked"),
-        Finding(LEFT_OUT, Verdict.NOT_FOR_IT, "it need not"),
+        CaseResult(PASSED, CaseVerdict.PASSED, "the receiver answered 200 OK", seconds=0.25),
+        CaseResult(
+            FAILED, CaseVerdict.FAILED, HOSTILE, ReceiverFault.ACCEPTS_HMAC, "POST / HTTP/1.1\n<i>"
+        ),
+        CaseResult(OPEN, CaseVerdict.NOT_OBSERVED, "nobody looked"),
+        CaseResult(LEFT_OUT, CaseVerdict.NOT_FOR_IT, "it need not"),
     ],
 )
 
@@ -47,7 +49,13 @@ def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
     )
     assert lines[2].startswith("accepts-hmac: It accepts an HMAC")
     text = "\n".join(lines)
-    for told in (FAILED.sends, FAILED.expects, HOSTILE, Fault.ACCEPTS_HMAC.mend, "nobody looked"):
+    for told in (
+        FAILED.sends,
+        FAILED.expects,
+        HOSTILE,
+        ReceiverFault.ACCEPTS_HMAC.mend,
+        "nobody looked",
+    ):
         assert told in text
     for finding in REPORT.findings:
         assert finding.case.name in text
@@ -62,13 +70,13 @@ def test_few_lines_are_about_what_is_wrong_or_open() -> None:
 
 
 def test_a_report_without_faults_says_whether_that_is_all() -> None:
-    def first_line(*findings: Finding) -> str:
+    def first_line(*findings: CaseResult) -> str:
         report = report_of("http://a.example/", REPORT.started, 1.0, findings)
         return next(as_few_lines(report)).text
 
-    passed = Finding(PASSED, Verdict.PASSED, "")
+    passed = CaseResult(PASSED, CaseVerdict.PASSED, "")
     assert first_line(passed) == "http://a.example/: ready (1 passed; 1.0 s)"
-    assert first_line(passed, Finding(OPEN, Verdict.NOT_RUN, "")) == (
+    assert first_line(passed, CaseResult(OPEN, CaseVerdict.NOT_RUN, "")) == (
         "http://a.example/: no fault found, but not all was shown (1 passed, 1 not run; 1.0 s)"
     )
 
@@ -76,7 +84,7 @@ def test_a_report_without_faults_says_whether_that_is_all() -> None:
 def test_the_table_tells_of_each_case_and_each_fault() -> None:
     text = "\n".join(line.text for line in as_table(CASES))
     assert all(case.name in text and case.sends in text for case in CASES)
-    assert all(fault.what in text for fault in Fault)
+    assert all(fault.what in text for fault in ReceiverFault)
 
 
 def test_json_has_everything() -> None:
@@ -87,8 +95,8 @@ def test_json_has_everything() -> None:
     assert document["faults"] == [
         {
             "name": "accepts-hmac",
-            "what": Fault.ACCEPTS_HMAC.what,
-            "mend": Fault.ACCEPTS_HMAC.mend,
+            "what": ReceiverFault.ACCEPTS_HMAC.what,
+            "mend": ReceiverFault.ACCEPTS_HMAC.mend,
             "cases": ["kore-post-hmac"],
         }
     ]
@@ -107,7 +115,7 @@ def test_junit_counts_what_failed_and_what_was_left_open() -> None:
     failure = root.find(".//testcase[@name='kore-post-hmac']/failure")
     assert failure is not None
     assert failure.get("type") == "accepts-hmac"
-    assert Fault.ACCEPTS_HMAC.mend in (failure.text or "")
+    assert ReceiverFault.ACCEPTS_HMAC.mend in (failure.text or "")
     passed = root.find(".//testcase[@name='twilio-post-sim-update']")
     assert passed is not None
     assert len(passed) == 0
@@ -143,5 +151,5 @@ def test_the_page_needs_nothing_else_and_lets_nothing_through() -> None:
     assert "kore-post-hmac" in page.ids
     assert not re.search(r"url\(|@import", text)
     assert "default-src 'none'" in text
-    assert Fault.ACCEPTS_HMAC.label in text
+    assert ReceiverFault.ACCEPTS_HMAC.label in text
     text.encode("utf-8", "strict")

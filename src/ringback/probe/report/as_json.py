@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from ringback.probe.findings import Finding, Named, Report, Verdict
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
 
 
-def as_json(report: Report) -> str:
+def as_json(report: ProbeReport) -> str:
     """Return one line of JSON with all that was found out."""
     return json.dumps(
         {
@@ -15,19 +15,19 @@ def as_json(report: Report) -> str:
             "seconds": round(report.seconds, 3),
             "ready": report.is_ready,
             "complete": report.is_complete,
-            "counts": {verdict: report.count(verdict) for verdict in Verdict},
+            "counts": {verdict: report.count(verdict) for verdict in CaseVerdict},
             "faults": [_fault(named) for named in report.faults],
             "cases": [_case(finding) for finding in report.findings],
         }
     )
 
 
-def _fault(named: Named) -> dict[str, Any]:
+def _fault(named: FaultFound) -> dict[str, Any]:
     fault = named.fault
     return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": named.cases}
 
 
-def _case(finding: Finding) -> dict[str, Any]:
+def _case(finding: CaseResult) -> dict[str, Any]:
     case, fault = finding.case, finding.fault
     return {
         "name": case.name,

@@ -5,15 +5,15 @@ from html import escape
 from itertools import groupby
 from typing import Final
 
-from ringback.probe.findings import Finding, Named, Report, Verdict
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
 from ringback.probe.report.text import summary
 
 _CLASSES: Final = {
-    Verdict.PASSED: "good",
-    Verdict.FAILED: "bad",
-    Verdict.NOT_OBSERVED: "open",
-    Verdict.NOT_RUN: "open",
-    Verdict.NOT_FOR_IT: "quiet",
+    CaseVerdict.PASSED: "good",
+    CaseVerdict.FAILED: "bad",
+    CaseVerdict.NOT_OBSERVED: "open",
+    CaseVerdict.NOT_RUN: "open",
+    CaseVerdict.NOT_FOR_IT: "quiet",
 }
 _STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -32,7 +32,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
 """
 
 
-def as_html(report: Report) -> str:
+def as_html(report: ProbeReport) -> str:
     """Return the report as a page."""
     title = escape(f"{report.url}: {summary(report)}")
     return "\n".join(
@@ -53,13 +53,13 @@ def as_html(report: Report) -> str:
     )
 
 
-def _faults(report: Report) -> Iterator[str]:
+def _faults(report: ProbeReport) -> Iterator[str]:
     if report.faults:
         yield "<h2>What is wrong</h2>"
     yield from map(_fault, report.faults)
 
 
-def _fault(named: Named) -> str:
+def _fault(named: FaultFound) -> str:
     fault = named.fault
     cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in named.cases)
     return (
@@ -68,7 +68,7 @@ def _fault(named: Named) -> str:
     )
 
 
-def _tables(report: Report) -> Iterator[str]:
+def _tables(report: ProbeReport) -> Iterator[str]:
     for group, findings in groupby(report.findings, key=lambda finding: finding.case.group):
         yield f"<table><caption>{escape(group)}</caption><thead><tr>"
         yield "".join(f'<th scope="col">{name}</th>' for name in ("case", "verdict", "what"))
@@ -77,7 +77,7 @@ def _tables(report: Report) -> Iterator[str]:
         yield "</tbody></table>"
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: CaseResult) -> str:
     name = escape(finding.case.name)
     return (
         f'<tr id="{name}" class="{_CLASSES[finding.verdict]}"><th scope="row">{name}</th>'
@@ -85,7 +85,7 @@ def _row(finding: Finding) -> str:
     )
 
 
-def _what(finding: Finding) -> str:
+def _what(finding: CaseResult) -> str:
     case = finding.case
     parts = [
         f"Sent: {escape(case.sends)}<br>Expected: {escape(case.expects)}"

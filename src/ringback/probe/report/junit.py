@@ -8,13 +8,13 @@ from itertools import groupby
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from ringback.probe.findings import Finding, Report, Verdict
+from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
 
 # What XML 1.0 has no way to write.
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_junit(report: Report) -> bytes:
+def as_junit(report: ProbeReport) -> bytes:
     """Return the report as an XML document."""
     root = Element("testsuites", name="ringback probe", time=f"{report.seconds:.3f}")
     _count(root, report.findings)
@@ -34,16 +34,16 @@ def as_junit(report: Report) -> bytes:
     return tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _count(element: Element, findings: tuple[Finding, ...]) -> None:
-    failed = sum(finding.verdict is Verdict.FAILED for finding in findings)
-    passed = sum(finding.verdict is Verdict.PASSED for finding in findings)
+def _count(element: Element, findings: tuple[CaseResult, ...]) -> None:
+    failed = sum(finding.verdict is CaseVerdict.FAILED for finding in findings)
+    passed = sum(finding.verdict is CaseVerdict.PASSED for finding in findings)
     element.set("tests", str(len(findings)))
     element.set("failures", str(failed))
     element.set("errors", "0")
     element.set("skipped", str(len(findings) - failed - passed))
 
 
-def _add_case(suite: Element, finding: Finding) -> None:
+def _add_case(suite: Element, finding: CaseResult) -> None:
     test = SubElement(
         suite,
         "testcase",
@@ -52,9 +52,9 @@ def _add_case(suite: Element, finding: Finding) -> None:
         time=f"{finding.seconds:.3f}",
     )
     match finding.verdict:
-        case Verdict.PASSED:
+        case CaseVerdict.PASSED:
             return
-        case Verdict.FAILED:
+        case CaseVerdict.FAILED:
             name = finding.fault.label if finding.fault else ""
             failure = SubElement(test, "failure", type=name, message=_written(finding.came))
             failure.text = _written(_details(finding))
@@ -62,7 +62,7 @@ def _add_case(suite: Element, finding: Finding) -> None:
             SubElement(test, "skipped", message=_written(f"{verdict}: {finding.came}"))
 
 
-def _details(finding: Finding) -> str:
+def _details(finding: CaseResult) -> str:
     told = [
         f"sent: {finding.case.sends}",
         f"expected: {finding.case.expects}",

@@ -11,10 +11,10 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.tls import ClientTls
-from ringback.probe.cases import CASES, Good
-from ringback.probe.findings import Verdict
-from ringback.probe.runner import NotReached
-from ringback.probe.session import Times
+from ringback.probe.probe_cases import CASES, GenuineCase
+from ringback.probe.probe_report import CaseVerdict
+from ringback.probe.probe_runner import ReceiverUnreachable
+from ringback.probe.request_runner import ProbeTimeouts
 from ringback.receiver import MemorySeen, ReceivedRequest, Receiver, Rejected
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.receivers import RecordingReceiver, close_without_answer
@@ -34,7 +34,7 @@ OK = ListenerResponse(200)
 FEW = tuple(
     case
     for case in CASES
-    if not isinstance(case.plan, Good) or case.name.endswith("post-sim-update")
+    if not isinstance(case.plan, GenuineCase) or case.name.endswith("post-sim-update")
 )
 
 
@@ -47,8 +47,8 @@ async def test_a_right_receiver_passes_everything(path: str) -> None:
     counter = Counter()
     async with served(lambda url: right(url, counter), path) as url:
         report = await probed(url, read_counter=counter.read, restart=nothing)
-    odd = [each for each in report.findings if each.verdict is not Verdict.PASSED]
-    assert {finding.verdict for finding in odd} <= {Verdict.NOT_FOR_IT}
+    odd = [each for each in report.findings if each.verdict is not CaseVerdict.PASSED]
+    assert {finding.verdict for finding in odd} <= {CaseVerdict.NOT_FOR_IT}
     assert len(odd) == (0 if "?" in path else 2)
     assert report.is_ready
     assert report.is_complete
@@ -60,7 +60,9 @@ async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
         report = await probed(url, cases=FEW)
     assert report.is_ready
     assert not report.is_complete
-    unseen = [each.case.name for each in report.findings if each.verdict is Verdict.NOT_OBSERVED]
+    unseen = [
+        each.case.name for each in report.findings if each.verdict is CaseVerdict.NOT_OBSERVED
+    ]
     assert len(unseen) == 12
     assert "twilio-repeat-in-series" in unseen
     assert "forgeries-without-effect" in unseen
@@ -71,7 +73,7 @@ async def test_without_a_secret_its_cases_are_not_run() -> None:
         report = await probed(url, cases=FEW, has=frozenset({Source.TWILIO}))
     by_kore = [each for each in report.findings if Source.KORE in each.case.needs]
     assert by_kore
-    assert {finding.verdict for finding in by_kore} == {Verdict.NOT_RUN}
+    assert {finding.verdict for finding in by_kore} == {CaseVerdict.NOT_RUN}
     assert {finding.came for finding in by_kore} == {
         "the webhook secret is not given (--kore-secret)"
     }
@@ -125,7 +127,7 @@ async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
         report = await probed(url)
     assert named(report) == {"refuses-kore"}
     again = {each.case.name: each for each in report.findings}["kore-repeat-in-series"]
-    assert again.verdict is Verdict.NOT_RUN
+    assert again.verdict is CaseVerdict.NOT_RUN
 
 
 async def test_a_receiver_without_memory_is_told_each_way_in_which_that_shows() -> None:
@@ -264,7 +266,7 @@ async def test_a_receiver_that_refuses_commands_is_not_blamed_for_their_order() 
         report = await probed(url)
     assert named(report) == {"refuses-payload"}
     swapped = {each.case.name: each for each in report.findings}["kore-swapped-order"]
-    assert swapped.verdict is Verdict.NOT_RUN
+    assert swapped.verdict is CaseVerdict.NOT_RUN
 
 
 async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -> None:
@@ -301,8 +303,8 @@ async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
         cases = (case_called("twilio-post-sim-update"), case_called("forgeries-without-effect"))
         report = await probed(url, cases=cases, read_counter=read)
     assert [finding.verdict for finding in report.findings] == [
-        Verdict.PASSED,
-        Verdict.NOT_OBSERVED,
+        CaseVerdict.PASSED,
+        CaseVerdict.NOT_OBSERVED,
     ]
     assert "went" not in report.findings[0].came
     assert "go up by 0" in report.findings[1].came
@@ -337,11 +339,11 @@ async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
         return OK
 
     async with served(lambda _: hang) as url:
-        report = await probed(url, times=Times(request=0.1))
+        report = await probed(url, times=ProbeTimeouts(request=0.1))
     assert named(report) == {"does-not-answer"}
     given_up = [each for each in report.findings if "got no answer" in each.came]
     assert len(given_up) > 70
-    assert {finding.verdict for finding in given_up} == {Verdict.NOT_RUN}
+    assert {finding.verdict for finding in given_up} == {CaseVerdict.NOT_RUN}
 
 
 async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
@@ -350,7 +352,7 @@ async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
         return OK
 
     async with served(lambda _: slow) as url:
-        report = await probed(url, times=Times(whole=0.2))
+        report = await probed(url, times=ProbeTimeouts(whole=0.2))
     assert report.seconds < 2
     assert "the probe ended after 0.2 s" in {finding.came for finding in report.findings}
     assert "does-not-answer" not in named(report)
@@ -369,7 +371,7 @@ async def test_a_slow_receiver_is_told_so() -> None:
         return slow
 
     async with served(make) as url:
-        report = await probed(url, times=Times(answer=0.05))
+        report = await probed(url, times=ProbeTimeouts(answer=0.05))
     assert named(report) == {"too-slow"}
 
 
@@ -397,7 +399,7 @@ async def test_what_is_neither_yes_nor_no_has_a_name(
 async def test_nobody_at_the_url_ends_the_run_at_once() -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url("/hook")
-    with pytest.raises(NotReached, match="check that the receiver runs"):
+    with pytest.raises(ReceiverUnreachable, match="check that the receiver runs"):
         await probed(url)
 
 
@@ -408,13 +410,13 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
     cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-after-drop"))
     cases += (case_called("kore-repeat-at-once"), case_called("kore-repeat-after-timeout"))
     async with RecordingReceiver(tls=context) as receiver:
-        with pytest.raises(NotReached, match="--extra-ca-file"):
+        with pytest.raises(ReceiverUnreachable, match="--extra-ca-file"):
             await probed(receiver.url(), cases=cases)
         assert receiver.requests == []
         report = await probed(
             receiver.url(), cases=cases, tls=ClientTls(ca_files=[tmp_path / "ca.pem"])
         )
-    assert report.count(Verdict.NOT_OBSERVED) == 3
+    assert report.count(CaseVerdict.NOT_OBSERVED) == 3
     assert len(receiver.requests) == 1 + 2 + 4 + 2
 
 
@@ -425,7 +427,7 @@ async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
     async with served(lambda url: right(url, Counter())) as url:
         report = await probed(url, cases=FEW, restart=restart)
     restarts = [each for each in report.findings if each.case.name.endswith("after-restart")]
-    assert [each.verdict for each in restarts] == [Verdict.NOT_RUN] * 2
+    assert [each.verdict for each in restarts] == [CaseVerdict.NOT_RUN] * 2
     assert restarts[0].came == "the command docker can't be run"
 
 

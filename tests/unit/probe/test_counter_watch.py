@@ -6,8 +6,8 @@ from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.http.addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpSender
-from ringback.probe.commands import carry_out
-from ringback.probe.observing import Observer, counter_of, read_count
+from ringback.probe.counter_watch import CounterWatch, counter_of, read_count
+from ringback.probe.external_commands import carry_out
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import RecordingTransport
 from tests.receivers import RecordingReceiver
@@ -87,8 +87,8 @@ class Counts:
         return self._values.pop(0) if len(self._values) > 1 else self._values[0]
 
 
-def observer(*values: int) -> Observer:
-    return Observer(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
+def observer(*values: int) -> CounterWatch:
+    return CounterWatch(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
 
 
 async def test_an_effect_that_comes_late_is_awaited() -> None:

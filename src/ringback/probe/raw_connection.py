@@ -14,7 +14,7 @@ from ringback.runtime.os_errors import error_text
 _PART: Final = 64 * 1024
 
 
-class Wire:
+class RawConnection:
     """A connection to a receiver, for one request; use it as a context manager."""
 
     def __init__(

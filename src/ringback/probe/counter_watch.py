@@ -12,7 +12,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import describe
 from ringback.ports import Transport
-from ringback.probe.commands import read_command, run
+from ringback.probe.external_commands import read_command, run
 
 Read = Callable[[], Awaitable[int]]
 """Returns the counter's present value; raises Unusable where it can't be read."""
@@ -101,7 +101,7 @@ def _read(data: bytes, where: str) -> int:
         raise ConfigurationError(f"{where} can't be used: {error}") from None
 
 
-class Observer:
+class CounterWatch:
     """Says by how much a counter goes up, where work may be done after the answer."""
 
     def __init__(self, read: Read, *, quiet: float, stopwatch: Callable[[], float]) -> None:

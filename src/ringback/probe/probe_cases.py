@@ -7,14 +7,14 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.probe.faults import Fault
-from ringback.probe.payloads import KINDS, UNUSUAL, Payload
+from ringback.probe.payloads import KINDS, UNUSUAL, PayloadKind
+from ringback.probe.receiver_faults import ReceiverFault
 
 SOURCES: Final = (Source.TWILIO, Source.KORE)
 _NAMES: Final[Mapping[Source, str]] = {Source.TWILIO: "Twilio", Source.KORE: "KORE"}
 
 
-class Group(StrEnum):
+class CaseGroup(StrEnum):
     """What a case is about; the value is the title of its part of a report."""
 
     GENUINE = "Genuine callbacks are accepted"
@@ -42,7 +42,7 @@ class Forgery(StrEnum):
     UNSIGNED = "unsigned"
 
 
-class Again(StrEnum):
+class RepeatTiming(StrEnum):
     """How a callback comes again; the value is its name in the names of cases."""
 
     IN_SERIES = "in-series"
@@ -53,18 +53,18 @@ class Again(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class GenuineCase:
     """One genuine callback."""
 
     source: Source
     method: HttpMethod
-    payload: Payload
+    payload: PayloadKind
     adds_query: bool = False
     """Whether a parameter is added to a URL that has no query."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forged:
+class ForgedCase:
     """One request that is none of the source's."""
 
     source: Source
@@ -73,145 +73,157 @@ class Forged:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedCase:
     """One callback, more than once."""
 
     source: Source
-    again: Again
+    again: RepeatTiming
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
+class OutOfOrderCase:
     """Two callbacks about one command, the later one first."""
 
     source: Source
 
 
 @dataclass(frozen=True, slots=True)
-class SameToken:
+class SameTokenCase:
     """Two callbacks, one from each source, that happen to have the same token."""
 
 
 @dataclass(frozen=True, slots=True)
-class SameEvent:
+class SameEventCase:
     """Two callbacks that tell the same, each with a token of its own."""
 
     source: Source
 
 
 @dataclass(frozen=True, slots=True)
-class NoEffect:
+class ForgeriesHadNoEffect:
     """What the forgeries did, all together."""
 
 
 @dataclass(frozen=True, slots=True)
-class InTime:
+class AnsweredInTime:
     """How long the slowest answer took."""
 
 
-Plan = Good | Forged | Repeated | Swapped | SameToken | SameEvent | NoEffect | InTime
+Plan = (
+    GenuineCase
+    | ForgedCase
+    | RepeatedCase
+    | OutOfOrderCase
+    | SameTokenCase
+    | SameEventCase
+    | ForgeriesHadNoEffect
+    | AnsweredInTime
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ProbeCase:
     """One case: its name stays the same."""
 
     name: str
-    group: Group
+    group: CaseGroup
     needs: frozenset[Source]
     """The sources whose secrets it needs."""
     plan: Plan
     sends: str
     expects: str
-    fault: Fault
+    fault: ReceiverFault
     """What another answer shows, where it isn't one that shows something else."""
 
     @property
     def method(self) -> HttpMethod | None:
         """The method that it is about; None where it may come by either."""
-        return self.plan.method if isinstance(self.plan, (Good, Forged)) else None
+        return self.plan.method if isinstance(self.plan, (GenuineCase, ForgedCase)) else None
 
 
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_TOLD: Final[Mapping[Payload, tuple[str, Fault]]] = {
-    Payload.SIM_UPDATE: ("an update of a SIM", Fault.REFUSES_PAYLOAD),
-    Payload.SIM_UPDATE_FAILED: ("a failed update of a SIM", Fault.REFUSES_PAYLOAD),
-    Payload.SMS_COMMAND: ("an SMS Command", Fault.REFUSES_PAYLOAD),
-    Payload.IP_COMMAND: ("an IP Command", Fault.REFUSES_PAYLOAD),
-    Payload.ESIM_PROFILE: ("an eSIM Profile", Fault.REFUSES_PAYLOAD),
-    Payload.COMMAND: ("a Command of Programmable Wireless", Fault.REFUSES_PAYLOAD),
-    Payload.NON_ASCII: ("names and values that are not ASCII", Fault.REFUSES_NON_ASCII),
-    Payload.WHITE_SPACE: ("a value with blanks, a tab and a line break", Fault.REFUSES_WHITE_SPACE),
-    Payload.EMPTY_VALUES: ("a parameter without a value", Fault.REFUSES_EMPTY_VALUES),
-    Payload.REPEATED_PARAMETERS: (
-        "a parameter that comes three times",
-        Fault.REFUSES_REPEATED_PARAMETERS,
+_TOLD: Final[Mapping[PayloadKind, tuple[str, ReceiverFault]]] = {
+    PayloadKind.SIM_UPDATE: ("an update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.SIM_UPDATE_FAILED: ("a failed update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.SMS_COMMAND: ("an SMS Command", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.IP_COMMAND: ("an IP Command", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.ESIM_PROFILE: ("an eSIM Profile", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.COMMAND: ("a Command of Programmable Wireless", ReceiverFault.REFUSES_PAYLOAD),
+    PayloadKind.NON_ASCII: ("names and values that are not ASCII", ReceiverFault.REFUSES_NON_ASCII),
+    PayloadKind.WHITE_SPACE: (
+        "a value with blanks, a tab and a line break",
+        ReceiverFault.REFUSES_WHITE_SPACE,
     ),
-    Payload.LONG_VALUES: ("a long value", Fault.REFUSES_LONG_VALUES),
+    PayloadKind.EMPTY_VALUES: ("a parameter without a value", ReceiverFault.REFUSES_EMPTY_VALUES),
+    PayloadKind.REPEATED_PARAMETERS: (
+        "a parameter that comes three times",
+        ReceiverFault.REFUSES_REPEATED_PARAMETERS,
+    ),
+    PayloadKind.LONG_VALUES: ("a long value", ReceiverFault.REFUSES_LONG_VALUES),
 }
 
 _POST, _GET = (HttpMethod.POST,), (HttpMethod.GET,)
 
 # For each forgery of a source: the methods that it is sent by, what it is, and what it shows.
 _FORGERIES: Final[
-    Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], str, Fault], ...]]
+    Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], str, ReceiverFault], ...]]
 ] = {
     Source.TWILIO: (
         (
             Forgery.WRONG_SECRET,
             (*HttpMethod,),
             "signed with another Auth Token",
-            Fault.ACCEPTS_WRONG_SECRET,
+            ReceiverFault.ACCEPTS_WRONG_SECRET,
         ),
         (
             Forgery.CHANGED_BODY,
             _POST,
             "whose body was changed after it was signed",
-            Fault.ACCEPTS_CHANGED_BODY,
+            ReceiverFault.ACCEPTS_CHANGED_BODY,
         ),
         (
             Forgery.CHANGED_BODY,
             _GET,
             "whose parameters were changed after it was signed",
-            Fault.ACCEPTS_CHANGED_BODY,
+            ReceiverFault.ACCEPTS_CHANGED_BODY,
         ),
         (
             Forgery.CHANGED_PATH,
             _POST,
             "that was signed for another path",
-            Fault.ACCEPTS_CHANGED_PATH,
+            ReceiverFault.ACCEPTS_CHANGED_PATH,
         ),
         (
             Forgery.CHANGED_QUERY,
             _POST,
             "that was signed for another query",
-            Fault.ACCEPTS_CHANGED_QUERY,
+            ReceiverFault.ACCEPTS_CHANGED_QUERY,
         ),
         (
             Forgery.ADDED_QUERY,
             _POST,
             "to whose query a parameter was added after it was signed",
-            Fault.ACCEPTS_CHANGED_QUERY,
+            ReceiverFault.ACCEPTS_CHANGED_QUERY,
         ),
         (
             Forgery.MISSING_SIGNATURE,
             (*HttpMethod,),
             "without X-Twilio-Signature",
-            Fault.ACCEPTS_MISSING_SIGNATURE,
+            ReceiverFault.ACCEPTS_MISSING_SIGNATURE,
         ),
         (
             Forgery.EMPTY_SIGNATURE,
             _POST,
             "with an empty X-Twilio-Signature",
-            Fault.ACCEPTS_MISSING_SIGNATURE,
+            ReceiverFault.ACCEPTS_MISSING_SIGNATURE,
         ),
         (
             Forgery.MALFORMED_SIGNATURE,
             _POST,
             "with an X-Twilio-Signature that is no Base64",
-            Fault.ACCEPTS_MALFORMED_SIGNATURE,
+            ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE,
         ),
     ),
     # KORE signs no query: what was changed there, and with it a GET's parameters, nobody can see.
@@ -220,49 +232,49 @@ _FORGERIES: Final[
             Forgery.WRONG_SECRET,
             (*HttpMethod,),
             "signed with another webhook secret",
-            Fault.ACCEPTS_WRONG_SECRET,
+            ReceiverFault.ACCEPTS_WRONG_SECRET,
         ),
         (
             Forgery.CHANGED_BODY,
             _POST,
             "whose body was changed after it was signed",
-            Fault.ACCEPTS_CHANGED_BODY,
+            ReceiverFault.ACCEPTS_CHANGED_BODY,
         ),
         (
             Forgery.CHANGED_PATH,
             _POST,
             "that was signed for another path",
-            Fault.ACCEPTS_CHANGED_PATH,
+            ReceiverFault.ACCEPTS_CHANGED_PATH,
         ),
         (
             Forgery.MISSING_SIGNATURE,
             (*HttpMethod,),
             "without Kore-Signature",
-            Fault.ACCEPTS_MISSING_SIGNATURE,
+            ReceiverFault.ACCEPTS_MISSING_SIGNATURE,
         ),
         (
             Forgery.EMPTY_SIGNATURE,
             (*HttpMethod,),
             "with an empty Kore-Signature, as of an account without a secret",
-            Fault.ACCEPTS_EMPTY_KORE_SIGNATURE,
+            ReceiverFault.ACCEPTS_EMPTY_KORE_SIGNATURE,
         ),
         (
             Forgery.MALFORMED_SIGNATURE,
             _POST,
             "with a Kore-Signature that isn't hex",
-            Fault.ACCEPTS_MALFORMED_SIGNATURE,
+            ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE,
         ),
         (
             Forgery.UPPER_CASE,
             _POST,
             "with the right Kore-Signature in upper case",
-            Fault.ACCEPTS_UPPERCASE_HASH,
+            ReceiverFault.ACCEPTS_UPPERCASE_HASH,
         ),
         (
             Forgery.HMAC,
             _POST,
             "with an HMAC-SHA256 in place of the SHA-256",
-            Fault.ACCEPTS_HMAC,
+            ReceiverFault.ACCEPTS_HMAC,
         ),
     ),
 }
@@ -272,175 +284,175 @@ _MIXED: Final = (
     (
         Forgery.AUTH_TOKEN,
         "KORE's request signed with Twilio's Auth Token, in KORE's way",
-        Fault.ACCEPTS_AUTH_TOKEN_FOR_KORE,
+        ReceiverFault.ACCEPTS_AUTH_TOKEN_FOR_KORE,
     ),
     (
         Forgery.TWILIO_SIGNATURE,
         "KORE's request with Twilio's signature and Twilio's token in KORE's headers",
-        Fault.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE,
+        ReceiverFault.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE,
     ),
     (
         Forgery.BOTH_FAMILIES,
         "a request with the headers of both sources, each signature right",
-        Fault.ACCEPTS_BOTH_FAMILIES,
+        ReceiverFault.ACCEPTS_BOTH_FAMILIES,
     ),
 )
 
-_AGAIN: Final[Mapping[Again, tuple[str, Fault]]] = {
-    Again.IN_SERIES: ("twice, one after the other", Fault.NOT_IDEMPOTENT_IN_SERIES),
-    Again.AT_ONCE: ("three times at the same moment", Fault.NOT_IDEMPOTENT_AT_ONCE),
-    Again.AFTER_TIMEOUT: (
+_AGAIN: Final[Mapping[RepeatTiming, tuple[str, ReceiverFault]]] = {
+    RepeatTiming.IN_SERIES: ("twice, one after the other", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES),
+    RepeatTiming.AT_ONCE: ("three times at the same moment", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
+    RepeatTiming.AFTER_TIMEOUT: (
         "; the sender hangs up before it is answered, and sends it again",
-        Fault.NOT_IDEMPOTENT_AFTER_TIMEOUT,
+        ReceiverFault.NOT_IDEMPOTENT_AFTER_TIMEOUT,
     ),
-    Again.AFTER_DROP: (
+    RepeatTiming.AFTER_DROP: (
         "; the connection drops at the answer's first byte, and it is sent again",
-        Fault.NOT_IDEMPOTENT_AFTER_DROP,
+        ReceiverFault.NOT_IDEMPOTENT_AFTER_DROP,
     ),
-    Again.AFTER_RESTART: (
+    RepeatTiming.AFTER_RESTART: (
         "; the receiver is restarted, and it is sent again",
-        Fault.FORGETS_ON_RESTART,
+        ReceiverFault.FORGETS_ON_RESTART,
     ),
 }
 
 
-def _genuine(source: Source) -> Iterator[Case]:
+def _genuine(source: Source) -> Iterator[ProbeCase]:
     for payload in (*KINDS, *UNUSUAL):
         what, fault = _TOLD[payload]
         for method in HttpMethod:
-            yield Case(
+            yield ProbeCase(
                 f"{source}-{method.lower()}-{payload}",
-                Group.GENUINE,
+                CaseGroup.GENUINE,
                 frozenset({source}),
-                Good(source, method, payload),
+                GenuineCase(source, method, payload),
                 f"{_NAMES[source]}'s callback by {method}: {what}",
                 _ACCEPTED,
                 fault,
             )
     for method in HttpMethod:
-        yield Case(
+        yield ProbeCase(
             f"{source}-{method.lower()}-query",
-            Group.GENUINE,
+            CaseGroup.GENUINE,
             frozenset({source}),
-            Good(source, method, Payload.SIM_UPDATE, adds_query=True),
+            GenuineCase(source, method, PayloadKind.SIM_UPDATE, adds_query=True),
             f"{_NAMES[source]}'s callback by {method}, to the URL with a query: its own, or one"
             " that it doesn't have",
             "a 2xx, unless it takes callbacks at the very URL alone",
-            Fault.REFUSES_QUERY,
+            ReceiverFault.REFUSES_QUERY,
         )
 
 
-def _test_event() -> Case:
-    return Case(
+def _test_event() -> ProbeCase:
+    return ProbeCase(
         "kore-post-test-event",
-        Group.GENUINE,
+        CaseGroup.GENUINE,
         frozenset({Source.KORE}),
-        Good(Source.KORE, HttpMethod.POST, Payload.TEST_EVENT),
+        GenuineCase(Source.KORE, HttpMethod.POST, PayloadKind.TEST_EVENT),
         "the test event of KORE's portal, in JSON",
         _ACCEPTED,
-        Fault.REFUSES_TEST_EVENT,
+        ReceiverFault.REFUSES_TEST_EVENT,
     )
 
 
-def _forged(source: Source) -> Iterator[Case]:
+def _forged(source: Source) -> Iterator[ProbeCase]:
     for forgery, methods, what, fault in _FORGERIES[source]:
         for method in methods:
-            yield Case(
+            yield ProbeCase(
                 f"{source}-{method.lower()}-{forgery}",
-                Group.FORGED,
+                CaseGroup.FORGED,
                 frozenset({source}),
-                Forged(source, method, forgery),
+                ForgedCase(source, method, forgery),
                 f"{_NAMES[source]}'s request by {method} {what}",
                 _REFUSED,
                 fault,
             )
 
 
-def _mixed() -> Iterator[Case]:
+def _mixed() -> Iterator[ProbeCase]:
     for forgery, what, fault in _MIXED:
-        yield Case(
+        yield ProbeCase(
             f"kore-post-{forgery}",
-            Group.FORGED,
+            CaseGroup.FORGED,
             frozenset(SOURCES),
-            Forged(Source.KORE, HttpMethod.POST, forgery),
+            ForgedCase(Source.KORE, HttpMethod.POST, forgery),
             what,
             _REFUSED,
             fault,
         )
 
 
-def _unsigned() -> Iterator[Case]:
+def _unsigned() -> Iterator[ProbeCase]:
     for method in HttpMethod:
-        yield Case(
+        yield ProbeCase(
             f"{method.lower()}-unsigned",
-            Group.FORGED,
+            CaseGroup.FORGED,
             frozenset(),
-            Forged(Source.KORE, method, Forgery.UNSIGNED),
+            ForgedCase(Source.KORE, method, Forgery.UNSIGNED),
             f"a stranger's request by {method}, without any header of a source",
             _REFUSED,
-            Fault.ACCEPTS_UNSIGNED,
+            ReceiverFault.ACCEPTS_UNSIGNED,
         )
 
 
-def _repeated(source: Source) -> Iterator[Case]:
+def _repeated(source: Source) -> Iterator[ProbeCase]:
     for again, (how, fault) in _AGAIN.items():
-        yield Case(
+        yield ProbeCase(
             f"{source}-repeat-{again}",
-            Group.REPEATED,
+            CaseGroup.REPEATED,
             frozenset({source}),
-            Repeated(source, again),
+            RepeatedCase(source, again),
             f"{_NAMES[source]}'s callback {how}".replace(" ;", ";"),
             "a 2xx in the end, and one effect",
             fault,
         )
-    yield Case(
+    yield ProbeCase(
         f"{source}-same-event",
-        Group.REPEATED,
+        CaseGroup.REPEATED,
         frozenset({source}),
-        SameEvent(source),
+        SameEventCase(source),
         f"two of {_NAMES[source]}'s callbacks that tell the same, each with a token of its own",
         "a 2xx for each, and two effects",
-        Fault.DROPS_EQUAL_EVENTS,
+        ReceiverFault.DROPS_EQUAL_EVENTS,
     )
-    yield Case(
+    yield ProbeCase(
         f"{source}-swapped-order",
-        Group.REPEATED,
+        CaseGroup.REPEATED,
         frozenset({source}),
-        Swapped(source),
+        OutOfOrderCase(source),
         f"two of {_NAMES[source]}'s callbacks about one SMS Command, the later one first",
         "a 2xx for each",
-        Fault.REFUSES_SWAPPED_ORDER,
+        ReceiverFault.REFUSES_SWAPPED_ORDER,
     )
 
 
-_SAME_TOKEN: Final = Case(
+_SAME_TOKEN: Final = ProbeCase(
     "same-token-of-both",
-    Group.REPEATED,
+    CaseGroup.REPEATED,
     frozenset(SOURCES),
-    SameToken(),
+    SameTokenCase(),
     "a callback of Twilio's and another of KORE's, which have the same token by chance",
     "a 2xx for each, and two effects",
-    Fault.MIXES_TOKENS,
+    ReceiverFault.MIXES_TOKENS,
 )
 
 _WHOLE: Final = (
-    Case(
+    ProbeCase(
         "forgeries-without-effect",
-        Group.WHOLE,
+        CaseGroup.WHOLE,
         frozenset(),
-        NoEffect(),
+        ForgeriesHadNoEffect(),
         "all forgeries together",
         "no effect",
-        Fault.ACTS_ON_FORGERIES,
+        ReceiverFault.ACTS_ON_FORGERIES,
     ),
-    Case(
+    ProbeCase(
         "answers-in-time",
-        Group.WHOLE,
+        CaseGroup.WHOLE,
         frozenset(),
-        InTime(),
+        AnsweredInTime(),
         "all requests",
         "each answer well before the sender gives up",
-        Fault.TOO_SLOW,
+        ReceiverFault.TOO_SLOW,
     ),
 )
 

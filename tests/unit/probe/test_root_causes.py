@@ -2,30 +2,30 @@
 
 from datetime import UTC, datetime
 
-from ringback.probe.cases import CASES, Case, Forged, Good
-from ringback.probe.explaining import report_of
-from ringback.probe.faults import Fault
-from ringback.probe.findings import Finding, Report, Verdict
-from ringback.probe.judging import judge_forged, judge_good, not_run
+from ringback.probe.evaluation import judge_forged, judge_good, not_run
+from ringback.probe.probe_cases import CASES, ForgedCase, GenuineCase, ProbeCase
+from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
+from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.root_causes import report_of
 from tests.unit.probe.receivers import answered
 
 
-def answered_so(good: int, forged: int, **others: int) -> Report:
+def answered_so(good: int, forged: int, **others: int) -> ProbeReport:
     """Return a report in which cases are answered so, but for those whose names are given."""
-    findings = list[Finding]()
+    findings = list[CaseResult]()
     for case in CASES:
         status = others.get(case.name.replace("-", "_"))
         match case.plan:
-            case Good():
+            case GenuineCase():
                 findings.append(judge_good(case, answered(status or good)))
-            case Forged():
+            case ForgedCase():
                 findings.append(judge_forged(case, answered(status or forged)))
             case _:
                 pass
     return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
 
 
-def faults(report: Report) -> list[str]:
+def faults(report: ProbeReport) -> list[str]:
     return [named.fault.label for named in report.faults]
 
 
@@ -33,13 +33,16 @@ def test_a_right_receiver_has_no_fault() -> None:
     report = answered_so(200, 403)
     assert report.is_ready
     assert report.is_complete
-    assert report.count(Verdict.PASSED) == len(report.findings)
+    assert report.count(CaseVerdict.PASSED) == len(report.findings)
 
 
 def test_a_200_to_everything_is_one_fault() -> None:
     report = answered_so(200, 200)
     assert faults(report) == ["answers-200-to-everything"]
-    assert {each.fault for each in report.findings} == {None, Fault.ANSWERS_200_TO_EVERYTHING}
+    assert {each.fault for each in report.findings} == {
+        None,
+        ReceiverFault.ANSWERS_200_TO_EVERYTHING,
+    }
 
 
 def test_one_forgery_that_is_refused_leaves_the_others_by_their_own_names() -> None:
@@ -53,7 +56,7 @@ def test_a_family_that_is_not_checked_is_one_fault() -> None:
     of_kore = {
         case.name.replace("-", "_"): 200
         for case in CASES
-        if isinstance(case.plan, Forged) and case.name.startswith("kore-")
+        if isinstance(case.plan, ForgedCase) and case.name.startswith("kore-")
     }
     assert faults(answered_so(200, 403, **of_kore)) == [
         "ignores-kore-signature",
@@ -65,13 +68,13 @@ def test_a_source_that_is_always_refused_is_one_fault() -> None:
     of_kore = {
         case.name.replace("-", "_"): 401
         for case in CASES
-        if isinstance(case.plan, Good) and case.name.startswith("kore-")
+        if isinstance(case.plan, GenuineCase) and case.name.startswith("kore-")
     }
     assert faults(answered_so(200, 403, **of_kore)) == ["refuses-kore"]
 
 
 def test_a_forgery_that_was_not_sent_shows_no_fault() -> None:
-    forged = [case for case in CASES if isinstance(case.plan, Forged)]
+    forged = [case for case in CASES if isinstance(case.plan, ForgedCase)]
     findings = [judge_forged(case, answered(200)) for case in forged[1:]]
     findings.append(not_run(forged[0], "given up"))
     report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
@@ -83,7 +86,7 @@ def test_a_method_that_is_always_refused_is_one_fault() -> None:
     by_get = {
         case.name.replace("-", "_"): 405
         for case in CASES
-        if isinstance(case.plan, Good) and "-get-" in case.name
+        if isinstance(case.plan, GenuineCase) and "-get-" in case.name
     }
     assert faults(answered_so(200, 403, **by_get)) == ["refuses-get"]
 
@@ -98,7 +101,7 @@ def test_a_receiver_may_know_one_url_alone() -> None:
     report = answered_so(200, 403, twilio_post_query=403, kore_post_query=403)
     assert report.is_ready
     assert report.is_complete
-    assert report.count(Verdict.NOT_FOR_IT) == 2
+    assert report.count(CaseVerdict.NOT_FOR_IT) == 2
 
 
 def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_that() -> None:
@@ -107,18 +110,18 @@ def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_tha
 
 
 def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
-    cases: list[Case] = [*reversed(CASES[:5])]
+    cases: list[ProbeCase] = [*reversed(CASES[:5])]
     report = report_of(
         "http://a.example/",
         datetime(2026, 1, 1, tzinfo=UTC),
         1.0,
-        [Finding(case, Verdict.PASSED, "") for case in cases],
+        [CaseResult(case, CaseVerdict.PASSED, "") for case in cases],
     )
     assert [finding.case for finding in report.findings] == [*CASES[:5]]
 
 
 def test_each_fault_has_a_name_and_words_of_its_own() -> None:
-    assert len({fault.label for fault in Fault}) == len(Fault)
-    for fault in Fault:
+    assert len({fault.label for fault in ReceiverFault}) == len(ReceiverFault)
+    for fault in ReceiverFault:
         assert fault.what.endswith(".")
         assert fault.mend.endswith(".")

@@ -12,9 +12,9 @@ from ringback.core.http.outcome import Delivered, Outcome, Refused, describe
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource, Transport
-from ringback.probe.forging import without
+from ringback.probe.forgeries import without
 from ringback.probe.payloads import PROBE_SIM_SID
-from ringback.probe.requests import Requests
+from ringback.probe.request_factory import RequestFactory
 
 
 async def gate(
@@ -37,7 +37,7 @@ async def gate(
     What an account without a secret sends is not signed, so its receiver has nothing to check and
     is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
     """
-    make = Requests(url, account, sim_sid, chance, lambda: now, sources)
+    make = RequestFactory(url, account, sim_sid, chance, lambda: now, sources)
 
     async def send(request: OutgoingRequest) -> Outcome:
         return (await transport.send(request, limits=limits)).outcome
@@ -52,7 +52,7 @@ async def gate(
 
 
 def _forgeries(
-    make: Requests, source: SourceName, method: HttpMethod
+    make: RequestFactory, source: SourceName, method: HttpMethod
 ) -> Mapping[str, OutgoingRequest]:
     callback = make.callback(source, method)
     right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())

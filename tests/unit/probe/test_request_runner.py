@@ -12,8 +12,13 @@ from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.tls import ClientTls
-from ringback.probe.answers import hiding
-from ringback.probe.session import Means, Session, Stopped, Times
+from ringback.probe.request_runner import (
+    ProbeDependencies,
+    ProbeSession,
+    ProbeStopped,
+    ProbeTimeouts,
+)
+from ringback.probe.responses import hiding
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.receivers import (
     OK,
@@ -39,9 +44,11 @@ async def sender() -> AsyncGenerator[HttpSender]:
 
 def session(
     sender: HttpSender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
-) -> Session:
-    means = Means(sender, ClientTls(), SystemClock(), stopwatch)
-    return Session(means, Times(request=request, whole=whole, answer=answer), hiding([]))
+) -> ProbeSession:
+    means = ProbeDependencies(sender, ClientTls(), SystemClock(), stopwatch)
+    return ProbeSession(
+        means, ProbeTimeouts(request=request, whole=whole, answer=answer), hiding([])
+    )
 
 
 def request_to(url: str) -> OutgoingRequest:
@@ -138,7 +145,7 @@ async def test_who_starts_anew_is_waited_for(sender: HttpSender) -> None:
 async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: HttpSender) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
-    with pytest.raises(Stopped, match=r"the probe ended after 0\.2 s"):
+    with pytest.raises(ProbeStopped, match=r"the probe ended after 0\.2 s"):
         await session(sender, whole=0.2).until_it_is_up(lambda: request_to(url))
 
 
@@ -150,7 +157,7 @@ async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
         run, request = session(sender, request=0.03), request_to(receiver.url())
         for _ in replies:
             await run.send(request)
-        with pytest.raises(Stopped, match="4 requests in a row got no answer"):
+        with pytest.raises(ProbeStopped, match="4 requests in a row got no answer"):
             await run.send(request)
         assert len(receiver.requests) == len(replies)
 
@@ -160,6 +167,6 @@ async def test_four_late_answers_in_a_row_end_a_run(sender: HttpSender) -> None:
         run, request = session(sender, answer=0.0), request_to(receiver.url())
         for _ in range(4):
             await run.send(request)
-        with pytest.raises(Stopped, match="4 answers in a row took longer than 0 s"):
+        with pytest.raises(ProbeStopped, match="4 answers in a row took longer than 0 s"):
             await run.send(request)
         assert len(receiver.requests) == 4

@@ -4,10 +4,7 @@ import pytest
 
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
-from ringback.probe.answers import Answer
-from ringback.probe.faults import Fault
-from ringback.probe.findings import Effect, Uncounted, Verdict
-from ringback.probe.judging import (
+from ringback.probe.evaluation import (
     judge_again,
     judge_answers,
     judge_effects,
@@ -16,6 +13,9 @@ from ringback.probe.judging import (
     judge_times,
     missing_secrets,
 )
+from ringback.probe.probe_report import CaseVerdict, Effect, EffectNotSeen
+from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.responses import ProbeResponse
 from tests.unit.probe.receivers import answered, case_called
 
 GOOD = case_called("twilio-post-non-ascii")
@@ -23,8 +23,8 @@ FORGED = case_called("kore-post-hmac")
 AGAIN = case_called("kore-repeat-at-once")
 
 
-def unanswered(failure: AttemptFailure) -> Answer:
-    return Answer(None, failure, "no answer", 1.0)
+def unanswered(failure: AttemptFailure) -> ProbeResponse:
+    return ProbeResponse(None, failure, "no answer", 1.0)
 
 
 SILENCE = unanswered(AttemptFailure.READ_TIMEOUT)
@@ -35,17 +35,19 @@ SILENCE = unanswered(AttemptFailure.READ_TIMEOUT)
     [
         (answered(200), None),
         (answered(204), None),
-        (answered(302), Fault.REDIRECTS),
-        (answered(403), Fault.REFUSES_NON_ASCII),
-        (answered(500), Fault.CRASHES_ON_GOOD_CALLBACK),
-        (SILENCE, Fault.DOES_NOT_ANSWER),
-        (unanswered(AttemptFailure.CLOSED), Fault.BREAKS_OFF),
+        (answered(302), ReceiverFault.REDIRECTS),
+        (answered(403), ReceiverFault.REFUSES_NON_ASCII),
+        (answered(500), ReceiverFault.CRASHES_ON_GOOD_CALLBACK),
+        (SILENCE, ReceiverFault.DOES_NOT_ANSWER),
+        (unanswered(AttemptFailure.CLOSED), ReceiverFault.BREAKS_OFF),
     ],
 )
-def test_a_genuine_callback_has_to_be_accepted(answer: Answer, fault: Fault | None) -> None:
+def test_a_genuine_callback_has_to_be_accepted(
+    answer: ProbeResponse, fault: ReceiverFault | None
+) -> None:
     finding = judge_good(GOOD, answer)
     assert finding.fault is fault
-    assert finding.verdict is (Verdict.FAILED if fault else Verdict.PASSED)
+    assert finding.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
 
 
 @pytest.mark.parametrize(
@@ -53,34 +55,34 @@ def test_a_genuine_callback_has_to_be_accepted(answer: Answer, fault: Fault | No
     [
         (answered(400), None),
         (answered(403), None),
-        (answered(200), Fault.ACCEPTS_HMAC),
-        (answered(303), Fault.REDIRECTS),
-        (answered(503), Fault.CRASHES_ON_BAD_SIGNATURE),
-        (SILENCE, Fault.DOES_NOT_ANSWER),
-        (unanswered(AttemptFailure.PROTOCOL), Fault.BREAKS_OFF),
+        (answered(200), ReceiverFault.ACCEPTS_HMAC),
+        (answered(303), ReceiverFault.REDIRECTS),
+        (answered(503), ReceiverFault.CRASHES_ON_BAD_SIGNATURE),
+        (SILENCE, ReceiverFault.DOES_NOT_ANSWER),
+        (unanswered(AttemptFailure.PROTOCOL), ReceiverFault.BREAKS_OFF),
     ],
 )
-def test_a_forgery_has_to_be_refused(answer: Answer, fault: Fault | None) -> None:
+def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault | None) -> None:
     finding = judge_forged(FORGED, answer)
     assert finding.fault is fault
-    assert finding.verdict is (Verdict.FAILED if fault else Verdict.PASSED)
+    assert finding.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
 
 
 @pytest.mark.parametrize(
     ("statuses", "effect", "verdict", "fault"),
     [
-        ([200, 503, 200], 1, Verdict.PASSED, None),
-        ([200, 200], 2, Verdict.FAILED, Fault.NOT_IDEMPOTENT_AT_ONCE),
-        ([200, 200], 0, Verdict.FAILED, Fault.LOSES_CALLBACK),
-        ([200, 200], Uncounted("nobody looked"), Verdict.NOT_OBSERVED, None),
-        ([200, 409], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
-        ([200, 409, 200], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
-        ([200, 503, 503], 1, Verdict.FAILED, Fault.REFUSES_REPEAT),
-        ([200, 301], Uncounted("nobody looked"), Verdict.FAILED, Fault.REDIRECTS),
+        ([200, 503, 200], 1, CaseVerdict.PASSED, None),
+        ([200, 200], 2, CaseVerdict.FAILED, ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
+        ([200, 200], 0, CaseVerdict.FAILED, ReceiverFault.LOSES_CALLBACK),
+        ([200, 200], EffectNotSeen("nobody looked"), CaseVerdict.NOT_OBSERVED, None),
+        ([200, 409], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
+        ([200, 409, 200], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
+        ([200, 503, 503], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
+        ([200, 301], EffectNotSeen("nobody looked"), CaseVerdict.FAILED, ReceiverFault.REDIRECTS),
     ],
 )
 def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
-    statuses: list[int], effect: Effect, verdict: Verdict, fault: Fault | None
+    statuses: list[int], effect: Effect, verdict: CaseVerdict, fault: ReceiverFault | None
 ) -> None:
     finding = judge_again(AGAIN, [answered(status) for status in statuses], effect)
     assert (finding.verdict, finding.fault) == (verdict, fault)
@@ -94,10 +96,11 @@ def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "fault"), [(2, None), (1, Fault.MIXES_TOKENS), (0, Fault.MIXES_TOKENS)]
+    ("effect", "fault"),
+    [(2, None), (1, ReceiverFault.MIXES_TOKENS), (0, ReceiverFault.MIXES_TOKENS)],
 )
 def test_one_token_of_both_sources_stands_for_two_callbacks(
-    effect: int, fault: Fault | None
+    effect: int, fault: ReceiverFault | None
 ) -> None:
     case = case_called("same-token-of-both")
     answers = [answered(200), answered(200)]
@@ -109,13 +112,13 @@ def test_one_token_of_both_sources_stands_for_two_callbacks(
     [
         ([200, 200], None),
         ([503, 200, 200], None),
-        ([200, 409], Fault.REFUSES_SWAPPED_ORDER),
-        ([200, 500], Fault.REFUSES_SWAPPED_ORDER),
-        ([200, 302], Fault.REDIRECTS),
+        ([200, 409], ReceiverFault.REFUSES_SWAPPED_ORDER),
+        ([200, 500], ReceiverFault.REFUSES_SWAPPED_ORDER),
+        ([200, 302], ReceiverFault.REDIRECTS),
     ],
 )
 def test_callbacks_in_the_wrong_order_are_both_accepted(
-    statuses: list[int], fault: Fault | None
+    statuses: list[int], fault: ReceiverFault | None
 ) -> None:
     case = case_called("kore-swapped-order")
     assert judge_answers(case, [answered(status) for status in statuses]).fault is fault
@@ -123,17 +126,21 @@ def test_callbacks_in_the_wrong_order_are_both_accepted(
 
 @pytest.mark.parametrize(
     ("effect", "verdict"),
-    [(0, Verdict.PASSED), (3, Verdict.FAILED), (Uncounted("not seen"), Verdict.NOT_OBSERVED)],
+    [
+        (0, CaseVerdict.PASSED),
+        (3, CaseVerdict.FAILED),
+        (EffectNotSeen("not seen"), CaseVerdict.NOT_OBSERVED),
+    ],
 )
-def test_forgeries_have_no_effect(effect: Effect, verdict: Verdict) -> None:
+def test_forgeries_have_no_effect(effect: Effect, verdict: CaseVerdict) -> None:
     assert judge_effects(case_called("forgeries-without-effect"), effect).verdict is verdict
 
 
 def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
     case = case_called("answers-in-time")
-    assert judge_times(case, [0.1, 4.9], within=5).verdict is Verdict.PASSED
-    assert judge_times(case, [0.1, 5.1], within=5).fault is Fault.TOO_SLOW
-    assert judge_times(case, [], within=5).verdict is Verdict.NOT_RUN
+    assert judge_times(case, [0.1, 4.9], within=5).verdict is CaseVerdict.PASSED
+    assert judge_times(case, [0.1, 5.1], within=5).fault is ReceiverFault.TOO_SLOW
+    assert judge_times(case, [], within=5).verdict is CaseVerdict.NOT_RUN
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource
-from ringback.probe.cases import Good
-from ringback.probe.payloads import About, Payload, told
+from ringback.probe.payloads import CallbackSubject, PayloadKind, told
+from ringback.probe.probe_cases import GenuineCase
 
 _SID: Final = "CB" + "0" * 32
 _MARK_BYTES: Final = 6
@@ -45,7 +45,7 @@ def account_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
+class RequestFactory:
     """Makes the requests of one receiver's sources."""
 
     url: CallbackUrl
@@ -55,7 +55,7 @@ class Requests:
     now: Callable[[], datetime]
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
-    def good(self, good: Good) -> OutgoingRequest:
+    def good(self, good: GenuineCase) -> OutgoingRequest:
         """Return a genuine request."""
         adds = good.adds_query and not self.url.query
         url = self.url.with_parameters(MORE) if adds else self.url
@@ -65,7 +65,7 @@ class Requests:
         self,
         source: SourceName,
         method: HttpMethod = HttpMethod.POST,
-        payload: Payload = Payload.SIM_UPDATE,
+        payload: PayloadKind = PayloadKind.SIM_UPDATE,
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
@@ -82,7 +82,7 @@ class Requests:
         self,
         source: SourceName,
         method: HttpMethod = HttpMethod.POST,
-        payload: Payload = Payload.SIM_UPDATE,
+        payload: PayloadKind = PayloadKind.SIM_UPDATE,
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
@@ -102,7 +102,7 @@ class Requests:
             idempotency_token=token or self.token(source),
             date_created=at,
             progress=DeliveryState(at),
-            is_test=payload is Payload.TEST_EVENT,
+            is_test=payload is PayloadKind.TEST_EVENT,
         )
 
     def rendered(
@@ -128,7 +128,7 @@ class Requests:
         """Return what one callback alone tells."""
         return self.chance.bytes(_MARK_BYTES).hex()
 
-    def _body(self, payload: Payload, method: HttpMethod, at: datetime, mark: str) -> str:
-        if payload is Payload.TEST_EVENT:
+    def _body(self, payload: PayloadKind, method: HttpMethod, at: datetime, mark: str) -> str:
+        if payload is PayloadKind.TEST_EVENT:
             return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
-        return encode(told(payload, About(self.account.sid, self.sim_sid, mark), method))
+        return encode(told(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method))

@@ -9,12 +9,14 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.http.http_exchange import Headers, OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_kore
-from ringback.probe.cases import Forgery
-from ringback.probe.requests import MORE, Requests
+from ringback.probe.probe_cases import Forgery
+from ringback.probe.request_factory import MORE, RequestFactory
 from ringback.receiver.checking.families import FAMILIES
 
 
-def forge(make: Requests, forgery: Forgery, source: Source, method: HttpMethod) -> OutgoingRequest:
+def forge(
+    make: RequestFactory, forgery: Forgery, source: Source, method: HttpMethod
+) -> OutgoingRequest:
     """Return a request that no sender sends."""
     return _FORGERS[forgery](make, source, method)
 
@@ -54,11 +56,11 @@ def _signed(request: OutgoingRequest, source: Source, signature: str) -> Outgoin
     )
 
 
-def _wrong_secret(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _wrong_secret(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     return make.rendered(make.callback(source, method), make.stranger())
 
 
-def _changed_body(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _changed_body(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     if method is HttpMethod.GET:
         url = replace(request.url, query=_changed(request.url.query or ""))
@@ -71,46 +73,46 @@ def _changed(form: str) -> str:
     return form.replace("SimStatus=active", "SimStatus=hacked")
 
 
-def _changed_path(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _changed_path(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     other = replace(make.url, path=f"{make.url.path.rstrip('/')}/other")
     return _signed_for(make, source, method, other)
 
 
-def _changed_query(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _changed_query(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     return _signed_for(make, source, method, make.url.with_parameters(MORE))
 
 
 def _signed_for(
-    make: Requests, source: Source, method: HttpMethod, other: CallbackUrl
+    make: RequestFactory, source: Source, method: HttpMethod, other: CallbackUrl
 ) -> OutgoingRequest:
     request = make.request(source, method, url=other)
     return _with(request, request.headers, url=make.url)
 
 
-def _added_query(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _added_query(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     return _with(request, request.headers, url=request.url.with_parameters(MORE))
 
 
-def _missing(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _missing(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     return without(make.request(source, method), (FAMILIES[source].signature_header,))
 
 
-def _empty(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _empty(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     return _signed(make.request(source, method), source, "")
 
 
-def _malformed(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _malformed(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     return _signed(make.request(source, method), source, "!")
 
 
-def _upper_case(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _upper_case(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     right = header_of(request, FAMILIES[source].signature_header)
     return _signed(request, source, right.upper())
 
 
-def _hmac(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _hmac(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     text = f"{method}{request.url.resource}".encode() + request.body
     return _signed(
@@ -118,7 +120,7 @@ def _hmac(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest
     )
 
 
-def _auth_token(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _auth_token(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     signature = sign_as_kore(
         method, request.url.resource, request.body, secret=make.account.auth_token
@@ -126,7 +128,7 @@ def _auth_token(make: Requests, source: Source, method: HttpMethod) -> OutgoingR
     return _signed(request, source, signature)
 
 
-def _twilio_signature(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _twilio_signature(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     twilio = make.request(Source.TWILIO, method)
     renamed = {
         getattr(FAMILIES[Source.TWILIO], name): getattr(FAMILIES[source], name)
@@ -136,7 +138,7 @@ def _twilio_signature(make: Requests, source: Source, method: HttpMethod) -> Out
     return _with(twilio, headers)
 
 
-def _both_families(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _both_families(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     callback = make.callback(source, method)
     of_twilio = callback._replace(source=Source.TWILIO, idempotency_token=make.token(Source.TWILIO))
     request, twilio = make.rendered(callback), make.rendered(of_twilio)
@@ -145,13 +147,13 @@ def _both_families(make: Requests, source: Source, method: HttpMethod) -> Outgoi
     return _with(request, (*request.headers, *added))
 
 
-def _unsigned(make: Requests, source: Source, method: HttpMethod) -> OutgoingRequest:
+def _unsigned(make: RequestFactory, source: Source, method: HttpMethod) -> OutgoingRequest:
     request = make.request(source, method)
     of_sources = {name for family in FAMILIES.values() for name in family.headers}
     return without(request, of_sources | {"User-Agent"})
 
 
-_Forger = Callable[[Requests, Source, HttpMethod], OutgoingRequest]
+_Forger = Callable[[RequestFactory, Source, HttpMethod], OutgoingRequest]
 
 _FORGERS: Final[Mapping[Forgery, _Forger]] = {
     Forgery.WRONG_SECRET: _wrong_secret,

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Fault(Enum):
+class ReceiverFault(Enum):
     """What is wrong with a receiver: a stable name, what it does, and how to mend that."""
 
     # What explains many others is told first.

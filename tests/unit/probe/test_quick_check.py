@@ -22,7 +22,7 @@ from ringback.core.sources.source_definition import (
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.http_sender import HttpSender
 from ringback.ports import RandomSource
-from ringback.probe.gate import gate
+from ringback.probe.quick_check import gate
 from ringback.receiver import ReceivedRequest
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account

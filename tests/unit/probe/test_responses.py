@@ -6,15 +6,15 @@ from ringback.core.http.http_exchange import (
     RequestTimings,
 )
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
-from ringback.probe.answers import Answer, hiding, shown
+from ringback.probe.responses import ProbeResponse, hiding, shown
 
 PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 HIDE = hiding(["s3cret/", ""])
 
 
-def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> Answer:
+def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> ProbeResponse:
     response = RecordedResponse(403, headers, body)
-    return Answer.of(AttemptResult(Refused(403), None, response), hide=HIDE)
+    return ProbeResponse.of(AttemptResult(Refused(403), None, response), hide=HIDE)
 
 
 def test_what_a_receiver_says_in_plain_text_is_told() -> None:
@@ -37,12 +37,12 @@ def test_what_is_said_cannot_steer_a_terminal() -> None:
 
 def test_the_time_to_connect_does_not_count() -> None:
     exchange = AttemptResult(Delivered(200), RequestTimings(1000, 100, 200, 300, 350))
-    assert Answer.of(exchange, hide=HIDE).seconds == 0.4
+    assert ProbeResponse.of(exchange, hide=HIDE).seconds == 0.4
 
 
 def test_only_silence_is_silence() -> None:
-    def ended(failure: AttemptFailure) -> Answer:
-        return Answer.of(AttemptResult(Unreachable(failure, "why")), hide=HIDE)
+    def ended(failure: AttemptFailure) -> ProbeResponse:
+        return ProbeResponse.of(AttemptResult(Unreachable(failure, "why")), hide=HIDE)
 
     assert ended(AttemptFailure.READ_TIMEOUT).is_silence
     assert not ended(AttemptFailure.CLOSED).is_silence

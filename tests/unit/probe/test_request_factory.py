@@ -5,9 +5,9 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
-from ringback.probe.cases import CASES, Case, Forged, Forgery, Good
-from ringback.probe.forging import forge
-from ringback.probe.payloads import KINDS, UNUSUAL, About, Payload, told
+from ringback.probe.forgeries import forge
+from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, PayloadKind, told
+from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.receiver import Reason, Receiver, Rejected
 from ringback.receiver.checking import Genuine
 from ringback.receiver.events import read_event
@@ -17,8 +17,8 @@ from tests.unit.probe.receivers import case_called, requests_to
 
 URL = "https://receiver.example/hook?tenant=7"
 RECEIVER = Receiver(URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
-GOOD = [case for case in CASES if isinstance(case.plan, Good)]
-FORGED = [case for case in CASES if isinstance(case.plan, Forged)]
+GOOD = [case for case in CASES if isinstance(case.plan, GenuineCase)]
+FORGED = [case for case in CASES if isinstance(case.plan, ForgedCase)]
 REASONS = {
     Forgery.WRONG_SECRET: Reason.NOT_EXPLAINED,
     Forgery.CHANGED_BODY: Reason.NOT_EXPLAINED,
@@ -38,8 +38,8 @@ REASONS = {
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
 @pytest.mark.parametrize("url", [URL, "http://receiver.example:8080", "http://u:p@a.example/x"])
-def test_what_is_called_genuine_is(case: Case, url: str) -> None:
-    assert isinstance(case.plan, Good)
+def test_what_is_called_genuine_is(case: ProbeCase, url: str) -> None:
+    assert isinstance(case.plan, GenuineCase)
     request = requests_to(url).good(case.plan)
     receiver = Receiver(
         request.url.wire if case.plan.adds_query and case.plan.method is HttpMethod.POST else url,
@@ -53,8 +53,8 @@ def test_what_is_called_genuine_is(case: Case, url: str) -> None:
 
 
 @pytest.mark.parametrize("case", FORGED, ids=lambda case: case.name)
-def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: Case) -> None:
-    assert isinstance(case.plan, Forged)
+def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: ProbeCase) -> None:
+    assert isinstance(case.plan, ForgedCase)
     plan = case.plan
     request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
     verdict = RECEIVER.check_request(received(request))
@@ -102,40 +102,42 @@ def test_each_kind_of_event_is_sent() -> None:
 
 
 @pytest.mark.parametrize("payload", [*KINDS, *UNUSUAL])
-def test_no_two_callbacks_tell_the_same(payload: Payload) -> None:
+def test_no_two_callbacks_tell_the_same(payload: PayloadKind) -> None:
     make = requests_to(URL)
     bodies = {make.callback(Source.KORE, payload=payload).body for _ in range(3)}
     assert len(bodies) == 3
 
 
 def test_unusual_values_are_what_their_names_say() -> None:
-    about = About("AC1", "HS1", "00")
+    about = CallbackSubject("AC1", "HS1", "00")
     values = {
         payload: [
             pair for pair in told(payload, about, HttpMethod.POST) if pair[0] in ("Note", "Tag")
         ]
         for payload in UNUSUAL
     }
-    assert not values[Payload.NON_ASCII][0][1].isascii()
-    assert values[Payload.WHITE_SPACE][0][1] != values[Payload.WHITE_SPACE][0][1].strip()
-    assert values[Payload.EMPTY_VALUES] == [("Note", "")]
-    assert len(values[Payload.REPEATED_PARAMETERS]) == 3
-    assert len(values[Payload.LONG_VALUES][0][1]) > 10_000
-    assert len(told(Payload.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
+    assert not values[PayloadKind.NON_ASCII][0][1].isascii()
+    assert values[PayloadKind.WHITE_SPACE][0][1] != values[PayloadKind.WHITE_SPACE][0][1].strip()
+    assert values[PayloadKind.EMPTY_VALUES] == [("Note", "")]
+    assert len(values[PayloadKind.REPEATED_PARAMETERS]) == 3
+    assert len(values[PayloadKind.LONG_VALUES][0][1]) > 10_000
+    assert len(told(PayloadKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
     make, mark = requests_to(URL), "0123456789ab"
     later, earlier = (
         dict(make.callback(Source.KORE, payload=payload, mark=mark).parameters)
-        for payload in (Payload.SMS_COMMAND, Payload.SMS_COMMAND_SENT)
+        for payload in (PayloadKind.SMS_COMMAND, PayloadKind.SMS_COMMAND_SENT)
     )
     assert later["CommandSid"] == earlier["CommandSid"]
     assert (later["Status"], earlier["Status"]) == ("delivered", "sent")
-    another = dict(make.callback(Source.KORE, payload=Payload.SMS_COMMAND).parameters)
+    another = dict(make.callback(Source.KORE, payload=PayloadKind.SMS_COMMAND).parameters)
     assert another["CommandSid"] != later["CommandSid"]
 
 
 def test_a_repeat_is_of_one_case_and_one_name() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
-    assert case_called("kore-post-hmac").plan == Forged(Source.KORE, HttpMethod.POST, Forgery.HMAC)
+    assert case_called("kore-post-hmac").plan == ForgedCase(
+        Source.KORE, HttpMethod.POST, Forgery.HMAC
+    )

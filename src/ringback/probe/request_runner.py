@@ -1,6 +1,6 @@
 """Sends what the cases need, within bounds, whatever the receiver does.
 
-Laws of this file. Nothing is sent, and nothing waited for, beyond `Times.whole`. After several
+Laws of this file. Nothing is sent, and nothing waited for, beyond `ProbeTimeouts.whole`. After several
 requests in a row that got no answer, or a late one, nothing more is sent.
 """
 
@@ -15,8 +15,8 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.tls import ClientTls
 from ringback.ports import Clock, Transport
-from ringback.probe.answers import Answer, Hide
-from ringback.probe.wire import Wire
+from ringback.probe.raw_connection import RawConnection
+from ringback.probe.responses import Hide, ProbeResponse
 from ringback.runtime.os_errors import error_text
 
 # Servers for development have room for five connections that wait.
@@ -32,7 +32,7 @@ _IS_DOWN: Final = frozenset({None, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class ProbeTimeouts:
     """How long things may take, in seconds."""
 
     request: float = 15.0
@@ -46,7 +46,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ProbeDependencies:
     """What a run works with."""
 
     transport: Transport
@@ -56,14 +56,14 @@ class Means:
     stopwatch: Callable[[], float]
 
 
-class Stopped(Exception):
+class ProbeStopped(Exception):
     """Nothing more is sent; the message says why."""
 
 
-class Session:
+class ProbeSession:
     """All that is sent in one run."""
 
-    def __init__(self, means: Means, times: Times, hide: Hide) -> None:
+    def __init__(self, means: ProbeDependencies, times: ProbeTimeouts, hide: Hide) -> None:
         self.seconds = list[float]()
         """How long each answer took."""
         self._means = means
@@ -73,14 +73,14 @@ class Session:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._silent = self._late = 0
 
-    async def send(self, request: OutgoingRequest) -> Answer:
+    async def send(self, request: OutgoingRequest) -> ProbeResponse:
         """Send a request once. Raises Stopped, as all that follows."""
         async with self._room:
             left = self._left()
             limits = Timeouts(min(_CONNECT, left), left, left)
             return self._heard(await self._means.transport.send(request, limits=limits))
 
-    async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[Answer]:
+    async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[ProbeResponse]:
         """Send a request several times at the same moment, each by a connection of its own."""
         async with self._room, AsyncExitStack() as stack:
             try:
@@ -118,7 +118,7 @@ class Session:
             except OSError:  # and TimeoutError, which is one
                 return  # the repeat will tell
 
-    async def until_accepted(self, request: OutgoingRequest) -> list[Answer]:
+    async def until_accepted(self, request: OutgoingRequest) -> list[ProbeResponse]:
         """Send a request again and again, as long as its answer asks for another try."""
         ends, pause = self._means.stopwatch() + _TRIES_FOR, _FIRST_PAUSE
         answers = [await self.send(request)]
@@ -139,7 +139,7 @@ class Session:
                 return False
             limits = Timeouts(min(_CONNECT, left), left, left)
             exchange = await self._means.transport.send(knock(), limits=limits)
-            if Answer.of(exchange, hide=self._hide).status not in _IS_DOWN:
+            if ProbeResponse.of(exchange, hide=self._hide).status not in _IS_DOWN:
                 return True
             await asyncio.sleep(_FIRST_PAUSE)
 
@@ -155,26 +155,26 @@ class Session:
         """Return how many seconds there are still for the whole run; raises Stopped."""
         left = self._ends - self._means.stopwatch()
         if left <= 0:
-            raise Stopped(f"the probe ended after {self._times.whole:g} s")
+            raise ProbeStopped(f"the probe ended after {self._times.whole:g} s")
         return left
 
-    async def _open(self, request: OutgoingRequest) -> Wire:
+    async def _open(self, request: OutgoingRequest) -> RawConnection:
         async with asyncio.timeout(min(_CONNECT, self._left())):
-            return await Wire.open(
+            return await RawConnection.open(
                 request.url, tls=self._means.tls, stopwatch=self._means.stopwatch
             )
 
     def _left(self) -> float:
         if self._silent >= _MOST_IN_A_ROW:
-            raise Stopped(f"given up: {self._silent} requests in a row got no answer")
+            raise ProbeStopped(f"given up: {self._silent} requests in a row got no answer")
         if self._late >= _MOST_IN_A_ROW:
-            raise Stopped(
+            raise ProbeStopped(
                 f"given up: {self._late} answers in a row took longer than {self._times.answer:g} s"
             )
         return min(self._times.request, self.time_left())
 
-    def _heard(self, exchange: AttemptResult) -> Answer:
-        answer = Answer.of(exchange, hide=self._hide)
+    def _heard(self, exchange: AttemptResult) -> ProbeResponse:
+        answer = ProbeResponse.of(exchange, hide=self._hide)
         if answer.is_silence:
             self.time_left()  # where that is up, the silence says nothing
         self._silent = self._silent + 1 if answer.is_silence else 0

@@ -46,7 +46,7 @@ def _forms_of(secret: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResponse:
     """What came of one request."""
 
     status: int | None

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from ringback.core.errors import ConfigurationError
-from ringback.probe.findings import Effect, Uncounted
-from ringback.probe.observing import Observer
+from ringback.probe.counter_watch import CounterWatch
+from ringback.probe.probe_report import Effect, EffectNotSeen
 
 T = TypeVar("T")
 
@@ -13,10 +13,10 @@ _NO_COUNTER: Final = "its effects were not counted (--observe)"
 _NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
 
 
-class Counts:
+class EffectCounter:
     """Counts the effects of what is sent; without an observer, says that nobody did."""
 
-    def __init__(self, observer: Observer | None) -> None:
+    def __init__(self, observer: CounterWatch | None) -> None:
         self._observer = observer
         self._uncounted = None if observer else _NO_COUNTER
         """Why nothing is counted; None where something is."""
@@ -39,7 +39,7 @@ class Counts:
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
         """Send, and return what effect that had, and what came."""
         if self._observer is None or self._uncounted is not None:
-            return Uncounted(self._uncounted or _NO_COUNTER), await send()
+            return EffectNotSeen(self._uncounted or _NO_COUNTER), await send()
         try:
             before = await self._observer.at_rest()
         except ConfigurationError as failed:
@@ -50,10 +50,10 @@ class Counts:
         except ConfigurationError as failed:
             return self._give_up(failed), came
 
-    def _give_up(self, failed: ConfigurationError) -> Uncounted:
+    def _give_up(self, failed: ConfigurationError) -> EffectNotSeen:
         """Count nothing more: what has failed once costs time, and is not to be trusted."""
         self._uncounted = str(failed)
-        return Uncounted(self._uncounted)
+        return EffectNotSeen(self._uncounted)
 
     def disturb(self) -> None:
         """Note that something was sent whose effects were not counted."""

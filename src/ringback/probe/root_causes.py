@@ -7,45 +7,49 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.probe.cases import CASES, Forged, Forgery, Good, Group
-from ringback.probe.faults import Fault
-from ringback.probe.findings import Finding, Named, Report, Verdict
+from ringback.probe.probe_cases import CASES, CaseGroup, ForgedCase, Forgery, GenuineCase
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
+from ringback.probe.receiver_faults import ReceiverFault
 
 
-def report_of(url: str, started: datetime, seconds: float, findings: Iterable[Finding]) -> Report:
+def report_of(
+    url: str, started: datetime, seconds: float, findings: Iterable[CaseResult]
+) -> ProbeReport:
     """Put a report together, in the order of the table of cases."""
     order = {case.name: place for place, case in enumerate(CASES)}
     ordered = sorted(findings, key=lambda finding: order[finding.case.name])
     explained = explain(ordered)
-    return Report(url, started, seconds, tuple(explained), tuple(name_faults(explained)))
+    return ProbeReport(url, started, seconds, tuple(explained), tuple(name_faults(explained)))
 
 
-def explain(findings: Sequence[Finding]) -> list[Finding]:
+def explain(findings: Sequence[CaseResult]) -> list[CaseResult]:
     """Return the findings with the fault that explains several in place of what each shows."""
     settled = [_with_query_settled(finding, findings) for finding in findings]
     return [replace(finding, fault=_cause_of(finding, settled)) for finding in settled]
 
 
-def name_faults(findings: Iterable[Finding]) -> Iterator[Named]:
+def name_faults(findings: Iterable[CaseResult]) -> Iterator[FaultFound]:
     """Yield the faults with their cases, those first that explain most."""
-    shown = dict[Fault, list[str]]()
+    shown = dict[ReceiverFault, list[str]]()
     for finding in findings:
         if finding.fault is not None:
             shown.setdefault(finding.fault, []).append(finding.case.name)
-    order = list(Fault)
+    order = list(ReceiverFault)
     for fault in sorted(shown, key=order.index):
-        yield Named(fault, tuple(shown[fault]))
+        yield FaultFound(fault, tuple(shown[fault]))
 
 
-def _with_query_settled(finding: Finding, findings: Iterable[Finding]) -> Finding:
+def _with_query_settled(finding: CaseResult, findings: Iterable[CaseResult]) -> CaseResult:
     """Tell who knows one URL alone from who leaves the query out of what is signed.
 
     The latter takes a query that wasn't signed, and refuses one that was.
     """
-    if finding.verdict is not Verdict.NOT_FOR_IT or not isinstance(finding.case.plan, Good):
+    if finding.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(
+        finding.case.plan, GenuineCase
+    ):
         return finding
     takes_unsigned = any(
-        isinstance(other.case.plan, Forged)
+        isinstance(other.case.plan, ForgedCase)
         and other.case.plan.forgery is Forgery.ADDED_QUERY
         and other.case.plan.source == finding.case.plan.source
         and _is_accepted_forgery(other)
@@ -53,41 +57,41 @@ def _with_query_settled(finding: Finding, findings: Iterable[Finding]) -> Findin
     )
     if not takes_unsigned:
         return finding
-    return replace(finding, verdict=Verdict.FAILED, fault=finding.case.fault)
+    return replace(finding, verdict=CaseVerdict.FAILED, fault=finding.case.fault)
 
 
-def _cause_of(finding: Finding, findings: Sequence[Finding]) -> Fault | None:
+def _cause_of(finding: CaseResult, findings: Sequence[CaseResult]) -> ReceiverFault | None:
     plan = finding.case.plan
-    if isinstance(plan, Forged) and _is_accepted_forgery(finding):
+    if isinstance(plan, ForgedCase) and _is_accepted_forgery(finding):
         return _cause_of_accepting(plan, findings) or finding.fault
-    if isinstance(plan, Good) and _is_refused(finding):
+    if isinstance(plan, GenuineCase) and _is_refused(finding):
         return _cause_of_refusing(plan, findings) or finding.fault
     return finding.fault
 
 
-def _is_accepted_forgery(finding: Finding) -> bool:
-    return finding.case.group is Group.FORGED and finding.fault is finding.case.fault
+def _is_accepted_forgery(finding: CaseResult) -> bool:
+    return finding.case.group is CaseGroup.FORGED and finding.fault is finding.case.fault
 
 
-def _is_refused(finding: Finding) -> bool:
-    return finding.case.group is Group.GENUINE and finding.fault is finding.case.fault
+def _is_refused(finding: CaseResult) -> bool:
+    return finding.case.group is CaseGroup.GENUINE and finding.fault is finding.case.fault
 
 
-def _is_decided(finding: Finding) -> bool:
-    return finding.verdict in (Verdict.PASSED, Verdict.FAILED)
+def _is_decided(finding: CaseResult) -> bool:
+    return finding.verdict in (CaseVerdict.PASSED, CaseVerdict.FAILED)
 
 
-_IGNORES: Final[Mapping[Source, Fault]] = {
-    Source.TWILIO: Fault.IGNORES_TWILIO_SIGNATURE,
-    Source.KORE: Fault.IGNORES_KORE_SIGNATURE,
+_IGNORES: Final[Mapping[Source, ReceiverFault]] = {
+    Source.TWILIO: ReceiverFault.IGNORES_TWILIO_SIGNATURE,
+    Source.KORE: ReceiverFault.IGNORES_KORE_SIGNATURE,
 }
-_REFUSES: Final[Mapping[Source, Fault]] = {
-    Source.TWILIO: Fault.REFUSES_TWILIO,
-    Source.KORE: Fault.REFUSES_KORE,
+_REFUSES: Final[Mapping[Source, ReceiverFault]] = {
+    Source.TWILIO: ReceiverFault.REFUSES_TWILIO,
+    Source.KORE: ReceiverFault.REFUSES_KORE,
 }
-_REFUSES_METHOD: Final[Mapping[HttpMethod, Fault]] = {
-    HttpMethod.POST: Fault.REFUSES_POST,
-    HttpMethod.GET: Fault.REFUSES_GET,
+_REFUSES_METHOD: Final[Mapping[HttpMethod, ReceiverFault]] = {
+    HttpMethod.POST: ReceiverFault.REFUSES_POST,
+    HttpMethod.GET: ReceiverFault.REFUSES_GET,
 }
 # From fewer forgeries nothing follows for all.
 _ENOUGH: Final = 3
@@ -95,32 +99,34 @@ _ENOUGH: Final = 3
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 
-def _cause_of_accepting(plan: Forged, findings: Sequence[Finding]) -> Fault | None:
-    forged = [each for each in findings if each.case.group is Group.FORGED and _is_decided(each)]
+def _cause_of_accepting(plan: ForgedCase, findings: Sequence[CaseResult]) -> ReceiverFault | None:
+    forged = [
+        each for each in findings if each.case.group is CaseGroup.FORGED and _is_decided(each)
+    ]
     if _are_all_accepted(forged):
-        return Fault.ANSWERS_200_TO_EVERYTHING
+        return ReceiverFault.ANSWERS_200_TO_EVERYTHING
     if plan.forgery in _OF_NO_FAMILY:
         return None
     of_family = [each for each in forged if _family_of(each) == plan.source]
     return _IGNORES[plan.source] if _are_all_accepted(of_family) else None
 
 
-def _are_all_accepted(forged: Sequence[Finding]) -> bool:
+def _are_all_accepted(forged: Sequence[CaseResult]) -> bool:
     return len(forged) >= _ENOUGH and all(map(_is_accepted_forgery, forged))
 
 
-def _family_of(finding: Finding) -> Source | None:
+def _family_of(finding: CaseResult) -> Source | None:
     plan = finding.case.plan
-    if not isinstance(plan, Forged) or plan.forgery in _OF_NO_FAMILY:
+    if not isinstance(plan, ForgedCase) or plan.forgery in _OF_NO_FAMILY:
         return None
     return plan.source
 
 
-def _cause_of_refusing(plan: Good, findings: Sequence[Finding]) -> Fault | None:
+def _cause_of_refusing(plan: GenuineCase, findings: Sequence[CaseResult]) -> ReceiverFault | None:
     of_source = [
         (each.case.plan.method, _is_refused(each))
         for each in findings
-        if isinstance(each.case.plan, Good)
+        if isinstance(each.case.plan, GenuineCase)
         and each.case.plan.source == plan.source
         and _is_decided(each)
     ]

@@ -5,11 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.probe.cases import Case
-from ringback.probe.faults import Fault
+from ringback.probe.probe_cases import ProbeCase
+from ringback.probe.receiver_faults import ReceiverFault
 
 
-class Verdict(StrEnum):
+class CaseVerdict(StrEnum):
     """What is known of a case."""
 
     PASSED = "passed"
@@ -21,19 +21,19 @@ class Verdict(StrEnum):
     """It is about what this receiver does not do, and need not do."""
 
 
-OPEN: Final = frozenset({Verdict.NOT_OBSERVED, Verdict.NOT_RUN})
+OPEN: Final = frozenset({CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN})
 """What leaves it open whether the receiver is ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CaseResult:
     """What came of one case."""
 
-    case: Case
-    verdict: Verdict
+    case: ProbeCase
+    verdict: CaseVerdict
     came: str
     """What came, or why the case wasn't run, in words."""
-    fault: Fault | None = None
+    fault: ReceiverFault | None = None
     """What is wrong, where it failed."""
     request: str = ""
     """The first request as it left, without secrets."""
@@ -41,23 +41,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class FaultFound:
     """A fault that the receiver has, and the cases that show it."""
 
-    fault: Fault
+    fault: ReceiverFault
     cases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProbeReport:
     """All that a run found out."""
 
     url: str
     """Without credentials."""
     started: datetime
     seconds: float
-    findings: tuple[Finding, ...]
-    faults: tuple[Named, ...]
+    findings: tuple[CaseResult, ...]
+    faults: tuple[FaultFound, ...]
 
     @property
     def is_ready(self) -> bool:
@@ -69,17 +69,17 @@ class Report:
         """Whether every case that applies was run, and observed where that is needed."""
         return not any(finding.verdict in OPEN for finding in self.findings)
 
-    def count(self, verdict: Verdict) -> int:
+    def count(self, verdict: CaseVerdict) -> int:
         """Return how many cases have this verdict."""
         return sum(finding.verdict is verdict for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
-class Uncounted:
+class EffectNotSeen:
     """An effect that nobody saw, and why."""
 
     why: str
 
 
-Effect = int | Uncounted
+Effect = int | EffectNotSeen
 """By how much the receiver's own counter went up."""

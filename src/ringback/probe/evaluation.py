@@ -1,0 +1,159 @@
+"""What came of each case means: a verdict, and the fault that it shows. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ringback.core.policy.source_policy import Source
+from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
+from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectNotSeen
+from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.responses import ProbeResponse
+
+
+def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
+    """Return what the answer to a genuine callback means."""
+    if answer.is_accepted:
+        return CaseResult(case, CaseVerdict.PASSED, answer.words)
+    if answer.is_refused and isinstance(case.plan, GenuineCase) and case.plan.adds_query:
+        came = f"{answer.words}; it takes callbacks at the very URL alone, as it may"
+        return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
+    fault = (
+        case.fault if answer.is_refused else _broken(answer, ReceiverFault.CRASHES_ON_GOOD_CALLBACK)
+    )
+    return CaseResult(case, CaseVerdict.FAILED, answer.words, fault)
+
+
+def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
+    """Return what the answer to a forgery means."""
+    if answer.is_refused:
+        return CaseResult(case, CaseVerdict.PASSED, answer.words)
+    fault = (
+        case.fault
+        if answer.is_accepted
+        else _broken(answer, ReceiverFault.CRASHES_ON_BAD_SIGNATURE)
+    )
+    return CaseResult(case, CaseVerdict.FAILED, answer.words, fault)
+
+
+def judge_again(
+    case: ProbeCase, answers: Sequence[ProbeResponse], effect: Effect, *, expected: int = 1
+) -> CaseResult:
+    """Return what the answers to a callback that came again mean, the last of them above all."""
+    answered = judge_answers(case, answers)
+    if answered.verdict is CaseVerdict.FAILED:
+        return answered
+    match effect:
+        case EffectNotSeen(why):
+            return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {why}")
+        case int(count):
+            came = f"{answered.came}; {_effects(count)}"
+            if count == expected:
+                return CaseResult(case, CaseVerdict.PASSED, came)
+            return CaseResult(
+                case, CaseVerdict.FAILED, came, _fault_of_effect(case, count, expected)
+            )
+
+
+def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
+    """Return what answers in a row mean where effects don't count: in the end it is accepted."""
+    came = _in_a_row(answers)
+    refusal = next((answer for answer in answers if not _is_fine(answer)), None)
+    if refusal is None and answers[-1].is_accepted:
+        return CaseResult(case, CaseVerdict.PASSED, came)
+    fault = _fault_of_refusal(case, refusal or answers[-1])
+    return CaseResult(case, CaseVerdict.FAILED, came, fault)
+
+
+def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
+    """Return what the effects of all forgeries together mean."""
+    match effect:
+        case EffectNotSeen(why):
+            return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
+        case 0:
+            return CaseResult(case, CaseVerdict.PASSED, "no effect")
+        case int(count):
+            return CaseResult(case, CaseVerdict.FAILED, _effects(count), case.fault)
+
+
+def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
+    """Return what the times that all answers took mean."""
+    if not seconds:
+        return CaseResult(case, CaseVerdict.NOT_RUN, "nothing was answered")
+    late = [each for each in seconds if each > within]
+    came = f"the slowest of {len(seconds)} answers took {max(seconds):.2f} s"
+    if not late:
+        return CaseResult(case, CaseVerdict.PASSED, came)
+    came = f"{came}; {len(late)} took longer than {within:g} s"
+    return CaseResult(case, CaseVerdict.FAILED, came, case.fault)
+
+
+def _is_fine(answer: ProbeResponse) -> bool:
+    """Whether a sender ends well with this answer, or goes on."""
+    return answer.is_accepted or answer.asks_for_another_try
+
+
+def _fault_of_refusal(case: ProbeCase, answer: ProbeResponse) -> ReceiverFault:
+    # That an effect comes twice is shown by effects alone.
+    refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFault.REFUSES_REPEAT
+    return _broken(answer, refuses)
+
+
+def _fault_of_effect(case: ProbeCase, count: int, expected: int) -> ReceiverFault:
+    if count < expected and case.fault not in _TAKES_TWO_FOR_ONE:
+        return ReceiverFault.LOSES_CALLBACK
+    return case.fault
+
+
+_TAKES_TWO_FOR_ONE: Final = frozenset(
+    {ReceiverFault.MIXES_TOKENS, ReceiverFault.DROPS_EQUAL_EVENTS}
+)
+_SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFault.REFUSES_SWAPPED_ORDER}
+
+
+def _broken(answer: ProbeResponse, otherwise: ReceiverFault) -> ReceiverFault:
+    """Return the fault of an answer that is neither yes nor no."""
+    if answer.is_redirect:
+        return ReceiverFault.REDIRECTS
+    if answer.is_silence:
+        return ReceiverFault.DOES_NOT_ANSWER
+    return otherwise if answer.failure is None else ReceiverFault.BREAKS_OFF
+
+
+def _effects(count: int) -> str:
+    match count:
+        case 0:
+            return "no effect"
+        case 1:
+            return "one effect"
+        case _:
+            return f"the counter went up by {count}" if count > 0 else "the counter went down"
+
+
+def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
+    """Return several answers in words, those that are alike as one."""
+    told = list[list[str]]()
+    for answer in answers:
+        if told and told[-1][0] == answer.words:
+            told[-1].append(answer.words)
+        else:
+            told.append([answer.words])
+    return ", then ".join(
+        same[0] if len(same) == 1 else f"{len(same)} times {same[0]}" for same in told
+    )
+
+
+def not_run(case: ProbeCase, why: str) -> CaseResult:
+    """Return the finding of a case that wasn't run."""
+    return CaseResult(case, CaseVerdict.NOT_RUN, why)
+
+
+MISSING: Final[Mapping[Source, str]] = {
+    Source.TWILIO: "the Auth Token is not given (--auth-token)",
+    Source.KORE: "the webhook secret is not given (--kore-secret)",
+}
+
+
+def missing_secrets(case: ProbeCase, has: frozenset[Source]) -> str | None:
+    """Say which secrets a case needs that are not given; None where it has all."""
+    missing = [MISSING[source] for source in SOURCES if source in case.needs - has]
+    return " and ".join(missing) or None
