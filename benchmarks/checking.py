@@ -21,7 +21,7 @@ from twilio.request_validator import HMAC_SHA256, RequestValidator
 
 from ringback.core.form_encoding import encode
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
-from ringback.receiver import Genuine, Receiver
+from ringback.receiver import Receiver, Verified
 
 Check = Callable[[], bool]
 Headers = dict[str, str]
@@ -74,7 +74,7 @@ def _ours(headers: Headers, body: bytes, called: str) -> Check:
         _URL, twilio_auth_tokens=[_SECRET], twilio_shared_keys=[_SECRET], kore_secrets=[_SECRET]
     )
     target = called.removeprefix("https://example.com")
-    return lambda: isinstance(receiver.check("POST", headers, body, target=target), Genuine)
+    return lambda: isinstance(receiver.check("POST", headers, body, target=target), Verified)
 
 
 def _twilio_form(headers: Headers) -> Check:

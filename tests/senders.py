@@ -4,7 +4,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 
 URL = "http://127.0.0.1:9000/path?foo=bar"

@@ -8,15 +8,15 @@ from os import environ
 
 import uvicorn
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
-from ringback.receiver.asgi import CallbackApp
+from ringback.receiver import Callback, Receiver, SqliteDedupe
+from ringback.receiver.asgi import AsgiCallbackApp
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
 
 callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ.get("SEEN_DB", "seen.db")),
+    seen=SqliteDedupe(environ.get("SEEN_DB", "seen.db")),
 )
 
 
@@ -31,7 +31,7 @@ async def work(callback: Callback) -> None:
             print(f"not for this application: {event}", flush=True)
 
 
-app = CallbackApp(callbacks, work)
+app = AsgiCallbackApp(callbacks, work)
 
 if __name__ == "__main__":
     uvicorn.run(app, port=int(environ.get("PORT", "8000")))

@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
+from ringback.receiver import Callback, Receiver, SqliteDedupe
 from ringback.receiver.django import request_of
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
 
@@ -21,7 +21,7 @@ callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ.get("SEEN_DB", "seen.db")),
+    seen=SqliteDedupe(environ.get("SEEN_DB", "seen.db")),
 )
 
 

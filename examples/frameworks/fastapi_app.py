@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
+from ringback.receiver import Callback, Receiver, SqliteDedupe
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
 from ringback.receiver.starlette import request_of
 
@@ -19,7 +19,7 @@ callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ.get("SEEN_DB", "seen.db")),
+    seen=SqliteDedupe(environ.get("SEEN_DB", "seen.db")),
 )
 
 

@@ -9,7 +9,7 @@ from os import environ
 
 from flask import Flask, request
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
+from ringback.receiver import Callback, Receiver, SqliteDedupe
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
 from ringback.receiver.flask import request_of
 
@@ -18,7 +18,7 @@ callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ.get("SEEN_DB", "seen.db")),
+    seen=SqliteDedupe(environ.get("SEEN_DB", "seen.db")),
 )
 
 

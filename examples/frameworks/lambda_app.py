@@ -2,12 +2,12 @@
 
 Behind a function URL, an API Gateway or a load balancer, with CALLBACK_URL, TWILIO_AUTH_TOKEN,
 KORE_SECRET and SEEN_DB (`/tmp/seen.db`, say) in its environment. A file is there for one instance
-of the function alone: for several, take PostgresSeen or RedisSeen.
+of the function alone: for several, take PostgresDedupe or RedisDedupe.
 """
 
 from os import environ
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
+from ringback.receiver import Callback, Receiver, SqliteDedupe
 from ringback.receiver.aws_lambda import lambda_handler
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
 
@@ -15,7 +15,7 @@ callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ["SEEN_DB"]),
+    seen=SqliteDedupe(environ["SEEN_DB"]),
 )
 
 

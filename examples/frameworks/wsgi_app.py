@@ -7,15 +7,15 @@ CALLBACK_URL=http://127.0.0.1:8000/callbacks TWILIO_AUTH_TOKEN=â€¦ KORE_SECRET=â
 from os import environ
 from wsgiref.simple_server import make_server
 
-from ringback.receiver import Callback, Receiver, SqliteSeen
+from ringback.receiver import Callback, Receiver, SqliteDedupe
 from ringback.receiver.events import SimUpdated, SmsCommandChanged
-from ringback.receiver.wsgi import CallbackApp
+from ringback.receiver.wsgi import WsgiCallbackApp
 
 callbacks = Receiver(
     environ["CALLBACK_URL"],
     twilio_auth_tokens=[environ["TWILIO_AUTH_TOKEN"]],
     kore_secrets=[environ["KORE_SECRET"]],
-    seen=SqliteSeen(environ.get("SEEN_DB", "seen.db")),
+    seen=SqliteDedupe(environ.get("SEEN_DB", "seen.db")),
 )
 
 
@@ -30,7 +30,7 @@ def work(callback: Callback) -> None:
             print(f"not for this application: {event}", flush=True)
 
 
-app = CallbackApp(callbacks, work)
+app = WsgiCallbackApp(callbacks, work)
 
 if __name__ == "__main__":
     with make_server("127.0.0.1", int(environ.get("PORT", "8000")), app) as server:

@@ -1,12 +1,12 @@
 """A receiver that gets everything right, with the toolkit.
 
-`ringback.receiver` checks both families, and SqliteSeen remembers what is done in a file, so that a
+`ringback.receiver` checks both families, and SqliteDedupe remembers what is done in a file, so that a
 repeat is one after a restart, too.
 """
 
 from serving import Effects, Receiver, Request, Settings, main
 
-from ringback.receiver import ReceivedRequest, SqliteSeen
+from ringback.receiver import ReceivedRequest, SqliteDedupe
 from ringback.receiver import Receiver as Callbacks
 
 
@@ -19,7 +19,7 @@ class Right(Receiver):
             settings.url,
             twilio_auth_tokens=[settings.auth_token],
             kore_secrets=[settings.kore_secret],
-            seen=SqliteSeen(settings.folder / "seen.db"),
+            seen=SqliteDedupe(settings.folder / "seen.db"),
         )
 
     def answer(self, request: Request) -> int:

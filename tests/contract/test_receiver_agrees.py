@@ -19,8 +19,8 @@ from starlette.datastructures import ImmutableMultiDict
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 from werkzeug.datastructures import MultiDict
 
-from ringback.receiver import Genuine, Reason, Receiver, Rejected
-from ringback.receiver.checking import Verdict
+from ringback.receiver import Reason, Receiver, Rejected, Verified
+from ringback.receiver.verification import Verdict
 
 TOKEN: Final = "12345"
 KEY: Final = "a shared key"
@@ -321,7 +321,7 @@ def test_both_agree_on_ten_thousand_requests_but_where_the_validator_is_wrong() 
             assert theirs(request) is False, (forgery.__name__, request)
             seen[forgery.__name__] += 1
             continue
-        assert isinstance(ours(request), Genuine), request
+        assert isinstance(ours(request), Verified), request
         if theirs(request):
             seen["both accept"] += 1
         else:
@@ -594,7 +594,7 @@ def test_the_validator_is_wrong_there_and_the_receiver_right(wrong: Wrong) -> No
             with pytest.raises(error):
                 theirs(wrong.request)
     verdict = ours(wrong.request)
-    assert isinstance(verdict, Genuine) is wrong.is_genuine
+    assert isinstance(verdict, Verified) is wrong.is_genuine
     assert getattr(verdict, "reason", None) is wrong.reason
 
 
@@ -608,4 +608,4 @@ def test_the_validator_knows_one_secret_and_the_receiver_both_of_a_rotation() ->
     assert theirs(request) is False
     receiver = Receiver(HERE, twilio_auth_tokens=[TOKEN, "the new one"])
     headers = [("X-Twilio-Signature", str(request.signature))]
-    assert isinstance(receiver.check("POST", headers, BODY, target="/p"), Genuine)
+    assert isinstance(receiver.check("POST", headers, BODY, target="/p"), Verified)

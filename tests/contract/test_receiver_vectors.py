@@ -15,15 +15,15 @@ from ringback.core.policy.source_policy import Source
 from ringback.receiver import (
     Accepted,
     Duplicate,
-    Genuine,
-    MemorySeen,
+    MemoryDedupe,
     Reason,
     ReceivedRequest,
     Receiver,
     Rejected,
+    Verified,
 )
-from ringback.receiver.checking import Verdict
 from ringback.receiver.events import UnknownEvent
+from ringback.receiver.verification import Verdict
 from tests.contract.test_published_vectors import CALL, EVENT, FORM, JSON, V1, V2, V3, V4
 from tests.fakes import KORE_SECRET, TOKENS, an_account
 from tests.golden.test_golden import ALL, CAPTURES, TEST_EVENTS
@@ -71,7 +71,7 @@ every_signed_capture = pytest.mark.parametrize("name", signed)
 @every_signed_capture
 def test_every_capture_is_accepted_once_and_read(name: str) -> None:
     source = Source(name.partition("-")[0])
-    receiver, request = receiver_of(name, seen=MemorySeen()), read(name)
+    receiver, request = receiver_of(name, seen=MemoryDedupe()), read(name)
     result = receive(receiver, request)
     assert isinstance(result, Accepted)
     callback = result.callback
@@ -182,7 +182,7 @@ def test_kores_vectors_are_genuine(
     secret: str, kind: str, body: bytes, signature: str, url: str
 ) -> None:
     verdict = from_kore(signature, body, secret=secret, kind=kind, url=url)
-    assert verdict == Genuine(Source.KORE, None)
+    assert verdict == Verified(Source.KORE, None)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_what_follows_from_kores_rule_is_genuine(
     method: str, url: str, target: str, body: bytes, signature: str
 ) -> None:
     verdict = from_kore(signature, body, secret="12345", url=url, method=method, target=target)
-    assert verdict == Genuine(Source.KORE, None)
+    assert verdict == Verified(Source.KORE, None)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_twilios_vectors_are_genuine_whatever_was_done_to_the_port(
     signed_for: str, called_at: str
 ) -> None:
     verdict = from_twilio(BY_ORIGIN[signed_for], CALL_BODY, origin=called_at)
-    assert verdict == Genuine(Source.TWILIO, None)
+    assert verdict == Verified(Source.TWILIO, None)
 
 
 @pytest.mark.parametrize(("signed_for", "called_at"), OTHER)
@@ -364,7 +364,7 @@ def test_twilios_vectors_are_not_genuine_at_another_scheme_or_port(
 
 def test_a_shared_key_signs_by_sha_256_where_the_header_says_so() -> None:
     verdict = from_twilio(SHARED, CALL_BODY, settings=SETTINGS, keys=["12345"])
-    assert verdict == Genuine(Source.TWILIO, None)
+    assert verdict == Verified(Source.TWILIO, None)
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_a_shared_key_can_sign_json_too() -> None:
         settings=SETTINGS,
         keys=["a shared key"],
     )
-    assert verdict == Genuine(Source.TWILIO, None)
+    assert verdict == Verified(Source.TWILIO, None)
 
 
 @pytest.mark.parametrize(
@@ -407,13 +407,13 @@ def test_a_shared_key_can_sign_json_too() -> None:
     ],
 )
 def test_twilios_vector_of_repeated_parameters_is_genuine_in_any_order(body: bytes) -> None:
-    assert from_twilio(BY_REPEATED, body) == Genuine(Source.TWILIO, None)
+    assert from_twilio(BY_REPEATED, body) == Verified(Source.TWILIO, None)
 
 
 @pytest.mark.parametrize("target", ["", f"{CALLED}&bodySHA256={JSON_HASH}"])
 def test_twilios_vector_of_json_is_genuine_whether_its_target_is_told_or_not(target: str) -> None:
     verdict = from_twilio(BY_JSON, JSON_BODY, target=target, kind=A_JSON)
-    assert verdict == Genuine(Source.TWILIO, None)
+    assert verdict == Verified(Source.TWILIO, None)
 
 
 HASHED: Final = f"{CALLED}&bodySHA256={JSON_HASH}"
@@ -504,7 +504,7 @@ def test_the_vector_of_a_captured_super_sim_callback_is_genuine() -> None:
         body += b"&" + name + b"a" * 32
     receiver = Receiver("https://example.com/hook", twilio_auth_tokens=["12345"])
     headers = [("X-Twilio-Signature", "dEL/EOzw0/KHq06Dmy6J8Yw5iLA=")]
-    assert receiver.check("POST", headers, body) == Genuine(Source.TWILIO, None)
+    assert receiver.check("POST", headers, body) == Verified(Source.TWILIO, None)
 
 
 def test_the_body_of_the_published_call_is_that_of_its_parameters() -> None:

@@ -12,11 +12,11 @@ ROOT: Final = Path(__file__).parents[2]
 # KORE's published vector V3, and what a store of tokens and a typed event need beside it.
 PROGRAM: Final = """
 import sys
-from ringback.receiver import Accepted, Duplicate, Receiver, Rejected, SqliteSeen
+from ringback.receiver import Accepted, Duplicate, Receiver, Rejected, SqliteDedupe
 from ringback.receiver.events import UnknownEvent
 
 callbacks = Receiver(
-    "https://testendpoint.com#cbs=kore", kore_secrets=["12345"], seen=SqliteSeen("seen.db")
+    "https://testendpoint.com#cbs=kore", kore_secrets=["12345"], seen=SqliteDedupe("seen.db")
 )
 headers = {
     "kore-signature": "f562d3959f68b5a30fc7a63f8bbf40987f633575f4231ffceb4f76dd154ea3ce",

@@ -16,17 +16,17 @@ from ringback.receiver import (
     Callback,
     ConfigurationError,
     Duplicate,
-    Genuine,
     InvalidCallbackUrl,
-    MemorySeen,
+    MemoryDedupe,
     ReceivedRequest,
     Receiver,
     Rejected,
     Result,
+    Verified,
 )
-from ringback.receiver.checking import Secrets, Sent, Verdict, check
-from ringback.receiver.checking.bodies import compacted, escaped
-from ringback.receiver.checking.request import read_form
+from ringback.receiver.verification import ReceiverSecrets, SenderRecord, Verdict, check
+from ringback.receiver.verification.body_variants import compacted, escaped
+from ringback.receiver.verification.received_request import read_form
 from tests.fuzz.genuine import NOW, SETTINGS, SIGNATURES, TOKENS, Case, genuine
 from tests.fuzz.mutations import Effect, mutate
 from tests.fuzz.rules import compacted_slowly, escaped_slowly, is_signed
@@ -61,10 +61,10 @@ def law_of_mutated(seed: bytes) -> Counted:
     """What is still signed is accepted, what isn't is not, and nothing is raised."""
     random = Random(seed)
     case = genuine(random)
-    as_sent = Sent(case.method, _url_as_called(case), case.body)
+    as_sent = SenderRecord(case.method, _url_as_called(case), case.body)
     effect, names = mutate(random, case)
     shown = f"{effect.name} by {', '.join(names) or 'nothing'}: {case!r}"
-    seen = MemorySeen(clock=lambda: NOW)
+    seen = MemoryDedupe(clock=lambda: NOW)
     receiver = case.receiver(seen=seen, same_event_within=random.choice([None, timedelta(1)]))
     result = receiver.receive(case.method, _as_bytes(case.headers), case.body, target=case.target)
     if random.random() < 0.2:
@@ -114,9 +114,9 @@ def _check_answer(answer: Answer) -> None:
     assert answer.text.isascii()
 
 
-def _explained(case: Case, sent: Sent) -> Counted:
+def _explained(case: Case, sent: SenderRecord) -> Counted:
     """Check the same with what the sender has on record, which may explain but not prove."""
-    secrets = Secrets(
+    secrets = ReceiverSecrets(
         tuple(case.settings.get("twilio_auth_tokens", ())),
         tuple(case.settings.get("kore_secrets", ())),
         tuple(case.settings.get("twilio_shared_keys", ())),
@@ -125,7 +125,7 @@ def _explained(case: Case, sent: Sent) -> Counted:
     urls = [case.url.wire]
     alone = check(case.request, urls=urls, secrets=secrets)
     verdict = check(case.request, urls=urls, secrets=secrets, sent=sent)
-    assert isinstance(verdict, Genuine) == isinstance(alone, Genuine), case
+    assert isinstance(verdict, Verified) == isinstance(alone, Verified), case
     yield name_of(verdict)
 
 
@@ -156,7 +156,7 @@ _RECEIVERS: Final = [
         twilio_auth_tokens=["12345"],
         kore_secrets=["12345"],
         twilio_shared_keys=["12345"],
-        seen=MemorySeen(clock=lambda: NOW),
+        seen=MemoryDedupe(clock=lambda: NOW),
         clock=lambda: NOW,
     )
     for url in (
@@ -282,7 +282,7 @@ settings_inputs: Final = st.fixed_dictionaries(
         "keep": st.timedeltas(timedelta(1))
         | st.dictionaries(st.sampled_from(Source), st.timedeltas(timedelta(1))),
         "same_event_within": _TIMES,
-        "seen": st.builds(MemorySeen, clock=st.just(lambda: NOW)),
+        "seen": st.builds(MemoryDedupe, clock=st.just(lambda: NOW)),
     },
 )
 
@@ -388,12 +388,14 @@ _secrets: Final = st.lists(st.sampled_from(["", "12345"]) | any_text, max_size=2
 checks: Final = st.tuples(
     noises,
     st.lists(urls | any_text, min_size=1, max_size=2),
-    st.builds(Secrets, _secrets, _secrets, _secrets, _secrets, st.just((("name", "\udcff"),))),
-    st.none() | st.builds(Sent, any_text, urls | any_text, st.binary(max_size=30)),
+    st.builds(
+        ReceiverSecrets, _secrets, _secrets, _secrets, _secrets, st.just((("name", "\udcff"),))
+    ),
+    st.none() | st.builds(SenderRecord, any_text, urls | any_text, st.binary(max_size=30)),
 )
 
 
-def law_of_checks(given: tuple[Any, list[str], Secrets, Sent | None]) -> Counted:
+def law_of_checks(given: tuple[Any, list[str], ReceiverSecrets, SenderRecord | None]) -> Counted:
     (_, method, headers, body, target), called, secrets, sent = given
     request = ReceivedRequest(method, target, tuple(headers), body)
     verdict = check(request, urls=called, secrets=secrets, sent=sent)

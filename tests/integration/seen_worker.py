@@ -12,16 +12,16 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.seen import (
-    Done,
-    MemorySeen,
-    Ours,
-    PostgresSeen,
-    RedisSeen,
-    Seen,
-    SqliteSeen,
-    UnderWay,
-    Visit,
+from ringback.receiver.dedupe import (
+    ClaimedByOther,
+    ClaimRequest,
+    ClaimWon,
+    DedupeStore,
+    MemoryDedupe,
+    PostgresDedupe,
+    RedisDedupe,
+    SqliteDedupe,
+    WorkDone,
 )
 
 READY = "ready"
@@ -44,27 +44,27 @@ class Order(NamedTuple):
     """How long the work takes; this and the lease in seconds."""
 
 
-def opened(store: str, address: str) -> AbstractContextManager[Seen]:
+def opened(store: str, address: str) -> AbstractContextManager[DedupeStore]:
     """Open a store by its name, and by the path, DSN or socket of its data."""
     match store:
         case "memory":
-            return nullcontext(MemorySeen())
+            return nullcontext(MemoryDedupe())
         case "sqlite":
-            return SqliteSeen(address)
+            return SqliteDedupe(address)
         case "postgres":
             import psycopg
 
-            return nullcontext(PostgresSeen(lambda: psycopg.connect(address)))
+            return nullcontext(PostgresDedupe(lambda: psycopg.connect(address)))
         case _:
             import redis
 
-            return nullcontext(RedisSeen(redis.Redis(unix_socket_path=address)))
+            return nullcontext(RedisDedupe(redis.Redis(unix_socket_path=address)))
 
 
-def deliver(seen: Seen, order: Order) -> None:
+def deliver(seen: DedupeStore, order: Order) -> None:
     """Do the work of a callback unless another does; return once it is done."""
     time.sleep(max(0.0, order.at - time.monotonic()))
-    visit = Visit(
+    visit = ClaimRequest(
         source=Source(order.source),
         token=order.token,
         owner=order.owner,
@@ -75,14 +75,14 @@ def deliver(seen: Seen, order: Order) -> None:
     )
     while True:
         match seen.claim(visit):
-            case Ours(is_retry):
+            case ClaimWon(is_retry):
                 begin(order, is_retry)
                 time.sleep(order.lasts)
                 assert seen.done(visit)
                 return
-            case UnderWay(for_another):
+            case ClaimedByOther(for_another):
                 time.sleep(min(0.02, for_another.total_seconds()))
-            case Done():
+            case WorkDone():
                 return
 
 

@@ -29,9 +29,9 @@ from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
-from ringback.receiver.checking import ReceivedRequest as Received
-from ringback.receiver.checking import Secrets, check
-from ringback.receiver.checking.verdict import Genuine
+from ringback.receiver.verification import ReceivedRequest as Received
+from ringback.receiver.verification import ReceiverSecrets, check
+from ringback.receiver.verification.verdict import Verified
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, TAKES, VAULT, an_account
@@ -213,9 +213,9 @@ def as_received(data: bytes) -> Received:
 def is_genuine(engine: Engine, written: Written, port: int) -> bool:
     """Whether a receiver that has just the secrets of this instant takes a request."""
     request = as_received(written.data)
-    secrets = Secrets(kore_secrets=engine.good_at(written.at))
+    secrets = ReceiverSecrets(kore_secrets=engine.good_at(written.at))
     url = f"http://{request.values('Host')[0]}{request.target}"
-    return isinstance(check(request, urls=[url], secrets=secrets), Genuine)
+    return isinstance(check(request, urls=[url], secrets=secrets), Verified)
 
 
 async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[None]]) -> None:

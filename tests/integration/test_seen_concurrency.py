@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.seen import Seen
+from ringback.receiver.dedupe import DedupeStore
 from tests.integration.seen_worker import DONE, READY, Order, deliver, opened
 
 _ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def threads_take_turns_often() -> Iterator[None]:
     sys.setswitchinterval(usual)
 
 
-def by_threads(seen: Seen, orders: Sequence[Order]) -> None:
+def by_threads(seen: DedupeStore, orders: Sequence[Order]) -> None:
     with ThreadPoolExecutor(len(orders)) as threads:
         for ended in [threads.submit(deliver, seen, order) for order in orders]:
             ended.result()

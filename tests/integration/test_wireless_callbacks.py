@@ -12,7 +12,7 @@ import pytest
 from twilio.rest import Client
 from twilio.rest.wireless.v1.sim import SimContext
 
-from ringback.receiver.checking import Genuine, ReceivedRequest, Secrets, check
+from ringback.receiver.verification import ReceivedRequest, ReceiverSecrets, Verified, check
 from ringback.testing import Emulator
 
 START: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)
@@ -81,10 +81,10 @@ class Bench:
         callbacks = self.emulator.callbacks()[self._seen :]
         requests = self.emulator.receiver.requests[self._seen :]
         self._seen += len(callbacks)
-        secrets = Secrets((self.emulator.auth_token,), (self.emulator.kore_secret,))
+        secrets = ReceiverSecrets((self.emulator.auth_token,), (self.emulator.kore_secret,))
         for callback, request in zip(callbacks, requests, strict=True):
             verdict = check(request, urls=[self.url_of(request)], secrets=secrets)
-            assert isinstance(verdict, Genuine)
+            assert isinstance(verdict, Verified)
             assert verdict.token == callback.idempotency_token
             assert (verdict.source, request.method) == self.way
         return [

@@ -10,7 +10,7 @@ from typing import Self
 from urllib.parse import parse_qs
 
 from ringback.core.accounts.account import Account
-from ringback.receiver import Callback, MemorySeen, ReceivedRequest, Receiver
+from ringback.receiver import Callback, MemoryDedupe, ReceivedRequest, Receiver
 
 EVENT = "event-"
 """What an event of the rehearsal has in front, which tells it from one of a probe."""
@@ -77,7 +77,7 @@ class ManyReceivers:
             url,
             twilio_auth_tokens=[] if kind is Kind.KORE else [account.auth_token],
             kore_secrets=[] if kind is Kind.TWILIO else [account.kore_secret],
-            seen=MemorySeen(),
+            seen=MemoryDedupe(),
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,9 +6,9 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from ringback.receiver.checking import Headers, ReceivedRequest
-from ringback.receiver.checking.families import FAMILIES
-from ringback.receiver.checking.urls import SplitUrl, without_port
+from ringback.receiver.verification import Headers, ReceivedRequest
+from ringback.receiver.verification.called_url import SplitUrl, without_port
+from ringback.receiver.verification.schemes import FAMILIES
 
 _SIGNATURES: Final = tuple(family.signature_header for family in FAMILIES.values())
 

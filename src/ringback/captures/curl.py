@@ -16,7 +16,7 @@ from ringback.captures.captured_request import (
     with_host,
 )
 from ringback.captures.shell_words import shell_words
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 _COMMAND: Final = re.compile(r"(?:\$ )?curl(?:\.exe)?(?=[\s^]|$)")
 

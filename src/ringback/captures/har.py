@@ -14,8 +14,8 @@ from ringback.captures.captured_request import (
     with_host,
 )
 from ringback.core.form_encoding import encode
-from ringback.receiver.checking import Headers, ReceivedRequest
 from ringback.receiver.events import Json
+from ringback.receiver.verification import Headers, ReceivedRequest
 
 _REBUILT: Final = "the body was written anew from its parameters, since the HAR has no text of it"
 

@@ -14,7 +14,7 @@ from ringback.captures.captured_request import (
     sent_to,
     with_host,
 )
-from ringback.receiver.checking import Headers, ReceivedRequest
+from ringback.receiver.verification import Headers, ReceivedRequest
 
 _REQUEST_LINE: Final = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[0-9.]+)?[ \t]*")
 _HEADER: Final = re.compile(r"(?P<name>[\w!#$%&'*+.^`|~-]+):[ \t]*(?P<value>.*?)[ \t]*", re.ASCII)

@@ -10,8 +10,8 @@ from ringback.captures.captured_request import (
     as_bytes,
     fitted,
 )
-from ringback.receiver.checking import Headers, ReceivedRequest
 from ringback.receiver.events import Json
+from ringback.receiver.verification import Headers, ReceivedRequest
 
 _NEEDED: Final = ("method", "path", "headers", "body")
 _ESCAPED: Final = re.compile(rb"\\x([89a-f][0-9a-f])")

@@ -35,7 +35,7 @@ from ringback.dev_receiver.seen_tokens import SeenTokens
 from ringback.dev_receiver.sender_account import SenderAccount, secrets_of
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.http_sender import HttpSender
-from ringback.receiver.checking import Secrets
+from ringback.receiver.verification import ReceiverSecrets
 from ringback.runtime.system_clock import SystemClock, stopwatch
 
 _LONGEST_DELAY: Final = timedelta(hours=1)
@@ -154,8 +154,8 @@ def _account_in(data: Path) -> SenderAccount | None:
         return None
 
 
-def _given(auth_token: str | None, kore_secret: str | None) -> Secrets:
-    return Secrets(
+def _given(auth_token: str | None, kore_secret: str | None) -> ReceiverSecrets:
+    return ReceiverSecrets(
         (auth_token,) if auth_token else (),
         (kore_secret,) if kore_secret else (),
     )
@@ -171,7 +171,7 @@ def _manners(fail: int | None, fail_first: int | None) -> FailureMode:
             return FailFirst(count, fail or UNAVAILABLE)
 
 
-def _what_is_checked(secrets: Secrets, data: Path) -> str:
+def _what_is_checked(secrets: ReceiverSecrets, data: Path) -> str:
     match secrets.of(Source.TWILIO), secrets.of(Source.KORE):
         case [_, *_], [_, *_]:
             return "signatures of both sources are checked"

@@ -13,7 +13,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.seen_tokens import TokenSighting
-from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Verdict
+from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verdict, Verified
 
 _MOST_PARAMETERS: Final = 50
 _LONGEST: Final = 2000
@@ -87,7 +87,7 @@ def as_json(heard: CheckedRequest) -> str:
 
 def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
     match verdict:
-        case Genuine():
+        case Verified():
             return {"ok": True, "reason": None, "explanation": None}
         case Rejected(reason, explanation):
             return {"ok": False, "reason": reason, "explanation": explanation}
@@ -164,7 +164,7 @@ def _datagram(request: ReceivedRequest) -> Iterator[Row]:
 
 def _signature_rows(verdict: Verdict) -> Iterator[Row]:
     match verdict:
-        case Genuine():
+        case Verified():
             yield "signature", "right", TerminalLineStyle.GOOD
         case Rejected(reason, explanation) if reason in _NOT_CHECKED:
             yield (

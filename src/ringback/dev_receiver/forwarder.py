@@ -9,7 +9,7 @@ from ringback.core.http.http_exchange import Headers, OutgoingRequest
 from ringback.core.http.outcome import Unreachable, describe
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.ports import Transport
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 # The senders themselves wait no longer.
 _LIMITS: Final = Timeouts(connect=5, read=15, total=15)

@@ -16,12 +16,12 @@ from ringback.dev_receiver.responses import (
 from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
 from ringback.dev_receiver.sender_account import SenderAccount, look_up, secrets_of
 from ringback.ports import Clock, Transport
-from ringback.receiver.checking import (
+from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,
+    ReceiverSecrets,
     Rejected,
-    Secrets,
-    Sent,
+    SenderRecord,
     Verdict,
     check,
     url_as_configured,
@@ -33,7 +33,7 @@ from ringback.receiver.checking import (
 class ListenOptions:
     """What the listener was asked to do."""
 
-    secrets: Secrets = Secrets()
+    secrets: ReceiverSecrets = ReceiverSecrets()
     """Those given by hand; for each kind they go before the account's."""
     configured: CallbackUrl | None = None
     """The URL that senders call, where it is not the one that a request itself names."""
@@ -97,7 +97,10 @@ class ListenRequestHandler:
         return (verdict if sent is None else self._check(request, account, sent)), seen
 
     def _check(
-        self, request: ReceivedRequest, account: SenderAccount | None, sent: Sent | None = None
+        self,
+        request: ReceivedRequest,
+        account: SenderAccount | None,
+        sent: SenderRecord | None = None,
     ) -> Verdict:
         configured = self._orders.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
@@ -113,7 +116,9 @@ class ListenRequestHandler:
         to = self._orders.forward_to
         return None if to is None else await pass_on(request, to=to, transport=self._transport)
 
-    async def _look_up(self, verdict: Verdict, account: SenderAccount | None) -> Sent | None:
+    async def _look_up(
+        self, verdict: Verdict, account: SenderAccount | None
+    ) -> SenderRecord | None:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.responses import FailureMode
 from ringback.dev_receiver.seen_tokens import TokenSighting
-from ringback.receiver.checking import ReceivedRequest, Verdict
+from ringback.receiver.verification import ReceivedRequest, Verdict
 
 
 @dataclass(frozen=True, slots=True)

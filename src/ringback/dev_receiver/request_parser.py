@@ -9,7 +9,7 @@ from typing import Final
 
 import httptools
 
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 1024 * 1024

@@ -11,7 +11,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.ports import Transport
-from ringback.receiver.checking import Secrets, Sent
+from ringback.receiver.verification import ReceiverSecrets, SenderRecord
 
 # The sender is on this machine, and is itself waiting for our answer.
 _LIMITS: Final = Timeouts(connect=1, read=1, total=1)
@@ -28,7 +28,7 @@ class SenderAccount:
     api_key_secret: str = field(repr=False)
 
 
-def secrets_of(account: SenderAccount | None, *, given: Secrets) -> Secrets:
+def secrets_of(account: SenderAccount | None, *, given: ReceiverSecrets) -> ReceiverSecrets:
     """Return what to check with: for each kind what is given by hand, else the account's.
 
     What a given secret replaces still explains signatures, as does the API key's secret, which is
@@ -36,7 +36,7 @@ def secrets_of(account: SenderAccount | None, *, given: Secrets) -> Secrets:
     """
     if account is None:
         return given
-    return Secrets(
+    return ReceiverSecrets(
         given.twilio_auth_tokens or (account.auth_token,),
         given.kore_secrets or (account.kore_secret,),
         not_accepted=(
@@ -47,7 +47,7 @@ def secrets_of(account: SenderAccount | None, *, given: Secrets) -> Secrets:
     )
 
 
-async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> Sent | None:
+async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> SenderRecord | None:
     """Return what the sender has on record under this token, or None where it doesn't say."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     headers = (("Host", of.base_url.authority), ("Authorization", _basic(of)))
@@ -59,7 +59,7 @@ async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> Sen
         return None
 
 
-def sent_of(listed: object) -> Sent | None:
+def sent_of(listed: object) -> SenderRecord | None:
     """Return what was sent, from the portal's list of the callbacks with one token.
 
     It is read from the callback, not from its attempts: URL and payload are the same for all of
@@ -74,14 +74,16 @@ def sent_of(listed: object) -> Sent | None:
             return None
 
 
-def _sent(url: str, method: str, parameters: str) -> Sent | None:
+def _sent(url: str, method: str, parameters: str) -> SenderRecord | None:
     try:
         called = CallbackUrl.parse(url)
     except InvalidCallbackUrl:
         return None
     if method == "GET":
-        return Sent(method, (called.with_parameters(parameters) if parameters else called).wire)
-    return Sent(method, called.wire, parameters.encode("utf-8", "replace"))
+        return SenderRecord(
+            method, (called.with_parameters(parameters) if parameters else called).wire
+        )
+    return SenderRecord(method, called.wire, parameters.encode("utf-8", "replace"))
 
 
 def _basic(account: SenderAccount) -> str:

@@ -19,7 +19,7 @@ from ringback.dev_receiver.request_parser import (
     UnparsableRequest,
 )
 from ringback.dev_receiver.responses import ListenerResponse
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 Handler = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 

@@ -11,7 +11,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_kore
 from ringback.probe.probe_cases import Forgery
 from ringback.probe.request_factory import MORE, RequestFactory
-from ringback.receiver.checking.families import FAMILIES
+from ringback.receiver.verification.schemes import FAMILIES
 
 
 def forge(

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable, describe, status_of
-from ringback.receiver.checking.families import FAMILIES
+from ringback.receiver.verification.schemes import FAMILIES
 
 _SHOWN: Final = 100
 _BODY_SHOWN: Final = 500

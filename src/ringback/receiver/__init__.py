@@ -12,37 +12,37 @@ Needs the standard library alone.
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback
-from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
+from ringback.receiver.dedupe import (
+    DedupeStore,
+    DedupeUnavailable,
+    MemoryDedupe,
+    PostgresDedupe,
+    RedisDedupe,
+    SqliteDedupe,
+)
 from ringback.receiver.receiver import Receiver, read_request
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result
-from ringback.receiver.seen import (
-    MemorySeen,
-    PostgresSeen,
-    RedisSeen,
-    Seen,
-    SeenUnavailable,
-    SqliteSeen,
-)
+from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 
 __all__ = [
     "Accepted",
     "Answer",
     "Callback",
     "ConfigurationError",
+    "DedupeStore",
+    "DedupeUnavailable",
     "Duplicate",
-    "Genuine",
     "InvalidCallbackUrl",
-    "MemorySeen",
-    "PostgresSeen",
+    "MemoryDedupe",
+    "PostgresDedupe",
     "Reason",
     "ReceivedRequest",
     "Receiver",
-    "RedisSeen",
+    "RedisDedupe",
     "Rejected",
     "Result",
-    "Seen",
-    "SeenUnavailable",
     "Source",
-    "SqliteSeen",
+    "SqliteDedupe",
+    "Verified",
     "read_request",
 ]

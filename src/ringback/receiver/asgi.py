@@ -1,16 +1,13 @@
 """Callbacks under ASGI.
 
-application = CallbackApp(callbacks, work)
+application = AsgiCallbackApp(callbacks, work)
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from ringback.receiver.callback import Callback
-from ringback.receiver.checking import ReceivedRequest
-from ringback.receiver.receiver import Receiver, Work, read_request
-from ringback.receiver.results import Answer
-from ringback.receiver.serving import (
+from ringback.receiver.http import (
     MAX_BODY,
     METHODS,
     NOT_ALLOWED,
@@ -19,13 +16,16 @@ from ringback.receiver.serving import (
     quoted,
     target_of,
 )
+from ringback.receiver.receiver import Receiver, Work, read_request
+from ringback.receiver.results import Answer
+from ringback.receiver.verification import ReceivedRequest
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class CallbackApp:
+class AsgiCallbackApp:
     """An ASGI application that receives callbacks, at whatever path it is put."""
 
     def __init__(

@@ -16,10 +16,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ringback.core.form_encoding import encode
-from ringback.receiver.checking import Headers, ReceivedRequest
+from ringback.receiver.http import METHODS, NOT_ALLOWED, headers_of, quoted, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
-from ringback.receiver.serving import METHODS, NOT_ALLOWED, headers_of, quoted, target_of
+from ringback.receiver.verification import Headers, ReceivedRequest
 
 Event = Mapping[str, Any]
 Handler = Callable[[Event, object], dict[str, Any]]

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.checking.bodies import HASH_PARAMETER, compacted
-from ringback.receiver.checking.request import ReceivedRequest
+from ringback.receiver.verification.body_variants import HASH_PARAMETER, compacted
+from ringback.receiver.verification.received_request import ReceivedRequest
 
 if TYPE_CHECKING:
     from ringback.receiver.events import Event

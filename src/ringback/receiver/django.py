@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ringback.receiver import asgi, wsgi
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 
 class DjangoRequest(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ringback.receiver import wsgi
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 
 class FlaskRequest(Protocol):

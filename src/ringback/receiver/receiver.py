@@ -10,15 +10,22 @@ from typing import Any, Final
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback, read_date
-from ringback.receiver.checking.basis import Secrets
-from ringback.receiver.checking.claim import Claim, read_claim
-from ringback.receiver.checking.configured import Found, read_urls
-from ringback.receiver.checking.request import ReceivedRequest
-from ringback.receiver.checking.verdict import Genuine, Reason, Rejected, Verdict
-from ringback.receiver.checking.verify import judge
+from ringback.receiver.dedupe.dedupe_store import (
+    ClaimedByOther,
+    ClaimRequest,
+    ClaimWon,
+    DedupeStore,
+    DedupeUnavailable,
+    WorkDone,
+)
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
-from ringback.receiver.seen.visit import Done, Ours, Seen, SeenUnavailable, UnderWay, Visit
-from ringback.receiver.system import chance, now
+from ringback.receiver.system_clock import chance, now
+from ringback.receiver.verification.configured_urls import MatchedUrl, read_urls
+from ringback.receiver.verification.received_request import ReceivedRequest
+from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
+from ringback.receiver.verification.signing_input import ReceiverSecrets
+from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
+from ringback.receiver.verification.verify import judge
 
 log: Final = logging.getLogger("ringback.receiver")
 
@@ -49,7 +56,7 @@ class Receiver:
         pending_kore_secrets: Sequence[str] = (),
         accept_unsigned_kore: bool = False,
         max_age: timedelta | None = None,
-        seen: Seen | None = None,
+        seen: DedupeStore | None = None,
         lease: timedelta = timedelta(seconds=60),
         keep: timedelta | Mapping[Source, timedelta] = timedelta(days=7),
         same_event_within: timedelta | None = None,
@@ -77,7 +84,7 @@ class Receiver:
         Raises InvalidCallbackUrl for a URL, and Unusable for anything else that can't work.
         """
         self._find = read_urls(url)
-        self._secrets = Secrets(
+        self._secrets = ReceiverSecrets(
             twilio_auth_tokens=_secrets("twilio_auth_tokens", twilio_auth_tokens),
             kore_secrets=_secrets("kore_secrets", kore_secrets),
             twilio_shared_keys=_secrets("twilio_shared_keys", twilio_shared_keys),
@@ -118,7 +125,7 @@ class Receiver:
 
         `target` is what stands in the request line, the path and the query as they came. A GET
         can't be checked without it; for a POST it tells a wrong query from a right one.
-        Raises SeenUnavailable where the store can't be asked; and what `check` raises.
+        Raises DedupeUnavailable where the store can't be asked; and what `check` raises.
         """
         return self.receive_request(read_request(method, headers, body, target=target))
 
@@ -143,7 +150,9 @@ class Receiver:
         """Say whether a request is genuine; as `check`."""
         return self._check(request)[0]
 
-    def _check(self, request: ReceivedRequest) -> tuple[Genuine, Found] | tuple[Rejected, None]:
+    def _check(
+        self, request: ReceivedRequest
+    ) -> tuple[Verified, MatchedUrl] | tuple[Rejected, None]:
         claim = read_claim(request)
         if isinstance(claim, Rejected):
             return claim, None
@@ -154,15 +163,15 @@ class Receiver:
         if isinstance(called, Rejected):
             return called, None
         if self._accepts_unsigned and not claim.signature:
-            verdict = Genuine(claim.source, claim.token, is_signed=False)
+            verdict = Verified(claim.source, claim.token, is_signed=False)
         else:
             verdict = judge(claim, request, (called,), self._secrets)
-        if self._max_age is not None and isinstance(verdict, Genuine):
+        if self._max_age is not None and isinstance(verdict, Verified):
             verdict = self._check_age(claim, request, self._max_age) or verdict
         return (verdict, None) if isinstance(verdict, Rejected) else (verdict, found)
 
     def _check_age(
-        self, claim: Claim, request: ReceivedRequest, max_age: timedelta
+        self, claim: SignatureHeaders, request: ReceivedRequest, max_age: timedelta
     ) -> Rejected | None:
         given = request.values("date")
         if not given and claim.source is Source.TWILIO:
@@ -185,17 +194,17 @@ class Receiver:
             return Accepted(callback)
         visit = self._visit(callback, callback.token)
         match self._seen.claim(visit):
-            case Ours(is_retry=False):
+            case ClaimWon(is_retry=False):
                 return Accepted(callback, self._seen, visit)
-            case Ours():
+            case ClaimWon():
                 return Accepted(replace(callback, is_retry=True), self._seen, visit)
-            case UnderWay(for_another):
+            case ClaimedByOther(for_another):
                 return Duplicate(callback, for_another)
-            case Done():
+            case WorkDone():
                 return Duplicate(callback)
 
-    def _visit(self, callback: Callback, token: str) -> Visit:
-        return Visit(
+    def _visit(self, callback: Callback, token: str) -> ClaimRequest:
+        return ClaimRequest(
             source=callback.source,
             token=token,
             owner=chance(),
@@ -219,7 +228,7 @@ class Receiver:
             if isinstance(result, Accepted):
                 with result:
                     _do(work, result.callback)
-        except SeenUnavailable as unavailable:
+        except DedupeUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
 
@@ -238,7 +247,7 @@ class Receiver:
             if isinstance(result, Accepted):
                 async with result:
                     await _do_async(work, result.callback)
-        except SeenUnavailable as unavailable:
+        except DedupeUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
 
@@ -288,7 +297,7 @@ def _check_time(name: str, given: timedelta | None) -> None:
         )
 
 
-def _at_no_url(claim: Claim, request: ReceivedRequest) -> Rejected:
+def _at_no_url(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected:
     if not request.target:
         return claim.rejected(
             Reason.NO_TARGET,
@@ -300,7 +309,7 @@ def _at_no_url(claim: Claim, request: ReceivedRequest) -> Rejected:
     )
 
 
-def _callback(genuine: Genuine, found: Found, request: ReceivedRequest) -> Callback:
+def _callback(genuine: Verified, found: MatchedUrl, request: ReceivedRequest) -> Callback:
     return Callback(
         source=genuine.source,
         token=genuine.token,
@@ -318,7 +327,7 @@ def _answer(result: Result) -> Answer:
     return answer_to(result)
 
 
-def _unavailable(unavailable: SeenUnavailable) -> Answer:
+def _unavailable(unavailable: DedupeUnavailable) -> Answer:
     log.error("answered with a 503: %s", unavailable)
     return _UNAVAILABLE
 

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from ringback.receiver.callback import Callback
-from ringback.receiver.checking.verdict import Rejected
-from ringback.receiver.seen.visit import Seen, SeenUnavailable, Visit
+from ringback.receiver.dedupe.dedupe_store import ClaimRequest, DedupeStore, DedupeUnavailable
+from ringback.receiver.verification.verdict import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class Accepted:
     """
 
     callback: Callback
-    seen: Seen | None = field(default=None, repr=False)
-    visit: Visit | None = field(default=None, repr=False)
+    seen: DedupeStore | None = field(default=None, repr=False)
+    visit: ClaimRequest | None = field(default=None, repr=False)
 
     def done(self) -> bool:
         """Write down that the work is done; its deliveries are duplicates from now on.
 
         Returns False where the lease ended and another delivery has taken the work over. Raises
-        SeenUnavailable.
+        DedupeUnavailable.
         """
         if self.seen is None or self.visit is None:
             return True
         return self.seen.done(self.visit)
 
     def release(self) -> None:
-        """Give the work back, undone. Raises SeenUnavailable."""
+        """Give the work back, undone. Raises DedupeUnavailable."""
         if self.seen is not None and self.visit is not None:
             self.seen.release(self.visit)
 
@@ -64,7 +64,7 @@ class Accepted:
             self.done()
             return
         # Its lease ends by itself, and what the work raised says more.
-        with suppress(SeenUnavailable):
+        with suppress(DedupeUnavailable):
             self.release()
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,6 @@
 """Callbacks under WSGI.
 
-application = CallbackApp(callbacks, work)
+application = WsgiCallbackApp(callbacks, work)
 """
 
 import re
@@ -9,10 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from ringback.receiver.checking import Headers, ReceivedRequest
-from ringback.receiver.receiver import Receiver, Work
-from ringback.receiver.results import Answer
-from ringback.receiver.serving import (
+from ringback.receiver.http import (
     MAX_BODY,
     METHODS,
     NOT_ALLOWED,
@@ -21,6 +18,9 @@ from ringback.receiver.serving import (
     quoted,
     target_of,
 )
+from ringback.receiver.receiver import Receiver, Work
+from ringback.receiver.results import Answer
+from ringback.receiver.verification import Headers, ReceivedRequest
 
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _PREFIX: Final = "HTTP_"
@@ -29,7 +29,7 @@ _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _TARGETS: Final = ("RAW_URI", "REQUEST_URI")
 
 
-class BadBody(ValueError):
+class UnreadableBody(ValueError):
     """The body can't be had; `answer` is what to answer."""
 
     def __init__(self, answer: Answer) -> None:
@@ -37,7 +37,7 @@ class BadBody(ValueError):
         self.answer = answer
 
 
-class CallbackApp:
+class WsgiCallbackApp:
     """A WSGI application that receives callbacks, at whatever path it is put."""
 
     def __init__(self, callbacks: Receiver, work: Work, *, max_body: int = MAX_BODY) -> None:
@@ -62,7 +62,7 @@ class CallbackApp:
             return NOT_ALLOWED
         try:
             body = read_body(environ, max_body=self._max_body)
-        except BadBody as bad:
+        except UnreadableBody as bad:
             return bad.answer
         return self._callbacks.handle(request_of(environ, body), self._work)
 
@@ -83,7 +83,7 @@ def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> Receive
 
 
 def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
-    """Read the body, of up to so many bytes; raises BadBody where there is none to be read.
+    """Read the body, of up to so many bytes; raises UnreadableBody where there is none to be read.
 
     A body without a length can only be read where the server marks its end.
     """
@@ -91,24 +91,24 @@ def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
     if not given:
         return _read_to_end(environ, max_body)
     if not _LENGTH.fullmatch(given):
-        raise BadBody(Answer(400, "bad Content-Length"))
+        raise UnreadableBody(Answer(400, "bad Content-Length"))
     length = int(given)
     if length > max_body:
-        raise BadBody(TOO_LONG)
+        raise UnreadableBody(TOO_LONG)
     body = environ["wsgi.input"].read(length)
     if len(body) < length:
-        raise BadBody(Answer(400, "incomplete"))
+        raise UnreadableBody(Answer(400, "incomplete"))
     return body
 
 
 def _read_to_end(environ: Mapping[str, Any], max_body: int) -> bytes:
     if not environ.get("wsgi.input_terminated"):
         if "HTTP_TRANSFER_ENCODING" in environ:
-            raise BadBody(Answer(411, "no Content-Length"))
+            raise UnreadableBody(Answer(411, "no Content-Length"))
         return b""
     body = environ["wsgi.input"].read(max_body + 1)
     if len(body) > max_body:
-        raise BadBody(TOO_LONG)
+        raise UnreadableBody(TOO_LONG)
     return body
 
 

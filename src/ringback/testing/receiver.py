@@ -5,7 +5,7 @@ from typing import Final
 
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.dev_receiver.server import ListenServer
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 _HOST: Final = "127.0.0.1"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.captures.captured_request import CapturedRequest, CaptureFormat, fitted
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 
 def capture(

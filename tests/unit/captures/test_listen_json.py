@@ -6,7 +6,7 @@ import pytest
 
 from ringback.captures import UnreadableCapture
 from ringback.captures.listen_json import read
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 from tests.unit.captures.writers import listen_line
 
 

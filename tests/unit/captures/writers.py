@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.dev_receiver.callback_report import as_json
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.receiver.checking import ReceivedRequest, Rejected
-from ringback.receiver.checking.verdict import Reason
+from ringback.receiver.verification import ReceivedRequest, Rejected
+from ringback.receiver.verification.verdict import Reason
 
 
 def as_received(request: OutgoingRequest) -> ReceivedRequest:

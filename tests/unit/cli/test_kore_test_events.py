@@ -15,8 +15,8 @@ from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
 from ringback.operations.webhook_secrets import create_secret
 from ringback.ports import Transaction
-from ringback.receiver.checking import Secrets, check
-from ringback.receiver.checking.verdict import Genuine
+from ringback.receiver.verification import ReceiverSecrets, check
+from ringback.receiver.verification.verdict import Verified
 from ringback.testing import Emulator
 from tests.ports import free_port
 from tests.receivers import OK
@@ -63,9 +63,9 @@ def test_a_test_event_that_is_accepted_is_shown_with_its_answer(ringback: Emulat
     assert "  > Content-Type: application/json; charset=utf-8" in done.output
     assert '  > [{"data":{"test_id":' in done.output
     (got,) = ringback.receiver.requests
-    secrets = Secrets(kore_secrets=(ringback.kore_secret,))
+    secrets = ReceiverSecrets(kore_secrets=(ringback.kore_secret,))
     urls = [ringback.receiver.url("/hook")]
-    assert isinstance(check(got, urls=urls, secrets=secrets), Genuine)
+    assert isinstance(check(got, urls=urls, secrets=secrets), Verified)
 
 
 def test_a_test_event_by_get_is_accepted_as_well(ringback: Emulator) -> None:
@@ -120,9 +120,11 @@ def test_a_rehearsal_that_all_accept_says_how_to_go_on(ringback: Emulator) -> No
     ]
     for got in ringback.receiver.requests:
         verdict = check(
-            got, urls=[ringback.receiver.url(got.target)], secrets=Secrets(kore_secrets=(value,))
+            got,
+            urls=[ringback.receiver.url(got.target)],
+            secrets=ReceiverSecrets(kore_secrets=(value,)),
         )
-        assert isinstance(verdict, Genuine)
+        assert isinstance(verdict, Verified)
 
 
 def test_a_rehearsal_says_who_does_not_accept_and_how(ringback: Emulator, nobody: str) -> None:

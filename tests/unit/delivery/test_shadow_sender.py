@@ -28,7 +28,7 @@ from ringback.delivery.shadow_sender import ShadowLimits, ShadowSender
 from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.ports import Clock, Store, Transaction, Transport
-from ringback.receiver.checking import Genuine, Rejected, Secrets, check
+from ringback.receiver.verification import ReceiverSecrets, Rejected, Verified, check
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import (
     ACCOUNT_SID,
@@ -185,15 +185,15 @@ async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_
     await bench.consider(a_callback(url="https://a.example/p?x=1", method=method, source=other))
     (request,) = transport.requests
     secrets = {
-        Source.TWILIO: Secrets(twilio_auth_tokens=(AUTH_TOKEN,)),
-        Source.KORE: Secrets(kore_secrets=(KORE_SECRET,)),
+        Source.TWILIO: ReceiverSecrets(twilio_auth_tokens=(AUTH_TOKEN,)),
+        Source.KORE: ReceiverSecrets(kore_secrets=(KORE_SECRET,)),
     }
     called = [request.url.wire]  # a GET has what it tells behind the URL
     assert called[0].startswith(url)
     genuine, rejected = (
         check(received(request), urls=called, secrets=secrets[one]) for one in (source, other)
     )
-    assert isinstance(genuine, Genuine)
+    assert isinstance(genuine, Verified)
     assert isinstance(rejected, Rejected)
 
 

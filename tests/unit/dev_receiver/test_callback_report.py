@@ -12,7 +12,7 @@ from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailFirst, ListenerResponse
 from ringback.dev_receiver.seen_tokens import TokenSighting
-from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected
+from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
 
@@ -24,7 +24,7 @@ TOKEN = TOKENS[Source.KORE]
 def heard(source: Source = Source.KORE, **changes: Any) -> CheckedRequest:
     request = received(rendered(source))
     return replace(
-        CheckedRequest(NOW, request, Genuine(source, TOKEN), FIRST, answered=200), **changes
+        CheckedRequest(NOW, request, Verified(source, TOKEN), FIRST, answered=200), **changes
     )
 
 

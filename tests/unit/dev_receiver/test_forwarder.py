@@ -2,7 +2,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.dev_receiver.forwarder import forwarded_headers, forwarded_url
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 
 @pytest.mark.parametrize(

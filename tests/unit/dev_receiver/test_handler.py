@@ -9,11 +9,17 @@ from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailFirst
 from ringback.dev_receiver.seen_tokens import SeenTokens
 from ringback.dev_receiver.sender_account import SenderAccount
-from ringback.receiver.checking import Genuine, Reason, ReceivedRequest, Rejected, Secrets
+from ringback.receiver.verification import (
+    Reason,
+    ReceivedRequest,
+    ReceiverSecrets,
+    Rejected,
+    Verified,
+)
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, FakeClock, RecordingTransport
 from tests.senders import received, rendered
 
-SECRETS = Secrets((AUTH_TOKEN,), (KORE_SECRET,))
+SECRETS = ReceiverSecrets((AUTH_TOKEN,), (KORE_SECRET,))
 
 
 class Desk:
@@ -78,7 +84,7 @@ async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
     after = await desk.hear(request)
     assert isinstance(before.verdict, Rejected)
     assert before.verdict.reason is Reason.NO_SECRET
-    assert isinstance(after.verdict, Genuine)
+    assert isinstance(after.verdict, Verified)
 
 
 async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
@@ -86,4 +92,4 @@ async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
     request = received(rendered(Source.TWILIO, url="https://public.example/path?foo=bar"))
     inside = tuple(pair for pair in request.headers if pair[0] != "Host")
     heard = await desk.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))
-    assert isinstance(heard.verdict, Genuine)
+    assert isinstance(heard.verdict, Verified)

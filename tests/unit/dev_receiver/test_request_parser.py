@@ -9,7 +9,7 @@ from ringback.dev_receiver.request_parser import (
     RawRequestParser,
     UnparsableRequest,
 )
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 POST = b"POST /p?x=1 HTTP/1.1\r\nHost: a\r\nkore-SIGNATURE:\r\nContent-Length: 3\r\n\r\na=1"
 REQUEST = ReceivedRequest(

@@ -24,7 +24,7 @@ from ringback.probe.probe_runner import Restart, probe
 from ringback.probe.request_factory import RequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
 from ringback.probe.responses import ProbeResponse as ProbeAnswer
-from ringback.receiver import MemorySeen, ReceivedRequest, Receiver
+from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
 
@@ -39,7 +39,7 @@ class Counter:
     """What a receiver has done."""
 
     count: int = 0
-    seen: MemorySeen = field(default_factory=MemorySeen)
+    seen: MemoryDedupe = field(default_factory=MemoryDedupe)
     later: set[asyncio.Task[None]] = field(default_factory=set)
     """Work that is still to be done."""
 

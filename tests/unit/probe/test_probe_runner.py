@@ -15,7 +15,7 @@ from ringback.probe.probe_cases import CASES, GenuineCase
 from ringback.probe.probe_report import CaseVerdict
 from ringback.probe.probe_runner import ReceiverUnreachable
 from ringback.probe.request_runner import ProbeTimeouts
-from ringback.receiver import MemorySeen, ReceivedRequest, Receiver, Rejected
+from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver, Rejected
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.receivers import RecordingReceiver, close_without_answer
 from tests.tls import server_side
@@ -167,7 +167,7 @@ async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart
     async with served(make) as url:
 
         async def restart(_: float) -> None:
-            counter.count, counter.seen = 0, MemorySeen()
+            counter.count, counter.seen = 0, MemoryDedupe()
             inner.append(right(url, counter))
 
         report = await probed(url, cases=FEW, read_counter=counter.read, restart=restart)

@@ -9,8 +9,8 @@ from ringback.probe.forgeries import forge
 from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, PayloadKind, told
 from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.receiver import Reason, Receiver, Rejected
-from ringback.receiver.checking import Genuine
 from ringback.receiver.events import read_event
+from ringback.receiver.verification import Verified
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import received
 from tests.unit.probe.receivers import case_called, requests_to
@@ -47,7 +47,7 @@ def test_what_is_called_genuine_is(case: ProbeCase, url: str) -> None:
         kore_secrets=[KORE_SECRET],
     )
     verdict = receiver.check_request(received(request))
-    assert isinstance(verdict, Genuine)
+    assert isinstance(verdict, Verified)
     assert verdict.source == case.plan.source
     assert verdict.token is not None
 
@@ -78,7 +78,7 @@ def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
         )
         request_alone = received(request)
         request_alone = type(request_alone)(request.method, request.url.target, alone, request.body)
-        assert isinstance(RECEIVER.check_request(request_alone), Genuine)
+        assert isinstance(RECEIVER.check_request(request_alone), Verified)
 
 
 def test_twilios_token_stands_in_kores_header() -> None:

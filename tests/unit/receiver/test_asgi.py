@@ -9,8 +9,8 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.receiver import Callback, MemorySeen, Receiver
-from ringback.receiver.asgi import CallbackApp, request_of
+from ringback.receiver import Callback, MemoryDedupe, Receiver
+from ringback.receiver.asgi import AsgiCallbackApp, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import URL, rendered
 
@@ -26,11 +26,11 @@ def an_app(
     work: Callable[[Callback], object] | Callable[[Callback], Awaitable[object]] = id,
     *,
     max_body: int = 1000,
-) -> CallbackApp:
+) -> AsgiCallbackApp:
     receiver = Receiver(
-        URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemorySeen()
+        URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemoryDedupe()
     )
-    return CallbackApp(receiver, work, max_body=max_body)
+    return AsgiCallbackApp(receiver, work, max_body=max_body)
 
 
 def scope_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def scope_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
     }
 
 
-async def ask(app: CallbackApp, scope: dict[str, Any], *messages: Message) -> list[Message]:
+async def ask(app: AsgiCallbackApp, scope: dict[str, Any], *messages: Message) -> list[Message]:
     """Return what an application sends when it gets these messages, and then no more."""
     coming, sent = iter(messages), list[Message]()
 
@@ -59,7 +59,9 @@ async def ask(app: CallbackApp, scope: dict[str, Any], *messages: Message) -> li
     return sent
 
 
-async def answer_to(app: CallbackApp, request: OutgoingRequest, **more: Any) -> tuple[int, bytes]:
+async def answer_to(
+    app: AsgiCallbackApp, request: OutgoingRequest, **more: Any
+) -> tuple[int, bytes]:
     message = {"type": "http.request", "body": request.body, "more_body": False}
     start, body = await ask(app, scope_of(request, **more), message)
     return start["status"], body["body"]

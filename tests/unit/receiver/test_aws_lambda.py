@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.receiver import Callback, MemorySeen, Receiver
+from ringback.receiver import Callback, MemoryDedupe, Receiver
 from ringback.receiver.aws_lambda import lambda_handler, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import URL, rendered
@@ -30,7 +30,7 @@ def never(_: Callback) -> None:
 
 def a_receiver(url: str = URL) -> Receiver:
     return Receiver(
-        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemorySeen()
+        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemoryDedupe()
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ringback.receiver import django, flask, starlette
-from ringback.receiver.checking import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest
 
 ENVIRON = {
     "REQUEST_METHOD": "POST",

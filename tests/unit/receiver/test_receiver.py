@@ -15,20 +15,20 @@ from ringback.receiver import (
     Answer,
     Callback,
     ConfigurationError,
+    DedupeUnavailable,
     Duplicate,
-    Genuine,
     InvalidCallbackUrl,
-    MemorySeen,
+    MemoryDedupe,
     Reason,
     ReceivedRequest,
     Receiver,
     Rejected,
-    SeenUnavailable,
     Source,
+    Verified,
     read_request,
 )
+from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, ClaimWon
 from ringback.receiver.events import SimStatus, SimUpdated
-from ringback.receiver.seen.visit import Claimed, Ours, Visit
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, TOKENS
 from tests.senders import BODY, received, rendered
 
@@ -55,7 +55,7 @@ def receiver(url: Any = URL, **how: Any) -> Receiver:
 
 def remembering(clock: Hands | None = None, **how: Any) -> Receiver:
     clock = clock or Hands()
-    return receiver(seen=MemorySeen(clock=clock), clock=clock, **how)
+    return receiver(seen=MemoryDedupe(clock=clock), clock=clock, **how)
 
 
 def sent(
@@ -128,14 +128,14 @@ def test_what_a_get_of_kores_tells_is_not_signed() -> None:
 )
 def test_headers_may_come_in_any_form(spell: Any) -> None:
     request = sent()
-    assert isinstance(receiver().check("POST", spell(request.headers), request.body), Genuine)
+    assert isinstance(receiver().check("POST", spell(request.headers), request.body), Verified)
 
 
 def test_headers_may_be_bytes() -> None:
     request = sent()
     pairs = [(name.lower().encode(), value.encode()) for name, value in request.headers]
-    assert isinstance(receiver().check("POST", pairs, request.body), Genuine)
-    assert isinstance(receiver().check("POST", dict(pairs), request.body), Genuine)
+    assert isinstance(receiver().check("POST", pairs, request.body), Verified)
+    assert isinstance(receiver().check("POST", dict(pairs), request.body), Verified)
 
 
 def test_a_get_is_not_judged_without_its_target() -> None:
@@ -202,7 +202,7 @@ def test_an_empty_signature_of_twilios_is_never_taken() -> None:
         ({"keep": timedelta(0)}, "keep of twilio is 0:00:00"),
         ({"keep": {Source.KORE: SECOND}}, "no time for twilio"),
         ({"same_event_within": SECOND}, "same_event_within: it needs a store"),
-        ({"same_event_within": timedelta(0), "seen": MemorySeen()}, "same_event_within is 0"),
+        ({"same_event_within": timedelta(0), "seen": MemoryDedupe()}, "same_event_within is 0"),
     ],
 )
 def test_what_can_t_work_is_refused_at_once(how: dict[str, Any], why: str) -> None:
@@ -356,11 +356,11 @@ def test_the_date_is_checked_where_that_is_asked_for(date: str, reason: Reason |
     headers = dict(request.headers) | {"Date": date}
     verdict = receiver(max_age=300 * SECOND, clock=Hands()).check("POST", headers, request.body)
     assert (verdict.reason if isinstance(verdict, Rejected) else None) is reason
-    assert isinstance(receiver().check("POST", headers, request.body), Genuine)
+    assert isinstance(receiver().check("POST", headers, request.body), Verified)
 
 
 def test_twilio_sends_no_date_and_passes() -> None:
-    assert isinstance(receiver(max_age=SECOND).check_request(sent(Source.TWILIO)), Genuine)
+    assert isinstance(receiver(max_age=SECOND).check_request(sent(Source.TWILIO)), Verified)
 
 
 def test_kore_sends_a_date_and_does_not_pass_without() -> None:
@@ -433,18 +433,18 @@ def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_given_back(
     assert accepted(callbacks, sent()).callback.is_retry
 
 
-class Watched(MemorySeen):
+class Watched(MemoryDedupe):
     """A store that notes in which threads it was asked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked_in = set[int]()
 
-    def claim(self, visit: Visit) -> Claimed:
+    def claim(self, visit: ClaimRequest) -> Claimed:
         self.asked_in.add(threading.get_ident())
         return super().claim(visit)
 
-    def done(self, visit: Visit) -> bool:
+    def done(self, visit: ClaimRequest) -> bool:
         self.asked_in.add(threading.get_ident())
         return super().done(visit)
 
@@ -474,21 +474,21 @@ async def test_what_the_work_raises_comes_out_and_the_next_delivery_may_try() ->
 class Gone:
     """A store that can't be asked."""
 
-    def claim(self, visit: Visit) -> Claimed:
-        raise SeenUnavailable("the store is gone")
+    def claim(self, visit: ClaimRequest) -> Claimed:
+        raise DedupeUnavailable("the store is gone")
 
-    def done(self, visit: Visit) -> bool:
-        raise SeenUnavailable("the store is gone")
+    def done(self, visit: ClaimRequest) -> bool:
+        raise DedupeUnavailable("the store is gone")
 
-    def release(self, visit: Visit) -> None:
-        raise SeenUnavailable("the store is gone")
+    def release(self, visit: ClaimRequest) -> None:
+        raise DedupeUnavailable("the store is gone")
 
 
 async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     callbacks = receiver(seen=Gone())
-    with pytest.raises(SeenUnavailable):
+    with pytest.raises(DedupeUnavailable):
         callbacks.receive_request(sent())
     for answer in (callbacks.handle(sent(), fail), await callbacks.handle_async(sent(), fail)):
         assert (answer.status, "Retry-After" in answer.headers) == (503, True)
@@ -500,8 +500,8 @@ async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
 class GoneMeanwhile(Gone):
     """A store that can't be asked any more once the work has begun."""
 
-    def claim(self, visit: Visit) -> Claimed:
-        return Ours(is_retry=False)
+    def claim(self, visit: ClaimRequest) -> Claimed:
+        return ClaimWon(is_retry=False)
 
 
 def test_what_the_work_raises_is_not_hidden_by_a_store_that_has_gone() -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from ringback.receiver import Accepted, ConfigurationError, MemorySeen, Receiver
-from ringback.receiver.checking import Reason, Rejected
+from ringback.receiver import Accepted, ConfigurationError, MemoryDedupe, Receiver
+from ringback.receiver.verification import Reason, Rejected
 
 CENTURY = timedelta(days=36_500)
 TIMES = ["max_age", "lease", "keep", "same_event_within"]
 
 
 def receiver(**times: Any) -> Receiver:
-    return Receiver("https://a.example/", accept_unsigned_kore=True, seen=MemorySeen(), **times)
+    return Receiver("https://a.example/", accept_unsigned_kore=True, seen=MemoryDedupe(), **times)
 
 
 @pytest.mark.parametrize("name", TIMES)

@@ -11,9 +11,9 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.receiver import Callback, MemorySeen, Receiver
-from ringback.receiver.checking import ReceivedRequest
-from ringback.receiver.wsgi import BadBody, CallbackApp, request_of
+from ringback.receiver import Callback, MemoryDedupe, Receiver
+from ringback.receiver.verification import ReceivedRequest
+from ringback.receiver.wsgi import UnreadableBody, WsgiCallbackApp, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import URL, rendered
 
@@ -27,11 +27,11 @@ class Served:
 
     def __init__(self, *, max_body: int = 1000, fails: bool = False) -> None:
         receiver = Receiver(
-            URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemorySeen()
+            URL, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemoryDedupe()
         )
         self.work: list[Callback] = []
         self.fails = fails
-        self.app = validator(CallbackApp(receiver, self._work, max_body=max_body))
+        self.app = validator(WsgiCallbackApp(receiver, self._work, max_body=max_body))
 
     def _work(self, callback: Callback) -> None:
         self.work.append(callback)
@@ -118,7 +118,7 @@ def test_a_body_that_is_too_long_is_not_read() -> None:
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "x", "٣", "9" * 5000])
 def test_a_length_that_is_no_number_is_refused(length: str) -> None:
-    served = CallbackApp(Receiver(URL, kore_secrets=[KORE_SECRET]), never)
+    served = WsgiCallbackApp(Receiver(URL, kore_secrets=[KORE_SECRET]), never)
     answered: list[str] = []
     environ = environ_of(rendered(Source.KORE), CONTENT_LENGTH=length)
     served(environ, lambda status, *_: answered.append(status))  # pyright: ignore[reportArgumentType] - no write()
@@ -181,5 +181,5 @@ def test_a_request_reads_its_body_unless_it_is_given() -> None:
     environ = environ_of(rendered(Source.KORE))
     assert request_of(environ, b"given").body == b"given"
     assert request_of(environ).body == rendered(Source.KORE).body
-    with pytest.raises(BadBody, match="too long"):
+    with pytest.raises(UnreadableBody, match="too long"):
         request_of(environ | {"CONTENT_LENGTH": str(2**20 + 1)})

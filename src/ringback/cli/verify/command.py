@@ -17,7 +17,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, RingbackError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.receiver import Callback, Reason, ReceivedRequest, Receiver, Rejected
-from ringback.receiver.checking.urls import SplitUrl
+from ringback.receiver.verification.called_url import SplitUrl
 
 _UNREADABLE: Final = 2
 _URL_MAY_BE_WRONG: Final = 2

@@ -25,9 +25,9 @@ from ringback.receiver.events.cloud_events import (
     TestEvent,
     event_of_json,
 )
-from ringback.receiver.events.forms import event_of_form
-from ringback.receiver.events.reading import Event, read_event
-from ringback.receiver.events.unknown import UnknownEvent
+from ringback.receiver.events.form_events import event_of_form
+from ringback.receiver.events.parse import Event, read_event
+from ringback.receiver.events.unknown_event import UnknownEvent
 
 __all__ = [
     "CloudEvent",

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final, NoReturn, TypeAlias, cast
 
-from ringback.receiver.events.unknown import UnknownEvent, Unreadable, missing, shown, unfit
+from ringback.receiver.events.unknown_event import (
+    UnknownEvent,
+    UnreadableEvent,
+    missing,
+    shown,
+    unfit,
+)
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A JSON value as Python's parser gives it."""
@@ -83,7 +89,7 @@ def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
     """
     try:
         return _read(_parse(body))
-    except Unreadable as unreadable:
+    except UnreadableEvent as unreadable:
         return UnknownEvent((), str(unreadable))
 
 
@@ -98,9 +104,9 @@ def _parse(body: bytes) -> Json:
             ),
         )
     except RecursionError:
-        raise Unreadable("the body is nested too deeply to be read; expected JSON") from None
+        raise UnreadableEvent("the body is nested too deeply to be read; expected JSON") from None
     except ValueError as problem:  # no UTF-8, no JSON, or a number with thousands of digits
-        raise Unreadable(f"the body can't be read as JSON: {problem}") from None
+        raise UnreadableEvent(f"the body can't be read as JSON: {problem}") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -108,17 +114,17 @@ def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(document) < len(pairs):
         names = Counter(name for name, _ in pairs)
         repeated = shown(names.most_common(1)[0][0])
-        raise Unreadable(f"the name {repeated} is given twice in one object; expected it once")
+        raise UnreadableEvent(f"the name {repeated} is given twice in one object; expected it once")
     return document
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Unreadable(f"the body holds {name}, which is no JSON; expected a number")
+    raise UnreadableEvent(f"the body holds {name}, which is no JSON; expected a number")
 
 
 def _read(document: Json) -> TestEvent | CloudEvents:
     if not isinstance(document, list):
-        raise Unreadable(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
+        raise UnreadableEvent(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
     events = tuple(_cloud_event(f"[{index}]", item) for index, item in enumerate(document))
     if len(events) == 1 and events[0].type == TEST_EVENT_TYPE:
         return _test_event(events[0])
@@ -172,13 +178,13 @@ def _optional(item: Json, name: str, place: str) -> str | None:
     value = _object(item, place).get(name)
     if value is None or isinstance(value, str):
         return value
-    raise Unreadable(f"{place}.{name} is {_sort_of(value)}; expected a text")
+    raise UnreadableEvent(f"{place}.{name} is {_sort_of(value)}; expected a text")
 
 
 def _object(item: Json, place: str) -> dict[str, Json]:
     if isinstance(item, dict):
         return item
-    raise Unreadable(f"{place} is {_sort_of(item)}; expected an object")
+    raise UnreadableEvent(f"{place} is {_sort_of(item)}; expected an object")
 
 
 def _sort_of(value: Json) -> str:

@@ -1,0 +1,27 @@
+"""What a receiver has seen already, so that nothing is done twice."""
+
+from ringback.receiver.dedupe.dedupe_store import (
+    ClaimedByOther,
+    ClaimRequest,
+    ClaimWon,
+    DedupeStore,
+    DedupeUnavailable,
+    WorkDone,
+)
+from ringback.receiver.dedupe.memory import MemoryDedupe
+from ringback.receiver.dedupe.postgres import PostgresDedupe
+from ringback.receiver.dedupe.redis import RedisDedupe
+from ringback.receiver.dedupe.sqlite import SqliteDedupe
+
+__all__ = [
+    "ClaimRequest",
+    "ClaimWon",
+    "ClaimedByOther",
+    "DedupeStore",
+    "DedupeUnavailable",
+    "MemoryDedupe",
+    "PostgresDedupe",
+    "RedisDedupe",
+    "SqliteDedupe",
+    "WorkDone",
+]

@@ -1,0 +1,107 @@
+"""What was seen, in the memory of one process; the model of all other stores."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
+from threading import Lock
+
+from ringback.core.policy.source_policy import Source
+from ringback.receiver import system_clock
+from ringback.receiver.dedupe import claims
+from ringback.receiver.dedupe.claims import ClaimRow, other
+from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest
+
+_Key = tuple[Source, str]
+
+
+class MemoryDedupe:
+    """Answers `DedupeStore` for the threads of one process, for as long as that runs.
+
+    Two processes know nothing of each other, and after a restart everything is new: use it in
+    tests, or where doing a callback twice costs little.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = system_clock.now) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._table = _MemoryTable()
+
+    def claim(self, visit: ClaimRequest) -> Claimed:
+        """Answer `DedupeStore.claim`."""
+        with self._lock:
+            return claims.claim(self._table, visit, self._clock())
+
+    def done(self, visit: ClaimRequest) -> bool:
+        """Answer `DedupeStore.done`."""
+        with self._lock:
+            return claims.done(self._table, visit, self._clock())
+
+    def release(self, visit: ClaimRequest) -> None:
+        """Answer `DedupeStore.release`."""
+        with self._lock:
+            claims.release(self._table, visit, self._clock())
+
+    def __len__(self) -> int:
+        """Return how many events are held, some of them perhaps no longer remembered."""
+        with self._lock:
+            return len(self._table)
+
+
+class _MemoryTable:
+    """Answers `claims.Table`."""
+
+    def __init__(self) -> None:
+        self._rows = OrderedDict[_Key, ClaimRow]()
+        self._firsts = dict[_Key, _Key]()
+        """The first token of the row that has this other token."""
+        self._unpaired = dict[_Key, dict[str, ClaimRow]]()
+        """By source and content, then by token."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def find(self, source: Source, token: str) -> ClaimRow | None:
+        key = (source, token)
+        return self._rows.get(self._firsts.get(key, key))
+
+    def find_unpaired(
+        self, source: Source, content: str, *, since: datetime, now: datetime
+    ) -> ClaimRow | None:
+        rows = [
+            row
+            for row in self._unpaired.get((source, content), {}).values()
+            if since <= row.first_claimed and now < row.forget_at
+        ]
+        return min(rows, key=lambda row: (row.first_claimed, row.token), default=None)
+
+    def put(self, row: ClaimRow) -> None:
+        key = (row.source, row.token)
+        if key in self._rows:
+            self._leave_unpaired(self._rows[key])
+        self._rows[key] = row
+        if row.other_token is not None:
+            self._firsts[other(row.source), row.other_token] = key
+        elif row.content is not None:
+            self._unpaired.setdefault((row.source, row.content), {})[row.token] = row
+
+    def drop(self, row: ClaimRow) -> None:
+        del self._rows[row.source, row.token]
+        if row.other_token is not None:
+            del self._firsts[other(row.source), row.other_token]
+        self._leave_unpaired(row)
+
+    def drop_forgotten(self, now: datetime, *, limit: int) -> None:
+        """Look at the next few, round and round: no order of theirs says which are forgotten."""
+        for key, row in list(islice(self._rows.items(), limit)):
+            if now < row.forget_at:
+                self._rows.move_to_end(key)
+            else:
+                self.drop(row)
+
+    def _leave_unpaired(self, row: ClaimRow) -> None:
+        if row.other_token is None and row.content is not None:
+            rows = self._unpaired[row.source, row.content]
+            del rows[row.token]
+            if not rows:
+                del self._unpaired[row.source, row.content]

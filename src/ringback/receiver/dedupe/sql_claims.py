@@ -1,0 +1,177 @@
+"""The rows of a database: what SQLite and PostgreSQL are asked, which differs in a few words only.
+
+Instants are kept as whole microseconds since 1970, in UTC.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol, Self
+
+from ringback.core.policy.source_policy import Source
+from ringback.receiver.dedupe.claims import ClaimRow, other
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ALL: Final = "source, token, other_token, content, owner, lease_ends, first_claimed, forget_at"
+
+# Each index begins with what few rows share. One that began with the source would be taken for
+# rows of a source that there were none of when PostgreSQL last looked, and there may be many now.
+CREATE_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS {table} (
+    source TEXT NOT NULL,
+    token TEXT NOT NULL,
+    other_token TEXT,
+    content TEXT,
+    owner TEXT NOT NULL,
+    lease_ends BIGINT,
+    first_claimed BIGINT NOT NULL,
+    forget_at BIGINT NOT NULL,
+    PRIMARY KEY (token, source),
+    UNIQUE (other_token, source)
+)
+"""
+CREATE_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS {name}_forget_at ON {table} (forget_at)",
+    """
+    CREATE INDEX IF NOT EXISTS {name}_unpaired ON {table} (content, source, first_claimed)
+    WHERE content IS NOT NULL AND other_token IS NULL
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStatements:
+    """What a database is asked, in its own words."""
+
+    find: str
+    find_unpaired: str
+    put: str
+    drop: str
+    find_forgotten: str
+
+    @classmethod
+    def of(cls, table: str, *, mark: str, locked: str = "", unless_locked: str = "") -> Self:
+        """Return the statements for a table, and for the mark that stands for a value.
+
+        The two clauses lock the rows that a query finds: having waited for whoever has locked
+        them, or leaving those out.
+        """
+        values = ", ".join([mark] * 8)
+        return cls(
+            find=f"""
+                SELECT {_ALL} FROM {table}
+                WHERE (source = {mark} AND token = {mark})
+                    OR (source = {mark} AND other_token = {mark}) {locked}
+            """,
+            find_unpaired=f"""
+                SELECT {_ALL} FROM {table}
+                WHERE source = {mark} AND content = {mark} AND other_token IS NULL
+                    AND first_claimed >= {mark} AND forget_at > {mark}
+                ORDER BY first_claimed, token LIMIT 1 {locked}
+            """,
+            put=f"""
+                INSERT INTO {table} ({_ALL}) VALUES ({values})
+                ON CONFLICT (source, token) DO UPDATE SET
+                    other_token = excluded.other_token, owner = excluded.owner,
+                    lease_ends = excluded.lease_ends, forget_at = excluded.forget_at
+            """,
+            drop=f"DELETE FROM {table} WHERE source = {mark} AND token = {mark}",
+            find_forgotten=f"""
+                SELECT {_ALL} FROM {table} WHERE forget_at <= {mark}
+                ORDER BY forget_at LIMIT {mark} {unless_locked}
+            """,
+        )
+
+
+class DbCursor(Protocol):
+    """What is used of a DB-API cursor."""
+
+    def execute(self, operation: str, parameters: Sequence[Any], /) -> object:
+        """Run one statement."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row of what was found, or None."""
+        ...
+
+    def fetchall(self) -> Sequence[Any]:
+        """Return all rows of what was found."""
+        ...
+
+
+class SqlClaimTable:
+    """Answers `claiming.Table` within the transaction that a cursor is in."""
+
+    def __init__(self, cursor: DbCursor, statements: ClaimStatements) -> None:
+        self._cursor = cursor
+        self._statements = statements
+
+    def find(self, source: Source, token: str) -> ClaimRow | None:
+        """Answer `Table.find`."""
+        return self._one(self._statements.find, (source.value, token, other(source).value, token))
+
+    def find_unpaired(
+        self, source: Source, content: str, *, since: datetime, now: datetime
+    ) -> ClaimRow | None:
+        """Answer `Table.find_unpaired`."""
+        given = (source.value, content, _number(since), _number(now))
+        return self._one(self._statements.find_unpaired, given)
+
+    def put(self, row: ClaimRow) -> None:
+        """Answer `Table.put`."""
+        self._cursor.execute(self._statements.put, _values(row))
+
+    def drop(self, row: ClaimRow) -> None:
+        """Answer `Table.drop`."""
+        self._cursor.execute(self._statements.drop, (row.source.value, row.token))
+
+    def drop_forgotten(self, now: datetime, *, limit: int) -> None:
+        """Answer `Table.drop_forgotten`."""
+        self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
+        for found in self._cursor.fetchall():
+            self.drop(_row(found))
+
+    def _one(self, statement: str, given: tuple[str | int, ...]) -> ClaimRow | None:
+        self._cursor.execute(statement, given)
+        found = self._cursor.fetchone()
+        return None if found is None else _row(found)
+
+
+def instant(number: int) -> datetime:
+    """Return the instant that a number stands for.
+
+    >>> instant(1_500_000)
+    datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)
+    """
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def _number(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _values(row: ClaimRow) -> tuple[str | int | None, ...]:
+    return (
+        row.source.value,
+        row.token,
+        row.other_token,
+        row.content,
+        row.owner,
+        None if row.lease_ends is None else _number(row.lease_ends),
+        _number(row.first_claimed),
+        _number(row.forget_at),
+    )
+
+
+def _row(found: Sequence[Any]) -> ClaimRow:
+    source, token, other_token, content, owner, lease_ends, first_claimed, forget_at = found
+    return ClaimRow(
+        source=Source(source),
+        token=token,
+        other_token=other_token,
+        content=content,
+        owner=owner,
+        lease_ends=None if lease_ends is None else instant(lease_ends),
+        first_claimed=instant(first_claimed),
+        forget_at=instant(forget_at),
+    )

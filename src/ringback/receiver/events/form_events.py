@@ -1,0 +1,190 @@
+"""Parameters of a callback -> the record that the sender made them from.
+
+Laws of this file. The sender's own table is read backwards, so that what is told and what is read
+can't drift apart. What a record can't hold is an UnknownEvent, and nothing is raised.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from types import NoneType
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
+
+from ringback.core.events.payload import PARAMETERS
+from ringback.core.events.payload import Event as Told
+from ringback.core.sids import SidKind
+from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
+from ringback.core.supersim.sim import SimStatus
+from ringback.core.wireless.events import CommandChanged
+from ringback.core.wireless.sim import WirelessStatus
+from ringback.receiver.events.unknown_event import (
+    UnknownEvent,
+    UnreadableEvent,
+    missing,
+    one_of,
+    unfit,
+)
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_REQUIRED: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of a record, and how a text becomes its value."""
+
+    name: str
+    parameters: tuple[str, ...]
+    """Those that tell it, the newest name last."""
+    read: Callable[[str], object]
+    """Raises ValueError for a text that is not as expected."""
+    expected: str
+    without: object
+    """Its value where no parameter tells it."""
+    is_constant: bool = False
+    """Whether it is the same for all records of the kind, and so is only compared."""
+
+    def value_in(self, told: Mapping[str, str]) -> object:
+        """Return the value that these parameters give; raises Unreadable."""
+        name = next((name for name in reversed(self.parameters) if name in told), None)
+        if name is None:
+            if self.without is _REQUIRED:
+                raise missing(self.parameters[-1], self.expected)
+            return self.without
+        try:
+            return self.read(told[name])
+        except ValueError:
+            raise unfit(name, told[name], self.expected) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The record of one kind of callback, and its fields."""
+
+    record: type[Told]
+    fields: tuple[_Field, ...]
+
+    def read(self, told: Mapping[str, str]) -> Told:
+        """Return the record that these parameters tell; raises Unreadable."""
+        values = [(field, field.value_in(told)) for field in self.fields]
+        given: dict[str, Any] = {f.name: value for f, value in values if not f.is_constant}
+        return self.record(**given)
+
+
+def _layout(record: type[Told], *, body: str | None = None, **narrower: type[StrEnum]) -> _Layout:
+    """Return the layout of a record, by the sender's table and the types of the fields.
+
+    The body is the field that may be the empty text. A type is narrower where the record's own
+    leaves open which statuses there are.
+    """
+    types = get_type_hints(record) | narrower
+    settable = {field.name for field in fields(record)}
+    return _Layout(
+        record,
+        tuple(
+            _field(name, parameters, types[name], without="" if name == body else _REQUIRED)
+            if name in settable
+            else _constant(name, parameters, getattr(record, name))
+            for name, parameters in _parameters_by_field(record)
+        ),
+    )
+
+
+def _parameters_by_field(record: type[Told]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    table = PARAMETERS[record]
+    for name in dict.fromkeys(field for _, field in table):
+        yield name, tuple(parameter for parameter, field in table if field == name)
+
+
+def _field(name: str, parameters: tuple[str, ...], of: Any, *, without: object) -> _Field:
+    kinds = get_args(of) or (of,)
+    read, expected = _reading(kinds[0])
+    default = None if NoneType in kinds else without
+    return _Field(name, parameters, read, expected, default)
+
+
+def _constant(name: str, parameters: tuple[str, ...], value: str) -> _Field:
+    def read(text: str) -> str:
+        if text != value:
+            raise ValueError(text)
+        return value
+
+    return _Field(name, parameters, read, value, without=value, is_constant=True)
+
+
+def _reading(kind: type) -> tuple[Callable[[str], object], str]:
+    """Return how a text becomes a value of this type, and what it then has to be, in words."""
+    if issubclass(kind, StrEnum):
+        return kind, one_of(list(kind))
+    return {str: (str, "a text"), int: (_number, "a number of at most 9 digits")}[kind]
+
+
+def _number(text: str) -> int:
+    # Stricter than `int`, which takes spaces, underscores and the digits of all scripts.
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(text)
+    return int(text)
+
+
+class _Mark(NamedTuple):
+    """What a family of callbacks is known by."""
+
+    parameter: str
+    """None of the other families has it."""
+    sid: str
+    """The parameter whose prefix says which of the family it is."""
+
+
+# Both products tell of a SIM by the same record, and each has its own statuses.
+_LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
+    _Mark("EsimProfileSid", sid="EsimProfileSid"): {
+        SidKind.ESIM_PROFILE: _layout(EsimProfileChanged),
+    },
+    _Mark("CommandSid", sid="CommandSid"): {
+        SidKind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
+        SidKind.IP_COMMAND: _layout(IpCommandChanged, body="payload"),
+        SidKind.COMMAND: _layout(CommandChanged, body="command"),
+    },
+    _Mark("SimStatus", sid="SimSid"): {
+        SidKind.SIM: _layout(SimUpdated, sim_status=SimStatus),
+        SidKind.WIRELESS_SIM: _layout(SimUpdated, sim_status=WirelessStatus),
+    },
+}
+
+
+def event_of_form(parameters: Iterable[tuple[str, str]]) -> Told | UnknownEvent:
+    """Return what these parameters tell, decoded and in the order in which they came; never raises.
+
+    Of a repeated name the last value counts: by GET the sender puts its parameters behind the query
+    that the URL has of its own. So the URL's own `ErrorCode=1`, say, is heard only where the sender
+    has no `ErrorCode` to tell; a URL should not use the names of callbacks. Other names are passed
+    over. An empty value is none, since senders leave out what has no value.
+
+    >>> event_of_form([("SimSid", "HS01"), ("SimStatus", "lost"), ("AccountSid", "AC01")]).why
+    "SimStatus is 'lost'; expected new, ready, active, inactive or scheduled"
+    """
+    given = tuple(parameters)
+    told = {name: value for name, value in dict(given).items() if value}
+    try:
+        return _layout_for(told).read(told)
+    except UnreadableEvent as unreadable:
+        return UnknownEvent(given, str(unreadable))
+
+
+def _layout_for(told: Mapping[str, str]) -> _Layout:
+    mark = next((mark for mark in _LAYOUTS if mark.parameter in told), None)
+    if mark is None:
+        marks = one_of([mark.parameter for mark in _LAYOUTS])
+        raise UnreadableEvent(
+            f"there is no {marks}; expected one of them, to tell what it is about"
+        )
+    layouts = _LAYOUTS[mark]
+    expected = f"a SID that begins with {one_of(list(layouts))}"
+    if mark.sid not in told:
+        raise missing(mark.sid, expected)
+    sid = told[mark.sid]
+    if sid[:2] not in layouts:
+        raise unfit(mark.sid, sid, expected)
+    return layouts[sid[:2]]

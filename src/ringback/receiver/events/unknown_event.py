@@ -1,0 +1,46 @@
+"""What can't be read as any event, and the words for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """A callback that no record can hold: damaged, or of a kind or a value that came later."""
+
+    parameters: tuple[tuple[str, str], ...]
+    """What it tells, as it came; none where it is JSON."""
+    why: str
+    """One sentence, for people: what was given, and what was expected."""
+
+
+class UnreadableEvent(Exception):
+    """What came can't be read; the message becomes the `why` of an UnknownEvent."""
+
+
+def unfit(name: str, given: str, expected: str) -> UnreadableEvent:
+    """Return the error for a value that is not as expected."""
+    return UnreadableEvent(f"{name} is {shown(given)}; expected {expected}")
+
+
+def missing(name: str, expected: str) -> UnreadableEvent:
+    """Return the error for a value that is not there."""
+    return UnreadableEvent(f"{name} is missing; expected {expected}")
+
+
+def shown(text: str) -> str:
+    """Return a text as a message shows it: on one line, and no more than its beginning."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
+
+
+def one_of(choices: Sequence[str]) -> str:
+    """Return the choices in words.
+
+    >>> one_of(["text", "binary", "none"])
+    'text, binary or none'
+    """
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last

@@ -1,0 +1,24 @@
+"""Is a request a genuine callback, and if not, why not?
+
+Pure, and in need of nothing of the sender but its signatures.
+"""
+
+from ringback.receiver.verification.called_url import url_as_configured, url_by_host
+from ringback.receiver.verification.received_request import Headers, ReceivedRequest, SenderRecord
+from ringback.receiver.verification.signing_input import ReceiverSecrets
+from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
+from ringback.receiver.verification.verify import check
+
+__all__ = [
+    "Headers",
+    "Reason",
+    "ReceivedRequest",
+    "ReceiverSecrets",
+    "Rejected",
+    "SenderRecord",
+    "Verdict",
+    "Verified",
+    "check",
+    "url_as_configured",
+    "url_by_host",
+]

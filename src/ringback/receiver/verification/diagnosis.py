@@ -1,0 +1,248 @@
+"""Why a signature is wrong: the usual mistakes, and which one of them makes it right.
+
+A mistake is named only when undoing it gives the very signature that came, so a name is a proof.
+The order in which they are tried therefore does not matter.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from ringback.core.events.payload import PARAMETERS
+from ringback.core.form_encoding import encode
+from ringback.core.policy.source_policy import Source
+from ringback.receiver.verification.body_diff import describe_change
+from ringback.receiver.verification.called_url import DEFAULT_PORTS, SplitUrl, without_port
+from ringback.receiver.verification.received_request import ReceivedRequest, SenderRecord, read_form
+from ringback.receiver.verification.schemes import FAMILIES
+from ringback.receiver.verification.signing_input import (
+    ReceiverSecrets,
+    SignatureCandidate,
+    is_same,
+)
+from ringback.receiver.verification.verdict import Reason
+
+_LONGEST_BODY: Final = 8 * 1024
+"""Callbacks are shorter. Beyond it, a stranger could have us sign for seconds."""
+
+_MOST_PARAMETERS: Final = 100
+"""Likewise: Twilio's are sorted for each signature."""
+
+_FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureMistake:
+    """What is wrong, and how to say it."""
+
+    reason: Reason
+    explanation: str
+
+
+NOT_EXPLAINED: Final = SignatureMistake(
+    Reason.NOT_EXPLAINED,
+    "wrong secret, or the URL or the body was changed on the way;"
+    " the signature alone can't tell which",
+)
+
+_PENDING: Final = SignatureMistake(
+    Reason.PENDING_SECRET,
+    "it was signed with the pending webhook secret, which this receiver doesn't accept yet:"
+    " its sender has activated it",
+)
+
+_Guess = tuple[str | None, SignatureMistake]
+"""A signature, and the mistake that was made if this is the one that came."""
+
+
+def find_mistake(
+    signature: str,
+    bases: Sequence[SignatureCandidate],
+    *,
+    request: ReceivedRequest,
+    urls: Sequence[SplitUrl],
+    secrets: ReceiverSecrets,
+) -> SignatureMistake | None:
+    """Return the usual mistake that makes this signature right, or None.
+
+    The bases are what the receiver has tried in vain, and the URLs what it made them from.
+    """
+    if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
+        return None
+    guesses = chain.from_iterable(
+        chain(
+            _other_secret(basis, secrets),
+            _other_body(basis),
+            _other_method(basis),
+            _other_hash(basis),
+        )
+        for basis in bases
+    )
+    # The URLs tried are the same for all bases but for their secrets.
+    first_ones = {basis.secret: basis for basis in reversed(bases)}.values()
+    guesses = chain(guesses, *(_other_url(basis, urls, request) for basis in first_ones))
+    return next((mistake for guess, mistake in guesses if is_same(signature, guess)), None)
+
+
+def compare_with_sent(
+    signature: str, bases: Sequence[SignatureCandidate], sent: SenderRecord
+) -> SignatureMistake:
+    """Return what is wrong, given what the sender's own record says that it sent."""
+    source = bases[0].source
+    url = SplitUrl.of(sent.url).signed_by(source)
+    as_sent = [replace(basis, method=sent.method, url=url, body=sent.body) for basis in bases]
+    if not any(is_same(signature, basis.signature()) for basis in as_sent):
+        return SignatureMistake(
+            Reason.WRONG_SECRET,
+            f"it was signed with another {bases[0].scheme.signs_with} than this receiver's:"
+            " what the sender has on record, unchanged, doesn't give this signature either",
+        )
+    if url not in {basis.url for basis in bases}:
+        return _url_differs(url, bases[0].url)
+    if sent.body != bases[0].body:
+        return _body_changed(describe_change(sent.body, bases[0].body))
+    return _method_changed(sent.method, bases[0].method)
+
+
+def _url_differs(signed: str, used: str) -> SignatureMistake:
+    return SignatureMistake(
+        Reason.URL_DIFFERS, f"it was signed for {signed}, and this receiver checks it for {used}"
+    )
+
+
+def _body_changed(how: str) -> SignatureMistake:
+    return SignatureMistake(Reason.BODY_CHANGED, f"the body is not the one that was signed: {how}")
+
+
+def _method_changed(signed: str, used: str) -> SignatureMistake:
+    return SignatureMistake(
+        Reason.METHOD_CHANGED, f"it was signed for {signed}, and arrived as {used}"
+    )
+
+
+def _other_secret(basis: SignatureCandidate, secrets: ReceiverSecrets) -> Iterator[_Guess]:
+    family = FAMILIES[basis.source]
+    for source in set(Source) - {basis.source}:
+        theirs = FAMILIES[source].signs_with
+        mistake = SignatureMistake(
+            Reason.OTHER_FAMILYS_SECRET,
+            f"it was signed with the {theirs}; {family.signature_header} takes the"
+            f" {basis.scheme.signs_with}",
+        )
+        for secret in secrets.of(source):
+            yield replace(basis, secret=secret).signature(), mistake
+    if basis.source is Source.KORE:
+        for secret in secrets.pending_kore_secrets:
+            yield replace(basis, secret=secret).signature(), _PENDING
+    for name, secret in secrets.others():
+        mistake = SignatureMistake(
+            Reason.WRONG_SECRET,
+            f"it was signed with {name}, not with the {basis.scheme.signs_with} of this receiver",
+        )
+        yield replace(basis, secret=secret).signature(), mistake
+
+
+def _other_url(
+    basis: SignatureCandidate, urls: Sequence[SplitUrl], request: ReceivedRequest
+) -> Iterator[_Guess]:
+    candidates = chain.from_iterable(_rebuilt(url, request) for url in urls)
+    rebuilt = (str(candidate) for candidate in candidates)
+    for url in dict.fromkeys(chain(rebuilt, _with_fragments(urls))):
+        yield replace(basis, url=url).signature(), _url_differs(url, basis.url)
+
+
+def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
+    """Give the URLs that a sender may have meant where a receiver arrives at this one.
+
+    With and without the query for both sources: Twilio's signature takes it and KORE's doesn't, and
+    either is easily taken for the other.
+    """
+    schemes = {"http", "https", url.scheme}
+    hosts = {url.authority, *_first(request, "Host"), *_first(request, "X-Forwarded-Host")}
+    paths = {path for given in (url.path, request.path) for path in (given, _toggle_slash(given))}
+    queries = {"", url.query, request.target.removeprefix(request.path)}
+    for scheme, host, path, query in product(schemes, hosts, paths, queries):
+        for authority in _with_ports(scheme, host, request):
+            yield SplitUrl(scheme, authority, path, query)
+
+
+def _with_fragments(urls: Sequence[SplitUrl]) -> Iterator[str]:
+    """Give the URLs from which nobody took the fragment before they signed."""
+    for url, fragment in product(urls, _FRAGMENTS):
+        yield f"{url}{url.fragment or fragment}"
+        yield f"{url.signed_by(Source.KORE)}{url.fragment or fragment}"
+
+
+def _first(request: ReceivedRequest, name: str) -> list[str]:
+    """Return a header's first value, which the proxy nearest to the sender has put there.
+
+    No more than the first, since a request with a thousand of them would ask for too much work.
+    """
+    return [value.partition(",")[0].strip() for value in request.values(name)[:1]]
+
+
+def _toggle_slash(path: str) -> str:
+    return path.removesuffix("/") if path.endswith("/") else f"{path}/"
+
+
+def _with_ports(scheme: str, host: str, request: ReceivedRequest) -> set[str]:
+    bare = without_port(host)
+    ports = {DEFAULT_PORTS.get(scheme, ""), *_first(request, "X-Forwarded-Port")}
+    return {host, bare, *(f"{bare}:{port}" for port in ports)}
+
+
+def _other_body(basis: SignatureCandidate) -> Iterator[_Guess]:
+    for body, how in _bodies(basis.body):
+        yield replace(basis, body=body).signature(), _body_changed(how)
+
+
+def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
+    """Give the bodies that may have been signed where this one arrived."""
+    form = read_form(body)
+    valued = [(name, value) for name, value in form if value]
+    rewritten = "the form was parsed and written again"
+    yield encode(form).encode(), rewritten
+    yield urlencode(form, quote_via=quote).encode(), rewritten
+    yield body.replace(b"%20", b"+"), "a space arrived as %20 and was signed as +"
+    yield body.replace(b"+", b"%20"), "a space arrived as + and was signed as %20"
+    yield encode(valued).encode(), "parameters without a value were added"
+    yield body.rstrip(b"\r\n"), "a line break was added at its end"
+    yield body + b"\n", "the line break at its end was removed"
+    yield body + b"\r\n", "the line break at its end was removed"
+    yield b"", "an empty one was signed"
+    for names in PARAMETERS.values():
+        order = {name: index for index, (name, _) in enumerate(names)}
+        as_sent = sorted(form, key=lambda pair: order.get(pair[0], len(order)))
+        yield encode(as_sent).encode(), "its parameters were put in another order"
+
+
+def _other_method(basis: SignatureCandidate) -> Iterator[_Guess]:
+    for method in ("POST", "GET"):
+        yield replace(basis, method=method).signature(), _method_changed(method, basis.method)
+
+
+def _other_hash(basis: SignatureCandidate) -> Iterator[_Guess]:
+    if basis.source is Source.KORE:
+        yield (
+            (basis.signature() or "").upper(),
+            SignatureMistake(
+                Reason.UPPER_CASE, "it is right but for its letters: KORE's hex is lower case"
+            ),
+        )
+        yield (
+            _hmac(basis),
+            SignatureMistake(
+                Reason.HMAC,
+                "it is an HMAC; KORE's is the plain SHA-256 of secret, method, URL and body",
+            ),
+        )
+
+
+def _hmac(basis: SignatureCandidate) -> str:
+    signed = f"{basis.method}{basis.url}".encode("utf-8", "replace") + basis.body
+    key = basis.secret.encode("utf-8", "replace")
+    return hmac.new(key, signed, hashlib.sha256).hexdigest()

@@ -1,0 +1,214 @@
+"""Is this request a genuine callback, and if not, why not?
+
+Laws of this file. The signature is checked with the code that makes it, and compared in constant
+time. Whatever a request holds, checking it returns a verdict and never raises.
+"""
+
+from collections.abc import Iterable, Sequence
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final
+
+from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.policy.source_policy import Source
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
+from ringback.receiver.verification.body_variants import (
+    HASH_PARAMETER,
+    compact_forms,
+    hash_of,
+    hashes_in,
+)
+from ringback.receiver.verification.called_url import CalledUrl
+from ringback.receiver.verification.received_request import ReceivedRequest, SenderRecord, read_form
+from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES
+from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
+from ringback.receiver.verification.signing_input import ReceiverSecrets, SignatureCandidate
+from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
+
+_EMPTY: Final = (
+    "KORE sends an empty signature when the account has no webhook secret,"
+    " so nothing can be checked"
+)
+if TYPE_CHECKING:
+    from ringback.receiver.verification.diagnosis import SignatureMistake
+
+Form = list[tuple[str, str]]
+
+_METHODS: Final = frozenset(map(str, HttpMethod))
+
+
+def check(
+    request: ReceivedRequest,
+    *,
+    urls: Sequence[str],
+    secrets: ReceiverSecrets,
+    sent: SenderRecord | None = None,
+) -> Verdict:
+    """Say whether a request is a genuine callback.
+
+    The URLs are those under which the receiver may have been called, at least one; each with its
+    query, as a Twilio signature covers it. What the sender's record says that it sent explains
+    a wrong signature for certain; it never makes a request genuine.
+    """
+    match read_claim(request):
+        case SignatureHeaders() as claim:
+            called = [CalledUrl.of(url) for url in urls]
+            return judge(claim, request, called, secrets, sent)
+        case Rejected() as rejected:
+            return rejected
+
+
+def judge(
+    claim: SignatureHeaders,
+    request: ReceivedRequest,
+    urls: Sequence[CalledUrl],
+    secrets: ReceiverSecrets,
+    sent: SenderRecord | None = None,
+) -> Verdict:
+    """Say whether a claim is true; `check` says what the arguments are."""
+    scheme = claim.scheme
+    those = secrets.by(scheme)
+    if not claim.signature:
+        return claim.rejected(Reason.EMPTY_SIGNATURE, _EMPTY)
+    if not those:
+        name = FAMILIES[claim.source].signature_header
+        return claim.rejected(
+            Reason.NO_SECRET,
+            f"no {scheme.signs_with} is known here, so {name} can't be checked",
+        )
+    if scheme is BY_WEBHOOK_SECRET:
+        is_right = _is_signed_by_kore(
+            claim, request, request.body, urls, those
+        ) or _is_signed_compact(claim, request, urls, those)
+    else:
+        form = read_form(request.body) if request.is_form else []
+        if (refused := _not_covered(claim, request, urls, form)) is not None:
+            return refused
+        is_right = _is_right_for_twilio(claim, form, urls, those)
+    if is_right:
+        return _not_as_sent(claim, request) or Verified(claim.source, claim.token)
+    mistake = _find_mistake(claim, request, urls, secrets, sent)
+    return claim.rejected(mistake.reason, mistake.explanation)
+
+
+def _is_signed_compact(
+    claim: SignatureHeaders,
+    request: ReceivedRequest,
+    urls: Iterable[CalledUrl],
+    secrets: Iterable[str],
+) -> bool:
+    return request.is_json and any(
+        _is_signed_by_kore(claim, request, body, urls, secrets)
+        for body in compact_forms(request.body)
+    )
+
+
+def _is_signed_by_kore(
+    claim: SignatureHeaders,
+    request: ReceivedRequest,
+    body: bytes,
+    urls: Iterable[CalledUrl],
+    secrets: Iterable[str],
+) -> bool:
+    given, method = claim.signature, request.method
+    for called in urls:
+        for url in called.resource.by_kore:
+            for secret in secrets:
+                try:
+                    if compare_digest(given, sign_as_kore(method, url, body, secret=secret)):
+                        return True
+                except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
+                    continue
+    return False
+
+
+def _is_right_for_twilio(
+    claim: SignatureHeaders, form: Form, urls: Iterable[CalledUrl], secrets: Iterable[str]
+) -> bool:
+    given, digest = claim.signature, claim.scheme.digest
+    for called in urls:
+        for url in called.by_twilio:
+            for secret in secrets:
+                try:
+                    signature = sign_as_twilio(url, form, auth_token=secret, digest=digest)
+                    if compare_digest(given, signature):
+                        return True
+                except UnicodeEncodeError:
+                    continue
+    return False
+
+
+def _not_covered(
+    claim: SignatureHeaders, request: ReceivedRequest, urls: Sequence[CalledUrl], form: Form
+) -> Rejected | None:
+    """Return why a signature of Twilio's can't cover this request, or None where it can."""
+    if request.method not in _METHODS:
+        return claim.rejected(
+            Reason.METHOD_CHANGED,
+            f"callbacks are sent as {' or '.join(HttpMethod)}, and this arrived as {request.method}",
+        )
+    if form:
+        return None
+    body, covers = request.body, f"{HASH_PARAMETER}={hash_of(request.body)}"
+    if body and all(called.query.endswith(covers) for called in urls):
+        return None
+    hashes = [given for called in urls for given in hashes_in(called.query[1:])]
+    if not hashes and body and not request.is_form:
+        return claim.rejected(
+            Reason.BODY_NOT_SIGNED,
+            f"its body is no form, and its URL has no {HASH_PARAMETER}, so nothing signs the body",
+        )
+    # A body that was taken away is another body, too.
+    if hashes and set(hashes) != {hash_of(body)}:
+        return claim.rejected(
+            Reason.BODY_CHANGED, f"the {HASH_PARAMETER} of its URL is that of another body"
+        )
+    return None
+
+
+def _not_as_sent(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected | None:
+    """Return why a body isn't one that was signed, though the signature is right.
+
+    No signature marks where the URL ends, and Twilio's does not say by which method it goes there;
+    so a GET must have no body. KORE's is no HMAC: from the signature and the length of a text
+    anybody can compute that of a longer one, which goes on behind the padding of SHA-256. The
+    padding has NUL bytes, and no form or JSON has.
+    """
+    if request.body and request.method == "GET":
+        return claim.rejected(
+            Reason.BODY_CHANGED, "it is a GET with a body, and callbacks' have none"
+        )
+    if claim.scheme is BY_WEBHOOK_SECRET and b"\0" in request.body:
+        return claim.rejected(
+            Reason.BODY_CHANGED,
+            "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
+        )
+    return None
+
+
+def _find_mistake(
+    claim: SignatureHeaders,
+    request: ReceivedRequest,
+    urls: Sequence[CalledUrl],
+    secrets: ReceiverSecrets,
+    sent: SenderRecord | None,
+) -> "SignatureMistake":
+    # Imported when it is needed, with all that callbacks tell: most receivers see no mistake.
+    from ringback.receiver.verification.diagnosis import (  # noqa: PLC0415
+        NOT_EXPLAINED,
+        compare_with_sent,
+        find_mistake,
+    )
+
+    # Of what is no form, Twilio signs no more than the hash in its URL.
+    body = request.body if claim.source is Source.KORE or request.is_form else b""
+    bases = [
+        SignatureCandidate(claim.scheme, request.method, url, body, secret)
+        for called in urls
+        for url in called.signed_by(claim.source)
+        for secret in secrets.by(claim.scheme)
+    ]
+    splits = [called.split for called in urls]
+    mistake = find_mistake(claim.signature, bases, request=request, urls=splits, secrets=secrets)
+    if mistake is None and sent is not None:
+        mistake = compare_with_sent(claim.signature, bases, sent)
+    return mistake or NOT_EXPLAINED

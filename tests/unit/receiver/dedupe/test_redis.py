@@ -1,0 +1,76 @@
+"""The keys of what was seen: where they are, when they go, what is said without Redis."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from ringback.core.policy.source_policy import Source
+from ringback.receiver.dedupe import (
+    ClaimedByOther,
+    ClaimRequest,
+    ClaimWon,
+    DedupeUnavailable,
+    RedisDedupe,
+    WorkDone,
+)
+from tests.unit.receiver.dedupe.visits import HOUR, MILLISECOND, SECOND, visit
+
+
+@pytest.fixture
+def client(redis_socket: str) -> Iterator[redis.Redis]:
+    with redis.Redis(unix_socket_path=redis_socket, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+def twilio(owner: str) -> ClaimRequest:
+    return visit(owner, source=Source.TWILIO, content="ready")
+
+
+def test_it_does_not_matter_whether_the_client_decodes(client: redis.Redis) -> None:
+    seen = RedisDedupe(client)
+    assert seen.claim(visit("a")) == ClaimWon(is_retry=False)
+    assert isinstance(seen.claim(visit("b")), ClaimedByOther)
+    assert seen.done(visit("a"))
+    assert seen.claim(visit("c")) == WorkDone()
+
+
+def test_all_keys_expire_and_live_on_one_node(client: redis.Redis) -> None:
+    seen = RedisDedupe(client, prefix="app")
+    seen.claim(visit("a", keep=HOUR, content="ready"))
+    seen.claim(twilio("b"))
+    seen.claim(visit("c", token="2", content="ready", within=10 * SECOND))
+    keys = [str(key) for key in client.scan_iter()]
+    assert sorted(keys) == [
+        "{app}:kore:2",
+        "{app}:kore:token-1",
+        "{app}:twilio:token-1",
+        "{app}:unpaired:kore:ready",
+    ]
+    left = {key: client.pttl(key) for key in keys}
+    assert 0 < left.pop("{app}:unpaired:kore:ready") <= 10_001
+    assert all(HOUR / MILLISECOND - 60_000 < time <= HOUR / MILLISECOND for time in left.values())
+
+
+def test_two_prefixes_know_nothing_of_each_other(client: redis.Redis) -> None:
+    stores = [RedisDedupe(client, prefix=prefix) for prefix in ("one", "two")]
+    assert [seen.claim(visit("a")) for seen in stores] == [ClaimWon(is_retry=False)] * 2
+
+
+def test_a_token_whose_event_is_gone_is_new(client: redis.Redis) -> None:
+    seen = RedisDedupe(client)
+    seen.claim(visit("a", content="ready"))
+    seen.claim(twilio("b"))
+    client.delete("{ringback:seen}:kore:token-1")
+    assert seen.claim(twilio("c")) == ClaimWon(is_retry=False)
+    assert isinstance(seen.claim(twilio("d")), ClaimedByOther)
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    with (
+        redis.Redis.from_url("redis://:s3cret@127.0.0.1:1/0") as client,
+        pytest.raises(DedupeUnavailable) as raised,
+    ):
+        RedisDedupe(client).claim(visit("a"))
+    assert str(raised.value) == "Redis can't be asked about ringback:seen: ConnectionError"

@@ -1,0 +1,44 @@
+"""Visits to a store of what was seen, and a clock that is moved by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+from ringback.core.policy.source_policy import Source
+from ringback.receiver.dedupe import ClaimRequest
+
+MILLISECOND = timedelta(milliseconds=1)
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    """Stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2024, 11, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def let_pass(self, time: timedelta) -> None:
+        self.at += time
+
+
+def visit(
+    owner: str,
+    *,
+    token: str = "token-1",
+    source: Source = Source.KORE,
+    lease: timedelta = 30 * SECOND,
+    keep: timedelta = HOUR,
+    content: str | None = None,
+    within: timedelta = 10 * SECOND,
+) -> ClaimRequest:
+    return ClaimRequest(
+        source=source,
+        token=token,
+        owner=owner,
+        lease=lease,
+        keep=keep,
+        content=content,
+        same_event_within=within,
+    )
