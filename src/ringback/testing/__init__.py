@@ -10,9 +10,9 @@
 With pytest, the fixture `emulator` has one that is fresh for each test.
 """
 
-from ringback.testing.callbacks import SentCallback
 from ringback.testing.devices import Device
 from ringback.testing.emulator import Emulator
-from ringback.testing.receiver import Receiver
+from ringback.testing.recording_receiver import RecordingReceiver
+from ringback.testing.sent_callbacks import SentCallback
 
-__all__ = ["Device", "Emulator", "Receiver", "SentCallback"]
+__all__ = ["Device", "Emulator", "RecordingReceiver", "SentCallback"]

@@ -23,7 +23,7 @@ from ringback.ports import Transaction
 T = TypeVar("T")
 
 
-class Changes(Protocol):
+class OperationRunner(Protocol):
     """Runs an operation, and waits until it is durable."""
 
     def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
@@ -41,8 +41,8 @@ class Device:
     account_sid: str
     sim: str
     """The SID or the unique name of its SIM."""
-    change: Changes
-    look: Changes
+    change: OperationRunner
+    look: OperationRunner
     """Runs what only looks, once nothing more happens by itself."""
 
     def send_sms(self, text: str) -> SmsCommand:

@@ -14,10 +14,10 @@ from ringback.operations.scenario_selection import choose_scenario
 from ringback.operations.wireless.sims import RegisteredSimCard, register_sim
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.runtime.system_clock import SystemClock
-from ringback.testing.callbacks import Expected, SentCallback, in_lines, sent
 from ringback.testing.devices import Device
-from ringback.testing.receiver import Receiver
-from ringback.testing.running import Running
+from ringback.testing.recording_receiver import RecordingReceiver
+from ringback.testing.running_server import RunningServer
+from ringback.testing.sent_callbacks import ExpectedCallback, SentCallback, in_lines, sent
 
 T = TypeVar("T")
 
@@ -47,20 +47,20 @@ class Emulator:
         and with underscores: `{"phase": "after", "schedule": "persistent"}`. `start` is the instant
         at which the clock stands, with its zone; now without it.
         """
-        self.receiver = Receiver()
+        self.receiver = RecordingReceiver()
         """A receiver to point callbacks at."""
         self._settings = settings
         self._start = start or SystemClock().now().replace(microsecond=0)
         self._seed = seed
         self._expected = set[str]()
-        self._running: Running | None = None
+        self._running: RunningServer | None = None
 
     # ---- its life --------------------------------------------------------------------------------
 
     def start(self) -> Self:
         """Start to serve; raises Unusable for settings that can't be used."""
         if self._running is None:
-            running = Running(
+            running = RunningServer(
                 self._settings, start=self._start, seed=self._seed, receiver=self.receiver
             )
             running.start()
@@ -196,7 +196,7 @@ class Emulator:
         fragment; `status` is where it has to be on its way, None for anywhere. Raises
         AssertionError, with all that there are, where none comes within so many seconds.
         """
-        expected = Expected(parameters, source, url, method, status)
+        expected = ExpectedCallback(parameters, source, url, method, status)
         found, others = self._server.call(self._wait_for(expected, within))
         if found is None:
             raise AssertionError(
@@ -215,7 +215,7 @@ class Emulator:
     # ---- within ----------------------------------------------------------------------------------
 
     @property
-    def _server(self) -> Running:
+    def _server(self) -> RunningServer:
         if self._running is None:
             raise RuntimeError("the emulator is not started; use `with Emulator() as ringback:`")
         return self._running
@@ -243,7 +243,7 @@ class Emulator:
         return result
 
     async def _wait_for(
-        self, expected: Expected, within: float
+        self, expected: ExpectedCallback, within: float
     ) -> tuple[SentCallback | None, list[SentCallback]]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within

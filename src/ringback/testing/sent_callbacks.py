@@ -35,7 +35,7 @@ class SentCallback:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedCallback:
     """What a test waits for; None stands for anything."""
 
     parameters: Mapping[str, str]

@@ -17,11 +17,11 @@ from ringback.api.asgi_runner import base_url_of, bind, serve
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsCommand, load
-from ringback.testing.receiver import Receiver
+from ringback.testing.recording_receiver import RecordingReceiver
 from ringback.wiring import Parts
 
 
-class SeededChance:
+class SeededRandomSource:
     """Answers `ports.Chance`; not for secrets that matter."""
 
     def __init__(self, seed: int) -> None:
@@ -36,11 +36,16 @@ class SeededChance:
 T = TypeVar("T")
 
 
-class Running:
+class RunningServer:
     """A started server; all methods but `call` are for its own thread."""
 
     def __init__(
-        self, settings: Mapping[str, str], *, start: datetime, seed: int, receiver: Receiver
+        self,
+        settings: Mapping[str, str],
+        *,
+        start: datetime,
+        seed: int,
+        receiver: RecordingReceiver,
     ) -> None:
         self._given = settings
         self._start = start
@@ -114,7 +119,7 @@ class Running:
     async def _start_parts(self) -> None:
         settings = self._settings()
         clock = VirtualClock.stopped(self._start)
-        chance = SeededChance(self._seed)
+        chance = SeededRandomSource(self._seed)
         self.parts = parts = await Parts.start(settings, clock=clock, chance=chance)
         context = parts.dependencies.context()
         self.seed = await parts.store.transact(
@@ -130,7 +135,7 @@ class Running:
 class _PresentApp:
     """Hands requests to the parts that run at the moment."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: RunningServer) -> None:
         self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

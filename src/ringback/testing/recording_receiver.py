@@ -10,7 +10,7 @@ from ringback.receiver.verification import ReceivedRequest
 _HOST: Final = "127.0.0.1"
 
 
-class Receiver:
+class RecordingReceiver:
     """Answers every request with 200, unless it is told to fail, and keeps what it got."""
 
     def __init__(self) -> None:
