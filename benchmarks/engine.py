@@ -23,7 +23,6 @@ from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.data_folder import open_to_serve
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
 from ringback.ports import CallbackFilter, PageRequest, Transaction
@@ -33,6 +32,7 @@ from ringback.runtime.system_clock import (
     let_threads_take_turns,
     stopwatch,
 )
+from ringback.storage import open_to_serve
 from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64

@@ -20,7 +20,7 @@ _CONTEXT.set_forkserver_preload(
         "ringback.cli.dev.command",
         "ringback.cli.main",
         "ringback.cli.server_runner",
-        "ringback.wiring",
+        "ringback.application",
     ]
 )
 

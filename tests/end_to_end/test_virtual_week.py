@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ringback.application import Application
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import CallbackFilter, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import load
-from ringback.wiring import Parts
 from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, close_without_answer
 from tests.unit.api.caller import Caller
 
@@ -76,7 +76,7 @@ class Customer:
 @asynccontextmanager
 async def started(
     data: Path, clock: VirtualClock
-) -> AsyncIterator[tuple[Parts, Caller, SeededAccount]]:
+) -> AsyncIterator[tuple[Application, Caller, SeededAccount]]:
     flags = {
         "data": str(data),
         "at": f"{START:%Y-%m-%dT%H:%M:%SZ}",
@@ -84,7 +84,7 @@ async def started(
         "update_takes": "500ms",
         "gateway": "none",
     }
-    parts = await Parts.start(load(flags, {}), clock=clock)
+    parts = await Application.start(load(flags, {}), clock=clock)
     try:
         context = parts.dependencies.context()
         seed = await parts.store.transact(
@@ -96,7 +96,9 @@ async def started(
         await parts.stop()
 
 
-async def all_in(parts: Parts, account_sid: str) -> list[tuple[OutgoingCallback, list[Attempt]]]:
+async def all_in(
+    parts: Application, account_sid: str
+) -> list[tuple[OutgoingCallback, list[Attempt]]]:
     """Return all callbacks, oldest first, with their attempts."""
 
     def read(tx: Transaction) -> list[tuple[OutgoingCallback, list[Attempt]]]:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from ringback.application import Application
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import find_or_seed
@@ -20,7 +21,6 @@ from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import load
-from ringback.wiring import Parts
 from tests.crash.driver import writing_nothing_while
 from tests.receivers import RecordingReceiver
 from tests.unit.api.caller import Caller
@@ -33,7 +33,7 @@ IP_COMMANDS = "/v1/IpCommands"
 class Running:
     """A server in this process, with the notice's SIM."""
 
-    def __init__(self, parts: Parts, caller: Caller) -> None:
+    def __init__(self, parts: Application, caller: Caller) -> None:
         assert parts.gateway is not None
         self.parts = parts
         self.caller = caller
@@ -59,7 +59,7 @@ async def running(
     data: Path, *, gateway: str = f"{HOST}:0", clock: Clock | None = None
 ) -> AsyncIterator[Running]:
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
-    parts = await Parts.start(load(flags, {}), clock=clock or SystemClock())
+    parts = await Application.start(load(flags, {}), clock=clock or SystemClock())
     try:
         context = parts.dependencies.context()
         seed = await parts.store.transact(

@@ -10,6 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from random import Random
 
+from ringback.application import Application
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
@@ -20,7 +21,6 @@ from ringback.operations.supersim.device_actions import receive_datagram, receiv
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import SettingsCommand, load
-from ringback.wiring import Parts
 from tests.fakes import SeededChance, a_fleet, a_moment, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
@@ -47,7 +47,7 @@ class Hook:
 class World:
     """Everything that runs."""
 
-    parts: Parts
+    parts: Application
     clock: VirtualClock
     receivers: ManyReceivers
     accounts: list[Account] = field(default_factory=list[Account])
@@ -147,7 +147,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
     }
     settings = load(flags, {}, command=SettingsCommand.SERVE)
     async with ManyReceivers() as receivers:
-        parts = await Parts.start(settings, clock=clock, chance=chance)
+        parts = await Application.start(settings, clock=clock, chance=chance)
         try:
             world = World(parts, clock, receivers)
             await parts.store.transact(lambda tx: _configure(tx, world, chance))

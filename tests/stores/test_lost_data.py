@@ -14,13 +14,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import (
-    DATA_FILE,
-    KEY_FILE,
-    check_folder,
-    open_beside,
-    upgrade_data,
-)
+from ringback.storage import DATA_FILE, KEY_FILE, check_folder, open_beside, upgrade_data
 from ringback.stores.sqlite import commit_watermark as watermarks
 from ringback.stores.sqlite import wal_integrity
 from ringback.stores.sqlite.commit_watermark import DurabilityMark, mark_path, read_mark, write_mark

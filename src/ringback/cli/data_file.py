@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.accounts.account import Account
-from ringback.data_folder import open_beside
 from ringback.operations.context import AccountContext
 from ringback.ports import Store, Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings import ENVIRONMENT, SEAL_KEY
+from ringback.storage import open_beside
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import click
 from ringback.cli.data_file import DataFile, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
-from ringback.data_folder import IntegrityCheck, check_folder, upgrade_data
+from ringback.storage import IntegrityCheck, check_folder, upgrade_data
 
 
 @click.group()

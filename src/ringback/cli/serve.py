@@ -11,18 +11,18 @@ import uvloop
 
 from ringback import __version__
 from ringback.api.asgi_runner import bind
+from ringback.application import Application
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
 from ringback.cli.server_runner import serve_until_told
 from ringback.core.errors import RingbackError
-from ringback.data_folder import DATA_FILE
 from ringback.ports import Clock
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
-from ringback.wiring import Parts
+from ringback.storage import DATA_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ def _certificate_of(settings: Settings, clock: Clock) -> ServerCertificate | Non
     return ServerCertificate(settings.tls_cert, settings.tls_key, clock=clock)
 
 
-async def _announce(settings: Settings, parts: Parts, base_url: str, *, as_json: bool) -> None:
+async def _announce(
+    settings: Settings, parts: Application, base_url: str, *, as_json: bool
+) -> None:
     started = {
         "base_url": base_url,
         "data_file": str(settings.data / DATA_FILE),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ringback.api.asgi_runner import base_url_of
 from ringback.api.http.server import HttpServer
+from ringback.application import Application
 from ringback.cli.signals import event_of_signals, on_hangup
 from ringback.core.http.open_file_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
@@ -16,7 +17,6 @@ from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
 from ringback.settings import Settings, SettingsCommand, SettingsSource
-from ringback.wiring import Parts
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def serve_until_told(
     listener: socket.socket,
     *,
     clock: Clock,
-    announce: Callable[[Parts, str], Awaitable[None]],
+    announce: Callable[[Application, str], Awaitable[None]],
     https: DevHttps | None = None,
     certificate: ServerCertificate | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
@@ -46,7 +46,7 @@ async def serve_until_told(
     limit = raise_limit(needed_for(wanted))
     # Before anybody is told that there is something to stop.
     stop = event_of_signals()
-    parts = await Parts.start(
+    parts = await Application.start(
         settings,
         clock=clock,
         checkpoint=checkpoint,
@@ -87,7 +87,7 @@ def _look_on_hangup(
         on_hangup(look)
 
 
-def _server_of(parts: Parts, settings: Settings) -> HttpServer:
+def _server_of(parts: Application, settings: Settings) -> HttpServer:
     return HttpServer(
         parts.app,
         connections=parts.connections,
@@ -97,7 +97,7 @@ def _server_of(parts: Parts, settings: Settings) -> HttpServer:
 
 
 async def _serve(
-    parts: Parts,
+    parts: Application,
     server: HttpServer,
     certificate: ServerCertificate | None,
     stop: asyncio.Event,

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ringback.api.asgi_runner import base_url_of, bind, serve
+from ringback.application import Application
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsCommand, load
 from ringback.testing.recording_receiver import RecordingReceiver
-from ringback.wiring import Parts
 
 
 class SeededRandomSource:
@@ -58,7 +58,7 @@ class RunningServer:
         self._folder = Path(mkdtemp(prefix="ringback-"))
         self._until = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
-        self.parts: Parts
+        self.parts: Application
         self.seed: SeededAccount
 
     def start(self) -> None:
@@ -120,7 +120,7 @@ class RunningServer:
         settings = self._settings()
         clock = VirtualClock.stopped(self._start)
         chance = SeededRandomSource(self._seed)
-        self.parts = parts = await Parts.start(settings, clock=clock, chance=chance)
+        self.parts = parts = await Application.start(settings, clock=clock, chance=chance)
         context = parts.dependencies.context()
         self.seed = await parts.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=settings.static_proxy)

@@ -13,7 +13,7 @@ from tests.unit.api.world import refusal
 
 STARTING = """
 import sys
-import ringback.wiring
+import ringback.application
 late = ("mkdocs_swagger_ui_tag", "bs4")
 assert not any(name in sys.modules for name in late)
 """

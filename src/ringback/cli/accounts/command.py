@@ -24,7 +24,6 @@ from ringback.cli.output import say
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
     CreatedAccount,
     create_account,
@@ -34,6 +33,7 @@ from ringback.operations.accounts import (
     set_status,
 )
 from ringback.ports import Transaction
+from ringback.storage import new_seal_key
 
 _CREATED: Final = """\
 account {name!r}; its secrets are shown now, and never again:

@@ -8,11 +8,11 @@ import click
 import uvloop
 
 from ringback.api.asgi_runner import listen, reserve
+from ringback.application import Application
 from ringback.cli.dev.banner import banner
 from ringback.cli.logs import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.server_runner import serve_until_told
-from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
     NETWORK,
@@ -29,7 +29,7 @@ from ringback.ports import no_checkpoint
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
-from ringback.wiring import Parts
+from ringback.storage import DATA_FILE
 
 
 @click.command()
@@ -74,7 +74,7 @@ async def run(
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
-    async def announce(parts: Parts, base_url: str) -> None:
+    async def announce(parts: Application, base_url: str) -> None:
         seed = await _seed(settings, parts)
         dev_file = _dev_file(settings, parts, seed, base_url, https)
         dev_file.write(settings.data)
@@ -102,7 +102,7 @@ async def run(
     )
 
 
-async def _seed(settings: Settings, parts: Parts) -> SeededAccount:
+async def _seed(settings: Settings, parts: Application) -> SeededAccount:
     context = parts.dependencies.context()
     return await parts.store.transact(
         lambda tx: find_or_seed(
@@ -112,7 +112,11 @@ async def _seed(settings: Settings, parts: Parts) -> SeededAccount:
 
 
 def _dev_file(
-    settings: Settings, parts: Parts, seed: SeededAccount, base_url: str, https: DevHttps | None
+    settings: Settings,
+    parts: Application,
+    seed: SeededAccount,
+    base_url: str,
+    https: DevHttps | None,
 ) -> DevFile:
     return DevFile(
         base_url=base_url,

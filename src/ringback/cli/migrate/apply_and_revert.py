@@ -34,7 +34,7 @@ from ringback.migration.plan import MigrationPlan
 from ringback.migration.rollback_preview import way_back
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.migration.url_sources.source_tree import FileUrlSource
-from ringback.migration_wiring import (
+from ringback.migration_setup import (
     OpenedUrlSource,
     ProbeOptions,
     UrlSourceCredentials,

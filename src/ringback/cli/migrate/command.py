@@ -18,7 +18,7 @@ from ringback.migration.plan import make_plan
 from ringback.migration.rollback_preview import in_vain
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.source_tree import FileUrlSource
-from ringback.migration_wiring import (
+from ringback.migration_setup import (
     OpenedUrlSource,
     UrlSourceCredentials,
     UrlSourceSpec,

@@ -17,7 +17,7 @@ from ringback.cli.options import (
 )
 from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.migration_wiring import ProbeOptions, UrlSourceCredentials, UrlSourceSpec
+from ringback.migration_setup import ProbeOptions, UrlSourceCredentials, UrlSourceSpec
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE
 from ringback.settings.parsers import read_instant, read_networks

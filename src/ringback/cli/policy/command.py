@@ -17,11 +17,11 @@ from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.policy_json import policy_record
-from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.policy_simulation import simulation_record
 from ringback.runtime.system_clock import SystemClock
+from ringback.storage import DATA_FILE
 
 
 @click.group()

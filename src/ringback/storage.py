@@ -29,7 +29,7 @@ __all__ = [
     "DATA_FILE",
     "KEY_FILE",
     "IntegrityCheck",
-    "Upgraded",
+    "UpgradedSchema",
     "check_folder",
     "new_seal_key",
     "open_beside",
@@ -46,7 +46,7 @@ def _tell_nobody(_: str) -> None:
     """Let nobody know that a commit failed."""
 
 
-class Upgraded(NamedTuple):
+class UpgradedSchema(NamedTuple):
     """Which schema a data file had, which one it has now, and where it is as it was."""
 
     before: int
@@ -113,7 +113,7 @@ def open_beside(
 
 def upgrade_data(
     folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> Upgraded:
+) -> UpgradedSchema:
     """Bring the data in this folder up to date, after a copy of its file.
 
     Raises Unusable where there is none, a server is using it, or it can't be copied.
@@ -132,7 +132,7 @@ def upgrade_data(
     finally:
         lock.release()
     after = newest()
-    return Upgraded(gap.present if gap else after, after, copies[0] if copies else None)
+    return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
 
 
 def check_folder(

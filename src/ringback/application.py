@@ -27,7 +27,6 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.http.open_file_shares import DescriptorShares, divide
 from ringback.core.policy.source_policy import Phase, Policy
-from ringback.data_folder import open_to_serve
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_queue import BatchQueue
 from ringback.delivery.counters import Counters
@@ -54,6 +53,7 @@ from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import Settings, SettingsSource
+from ringback.storage import open_to_serve
 from ringback.stores.sqlite.store import SqliteStore
 
 _SYSTEM_CLOCK: Final = SystemClock()
@@ -63,7 +63,7 @@ _BETWEEN_PROBES: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Application:
     """Everything that runs."""
 
     app: ASGIApp

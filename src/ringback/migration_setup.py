@@ -17,7 +17,6 @@ from ringback.core.http.addresses import Network
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import Sources
-from ringback.data_folder import DATA_FILE, open_beside
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
@@ -35,6 +34,7 @@ from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, SEAL_KEY
+from ringback.storage import DATA_FILE, open_beside
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
