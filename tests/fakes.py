@@ -94,7 +94,7 @@ class FakeClock:
 
 
 class SeededChance:
-    """Answers `ports.Chance`: the same bytes for the same seed, every time."""
+    """Answers `ports.RandomSource`: the same bytes for the same seed, every time."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)

@@ -10,7 +10,7 @@ from ringback.ports import CallbackQueue, Store, Transaction
 
 
 class KeepingIntake:
-    """Answers `ports.Intake`; `room` is how many more callbacks may come."""
+    """Answers `ports.CallbackQueue`; `room` is how many more callbacks may come."""
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room

@@ -1,7 +1,7 @@
 """A receiver that gets everything right, with the toolkit.
 
-`ringback.receiver` checks both families, and SqliteDedupe remembers what is done in a file, so that a
-repeat is one after a restart, too.
+`ringback.receiver` checks both families, and SqliteDedupe remembers what is done in a file, so that
+a repeat is one after a restart, too.
 """
 
 from serving import Effects, Receiver, Request, Settings, main

@@ -103,7 +103,8 @@ class Application:
         Where the settings came from a file, its policy is in force also when it changes. With
         `accept_data_loss`, a data file that is missing, or has lost something, is no reason not to.
 
-        Raises Unusable where the data folder, a file or the gateway's address can't be used.
+        Raises ConfigurationError where the data folder, a file or the gateway's address can't be
+        used.
         """
         counters = Counters()
         shares = divide(open_files_limit(), settings.connections_wanted)

@@ -71,7 +71,7 @@ async def open_url_source(
 ) -> AsyncGenerator[OpenedUrlSource]:
     """Open where the URLs are, and close it in the end.
 
-    Raises Unusable where it can't be used, or is of no known kind.
+    Raises ConfigurationError where it can't be used, or is of no known kind.
     """
     match spec:
         case {"kind": "store", "data": str(data), "account": account}:

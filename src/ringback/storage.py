@@ -71,8 +71,8 @@ def open_to_serve(
     database. `budget` is how much may be kept of long answers. With `accept_data_loss`, what is
     missing is taken for lost, and the server goes on with what there is.
 
-    Raises Unusable where the folder or a file can't be used, has lost something, or another server
-    has it.
+    Raises ConfigurationError where the folder or a file can't be used, has lost something, or
+    another server has it.
     """
     path = _data_file(folder)
     lock = FileLock.take(path.with_suffix(".lock"))
@@ -101,8 +101,8 @@ def open_beside(
 ) -> SqliteStore:
     """Open the data in this folder for short work, also while a server uses it.
 
-    Raises Unusable where the folder or the file can't be used, has lost something, or has to be
-    upgraded first.
+    Raises ConfigurationError where the folder or the file can't be used, has lost something, or has
+    to be upgraded first.
     """
     path = _data_file(folder)
     _refuse_lost_data(folder, is_in_use=FileLock.holder(path.with_suffix(".lock")) is not None)
@@ -116,7 +116,7 @@ def upgrade_data(
 ) -> UpgradedSchema:
     """Bring the data in this folder up to date, after a copy of its file.
 
-    Raises Unusable where there is none, a server is using it, or it can't be copied.
+    Raises ConfigurationError where there is none, a server is using it, or it can't be copied.
     """
     path = folder / DATA_FILE
     if is_missing(path):
@@ -152,7 +152,7 @@ def new_seal_key() -> str:
 
 
 def _refuse_lost_data(folder: Path, *, is_in_use: bool = False) -> None:
-    """Raise Unusable where data was here that is not, before anything is opened or made."""
+    """Raise ConfigurationError where data is gone, before anything is opened or made."""
     # The key is looked for first: who makes a data file notes that, then makes the key, and takes
     # the note back once there is data. So a start that died in between has lost nothing.
     expects_data = has_key_file(folder / KEY_FILE) and not is_being_made(folder / DATA_FILE)

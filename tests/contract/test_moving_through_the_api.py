@@ -218,11 +218,11 @@ def test_without_the_client_it_says_how_to_get_it() -> None:
     script = """
 import sys
 sys.modules["twilio"] = None
-from ringback.core.errors import Unusable
+from ringback.core.errors import ConfigurationError
 from ringback.migration.url_sources.api import ApiUrlSource
 try:
     ApiUrlSource.open(account_sid="AC1", auth_token="")
-except Unusable as missing:
+except ConfigurationError as missing:
     print(missing)
 """
     said = subprocess.run(

@@ -292,7 +292,7 @@ def law_of_settings(settings: dict[str, Any]) -> Counted:
     try:
         receiver = Receiver("https://a.example/hook", **settings)
     except ConfigurationError as refused:
-        yield "Unusable, with a secret" if "another one" in str(refused) else "Unusable"
+        yield "refused, with a secret" if "another one" in str(refused) else "refused"
         return
     headers = [("Kore-Signature", ""), TOKENS[Source.KORE], ("Date", f"{NOW:%Y-%m-%dT%H:%M:%SZ}")]
     first = receiver.receive("POST", headers, b"")

@@ -65,7 +65,7 @@ class MemoryNamedRecords(MemoryRecords[N]):
 
 @dataclass
 class MemoryUpdates(Generic[U]):
-    """Answers `ports.Updates`."""
+    """Answers `ports.PendingUpdates`."""
 
     updates: dict[str, U] = field(default_factory=dict[str, U])
 
@@ -84,7 +84,7 @@ class MemoryUpdates(Generic[U]):
 
 @dataclass
 class MemoryFlows(Generic[F]):
-    """Answers `ports.Flows`."""
+    """Answers `ports.DataFlows`."""
 
     flows: dict[str, F] = field(default_factory=dict[str, F])
 

@@ -17,7 +17,7 @@ _ALL = ShadowFilter()
 
 @dataclass
 class MemoryShadows:
-    """Answers `ports.Shadows`."""
+    """Answers `ports.ShadowCallbacks`."""
 
     callbacks: MemoryCallbacks
     responses: MemoryKeptResponses

@@ -9,7 +9,7 @@ from ringback.core.sims.scenario import TaskKind
 
 @dataclass
 class MemoryScenarios:
-    """Answers `ports.Choices`."""
+    """Answers `ports.ScenarioChoices`."""
 
     names: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -24,7 +24,7 @@ class MemoryScenarios:
 
 @dataclass
 class MemoryTasks:
-    """Answers `ports.Tasks`."""
+    """Answers `ports.ScheduledTasks`."""
 
     tasks: dict[tuple[str, TaskKind], ScheduledTask] = field(
         default_factory=dict[tuple[str, TaskKind], ScheduledTask]

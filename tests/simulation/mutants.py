@@ -23,7 +23,7 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.delivery import callback_sender, delivery_loop, due_callbacks
+from ringback.delivery import batch_queue, callback_sender, delivery_loop, due_callbacks
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_queue import BatchQueue
 from ringback.delivery.callback_sender import CallbackSender

@@ -45,7 +45,7 @@ _ASTRAY: Final = timedelta(days=1)
 
 
 class SimChance:
-    """Answers `ports.Chance` by the seed."""
+    """Answers `ports.RandomSource` by the seed."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

@@ -151,7 +151,7 @@ class EndpointGroup:
     def _called_back(self, call: ApiRequest) -> tuple[CallbackUrl | None, HttpMethod]:
         """Return whom a request wants to be told of what comes of it, and how.
 
-        Raises Overloaded where no more callbacks may wait.
+        Raises BacklogFull where no more callbacks may wait.
         """
         url = callback_url(call.given, self._dependencies.read_url)
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST

@@ -19,7 +19,7 @@ _WAITING: Final = 1024
 def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """Return a listening socket; port 0 takes any that is free.
 
-    Raises Unusable, naming this flag as what to change, where the address can't be had.
+    Raises ConfigurationError, naming this flag as what to change, where the address can't be had.
     """
     listener = reserve(host, port, flag=flag)
     listen(listener, flag=flag)

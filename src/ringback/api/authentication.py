@@ -86,7 +86,10 @@ class Authenticator:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
     def charge(self, caller: Principal, cost: int, *, may_owe: bool = False) -> None:
-        """Count what a request asks for beside itself; raises TooManyRequests, see `AccountRateLimit`."""
+        """Count what a request asks for beside itself.
+
+        Raises TooManyRequests, see `AccountRateLimit`.
+        """
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
@@ -134,8 +137,8 @@ class Authenticator:
 async def caller_of(request: Request, authenticator: Authenticator) -> Principal:
     """Return who makes a request.
 
-    Raises what `Authenticator.caller_of` does, TooManyRequests where this is one more than the caller may
-    make now, and Forbidden where the credentials are good, but not for this API.
+    Raises what `Authenticator.caller_of` does, TooManyRequests where this is one more than the
+    caller may make now, and Forbidden where the credentials are good, but not for this API.
     """
     header = request.headers.get("authorization")
     caller = await authenticator.caller_of(header, address_of(request))
@@ -153,7 +156,7 @@ async def account_of(request: Request, authenticator: Authenticator) -> Account:
     """Return the account that a request is about: the one that is signed in.
 
     For an operator's key that is the one that the request names, or that has what its path names.
-    Raises what `caller_of` does; Invalid where an operator's key names none.
+    Raises what `caller_of` does; InvalidParameter where an operator's key names none.
     """
     caller = await caller_of(request, authenticator)
     if caller.account is not None:

@@ -86,8 +86,8 @@ class BearerTokens:
     async def caller_of(self, token: str) -> Principal:
         """Return who shows this token.
 
-        Raises InvalidBearerToken where it is none of ours, says what can't be, has not begun, has ended,
-        or its client is gone; Forbidden where the account is suspended.
+        Raises InvalidBearerToken where it is none of ours, says what can't be, has not begun, has
+        ended, or its client is gone; Forbidden where the account is suspended.
         """
         key = self._loaded or await self._kept()
         if key is None:

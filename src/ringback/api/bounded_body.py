@@ -18,7 +18,7 @@ def media_type_of(request: Request) -> str | None:
 async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
     """Return a request's body; one that is too long is read but not kept: its sender sees why.
 
-    Raises Invalid where it is longer than this many bytes, or was cut off.
+    Raises InvalidParameter where it is longer than this many bytes, or was cut off.
     """
     parts, length, has_more = list[bytes](), 0, True
     while has_more:

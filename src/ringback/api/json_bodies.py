@@ -1,6 +1,6 @@
 """Reading JSON bodies, strictly: what a parser would silently drop is refused.
 
-Everything here raises Invalid.
+Everything here raises InvalidParameter.
 """
 
 import json

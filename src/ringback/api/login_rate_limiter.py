@@ -66,8 +66,8 @@ class LoginRateLimiter:
     async def look(self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
         """Return what a look at credentials finds.
 
-        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited where the caller has
-        to wait, and nothing is looked at then.
+        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited where the caller
+        has to wait, and nothing is looked at then.
         """
         under_way = self._under_way.get(tried)
         if under_way is None:

@@ -1,6 +1,6 @@
 """Reading parameters: form bodies and query strings, bounded, and checked once.
 
-Everything here raises Invalid with a message that names the parameter.
+Everything here raises InvalidParameter with a message that names the parameter.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -72,8 +72,8 @@ class UdpGateway:
     ) -> Self:
         """Return a gateway at this address; port 0 takes any that is free.
 
-        What comes before `start` is kept by the system. Raises Unusable, naming the flag to change,
-        where the address can't be had.
+        What comes before `start` is kept by the system. Raises ConfigurationError, naming the flag
+        to change, where the address can't be had.
         """
         bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         bound.settimeout(0)

@@ -28,7 +28,8 @@ class DataFile:
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do the work in one commit, and return what it returns.
 
-        Raises Unusable where the folder or the file can't be used, and what the work raises.
+        Raises ConfigurationError where the folder or the file can't be used, and what the work
+        raises.
         """
         return self.use(lambda store: store.transact(work))
 
@@ -48,7 +49,7 @@ class DataFile:
 
 
 class NoLocalSigningKeys:
-    """Answers `ports.Keyring`, and has nothing to do.
+    """Answers `ports.SigningKeys`, and has nothing to do.
 
     What signs is another process. With each callback that it claims it reads the account anew, and
     signs by that from then on.

@@ -40,7 +40,7 @@ def named_portal(
 ) -> PortalClient:
     """Return the portal of the server that is named.
 
-    Raises Unusable where anything is missing, or the URL is none.
+    Raises ConfigurationError where anything is missing, or the URL is none.
     """
     if server and account_sid and auth_token:
         base_url = server.rstrip("/")

@@ -138,7 +138,7 @@ def _told_by(callback: JsonObject) -> str:
 
 
 def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
-    """Raise Unusable where anything came otherwise than it should have."""
+    """Raise ConfigurationError where anything came otherwise than it should have."""
     if not trigger.is_as_promised(callbacks):
         came = "; ".join(_told_by(callback) for callback in callbacks)
         why = callbacks[-1]["parameters"].get("ErrorMessage", "the network is not set as usual")

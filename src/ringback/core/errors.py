@@ -1,23 +1,23 @@
 """What can be wrong with what somebody asks of us, and the codes that say so.
 
     RingbackError
-    ├── RequestRefused        a request that can't be carried out
-    │   ├── Invalid             400  a value that can't be used
-    │   │   ├── PageNotFound           a page that begins at no record of its list
-    │   │   └── InvalidCallbackUrl   a callback URL that can't be called (11100)
-    │   ├── Unauthorized         401  no credentials, or wrong ones (20003)
-    │   │   └── InvalidBearerToken         a bearer token that is wrong, or has ended
-    │   ├── Forbidden           403  right credentials that are not good for this (20006)
-    │   ├── NotFound            404  no such resource (20404)
-    │   ├── MethodNotAllowed    405  the resource exists, the verb doesn't (20004)
-    │   ├── Conflict            409  another change to the same resource is still running
-    │   └── Overloaded          429  too much is waiting already (20429)
-    │       ├── LoginRateLimited      too many wrong credentials came
-    │       └── TooManyRequests      an account asks for more than its rate allows
-    ├── SecretNotFound            what was to sign a request is there no longer
-    ├── SourceNotFound            where a request was to come from is there no longer
-    └── Unusable              Ringback can't work like this: a setting, a port, a file
-        └── StoreUnavailable  the database can't be used just now
+    ├── RequestRefused              a request that can't be carried out
+    │   ├── InvalidParameter   400  a value that can't be used
+    │   │   ├── PageNotFound        a page that begins at no record of its list
+    │   │   └── InvalidCallbackUrl  a callback URL that can't be called (11100)
+    │   ├── Unauthorized       401  no credentials, or wrong ones (20003)
+    │   │   └── InvalidBearerToken  a bearer token that is wrong, or has ended
+    │   ├── Forbidden          403  right credentials that are not good for this (20006)
+    │   ├── NotFound           404  no such resource (20404)
+    │   ├── MethodNotAllowed   405  the resource exists, the verb doesn't (20004)
+    │   ├── Conflict           409  another change to the same resource is still running
+    │   └── BacklogFull        429  too much is waiting already (20429)
+    │       ├── LoginRateLimited    too many wrong credentials came
+    │       └── TooManyRequests     an account asks for more than its rate allows
+    ├── SecretNotFound              the secret that was to sign a request is there no longer
+    ├── SourceNotFound              the source that a request was to come from is there no longer
+    └── ConfigurationError          Ringback can't work like this: a setting, a port, a file
+        └── StoreUnavailable        the database can't be used just now
             └── QueryTimeout        what was asked for takes too long to read
 
 Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the

@@ -67,7 +67,7 @@ class Backlog:
     def check(self, account_sid: str, count: int) -> None:
         """See that so many more may come.
 
-        Raises Overloaded where that were too many.
+        Raises BacklogFull where that were too many.
         """
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:

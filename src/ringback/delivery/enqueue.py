@@ -15,7 +15,7 @@ from ringback.ports import Claim, Clock, Notifier, Transaction, lane_of
 
 
 class DeliveryQueue:
-    """Answers `ports.Intake`; `claimed` gets each callback that may be sent at once."""
+    """Answers `ports.CallbackQueue`; `claimed` gets each callback that may be sent at once."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DeliveryQueue:
         self._is_paused = False
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """See that so many new callbacks may wait; see `ports.Intake`."""
+        """See that so many new callbacks may wait; see `ports.CallbackQueue`."""
         self._backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: OutgoingCallback) -> None:

@@ -24,7 +24,7 @@ class ClockFile:
     def read(self) -> timedelta:
         """Return how far ahead the clock is; without a file it is the machine's.
 
-        Raises Unusable where the file is there and doesn't say.
+        Raises ConfigurationError where the file is there and doesn't say.
         """
         try:
             ahead = timedelta(seconds=json.loads(self.path.read_text("utf-8"))["ahead_seconds"])
@@ -41,7 +41,7 @@ class ClockFile:
     def write(self, ahead: timedelta) -> None:
         """Note how far ahead the clock is.
 
-        Raises Unusable where that can't be written.
+        Raises ConfigurationError where that can't be written.
         """
         try:
             write_private(self.path, f"{json.dumps({'ahead_seconds': ahead.total_seconds()})}\n")

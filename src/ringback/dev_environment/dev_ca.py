@@ -30,7 +30,7 @@ def ca_file_in(data: Path) -> Path:
 def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
     """Return the CA of a data folder; where there is none, it is made.
 
-    Raises Unusable where its files can't be read or written, or don't belong together.
+    Raises ConfigurationError where its files can't be read or written, or don't belong together.
     """
     file = ca_file_in(data)
     try:

@@ -43,7 +43,7 @@ class DevFile:
     def read(cls, folder: Path) -> Self:
         """Return the file in this data folder.
 
-        Raises Unusable where there is none, or where it isn't one of ours.
+        Raises ConfigurationError where there is none, or where it isn't one of ours.
         """
         path = path_in(folder)
         try:

@@ -43,7 +43,7 @@ def https_of(settings: Settings) -> Generator[DevHttps | None]:
 
     Nobody listens there yet.
 
-    Raises Unusable where no port can be had, or the CA can't be used.
+    Raises ConfigurationError where no port can be had, or the CA can't be used.
     """
     if not settings.tls:
         yield None
@@ -66,7 +66,7 @@ def https_of(settings: Settings) -> Generator[DevHttps | None]:
 def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
     """Return a socket that has the first of these ports that can be had.
 
-    Raises Unusable, naming the flag to change, where none can.
+    Raises ConfigurationError, naming the flag to change, where none can.
     """
     port, *others = ports
     try:

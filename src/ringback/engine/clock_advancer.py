@@ -57,8 +57,8 @@ class ClockAdvancer:
     async def advance(self, by: timedelta) -> datetime:
         """Let this much time pass, and return the instant that it is when all due is done.
 
-        What the base of the clock goes on by itself meanwhile comes on top. Raises AdvanceInterrupted where
-        the engine stops before that.
+        What the base of the clock goes on by itself meanwhile comes on top. Raises
+        AdvanceInterrupted where the engine stops before that.
         """
         async with self._one_at_a_time:
             left = by

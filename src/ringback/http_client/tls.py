@@ -42,7 +42,7 @@ class ClientTls:
     Beside the machine's own authorities it believes those in `ca_files`. Where a receiver asks who
     we are, it is shown the client certificate; its key may be in the same file.
 
-    Raises Unusable where a file can't be used, naming it.
+    Raises ConfigurationError where a file can't be used, naming it.
     """
 
     def __init__(

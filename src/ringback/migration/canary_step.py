@@ -97,7 +97,7 @@ def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
 def watched(deliveries: DeliveryHistory | None) -> DeliveryHistory:
     """Return the deliveries to watch.
 
-    Raises Unusable where the record has none.
+    Raises ConfigurationError where the record has none.
     """
     if deliveries is None:
         raise ConfigurationError(

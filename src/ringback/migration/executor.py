@@ -131,7 +131,8 @@ class PlanExecutor:
         """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
 
         Without a gate no receiver is asked, without a canary all is one step that nobody watches.
-        Raises Unusable where the record or the journal can't be used; another apply goes on then.
+        Raises ConfigurationError where the record or the journal can't be used; another apply goes
+        on then.
         """
         self._begin(canary)
         await self._see_what_was_cut_off()

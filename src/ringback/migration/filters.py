@@ -33,7 +33,7 @@ class UrlFilter:
     def parse(cls, text: str) -> Self:
         """Read a condition.
 
-        Raises Unusable for anything else.
+        Raises ConfigurationError for anything else.
         """
         match = _FORM.fullmatch(text)
         if match is None or match["key"] not in _KEYS:

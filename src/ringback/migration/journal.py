@@ -162,7 +162,7 @@ class PlanJournal:
     def __init__(self, path: Path, *, plan_id: str) -> None:
         """Open it, or begin a new one.
 
-        Raises Unusable where another process has it, or it is none of this plan.
+        Raises ConfigurationError where another process has it, or it is none of this plan.
         """
         self.path = path
         try:
@@ -194,7 +194,7 @@ class PlanJournal:
     def append(self, what: EntryType, *, at: datetime, **more: Any) -> None:
         """Add a line; it is on the disk when this returns.
 
-        Raises Unusable where it can't be written: nothing may change then.
+        Raises ConfigurationError where it can't be written: nothing may change then.
         """
         line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
         rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
@@ -242,7 +242,7 @@ def journal_of(plan: Path) -> Path:
 def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
     """Return what was done so far; nothing where there is no journal yet.
 
-    Raises Unusable, naming the line, where it can't be read or is of another plan.
+    Raises ConfigurationError, naming the line, where it can't be read or is of another plan.
     """
     progress = JournalSummary()
     for at, line in _lines(path):

@@ -56,7 +56,7 @@ class MigrationPlan:
     def write(self, path: Path) -> None:
         """Write it to a new file.
 
-        Raises Unusable where there is a file already, or none can be written.
+        Raises ConfigurationError where there is a file already, or none can be written.
         """
         try:
             with path.open("x", encoding="utf-8") as file:
@@ -72,7 +72,7 @@ class MigrationPlan:
     def read(cls, path: Path) -> Self:
         """Read a file that was written, and perhaps shortened by hand.
 
-        Raises Unusable, naming the line, for what is no plan or more than a plan may do.
+        Raises ConfigurationError, naming the line, for what is no plan or more than a plan may do.
         """
         try:
             first, *others = path.read_text("utf-8").splitlines() or [""]

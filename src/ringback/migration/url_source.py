@@ -77,14 +77,14 @@ class UrlSource(Protocol):
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured callback URLs.
 
-        Raises Unusable where the record can't be read.
+        Raises ConfigurationError where the record can't be read.
         """
         ...
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, each wholly or not at all; what it returns is durable.
 
-        Raises Unusable where the record can't be changed.
+        Raises ConfigurationError where the record can't be changed.
         """
         ...
 

@@ -41,8 +41,8 @@ def create_account(
 ) -> CreatedAccount:
     """Make an account with an Auth Token, a webhook secret and an API key.
 
-    Its SID is made too, unless one is given. Raises Invalid for a name that nobody could read, and
-    for a parent that isn't there or that is a subaccount itself.
+    Its SID is made too, unless one is given. Raises InvalidParameter for a name that nobody could
+    read, and for a parent that isn't there or that is a subaccount itself.
     """
     bare = create_bare_account(
         tx, name=name, context=context, schedule=schedule, sid=sid, parent_sid=parent_sid
@@ -136,7 +136,10 @@ def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
 def check_transfer(
     tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
 ) -> None:
-    """Check that a SIM can be moved to another account; else raises Invalid with these codes."""
+    """Check that a SIM can be moved to another account.
+
+    Raises InvalidParameter with these codes otherwise.
+    """
     target = tx.accounts.get(account_sid)
     if target is None or target.parent_sid != sim.account_sid:
         raise InvalidParameter(

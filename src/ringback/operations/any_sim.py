@@ -26,7 +26,10 @@ _CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 def transfer_data(
     tx: Transaction, sim: EitherSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have the device of a SIM use data, at once; raises Invalid where it can't use so much."""
+    """Have the device of a SIM use data, at once.
+
+    Raises InvalidParameter where it can't use so much.
+    """
     match sim:
         case SuperSim():
             supersim.transfer_data(tx, sim, upload=upload, download=download, context=context)
@@ -39,7 +42,7 @@ def transfer_data(
 def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim | None:
     """Return the account's SIM with this SID or unique name, or None.
 
-    Raises Invalid for a name that a SIM of each product has.
+    Raises InvalidParameter for a name that a SIM of each product has.
     """
     supersim = tx.supersim.sims.find(account_sid, sid_or_name)
     wireless = tx.wireless.sims.find(account_sid, sid_or_name)
@@ -61,7 +64,7 @@ def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
 
 
 def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return a Super SIM; raises NotFound, and Invalid for a SIM of the other product."""
+    """Return a Super SIM; raises NotFound, and InvalidParameter for a SIM of the other product."""
     sim = tx.supersim.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
@@ -74,7 +77,10 @@ def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim
 
 
 def wireless_of(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return a Programmable Wireless SIM; raises NotFound, and Invalid for one of Super SIM."""
+    """Return a Programmable Wireless SIM.
+
+    Raises NotFound, and InvalidParameter for one of Super SIM.
+    """
     sim = tx.wireless.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
@@ -86,7 +92,10 @@ def wireless_of(tx: Transaction, account_sid: str, sid_or_name: str) -> Wireless
 
 
 def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim:
-    """Return the SIM that a parameter names; raises Invalid (83005), or as `find_any_sim`."""
+    """Return the SIM that a parameter names.
+
+    Raises InvalidParameter (83005), or as `find_any_sim`.
+    """
     sim = find_any_sim(tx, account_sid, sid_or_name)
     if sim is None:
         raise InvalidParameter(

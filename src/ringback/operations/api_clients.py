@@ -43,7 +43,7 @@ def create_client(
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
 ) -> CreatedApiClient:
-    """Make a client of an account; raises Invalid for a name that nobody could read."""
+    """Make a client of an account; raises InvalidParameter for a name that nobody could read."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
     secret = context.chance.bytes(_SECRET_BYTES).hex()
     client = ClientCredentials(
@@ -88,5 +88,5 @@ def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ClientCreden
     """
     client = tx.api_clients.get(sid)
     if client is None or not client.opens_with(secret):
-        raise Unauthorized("Invalid client or Invalid client credentials")
+        raise Unauthorized("InvalidParameter client or InvalidParameter client credentials")
     return client, check_active(tx, tx.accounts.get(client.account_sid))

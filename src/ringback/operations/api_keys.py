@@ -27,7 +27,7 @@ def create_key(
 ) -> CreatedApiKey:
     """Make a key for an account; for None one for the operator, who sees every account.
 
-    Raises Invalid for a name that nobody could read.
+    Raises InvalidParameter for a name that nobody could read.
     """
     check_label(name, "a key's name")
     secret = context.chance.bytes(_SECRET_BYTES).hex()

@@ -30,7 +30,7 @@ def named_in(
 ) -> N:
     """Return the account's record that a parameter names, which is given with its value.
 
-    Raises Invalid with this code, naming the kind.
+    Raises InvalidParameter with this code, naming the kind.
     """
     parameter, sid_or_name = given
     record = records.find(account_sid, sid_or_name)

@@ -23,7 +23,7 @@ def choose_scenario(
 ) -> str:
     """Choose a scenario for a SIM of the account, or for the account; None takes the choice back.
 
-    Returns the SID that it is for. Raises Invalid where there is no such SIM (83005).
+    Returns the SID that it is for. Raises InvalidParameter where there is no such SIM (83005).
     """
     subject = account_sid if sim is None else any_sim_named(tx, account_sid, sim).sid
     tx.scenarios.put(subject, None if scenario is None else scenario.name)

@@ -19,7 +19,7 @@ def check_name_is_free(
 ) -> None:
     """See that no other record of the account has this name, or this SID.
 
-    Raises Invalid (83011; 33101).
+    Raises InvalidParameter (83011; 33101).
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:
@@ -29,7 +29,7 @@ def check_name_is_free(
 
 
 def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise Invalid for a name that nobody could read; `what` says whose it would be."""
+    """Raise InvalidParameter for a name that nobody could read; `what` says whose it would be."""
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
         raise InvalidParameter(
             f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",

@@ -17,7 +17,7 @@ Held = tuple[WebhookSecretStatus, WebhookSecret]
 def create_secret(tx: Transaction, account: Account, name: str, context: AccountContext) -> Held:
     """Make a secret: the first is active at once, a later one is pending.
 
-    A secret that was pending is gone. Raises Invalid for a name that nobody could read.
+    A secret that was pending is gone. Raises InvalidParameter for a name that nobody could read.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)
     secret = make_secret(name, context)
@@ -37,8 +37,8 @@ def change_secret(
 ) -> Held:
     """Give a secret another name, activate it, or both; None leaves things as they are.
 
-    Activating ends the active secret at once, for good. Raises NotFound, and Invalid for a name
-    that nobody could read, or where an active secret would become pending again.
+    Activating ends the active secret at once, for good. Raises NotFound, and InvalidParameter for a
+    name that nobody could read, or where an active secret would become pending again.
     """
     secrets = account.webhook_secrets
     had, _ = _held(secrets.find(secret_id), secret_id)

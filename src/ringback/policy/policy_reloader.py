@@ -34,7 +34,7 @@ class PolicyReloader:
         """Keep a policy that is active the same as in a file.
 
         `load` returns the file's policy and the names of other settings that changed, which need a
-        restart; it raises Unusable for what can't be used.
+        restart; it raises ConfigurationError for what can't be used.
         """
         self._path = path
         self._load = load

@@ -232,7 +232,7 @@ class CallbackQueue(Protocol):
     def make_room(self, account_sid: str, count: int) -> None:
         """See that so many new callbacks may wait.
 
-        Raises Overloaded where too many are waiting already.
+        Raises BacklogFull where too many are waiting already.
         """
         ...
 
@@ -247,7 +247,7 @@ class CallbackBatchQueue(Protocol):
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. Where
         the database goes away in the middle, it returns at once what they will be: they are
-        durable. What is begun goes on where the caller is cancelled. Raises Overloaded as
+        durable. What is begun goes on where the caller is cancelled. Raises BacklogFull as
         `CallbackQueue.make_room`, and StoreUnavailable where none are kept.
         """
         ...

@@ -15,7 +15,7 @@ from ringback.ports import Transport
 from ringback.probe.external_commands import read_command, run
 
 Read = Callable[[], Awaitable[int]]
-"""Returns the counter's present value; raises Unusable where it can't be read."""
+"""Returns the counter's present value; raises ConfigurationError where it can't be read."""
 
 _INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _PAUSE: Final = 0.02
@@ -121,7 +121,10 @@ class CounterWatch:
         self._is_at_rest = False
 
     async def at_rest(self) -> int:
-        """Return the present value, once it stays the same; raises Unusable where it doesn't."""
+        """Return the present value, once it stays the same.
+
+        Raises ConfigurationError where it doesn't.
+        """
         if self._is_at_rest:
             return await self.read()
         return await self._wait(0, since=await self.read())
@@ -129,8 +132,8 @@ class CounterWatch:
     async def rise(self, *, since: int, expected: int) -> int:
         """Return by how much it went up since then, once that is as expected, and stays so.
 
-        Less is returned after a few seconds, more as soon as the counter rests. Raises Unusable, as
-        where it doesn't rest.
+        Less is returned after a few seconds, more as soon as the counter rests. Raises
+        ConfigurationError, as where it doesn't rest.
         """
         return await self._wait(expected, since=since) - since
 

@@ -24,7 +24,8 @@ class EffectCounter:
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
         """See that the counter goes up by one for one genuine callback, before there are others.
 
-        The first that is accepted decides. Raises Unusable where the counter can't be read.
+        The first that is accepted decides. Raises ConfigurationError where the counter can't be
+        read.
         """
         if self._observer is None:
             return

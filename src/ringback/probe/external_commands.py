@@ -24,7 +24,10 @@ def read_command(text: str) -> tuple[str, ...]:
 
 
 async def carry_out(words: Sequence[str], *, within: float) -> None:
-    """Run a command. Raises Unusable where it can't be run, fails, or takes more seconds."""
+    """Run a command.
+
+    Raises ConfigurationError where it can't be run, fails, or takes more seconds.
+    """
     code, _ = await run(words, within=within)
     if code != 0:
         raise ConfigurationError(f"the command {words[0]} failed with exit code {code}")
@@ -33,7 +36,7 @@ async def carry_out(words: Sequence[str], *, within: float) -> None:
 async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
     """Run a command; return its exit code, and what it printed, which may be a secret.
 
-    Raises Unusable where it can't be run, or takes longer than this many seconds.
+    Raises ConfigurationError where it can't be run, or takes longer than this many seconds.
     """
     name = words[0]
     try:

@@ -57,7 +57,7 @@ from ringback.probe.root_causes import report_of
 T = TypeVar("T")
 
 Restart = Callable[[float], Awaitable[None]]
-"""Restarts the receiver within so many seconds; raises Unusable where that fails."""
+"""Restarts the receiver within so many seconds; raises ConfigurationError where that fails."""
 
 _COPIES: Final = 3
 _NOBODY_IS_THERE: Final[Mapping[AttemptFailure, str]] = {
@@ -67,8 +67,8 @@ _NOBODY_IS_THERE: Final[Mapping[AttemptFailure, str]] = {
     AttemptFailure.TLS: "check that the port speaks TLS, or give an http URL",
     AttemptFailure.CERTIFICATE_NAME: "check the host in the URL, and the receiver's certificate",
     AttemptFailure.CERTIFICATE_EXPIRED: "renew the receiver's certificate",
-    AttemptFailure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file, and"
-    " see that the receiver sends its whole chain",
+    AttemptFailure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file,"
+    " and see that the receiver sends its whole chain",
 }
 _NO_RESTART: Final = "how to restart it is not given (--restart)"
 _NOT_UP: Final = "it did not answer again after the restart"
@@ -93,8 +93,8 @@ async def probe(
     """Carry out these cases towards a receiver, and return what came of them.
 
     `has` are the sources whose secrets are known, at least one; cases that need another are not
-    run. Raises ReceiverUnreachable where there is nobody, and Unusable where the counter can't be read at
-    the start.
+    run. Raises ReceiverUnreachable where there is nobody, and ConfigurationError where the counter
+    can't be read at the start.
     """
     started, began = means.clock.now(), means.stopwatch()
     password = (requests.url.credentials or "").partition(":")[2]

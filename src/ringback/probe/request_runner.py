@@ -1,7 +1,7 @@
 """Sends what the cases need, within bounds, whatever the receiver does.
 
-Laws of this file. Nothing is sent, and nothing waited for, beyond `ProbeTimeouts.whole`. After several
-requests in a row that got no answer, or a late one, nothing more is sent.
+Laws of this file. Nothing is sent, and nothing waited for, beyond `ProbeTimeouts.whole`. After
+several requests in a row that got no answer, or a late one, nothing more is sent.
 """
 
 import asyncio

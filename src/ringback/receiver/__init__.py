@@ -11,6 +11,7 @@ Needs the standard library alone.
 
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
+from ringback.core.renamed import renamed
 from ringback.receiver.callback import Callback
 from ringback.receiver.dedupe import (
     DedupeStore,
@@ -46,3 +47,17 @@ __all__ = [
     "Verified",
     "read_request",
 ]
+
+__getattr__ = renamed(
+    __name__,
+    {
+        "Genuine": "Verified",
+        "MemorySeen": "MemoryDedupe",
+        "PostgresSeen": "PostgresDedupe",
+        "RedisSeen": "RedisDedupe",
+        "Seen": "DedupeStore",
+        "SeenUnavailable": "DedupeUnavailable",
+        "SqliteSeen": "SqliteDedupe",
+        "Unusable": "ConfigurationError",
+    },
+)

@@ -6,6 +6,7 @@ application = AsgiCallbackApp(callbacks, work)
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from ringback.core.renamed import renamed
 from ringback.receiver.callback import Callback
 from ringback.receiver.http import (
     MAX_BODY,
@@ -113,3 +114,6 @@ async def _live(receive: Receive, send: Send) -> None:
         await send({"type": f"{phase}.complete"})
         if phase == "lifespan.shutdown":
             return
+
+
+__getattr__ = renamed(__name__, {"CallbackApp": "AsgiCallbackApp"})

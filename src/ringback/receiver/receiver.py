@@ -81,7 +81,8 @@ class Receiver:
         `same_event_within` takes a callback for a duplicate that the other source has sent within
         this time with the same URL and content, as happens during a move.
 
-        Raises InvalidCallbackUrl for a URL, and Unusable for anything else that can't work.
+        Raises InvalidCallbackUrl for a URL, and ConfigurationError for anything else that can't
+        work.
         """
         self._find = read_urls(url)
         self._secrets = ReceiverSecrets(

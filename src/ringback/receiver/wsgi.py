@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from ringback.core.renamed import renamed
 from ringback.receiver.http import (
     MAX_BODY,
     METHODS,
@@ -129,3 +130,6 @@ def _headers(environ: Mapping[str, Any]) -> Headers:
         (name.removeprefix(_PREFIX).replace("_", "-").title(), environ[name])
         for name in (*others, *prefixed)
     )
+
+
+__getattr__ = renamed(__name__, {"CallbackApp": "WsgiCallbackApp"})

@@ -10,7 +10,7 @@ from ringback.runtime.os_errors import error_text
 def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:
     """Have these settings show a certificate, which messages call so.
 
-    Raises Unusable, naming the file, where it can't be used.
+    Raises ConfigurationError, naming the file, where it can't be used.
     """
 
     def no_password() -> str:
@@ -29,7 +29,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, call
 
 
 def require_readable(path: Path) -> None:
-    """See that a file can be read; raises Unusable, naming it, where it can't."""
+    """See that a file can be read; raises ConfigurationError, naming it, where it can't."""
     try:
         path.read_bytes()
     except OSError as error:

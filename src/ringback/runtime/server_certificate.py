@@ -32,8 +32,8 @@ def server_context(
 ) -> ssl.SSLContext:
     """Return what serves TLS with a certificate and its key.
 
-    Raises Unusable, naming the file, where one is missing or can't be used; with `now`, also where
-    the certificate isn't valid then.
+    Raises ConfigurationError, naming the file, where one is missing or can't be used; with `now`,
+    also where the certificate isn't valid then.
     """
     if certificate is None or key is None:
         there, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
@@ -52,7 +52,7 @@ def server_context(
 class ServerCertificate:
     """The certificate that is shown now.
 
-    Raises Unusable, naming the file, where it can't be used at the start.
+    Raises ConfigurationError, naming the file, where it can't be used at the start.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class SystemClock:
 
 
 class SystemRandomSource:
-    """Answers `ports.Chance` with the machine's own."""
+    """Answers `ports.RandomSource` with the machine's own."""
 
     def bytes(self, count: int) -> bytes:
         """Return this many bytes that nobody can foresee."""

@@ -27,7 +27,7 @@ class SettingsFile:
     def read(cls, path: str) -> Self:
         """Read a file.
 
-        Raises Unusable where it can't be read, or isn't TOML.
+        Raises ConfigurationError where it can't be read, or isn't TOML.
         """
         return cls.of(path, _text_of(path))
 
@@ -35,7 +35,7 @@ class SettingsFile:
     def of(cls, path: str, text: str) -> Self:
         """Return a file with this text.
 
-        Raises Unusable where it isn't TOML.
+        Raises ConfigurationError where it isn't TOML.
         """
         try:
             return cls(path, tomllib.loads(text), text)

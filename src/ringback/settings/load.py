@@ -48,7 +48,7 @@ def load(
     """Return the settings that the flags, the environment and the settings file add up to.
 
     Without a `file` that was read already, it is the one that the flags or the environment name.
-    Raises Unusable, naming the place, for what can't be used.
+    Raises ConfigurationError, naming the place, for what can't be used.
     """
     if file is None:
         path = flags.get("settings") or environment.get(FILE_VARIABLE)
@@ -79,7 +79,7 @@ def load_policy(
 ) -> tuple[Policy, tuple[timedelta, ...]]:
     """Return a file's policy, and how long before its changes there are warnings.
 
-    Raises Unusable, naming the place, for what of that can't be used.
+    Raises ConfigurationError, naming the place, for what of that can't be used.
     """
     given = find(WARN_BEFORE, SettingsCommand.SERVE, flags={}, environment=environment, file=file)
     return policy_in(file), given.read()
@@ -88,7 +88,7 @@ def load_policy(
 def policy_in(file: SettingsFile) -> Policy:
     """Return the policy of a file, over the sources that it adds.
 
-    Raises Unusable, naming the line, for what of that can't be used.
+    Raises ConfigurationError, naming the line, for what of that can't be used.
     """
     return read_policy(file, AddedSources(file).sources)
 

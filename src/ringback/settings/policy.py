@@ -26,7 +26,7 @@ _HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may hav
 def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
     """Return the file's policy over these sources; phases that it leaves out are the notice's.
 
-    Raises Unusable, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, for what can't be used.
     """
     phases = list[Phase]()
 

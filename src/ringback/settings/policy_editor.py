@@ -28,8 +28,8 @@ _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n
 def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     """Return the file's text with a phase that begins at this instant.
 
-    Where the file leaves the phases to the notice, they are written out. Raises Unusable where
-    there is no such phase, or the dates would not follow each other.
+    Where the file leaves the phases to the notice, they are written out. Raises ConfigurationError
+    where there is no such phase, or the dates would not follow each other.
     """
     policy, text = policy_in(file), _Text(file)
     names = [phase.name for phase in policy.phases]
@@ -49,8 +49,8 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
 def put_hold(file: SettingsFile, hold: Hold) -> str:
     """Return the file's text with this hold, in the place of that of the same account and prefix.
 
-    A new one goes before all that would keep it from ever deciding. Raises Unusable where its
-    phase doesn't exist.
+    A new one goes before all that would keep it from ever deciding. Raises ConfigurationError where
+    its phase doesn't exist.
     """
     policy, text = policy_in(file), _Text(file)
     holds = list(policy.holds)
@@ -79,7 +79,7 @@ def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) ->
 def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> str:
     """Return the file's text without the hold of just this account and this prefix.
 
-    Raises Unusable where there is none.
+    Raises ConfigurationError where there is none.
     """
     policy, text = policy_in(file), _Text(file)
     index = _index_of(policy, account_sid, url_prefix)
@@ -141,7 +141,10 @@ class _Text:
             del self._parts[place - 1]
 
     def checked(self, policy: Policy) -> str:
-        """Return the text; raises Unusable where it says anything else than it is to say."""
+        """Return the text.
+
+        Raises ConfigurationError where it says anything else than it is to say.
+        """
         # The last statement ends the line that the text leaves open.
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
         edited = SettingsFile.of(self._file.path, text)
@@ -152,7 +155,10 @@ class _Text:
         return text
 
     def _headers(self, name: str) -> list[int]:
-        """Return the places of the headers `[[name]]`; raises Unusable for another way to write."""
+        """Return the places of the headers `[[name]]`.
+
+        Raises ConfigurationError for another way to write.
+        """
         places = [
             place
             for place, part in enumerate(self._parts)

@@ -34,7 +34,7 @@ class RawSetting:
     def read(self) -> Any:
         """Return the value of the text; None for an empty one, where the setting needs no value.
 
-        Raises Unusable, naming the place.
+        Raises ConfigurationError, naming the place.
         """
         if not self.text and not self.default:
             return None
@@ -62,7 +62,7 @@ def find(
 ) -> RawSetting:
     """Return a setting's text from the first place that has it: flag, environment, file, default.
 
-    Raises Unusable where the file has a value of another type than the setting.
+    Raises ConfigurationError where the file has a value of another type than the setting.
     """
     default = setting.defaults[command]
     if (flag := flags.get(setting.name)) is not None:
@@ -79,7 +79,7 @@ def in_file(
 ) -> RawSetting:
     """Return the value in the file for a setting, under these keys.
 
-    Raises Unusable where that is of another type than the setting.
+    Raises ConfigurationError where that is of another type than the setting.
     """
     shown = without_secret(as_toml(value)) if setting.is_secret else as_toml(value)
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"

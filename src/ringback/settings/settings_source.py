@@ -29,15 +29,15 @@ class SettingsSource:
     def load(self) -> Settings:
         """Return the settings, with the file as it is now.
 
-        Raises Unusable, naming the place, for what can't be used.
+        Raises ConfigurationError, naming the place, for what can't be used.
         """
         return load(self.flags, self.environment, command=self.command)
 
     def reload_policy(self, running: Settings) -> tuple[Policy, Sequence[str]]:
         """Return the policy as it is now, and the names of other settings that changed.
 
-        Those need a restart. Raises Unusable for what can't be used, and for a policy over sources
-        that only a restart would let the running server send from.
+        Those need a restart. Raises ConfigurationError for what can't be used, and for a policy
+        over sources that only a restart would let the running server send from.
         """
         settings = self.load()
         if new := [name for name in settings.policy.sources if name not in running.sources]:

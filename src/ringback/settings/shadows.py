@@ -38,7 +38,7 @@ _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[ShadowRule, ...]:
     """Return the file's shadows from these sources, in their order.
 
-    Raises Unusable, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, for what can't be used.
     """
     return tuple(read_tables(file, TABLE, _FORM, partial(_rule_of, sources)))
 

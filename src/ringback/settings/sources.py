@@ -34,7 +34,7 @@ _TEXT: Final = re.compile("[ -~]+")
 class AddedSources:
     """What `[sources.NAME]` tables add up to.
 
-    Raises Unusable, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, for what can't be used.
     """
 
     def __init__(self, file: SettingsFile) -> None:

@@ -24,7 +24,8 @@ def read_tables(
 ) -> list[T]:
     """Return what `read` makes of each `[[name]]` table; `form` says in words what one has.
 
-    Raises Unusable, naming the line, for what `read` refuses, and for anything but tables.
+    Raises ConfigurationError, naming the line, for what `read` refuses, and for anything but
+    tables.
     """
     tables, found = file.table.get(name, []), list[T]()
     for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
@@ -40,7 +41,7 @@ def read_tables(
 
 @contextmanager
 def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Turn what is wrong with the table under these keys into Unusable, with its line."""
+    """Turn what is wrong with the table under these keys into ConfigurationError, with its line."""
     try:
         yield
     except TableError as wrong:

@@ -25,7 +25,7 @@ class SecretCipher:
     def __init__(self, keys: Sequence[str]) -> None:
         """Take one key or more, the newest first.
 
-        Raises Unusable for what is no key.
+        Raises ConfigurationError for what is no key.
         """
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -43,7 +43,7 @@ class SecretCipher:
     def in_file(cls, path: Path) -> Self:
         """Return the vault whose keys are the lines of a file.
 
-        Raises Unusable where the file is missing, can't be read, or has something else.
+        Raises ConfigurationError where the file is missing, can't be read, or has something else.
         """
         try:
             return cls(path.read_text("utf-8").split())
@@ -65,7 +65,7 @@ class SecretCipher:
     def open(self, sealed: str, place: str) -> str:
         """Return the secret that was sealed for this place.
 
-        Raises Unusable where it was sealed with another key, or for another place.
+        Raises ConfigurationError where it was sealed with another key, or for another place.
         """
         return self._opened(sealed, place)
 
@@ -88,7 +88,7 @@ def new_key() -> str:
 def has_key_file(path: Path) -> bool:
     """Whether there is such a file, whatever is in it.
 
-    Raises Unusable where nobody can tell.
+    Raises ConfigurationError where nobody can tell.
     """
     try:
         return path.exists()
@@ -99,7 +99,7 @@ def has_key_file(path: Path) -> bool:
 def make_key_file(path: Path) -> None:
     """Make a file with a new key, on disk when this returns; one that is there already stays.
 
-    Raises Unusable where it can't be made.
+    Raises ConfigurationError where it can't be made.
     """
     # Two processes may start at once: whoever finds the file finds a whole key in it.
     draft = path.with_name(f"{path.name}.{os.getpid()}")

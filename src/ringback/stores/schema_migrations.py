@@ -18,7 +18,7 @@ class SchemaMigration:
 def pending(folder: Traversable, *, version: int) -> list[SchemaMigration]:
     """Return the steps that a schema of this version has yet to take, in order.
 
-    Raises Unusable for a schema that is newer than this Ringback.
+    Raises ConfigurationError for a schema that is newer than this Ringback.
     """
     steps = sorted(_read(folder), key=lambda step: step.version)
     newest = steps[-1].version

@@ -10,9 +10,12 @@
 With pytest, the fixture `emulator` has one that is fresh for each test.
 """
 
+from ringback.core.renamed import renamed
 from ringback.testing.devices import Device
 from ringback.testing.emulator import Emulator
 from ringback.testing.recording_receiver import RecordingReceiver
 from ringback.testing.sent_callbacks import SentCallback
 
 __all__ = ["Device", "Emulator", "RecordingReceiver", "SentCallback"]
+
+__getattr__ = renamed(__name__, {"Receiver": "RecordingReceiver"})

@@ -33,9 +33,9 @@ class OperationRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM; what it can't do raises Invalid, as the network would refuse it.
+    """The device of one SIM; it raises InvalidParameter for what the network would refuse.
 
-    What only one product has raises Invalid for a SIM of the other.
+    What only one product has raises InvalidParameter for a SIM of the other.
     """
 
     account_sid: str

@@ -58,7 +58,7 @@ class Emulator:
     # ---- its life --------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start to serve; raises Unusable for settings that can't be used."""
+        """Start to serve; raises ConfigurationError for settings that can't be used."""
         if self._running is None:
             running = RunningServer(
                 self._settings, start=self._start, seed=self._seed, receiver=self.receiver

@@ -22,7 +22,7 @@ from ringback.testing.recording_receiver import RecordingReceiver
 
 
 class SeededRandomSource:
-    """Answers `ports.Chance`; not for secrets that matter."""
+    """Answers `ports.RandomSource`; not for secrets that matter."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -62,7 +62,7 @@ class RunningServer:
         self.seed: SeededAccount
 
     def start(self) -> None:
-        """Start everything; raises Unusable where it can't be."""
+        """Start everything; raises ConfigurationError where it can't be."""
         self._thread.start()
         try:
             self.call(self._open())

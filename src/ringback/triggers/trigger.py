@@ -106,7 +106,10 @@ class TriggerRun:
         )
 
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
-        """Ask until the answer is so, and return it; raises Unusable where it takes too long."""
+        """Ask until the answer is so, and return it.
+
+        Raises ConfigurationError where it takes too long.
+        """
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
             raise ConfigurationError(

@@ -12,6 +12,7 @@ import pytest
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.callbacks.callback_codec import read_new, write_new
 from ringback.core.errors import BacklogFull, StoreUnavailable
+from ringback.delivery import batch_queue
 from ringback.delivery.batch_queue import BatchQueue
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackFilter, CallbackQueue, PageRequest, Store, Transaction

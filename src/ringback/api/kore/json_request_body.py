@@ -1,4 +1,4 @@
-"""Reading the JSON documents that KORE's APIs take. Everything here raises Invalid."""
+"""Reading the JSON documents that KORE's APIs take. Everything here raises InvalidParameter."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

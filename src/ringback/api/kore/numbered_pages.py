@@ -25,7 +25,7 @@ class NumberedPage(NamedTuple, Generic[T]):
 
 
 def read_page(records: Sequence[T], query: RequestParameters, request: Request) -> NumberedPage[T]:
-    """Return the page of a whole list that a query asks for; raises Invalid.
+    """Return the page of a whole list that a query asks for; raises InvalidParameter.
 
     A page that there is not has an empty URL: KORE's own documents know no null there.
     """

@@ -118,7 +118,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
-        """Count what is held in memory, also for clients that have gone; raises Overloaded."""
+        """Count what is held in memory, also for clients that have gone; raises BacklogFull."""
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:
             raise BacklogFull(
@@ -160,7 +160,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
     def _prepare(
         self, item: Json, at: str, account_sid: str, context: OperationContext
     ) -> _Prepared:
-        """Read what is asked for, and make the callback of it; raises Invalid."""
+        """Read what is asked for, and make the callback of it; raises InvalidParameter."""
         asked = read_one(item, at, read_url=self._dependencies.read_url, now=context.now)
         return prepare_callback(asked.new, account_sid, context), asked.parameters
 

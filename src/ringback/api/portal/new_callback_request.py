@@ -1,7 +1,7 @@
 """From a JSON document to the callbacks that it asks for, each checked once.
 
-Everything here raises Invalid with a message that names the item and the field. What a parameter
-holds is the operator's secret, so messages say of what kind it is, and no more.
+Everything here raises InvalidParameter with a message that names the item and the field. What a
+parameter holds is the operator's secret, so messages say of what kind it is, and no more.
 """
 
 from collections.abc import Callable

@@ -228,7 +228,10 @@ def receive_(
 
 
 def sim_of(portal: PortalClient, sim: str | None) -> str:
-    """Return the SIM that is named, or the one of `ringback dev`; raises Unusable without one."""
+    """Return the SIM that is named, or the one of `ringback dev`.
+
+    Raises ConfigurationError without one.
+    """
     named = sim or portal.sim_sid
     if named is None:
         raise ConfigurationError("say whose device it is, by the SIM's SID or unique name: --sim")

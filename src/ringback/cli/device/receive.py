@@ -51,7 +51,7 @@ class DeviceMessage(NamedTuple):
 def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_json: bool) -> None:
     """Show what comes until told to stop, or until it was so much.
 
-    Raises Unusable where this machine can't have the device's address.
+    Raises ConfigurationError where this machine can't have the device's address.
     """
     shown = portal.get("devices", sim)
     address, kind = shown["device_ip"], _KINDS[shown["product"]]

@@ -20,7 +20,7 @@ def send_datagram(
 ) -> tuple[str, JsonObject]:
     """Send it, and return how it went and the IP Command that it is.
 
-    Raises Unusable where the gateway doesn't take it.
+    Raises ConfigurationError where the gateway doesn't take it.
     """
     shown = portal.get("devices", sim)
     gateway, device_ip = gateway_near(shown["gateway"], portal), shown["device_ip"]

@@ -21,7 +21,7 @@ policy_file_option: Final = click.option(
 def file_named(settings: str | None) -> SettingsFile | None:
     """Return the settings file, as it is now; None where none is named.
 
-    Raises Unusable where it can't be read.
+    Raises ConfigurationError where it can't be read.
     """
     path = settings or ENVIRONMENT.get(FILE_VARIABLE)
     return SettingsFile.read(path) if path else None
@@ -30,7 +30,7 @@ def file_named(settings: str | None) -> SettingsFile | None:
 def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
     """Return the policy of the settings file, and how long before its changes there is a warning.
 
-    Raises Unusable, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, for what can't be used.
     """
     return load_policy(file_named(settings) or SettingsFile(), ENVIRONMENT)
 

@@ -140,7 +140,7 @@ class Policy:
         object.__setattr__(self, "_by_account", by_account)
 
     def check(self, hold: Hold) -> None:
-        """Raise Unusable for a hold that this policy can't have."""
+        """Raise ConfigurationError for a hold that this policy can't have."""
         names = [phase.name for phase in self.phases]
         if hold.phase not in names:
             known = ", ".join(names)

@@ -91,8 +91,9 @@ Change = NothingRequested | FleetAssigned | NoChangeNeeded | ChangeRequired
 def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
     """Return what an update that asks for this status and this fleet comes to.
 
-    Raises Conflict while an earlier change is being carried out (83009, 83010), and Invalid where
-    the life cycle has no such move (83010) or the SIM would be without a fleet (83007).
+    Raises Conflict while an earlier change is being carried out (83009, 83010), and
+    InvalidParameter where the life cycle has no such move (83010) or the SIM would be without a
+    fleet (83007).
     """
     if status is None and fleet_sid is None:
         return NothingRequested()

@@ -111,8 +111,8 @@ def plan_query(
 ) -> UsageQuery:
     """Return what a request for usage comes to; without a period it is the last month.
 
-    Raises Invalid for a period that ends before it begins (83600), is not on the boundaries of days
-    or hours (83601, 83602), too long (83603, 83604), or too old (83605).
+    Raises InvalidParameter for a period that ends before it begins (83600), is not on the
+    boundaries of days or hours (83601, 83602), too long (83603, 83604), or too old (83605).
     """
     span = _SPANS.get(granularity)
     end = end or (now if span is None else next_boundary(now, span))

@@ -146,9 +146,9 @@ def make_iccid(chance: bytes) -> str:
 def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
     """Return what an update that asks for this comes to.
 
-    Raises Conflict while an earlier change is not over (33010), and Invalid where the life cycle
-    has no such move (33105), the SIM would be connected without a rate plan (33104), or the plan
-    is to be removed from a SIM as it is suspended (33121).
+    Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
+    cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
+    plan is to be removed from a SIM as it is suspended (33121).
     """
     if wish == WirelessChangeRequest():
         return WirelessNothingRequested()
@@ -178,7 +178,10 @@ def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
 
 
 def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
-    """See that a SIM can be asked to become this, or is it already; else raises Invalid (33105)."""
+    """See that a SIM can be asked to become this, or is it already.
+
+    Raises InvalidParameter (33105) otherwise.
+    """
     allowed = MOVES[sim.status]
     if status is not sim.status and status not in allowed:
         moves = ", ".join(sorted(allowed)) or "nothing else"

@@ -83,7 +83,7 @@ def plan_question(
     """Return what a request for usage comes to; without a period it is the last month.
 
     Where records are told by hours or days, all of those are told that the period touches.
-    Raises Invalid where it ends before it begins, or has too many of them (33101).
+    Raises InvalidParameter where it ends before it begins, or has too many of them (33101).
     """
     end = end or now
     start = start or months_after(end, months=-1)

@@ -36,7 +36,8 @@ class ApiUrlSource:
     def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:
         """Return the record of this account; nothing is asked yet.
 
-        Raises Unusable where the official client isn't installed, or the server is no URL.
+        Raises ConfigurationError where the official client isn't installed, or the server is no
+        URL.
         """
         try:
             # Only whoever moves through the API has it.
@@ -62,7 +63,7 @@ class ApiUrlSource:
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs that the API shows: of fleets and then of SIMs.
 
-        Raises Unusable where they can't be read.
+        Raises ConfigurationError where they can't be read.
         """
         told = await asyncio.to_thread(lambda: list(self.official.urls()))
         return [
@@ -73,7 +74,7 @@ class ApiUrlSource:
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, some at a time.
 
-        Raises Unusable where one can't be made; others may have been made by then.
+        Raises ConfigurationError where one can't be made; others may have been made by then.
         """
         endings = list[EditOutcome]()
         for start in range(0, len(edits), _AT_ONCE):
@@ -116,7 +117,7 @@ class _Portal:
 def base_url(text: str) -> str:
     """Return how the URL of a server is written, whatever it ends with.
 
-    Raises Unusable for what is no such URL.
+    Raises ConfigurationError for what is no such URL.
     """
     try:
         url = CallbackUrl.parse(text)

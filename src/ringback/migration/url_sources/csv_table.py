@@ -45,7 +45,7 @@ class _Cell:
 def spots_in_table(text: str, file: str) -> list[UrlMatch]:
     """Return the URLs of a table whose first row names its columns.
 
-    Raises Unusable where none of them is `url` or `callback_url`.
+    Raises ConfigurationError where none of them is `url` or `callback_url`.
     """
     for delimiter in _DELIMITERS:
         header, *rows = list(_rows(text, delimiter)) or [[]]

@@ -42,7 +42,7 @@ class OwnDataUrlSource:
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs: of fleets and then of SIMs, the newest first.
 
-        Raises Unusable where the data can't be read.
+        Raises ConfigurationError where the data can't be read.
         """
         found, start = list[UrlEntry](), FIRST
         while start is not None:
@@ -56,8 +56,8 @@ class OwnDataUrlSource:
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, each compared and set in one transaction.
 
-        Raises Unusable, before it changes anything, where a new URL can't be called; and where the
-        data can't be written, which undoes the edits of a transaction together.
+        Raises ConfigurationError, before it changes anything, where a new URL can't be called; and
+        where the data can't be written, which undoes the edits of a transaction together.
         """
         for edit in edits:
             _check(edit)

@@ -71,14 +71,14 @@ class FileUrlSource:
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all URLs in the files.
 
-        Raises Unusable where a path that was named can't be read, or a table has no URLs.
+        Raises ConfigurationError where a path that was named can't be read, or a table has no URLs.
         """
         return await asyncio.to_thread(self._entries)
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits; a file with several of them is written once.
 
-        Raises Unusable where a file can't be written.
+        Raises ConfigurationError where a file can't be written.
         """
         return await asyncio.to_thread(self._replace, edits)
 

@@ -62,7 +62,7 @@ class ReportedUrl(NamedTuple):
 class TwilioUrlClient:
     """The URLs of one account; each call waits for the answer.
 
-    Raises Unusable where there is none, or one that can't be used.
+    Raises ConfigurationError where there is none, or one that can't be used.
     """
 
     def __init__(self, account_sid: str, auth_token: str, *, server: str | None) -> None:
@@ -136,7 +136,7 @@ def _read(shown: Mapping[str, Any]) -> DeliveryTotals:
 
 @contextmanager
 def _translated(what: str) -> Generator[None]:
-    """Raise Unusable for whatever goes wrong with this."""
+    """Raise ConfigurationError for whatever goes wrong with this."""
     try:
         yield
     except TwilioException as refused:

@@ -21,7 +21,10 @@ def create_access_profile(
     networks: Sequence[str],
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Make a profile; raises Invalid for a network that isn't there, or a name that is taken."""
+    """Make a profile.
+
+    Raises InvalidParameter for a network that isn't there, or a name that is taken.
+    """
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
         **context.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
@@ -44,7 +47,10 @@ def fetch_access_profile(
 def access_profile_named(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return the profile that a parameter names; raises Invalid where there is none such."""
+    """Return the profile that a parameter names.
+
+    Raises InvalidParameter where there is none such.
+    """
     profiles, given = tx.supersim.access_profiles, ("NetworkAccessProfile", sid_or_name)
     return named_in(profiles, account_sid, given, "Network Access Profile", code=83600)
 
@@ -98,7 +104,7 @@ def add_network(
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
     """Add a network to a profile; one that is in it already stays.
 
-    Raises NotFound, or Invalid for a network that isn't there.
+    Raises NotFound, or InvalidParameter for a network that isn't there.
     """
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = _network(network_sid, "Network")

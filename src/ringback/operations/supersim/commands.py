@@ -43,7 +43,7 @@ class NewIpCommand:
 def send_sms(
     tx: Transaction, account_sid: str, new: NewSmsCommand, context: OperationContext
 ) -> SmsCommand:
-    """Queue an SMS to a SIM; raises Invalid for a payload that none can hold (83600)."""
+    """Queue an SMS to a SIM; raises InvalidParameter for a payload that none can hold (83600)."""
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
@@ -63,7 +63,10 @@ def send_sms(
 def send_datagram(
     tx: Transaction, account_sid: str, new: NewIpCommand, context: OperationContext
 ) -> IpCommand:
-    """Queue a datagram to a SIM; raises Invalid for a payload that none can hold (83600)."""
+    """Queue a datagram to a SIM.
+
+    Raises InvalidParameter for a payload that none can hold (83600).
+    """
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
@@ -131,7 +134,7 @@ def list_datagrams(
 
 
 def check_sms(payload: str) -> None:
-    """See that a text can be an SMS; raises Invalid (83600)."""
+    """See that a text can be an SMS; raises InvalidParameter (83600)."""
     fault = fault_in_text(payload)
     if fault is not None:
         raise InvalidParameter(f"Payload: {fault}", code=83600)

@@ -36,7 +36,10 @@ def use_data(
     download: int,
     context: OperationContext,
 ) -> None:
-    """Have a SIM use this much at once; raises Invalid where its fleet's limit forbids it."""
+    """Have a SIM use this much at once.
+
+    Raises InvalidParameter where its fleet's limit forbids it.
+    """
     sessions, left = tx.supersim.sessions, _bytes_left(tx, sim, fleet, context)
     if upload + download > left:
         raise InvalidParameter(

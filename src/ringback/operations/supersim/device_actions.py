@@ -26,7 +26,8 @@ def receive_sms(
 ) -> SmsCommand:
     """Take an SMS in that a SIM's device sends, and have its fleet's receiver told.
 
-    Raises Invalid where the device can't send any, Overloaded where too many callbacks wait.
+    Raises InvalidParameter where the device can't send any, Overloaded where too many callbacks
+    wait.
     """
     check_sms(payload)
     fleet = _fleet_of(tx, sim)
@@ -52,8 +53,8 @@ def receive_datagram(
 ) -> IpCommand:
     """Take a datagram in that a SIM's device sends, and have its fleet's receiver told.
 
-    What is longer than an IP Command can be is cut off. Raises Invalid where the device can't
-    send any, Overloaded where too many callbacks wait.
+    What is longer than an IP Command can be is cut off. Raises InvalidParameter where the device
+    can't send any, Overloaded where too many callbacks wait.
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
@@ -97,7 +98,7 @@ def receive_datagram_from(
 def transfer_data(
     tx: Transaction, sim: SuperSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a device use data, at once; raises Invalid where it can't use so much."""
+    """Have a device use data, at once; raises InvalidParameter where it can't use so much."""
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
@@ -136,7 +137,10 @@ def _make_room(sim: SuperSim, url: CallbackUrl | None, context: OperationContext
 
 
 def _fleet_of(tx: Transaction, sim: SuperSim) -> Fleet:
-    """Return the fleet of a SIM whose device can send; raises Invalid for another (83401)."""
+    """Return the fleet of a SIM whose device can send.
+
+    Raises InvalidParameter for another (83401).
+    """
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         raise InvalidParameter(

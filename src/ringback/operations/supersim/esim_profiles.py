@@ -25,7 +25,10 @@ class EsimProfileOrder:
 def order_esim_profile(
     tx: Transaction, account_sid: str, order: EsimProfileOrder, context: OperationContext
 ) -> EsimProfile:
-    """Order a profile; raises Invalid where neither a chip nor a matching id could fetch it."""
+    """Order a profile.
+
+    Raises InvalidParameter where neither a chip nor a matching id could fetch it.
+    """
     if order.eid is None and not order.generates_matching_id:
         raise InvalidParameter(
             "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"

@@ -36,7 +36,10 @@ def create_fleet(
     sms_commands_enabled: bool,
     context: OperationContext,
 ) -> Fleet:
-    """Make a fleet; raises Invalid where its profile isn't there, or its name is taken (83011)."""
+    """Make a fleet.
+
+    Raises InvalidParameter where its profile isn't there, or its name is taken (83011).
+    """
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
     fleet = Fleet(
@@ -61,7 +64,10 @@ def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 
 
 def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
-    """Return the fleet that a parameter names; raises Invalid where there is none such (83006)."""
+    """Return the fleet that a parameter names.
+
+    Raises InvalidParameter where there is none such (83006).
+    """
     return named_in(tx.supersim.fleets, account_sid, ("Fleet", sid_or_name), "Fleet", code=83006)
 
 
@@ -89,7 +95,7 @@ def update_fleet(
     settings: FleetParameters,
     context: OperationContext,
 ) -> Fleet:
-    """Change a fleet; raises NotFound or Invalid, and changes nothing."""
+    """Change a fleet; raises NotFound or InvalidParameter, and changes nothing."""
     fleet = fetch_fleet(tx, account_sid, sid_or_name)
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
     fleet = replace(fleet, **_changes(tx, account_sid, settings), date_updated=context.now)

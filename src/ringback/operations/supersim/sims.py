@@ -65,7 +65,7 @@ def register_sim(
 ) -> SuperSim:
     """Take a SIM into an account; it is `new` and has no fleet.
 
-    Raises Invalid where the card isn't registrable (83002) or registered already (83003).
+    Raises InvalidParameter where the card isn't registrable (83002) or registered already (83003).
     """
     if not _ICCID.fullmatch(iccid) or not _REGISTRATION_CODE.fullmatch(registration_code):
         raise InvalidParameter(
@@ -106,7 +106,7 @@ def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
     """Return the SIM that a parameter names.
 
-    Raises Invalid where the account has none such (83005).
+    Raises InvalidParameter where the account has none such (83005).
     """
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
@@ -159,7 +159,8 @@ def update_sim(
 
     Who gave a callback URL is called back when the change has been carried out, and at once where
     the SIM is already as asked. A new name, and the first fleet of a new SIM, call nobody back.
-    Raises NotFound, Conflict or Invalid (83006, 83007, 83008, 83010, 83011), and changes nothing.
+    Raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), and changes
+    nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
     sim = _named(_moved(tx, found, asked.account_sid, context), asked.unique_name, context)

@@ -50,8 +50,9 @@ def send_command(
 ) -> WirelessCommand:
     """Queue a Command to a SIM.
 
-    Raises Invalid where there is no such SIM (33107), it is not connected (33104), its rate plan
-    has no messages (33203), too many wait for it (33118), or none can be like this (33101, 33111).
+    Raises InvalidParameter where there is no such SIM (33107), it is not connected (33104), its
+    rate plan has no messages (33203), too many wait for it (33118), or none can be like this
+    (33101, 33111).
     """
     sim = sim_named(tx, account_sid, new.sim)
     fault = fault_in(new.command, new.mode, new.include_sid)

@@ -56,7 +56,10 @@ def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> N
 def use_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a SIM use this much at once; raises Invalid where its plan forbids it (33201)."""
+    """Have a SIM use this much at once.
+
+    Raises InvalidParameter where its plan forbids it (33201).
+    """
     plan = plan_of(tx, sim)
     zone = plan and zone_of_sim(sim, plan, context)
     if plan is None or zone is None or not plan.allows_data_in(zone):

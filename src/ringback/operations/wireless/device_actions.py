@@ -40,8 +40,8 @@ def receive_text(
 ) -> WirelessCommand:
     """Take in a text that a SIM's device sends, and have the SIM's receiver told.
 
-    One that is too long is cut off, and its callback says so (33111). Raises Invalid where the
-    device can't send any, Overloaded where too many callbacks wait.
+    One that is too long is cut off, and its callback says so (33111). Raises InvalidParameter where
+    the device can't send any, Overloaded where too many callbacks wait.
     """
     sent = text[:LONGEST_SMS]
     fault = fault_in_text(sent)
@@ -62,7 +62,7 @@ def receive_bytes(
 def transfer_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a device use data, at once; raises Invalid where it can't use so much."""
+    """Have a device use data, at once; raises InvalidParameter where it can't use so much."""
     _check_connected(sim)
     use_data(tx, sim, upload=upload, download=download, context=context)
     plan_final(tx, sim, context)

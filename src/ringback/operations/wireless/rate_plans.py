@@ -32,7 +32,7 @@ def create_rate_plan(
 ) -> RatePlan:
     """Make a rate plan that allows this, by the names of its fields; what is left out is usual.
 
-    Raises Invalid where its name is taken (33101).
+    Raises InvalidParameter where its name is taken (33101).
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
     plan = RatePlan(
@@ -55,7 +55,10 @@ def fetch_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str) -> Rate
 
 
 def rate_plan_named(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return the plan that a parameter names; raises Invalid where there is none such (33108)."""
+    """Return the plan that a parameter names.
+
+    Raises InvalidParameter where there is none such (33108).
+    """
     plans, given = tx.wireless.rate_plans, ("RatePlan", sid_or_name)
     return named_in(plans, account_sid, given, "RatePlan", code=33108)
 
@@ -67,7 +70,10 @@ def rename_rate_plan(
     names: RatePlanNames,
     context: OperationContext,
 ) -> RatePlan:
-    """Change what a plan is called; raises NotFound, or Invalid for a taken name (33101)."""
+    """Change what a plan is called.
+
+    Raises NotFound, or InvalidParameter for a taken name (33101).
+    """
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     plans, name = tx.wireless.rate_plans, names.unique_name
     check_name_is_free(plans, account_sid, name, plan.sid, codes=WIRELESS)
@@ -79,7 +85,7 @@ def rename_rate_plan(
 def delete_rate_plan(
     tx: Transaction, account_sid: str, sid_or_name: str, _: OperationContext
 ) -> None:
-    """Delete a plan; raises NotFound, or Invalid while SIMs have it (33201)."""
+    """Delete a plan; raises NotFound, or InvalidParameter while SIMs have it (33201)."""
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     user = tx.wireless.sims.first({"rate_plan_sid": plan.sid})
     coming = tx.wireless.sim_updates.first({"to_rate_plan_sid": plan.sid})

@@ -75,7 +75,7 @@ def register_sim(
 ) -> WirelessSim:
     """Take a card into an account; it is `new` and has no rate plan.
 
-    Raises Invalid where the card can't be, or is registered already (33101).
+    Raises InvalidParameter where the card can't be, or is registered already (33101).
     """
     if not _ICCID.fullmatch(card.iccid):
         raise InvalidParameter(
@@ -101,7 +101,10 @@ def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSi
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return the SIM that a parameter names; raises Invalid where there is none such (33107)."""
+    """Return the SIM that a parameter names.
+
+    Raises InvalidParameter where there is none such (33107).
+    """
     sims, given = tx.wireless.sims, ("Sim", sid_or_name)
     return named_in(sims, account_sid, given, "SIM", code=33107)
 
@@ -145,8 +148,8 @@ def update_sim(
 
     Who gave a callback URL is called back when a change of status or plan, or a reset, is over, and
     again when the status that was asked for goes on to its final one. Names call nobody back.
-    Raises NotFound, Conflict or Invalid (33010, 33101, 33104, 33105, 33108, 33119, 33120, 33121,
-    33201), and changes nothing.
+    Raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119, 33120,
+    33121, 33201), and changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
     if asked.resets:
@@ -167,8 +170,8 @@ def delete_sim(
 ) -> None:
     """Delete a SIM; what it sent and used stays, and nobody is told of it any more.
 
-    Raises NotFound, Conflict while a change is not over (33010), and Invalid while it is connected
-    (33105).
+    Raises NotFound, Conflict while a change is not over (33010), and InvalidParameter while it is
+    connected (33105).
     """
     sim = fetch_sim(tx, account_sid, sid_or_name)
     if sim.status in CHANGING:
@@ -262,7 +265,7 @@ def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> Wire
 
 
 def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
-    """See that the connectivity of a SIM can be reset now; raises Conflict or Invalid."""
+    """See that the connectivity of a SIM can be reset now; raises Conflict or InvalidParameter."""
     if asked.status is not None:
         raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
     if sim.is_resetting:

@@ -144,7 +144,8 @@ def _not_covered(
     if request.method not in _METHODS:
         return claim.rejected(
             Reason.METHOD_CHANGED,
-            f"callbacks are sent as {' or '.join(HttpMethod)}, and this arrived as {request.method}",
+            f"callbacks are sent as {' or '.join(HttpMethod)}, and this arrived as"
+            f" {request.method}",
         )
     if form:
         return None

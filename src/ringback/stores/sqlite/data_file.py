@@ -71,8 +71,8 @@ def open_as_owner(
 ) -> OpenDataFile:
     """Open the file, make it where there is none, and bring its schema up to date after a copy.
 
-    `copied` is told of the copy, in place of the log. Raises Unusable where the file can't be used,
-    or is older than what was here, or damaged; these two can be accepted.
+    `copied` is told of the copy, in place of the log. Raises ConfigurationError where the file
+    can't be used, or is older than what was here, or damaged; these two can be accepted.
     """
     mark = read_mark(path)
     try:
@@ -94,7 +94,7 @@ def open_as_owner(
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     """Open the file beside its owner, or make it where there is none; never upgrade it.
 
-    Raises Unusable where the file can't be used.
+    Raises ConfigurationError where the file can't be used.
     """
 
     def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
@@ -117,7 +117,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 
 
 def refuse_to_upgrade(path: Path) -> None:
-    """Raise Unusable where the file has another schema, or can't be read; change nothing."""
+    """Raise ConfigurationError for a file with another schema, or one that can't be read."""
     try:
         gap = gap_of(path)
     except (sqlite3.Error, OSError) as failure:
@@ -129,7 +129,7 @@ def refuse_to_upgrade(path: Path) -> None:
 def is_sealed(path: Path) -> bool:
     """Whether there is such a file, with secrets that were sealed; changes nothing.
 
-    Raises Unusable where it can't be read.
+    Raises ConfigurationError where it can't be read.
     """
     try:
         return path.exists() and _is_sealed(path)

@@ -18,7 +18,7 @@ _INSTEAD: Final = (
 
 
 def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
-    """Raise Unusable where the data file is missing or empty, and there was data in it.
+    """Raise ConfigurationError where the data file is missing or empty, and there was data in it.
 
     `expects_data` says that something beside the watermark shows that there was.
     """
@@ -29,7 +29,7 @@ def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
 
 
 def refuse_damaged_wal(path: Path) -> None:
-    """Raise Unusable where commits in the WAL are lost; to be asked before the file is opened."""
+    """Raise ConfigurationError where commits in the WAL are lost; ask before the file is opened."""
     mark = read_mark(path)
     damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
     if damage is not None:
@@ -43,7 +43,7 @@ def refuse_damaged_wal(path: Path) -> None:
 def refuse_older_data(
     path: Path, connection: sqlite3.Connection, mark: DurabilityMark | None
 ) -> None:
-    """Raise Unusable where the data file is older than what is known to have been on disk.
+    """Raise ConfigurationError where the data file is older than what was known to be on disk.
 
     `mark` is what was known before the file was opened.
     """
@@ -55,7 +55,7 @@ def refuse_older_data(
 
 
 def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise Unusable where a file that is not too long is damaged in itself."""
+    """Raise ConfigurationError where a file that is not too long is damaged in itself."""
     size = path.stat().st_size
     check = next((check for most, check in _CHECKED_AT_START if size <= most), None)
     if check is None:

@@ -26,8 +26,8 @@ class FileLock:
     def take(cls, path: Path) -> Self:
         """Take the lock.
 
-        Raises Unusable, naming the process, where another one holds it; and where there can be
-        no such file.
+        Raises ConfigurationError, naming the process, where another one holds it; and where there
+        can be no such file.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -9,7 +9,7 @@ from ringback.stores.sqlite.record_tables import SqliteTable
 
 
 class SqliteDataFlows(SqliteTable[F]):
-    """Answers `ports.Flows`; the table has the columns `created_us` and `ended_us`.
+    """Answers `ports.DataFlows`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` has the rows of each SIM by when they end.
     """

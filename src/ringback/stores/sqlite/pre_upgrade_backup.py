@@ -21,8 +21,8 @@ def copy_before_upgrade(
 ) -> None:
     """Copy the data file to `<its name>.before-N`, on disk when this returns; `copied` is told.
 
-    A copy that is there already stays, and the new one gets a number more. Raises Unusable where
-    there is no room, and leaves nothing behind then.
+    A copy that is there already stays, and the new one gets a number more. Raises
+    ConfigurationError where there is no room, and leaves nothing behind then.
     """
     size = _size_of(connection)
     _check_room(path, gap, size)

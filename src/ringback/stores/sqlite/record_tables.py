@@ -148,7 +148,7 @@ class SqliteNamedRecords(SqliteRecords[N]):
 
 
 class SqlitePendingUpdates(SqliteTable[U]):
-    """Answers `ports.Updates`; a SIM has one row at most, so these need no order."""
+    """Answers `ports.PendingUpdates`; a SIM has one row at most, so these need no order."""
 
     _IN_ORDER: ClassVar = ""
 

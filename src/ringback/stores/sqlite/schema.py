@@ -32,7 +32,7 @@ def allow(_: sqlite3.Connection, gap: SchemaVersions) -> None:
 def gap_of(path: Path) -> SchemaVersions | None:
     """Return how far a file is behind, or None where it is up to date, empty or not there.
 
-    Raises Unusable for a schema that is newer than this Ringback, and sqlite3.Error.
+    Raises ConfigurationError for a schema that is newer than this Ringback, and sqlite3.Error.
     """
     if not path.exists() or not path.stat().st_size:
         return None

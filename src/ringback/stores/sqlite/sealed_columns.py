@@ -33,7 +33,7 @@ _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     """Have all secrets be sealed with the vault's first key, and leave no trace of what was there.
 
-    Raises Unusable where the vault has not the key that they are sealed with.
+    Raises ConfigurationError where the vault has not the key that they are sealed with.
     """
     if _sealed_with(connection, cipher) != cipher.key_ids[0]:
         _seal_anew(connection, cipher)
@@ -45,7 +45,7 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
     """Open every secret, change nothing, and return how many there are.
 
-    Raises Unusable for the first that doesn't open.
+    Raises ConfigurationError for the first that doesn't open.
     """
     if _sealed_with(connection, cipher) is None:
         return 0

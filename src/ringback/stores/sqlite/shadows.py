@@ -95,7 +95,7 @@ _COMPARED: Final = ", ".join(
 
 
 class SqliteShadowCallbacks:
-    """Answers `ports.Shadows`."""
+    """Answers `ports.ShadowCallbacks`."""
 
     def __init__(
         self, session: WriteBatch, responses: SqliteStoredResponses, *, first_table: int

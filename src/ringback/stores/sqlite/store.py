@@ -93,8 +93,8 @@ class SqliteStore:
 
         `committed` is told how many seconds each commit took, in the store's own thread, and
         `unavailable` in the event loop why one failed for want of a database. `budget` is how much
-        may be kept of long answers. Raises Unusable where the file can't be used, has lost
-        something, or is used by another process.
+        may be kept of long answers. Raises ConfigurationError where the file can't be used, has
+        lost something, or is used by another process.
         """
         lock = FileLock.take(path.with_suffix(".lock"))
         return cls.locked(
@@ -133,7 +133,8 @@ class SqliteStore:
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
         """Open the file beside a process that may be using it; for short work, and no claims.
 
-        Raises Unusable where it can't be used, has lost something, or has an older schema.
+        Raises ConfigurationError where it can't be used, has lost something, or has an older
+        schema.
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 

@@ -9,7 +9,7 @@ from ringback.stores.sqlite.write_batch import WriteBatch
 
 
 class SqliteTasks:
-    """Answers `ports.Tasks`."""
+    """Answers `ports.ScheduledTasks`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
@@ -61,7 +61,7 @@ class SqliteTasks:
 
 
 class SqliteScenarioChoices:
-    """Answers `ports.Choices`."""
+    """Answers `ports.ScenarioChoices`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session

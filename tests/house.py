@@ -1,0 +1,99 @@
+"""Checks the structure of the source: unique class names, layers, what packages say of themselves.
+
+`python -m tests.house` says what is wrong, and `make check` runs it.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+SOURCE: Final = ROOT / "src" / "ringback"
+LOOP: Final = "delivery/delivery_loop.py"
+
+_SMALL: Final = 30
+_MOST_SMALL: Final = 15
+_MOST_OF_THE_LOOP: Final = 149
+
+
+def shared_class_names(source: Path) -> Iterator[str]:
+    """Name the public classes that exist more than once: a reader could not tell them apart."""
+    places = defaultdict[str, list[str]](list)
+    for path in sorted(source.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(source)))
+    for name, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"the class {name} exists {len(found)} times: {', '.join(found)}"
+
+
+def names_of_tests(source: Path) -> Iterator[str]:
+    """Name the modules that pytest would take for tests."""
+    for path in sorted(source.rglob("*.py")):
+        if re.fullmatch(r"test_.*|.*_test", path.stem):
+            yield f"pytest takes {path.relative_to(source)} for a test: call it something else"
+
+
+def packages_without_a_purpose(source: Path) -> Iterator[str]:
+    """Name the packages whose `__init__` doesn't say what they are for and where to begin."""
+    for path in sorted(source.rglob("__init__.py")):
+        lines = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+        if sum(bool(line.strip()) for line in lines) < 3:
+            yield (
+                f"{path.relative_to(source)} has to say in three lines what the package is for,"
+                " what it may import, and where to start reading"
+            )
+
+
+def small_modules(source: Path) -> Iterator[str]:
+    """Say so where too many modules are too small to be worth a file."""
+    small = [
+        str(path.relative_to(source))
+        for path in sorted(source.rglob("*.py"))
+        if path.stem != "__init__" and len(path.read_text().splitlines()) < _SMALL
+    ]
+    if len(small) > _MOST_SMALL:
+        yield (
+            f"{len(small)} modules have under {_SMALL} lines, where {_MOST_SMALL} may; merge some"
+            f" into their only users: {', '.join(small)}"
+        )
+
+
+def size_of_the_loop(source: Path) -> Iterator[str]:
+    """Say so where the delivery loop doesn't fit on one screen any more."""
+    lines = len((source / LOOP).read_text().splitlines())
+    if lines > _MOST_OF_THE_LOOP:
+        yield f"{LOOP} has {lines} lines, where {_MOST_OF_THE_LOOP} may be"
+
+
+def broken_layers() -> Iterator[str]:
+    """Say which imports break the contracts of pyproject.toml."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        yield found.stdout + found.stderr
+
+
+def main() -> int:
+    """Print what is wrong; return 1 where something is."""
+    checks = (
+        shared_class_names,
+        names_of_tests,
+        packages_without_a_purpose,
+        small_modules,
+        size_of_the_loop,
+    )
+    wrong = [line for check in checks for line in check(SOURCE)]
+    wrong += broken_layers()
+    print("\n".join(wrong) or "class names, layers and packages are in order")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

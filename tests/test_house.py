@@ -1,0 +1,57 @@
+"""The check of the structure finds what it is there for, in trees made for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import house
+
+
+def tree(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_a_class_name_is_used_once(tmp_path: Path) -> None:
+    source = tree(tmp_path, a__one="class Answer: ...", b__two="class Answer: ...")
+    assert list(house.shared_class_names(source)) == [
+        "the class Answer exists 2 times: a/one.py, b/two.py"
+    ]
+
+
+def test_private_classes_and_aliases_may_share_a_name(tmp_path: Path) -> None:
+    source = tree(tmp_path, one="class _State: ...\nOld = int", two="class _State: ...\nOld = int")
+    assert list(house.shared_class_names(source)) == []
+
+
+@pytest.mark.parametrize("name", ["test_event", "event_test"])
+def test_no_module_looks_like_a_test(tmp_path: Path, name: str) -> None:
+    assert list(house.names_of_tests(tree(tmp_path, **{name: ""}))) == [
+        f"pytest takes {name}.py for a test: call it something else"
+    ]
+
+
+def test_a_package_says_what_it_is_for(tmp_path: Path) -> None:
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "__init__.py").write_text('"""Too short."""')
+    (tmp_path / "long").mkdir()
+    (tmp_path / "long" / "__init__.py").write_text('"""Says.\n\nWhat.\nWhere.\n"""')
+    [found] = house.packages_without_a_purpose(tmp_path)
+    assert found.startswith("short/__init__.py has to say")
+
+
+def test_only_a_few_modules_may_be_small(tmp_path: Path) -> None:
+    fifteen = tree(tmp_path, **{f"small{number}": "" for number in range(15)}, big="\n" * 30)
+    assert list(house.small_modules(fifteen)) == []
+    [found] = house.small_modules(tree(tmp_path, one_more=""))
+    assert found.startswith("16 modules have under 30 lines")
+
+
+def test_the_loop_fits_on_one_screen(tmp_path: Path) -> None:
+    loop = {house.LOOP.removesuffix(".py").replace("/", "__"): "\n" * 149}
+    assert list(house.size_of_the_loop(tree(tmp_path, **loop))) == []
+    [found] = house.size_of_the_loop(tree(tmp_path, **dict.fromkeys(loop, "\n" * 150)))
+    assert "150 lines" in found
