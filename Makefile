@@ -36,7 +36,7 @@ check: install-dev ## Run every check that is not a test; all of them, then say 
 	run ruff format --check --quiet .; \
 	run ruff check --quiet .; \
 	run basedpyright; \
-	run lint-imports --no-logo; \
+	run python -m tests.house; \
 	run deptry src; \
 	run codespell; \
 	if [ -n "$$failed" ]; then echo "--- failed:$$failed"; exit 1; fi; \

@@ -1,4 +1,8 @@
-"""Text that somebody has pasted -> the requests in it, as their receiver got them; no I/O."""
+"""Pasted text (curl, HAR, raw HTTP) to the requests in it; no I/O.
+
+May import `receiver` and `core`.
+Start with `detect_format`.
+"""
 
 from ringback.captures.captured_request import CapturedRequest, CaptureFormat, UnreadableCapture
 from ringback.captures.detect_format import read_captures

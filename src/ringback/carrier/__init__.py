@@ -1,1 +1,5 @@
-"""The mobile network behind the SIM API."""
+"""The mobile network behind the SIM APIs: simulated, or real datagrams over UDP.
+
+May import `ports`, `runtime` and `core`.
+Start with `udp_gateway`.
+"""

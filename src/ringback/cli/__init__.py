@@ -1,4 +1,5 @@
-"""The `ringback` command: options in, words or JSON out; what is more than that is in a room below.
+"""The `ringback` command: reads what people type, prints what they read, and decides nothing.
 
-A command is one file, or a folder with `command`. May import everything. Start with `main`.
+May import everything below it.
+Start with `main`; each command is one file, or one folder with a `command.py`.
 """

@@ -1,4 +1,8 @@
-"""Every boundary, as small Protocols: what the inside needs from the outside."""
+"""Every boundary, as small Protocols: what the inside needs from the outside.
+
+May import `core`.
+Start with `store`, then `callbacks`.
+"""
 
 from ringback.ports.callbacks import (
     CallbackBatches,

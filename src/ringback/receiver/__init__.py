@@ -7,6 +7,9 @@
         case Rejected(reason): ...
 
 Needs the standard library alone.
+
+May import `core`, and needs the standard library alone.
+Start with `receiver`, then `verification/verify` and `dedupe/claims`.
 """
 
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl

@@ -1,5 +1,5 @@
-"""What the process has of its machine, for the client and the server alike.
+"""What a process has of its machine: clocks, wake-ups, certificates, open files, outages.
 
-Errors in words, files of certificates, the limit on open files, turns that are shared out. It
-imports `ports` and `core`, and nothing that is Ringback's own business.
+May import `ports` and `core`; it knows nothing of callbacks.
+Start with `wakeup`.
 """

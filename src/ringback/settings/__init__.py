@@ -2,6 +2,9 @@
 
 A flag beats the environment, the environment beats the file, the file beats the default. What can't
 be used is refused with the name of the place that it came from; in the file, by its line too.
+
+May import `http_client`, `runtime` and `core`.
+Start with `table`, from which flags, variables, keys and help are made.
 """
 
 import os

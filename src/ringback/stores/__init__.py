@@ -1,1 +1,5 @@
-"""Databases: each answers `ports.Store`, and passes the same conformance suite."""
+"""Databases: each answers `ports.Store`, and passes the same conformance suite.
+
+May import `ports` and `core`; only `application` and `storage` import a store.
+Start with `sqlite/store`.
+"""

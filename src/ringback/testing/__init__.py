@@ -8,6 +8,9 @@
         ringback.expect_callback(SimStatus="inactive", source="twilio")
 
 With pytest, the fixture `emulator` has one that is fresh for each test.
+
+May import `application` and what is below it.
+Start with `emulator`.
 """
 
 from ringback.core.renamed import renamed

@@ -1,7 +1,7 @@
-"""All that `ringback trigger` can have happen: each a name, steps to ask for, and what arrives.
+"""All that `ringback trigger` can have happen: each a name, steps, and what arrives.
 
-May import `portal_client`, `engine` and `core`. Start with `trigger`; `supersim` and `wireless`
-have the tables.
+May import `portal_client`, `runtime` and `core`.
+Start with `trigger`; `supersim` and `wireless` have the tables.
 """
 
 from collections.abc import Mapping

@@ -1,1 +1,5 @@
-"""Our own description of the API, and the page that shows it."""
+"""The OpenAPI documents, made from the tables of operations, and the page that shows them.
+
+May import what `api` may, and not the handlers behind the operations.
+Start with `document`.
+"""

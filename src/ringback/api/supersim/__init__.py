@@ -1,1 +1,5 @@
-"""The Super SIM API, version 1."""
+"""The Super SIM API, version 1.
+
+May import what `api` may, and nothing of `wireless`.
+Start with `sims`.
+"""

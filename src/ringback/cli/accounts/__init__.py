@@ -1,4 +1,5 @@
-"""`ringback accounts`: accounts and their credentials, in the data folder itself.
+"""`ringback accounts`: who may use the server, and by which credentials.
 
+May import what `cli` may.
 Start with `command`.
 """

@@ -1,4 +1,5 @@
-"""`ringback dev`: the whole system on a laptop, and what it says when it is up.
+"""`ringback dev`: the whole system on a laptop.
 
+May import what `cli` may.
 Start with `command`.
 """

@@ -1,4 +1,5 @@
-"""`ringback device`: plays the device of a SIM, over UDP where that is possible.
+"""`ringback device`: plays the device of a SIM.
 
+May import what `cli` may.
 Start with `command`.
 """

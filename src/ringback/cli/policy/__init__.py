@@ -1,4 +1,5 @@
-"""`ringback policy`: shows, simulates and changes the policy.
+"""`ringback policy`: which source sends what and when, and how to change that.
 
+May import what `cli` may.
 Start with `command`.
 """

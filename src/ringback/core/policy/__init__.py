@@ -1,4 +1,5 @@
-"""The dated policy that picks the source of each callback, and what it changes and when; pure.
+"""The dated policy that picks the source of each callback, and what it changes and when.
 
-Imports the standard library and `core`. Start with `source_policy`.
+May import what `core` may.
+Start with `source_policy`.
 """

@@ -1,1 +1,5 @@
-"""What Programmable Wireless decides by: its resources and their life cycles."""
+"""Programmable Wireless: its resources, their life cycles, and what its customers are told.
+
+May import what `core` may, and nothing of `supersim`.
+Start with `sim`.
+"""

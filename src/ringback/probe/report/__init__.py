@@ -1,1 +1,5 @@
-"""A report, in the forms that people and programs read."""
+"""A report of the probe, in the forms that people and programs read.
+
+May import `probe.probe_report` and what that needs.
+Start with `text`.
+"""

@@ -1,4 +1,8 @@
-"""What a receiver has seen already, so that nothing is done twice."""
+"""What a receiver has seen already, so that nothing is done twice.
+
+May import `core`; drivers of databases are handed in.
+Start with `claims`: the decision that all stores share.
+"""
 
 from ringback.receiver.dedupe.dedupe_store import (
     ClaimedByOther,

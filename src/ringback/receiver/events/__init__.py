@@ -8,6 +8,9 @@ come the values that they hold, so that an application can match on all of it:
         case SmsCommandChanged(status=MessageStatus.RECEIVED, payload=text): ...
         case TestEvent(): ...
         case UnknownEvent(why=why): ...
+
+May import what `receiver` may.
+Start with `parse`.
 """
 
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType

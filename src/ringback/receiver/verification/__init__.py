@@ -1,6 +1,7 @@
-"""Is a request a genuine callback, and if not, why not?
+"""Is a request a genuine callback, and if not, why not? Pure.
 
-Pure, and in need of nothing of the sender but its signatures.
+May import `core`: what verifies is the code that signs.
+Start with `verify`; `diagnosis` says why a signature is wrong.
 """
 
 from ringback.receiver.verification.called_url import url_as_configured, url_by_host
