@@ -38,7 +38,8 @@ def test_a_package_says_what_it_is_for(tmp_path: Path) -> None:
     (tmp_path / "short").mkdir()
     (tmp_path / "short" / "__init__.py").write_text('"""Too short."""')
     (tmp_path / "long").mkdir()
-    (tmp_path / "long" / "__init__.py").write_text('"""Says.\n\nMay import all.\nStart with one.\n"""')
+    says = '"""Says.\n\nMay import all.\nStart with one.\n"""'
+    (tmp_path / "long" / "__init__.py").write_text(says)
     [found] = house.packages_without_a_purpose(tmp_path)
     assert found.startswith("short/__init__.py has to say")
 
