@@ -86,12 +86,12 @@ async def started(
     }
     parts = await Application.start(load(flags, {}), clock=clock)
     try:
-        context = parts.dependencies.context()
-        seed = await parts.store.transact(
+        context = parts.api.dependencies.context()
+        seed = await parts.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
-        yield parts, Caller(parts.app, credentials=(account.sid, account.auth_token)), seed
+        yield parts, Caller(parts.api.app, credentials=(account.sid, account.auth_token)), seed
     finally:
         await parts.stop()
 
@@ -105,7 +105,7 @@ async def all_in(
         found = tx.callbacks.oldest(account_sid, CallbackFilter(), after=None, limit=10_000)
         return [(callback, tx.callbacks.attempts(callback.sid)) for callback in found]
 
-    return await parts.store.transact(read)
+    return await parts.storage.store.transact(read)
 
 
 async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_path: Path) -> None:

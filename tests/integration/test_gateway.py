@@ -34,10 +34,10 @@ class Running:
     """A server in this process, with the notice's SIM."""
 
     def __init__(self, parts: Application, caller: Caller) -> None:
-        assert parts.gateway is not None
+        assert parts.workers.network.gateway is not None
         self.parts = parts
         self.caller = caller
-        self.gateway = parts.gateway
+        self.gateway = parts.workers.network.gateway
 
     async def post(self, path: str, **form: str) -> Any:
         answer = await self.caller.post(path, form)
@@ -61,12 +61,12 @@ async def running(
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
     parts = await Application.start(load(flags, {}), clock=clock or SystemClock())
     try:
-        context = parts.dependencies.context()
-        seed = await parts.store.transact(
+        context = parts.api.dependencies.context()
+        seed = await parts.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
-        yield Running(parts, Caller(parts.app, credentials=(account.sid, account.auth_token)))
+        yield Running(parts, Caller(parts.api.app, credentials=(account.sid, account.auth_token)))
     finally:
         await parts.stop()
 

@@ -68,7 +68,7 @@ class Rehearsal:
         self.world = world
         self.folder = folder
         self.clock = SleepersClock(world.clock)
-        self.record = OwnDataUrlSource(world.parts.store, folder="", clock=world.clock)
+        self.record = OwnDataUrlSource(world.parts.storage.store, folder="", clock=world.clock)
         self.news = list[ProgressEvent]()
 
     async def plan(self, name: str) -> MigrationPlan:
@@ -89,7 +89,7 @@ class Rehearsal:
         """Apply a plan, a tenth first, while events go on."""
         canary = CanarySettings((10,), SOAK, self.record, look_at)
         with self._move(plan) as move:
-            ready = ReceiverGate(self.record, self.world.parts.sender)
+            ready = ReceiverGate(self.record, self.world.parts.workers.network.sender)
             task = asyncio.create_task(move.apply(gate=ready, canary=canary))
             await self.world.traffic_until(task, sleeper=self.clock, events=self._traffic)
             return task.result()
@@ -172,7 +172,7 @@ async def callbacks_of(world: World, account_sid: str) -> list[OutgoingCallback]
     found, which = list[OutgoingCallback](), CallbackFilter()
     while True:
         after = found[-1].sid if found else None
-        page = await world.parts.store.transact(
+        page = await world.parts.storage.store.transact(
             lambda tx, after=after: tx.callbacks.oldest(account_sid, which, after=after, limit=1000)
         )
         if not page:

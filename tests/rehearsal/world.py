@@ -63,15 +63,15 @@ class World:
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass, with all that comes due meanwhile."""
-        assert self.parts.clock_advancer is not None
-        await self.parts.clock_advancer.advance(by)
+        assert self.parts.workers.clock_advancer is not None
+        await self.parts.workers.clock_advancer.advance(by)
 
     async def traffic(self, events: int) -> None:
         """Have so many events happen, for each URL in turn, and wait until all have been sent."""
         due = self._in_turn(events)
         for start in range(0, events, _AT_ONCE):
             hooks = due[start : start + _AT_ONCE]
-            await self.parts.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
+            await self.parts.storage.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
         await self.advance(timedelta(seconds=1))
 
     async def traffic_until(
@@ -94,7 +94,7 @@ class World:
         return [next(self._turn) for _ in range(events)]
 
     def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
-        context = self.parts.dependencies.context()
+        context = self.parts.api.dependencies.context()
         for target_update in hooks:
             self._events += 1
             event = f"{EVENT}{self._events}"
@@ -150,7 +150,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
         parts = await Application.start(settings, clock=clock, chance=chance)
         try:
             world = World(parts, clock, receivers)
-            await parts.store.transact(lambda tx: _configure(tx, world, chance))
+            await parts.storage.store.transact(lambda tx: _configure(tx, world, chance))
             world.call_in_turn()
             yield world
         finally:

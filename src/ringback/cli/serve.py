@@ -76,12 +76,12 @@ async def _announce(
     }
     if as_json:
         click.echo(json.dumps(started))
-    if near := parts.policy_monitor.near_in_words():
+    if near := parts.workers.policy_monitor.near_in_words():
         started["borders"] = "; ".join(near)
     room = {
         "open_files": open_files_limit(),
-        "client_connections": parts.shares.incoming,
-        "sending_connections": parts.shares.outgoing,
+        "client_connections": parts.process.shares.incoming,
+        "sending_connections": parts.process.shares.outgoing,
     }
     extra = {
         **started,

@@ -55,10 +55,10 @@ async def serve_until_told(
     )
     # A terminal that is closed says the same, and `ringback dev` ends with it.
     if origin is not None and origin.command is SettingsCommand.SERVE:
-        _look_on_hangup(parts.policy_reloader, certificate)
+        _look_on_hangup(parts.workers.policy_reloader, certificate)
     try:
-        if parts.shares != wanted:
-            _warn_of_shortage(limit, parts.shares, wanted)
+        if parts.process.shares != wanted:
+            _warn_of_shortage(limit, parts.process.shares, wanted)
         scheme = "http" if certificate is None else "https"
         await announce(parts, base_url_of(listener, scheme=scheme))
         server = _server_of(parts, settings)
@@ -89,8 +89,8 @@ def _look_on_hangup(
 
 def _server_of(parts: Application, settings: Settings) -> HttpServer:
     return HttpServer(
-        parts.app,
-        connections=parts.connections,
+        parts.api.app,
+        connections=parts.api.connections,
         now=SystemClock().now,
         trusted=settings.trusted_proxies,
     )
@@ -103,11 +103,11 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     """Serve until told to stop, or the engine fails."""
-    watching = asyncio.create_task(parts.supervisor.watch())
+    watching = asyncio.create_task(parts.workers.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
     renewing = None if certificate is None else asyncio.create_task(certificate.watch())
     await stop.wait()
-    parts.break_off()
+    parts.workers.break_off()
     await server.stop()
     if renewing is not None:
         renewing.cancel()

@@ -5,13 +5,15 @@ writing ahead costs no commit of its own. All others wait in the store until the
 What is called within a transaction runs in the thread of the store.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, begin
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.backlog import Backlog
+from ringback.delivery.batch_queue import Add
+from ringback.delivery.counters import Counters
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Claim, Clock, Notifier, Transaction, lane_of
+from ringback.ports import Claim, Clock, Notifier, Store, Transaction, lane_of
 
 
 class DeliveryQueue:
@@ -105,3 +107,36 @@ class DeliveryQueue:
         if progress.due is not None:
             self._scheduler.expect(lane_of(callback), progress.due)
             self._wakeup.wake()
+
+
+class StoreOnlyQueue:
+    """Answers both ports for new callbacks where no workers run: they are stored, and wait.
+
+    How many may wait is not bounded here, since only workers know when one ends.
+    """
+
+    def __init__(self, store: Store, counters: Counters, *, add: Add) -> None:
+        self._store = store
+        self._counters = counters
+        self._add = add
+
+    def make_room(self, account_sid: str, count: int) -> None:
+        """Let any number wait; see `ports.CallbackQueue`."""
+
+    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+        """Keep a new callback, for workers to find."""
+        tx.callbacks.add(callback)
+        tx.on_commit(lambda: self._counters.accepted(callback.source))
+
+    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+        """Keep the new progress of a callback that has no attempt under way."""
+        tx.callbacks.change(callback.having(progress))
+
+    async def keep(
+        self,
+        account_sid: str,  # noqa: ARG002 (the port's signature)
+        callbacks: Sequence[OutgoingCallback],
+        texts: Sequence[str],  # noqa: ARG002
+    ) -> list[OutgoingCallback]:
+        """Keep a batch in one transaction; see `ports.CallbackBatchQueue`."""
+        return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

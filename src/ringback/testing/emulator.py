@@ -137,7 +137,7 @@ class Emulator:
     @property
     def gateway(self) -> tuple[str, int] | None:
         """Where a device's program sends its datagrams; None without the setting `gateway`."""
-        gateway = self._server.parts.gateway
+        gateway = self._server.parts.workers.network.gateway
         return None if gateway is None else gateway.address
 
     # ---- time, devices, scenarios ----------------------------------------------------------------
@@ -145,12 +145,12 @@ class Emulator:
     @property
     def now(self) -> datetime:
         """The instant at which its clock stands."""
-        return self._server.parts.dependencies.clock.now()
+        return self._server.parts.api.dependencies.clock.now()
 
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass, `3d` say: all that comes due is done, in order; return what time it is."""
         duration = read_duration(by) if isinstance(by, str) else by
-        clock_advancer = self._server.parts.clock_advancer
+        clock_advancer = self._server.parts.workers.clock_advancer
         if clock_advancer is None:
             raise RuntimeError("an emulator has a clock that can be advanced")
         return self._server.call(clock_advancer.advance(duration))
@@ -231,12 +231,12 @@ class Emulator:
         return self._server.call(look())
 
     async def _stillness(self) -> None:
-        clock_advancer = self._server.parts.clock_advancer
+        clock_advancer = self._server.parts.workers.clock_advancer
         if clock_advancer is not None:
             await clock_advancer.stillness()
 
     async def _run(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        dependencies = self._server.parts.dependencies
+        dependencies = self._server.parts.api.dependencies
         context = dependencies.context()
         result = await dependencies.store.transact(lambda tx: work(tx, context))
         dependencies.progress.wake()
@@ -265,4 +265,4 @@ class Emulator:
             newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
             return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]
 
-        return await self._server.parts.dependencies.store.transact(work)
+        return await self._server.parts.api.dependencies.store.transact(work)

@@ -121,8 +121,8 @@ class RunningServer:
         clock = VirtualClock.stopped(self._start)
         chance = SeededRandomSource(self._seed)
         self.parts = parts = await Application.start(settings, clock=clock, chance=chance)
-        context = parts.dependencies.context()
-        self.seed = await parts.store.transact(
+        context = parts.api.dependencies.context()
+        self.seed = await parts.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=settings.static_proxy)
         )
 
@@ -140,4 +140,4 @@ class _PresentApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one on."""
-        await self._running.parts.app(scope, receive, send)
+        await self._running.parts.api.app(scope, receive, send)

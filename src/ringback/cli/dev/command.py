@@ -86,7 +86,7 @@ async def run(
             settings,
             parts.phase,
             ahead=clock.ahead,
-            near=parts.policy_monitor.near_in_words(),
+            near=parts.workers.policy_monitor.near_in_words(),
         )
         click.echo(dev_file.to_line() if as_json else shown)
 
@@ -103,8 +103,8 @@ async def run(
 
 
 async def _seed(settings: Settings, parts: Application) -> SeededAccount:
-    context = parts.dependencies.context()
-    return await parts.store.transact(
+    context = parts.api.dependencies.context()
+    return await parts.storage.store.transact(
         lambda tx: find_or_seed(
             tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
         )
@@ -129,7 +129,7 @@ def _dev_file(
         wireless_sim_sid=seed.wireless_sim_sid,
         phase=parts.phase.name,
         data_file=str(settings.data / DATA_FILE),
-        gateway=parts.dependencies.gateway or NO_GATEWAY,
+        gateway=parts.api.dependencies.gateway or NO_GATEWAY,
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
         reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,

@@ -1,0 +1,114 @@
+"""The API of a server: its application, and the pages for the operator beside it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Self
+
+from ringback.api.app import create_app
+from ringback.api.callback_url_reader import CallbackUrlReader
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.health import HealthChecks, health_routes
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.metrics import ClientConnectionCounts, PrometheusMetrics, metrics_routes
+from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.rate_limit import AccountRateLimit
+from ringback.api.single_flight import SingleFlight
+from ringback.application.process_context import ProcessContext
+from ringback.application.storage import Storage
+from ringback.core.accounts.account import EVERY
+from ringback.delivery.enqueue import StoreOnlyQueue
+from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.operations.create_callbacks import send_callbacks
+from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.ports import CallbackBatchQueue, CallbackQueue, Notifier
+from ringback.runtime.system_clock import stopwatch
+from ringback.runtime.wakeup import Wakeup
+
+_BETWEEN_PROBES: Final = 0.1
+"""Seconds between two times that somebody who asks `/readyz` has the database written to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPorts:
+    """What the API needs of workers; the defaults are those of a process without any."""
+
+    queue: CallbackQueue
+    batch_queue: CallbackBatchQueue
+    notifier: Notifier
+    """Told of each new task."""
+    policy_monitor: PolicyMonitor
+    clock_advancer: ClockAdvancer | None = None
+    """What lets time pass; None where nothing here does."""
+    gateway: str | None = None
+    """Where devices send to; None without a gateway."""
+    is_running: Callable[[], bool] = lambda: True
+    waiting: Callable[[], int] = lambda: 0
+    under_way: Callable[[], int] = lambda: 0
+    open_connections: Callable[[], int] = lambda: 0
+    datagrams: Callable[[], Mapping[tuple[str, ...], int]] = dict[tuple[str, ...], int]
+
+    @classmethod
+    def without_workers(cls, process: ProcessContext, storage: Storage) -> Self:
+        """Return ports that only store what is to be sent and done; workers find it there."""
+        queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
+        return cls(
+            queue=queue,
+            batch_queue=queue,
+            notifier=Wakeup(process.clock),
+            policy_monitor=process.policy_monitor(storage.store),
+        )
+
+
+class HttpApi:
+    """All APIs, and what they work with."""
+
+    def __init__(self, process: ProcessContext, storage: Storage, ports: ApiPorts) -> None:
+        settings = process.settings
+        self.connections = OpenConnections(process.shares.incoming)
+        """Those of clients."""
+        self.dependencies = ApiDependencies(
+            store=storage.store,
+            clock=process.clock,
+            context=partial(process.context, ports.queue),
+            progress=ports.notifier,
+            intake=ports.queue,
+            batch_queue=ports.batch_queue,
+            read_url=CallbackUrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            sources=settings.sources,
+            skipped_copies=process.counters.skipped_copies,
+            response_storage=settings.storage_budget,
+            rate_limit=AccountRateLimit(settings.rate_limit),
+            gateway=ports.gateway,
+            refused=storage.outage.refused,
+        )
+        portal = PolicyEndpoints(self.dependencies, ports.policy_monitor).operations()
+        if ports.clock_advancer is not None:
+            portal += ClockEndpoints(self.dependencies, ports.clock_advancer).operations()
+        health = HealthChecks(
+            commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
+            is_running=ports.is_running,
+        )
+        beside = [*health_routes(health), *metrics_routes(self._metrics(process, storage, ports))]
+        self.app = create_app(self.dependencies, portal=portal, beside=beside)
+
+    def _metrics(
+        self, process: ProcessContext, storage: Storage, ports: ApiPorts
+    ) -> PrometheusMetrics:
+        store, connections = storage.store, self.connections
+        return PrometheusMetrics(
+            process.counters,
+            clock=process.clock,
+            stopwatch=stopwatch,
+            due_before=lambda instants: store.read(lambda tx: tx.callbacks.due_before(instants)),
+            waiting=ports.waiting,
+            under_way=ports.under_way,
+            open_connections=ports.open_connections,
+            kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
+            datagrams=ports.datagrams,
+            refusals=lambda: self.dependencies.authenticator.refusals,
+            policy=ports.policy_monitor.figures,
+            is_store_up=lambda: storage.outage.is_over,
+            of_clients=lambda: ClientConnectionCounts(len(connections), connections.evicted),
+        )

@@ -1,0 +1,80 @@
+"""A whole server in one process: storage, workers and API."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from ringback.application.api import ApiPorts, HttpApi
+from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, ProcessContext
+from ringback.application.storage import Storage
+from ringback.application.workers import WorkerNetwork, Workers
+from ringback.core.policy.source_policy import Phase
+from ringback.ports import Clock, RandomSource, no_checkpoint
+from ringback.settings import Settings, SettingsSource
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that runs."""
+
+    process: ProcessContext
+    storage: Storage
+    workers: Workers
+    api: HttpApi
+    phase: Phase
+    """The phase of the transition in which everything started."""
+
+    @classmethod
+    async def start(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        chance: RandomSource = SYSTEM_CHANCE,
+        checkpoint: Callable[[str], None] = no_checkpoint,
+        origin: SettingsSource | None = None,
+        accept_data_loss: bool = False,
+    ) -> Self:
+        """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
+
+        Where the settings came from a file, its policy is in force also when it changes. With
+        `accept_data_loss`, a data file that is missing, or has lost something, is no reason not to.
+
+        Raises ConfigurationError where the data folder, a file or the gateway's address can't be
+        used.
+        """
+        process = ProcessContext(settings, clock, chance, checkpoint)
+        network = WorkerNetwork.open(process)
+        try:
+            storage = Storage.open(process, accept_data_loss=accept_data_loss)
+        except BaseException:
+            network.close_gateway()
+            raise
+        workers = Workers(process, storage, network, origin=origin)
+        api = HttpApi(process, storage, _ports_of(workers))
+        await workers.start()
+        monitor = workers.policy_monitor
+        phase = monitor.policy.general_phase(monitor.date)
+        return cls(process, storage, workers, api, phase)
+
+    async def stop(self) -> None:
+        """Drain the engine, and let go of the data file."""
+        await self.workers.stop()
+        await self.storage.close()
+
+
+def _ports_of(workers: Workers) -> ApiPorts:
+    delivery, network = workers.delivery, workers.network
+    return ApiPorts(
+        queue=delivery.queue,
+        batch_queue=workers.batch_queue,
+        notifier=workers.task_runner,
+        policy_monitor=workers.policy_monitor,
+        clock_advancer=workers.clock_advancer,
+        gateway=network.gateway and network.gateway.shown_address,
+        is_running=lambda: workers.supervisor.is_running,
+        waiting=lambda: delivery.waiting,
+        under_way=lambda: delivery.under_way,
+        open_connections=lambda: network.sender.open_connections,
+        datagrams=lambda: {} if network.gateway is None else network.gateway.counts,
+    )

@@ -1,0 +1,46 @@
+"""The storage of a server: its data file, opened, and watched while it can't be written to."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from ringback.application.process_context import ProcessContext
+from ringback.runtime.database_outage import DatabaseOutage
+from ringback.runtime.system_clock import stopwatch
+from ringback.storage import open_to_serve
+from ringback.stores.sqlite.store import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The open data file, and whether it can be written to."""
+
+    store: SqliteStore
+    outage: DatabaseOutage
+    """Workers `run` it; a process without workers has to do so itself."""
+
+    @classmethod
+    def open(cls, process: ProcessContext, *, accept_data_loss: bool = False) -> Self:
+        """Open the data file as its only server.
+
+        Raises ConfigurationError where it can't be used.
+        """
+        settings = process.settings
+        outage = DatabaseOutage(
+            lambda: store.transact(lambda tx: tx.write_nothing()),
+            clock=process.clock,
+            stopwatch=stopwatch,
+        )
+        store = open_to_serve(
+            settings.data,
+            seal_key=settings.seal_key,
+            seal_key_file=settings.seal_key_file,
+            committed=process.counters.committed,
+            unavailable=outage.failed,
+            budget=settings.storage_budget,
+            accept_data_loss=accept_data_loss,
+        )
+        return cls(store, outage)
+
+    async def close(self) -> None:
+        """Finish what is being written, and let go of the data file."""
+        await self.store.close()

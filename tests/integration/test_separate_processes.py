@@ -1,0 +1,189 @@
+"""Storage, workers and API, each where the others do not run, as in processes of their own."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.application.api import ApiPorts, HttpApi
+from ringback.application.process_context import ProcessContext
+from ringback.application.storage import Storage
+from ringback.application.workers import WorkerNetwork, Workers
+from ringback.core.errors import StoreUnavailable
+from ringback.ports import Transaction
+from ringback.runtime.database_outage import PAUSE
+from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings import SettingsCommand, load
+from tests.crash.driver import writing_nothing_while
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    CALLBACK_SID,
+    NOW,
+    a_callback,
+    a_fleet,
+    a_profile,
+    a_sim,
+    an_account,
+)
+from tests.receivers import RecordingReceiver
+from tests.unit.api.caller import Caller
+
+CALLBACKS = "/portal/v1/callbacks"
+SIM = "/v1/Sims/my_super_sim"
+BATCH = 65
+"""One more than are kept as single callbacks are."""
+
+
+def a_process(data: Path) -> ProcessContext:
+    """Return a process of its own, in which it is always the same instant."""
+    flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
+    settings = load(flags, {}, command=SettingsCommand.SERVE)
+    return ProcessContext(settings, VirtualClock.stopped(NOW))
+
+
+@asynccontextmanager
+async def a_storage(process: ProcessContext) -> AsyncIterator[Storage]:
+    storage = Storage.open(process)
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+@asynccontextmanager
+async def workers(data: Path) -> AsyncIterator[Storage]:
+    process = a_process(data)
+    network = WorkerNetwork.open(process)
+    async with a_storage(process) as storage:
+        its = Workers(process, storage, network)
+        await its.start()
+        try:
+            yield storage
+        finally:
+            await its.stop()
+
+
+@asynccontextmanager
+async def an_api(data: Path) -> AsyncIterator[Caller]:
+    process = a_process(data)
+    async with a_storage(process) as storage:
+        await storage.store.transact(plant)
+        api = HttpApi(process, storage, ApiPorts.without_workers(process, storage))
+        yield Caller(api.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+
+def plant(tx: Transaction) -> None:
+    """Add an account with a SIM."""
+    tx.accounts.add(an_account(), [])
+    tx.supersim.access_profiles.add(a_profile())
+    tx.supersim.fleets.add(a_fleet())
+    tx.supersim.sims.add(a_sim())
+
+
+async def post(caller: Caller, document: Any) -> Any:
+    headers = {"content-type": "application/json"}
+    answer = await caller.call("POST", CALLBACKS, json.dumps(document).encode(), headers=headers)
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+async def status_of(storage: Storage, sid: str) -> tuple[str, int]:
+    """Return the status of a callback, and how many attempts it has had."""
+    callback = await storage.store.read(lambda tx: tx.callbacks.find(sid))
+    assert callback is not None
+    return callback.status, callback.progress.attempt_count
+
+
+async def test_storage_alone_keeps_data(tmp_path: Path) -> None:
+    async with a_storage(a_process(tmp_path)) as storage:
+        await storage.store.transact(plant)
+    async with a_storage(a_process(tmp_path)) as storage:
+        account = await storage.store.read(lambda tx: tx.accounts.get(ACCOUNT_SID))
+    assert account == an_account()
+
+
+async def test_storage_alone_finds_out_when_the_database_is_back(tmp_path: Path) -> None:
+    process, sign = a_process(tmp_path), tmp_path / "away"
+    assert isinstance(process.clock, VirtualClock)
+    with writing_nothing_while(sign):
+        async with a_storage(process) as storage:
+            watching = asyncio.create_task(storage.outage.run())
+            sign.touch()
+            with pytest.raises(StoreUnavailable):
+                await storage.store.transact(plant)
+            assert not storage.outage.is_over
+            sign.unlink()
+            while not storage.outage.is_over:
+                process.clock.advance(PAUSE)
+                await asyncio.sleep(0)
+            watching.cancel()
+
+
+async def test_workers_alone_send_what_is_in_the_store(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        async with a_storage(a_process(tmp_path)) as storage:
+            await storage.store.transact(plant)
+            callback = a_callback(url=receiver.url("/by-hand"))
+            await storage.store.transact(lambda tx: tx.callbacks.add(callback))
+        async with workers(tmp_path):
+            (request,) = await receiver.wait_for(1)
+        async with a_storage(a_process(tmp_path)) as storage:
+            assert await status_of(storage, CALLBACK_SID) == ("delivered", 1)
+    assert request.line == "POST /by-hand HTTP/1.1"
+
+
+async def test_an_api_alone_keeps_callbacks_that_workers_send_later(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        new = {"url": receiver.url("/hook"), "parameters": {"a": "b"}}
+        async with an_api(tmp_path) as caller:
+            sids = [(await post(caller, new))["sid"]]
+            batch = await post(caller, {"callbacks": [new] * BATCH})
+            sids += [record["sid"] for record in batch["callbacks"]]
+        async with a_storage(a_process(tmp_path)) as storage:
+            assert {await status_of(storage, sid) for sid in sids} == {("scheduled", 0)}
+        assert not receiver.connections
+        async with workers(tmp_path) as storage:
+            await receiver.wait_for(len(sids))
+        async with a_storage(a_process(tmp_path)) as storage:
+            assert {await status_of(storage, sid) for sid in sids} == {("delivered", 1)}
+
+
+async def test_an_api_alone_keeps_tasks_that_workers_carry_out_later(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        async with an_api(tmp_path) as caller:
+            form = {"Status": "inactive", "CallbackUrl": receiver.url("/sim")}
+            assert (await caller.post(SIM, form)).status == 202
+        async with workers(tmp_path):
+            (request,) = await receiver.wait_for(1)
+    assert b"SimStatus=inactive" in request.body
+
+
+async def test_what_is_discarded_by_an_api_alone_is_not_sent(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        async with an_api(tmp_path) as caller:
+            urls = (receiver.url(path) for path in ("/discarded", "/sent"))
+            new = [{"url": url, "parameters": {}} for url in urls]
+            discarded, _ = (await post(caller, {"callbacks": new}))["callbacks"]
+            answer = await caller.post(
+                f"{CALLBACKS}/{discarded['sid']}/discard", {"Reason": "wrong"}
+            )
+            assert answer.status == 200, answer.body
+        async with workers(tmp_path):
+            (request,) = await receiver.wait_for(1)
+    assert request.line == "POST /sent HTTP/1.1"
+    assert len(receiver.requests) == 1
+
+
+async def test_an_api_alone_answers_operators(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as caller:
+        await post(caller, {"url": "http://127.0.0.1:9/hook", "parameters": {}})
+        assert (await caller.get("/readyz")).status == 200
+        assert (await caller.get("/portal/v1/policy")).status == 200
+        shown = (await caller.get("/metrics")).body.decode().splitlines()
+    assert 'ringback_callbacks_accepted_total{source="twilio"} 1.0' in shown
+    assert "ringback_callbacks_waiting 0.0" in shown
