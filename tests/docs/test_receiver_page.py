@@ -68,7 +68,7 @@ def test_the_table_of_a_callback_names_all_that_it_has() -> None:
 def test_the_stores_in_the_table_are_those_that_there_are() -> None:
     rows = rows_after("| store | for | a lost machine |")
     named = {match[0] for row in rows if (match := re.findall(r"`(\w+)\(", row[0]))}
-    assert named == {name for name in receiver.__all__ if name.endswith("Seen")} - {"Seen"}
+    assert named == {name for name in receiver.__all__ if name.endswith("Dedupe")}
 
 
 def test_the_records_in_the_table_are_those_that_there_are() -> None:

@@ -53,4 +53,4 @@ class ApiDependencies:
     def __post_init__(self) -> None:
         """Sign in by what is in the same store."""
         authenticator = Authenticator(self.store, self.clock, rate_limit=self.rate_limit)
-        object.__setattr__(self, "sign_ins", authenticator)
+        object.__setattr__(self, "authenticator", authenticator)

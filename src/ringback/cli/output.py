@@ -44,7 +44,8 @@ def instant(at: datetime) -> str:
 def schedule_in_words(schedule: RetrySchedule) -> str:
     """Return a schedule's name, else its waits.
 
-    >>> schedule_in_words(Schedule.parse("persistent")), schedule_in_words(Schedule.parse("5s,1m"))
+    >>> parse = RetrySchedule.parse
+    >>> schedule_in_words(parse("persistent")), schedule_in_words(parse("5s,1m"))
     ('persistent', '5s,60s')
     """
     names = (name for name, waits in SCHEDULES.items() if waits == schedule.waits)

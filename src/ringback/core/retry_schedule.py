@@ -19,7 +19,7 @@ _PERSISTENT: Final = "persistent"
 class RetrySchedule:
     """The waits between one round of attempts and the next; none stands for a single round.
 
-    >>> Schedule.parse("5s,1m").wait_after(1, chance=0.5)
+    >>> RetrySchedule.parse("5s,1m").wait_after(1, chance=0.5)
     datetime.timedelta(seconds=60)
     """
 

@@ -39,7 +39,7 @@ class SidKind(StrEnum):
 def make_sid(kind: SidKind, chance: bytes) -> str:
     """Return a SID of this kind from 16 bytes of chance.
 
-    >>> make_sid(Kind.SIM, bytes(range(16)))
+    >>> make_sid(SidKind.SIM, bytes(range(16)))
     'HS000102030405060708090a0b0c0d0e0f'
     """
     if len(chance) != SID_BYTES:
@@ -50,7 +50,7 @@ def make_sid(kind: SidKind, chance: bytes) -> str:
 def is_sid(text: str, kind: SidKind) -> bool:
     """Whether a text has the shape of a SID of this kind; both letter cases are right.
 
-    >>> is_sid("HS000102030405060708090a0b0c0d0e0f", Kind.SIM)
+    >>> is_sid("HS000102030405060708090a0b0c0d0e0f", SidKind.SIM)
     True
     """
     return text.startswith(kind) and _HEX.fullmatch(text[len(kind) :]) is not None

@@ -48,7 +48,7 @@ class DeliveryCounts(NamedTuple):
     def share(self) -> Fraction:
         """The share that fails; none where nothing was tried.
 
-        >>> Counts(delivered=3, retried=1).share
+        >>> DeliveryCounts(delivered=3, retried=1).share
         Fraction(1, 4)
         """
         return Fraction(self.failing, self.tried) if self.tried else Fraction(0)
@@ -56,7 +56,7 @@ class DeliveryCounts(NamedTuple):
     def __str__(self) -> str:
         """Say it in figures.
 
-        >>> str(Counts(3, 1)), str(Counts())
+        >>> str(DeliveryCounts(3, 1)), str(DeliveryCounts())
         ('1 of 4 fail (25.0 %)', 'none was tried')
         """
         if not self.tried:
@@ -106,7 +106,7 @@ class CanaryResult:
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
     """Return how probable so many failures after are, had nothing changed: Fisher's exact test.
 
-    >>> round(_by_chance(Counts(100), Counts(0, 1)), 4)
+    >>> round(_by_chance(DeliveryCounts(100), DeliveryCounts(0, 1)), 4)
     0.0099
     """
     tried, failing = before.tried + after.tried, before.failing + after.failing

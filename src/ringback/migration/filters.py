@@ -47,12 +47,12 @@ class UrlFilter:
     def covers(self, entry: UrlEntry, url: CallbackUrl) -> bool:
         """Whether this URL is selected.
 
-        >>> from ringback.migration.url_source import Place
+        >>> from ringback.migration.url_source import UrlLocation
         >>> url = "https://a.example/p#cbs=kore"
-        >>> entry = Entry(Place("fleet HF1"), url)
-        >>> Selection.parse("place=fleet*").covers(entry, CallbackUrl.parse(url, sources=None))
+        >>> entry = UrlEntry(UrlLocation("fleet HF1"), url)
+        >>> UrlFilter.parse("place=fleet*").covers(entry, CallbackUrl.parse(url, sources=None))
         True
-        >>> Selection.parse("source!=kore").covers(entry, CallbackUrl.parse(url, sources=None))
+        >>> UrlFilter.parse("source!=kore").covers(entry, CallbackUrl.parse(url, sources=None))
         False
         """
         found = self.pattern.fullmatch(_KEYS[self.key](entry, url)) is not None

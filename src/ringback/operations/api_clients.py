@@ -88,5 +88,5 @@ def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ClientCreden
     """
     client = tx.api_clients.get(sid)
     if client is None or not client.opens_with(secret):
-        raise Unauthorized("InvalidParameter client or InvalidParameter client credentials")
+        raise Unauthorized("Invalid client or Invalid client credentials")
     return client, check_active(tx, tx.accounts.get(client.account_sid))

@@ -36,7 +36,7 @@ def shortage_of(error: OSError) -> AttemptFailure | None:
     """Return what this machine lacked where an error says that, or None.
 
     >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
-    <Failure.SHORTAGE: ('shortage', 11205, None)>
+    <AttemptFailure.SHORTAGE: ('shortage', 11205, None)>
     """
     if isinstance(error, socket.gaierror):
         # Its numbers are others.

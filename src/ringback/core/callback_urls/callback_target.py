@@ -30,8 +30,8 @@ class CallbackTargetUpdate:
     def after(self, before: CallbackTarget) -> CallbackTarget:
         """Return who is told from now on, where it was this one before.
 
-        >>> Hook(method=Method.GET).after(NOBODY).method
-        <Method.GET: 'GET'>
+        >>> CallbackTargetUpdate(method=HttpMethod.GET).after(NOBODY).method
+        <HttpMethod.GET: 'GET'>
         """
         kept = None if self.is_removed else before.url
         return CallbackTarget(self.url or kept, self.method or before.method)

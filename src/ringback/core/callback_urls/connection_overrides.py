@@ -94,8 +94,8 @@ class Timeouts(NamedTuple):
 def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
     """Return the limits of an attempt that has this much time left in its round.
 
-    >>> limits_of(Connection(), timedelta(seconds=7))
-    Limits(connect=5.0, read=15.0, total=7.0)
+    >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
+    Timeouts(connect=5.0, read=15.0, total=7.0)
     """
     return Timeouts(
         connection.connect_timeout_ms / 1000,
@@ -109,7 +109,7 @@ def read_override(settings: ConnectionOverrides, key: str, value: str) -> Connec
 
     Raises InvalidCallbackUrl for a value that the key can't have.
 
-    >>> read_override(Connection(), "rc", "3").retry_count
+    >>> read_override(ConnectionOverrides(), "rc", "3").retry_count
     3
     """
     return _READERS[key](settings, value)

@@ -99,7 +99,8 @@ class Egresses:
     def unknown_names(self, connection: ConnectionOverrides) -> tuple[str, ...]:
         """Return the names in `#e=` that nobody defined, to be warned about.
 
-        >>> Egresses(named={"dublin": Direct()}).unknown_names(Connection(egress=("dublin", "x")))
+        >>> asked = ConnectionOverrides(egress=("dublin", "x"))
+        >>> Egresses(named={"dublin": Direct()}).unknown_names(asked)
         ('x',)
         """
         return tuple(name for name in connection.egress if name not in self.named)

@@ -21,7 +21,7 @@ class SsrfGuard:
     """What the operator permits; by default any public address, on any port.
 
     >>> from ringback.core.callback_urls.callback_url import CallbackUrl
-    >>> Guard(schemes=("https",)).refusal_of(CallbackUrl.parse("http://a.example/"))
+    >>> SsrfGuard(schemes=("https",)).refusal_of(CallbackUrl.parse("http://a.example/"))
     'callbacks may not go to http URLs; the settings permit https'
     """
 
@@ -33,7 +33,7 @@ class SsrfGuard:
     def refusal_of(self, url: CallbackUrl) -> str | None:
         """Return why no callback may go to this URL, wherever its host leads; None where one may.
 
-        >>> Guard(ports=(range(443, 444),)).refusal_of(CallbackUrl.parse("http://a.example:22/"))
+        >>> SsrfGuard(ports=(range(443, 444),)).refusal_of(CallbackUrl.parse("http://a.example:22/"))
         'callbacks may not go to port 22; the settings permit 443'
         """
         scheme = url.scheme.lower()
@@ -50,7 +50,7 @@ class SsrfGuard:
     def refusal_at(self, address: str) -> str | None:
         """Return why no callback may go to this address, or None where one may.
 
-        >>> Guard().refusal_at("not-an-address")
+        >>> SsrfGuard().refusal_at("not-an-address")
         'not-an-address is no IP address'
         """
         try:

@@ -93,9 +93,9 @@ class PairKind(NamedTuple):
 def meaning_of(pair: AnswerComparison) -> str:
     """Return what a pair tells about the receiver.
 
-    >>> first, copy = Answer("delivered", 200), Answer("refused", 401)
+    >>> first, copy = ComparedAnswer("delivered", 200), ComparedAnswer("refused", 401)
     >>> sources = ("twilio", "kore")
-    >>> meaning_of(Comparison("CC1", "CB1", "http://a", datetime.max, sources, first, copy))
+    >>> meaning_of(AnswerComparison("CC1", "CB1", "http://a", datetime.max, sources, first, copy))
     "the receiver refuses kore's signature"
     """
     callback, copy = pair.sources
@@ -157,7 +157,7 @@ def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
     """Return the percentiles of these times by nearest rank; None without any.
 
     >>> percentiles([4.0, 1.0, 2.0, 3.0])
-    Percentiles(p50=2.0, p95=4.0)
+    LatencyPercentiles(p50=2.0, p95=4.0)
     """
     if not times:
         return None

@@ -42,7 +42,8 @@ class SimulationSettings:
     def data_per_hour(self, iccid: str) -> tuple[int, int]:
         """Return how many bytes this card sends and receives in an hour: about the average.
 
-        >>> Simulation(timedelta(0), data_per_day=2_400_000).data_per_hour("89883070000123456789")
+        >>> settings = SimulationSettings(timedelta(0), data_per_day=2_400_000)
+        >>> settings.data_per_hour("89883070000123456789")
         (15960, 60040)
         """
         lot = self._lot(f"data {iccid}")
@@ -53,7 +54,8 @@ class SimulationSettings:
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
         """Return the network that a card uses, out of those that it may; of all where that is none.
 
-        >>> NETWORKS[0] == Simulation(timedelta(0)).network_for("8988307", [NETWORKS[0].sid])
+        >>> settings = SimulationSettings(timedelta(0))
+        >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])
         True
         """
         allowed = [network for network in NETWORKS if network.sid in sids] or NETWORKS

@@ -100,9 +100,9 @@ def fault_in(
 ) -> CommandValidationError | None:
     """Say why this can't be a Command to a device, or None where it can.
 
-    >>> fault_in("aGk=", PayloadType.BINARY, IncludeSid.NONE) is None
+    >>> fault_in("aGk=", PayloadType.BINARY, SidPlacement.NONE) is None
     True
-    >>> fault_in("x" * 129, PayloadType.TEXT, IncludeSid.END).code
+    >>> fault_in("x" * 129, PayloadType.TEXT, SidPlacement.END).code
     33111
     """
     if mode is PayloadType.BINARY:

@@ -19,10 +19,10 @@ def place_of(url_place: UrlSettingName, account_sid: str) -> UrlLocation:
 def url_place_of(place: UrlLocation) -> UrlSettingName | None:
     """Return which URL has its place there, or None where no URL can have.
 
-    >>> url_place_of(Place(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
+    >>> url_place_of(UrlLocation(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
     'IpCommandsUrl'
-    >>> url_place_of(Place(f"fleet DE{'0' * 32} IpCommandsUrl"))
-    >>> url_place_of(Place("app.py:12"))
+    >>> url_place_of(UrlLocation(f"fleet DE{'0' * 32} IpCommandsUrl"))
+    >>> url_place_of(UrlLocation("app.py:12"))
     """
     match place.name.split(" "):
         case [word, sid, parameter] if word in _KINDS and is_sid(sid, _KINDS[word]):
