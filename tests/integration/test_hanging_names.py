@@ -22,7 +22,7 @@ from tests.memory_store import MemoryStore
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
-from tests.unit.engine.parts import OTHER_ACCOUNT_SID, all_has_run, running, sid
+from tests.unit.delivery.parts import OTHER_ACCOUNT_SID, all_has_run, running, sid
 
 HOSTILE, QUIET = "AC" + "a" * 32, "AC" + "b" * 32
 

@@ -18,7 +18,7 @@ from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
 from tests.receivers import OK, RecordingReceiver, answer_and_close
 from tests.sending import LIMITS, failure_of, post
-from tests.unit.engine.parts import running, sid
+from tests.unit.delivery.parts import running, sid
 
 COUNT = 500
 

@@ -21,7 +21,7 @@ from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.stores.asking import opened
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     OTHER_ACCOUNT_SID,
     FailingStore,
     all_has_run,

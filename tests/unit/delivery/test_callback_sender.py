@@ -24,7 +24,7 @@ from tests.fakes import (
     an_account,
     signing_with,
 )
-from tests.unit.engine.parts import REFUSED, FunctionTransport, all_has_run, sid
+from tests.unit.delivery.parts import REFUSED, FunctionTransport, all_has_run, sid
 
 SECOND = timedelta(seconds=1)
 LIMITS = ConnectionOverrides().limits

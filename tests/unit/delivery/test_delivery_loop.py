@@ -38,7 +38,7 @@ from tests.fakes import (
     an_account,
     an_event,
 )
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     DELIVERED,
     HOST,
     NOT_CONNECTED,

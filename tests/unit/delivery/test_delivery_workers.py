@@ -15,7 +15,7 @@ from tests.fakes import (
     a_callback,
     an_account,
 )
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     HOST,
     OTHER_HOST,
     all_has_run,

@@ -31,7 +31,7 @@ from tests.fakes import (
     a_callback,
     an_account,
 )
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     DELIVERED,
     HOST,
     OTHER_ACCOUNT_SID,

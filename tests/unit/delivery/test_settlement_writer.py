@@ -14,7 +14,7 @@ from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.ports import Claim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     HOST,
     FailingStore,
     PausedStore,

@@ -44,7 +44,7 @@ from tests.fakes import (
 )
 from tests.memory_store.shadows import MemoryShadows
 from tests.senders import received
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     HOST,
     OTHER_ACCOUNT_SID,
     OTHER_HOST,

@@ -17,7 +17,7 @@ from ringback.ports import Store, Transaction, Transport
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.runtime.wakeup import Wakeup
 from tests.fakes import NOW, FakeClock, RecordingTransport, a_callback
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     DELIVERED,
     HOST,
     REFUSED,

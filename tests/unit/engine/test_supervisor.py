@@ -31,7 +31,7 @@ from tests.fakes import (
     a_sim,
     an_update,
 )
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     FailingStore,
     Steps,
     a_store,

@@ -43,7 +43,7 @@ from tests.fakes import (
 )
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
-from tests.unit.engine.parts import FailingStore, Steps, a_store, all_has_run, running
+from tests.unit.delivery.parts import FailingStore, Steps, a_store, all_has_run, running
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from tests.proxies import RecordingProxy
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS
 from tests.tls import server_side
-from tests.unit.engine.parts import all_has_run
+from tests.unit.delivery.parts import all_has_run
 from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route, in_made_up_time
 
 HERE = "127.0.0.1"

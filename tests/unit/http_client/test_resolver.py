@@ -12,7 +12,7 @@ import pytest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.resolver import Resolver
 from tests.networks import MadeUpTime
-from tests.unit.engine.parts import all_has_run
+from tests.unit.delivery.parts import all_has_run
 from tests.unit.http_client.parts import GUARD, a_resolver, in_made_up_time
 
 

@@ -9,7 +9,7 @@ import pytest
 from ringback.core.errors import StoreUnavailable
 from ringback.runtime.database_outage import DatabaseOutage, outlast
 from tests.fakes import FakeClock
-from tests.unit.engine.parts import all_has_run
+from tests.unit.delivery.parts import all_has_run
 
 SECOND = timedelta(seconds=1)
 FULL = "the database can't be used just now: database or disk is full"

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import NOW, FakeClock
-from tests.unit.engine.parts import all_has_run
+from tests.unit.delivery.parts import all_has_run
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

@@ -9,7 +9,7 @@ import pytest
 
 from ringback.runtime.wakeup import Wakeup
 from tests.fakes import NOW, FakeClock
-from tests.unit.engine.parts import all_has_run
+from tests.unit.delivery.parts import all_has_run
 
 SECOND = timedelta(seconds=1)
 

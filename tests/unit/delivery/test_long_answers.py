@@ -8,7 +8,7 @@ from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
 from ringback.core.http.outcome import Refused
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT, FakeClock, RecordingTransport, an_account
-from tests.unit.engine.parts import HOST, Bench, attempts_in, callbacks_to, sid
+from tests.unit.delivery.parts import HOST, Bench, attempts_in, callbacks_to, sid
 
 KIB = 1 << 10
 LONG = RecordedResponse(500, (("Server", "long"),), bytes(range(256)) * 256)

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.retry_schedule import LONGEST_WAIT, PERSISTENT, RetrySchedule
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, NOW, RecordingTransport, a_callback, an_account
-from tests.unit.engine.parts import (
+from tests.unit.delivery.parts import (
     HOST,
     NOT_CONNECTED,
     REFUSED,
