@@ -27,7 +27,7 @@ from ringback.migration.url_sources.api import ApiUrlSource, base_url
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.operations.accounts import fetch_account
-from ringback.ports import Clock, Store, Transport
+from ringback.ports import Clock, Transport
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.quick_check import gate as probe
 from ringback.probe.request_factory import account_of
@@ -47,7 +47,7 @@ UrlSourceSpec = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class UrlSourceCredentials:
-    """What opens the place where URLs are; plans don't have it."""
+    """Secrets and places that open a source of URLs; never written to a plan."""
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None
@@ -98,16 +98,14 @@ async def _store(
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = open_beside(data, seal_key=seal_key, seal_key_file=credentials.seal_key_file)
     try:
+        # Dates are judged by the clock of the data, which `ringback dev` may have advanced.
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
-        owner = await _account_sid(store, account) if account else None
+        # The account may be named by its id at KORE, and the record knows only SIDs.
+        owner = await store.read(lambda tx: fetch_account(tx, account).sid) if account else None
         record = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
         yield OpenedUrlSource(record, clock, record)
     finally:
         await store.close()
-
-
-async def _account_sid(store: Store, sid_or_kore_id: str) -> str:
-    return (await store.read(lambda tx: fetch_account(tx, sid_or_kore_id))).sid
 
 
 def _api(
@@ -201,9 +199,9 @@ class _ProbeGate:
 async def readiness_gate(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> AsyncGenerator[ReadinessCheck | None]:
-    """Return what asks receivers whether they are ready; None where that isn't wanted.
+    """Yield the check that probes receivers before they move; None with --no-probe.
 
-    The source is one of `how`, and `missing_secret` has found none.
+    `to` has to be one of the sources in `how`, and `missing_secret` has to have found none missing.
     """
     if how.no_probe:
         yield None

@@ -1,6 +1,6 @@
-"""Asks a running Ringback over its own APIs.
+"""A client of the APIs of a running Ringback.
 
-Errors are of this module; whoever shows them to people words nothing but the advice around them.
+Its errors are complete sentences, so commands print them as they are.
 """
 
 import base64
@@ -21,7 +21,7 @@ T = TypeVar("T")
 # A replay of thousands works on them as long as it is waited for.
 _TIMEOUT_SECONDS: Final = 60
 _MOST_PAGES: Final = 1000
-"""How many pages are asked for in vain; the server looks at 10,000 records for each."""
+"""When to give up a search; the server looks at 10,000 records for each page."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
 """A round takes 15 s at the most, as long as there is no outage of ours."""
@@ -44,7 +44,7 @@ class ServerUnreachable(PortalClientError):
 
 
 class ServerRefused(PortalClientError):
-    """The server answered that it won't; its own words say why."""
+    """The server refused the request; the message is the server's own."""
 
 
 class NewestRecords(NamedTuple):
@@ -56,7 +56,7 @@ class NewestRecords(NamedTuple):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for the refusal that it is: credentials go to nobody but the server."""
+    """Treats a redirect as an error, so that credentials go to no other server."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         """Follow none."""
@@ -139,6 +139,7 @@ class PortalClient:
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
         """Yield each callback's attempts, once it has ended or all have had a round's time."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
+        # One deadline for all, since their rounds run side by side.
         for sid in sids:
             poll(
                 lambda sid=sid: self.get("callbacks", sid),
@@ -166,6 +167,7 @@ class PortalClient:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise ServerRefused(_message_of(refusal)) from None
+        # What answers something else than JSON is no Ringback, so a ValueError means the same.
         except (OSError, ValueError) as failure:
             raise ServerUnreachable(self.base_url, getattr(failure, "reason", failure)) from None
 

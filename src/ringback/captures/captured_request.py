@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Self
 
 from ringback.receiver.verification import Headers, ReceivedRequest
 from ringback.receiver.verification.called_url import SplitUrl, without_port
@@ -21,7 +21,7 @@ class CaptureFormat(StrEnum):
     """How a request was written down."""
 
     RAW = "raw"
-    """As HTTP has it, or nearly so."""
+    """HTTP, or nearly HTTP."""
     CURL = "curl"
     HAR = "har"
     LISTEN = "listen"
@@ -39,6 +39,22 @@ class CapturedRequest:
     notes: tuple[str, ...] = ()
     """What was assumed in reading it, in sentences for people."""
 
+    @classmethod
+    def of(
+        cls,
+        form: CaptureFormat,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        url: str | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Self:
+        """Return a capture of these parts, with the body that the Content-Length says."""
+        body, more = fitted(body, headers)
+        return cls(form, ReceivedRequest(method, target, headers, body), url, (*notes, *more))
+
     @property
     def has_signature(self) -> bool:
         """Whether it has the header of a signature, of either source."""
@@ -51,6 +67,7 @@ class CapturedRequest:
         """
         named = [] if self.url is None else [self.url]
         if self.request.target:
+            # Behind a proxy, Host may be an inner name, and the signature is for the outer one.
             for name in ("Host", "X-Forwarded-Host"):
                 for host in self._first(name):
                     named += [f"{s}://{host}{self.request.target}" for s in self._schemes(host)]
@@ -114,7 +131,7 @@ def as_bytes(text: str) -> bytes:
 def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
     """Return a body without the line breaks that its Content-Length has no place for, and notes.
 
-    Where more than that is wrong with the length, the body is what is believed.
+    Where the length is wrong in another way, the body is taken as it is.
     """
     length = _content_length(headers)
     if length is None or length == len(body):

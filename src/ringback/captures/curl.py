@@ -11,12 +11,10 @@ from ringback.captures.captured_request import (
     CaptureFormat,
     UnreadableCapture,
     as_bytes,
-    fitted,
     sent_to,
     with_host,
 )
 from ringback.captures.shell_words import shell_words
-from ringback.receiver.verification import ReceivedRequest
 
 _COMMAND: Final = re.compile(r"(?:\$ )?curl(?:\.exe)?(?=[\s^]|$)")
 
@@ -106,7 +104,7 @@ def read(text: str) -> CapturedRequest:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield options by their long names, each with its value; what is none is a `url`."""
+    """Yield options by their long names, each with its value; other words count as `url`."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--") and len(word) > 2:
@@ -158,6 +156,7 @@ def _take(order: _Order, name: str, value: str) -> None:
             raise UnreadableCapture(f"--{name} of the curl command sends {_REFUSED[name]}")
         case _ if name in _IGNORED | _SAYS_NOTHING or name.startswith("no-"):
             pass
+        # Noted rather than refused, since most options say nothing about the request.
         case _:
             order.notes.append(
                 f"{f'--{name}'!r} of the curl command is unknown here, and was left out"
@@ -219,9 +218,10 @@ def _capture(order: _Order) -> CapturedRequest:
     if data and not any(name.lower() == "content-type" for name, _ in headers):
         kind = "application/json" if order.is_json else _FORM_TYPE
         headers = (*headers, ("Content-Type", kind))
-    body, notes = fitted(as_bytes(data), headers)
-    request = ReceivedRequest(_method(order, data), target, headers, body)
-    return CapturedRequest(CaptureFormat.CURL, request, url, (*order.notes, *notes))
+    method, notes = _method(order, data), (*order.notes,)
+    return CapturedRequest.of(
+        CaptureFormat.CURL, method, target, headers, as_bytes(data), url=url, notes=notes
+    )
 
 
 def _method(order: _Order, data: str) -> str:

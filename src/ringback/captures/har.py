@@ -9,13 +9,12 @@ from ringback.captures.captured_request import (
     CaptureFormat,
     UnreadableCapture,
     as_bytes,
-    fitted,
     sent_to,
     with_host,
 )
 from ringback.core.form_encoding import encode
 from ringback.receiver.events import Json
-from ringback.receiver.verification import Headers, ReceivedRequest
+from ringback.receiver.verification import Headers
 
 _REBUILT: Final = "the body was written anew from its parameters, since the HAR has no text of it"
 
@@ -41,10 +40,10 @@ def _read_entry(place: str, entry: Json) -> CapturedRequest:
         case {"request": {"method": str(method), "url": str(url), "headers": [*given]} as request}:
             called, host, target = sent_to(url)
             headers = with_host(_headers(place, given), host)
-            text, assumed = _body(place, request.get("postData"))
-            body, notes = fitted(text, headers)
-            received = ReceivedRequest(method, target, headers, body)
-            return CapturedRequest(CaptureFormat.HAR, received, called, (*assumed, *notes))
+            body, notes = _body(place, request.get("postData"))
+            return CapturedRequest.of(
+                CaptureFormat.HAR, method, target, headers, body, url=called, notes=notes
+            )
         case _:
             raise UnreadableCapture(
                 f"{place} of the HAR file has no request with method, url and headers"
@@ -52,15 +51,9 @@ def _read_entry(place: str, entry: Json) -> CapturedRequest:
 
 
 def _headers(place: str, given: list[Json]) -> Headers:
-    headers = list[tuple[str, str]]()
-    for header in given:
-        match header:
-            case {"name": str(name), "value": str(value)}:
-                headers.append((name, value))
-            case _:
-                raise UnreadableCapture(f"{place} of the HAR file has a header without name, value")
+    pairs = (_pair(place, "header", header) for header in given)
     # Browsers list HTTP/2's `:path` and the like among them, which the URL has too.
-    return tuple((name, value) for name, value in headers if not name.startswith(":"))
+    return tuple((name, value) for name, value in pairs if not name.startswith(":"))
 
 
 def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
@@ -72,7 +65,9 @@ def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
         case {"text": str(text)} if text or not given.get("params"):
             return as_bytes(text), ()
         case {"params": [*params]}:
-            return encode([_pair(place, param) for param in params]).encode(), (_REBUILT,)
+            pairs = [_pair(place, "parameter", param) for param in params]
+            as_bytes("".join(map("".join, pairs)))  # refuses half a character, which has no bytes
+            return encode(pairs).encode(), (_REBUILT,)
         case _:
             raise UnreadableCapture(
                 f"{place} of the HAR file has a postData without text and params;"
@@ -89,10 +84,9 @@ def _from_base64(place: str, text: str) -> bytes:
         ) from None
 
 
-def _pair(place: str, param: Json) -> tuple[str, str]:
-    match param:
+def _pair(place: str, what: str, given: Json) -> tuple[str, str]:
+    match given:
         case {"name": str(name), "value": str(value)}:
-            as_bytes(name + value)
             return name, value
         case _:
-            raise UnreadableCapture(f"{place} of the HAR file has a parameter without name, value")
+            raise UnreadableCapture(f"{place} of the HAR file has a {what} without name, value")

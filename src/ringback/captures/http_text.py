@@ -10,11 +10,10 @@ from ringback.captures.captured_request import (
     CaptureFormat,
     UnreadableCapture,
     as_bytes,
-    fitted,
     sent_to,
     with_host,
 )
-from ringback.receiver.verification import Headers, ReceivedRequest
+from ringback.receiver.verification import Headers
 
 _REQUEST_LINE: Final = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[0-9.]+)?[ \t]*")
 _HEADER: Final = re.compile(r"(?P<name>[\w!#$%&'*+.^`|~-]+):[ \t]*(?P<value>.*?)[ \t]*", re.ASCII)
@@ -37,7 +36,7 @@ _LINE_BREAK_OFF: Final = "the line break at the end of the body was left out"
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """A request without its body, as far as it is told."""
+    """A request without its body; parts that the text doesn't say are empty."""
 
     method: str | None
     target: str
@@ -89,7 +88,7 @@ def _unmarked(text: str) -> str:
     return "".join(kept)
 
 
-# ---- as the notice has it -----------------------------------------------------------------------
+# ---- as KORE's notice prints requests -----------------------------------------------------------
 
 
 def _has_titles(text: str) -> bool:
@@ -153,7 +152,6 @@ def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> CapturedReques
     if "content-length" not in names and body.endswith(b"\n"):
         body = body.removesuffix(b"\n").removesuffix(b"\r")
         notes = (*notes, _LINE_BREAK_OFF) if body.strip() else notes
-    body, more = fitted(body, head.headers)
     if head.method is None:
         if not body:
             raise UnreadableCapture(
@@ -161,5 +159,7 @@ def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> CapturedReques
                 " `POST /path?query HTTP/1.1` before the headers, and the body behind them"
             )
         notes = (_NO_LINE, *notes)
-    request = ReceivedRequest(head.method or "POST", head.target, head.headers, body)
-    return CapturedRequest(CaptureFormat.RAW, request, head.url, (*notes, *more))
+    method = head.method or "POST"
+    return CapturedRequest.of(
+        CaptureFormat.RAW, method, head.target, head.headers, body, url=head.url, notes=notes
+    )

@@ -12,7 +12,7 @@ _LONGEST_TARGET: Final = 60
 def choose(captures: Sequence[CapturedRequest], entry: int | None) -> CapturedRequest:
     """Return the entry of this number, from 1; without one, the only one that has a signature.
 
-    Raises UnreadableCapture, with a list of the entries, where that is none or not the only one.
+    Raises UnreadableCapture, with a list of the entries, where the choice is not clear.
     """
     if entry is not None:
         if not 1 <= entry <= len(captures):

@@ -33,7 +33,7 @@ def status_in_colour(callback: JsonObject, *, width: int = 0) -> str:
 
 
 def warning_lines(callback: JsonObject, *, width: int = 7) -> Iterator[str]:
-    """Yield what a callback is warned of, behind a label of this width."""
+    """Yield a callback's warnings, each after a label of this width."""
     for warning in callback["warnings"]:
         yield click.style(f"  {'warning':<{width}}  {warning}", fg="yellow")
 
@@ -107,7 +107,7 @@ def _response_lines(response: JsonObject) -> Iterator[str]:
 
 
 def storage_lines(storage: JsonObject) -> Iterator[str]:
-    """Yield how much is kept of long answers, in all and for each account that is named."""
+    """Yield how much room long answers take, in all and for each account listed."""
     yield f"{_size(storage['bytes'])} kept of long answers; {_size(storage['budget'])} may be"
     for one in storage["accounts"]:
         yield f"  {one['account_sid']}  {_size(one['bytes'])}"

@@ -7,9 +7,9 @@ from typing import Any, Final
 import click
 
 from ringback.cli.callback_output import attempt_lines, details, row, storage_lines
-from ringback.cli.options import json_answer_option, json_flag, limit_option
-from ringback.cli.output import say
-from ringback.cli.portal_commands import say_newest, with_portal
+from ringback.cli.options import limit_option, printing, prints_answer
+from ringback.cli.output import Output
+from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.portal_client import JsonObject, PortalClient
@@ -32,45 +32,42 @@ def callbacks() -> None:
 @_status(*_STATUSES)
 @_source
 @limit_option
-@json_answer_option
+@prints_answer
 def list_callbacks(
-    *, portal: PortalClient, status: str | None, source: str | None, limit: int, as_json: bool
-) -> None:
+    *, portal: PortalClient, status: str | None, source: str | None, limit: int
+) -> Output:
     """List callbacks, newest first."""
     query = {"Status": status, "Source": source}
     nothing = "no callbacks; update a SIM with a CallbackUrl, and there will be one"
-    say_newest(portal, "callbacks", row, query=query, limit=limit, nothing=nothing, as_json=as_json)
+    return newest(portal, "callbacks", row, query=query, limit=limit, nothing=nothing)
 
 
 @callbacks.command("undelivered")
 @with_portal
 @_source
 @limit_option
-@json_answer_option
-def list_undelivered(
-    *, portal: PortalClient, source: str | None, limit: int, as_json: bool
-) -> None:
+@prints_answer
+def list_undelivered(*, portal: PortalClient, source: str | None, limit: int) -> Output:
     """List the callbacks that ended without a delivery, newest first, and say why."""
-    say_newest(
+    return newest(
         portal,
         "undelivered",
         lambda callback: f"{row(callback)}\n  {callback['status_reason']}",
         query={"Source": source},
         limit=limit,
         nothing="nothing is undelivered",
-        as_json=as_json,
     )
 
 
 @callbacks.command("show")
 @click.argument("sid")
 @with_portal
-@json_answer_option
-def show_callback(*, sid: str, portal: PortalClient, as_json: bool) -> None:
+@prints_answer
+def show_callback(*, sid: str, portal: PortalClient) -> Output:
     """Show one callback: why this source, and each request and answer as it was."""
     callback = portal.get("callbacks", sid)
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
-    say({**callback, "attempts": attempts}, _lines(callback, attempts), as_json=as_json)
+    return {**callback, "attempts": attempts}, _lines(callback, attempts)
 
 
 def _lines(callback: JsonObject, attempts: Sequence[JsonObject]) -> Iterator[str]:
@@ -82,11 +79,11 @@ def _lines(callback: JsonObject, attempts: Sequence[JsonObject]) -> Iterator[str
 
 @callbacks.command("storage")
 @with_portal
-@json_answer_option
-def show_storage(*, portal: PortalClient, as_json: bool) -> None:
+@prints_answer
+def show_storage(*, portal: PortalClient) -> Output:
     """Tell how much is kept of long answers, and how much may be."""
     storage = portal.get("response_storage")
-    say(storage, storage_lines(storage), as_json=as_json)
+    return storage, storage_lines(storage)
 
 
 @callbacks.command("replay")
@@ -98,7 +95,7 @@ def show_storage(*, portal: PortalClient, as_json: bool) -> None:
 @_source
 @click.option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
 @click.option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
-@json_flag("Print the counts as one JSON object.")
+@printing("Print the counts as one JSON object.")
 def replay(
     *,
     sids: tuple[str, ...],
@@ -109,8 +106,7 @@ def replay(
     source: str | None,
     as_other_source: bool,
     yes: bool,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Send callbacks again: those that are named, or all that failed since a time.
 
     They keep source, token and payload, so that a receiver can tell that it had one already.
@@ -125,7 +121,7 @@ def replay(
         "DryRun": "no" if yes else "yes",
     }
     counts = _work_through(portal, form)
-    say(counts, _in_words(counts), as_json=as_json)
+    return counts, _in_words(counts)
 
 
 @callbacks.command("discard")
@@ -139,8 +135,9 @@ def discard(*, sid: str, portal: PortalClient, reason: str) -> None:
 
 
 def _work_through(portal: PortalClient, form: Mapping[str, str | None]) -> dict[str, Any]:
-    """Have all be replayed, call by call, and return the counts of all calls."""
+    """Replay all, and return the sums of the counts of all calls."""
     matched, replayed, skipped = 0, 0, Counter[str]()
+    # The server handles a limited number for each call, and says where the next one goes on.
     further: Mapping[str, str] | None = {}
     while further is not None:
         answer = portal.post("replays", form={**form, **further})

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import json_answer_option
-from ringback.cli.output import say
+from ringback.cli.options import prints_answer
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.portal_client import PortalClient
 
@@ -30,28 +30,28 @@ def clock() -> None:
 @clock.command("advance")
 @click.argument("duration")
 @with_portal
-@json_answer_option
-def advance(*, duration: str, portal: PortalClient, as_json: bool) -> None:
+@prints_answer
+def advance(*, duration: str, portal: PortalClient) -> Output:
     """Let DURATION pass at once: 90s, 5m, 2h or 3d.
 
     Retries, callbacks for later and changes of SIMs that come due are done on the way, in their
     order, and each at its own time. There is no way back.
     """
     patient = replace(portal, timeout=_PATIENCE_SECONDS)
-    _say(patient.post("clock", form={"Advance": duration}), as_json=as_json)
+    return _output(patient.post("clock", form={"Advance": duration}))
 
 
 @clock.command("show")
 @with_portal
-@json_answer_option
-def show(*, portal: PortalClient, as_json: bool) -> None:
+@prints_answer
+def show(*, portal: PortalClient) -> Output:
     """Show what time it is, and how far ahead of this machine's time that is."""
-    _say(portal.get("clock"), as_json=as_json)
+    return _output(portal.get("clock"))
 
 
-def _say(answer: Mapping[str, Any], *, as_json: bool) -> None:
+def _output(answer: Mapping[str, Any]) -> Output:
     ahead = timedelta(seconds=answer["ahead_seconds"])
-    say(answer, f"{answer['now']}  {ahead_in_words(ahead)}", as_json=as_json)
+    return answer, f"{answer['now']}  {ahead_in_words(ahead)}"
 
 
 def ahead_in_words(ahead: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""Working on the data file itself, with no server or beside one."""
+"""Work on the data file itself, whether a server runs or not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """The data file of a folder, and what its secrets are sealed with."""
+    """The data file of a folder, and the key that its secrets are sealed with."""
 
     folder: Path
     seal_key: str | None = field(repr=False)
     seal_key_file: Path | None
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Do the work in one commit, and return what it returns.
+        """Do the work in one commit, and return its result.
 
         Raises ConfigurationError where the folder or the file can't be used, and what the work
         raises.
@@ -34,7 +34,7 @@ class DataFile:
         return self.use(lambda store: store.transact(work))
 
     def use(self, work: Callable[[Store], Awaitable[T]]) -> T:
-        """Do work of several commits with the data, and return what it returns; else the same."""
+        """Do work that takes several commits; otherwise like `transact`."""
 
         async def use() -> T:
             store = open_beside(
@@ -49,18 +49,18 @@ class DataFile:
 
 
 class NoLocalSigningKeys:
-    """Answers `ports.SigningKeys`, and has nothing to do.
+    """Answers `ports.SigningKeys` where this process signs nothing.
 
-    What signs is another process. With each callback that it claims it reads the account anew, and
-    signs by that from then on.
+    The server beside it needs no notice: with each callback that it claims it reads the account
+    again, and signs with the secrets found there.
     """
 
     def learn(self, account: Account) -> None:
-        """Leave it to the server to find out."""
+        """Do nothing."""
 
 
 def account_context() -> AccountContext:
-    """Return what an operation on accounts works with now, beside a server or without one."""
+    """Return the context of an operation on accounts that begins now."""
     return AccountContext(SystemClock().now(), SystemRandomSource(), NoLocalSigningKeys())
 
 

@@ -114,13 +114,15 @@ def listen(
     Secrets come from the dev.json of `ringback dev`, which may also start later.
     """
     orders = ListenOptions(
-        secrets=_given(auth_token, kore_secret),
+        secrets=ReceiverSecrets(
+            (auth_token,) if auth_token else (), (kore_secret,) if kore_secret else ()
+        ),
         configured=url,
         forward_to=forward_to,
         manners=_manners(fail, fail_first),
         delay=delay,
     )
-    # What is passed on goes where the person at this keyboard says.
+    # No guard: the address comes from the user's own command line, not from a customer.
     sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     reception = ListenRequestHandler(
         orders,
@@ -140,7 +142,7 @@ def listen(
 
 
 def _account_in(data: Path) -> SenderAccount | None:
-    """Return the account of the `ringback dev` with this data folder, if there is one just now."""
+    """Return the account of the `ringback dev` with this data folder, if that has run yet."""
     try:
         dev = DevFile.read(data)
         return SenderAccount(
@@ -152,13 +154,6 @@ def _account_in(data: Path) -> SenderAccount | None:
         )
     except (ConfigurationError, InvalidCallbackUrl):
         return None
-
-
-def _given(auth_token: str | None, kore_secret: str | None) -> ReceiverSecrets:
-    return ReceiverSecrets(
-        (auth_token,) if auth_token else (),
-        (kore_secret,) if kore_secret else (),
-    )
 
 
 def _manners(fail: int | None, fail_first: int | None) -> FailureMode:
@@ -198,7 +193,7 @@ def _print_lines(heard: CheckedRequest, *, verbose: bool) -> None:
 async def _serve(
     reception: ListenRequestHandler, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
-    """Listen until a signal says to stop, or nothing can be shown any more."""
+    """Listen until a signal arrives, or until requests can't be shown any more."""
     server = ListenServer(reception.handle)
     stop = event_of_signals()
     try:

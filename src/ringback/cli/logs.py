@@ -1,7 +1,7 @@
 """Log lines on stderr: JSON for machines, text for people, and no secret in either.
 
-What is logged is chosen where it is logged; that a secret is none of it is seen to here once more,
-for the sake of what libraries and receivers say.
+Our own messages contain no secrets. They are taken out here once more, because messages of
+libraries and answers of receivers may contain some.
 """
 
 import json
@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 def log_to_stderr(form: str, level: str) -> None:
-    """Write all that is logged from this level on to stderr, as `text` or else as JSON.
+    """Write the log to stderr from this level on, as `text` or else as JSON.
 
-    It is also where an exception goes that nobody caught.
+    Uncaught exceptions go there as well, so that they too have the form that machines read.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLogFormatter() if form == "text" else JsonLogFormatter())

@@ -9,7 +9,7 @@ import click
 from ringback import __version__
 from ringback.core.errors import RingbackError
 
-# Imported when asked for: each start costs only what its own command needs.
+# By name, and imported once one is called: a start costs only what its own command needs.
 _COMMANDS: Final = {
     "accounts": "ringback.cli.accounts.command",
     "callbacks": "ringback.cli.callbacks",
@@ -33,19 +33,19 @@ _COMMANDS: Final = {
 
 
 class LazyCommands(click.Group):
-    """The commands, each in a module of its own name."""
+    """The commands, each imported only when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None where there is none of this name."""
+        """Return the command of this name, or None."""
         module = _COMMANDS.get(cmd_name)
         return getattr(import_module(module), cmd_name.replace("-", "_")) if module else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what it refuses is said in one line, and the exit code is 1."""
+        """Run a command; print a refusal in one line, without a traceback, and exit with 1."""
         try:
             return super().invoke(ctx)
         except RingbackError as refusal:

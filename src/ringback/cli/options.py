@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from ringback.cli.output import Output, say
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, Setting, SettingsCommand, settings_of
@@ -23,7 +24,7 @@ Option = Callable[[F], F]
 
 
 def with_options(*options: Option[Any]) -> Option[F]:
-    """Return what gives a command these options, in this order."""
+    """Return a decorator that gives a command these options, in this order."""
 
     def give(command: F) -> F:
         for option in reversed(options):
@@ -34,9 +35,10 @@ def with_options(*options: Option[Any]) -> Option[F]:
 
 
 def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Option[Any]:
-    """Return what gives a command these options, and hands it what `make` makes of them by a name.
+    """Return a decorator that gives a command these options, and one argument made of them.
 
-    `make` takes all that its signature names, and leaves the rest to the command.
+    `make` gets the options that its signature names; the command gets its result as the argument
+    `name`, and all other options.
     """
     taken = tuple(signature(make).parameters)
 
@@ -57,7 +59,7 @@ def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callab
 
     @wraps(command)
     def run(**options: Any) -> None:
-        import asyncio
+        import asyncio  # here, since most commands start faster without it
 
         if code := asyncio.run(command(**options)):
             sys.exit(code)
@@ -68,7 +70,7 @@ def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callab
 def read_by(
     parse: Callable[[str], T],
 ) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """Return what reads an option's value where it is given; a ValueError is the user's mistake."""
+    """Return a callback that parses an option's value; a ValueError becomes a usage error."""
 
     def read(_ctx: click.Context, _param: click.Parameter, text: str | None) -> T | None:
         try:
@@ -86,11 +88,32 @@ def json_flag(help_: str) -> Option[F]:
     return click.option("--json", "as_json", is_flag=True, help=help_)
 
 
+def printing(help_: str) -> Option[Any]:
+    """Return the flag `--json` for a command that returns its Output instead of printing it."""
+
+    def give(command: Callable[..., Output]) -> Callable[..., None]:
+        @json_flag(help_)
+        @wraps(command)
+        def run(*, as_json: bool, **options: Any) -> None:
+            record, words = command(**options)
+            say(record, words, as_json=as_json)
+
+        return run
+
+    return give
+
+
 def file_option(flag: str, help_: str, **more: Any) -> Option[F]:
     """Return an option that names a file."""
     path = click.Path(dir_okay=False, path_type=Path)
     named: dict[str, Any] = {"metavar": "FILE", **more}
     return click.option(flag, type=path, help=help_, **named)
+
+
+def variable_option(flag: str, metavar: str, help_: str, **more: Any) -> Option[F]:
+    """Return an option that can also be given in the environment, as RINGBACK_ and its name."""
+    variable = f"RINGBACK_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(flag, envvar=variable, metavar=metavar, help=help_, **more)
 
 
 def method_option(help_: str) -> Option[F]:
@@ -103,9 +126,13 @@ def method_option(help_: str) -> Option[F]:
 
 read_url = read_by(CallbackUrl.parse)
 
-json_option: Final[Option[Any]] = json_flag("Print one JSON object.")
+_ONE_OBJECT: Final = "Print one JSON object."
+_THE_ANSWER: Final = "Print the API's answer as it is."
+json_option: Final[Option[Any]] = json_flag(_ONE_OBJECT)
 json_lines_option: Final[Option[Any]] = json_flag("Print one JSON object for each line.")
-json_answer_option: Final[Option[Any]] = json_flag("Print the API's answer as it is.")
+json_answer_option: Final[Option[Any]] = json_flag(_THE_ANSWER)
+prints_record: Final = printing(_ONE_OBJECT)
+prints_answer: Final = printing(_THE_ANSWER)
 
 limit_option: Final = click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
@@ -146,7 +173,7 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
 
 
 def settings_options(command: SettingsCommand) -> Option[F]:
-    """Return what gives a command a flag for each of its settings, and one for their file."""
+    """Return a decorator with a flag for each setting of a command, and one for their file."""
     file = click.option(
         "--settings", metavar="FILE", help="A TOML file with settings, phases, holds and shadows."
     )
@@ -157,7 +184,7 @@ def settings_options(command: SettingsCommand) -> Option[F]:
 def _settings_option(setting: Setting, command: SettingsCommand) -> Option[Any]:
     default = setting.defaults[command]
     shown = f"  [default: {default}]" if default else ""
-    # What lets a flag that says yes or no stand alone, for yes.
+    # Lets a yes-or-no flag be given without a value, which means yes.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
     return click.option(
         setting.flag, setting.name, metavar=setting.metavar, help=setting.help + shown, **alone

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,7 +11,7 @@ from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 if TYPE_CHECKING:
     from ringback.dev_receiver.callback_report import TerminalLine
 
-# By the names of tones: most commands show none, and start without the listener.
+# Keyed by name, since importing the listener for its tones would slow down every command.
 _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "TITLE": {"bold": True},
     "PLAIN": {},
@@ -22,8 +21,12 @@ _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+Output = tuple[Mapping[str, Any], str | Iterable[str]]
+"""What a command prints: a record for programs, and words or lines that say the same to people."""
+
+
 def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool) -> None:
-    """Print a record, as JSON or else as these words, or lines."""
+    """Print a record as JSON, or these words instead."""
     if as_json:
         click.echo(json.dumps(record))
         return
@@ -34,11 +37,6 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
 def styled(line: "TerminalLine") -> str:
     """Return a line in the colour of its tone."""
     return click.style(line.text, **_STYLES[line.tone.name])
-
-
-def instant(at: datetime) -> str:
-    """Return an instant as the APIs write it."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def schedule_in_words(schedule: RetrySchedule) -> str:

@@ -1,4 +1,4 @@
-"""What commands that ask a running server share: which server that is, and how its lists print."""
+"""Shared by commands that ask a running server: which server that is, and lists of records."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,30 +6,21 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import Option, data_option, handing, with_options
-from ringback.cli.output import say
+from ringback.cli.options import Option, data_option, handing, variable_option, with_options
+from ringback.cli.output import Output
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.portal_client import JsonObject, PortalClient, RequestParameters
 
 server_options: Final[Option[Any]] = with_options(
-    click.option(
-        "--server",
-        envvar="RINGBACK_SERVER",
-        metavar="URL",
-        help="The server to ask instead, like https://ringback.example:8080.",
+    variable_option(
+        "--server", "URL", "The server to ask instead, like https://ringback.example:8080."
     ),
-    click.option(
-        "--account-sid",
-        envvar="RINGBACK_ACCOUNT_SID",
-        metavar="SID",
-        help="Who asks it: an Account SID, or an API key's SID.",
-    ),
-    click.option(
+    variable_option("--account-sid", "SID", "Who asks it: an Account SID, or an API key's SID."),
+    variable_option(
         "--auth-token",
-        envvar="RINGBACK_AUTH_TOKEN",
-        metavar="TOKEN",
-        help="The Auth Token, or the API key's secret. Better in RINGBACK_AUTH_TOKEN: whoever can"
+        "TOKEN",
+        "The Auth Token, or the API key's secret. Better in RINGBACK_AUTH_TOKEN: whoever can"
         " list processes sees what is given here.",
     ),
 )
@@ -38,7 +29,7 @@ server_options: Final[Option[Any]] = with_options(
 def named_portal(
     server: str | None, account_sid: str | None, auth_token: str | None
 ) -> PortalClient:
-    """Return the portal of the server that is named.
+    """Return the portal of a named server.
 
     Raises ConfigurationError where anything is missing, or the URL is none.
     """
@@ -70,6 +61,7 @@ def portal_of(dev: DevFile) -> PortalClient:
 def _asked_portal(
     data: Path, server: str | None, account_sid: str | None, auth_token: str | None
 ) -> PortalClient:
+    # One of them alone is a mistake: asking `ringback dev` instead could act on the wrong server.
     if server or account_sid or auth_token:
         return named_portal(server, account_sid, auth_token)
     return portal_of(DevFile.read(data))
@@ -79,7 +71,7 @@ with_portal: Final = handing("portal", _asked_portal, data_option, server_option
 """Gives a command the options that say which server to ask, and hands it the `portal`."""
 
 
-def say_newest(
+def newest(
     portal: PortalClient,
     name: str,
     row: Callable[[JsonObject], str],
@@ -87,10 +79,9 @@ def say_newest(
     query: RequestParameters,
     limit: int,
     nothing: str,
-    as_json: bool,
-) -> None:
-    """Print so many of the newest records of a portal's list: a row for each, or the page."""
+) -> Output:
+    """Return the newest `limit` records of a list, with a row for each."""
     page, pages_in_vain = portal.newest(name, query=query, limit=limit)
     if pages_in_vain:
         click.echo(f"gave up after {pages_in_vain} pages; older ones may match as well", err=True)
-    say(page, [*map(row, page[page["meta"]["key"]])] or nothing, as_json=as_json)
+    return page, [*map(row, page[page["meta"]["key"]])] or nothing

@@ -8,14 +8,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import (
-    file_option,
-    handing,
-    json_option,
-    read_by,
-    read_url,
-    run_async,
-)
+from ringback.cli.options import file_option, handing, json_option, read_by, read_url, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, RingbackError
@@ -39,6 +32,7 @@ from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import ReportLine, as_few_lines, as_lines, as_table
 from ringback.probe.request_factory import RequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
+from ringback.runtime.os_errors import refusing
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
 _NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
@@ -197,16 +191,14 @@ async def probe(
             " --kore-secret (RINGBACK_KORE_SECRET) or both"
         )
     try:
-        clock, tls = (
-            SystemClock(),
-            ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,)),
-        )
+        clock = SystemClock()
+        tls = ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
         account = account_of(
             account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
         )
         given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
-        # A receiver that closes a kept connection is no fault, so none is kept. And what is probed
-        # is where the person at this keyboard says, on this machine or not.
+        # A receiver may close a kept connection at any time, so none is kept: that is no fault. No
+        # guard either, since the address comes from the user's own command line.
         sender = HttpSender(
             stopwatch=stopwatch,
             guard=SsrfGuard(ANYWHERE),
@@ -221,12 +213,12 @@ async def probe(
                 means=ProbeDependencies(sender, tls, clock, stopwatch),
                 times=times,
                 read_counter=None if observe is None else _counter(observe, sender),
-                restart=None if restart is None else partial(_restart, restart),
+                restart=None if restart is None else partial(carry_out, restart),
             )
         finally:
             await sender.close()
-        _write(junit, lambda: as_junit(report))
-        _write(html, lambda: as_html(report).encode())
+        _write(junit, as_junit(report))
+        _write(html, as_html(report).encode())
     except RingbackError as refusal:
         click.echo(f"ringback: {refusal}", err=True)
         return _NOTHING_SAID
@@ -254,17 +246,10 @@ def _counter(text: str, sender: HttpSender) -> Callable[[], Any]:
         raise ConfigurationError(f"--observe: {error}; it is a URL or a command") from None
 
 
-async def _restart(words: tuple[str, ...], within: float) -> None:
-    await carry_out(words, within=within)
-
-
-def _write(path: Path | None, make: Callable[[], bytes]) -> None:
-    if path is None:
-        return
-    try:
-        path.write_bytes(make())
-    except OSError as error:
-        raise ConfigurationError(f"the report {path} can't be written: {error.strerror}") from None
+def _write(path: Path | None, report: bytes) -> None:
+    if path is not None:
+        with refusing(f"the report {path} can't be written"):
+            path.write_bytes(report)
 
 
 def _print(lines: Iterable[ReportLine], *, has_colours: bool) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import click
 
-from ringback.cli.options import json_answer_option
-from ringback.cli.output import say
+from ringback.cli.options import prints_answer
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.portal_client import JsonObject, PortalClient
 
@@ -15,10 +15,8 @@ from ringback.portal_client import JsonObject, PortalClient
 @with_portal
 @click.option("--sim", metavar="SIM", help="For this SIM alone: a SID or a unique name.")
 @click.option("--reset", is_flag=True, help="Take the choice back.")
-@json_answer_option
-def scenario(
-    *, name: str | None, portal: PortalClient, sim: str | None, reset: bool, as_json: bool
-) -> None:
+@prints_answer
+def scenario(*, name: str | None, portal: PortalClient, sim: str | None, reset: bool) -> Output:
     """Have the network behave like the scenario NAME, towards the account or one SIM.
 
     Without NAME, show which one is in force, and all there are.
@@ -29,7 +27,7 @@ def scenario(
         answer = portal.get("scenarios", query={"Sim": sim})
     else:
         answer = portal.post("scenarios", form={"Scenario": name or "", "Sim": sim})
-    say(answer, _lines(answer), as_json=as_json)
+    return answer, _lines(answer)
 
 
 def _lines(answer: JsonObject) -> Iterator[str]:

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import handing, json_answer_option
-from ringback.cli.output import say
+from ringback.cli.options import handing, prints_answer
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import ConfigurationError
@@ -54,41 +54,41 @@ def secrets() -> None:
 @secrets.command("create")
 @click.argument("name")
 @with_secrets
-@json_answer_option
-def create(*, name: str, api: PortalClient, as_json: bool) -> None:
+@prints_answer
+def create(*, name: str, api: PortalClient) -> Output:
     """Make a secret and print its value, once; one that was pending is gone."""
     made = api.post_json("secrets", body={"Name": name})
     words = _CREATED + (_PENDING if made["status"] == WebhookSecretStatus.PENDING else _ACTIVE)
-    say(made, words.format(**made), as_json=as_json)
+    return made, words.format(**made)
 
 
 @secrets.command("list")
 @with_secrets
-@json_answer_option
-def list_(*, api: PortalClient, as_json: bool) -> None:
+@prints_answer
+def list_(*, api: PortalClient) -> Output:
     """List the secrets, without their values."""
     page = api.get("secrets")
     nothing = "no secrets, so KORE's signatures are empty; `ringback secrets create NAME` makes one"
-    say(page, [*map(_row, page["data"])] or nothing, as_json=as_json)
+    return page, [*map(_row, page["data"])] or nothing
 
 
 @secrets.command("rename")
 @click.argument("secret_id", metavar="ID")
 @click.argument("name")
 @with_secrets
-@json_answer_option
-def rename(*, secret_id: str, name: str, api: PortalClient, as_json: bool) -> None:
+@prints_answer
+def rename(*, secret_id: str, name: str, api: PortalClient) -> Output:
     """Give a secret another name."""
     changed = api.patch_json("secrets", secret_id, body={"Name": name})
-    say(changed, _row(changed), as_json=as_json)
+    return changed, _row(changed)
 
 
 @secrets.command("activate")
 @click.argument("secret_id", metavar="[ID]", required=False)
 @with_secrets
 @click.option("--yes", is_flag=True, help="Don't ask whether that is meant.")
-@json_answer_option
-def activate(*, secret_id: str | None, api: PortalClient, yes: bool, as_json: bool) -> None:
+@prints_answer
+def activate(*, secret_id: str | None, api: PortalClient, yes: bool) -> Output:
     """Have the pending secret sign, in place of the active one, which stops at once.
 
     There is no way back.
@@ -98,7 +98,7 @@ def activate(*, secret_id: str | None, api: PortalClient, yes: bool, as_json: bo
         _ask(pending)
     body = {"Status": WebhookSecretStatus.ACTIVE.value}
     changed = api.patch_json("secrets", pending["id"], body=body)
-    say(changed, f"{_row(changed)}\n{_ACTIVATED}", as_json=as_json)
+    return changed, f"{_row(changed)}\n{_ACTIVATED}"
 
 
 @secrets.command("rehearse")
@@ -127,7 +127,10 @@ def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
 
 
 def _pending(api: PortalClient, secret_id: str | None) -> Mapping[str, Any]:
-    """Return the pending secret, which has to be the one that is meant."""
+    """Return the pending secret.
+
+    Raises ConfigurationError where there is none, or it has another id.
+    """
     found = api.get("secrets", query={"status": WebhookSecretStatus.PENDING.value})["data"]
     for secret in found:
         if secret_id in (None, secret["id"]):
@@ -142,6 +145,7 @@ def _ask(pending: Mapping[str, Any]) -> None:
             f"activating {pending['id']} can't be undone, and nobody is here to be asked:"
             " give --yes if that is meant"
         )
+    # On stderr, so that --json prints nothing but JSON.
     click.confirm(_NO_WAY_BACK.format(**pending), abort=True, err=True)
 
 
@@ -154,7 +158,7 @@ def _is_accepted(attempts: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _ending(attempts: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return how the last attempt ended: what stands before its URL, and what behind it."""
+    """Return how the last attempt ended: the words to print before its URL, and those after."""
     match attempts:
         case [*_, {"result": "delivered"}]:
             return click.style(f"{'accepted':<12}", fg="green"), ""

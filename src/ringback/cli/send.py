@@ -7,8 +7,8 @@ from typing import IO
 import click
 
 from ringback.cli.callback_output import attempt_lines, warning_lines
-from ringback.cli.options import json_answer_option, method_option
-from ringback.cli.output import say
+from ringback.cli.options import method_option, prints_answer
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.cli.time_arguments import ahead
 from ringback.portal_client import JsonObject, PortalClient
@@ -44,7 +44,7 @@ def _read_parameters(
 @click.option(
     "--file", type=click.File("rb"), help="Send what this JSON file holds instead; - is the input."
 )
-@json_answer_option
+@prints_answer
 def send(
     *,
     url: str | None,
@@ -54,8 +54,7 @@ def send(
     key: str | None,
     deliver_at: str | None,
     file: IO[bytes] | None,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Send a callback to URL; it is durable when this returns.
 
     Prints its SID, the source that sends it, and why that one.
@@ -71,7 +70,8 @@ def send(
     else:
         body = file.read()
     answer = portal.post_json("callbacks", body=body)
-    say(answer, _lines(answer.get("callbacks", [answer])), as_json=as_json)
+    # A file may hold several callbacks, which the API answers with a list.
+    return answer, _lines(answer.get("callbacks", [answer]))
 
 
 def _lines(callbacks: Iterable[JsonObject]) -> Iterator[str]:

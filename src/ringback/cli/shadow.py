@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.options import json_answer_option, limit_option
-from ringback.cli.output import say
-from ringback.cli.portal_commands import say_newest, with_portal
+from ringback.cli.options import json_answer_option, limit_option, prints_answer
+from ringback.cli.output import Output, say
+from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago
 from ringback.portal_client import PortalClient
 
@@ -36,24 +36,14 @@ def shadow() -> None:
 @click.option("--source", metavar="SOURCE", help="Only copies from this source.")
 @click.option("--callback", metavar="SID", help="Only copies of this callback.")
 @limit_option
-@json_answer_option
+@prints_answer
 def list_shadows(
-    *,
-    portal: PortalClient,
-    since: str | None,
-    source: str | None,
-    callback: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+    *, portal: PortalClient, since: str | None, source: str | None, callback: str | None, limit: int
+) -> Output:
     """List copies, newest first, each with the answer to its callback beside its own."""
-    query = {
-        "Since": ago(since, portal),
-        "Source": source,
-        "CallbackSid": callback,
-    }
+    query = {"Since": ago(since, portal), "Source": source, "CallbackSid": callback}
     nothing = "no copies; [[shadows]] in the settings file says which callbacks get one"
-    say_newest(portal, "shadows", _row, query=query, limit=limit, nothing=nothing, as_json=as_json)
+    return newest(portal, "shadows", _row, query=query, limit=limit, nothing=nothing)
 
 
 @shadow.command("report")
@@ -65,35 +55,26 @@ def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) 
     """Say for each URL which answers were the same, which differ, and what that means."""
     start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})
-    pairs = _all(portal, start) if shows_all else iter(())
+    pages = portal.pages("shadows", query={"Since": start, "PageSize": _PAGE}) if shows_all else ()
+    pairs = (one for page in pages for one in page["shadows"])
     if as_json and shows_all:
         found["answers"] = [one["comparison"] for one in pairs]
     say(found, chain(_lines(found), map(_row, pairs)), as_json=as_json)
 
 
-def _all(portal: PortalClient, since: str | None) -> Iterator[dict[str, Any]]:
-    """Yield all copies, page by page."""
-    for page in portal.pages("shadows", query={"Since": since, "PageSize": _PAGE}):
-        yield from page["shadows"]
-
-
 def _row(one: Mapping[str, Any]) -> str:
     pair = one["comparison"]
     first, copy = (_answer(pair[side]) for side in ("first", "copy"))
+    color = None if not pair["is_known"] else "green" if pair["is_same"] else "red"
     return (
         f"{one['sid']}  {one['date_started']}  of {one['callback_sid']}"
         f"  {pair['first']['source']} {first} | {pair['copy']['source']} {copy}"
-        f"  {_colored(pair['meaning'], pair)}"
+        f"  {click.style(pair['meaning'], fg=color)}"
     )
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
     return str(answer["status_code"] or answer["failure"] or answer["result"])
-
-
-def _colored(text: str, pair: Mapping[str, Any]) -> str:
-    color = None if not pair["is_known"] else "green" if pair["is_same"] else "red"
-    return click.style(text, fg=color)
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -151,5 +132,5 @@ def _times(times: Mapping[str, float]) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """Return an excerpt without what a terminal would take for an order."""
+    """Return an excerpt without control characters, which could steer the terminal."""
     return "".join(char if char.isprintable() else " " for char in text)

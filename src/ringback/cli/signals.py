@@ -1,4 +1,4 @@
-"""How a command that goes on and on is told to stop, or to look at its settings."""
+"""Signals that stop a long-running command, or have it reread its settings."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ _SIGNS: Final = (signal.SIGINT, signal.SIGTERM)
 def event_of_signals() -> asyncio.Event:
     """Return an event that Ctrl-C or a SIGTERM sets, from now on; a second one ends the process.
 
-    That loses nothing: what was answered is on disk.
+    A second one loses nothing, since whatever was answered is on disk.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -22,12 +22,12 @@ def event_of_signals() -> asyncio.Event:
 
 
 def on_hangup(call: Callable[[], None]) -> None:
-    """Have a SIGHUP call this from now on, instead of ending the process."""
+    """Call this on each SIGHUP from now on, instead of ending the process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
 
 
 async def first_of(*awaited: Coroutine[None, None, object]) -> None:
-    """Wait for the first of these to end, end the others, and raise what it raised."""
+    """Wait for the first of these to end, cancel the others, and raise its exception if any."""
     tasks = [asyncio.ensure_future(one) for one in awaited]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,21 +1,14 @@
 """Times as people write them on a command line: an instant, or how long from now."""
 
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from ringback.core.calendar import read_duration
-from ringback.portal_client import PortalClientError
+from ringback.portal_client import PortalClient, PortalClientError
 from ringback.runtime.system_clock import SystemClock
 
 
-class _Server(Protocol):
-    def now(self) -> datetime:
-        """Return the server's time; raises PortalClientError where it doesn't say."""
-        ...
-
-
-def ago(text: str | None, server: _Server) -> str | None:
-    """Return the instant that `2h` was ago; whatever is no duration is the server's to read.
+def ago(text: str | None, server: PortalClient) -> str | None:
+    """Return the instant `2h` ago; text that is no duration is returned as it is.
 
     >>> from types import SimpleNamespace
     >>> ago("2h", SimpleNamespace(now=lambda: datetime(2026, 11, 24, 10)))
@@ -24,12 +17,12 @@ def ago(text: str | None, server: _Server) -> str | None:
     return _from(text, server, -1)
 
 
-def ahead(text: str | None, server: _Server) -> str | None:
-    """Return the instant in `2h` from now; whatever is no duration is the server's to read."""
+def ahead(text: str | None, server: PortalClient) -> str | None:
+    """Return the instant `2h` from now; text that is no duration is returned as it is."""
     return _from(text, server, 1)
 
 
-def _from(text: str | None, server: _Server, direction: int) -> str | None:
+def _from(text: str | None, server: PortalClient, direction: int) -> str | None:
     if text is None:
         return None
     try:
@@ -39,8 +32,9 @@ def _from(text: str | None, server: _Server, direction: int) -> str | None:
     return f"{_now(server) + direction * away:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _now(server: _Server) -> datetime:
+def _now(server: PortalClient) -> datetime:
     try:
         return server.now()
     except PortalClientError:
+        # A server whose clock can't be advanced doesn't say its time; it is the machine's.
         return SystemClock().now()

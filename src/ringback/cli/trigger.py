@@ -1,4 +1,4 @@
-"""`ringback trigger`: one word, and a callback arrives that is the real thing."""
+"""`ringback trigger`: causes a real callback, named by one word."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -19,10 +19,10 @@ from ringback.triggers import TRIGGERS, Trigger
 from ringback.triggers.trigger import ExpectedParameters, TriggerRun
 
 _LISTENER: Final = "http://127.0.0.1:9000/"
-"""Where `ringback listen` listens."""
+"""The default address of `ringback listen`."""
 _PAYLOAD: Final = "Hello from Ringback"
 _TELLING: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
-"""The parameters that say what became of it."""
+"""The parameters that say how a SIM or command ended up."""
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 
 
@@ -48,11 +48,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 @click.option("--list", is_flag=True, expose_value=False, callback=_list, help="Show all names.")
 @click.option("--sim", metavar="SIM", help="Do it with this SIM: its SID or unique name.")
 @click.option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
-@click.option(
-    "--cbs",
-    metavar="SOURCE",
-    help="The source to ask for in the URL's fragment.",
-)
+@click.option("--cbs", metavar="SOURCE", help="The source to ask for in the URL's fragment.")
 @method_option("How the callback is sent.")
 @click.option(
     "--to",
@@ -61,7 +57,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     show_default=True,
     help="Who is called back. By default, `ringback listen`.",
 )
-# Read before --list, which asks for it.
+# Eager, so that it is read before --list, whose output depends on it.
 @click.option("--json", "as_json", is_flag=True, is_eager=True, help="Print one JSON object.")
 @with_portal
 def trigger(
@@ -138,7 +134,7 @@ def _told_by(callback: JsonObject) -> str:
 
 
 def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
-    """Raise ConfigurationError where anything came otherwise than it should have."""
+    """Raise ConfigurationError where a callback is missing, unexpected or not delivered."""
     if not trigger.is_as_promised(callbacks):
         came = "; ".join(_told_by(callback) for callback in callbacks)
         why = callbacks[-1]["parameters"].get("ErrorMessage", "the network is not set as usual")

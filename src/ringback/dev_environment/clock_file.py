@@ -1,4 +1,4 @@
-"""`clock.json`: how far ahead the clock of `ringback dev` is, for the next start."""
+"""`clock.json`: how far ahead the clock of `ringback dev` is, kept for the next start."""
 
 import json
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import write_private
+from ringback.runtime.os_errors import refusing
 from ringback.runtime.virtual_clock import MOST_AHEAD
 
 
@@ -43,12 +44,8 @@ class ClockFile:
 
         Raises ConfigurationError where that can't be written.
         """
-        try:
+        with refusing(f"{self.path} can't be written"):
             write_private(self.path, f"{json.dumps({'ahead_seconds': ahead.total_seconds()})}\n")
-        except OSError as failure:
-            raise ConfigurationError(
-                f"{self.path} can't be written: {failure.strerror}"
-            ) from failure
 
     def _broken(self) -> ConfigurationError:
         return ConfigurationError(

@@ -28,7 +28,7 @@ def ca_file_in(data: Path) -> Path:
 
 
 def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
-    """Return the CA of a data folder; where there is none, it is made.
+    """Return the CA of a data folder, after making it if need be.
 
     Raises ConfigurationError where its files can't be read or written, or don't belong together.
     """
@@ -48,7 +48,7 @@ def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
 
 
 def server_side(ca: trustme.CA, names: Iterable[str], *, now: datetime) -> ssl.SSLContext:
-    """Return what serves TLS with a new certificate for these host names and addresses."""
+    """Return a TLS context that serves a new certificate for these host names and addresses."""
     certificate = ca.issue_cert(
         *names,
         organization_name="Ringback",
@@ -70,7 +70,7 @@ def _key_file(file: Path) -> Path:
 
 def _read(file: Path) -> trustme.CA:
     ca = trustme.CA.from_pem(file.read_bytes(), _key_file(file).read_bytes())
-    # Which sees that they belong together.
+    # OpenSSL refuses a key that doesn't belong to the certificate.
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, _key_file(file))
     return ca
 

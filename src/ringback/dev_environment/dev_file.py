@@ -1,4 +1,4 @@
-"""`dev.json`: what `ringback dev` tells the other commands, and whoever can read its folder."""
+"""`dev.json`: how other commands and programs reach a running `ringback dev`."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def path_in(folder: Path) -> Path:
 
 
 def known_key(folder: Path) -> tuple[str, str] | None:
-    """Return the SID and secret of the API key in a file of before, or None without one."""
+    """Return the SID and secret of the API key of the last start, or None if there was none."""
     try:
         dev = DevFile.read(folder)
     except ConfigurationError:
@@ -90,7 +90,8 @@ def known_key(folder: Path) -> tuple[str, str] | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, wholly or not at all; it may be there already."""
+    """Write a file that only its owner can read, or leave the old one as it was."""
+    # Made with its mode rather than changed to it, so that no other user can open it in between.
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -16,6 +16,7 @@ from ringback.runtime.system_clock import SystemClock
 from ringback.settings import Settings
 
 USUAL_PORT: Final = 443
+# 443 often needs root or is taken, so the usual alternative is next, then any free port.
 _ELSE: Final = (8443, 0)
 
 
@@ -24,7 +25,7 @@ class DevHttps:
     """What HTTPS is served with."""
 
     listener: socket.socket
-    """It has its address; whoever serves has it listen."""
+    """Bound, and not listening yet: nobody can connect before dev.json is written."""
     context: ssl.SSLContext
     ca_file: Path
 
@@ -48,7 +49,7 @@ def https_of(settings: Settings) -> Generator[DevHttps | None]:
     if not settings.tls:
         yield None
         return
-    # Imported when asked for: most starts don't need what it needs.
+    # Imported late: making certificates needs a large package, and most starts don't use HTTPS.
     from ringback.dev_environment.dev_ca import (  # noqa: PLC0415
         ca_file_in,
         find_or_make_ca,
@@ -86,6 +87,6 @@ def address_of(listener: socket.socket) -> str:
 
 
 def names_for(address: str) -> Sequence[str]:
-    """Return all that a server at this address is to be believed to be."""
+    """Return the names and addresses that the certificate of a server at this address is for."""
     names = (*SIM_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
     return [*dict.fromkeys((*names, "127.0.0.1", "::1", address))]

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final, assert_never
 
+from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.forwarder import ForwardingResult
@@ -43,6 +44,7 @@ Row = tuple[str, str, TerminalLineStyle]
 
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
 
+_HINT_AT_URL: Final = "behind a tunnel or a proxy, give the configured URL with --url"
 _TRIES_AGAIN: Final[Mapping[Source, str]] = {
     Source.TWILIO: "Twilio's source tries again only after connection failures",
     Source.KORE: "KORE's source tries again only after connection failures, 408, 423 and 5xx",
@@ -50,9 +52,9 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 
 
 def as_lines(heard: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
-    """Return what people are shown; verbosely, with the request exactly as it came.
+    """Return the report for people; a verbose one quotes the request exactly as it came.
 
-    Parameters stand further in than our own findings, so that none can pass for one of them.
+    Parameters are indented further than our own findings, so that none can pass for one of them.
     """
     return [
         TerminalLine(_title(heard), TerminalLineStyle.TITLE),
@@ -67,7 +69,7 @@ def as_json(heard: CheckedRequest) -> str:
     request, verdict = heard.request, heard.verdict
     return json.dumps(
         {
-            "at": _instant(heard.at),
+            "at": iso(heard.at),
             "source": verdict.source,
             "method": request.method,
             "path": request.target,
@@ -86,13 +88,8 @@ def as_json(heard: CheckedRequest) -> str:
 
 
 def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
-    match verdict:
-        case Verified():
-            return {"ok": True, "reason": None, "explanation": None}
-        case Rejected(reason, explanation):
-            return {"ok": False, "reason": reason, "explanation": explanation}
-        case _:
-            assert_never(verdict)
+    why = verdict if isinstance(verdict, Rejected) else None
+    return {"ok": why is None, "reason": why and why.reason, "explanation": why and why.explanation}
 
 
 def _forwarded(forwarded: ForwardingResult | None) -> dict[str, str | int | None] | None:
@@ -149,7 +146,7 @@ def _findings(heard: CheckedRequest) -> Iterator[Row]:
 
 
 def _datagram(request: ReceivedRequest) -> Iterator[Row]:
-    """Yield what a datagram says that stands in Base64, where that can be read."""
+    """Yield the payload of a datagram, decoded from Base64 where that is possible."""
     told = dict(request.parameters)
     if told.get("PayloadType") != "binary":
         return
@@ -179,11 +176,7 @@ def _signature_rows(verdict: Verdict) -> Iterator[Row]:
                 TerminalLineStyle.BAD,
             )
             if reason is Reason.URL_DIFFERS:
-                yield (
-                    "",
-                    "behind a tunnel or a proxy, give the configured URL with --url",
-                    TerminalLineStyle.HINT,
-                )
+                yield "", _HINT_AT_URL, TerminalLineStyle.HINT
         case _:
             assert_never(verdict)
 
@@ -256,10 +249,6 @@ def _ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _time(at: datetime) -> str:

@@ -17,14 +17,8 @@ _LIMITS: Final = Timeouts(connect=5, read=15, total=15)
 # About the connection, not the request (RFC 9110, 7.6.1); and a length that was sent in chunks.
 _OF_THE_CONNECTION: Final = frozenset(
     {
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "te",  # codespell:ignore te
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        *("connection", "expect", "keep-alive", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),  # codespell:ignore te
     }
 )
 

@@ -1,7 +1,7 @@
 """Takes one request after the other: checks it, counts it, shows it, answers it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -42,54 +42,47 @@ class ListenOptions:
     delay: timedelta = timedelta(0)
 
 
+@dataclass(slots=True)
 class ListenRequestHandler:
     """Handles the requests that the server hands over."""
 
-    def __init__(
-        self,
-        orders: ListenOptions,
-        *,
-        find_account: Callable[[], SenderAccount | None],
-        seen: SeenTokens,
-        clock: Clock,
-        transport: Transport,
-        show: Callable[[CheckedRequest], None],
-    ) -> None:
-        self._orders = orders
-        self._find_account = find_account
-        self._seen = seen
-        self._clock = clock
-        self._transport = transport
-        self._show = show
-        self._count = 0
+    orders: ListenOptions
+    _: KW_ONLY
+    find_account: Callable[[], SenderAccount | None]
+    """Asked for each request, since `ringback dev` may start after the listener."""
+    seen: SeenTokens
+    clock: Clock
+    transport: Transport
+    show: Callable[[CheckedRequest], None]
+    _count: int = 0
 
     async def handle(self, request: ReceivedRequest) -> ListenerResponse:
         """Return the answer to a request, once it was shown and the delay has passed."""
         self._count += 1
-        failure = failure_of(self._orders.manners, self._count)
-        at = self._clock.now()
+        failure = failure_of(self.orders.manners, self._count)
+        at = self.clock.now()
         verdict, seen = await self._recognise(request, at)
         forwarded = await self._forward(request)
         answer = _answer(failure, forwarded)
-        self._show(
+        self.show(
             CheckedRequest(
                 at=at,
                 request=request,
                 verdict=verdict,
                 seen=seen,
                 answered=answer.status,
-                after=self._orders.delay,
-                on_purpose=None if failure is None else self._orders.manners,
+                after=self.orders.delay,
+                on_purpose=None if failure is None else self.orders.manners,
                 forwarded=forwarded,
             )
         )
-        await self._clock.sleep_until(at + self._orders.delay)
+        await self.clock.sleep_until(at + self.orders.delay)
         return answer
 
     async def _recognise(
         self, request: ReceivedRequest, at: datetime
     ) -> tuple[Verdict, TokenSighting | None]:
-        account = self._find_account()
+        account = self.find_account()
         verdict = self._check(request, account)
         # Counted before anything is waited for: its retry may come while we look things up.
         seen = self._note(verdict, at)
@@ -102,19 +95,19 @@ class ListenRequestHandler:
         account: SenderAccount | None,
         sent: SenderRecord | None = None,
     ) -> Verdict:
-        configured = self._orders.configured
+        configured = self.orders.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
-        secrets = secrets_of(account, given=self._orders.secrets)
+        secrets = secrets_of(account, given=self.orders.secrets)
         return check(request, urls=[url], secrets=secrets, sent=sent)
 
     def _note(self, verdict: Verdict, at: datetime) -> TokenSighting | None:
         if verdict.source is None or verdict.token is None:
             return None
-        return self._seen.note(verdict.source, verdict.token, at=at)
+        return self.seen.note(verdict.source, verdict.token, at=at)
 
     async def _forward(self, request: ReceivedRequest) -> ForwardingResult | None:
-        to = self._orders.forward_to
-        return None if to is None else await pass_on(request, to=to, transport=self._transport)
+        to = self.orders.forward_to
+        return None if to is None else await pass_on(request, to=to, transport=self.transport)
 
     async def _look_up(
         self, verdict: Verdict, account: SenderAccount | None
@@ -122,7 +115,7 @@ class ListenRequestHandler:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:
-                return await look_up(token, of=account, transport=self._transport)
+                return await look_up(token, of=account, transport=self.transport)
             case _:
                 return None
 

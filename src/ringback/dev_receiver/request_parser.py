@@ -40,7 +40,7 @@ class RawRequestParser:
         self._complete: list[CompleteRequest | UnparsableRequest] = []
         self._is_broken = False
         self.expects_continue = False
-        """Whether the sender holds its body back until it is told to go on."""
+        """Whether the sender waits for `100 Continue` before it sends the body."""
         self.on_message_begin()
 
     def feed(self, data: bytes) -> list[CompleteRequest | UnparsableRequest]:
@@ -63,7 +63,8 @@ class RawRequestParser:
         except httptools.HttpParserError as error:
             # The parser wraps what the methods below raise.
             cause = error.__context__
-            self._give_up(cause if isinstance(cause, UnparsableRequest) else _no_http(error))
+            unreadable = UnparsableRequest(400, f"this is no HTTP/1.1 request: {error}")
+            self._give_up(cause if isinstance(cause, UnparsableRequest) else unreadable)
         except UnparsableRequest as unreadable:
             self._give_up(unreadable)
 
@@ -123,16 +124,10 @@ class RawRequestParser:
             headers=tuple(self._headers),
             body=bytes(self._body),
         )
-        self._complete.append(CompleteRequest(request, self._keeps_alive()))
+        keeps_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        self._complete.append(CompleteRequest(request, keeps_alive))
         self.expects_continue = False
-
-    def _keeps_alive(self) -> bool:
-        return self._parser.should_keep_alive() and not self._parser.should_upgrade()
 
 
 def _too_long() -> UnparsableRequest:
     return UnparsableRequest(413, f"the body is longer than {MAX_BODY} bytes")
-
-
-def _no_http(error: httptools.HttpParserError) -> UnparsableRequest:
-    return UnparsableRequest(400, f"this is no HTTP/1.1 request: {error}")

@@ -1,4 +1,4 @@
-"""What the listener answers, and when it is told to misbehave."""
+"""What the listener answers, also where it fails on purpose."""
 
 from dataclasses import dataclass
 from typing import Final, assert_never
@@ -36,7 +36,7 @@ class FailAlways:
 
 @dataclass(frozen=True, slots=True)
 class FailFirst:
-    """Answer so many requests with this status, and all later ones as a good receiver."""
+    """Answer the first requests with this status, and all later ones as a good receiver."""
 
     count: int
     status: int = UNAVAILABLE

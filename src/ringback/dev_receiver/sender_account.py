@@ -29,10 +29,10 @@ class SenderAccount:
 
 
 def secrets_of(account: SenderAccount | None, *, given: ReceiverSecrets) -> ReceiverSecrets:
-    """Return what to check with: for each kind what is given by hand, else the account's.
+    """Return the secrets to check with: those given by hand, else the account's.
 
-    What a given secret replaces still explains signatures, as does the API key's secret, which is
-    the one that is most easily taken for the right one.
+    The account's other secrets explain wrong signatures, above all the API key's, which is most
+    easily mistaken for the right one.
     """
     if account is None:
         return given
@@ -48,9 +48,11 @@ def secrets_of(account: SenderAccount | None, *, given: ReceiverSecrets) -> Rece
 
 
 async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> SenderRecord | None:
-    """Return what the sender has on record under this token, or None where it doesn't say."""
+    """Return what the sender recorded under this token, or None where it doesn't say."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
-    headers = (("Host", of.base_url.authority), ("Authorization", _basic(of)))
+    plain = f"{of.sid}:{of.auth_token}".encode()
+    basic = f"Basic {base64.b64encode(plain).decode()}"
+    headers = (("Host", of.base_url.authority), ("Authorization", basic))
     asked = OutgoingRequest("GET", replace(of.base_url, path=path, query=query), headers, b"")
     exchange = await transport.send(asked, limits=_LIMITS)
     try:
@@ -84,8 +86,3 @@ def _sent(url: str, method: str, parameters: str) -> SenderRecord | None:
             method, (called.with_parameters(parameters) if parameters else called).wire
         )
     return SenderRecord(method, called.wire, parameters.encode("utf-8", "replace"))
-
-
-def _basic(account: SenderAccount) -> str:
-    pair = f"{account.sid}:{account.auth_token}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"

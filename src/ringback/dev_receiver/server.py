@@ -42,7 +42,9 @@ class ListenServer:
         Raises OSError where the address can't be had.
         """
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(self._connect, host, port)
+        self._listening = await loop.create_server(
+            lambda: _Connection(self._handle, self._connections, self._break), host, port
+        )
         return cast("int", self._listening.sockets[0].getsockname()[1])
 
     async def wait_broken(self) -> None:
@@ -55,9 +57,6 @@ class ListenServer:
             self._listening.close()
         tasks = [connection.abandon() for connection in tuple(self._connections)]
         await asyncio.gather(*filter(None, tasks), return_exceptions=True)
-
-    def _connect(self) -> asyncio.Protocol:
-        return _Connection(self._handle, self._connections, self._break)
 
     def _break(self, error: BaseException) -> None:
         if not self._broken.done():
@@ -125,6 +124,7 @@ class _Connection(asyncio.Protocol):
         self._answering = None
         if task.cancelled():
             return
+        # A handler that raises can show nothing any more; answering unseen would hide that.
         if (error := task.exception()) is not None:
             self._on_error(error)
             self._transport.abort()

@@ -67,7 +67,7 @@ class DeliveryCounts(NamedTuple):
 _NONE: Final = DeliveryCounts()
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""One of so many that got worse is a single one; more are a sign of something that all have."""
+"""Up to one receiver in ten may get worse by itself; more point to a cause that all share."""
 
 
 class TargetDeliveries(NamedTuple):
@@ -82,7 +82,7 @@ class TargetDeliveries(NamedTuple):
 
     @property
     def is_worse(self) -> bool:
-        """Whether a greater share fails than before, and it isn't by chance."""
+        """Whether a greater share fails than before, and that is no coincidence."""
         if self.after.share <= self.before.share:
             return False
         return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
@@ -99,12 +99,12 @@ class CanaryResult:
 
     @property
     def is_general(self) -> bool:
-        """Whether so many got worse that it is not the affair of single receivers."""
+        """Whether too many got worse for it to be the fault of single receivers."""
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.heard
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
-    """Return how probable so many failures after are, had nothing changed: Fisher's exact test.
+    """Return how probable this many failures are if nothing has changed, by Fisher's exact test.
 
     >>> round(_by_chance(DeliveryCounts(100), DeliveryCounts(0, 1)), 4)
     0.0099
@@ -163,9 +163,6 @@ def _by_target(many: Iterable[DeliveryTotals]) -> dict[DeliveryTarget, DeliveryC
     for each in many:
         target = _target(each.account_sid, each.url)
         counts = DeliveryCounts(each.delivered, each.undelivered, each.retried)
-        found[target] = _sum([found.get(target, _NONE), counts])
+        so_far = found.get(target, _NONE)
+        found[target] = DeliveryCounts(*map(sum, zip(so_far, counts, strict=True)))
     return found
-
-
-def _sum(many: Iterable[DeliveryCounts]) -> DeliveryCounts:
-    return DeliveryCounts(*map(sum, zip(_NONE, *many, strict=True)))

@@ -81,9 +81,9 @@ def read_shares(text: str) -> tuple[int, ...]:
 
 
 def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
-    """Return where a step moves URLs: so many percent of all, and all places of a receiver at once.
+    """Return the places that have moved after a step: this share of all, in percent.
 
-    The same edits come first each time.
+    All places of a receiver move together, and the same edits come first each time.
     """
     in_order = sorted(edits, key=_receiver)
     wanted, chosen = len(edits) * share / ALL, set[UrlLocation]()

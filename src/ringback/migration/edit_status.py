@@ -1,6 +1,7 @@
-"""How each edit of a plan stands: what its journal says, and what is in the record now.
+"""The state of each edit of a plan, by its journal and by what is configured now.
 
-The record decides. The journal tells only what the record can't: whether it was us, and why not.
+What is configured decides. The journal adds only what that can't show: who changed a URL, and why
+an edit was not made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation
 
 
 class EditState(StrEnum):
-    """Where an edit stands."""
+    """The state of an edit."""
 
     PENDING = "pending"
     MOVED = "moved"
@@ -30,14 +31,14 @@ class EditState(StrEnum):
 
 
 MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
-"""What apply has still to do."""
+"""The states of edits that apply still has to make."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
-"""What is not where the plan wants it."""
+"""The states of URLs that are not as the plan wants them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditStatus:
-    """One edit, and how it stands."""
+    """One edit, and its state."""
 
     edit: UrlEdit
     standing: EditState
@@ -49,14 +50,14 @@ class EditStatus:
 def stands(
     plan: MigrationPlan, progress: JournalSummary, entries: Sequence[UrlEntry]
 ) -> dict[UrlLocation, EditStatus]:
-    """Return how all edits stand: the plan's, and those moved that were deleted from it since."""
+    """Return the state of each edit: the plan's, and moved ones that were deleted from it since."""
     edits = {edit.place: edit for edit in plan.edits} | progress.edits
     now = {entry.place: entry for entry in entries}
     return {place: _stand(edit, progress, now.get(place)) for place, edit in edits.items()}
 
 
 def count(found: Mapping[UrlLocation, EditStatus]) -> dict[EditState, int]:
-    """Return how many stand in each way, those that there are."""
+    """Return how many edits are in each state, without empty states."""
     standings = [stand.standing for stand in found.values()]
     return {each: standings.count(each) for each in EditState if each in standings}
 

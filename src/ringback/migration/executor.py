@@ -24,7 +24,7 @@ from ringback.ports import Clock, no_checkpoint
 
 _LEAST_BATCH: Final = 50
 _MOST_BATCHES: Final = 100
-"""A record that is one file is read, and written, as a whole for each."""
+"""A limit because each batch reads and writes a whole file, where the URLs are in one."""
 _PROBES_AT_ONCE: Final = 25
 
 
@@ -36,12 +36,12 @@ class ReadinessCheck(Protocol):
         ...
 
 
-# ---- what is told meanwhile ----------------------------------------------------------------------
+# ---- progress that is reported -------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class EditsMoved:
-    """So many of a step's edits have moved."""
+    """How many of a step's edits have moved."""
 
     share: int
     moved: int
@@ -67,7 +67,7 @@ class CanaryStarted:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStopped:
-    """So many of a step got worse that all of it goes back."""
+    """Too many of a step got worse, so all of it goes back."""
 
     share: int
     worse: int
@@ -86,7 +86,7 @@ class DeliveriesWorsened:
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """So many edits went back."""
+    """How many edits went back."""
 
     returned: int
     of: int
@@ -123,7 +123,7 @@ class PlanExecutor:
     tell: Tell
     checkpoint: Callable[[str], None] = no_checkpoint
     _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
-    """Those whose receivers were asked already, and are not ready."""
+    """Those whose receivers were probed already, and are not ready."""
 
     async def apply(
         self, *, gate: ReadinessCheck | None, canary: CanarySettings | None = None
@@ -153,7 +153,7 @@ class PlanExecutor:
         await self._return(self.journal.progress.edits)
 
     async def stands(self) -> dict[UrlLocation, EditStatus]:
-        """Return how all edits stand now."""
+        """Return the state of each edit now."""
         return stands(self.plan, self.journal.progress, await self.record.entries())
 
     @property
@@ -170,14 +170,14 @@ class PlanExecutor:
             self.checkpoint(what.value)
 
     def _begin(self, canary: CanarySettings | None) -> None:
-        """Note how the plan is applied, where that is news."""
+        """Note how the plan is applied, unless the journal says so already."""
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.progress.began != began:
             self._note(EntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
 
     async def _see_what_was_cut_off(self) -> None:
-        """Find out how the edits ended that were being made, or undone, when a process died."""
+        """Find out what became of edits that were under way when an earlier process died."""
         marks = self.journal.progress.marks
         unsure = [
             place for place, mark in marks.items() if mark in (EditMark.MOVING, EditMark.RETURNING)
@@ -212,7 +212,7 @@ class PlanExecutor:
     async def _due(
         self, places: Collection[UrlLocation], standings: Collection[EditState]
     ) -> list[Due]:
-        """Return the edits of these places that stand in one of these ways."""
+        """Return the edits of these places that are in one of these states."""
         found = (await self.stands()).items()
         return [
             (stand.edit, stand.entry)
@@ -259,7 +259,7 @@ class PlanExecutor:
     # ---- watching
 
     async def _watch(self, canary: CanarySettings) -> bool:
-        """Watch the step for the soak; returns whether it may stay, but for single receivers."""
+        """Watch the step for the soak; return False where all of it has to go back."""
         step = self.journal.progress.open_step
         if not step.places:
             return True
@@ -280,7 +280,7 @@ class PlanExecutor:
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
     async def _leave_behind(self, step: PlanStep, look: CanaryResult) -> None:
-        """Have those go back at once that got worse; all of the step, where they are many."""
+        """Send back at once those that got worse; where they are too many, stop the whole step."""
         progress = self.journal.progress
         worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
         self._note_places(EntryType.WORSE, worse)
@@ -290,12 +290,11 @@ class PlanExecutor:
             self._note(EntryType.STOPPED)
             self.tell(CanaryStopped(step.share, len(look.worse), look.heard))
         elif there := [
-            place for place in step.places & progress.behind.keys() if self._is_moved(place)
+            place
+            for place in step.places & progress.behind.keys()
+            if progress.marks.get(place) is EditMark.MOVED
         ]:
             await self._return(there)
-
-    def _is_moved(self, place: UrlLocation) -> bool:
-        return self.journal.progress.marks.get(place) is EditMark.MOVED
 
     # ---- back
 

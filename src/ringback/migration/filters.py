@@ -60,8 +60,9 @@ class UrlFilter:
 
 
 def rank(url: CallbackUrl) -> float:
-    """Return where a receiver stands between 0 and 1, by chance, and always in the same place.
+    """Return a receiver's fixed position between 0 and 1, evenly distributed.
 
-    It goes by the URL without its fragment, so that a URL that has moved stands where it stood.
+    A hash of the URL without its fragment: a URL that has moved keeps its position, and a larger
+    share always includes a smaller one.
     """
     return int.from_bytes(sha256(url.wire.encode()).digest()[:8]) / 2**64

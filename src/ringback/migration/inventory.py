@@ -1,7 +1,7 @@
 """Which callback URLs there are, what they ask for and get in each phase, and what is odd."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -36,7 +36,7 @@ class InventoryLine:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What programs are told."""
+        """The line as a JSON object."""
         return {
             "place": self.entry.place.name,
             "account_sid": self.entry.place.account_sid,
@@ -61,6 +61,7 @@ def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
     except InvalidCallbackUrl as refusal:
         warnings = beside if entry.fixed else (*beside, refusal.message)
         return InventoryLine(entry, shown(entry.url), None, None, {}, warnings)
+    oddities = (look(url) for look in _LOOKS)
     return InventoryLine(
         entry=entry,
         url=url.shown,
@@ -68,7 +69,7 @@ def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
         asked=url.source,
         sources=sources_by_phase(url, policy, account_sid=entry.place.account_sid),
         # A store has kept what its own reading of the text warned of.
-        warnings=tuple(dict.fromkeys((*beside, *url.warnings, *_oddities(url)))),
+        warnings=tuple(dict.fromkeys((*beside, *url.warnings, *filter(None, oddities)))),
     )
 
 
@@ -85,10 +86,6 @@ def sources_by_phase(
 
 
 # ---- what is odd about a URL ---------------------------------------------------------------------
-
-
-def _oddities(url: CallbackUrl) -> Iterator[str]:
-    yield from filter(None, (look(url) for look in _LOOKS))
 
 
 def _without_tls(url: CallbackUrl) -> str | None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import edit_record, read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
+from ringback.runtime.os_errors import refusing
 
 Reasons = Mapping[UrlLocation, str]
 
@@ -44,7 +44,7 @@ class EntryType(StrEnum):
     WORSE = "worse"
     """Deliveries of these got worse: they go back, and stay there."""
     STOPPED = "stopped"
-    """They are so many that all of the step goes back."""
+    """Too many got worse: all of the step goes back."""
     RETURNING = "returning"
     """These edits are about to be undone."""
     RETURNED = "returned"
@@ -87,7 +87,7 @@ class PlanStep:
 
 @dataclass(slots=True)
 class JournalSummary:
-    """What all lines of a journal add up to."""
+    """The sum of all lines of a journal."""
 
     plan_id: str | None = None
     began: ApplyBegan | None = None
@@ -102,7 +102,7 @@ class JournalSummary:
     """The one that is under way."""
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Go on by a line; raises KeyError, TypeError or ValueError for what is none."""
+        """Apply a line; raises KeyError, TypeError or ValueError where it isn't a valid one."""
         what, at = EntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
             case EntryType.BEGAN:
@@ -151,7 +151,7 @@ class JournalSummary:
                 self.marks |= dict.fromkeys(places, EditMark(what.value))
 
     def _take_out_of_step(self, places: Reasons) -> None:
-        """Have a step not be watched for what didn't move, though it was about to."""
+        """Exclude from watching what was about to move and then didn't."""
         if self.step is not None:
             self.step.places -= places.keys()
 
@@ -165,10 +165,8 @@ class PlanJournal:
         Raises ConfigurationError where another process has it, or it is none of this plan.
         """
         self.path = path
-        try:
+        with refusing(f"{path} can't be written"):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as failure:
-            raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
         try:
             self._lock()
             self.progress = read_journal(path, plan_id=plan_id)
@@ -176,19 +174,14 @@ class PlanJournal:
         except BaseException:
             os.close(self._file)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def __enter__(self) -> Self:
         """Return the journal."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it, and give it free."""
+    def __exit__(self, *_: object) -> None:
+        """Close the file, which also releases its lock."""
         os.close(self._file)
 
     def append(self, what: EntryType, *, at: datetime, **more: Any) -> None:
@@ -198,14 +191,11 @@ class PlanJournal:
         """
         line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
         rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
-        try:
+        with refusing(f"{self.path} can't be written"):
+            # A system call may write less than it was given, on a full disk for instance.
             while rest:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
-        except OSError as failure:
-            raise ConfigurationError(
-                f"{self.path} can't be written: {failure.strerror}"
-            ) from failure
         self.progress.take(line)
 
     def append_edits(self, edits: Sequence[UrlEdit], *, at: datetime) -> None:
@@ -262,12 +252,8 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the whole lines."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    except OSError as failure:
-        raise ConfigurationError(f"{path} can't be read: {failure.strerror}") from failure
+    with refusing(f"{path} can't be read"):
+        content = path.read_bytes() if path.exists() else b""
     yield from enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1)
 
 
@@ -275,9 +261,9 @@ def _places(line: Mapping[str, Any]) -> Reasons:
     return {UrlLocation(name, account_sid): why for account_sid, name, why in line["places"]}
 
 
-def _sync_folder(folder: Path) -> None:
-    """Have a file that was made there be found after a power cut too."""
-    descriptor: Final = os.open(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> None:
+    """Make sure that a file which was made or renamed in there survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
+from ringback.core.calendar import iso
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_override import override_source
@@ -37,10 +38,10 @@ class Exclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """What is to be changed, where, and why so."""
+    """The edits of a move, and the choices that led to them."""
 
     id: str
-    """Tells its journal from those of other plans."""
+    """Also in its journal, so that another plan's journal is recognised."""
     to: SourceName
     made: datetime
     record: Mapping[str, Any]
@@ -59,6 +60,7 @@ class MigrationPlan:
         Raises ConfigurationError where there is a file already, or none can be written.
         """
         try:
+            # "x" refuses an existing file: that plan may be the only way back of a move.
             with path.open("x", encoding="utf-8") as file:
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
         except FileExistsError:
@@ -103,7 +105,7 @@ class MigrationPlan:
         yield {
             "ringback_plan": {"form": _FORM, "id": self.id},
             "to": self.to,
-            "made": f"{self.made:%Y-%m-%dT%H:%M:%SZ}",
+            "made": iso(self.made),
             "record": self.record,
             "phase": self.phase,
             "selected": self.selected,

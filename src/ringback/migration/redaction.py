@@ -1,4 +1,4 @@
-"""What a password may stand in is shown without it, and written back with it."""
+"""Takes passwords out of URLs that are shown, and puts them back into those that are written."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a plan and its way back are worth by the policy: where URLs are sent from then."""
+"""What a plan and its way back achieve: by the policy, another source may send all the same."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ class RollbackPreview:
     """What going back does, by the policy."""
 
     returning: int
-    """So many are sent from their old source again."""
+    """How many will be sent from their old source again."""
     staying: Counter[str]
-    """So many are sent from the new source all the same, by the reason."""
+    """How many will still be sent from the new source, by the reason."""
     open_until: datetime | None
     """When the first of those that return would be sent from the new source again; None for
     never."""
@@ -27,7 +27,7 @@ class RollbackPreview:
 def way_back(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> RollbackPreview:
-    """Return what taking these edits back would do at this instant."""
+    """Return how many edits would have an effect if they were taken back at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
     ahead = policy_changes(policy, after=at)
     for edit in edits:

@@ -33,10 +33,10 @@ class UrlEntry:
 
     place: UrlLocation
     url: str
-    """As it stands there, with fragment and credentials."""
+    """Exactly as configured, with fragment and credentials."""
     method: HttpMethod = HttpMethod.POST
     warnings: tuple[str, ...] = ()
-    """What the record knows of it that its text can't tell: it was cut off at an `&`."""
+    """Warnings that only the record can give, such as that the URL was cut off at an `&`."""
     fixed: str | None = None
     """Why the record can't be given another URL in this place; None where it can."""
 

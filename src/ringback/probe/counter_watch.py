@@ -60,7 +60,7 @@ def _integers_in(document: Any) -> Iterator[int]:
 
 
 def counter_of(text: str, transport: Transport) -> Read:
-    """Return what reads the counter that a URL or a command gives.
+    """Return a function that reads the counter, from a URL or by a command.
 
     Raises InvalidCallbackUrl or ValueError where the text is neither.
     """
@@ -155,5 +155,5 @@ class CounterWatch:
             again = await self.read()
             if again != count:
                 count, changed = again, self._stopwatch()
-                # Whoever does the work late does it again late.
+                # A receiver that works after it has answered will be late the next time as well.
                 self._quiet = min(max(self._quiet, 2 * (changed - began)), self._longest)

@@ -1,4 +1,4 @@
-"""What effects something had, where the receiver has a counter that can be trusted."""
+"""Counts the effects of what is sent, by the receiver's own counter if that can be trusted."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
@@ -22,9 +22,9 @@ class EffectCounter:
         """Why nothing is counted; None where something is."""
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
-        """See that the counter goes up by one for one genuine callback, before there are others.
+        """Check that one genuine callback makes the counter go up by one.
 
-        The first that is accepted decides. Raises ConfigurationError where the counter can't be
+        The first one that is accepted decides. Raises ConfigurationError where the counter can't be
         read.
         """
         if self._observer is None:
@@ -57,7 +57,7 @@ class EffectCounter:
         return EffectNotSeen(self._uncounted)
 
     def disturb(self) -> None:
-        """Note that something was sent whose effects were not counted."""
+        """Note that effects which nobody counts may still come."""
         if self._observer is not None:
             self._observer.disturb()
 

@@ -1,6 +1,7 @@
-"""What came of each case means: a verdict, and the fault that it shows. Pure."""
+"""Turns the answers to each case into a verdict, and names the fault that they show. Pure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from ringback.core.policy.source_policy import Source
@@ -11,7 +12,7 @@ from ringback.probe.responses import ProbeResponse
 
 
 def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return what the answer to a genuine callback means."""
+    """Return the finding that the answer to a genuine callback leads to."""
     if answer.is_accepted:
         return CaseResult(case, CaseVerdict.PASSED, answer.words)
     if answer.is_refused and isinstance(case.plan, GenuineCase) and case.plan.adds_query:
@@ -24,7 +25,7 @@ def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return what the answer to a forgery means."""
+    """Return the finding that the answer to a forgery leads to."""
     if answer.is_refused:
         return CaseResult(case, CaseVerdict.PASSED, answer.words)
     fault = (
@@ -38,7 +39,7 @@ def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
 def judge_again(
     case: ProbeCase, answers: Sequence[ProbeResponse], effect: Effect, *, expected: int = 1
 ) -> CaseResult:
-    """Return what the answers to a callback that came again mean, the last of them above all."""
+    """Return the finding about a repeated callback, by its answers and their effect."""
     answered = judge_answers(case, answers)
     if answered.verdict is CaseVerdict.FAILED:
         return answered
@@ -55,7 +56,7 @@ def judge_again(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return what answers in a row mean where effects don't count: in the end it is accepted."""
+    """Return the finding by the answers alone: the last one has to accept the callback."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), None)
     if refusal is None and answers[-1].is_accepted:
@@ -65,7 +66,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return what the effects of all forgeries together mean."""
+    """Return the finding about the effects of all forgeries together."""
     match effect:
         case EffectNotSeen(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
@@ -76,7 +77,7 @@ def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return what the times that all answers took mean."""
+    """Return the finding about how long the answers took."""
     if not seconds:
         return CaseResult(case, CaseVerdict.NOT_RUN, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -88,12 +89,12 @@ def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> 
 
 
 def _is_fine(answer: ProbeResponse) -> bool:
-    """Whether a sender ends well with this answer, or goes on."""
+    """Whether a sender is content with this answer, or tries again."""
     return answer.is_accepted or answer.asks_for_another_try
 
 
 def _fault_of_refusal(case: ProbeCase, answer: ProbeResponse) -> ReceiverFault:
-    # That an effect comes twice is shown by effects alone.
+    # Whether an effect came twice can't be seen from answers, so a refusal is a fault of its own.
     refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFault.REFUSES_REPEAT
     return _broken(answer, refuses)
 
@@ -130,16 +131,9 @@ def _effects(count: int) -> str:
 
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
-    """Return several answers in words, those that are alike as one."""
-    told = list[list[str]]()
-    for answer in answers:
-        if told and told[-1][0] == answer.words:
-            told[-1].append(answer.words)
-        else:
-            told.append([answer.words])
-    return ", then ".join(
-        same[0] if len(same) == 1 else f"{len(same)} times {same[0]}" for same in told
-    )
+    """Return several answers in words; equal ones in a row are counted."""
+    told = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
+    return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in told)
 
 
 def not_run(case: ProbeCase, why: str) -> CaseResult:

@@ -23,7 +23,7 @@ def read_command(text: str) -> tuple[str, ...]:
     return words
 
 
-async def carry_out(words: Sequence[str], *, within: float) -> None:
+async def carry_out(words: Sequence[str], within: float) -> None:
     """Run a command.
 
     Raises ConfigurationError where it can't be run, fails, or takes more seconds.

@@ -1,7 +1,7 @@
-"""What the probe's callbacks tell: real events, one of each kind, and unusual values.
+"""The payloads of the probe's callbacks: real events, one of each kind, and unusual values.
 
-No two callbacks tell the same, since a receiver may know one event from both sources by what it
-tells; the mark makes them different.
+Each payload has a mark of its own, since a receiver may drop a callback that reports the same event
+as one from the other source.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _IN_HEX: Final = b"ringback-probe".hex() + "0000"
 PROBE_ACCOUNT_SID: Final = f"AC{_IN_HEX}"
 PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 
-# What a request line can surely hold is less than what a body can.
+# Many servers accept request lines of at most 8 KiB, and bodies of much more.
 _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
@@ -76,18 +76,9 @@ def _sim_update(about: CallbackSubject) -> Event:
 
 
 def _failed(about: CallbackSubject) -> Event:
-    return SimUpdated(
-        about.account_sid,
-        about.sim_sid,
-        about.name,
-        SimStatus.INACTIVE,
-        error_code=83004,
-        error_message="The SIM's status could not be changed",
-    )
-
-
-def _sms_sent(about: CallbackSubject) -> Event:
-    return _sms(about, MessageStatus.SENT)
+    error = "The SIM's status could not be changed"
+    sid, status = about.sim_sid, SimStatus.INACTIVE
+    return SimUpdated(about.account_sid, sid, about.name, status, 83004, error)
 
 
 def _sms(about: CallbackSubject, status: MessageStatus = MessageStatus.DELIVERED) -> Event:
@@ -149,7 +140,7 @@ def _command(about: CallbackSubject) -> Event:
 _EVENTS: Final[Mapping[PayloadKind, Callable[[CallbackSubject], Event]]] = {
     PayloadKind.SIM_UPDATE: _sim_update,
     PayloadKind.SIM_UPDATE_FAILED: _failed,
-    PayloadKind.SMS_COMMAND_SENT: _sms_sent,
+    PayloadKind.SMS_COMMAND_SENT: lambda about: _sms(about, MessageStatus.SENT),
     PayloadKind.SMS_COMMAND: _sms,
     PayloadKind.IP_COMMAND: _ip,
     PayloadKind.ESIM_PROFILE: _esim,
@@ -164,6 +155,6 @@ _VALUES: Final[Mapping[PayloadKind, Callable[[HttpMethod], list[tuple[str, str]]
     PayloadKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
 KINDS: Final = tuple(kind for kind in _EVENTS if kind is not PayloadKind.SMS_COMMAND_SENT)
-"""The kinds of callbacks that a receiver is told of, beside the test event."""
+"""The kinds of callbacks, apart from the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """Values that are rare, and legal."""

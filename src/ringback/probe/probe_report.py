@@ -1,4 +1,4 @@
-"""What is known of each case after a run, and the report that it all becomes. Pure."""
+"""The findings of a run, one for each case, and the report that they make up. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,24 +15,24 @@ class CaseVerdict(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_OBSERVED = "not observed"
-    """It was answered as it should be; what it did, nobody saw."""
+    """The answer was right; whether the effect was, nobody counted."""
     NOT_RUN = "not run"
     NOT_FOR_IT = "does not apply"
-    """It is about what this receiver does not do, and need not do."""
+    """It is about something that a receiver need not support, and this one doesn't."""
 
 
 OPEN: Final = frozenset({CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN})
-"""What leaves it open whether the receiver is ready."""
+"""Verdicts that leave open whether the receiver is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of one case."""
+    """The result of one case."""
 
     case: ProbeCase
     verdict: CaseVerdict
     came: str
-    """What came, or why the case wasn't run, in words."""
+    """What the receiver did, or why the case wasn't run."""
     fault: ReceiverFault | None = None
     """What is wrong, where it failed."""
     request: str = ""
@@ -50,7 +50,7 @@ class FaultFound:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """All that a run found out."""
+    """The results of a whole run."""
 
     url: str
     """Without credentials."""
@@ -76,7 +76,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class EffectNotSeen:
-    """An effect that nobody saw, and why."""
+    """An effect that was not counted, and why."""
 
     why: str
 

@@ -1,4 +1,4 @@
-"""A quick look at one receiver before its callbacks are moved: three requests, two waits."""
+"""A quick check of one receiver before its callbacks move: three requests, two of them at once."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,7 +27,6 @@ async def gate(
     limits: Timeouts,
     chance: RandomSource,
     now: datetime,
-    sim_sid: str = PROBE_SIM_SID,
     sources: Sources = BUILT_IN,
 ) -> str | None:
     """Return why a receiver isn't ready for a source, in one sentence, or None where it is.
@@ -37,7 +36,7 @@ async def gate(
     What an account without a secret sends is not signed, so its receiver has nothing to check and
     is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
     """
-    make = RequestFactory(url, account, sim_sid, chance, lambda: now, sources)
+    make = RequestFactory(url, account, PROBE_SIM_SID, chance, lambda: now, sources)
 
     async def send(request: OutgoingRequest) -> Outcome:
         return (await transport.send(request, limits=limits)).outcome

@@ -1,7 +1,8 @@
-"""One connection in the probe's own hands, for what no sender does on purpose."""
+"""A raw connection, for what the HTTP client never does: to hang up, or to send in unison."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -14,19 +15,14 @@ from ringback.runtime.os_errors import error_text
 _PART: Final = 64 * 1024
 
 
+@dataclass(slots=True)
 class RawConnection:
     """A connection to a receiver, for one request; use it as a context manager."""
 
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        stopwatch: Callable[[], float],
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._stopwatch = stopwatch
-        self._began = stopwatch()
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    _stopwatch: Callable[[], float]
+    _began: float = 0.0
 
     @classmethod
     async def open(

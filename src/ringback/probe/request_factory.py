@@ -1,6 +1,6 @@
 """Genuine requests, as each source renders them.
 
-Pure but for the chance and the time that it is given.
+Pure, apart from the randomness and the time that it is given.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from ringback.probe.probe_cases import GenuineCase
 _SID: Final = "CB" + "0" * 32
 _MARK_BYTES: Final = 6
 MORE: Final = "ringback=probe"
-"""The parameter that is put into the URL's query where one is wanted."""
+"""The parameter that is added to the URL's query for the cases about queries."""
 
 
 def account_of(
@@ -59,24 +59,11 @@ class RequestFactory:
         """Return a genuine request."""
         adds = good.adds_query and not self.url.query
         url = self.url.with_parameters(MORE) if adds else self.url
-        return self.request(good.source, good.method, good.payload, url=url)
+        return self.rendered(self.callback(good.source, good.method, good.payload, url=url))
 
-    def request(
-        self,
-        source: SourceName,
-        method: HttpMethod = HttpMethod.POST,
-        payload: PayloadKind = PayloadKind.SIM_UPDATE,
-        *,
-        url: CallbackUrl | None = None,
-        token: str | None = None,
-        mark: str | None = None,
-    ) -> OutgoingRequest:
-        """Return a request as this source renders it, of a new callback.
-
-        Token and mark are new, unless they are given.
-        """
-        callback = self.callback(source, method, payload, url=url, token=token, mark=mark)
-        return self.rendered(callback)
+    def request(self, source: SourceName, method: HttpMethod = HttpMethod.POST) -> OutgoingRequest:
+        """Return a plain new callback as this source renders it."""
+        return self.rendered(self.callback(source, method))
 
     def callback(
         self,
@@ -88,7 +75,7 @@ class RequestFactory:
         token: str | None = None,
         mark: str | None = None,
     ) -> OutgoingCallback:
-        """Return a callback that tells what no other does."""
+        """Return a callback with a token and a payload that no other has, unless they are given."""
         at = self.now()
         return OutgoingCallback(
             sid=_SID,
@@ -125,7 +112,7 @@ class RequestFactory:
         )
 
     def mark(self) -> str:
-        """Return what one callback alone tells."""
+        """Return what makes the payload of one callback differ from all others."""
         return self.chance.bytes(_MARK_BYTES).hex()
 
     def _body(self, payload: PayloadKind, method: HttpMethod, at: datetime, mark: str) -> str:

@@ -22,7 +22,9 @@ from ringback.runtime.os_errors import error_text
 # Servers for development have room for five connections that wait.
 _AT_ONCE: Final = 4
 _CONNECT: Final = 5.0
+# Long enough for a receiver to read the request and begin its work.
 _HANGS_UP_AFTER: Final = 0.02
+# Each silence costs a whole time-out, and four in a row are no accident.
 _MOST_IN_A_ROW: Final = 4
 _FIRST_PAUSE: Final = 0.1
 _TRIES_FOR: Final = 8.0
@@ -42,7 +44,7 @@ class ProbeTimeouts:
     quiet: float = 0.3
     """How long a counter has to rest before it is believed."""
     whole: float = 85.0
-    """What isn't done by then is given up."""
+    """For the whole run; cases that aren't done by then are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class ProbeDependencies:
 
 
 class ProbeStopped(Exception):
-    """Nothing more is sent; the message says why."""
+    """A case can't be carried out, or nothing more may be sent; the message says why."""
 
 
 class ProbeSession:
@@ -81,7 +83,7 @@ class ProbeSession:
             return self._heard(await self._means.transport.send(request, limits=limits))
 
     async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[ProbeResponse]:
-        """Send a request several times at the same moment, each by a connection of its own."""
+        """Send copies of a request at the same moment, each over a connection of its own."""
         async with self._room, AsyncExitStack() as stack:
             try:
                 wires = [
@@ -131,7 +133,7 @@ class ProbeSession:
         return answers
 
     async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> bool:
-        """Send strangers' requests until one is answered; False where none is, for long."""
+        """Send requests until one is answered; return False where none is within 20 s."""
         ends = self._means.stopwatch() + _UP_AGAIN_WITHIN
         while True:
             left = min(self._left(), ends - self._means.stopwatch())

@@ -1,4 +1,4 @@
-"""What came back, in words that may be shown to anybody."""
+"""A receiver's answer, in words that contain no secret."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,16 +20,20 @@ _SILENCE: Final = frozenset(
 )
 
 Hide = Callable[[str], str]
-"""Takes out of a text what is for nobody's eyes."""
+"""Takes secrets out of a text."""
 
 
 def hiding(secrets: Iterable[str]) -> Hide:
-    """Return what takes these secrets out of a text, as they are and as URLs have them.
+    """Return a function that takes these secrets out of a text, also where they are URL-encoded.
 
     >>> hiding(["a b"])("it is a b or a+b or a%20b")
     'it is (hidden) or (hidden) or (hidden)'
     """
-    forms = {form for secret in secrets if secret for form in _forms_of(secret)}
+    forms = {
+        form
+        for secret in filter(None, secrets)
+        for form in (secret, quote(secret, safe=""), quote_plus(secret))
+    }
     # The longest first, since one may be a part of another.
     ordered = sorted(forms, key=len, reverse=True)
 
@@ -39,10 +43,6 @@ def hiding(secrets: Iterable[str]) -> Hide:
         return text
 
     return hide
-
-
-def _forms_of(secret: str) -> tuple[str, ...]:
-    return secret, quote(secret, safe=""), quote_plus(secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ProbeResponse:
 
     @classmethod
     def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
-        """Return what an exchange says, without the secrets that the receiver may repeat."""
+        """Return the answer of an exchange, without secrets that the receiver may have repeated."""
         outcome = exchange.outcome
         failure = outcome.failure if isinstance(outcome, Unreachable) else None
         words = plain(hide(describe(outcome)), _BODY_SHOWN)

@@ -1,4 +1,4 @@
-"""Which faults the findings have in common: one that explains many stands in their place. Pure."""
+"""Finds root causes: a fault that explains many findings replaces the fault of each. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,13 +23,13 @@ def report_of(
 
 
 def explain(findings: Sequence[CaseResult]) -> list[CaseResult]:
-    """Return the findings with the fault that explains several in place of what each shows."""
+    """Return the findings, with a common root cause as their fault where there is one."""
     settled = [_with_query_settled(finding, findings) for finding in findings]
     return [replace(finding, fault=_cause_of(finding, settled)) for finding in settled]
 
 
 def name_faults(findings: Iterable[CaseResult]) -> Iterator[FaultFound]:
-    """Yield the faults with their cases, those first that explain most."""
+    """Yield each fault with the cases that show it, root causes first."""
     shown = dict[ReceiverFault, list[str]]()
     for finding in findings:
         if finding.fault is not None:
@@ -40,9 +40,10 @@ def name_faults(findings: Iterable[CaseResult]) -> Iterator[FaultFound]:
 
 
 def _with_query_settled(finding: CaseResult, findings: Iterable[CaseResult]) -> CaseResult:
-    """Tell who knows one URL alone from who leaves the query out of what is signed.
+    """Decide whether a refused query is a fault.
 
-    The latter takes a query that wasn't signed, and refuses one that was.
+    A receiver may take callbacks at its exact URL alone. But one that also accepts a query which
+    wasn't signed leaves the query out of the signature, and that is a fault.
     """
     if finding.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(
         finding.case.plan, GenuineCase
@@ -85,17 +86,17 @@ _IGNORES: Final[Mapping[Source, ReceiverFault]] = {
     Source.TWILIO: ReceiverFault.IGNORES_TWILIO_SIGNATURE,
     Source.KORE: ReceiverFault.IGNORES_KORE_SIGNATURE,
 }
-_REFUSES: Final[Mapping[Source, ReceiverFault]] = {
+_REFUSES: Final = {
     Source.TWILIO: ReceiverFault.REFUSES_TWILIO,
     Source.KORE: ReceiverFault.REFUSES_KORE,
 }
-_REFUSES_METHOD: Final[Mapping[HttpMethod, ReceiverFault]] = {
+_REFUSES_METHOD: Final = {
     HttpMethod.POST: ReceiverFault.REFUSES_POST,
     HttpMethod.GET: ReceiverFault.REFUSES_GET,
 }
-# From fewer forgeries nothing follows for all.
+# Two accepted forgeries can be two separate mistakes, so they don't prove a missing check.
 _ENOUGH: Final = 3
-# What isn't about one source's signature alone.
+# These say nothing about the check of one source's signature.
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 

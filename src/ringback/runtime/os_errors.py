@@ -4,8 +4,11 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
+from ringback.core.errors import ConfigurationError
 from ringback.core.http.outcome import AttemptFailure
 
 # Descriptors, buffers, memory.
@@ -30,6 +33,15 @@ def error_text(error: OSError) -> str:
         case _:
             # asyncio puts words of its own in `strerror`; the number is the system's.
             return os.strerror(error.errno) if error.errno else str(error) or "no answer"
+
+
+@contextmanager
+def refusing(text: str) -> Generator[None]:
+    """Turn an OSError into ConfigurationError, which says this text and the system's reason."""
+    try:
+        yield
+    except OSError as failure:
+        raise ConfigurationError(f"{text}: {failure.strerror}") from failure
 
 
 def shortage_of(error: OSError) -> AttemptFailure | None:

@@ -8,13 +8,7 @@ from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
-from ringback.operations.any_sim import (
-    arrivals_at,
-    fetch_any_sim,
-    supersim_of,
-    transfer_data,
-    wireless_of,
-)
+from ringback.operations import any_sim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import device_actions as supersim
 from ringback.operations.wireless import device_actions as wireless
@@ -27,7 +21,7 @@ class OperationRunner(Protocol):
     """Runs an operation, and waits until it is durable."""
 
     def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        """Return what the work returns; raises what it raises."""
+        """Return the result of the work, or raise its exception."""
         ...
 
 
@@ -66,7 +60,7 @@ class Device:
         """
 
         def send(tx: Transaction, context: OperationContext) -> WirelessCommand:
-            sim = wireless_of(tx, self.account_sid, self.sim)
+            sim = any_sim.wireless_of(tx, self.account_sid, self.sim)
             if isinstance(payload, str):
                 return wireless.receive_text(tx, sim, payload, context)
             return wireless.receive_bytes(tx, sim, payload, context)
@@ -75,22 +69,14 @@ class Device:
 
     def messages(self) -> list[bytes]:
         """Return the newest SMS or Commands that have come to it, the newest first."""
-        return self.look(
-            lambda tx, _: [
-                one.message
-                for one in arrivals_at(tx, fetch_any_sim(tx, self.account_sid, self.sim))
-            ]
-        )
+        newest = self.look(lambda tx, _: any_sim.arrivals_at(tx, self._any_sim(tx)))
+        return [one.message for one in newest]
 
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:
         """Use so many bytes at once."""
         self.change(
-            lambda tx, context: transfer_data(
-                tx,
-                fetch_any_sim(tx, self.account_sid, self.sim),
-                upload=upload,
-                download=download,
-                context=context,
+            lambda tx, context: any_sim.transfer_data(
+                tx, self._any_sim(tx), upload=upload, download=download, context=context
             )
         )
 
@@ -100,5 +86,8 @@ class Device:
             lambda tx, context: supersim.download_profile(tx, self.account_sid, sid, context)
         )
 
+    def _any_sim(self, tx: Transaction) -> any_sim.EitherSim:
+        return any_sim.fetch_any_sim(tx, self.account_sid, self.sim)
+
     def _sim(self, tx: Transaction) -> SuperSim:
-        return supersim_of(tx, self.account_sid, self.sim)
+        return any_sim.supersim_of(tx, self.account_sid, self.sim)

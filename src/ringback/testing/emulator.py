@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from ringback.core.calendar import read_duration
@@ -82,12 +81,7 @@ class Emulator:
         """Start to serve."""
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 
@@ -178,7 +172,7 @@ class Emulator:
 
     def callbacks(self) -> list[SentCallback]:
         """Return the callbacks so far, the oldest first, once nothing more happens by itself."""
-        return self._server.call(self._callbacks())
+        return self._look_at(lambda tx, _: self._sent(tx))
 
     def expect_callback(
         self,
@@ -248,7 +242,7 @@ class Emulator:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while True:
-            callbacks = await self._look()
+            callbacks = await self._server.parts.api.dependencies.store.transact(self._sent)
             for callback in callbacks:
                 if callback.sid not in self._expected and expected.fits(callback):
                     return callback, callbacks
@@ -256,13 +250,6 @@ class Emulator:
                 return None, callbacks
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    async def _callbacks(self) -> list[SentCallback]:
-        await self._stillness()
-        return await self._look()
-
-    async def _look(self) -> list[SentCallback]:
-        def work(tx: Transaction) -> list[SentCallback]:
-            newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
-            return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]
-
-        return await self._server.parts.api.dependencies.store.transact(work)
+    def _sent(self, tx: Transaction) -> list[SentCallback]:
+        newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
+        return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]

@@ -1,4 +1,4 @@
-"""A receiver to point callbacks at where the application under test has none of its own."""
+"""A receiver for tests of applications that have none of their own."""
 
 from collections import deque
 from typing import Final

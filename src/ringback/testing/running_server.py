@@ -22,7 +22,7 @@ from ringback.testing.recording_receiver import RecordingReceiver
 
 
 class SeededRandomSource:
-    """Answers `ports.RandomSource`; not for secrets that matter."""
+    """Answers `ports.RandomSource` from a seed, alike everywhere; not for secrets that matter."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -52,6 +52,7 @@ class RunningServer:
         self._seed = seed
         self._receiver = receiver
         self._loop = asyncio.new_event_loop()
+        # A test and its application may block, so the server needs a thread of its own.
         self._thread = Thread(target=self._run, name="ringback-emulator", daemon=True)
         self._listener = bind("127.0.0.1", int(settings.get("port", "0")))
         self.base_url = base_url_of(self._listener)
@@ -127,13 +128,14 @@ class RunningServer:
         )
 
     def _settings(self) -> Settings:
+        # Nothing may take time or happen by itself, so that a test sees all effects at once.
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
         return load({**given, **self._given, **fixed}, {}, command=SettingsCommand.DEV)
 
 
 class _PresentApp:
-    """Hands requests to the parts that run at the moment."""
+    """Hands requests to the present parts, since a reset replaces them and keeps the port open."""
 
     def __init__(self, running: RunningServer) -> None:
         self._running = running

@@ -1,4 +1,4 @@
-"""Callbacks as tests see them: what was told to whom, from where and why, and what came of it."""
+"""Callbacks as tests see them: payload, receiver, source and its reason, and the attempts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

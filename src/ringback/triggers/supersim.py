@@ -3,24 +3,12 @@
 from typing import Final
 
 from ringback.core.supersim.sim import SimStatus
-from ringback.triggers.supersim_steps import (
-    bring_to,
-    device_sends_datagram,
-    device_sends_sms,
-    download_profile,
-    listen_to_fleet,
-    order_profile,
-    overtake_sms,
-    send_datagram,
-    send_sms,
-    take_new_sim,
-    update_to,
-)
+from ringback.triggers import supersim_steps as steps
 from ringback.triggers.trigger import Trigger, account_scenario, sim_scenario
 
-_CONNECTED: Final = bring_to(SimStatus.ACTIVE, SimStatus.READY)
-_ACTIVE: Final = bring_to(SimStatus.ACTIVE)
-_INACTIVE: Final = bring_to(SimStatus.INACTIVE)
+_CONNECTED: Final = steps.bring_to(SimStatus.ACTIVE, SimStatus.READY)
+_ACTIVE: Final = steps.bring_to(SimStatus.ACTIVE)
+_INACTIVE: Final = steps.bring_to(SimStatus.INACTIVE)
 _SENT: Final = {"Status": "sent"}
 _RECEIVED: Final = {"Status": "received"}
 
@@ -29,114 +17,114 @@ SUPER_SIM: Final = (
         "sim.active",
         "a SIM is activated",
         [{"SimStatus": "active"}],
-        [_INACTIVE, update_to(SimStatus.ACTIVE)],
+        [_INACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
     Trigger(
         "sim.ready",
         "a new SIM, registered for it, becomes ready",
         [{"SimStatus": "ready"}],
-        [take_new_sim, update_to(SimStatus.READY)],
+        [steps.take_new_sim, steps.update_to(SimStatus.READY)],
     ),
     Trigger(
         "sim.inactive",
         "a SIM is deactivated",
         [{"SimStatus": "inactive"}],
-        [_ACTIVE, update_to(SimStatus.INACTIVE)],
+        [_ACTIVE, steps.update_to(SimStatus.INACTIVE)],
     ),
     Trigger(
         "sim.failed",
         "the network can't deactivate a SIM, which stays active",
         [{"SimStatus": "active", "ErrorCode": "83004"}],
-        [_ACTIVE, sim_scenario("update-fails"), update_to(SimStatus.INACTIVE)],
+        [_ACTIVE, sim_scenario("update-fails"), steps.update_to(SimStatus.INACTIVE)],
     ),
     Trigger(
         "sim.unchanged",
         "a SIM that is active is to be active: called back at once",
         [{"SimStatus": "active"}],
-        [_ACTIVE, update_to(SimStatus.ACTIVE)],
+        [_ACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
     Trigger(
         "sms.sent",
         "an SMS to a device is sent; that it is delivered follows",
         [_SENT],
-        [_CONNECTED, send_sms],
+        [_CONNECTED, steps.send_sms],
         has_payload=True,
     ),
     Trigger(
         "sms.delivered",
         "an SMS to a device is sent, and delivered",
         [_SENT, {"Status": "delivered"}],
-        [_CONNECTED, send_sms],
+        [_CONNECTED, steps.send_sms],
         has_payload=True,
     ),
     Trigger(
         "sms.failed",
         "an SMS to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "20500"}],
-        [_CONNECTED, sim_scenario("sms-fails"), send_sms],
+        [_CONNECTED, sim_scenario("sms-fails"), steps.send_sms],
         has_payload=True,
     ),
     Trigger(
         "sms.unconfirmed",
         "an SMS to a device is sent, and stays so: no confirmation comes",
         [_SENT],
-        [_CONNECTED, sim_scenario("sms-unconfirmed"), send_sms, overtake_sms],
+        [_CONNECTED, sim_scenario("sms-unconfirmed"), steps.send_sms, steps.overtake_sms],
         has_payload=True,
     ),
     Trigger(
         "sms.received",
         "a device sends an SMS",
         [_RECEIVED],
-        [_CONNECTED, listen_to_fleet("Sms"), device_sends_sms],
+        [_CONNECTED, steps.listen_to_fleet("Sms"), steps.device_sends_sms],
         has_payload=True,
     ),
     Trigger(
         "ip.sent",
         "a datagram to a device is sent",
         [_SENT],
-        [_CONNECTED, send_datagram],
+        [_CONNECTED, steps.send_datagram],
         has_payload=True,
     ),
     Trigger(
         "ip.failed",
         "a datagram to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "83400"}],
-        [_CONNECTED, sim_scenario("ip-fails"), send_datagram],
+        [_CONNECTED, sim_scenario("ip-fails"), steps.send_datagram],
         has_payload=True,
     ),
     Trigger(
         "ip.unattached",
         "a datagram is for a device that is not attached to a network",
         [{"Status": "failed", "ErrorCode": "83401"}],
-        [_CONNECTED, sim_scenario("unattached"), send_datagram],
+        [_CONNECTED, sim_scenario("unattached"), steps.send_datagram],
         has_payload=True,
     ),
     Trigger(
         "ip.received",
         "a device sends a datagram",
         [_RECEIVED],
-        [_CONNECTED, listen_to_fleet("Ip"), device_sends_datagram],
+        [_CONNECTED, steps.listen_to_fleet("Ip"), steps.device_sends_datagram],
         has_payload=True,
     ),
     Trigger(
         "esim.available",
         "an eSIM Profile is ordered, and can be downloaded",
         [{"Status": "available"}],
-        [order_profile],
+        [steps.order_profile],
         has_sim=False,
     ),
     Trigger(
         "esim.failed",
         "an eSIM Profile is ordered, and there is none in stock",
         [{"Status": "failed", "ErrorCode": "83500"}],
-        [account_scenario("no-stock"), order_profile],
+        [account_scenario("no-stock"), steps.order_profile],
         has_sim=False,
     ),
     Trigger(
         "esim.downloaded",
         "an eSIM Profile is ordered, and a device downloads it",
         [{"Status": "available"}, {"Status": "downloaded"}],
-        [order_profile, download_profile],
+        [steps.order_profile, steps.download_profile],
         has_sim=False,
     ),
 )

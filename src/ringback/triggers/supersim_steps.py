@@ -1,4 +1,4 @@
-"""The steps that triggers of Super SIM are made of: each asks for one thing, and reports it."""
+"""The steps of Super SIM's triggers: each asks the server for one thing, and reports it."""
 
 from typing import Final
 
@@ -14,7 +14,10 @@ _DEVICE_PORT: Final = "4000"
 
 
 def bring_to(*wanted: SimStatus) -> TriggerStep:
-    """Return what brings the SIM into one of these statuses, the first for choice, untold."""
+    """Return a step that brings the SIM into one of these statuses, the first if possible.
+
+    No callback is asked for, since this only prepares what the trigger is about.
+    """
 
     def bring(run: TriggerRun) -> None:
         sim = run.fetch_sim()
@@ -55,7 +58,7 @@ def take_new_sim(run: TriggerRun) -> None:
 
 
 def update_to(status: SimStatus) -> TriggerStep:
-    """Return what asks for a status of the SIM, with a callback."""
+    """Return a step that asks for a status of the SIM, with a callback."""
 
     def update(run: TriggerRun) -> None:
         sim = run.fetch_sim()
@@ -75,7 +78,7 @@ def send_sms(run: TriggerRun) -> None:
 def overtake_sms(run: TriggerRun) -> None:
     """Wait until no confirmation of the SMS can come any more.
 
-    One that is sent after it was sent is begun after its confirmation would have been.
+    The network works in order: when a later SMS has been sent, no confirmation is pending.
     """
     run.first_callbacks(1)
     form = {"Sim": run.sim, "Payload": "After that one"}
@@ -97,7 +100,7 @@ def send_datagram(run: TriggerRun) -> None:
 
 
 def listen_to_fleet(prefix: str) -> TriggerStep:
-    """Return what has the SIM's fleet tell of what its devices send, until the end."""
+    """Return a step that has the SIM's fleet call back for what its devices send, until the end."""
 
     def listen(run: TriggerRun) -> None:
         path = ("Fleets", run.fetch_sim()["fleet_sid"])

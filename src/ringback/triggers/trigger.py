@@ -19,12 +19,12 @@ T = TypeVar("T")
 _PATIENCE: Final = 30.0
 _CHANGING: Final = ("scheduled", "updating")
 _LOOKED_THROUGH: Final = "200"
-"""So many callbacks may be made to the same receiver meanwhile, by others too."""
+"""How many callbacks are searched for the trigger's own; others may use the same receiver."""
 
 
 @dataclass
 class TriggerRun:
-    """Asks the server, and remembers what has to be put back."""
+    """One run of a trigger: asks the server, and remembers what to put back at the end."""
 
     portal: PortalClient
     product: str
@@ -32,7 +32,7 @@ class TriggerRun:
     to: CallbackUrl
     method: str
     report: Callable[[str], None]
-    """Hears in words of each step that was taken."""
+    """Called with a sentence about each step that was taken."""
     sim: str | None = None
     """The SID or unique name of the SIM to do it with; a step may take another one."""
     payload: str = ""
@@ -40,13 +40,13 @@ class TriggerRun:
     patience: float = _PATIENCE
     """How long the network and the receiver are waited for, in seconds."""
     subject: str = ""
-    """The SID that the awaited callbacks mention."""
+    """The SID by which the trigger's callbacks are recognised: that of a SIM or a command."""
     undo: ExitStack = field(default_factory=ExitStack)
     """What is done at the end, whatever happens."""
     _mark: str | None = None
 
     def __post_init__(self) -> None:
-        """Remember which callbacks there are already."""
+        """Remember the newest callback: an earlier run may have made some about the same SIM."""
         self._mark = next((callback["sid"] for callback in self._newest("1")), None)
 
     @property
@@ -69,7 +69,7 @@ class TriggerRun:
         )
 
     def newest(self, resource: str, key: str) -> str:
-        """Return the account's newest record of a resource, whose list has it under this key."""
+        """Return the SID of a resource's newest record; `key` is where its list has the records."""
         records = self.api.get(resource, query={"PageSize": "1"})[key]
         if not records:
             raise ConfigurationError(
@@ -84,9 +84,10 @@ class TriggerRun:
         return f"CallbackUrl={self.to.shown} ({self.method})"
 
     def first_callbacks(self, count: int) -> list[JsonObject]:
-        """Return the first callbacks that tell of the subject, oldest first.
+        """Return the first callbacks about the subject, oldest first.
 
-        Waits for so many of them, or for one that tells of a failure.
+        Waits until there are `count` of them. One that reports a failure ends the wait, since after
+        that no others come.
         """
         return self.wait_until(
             self._callbacks_of_subject,
@@ -157,18 +158,18 @@ class TriggerRun:
 
 
 TriggerStep = Callable[[TriggerRun], None]
-"""Asks the server for one thing, and reports what."""
+"""Asks the server for one thing, and reports what it was."""
 ExpectedParameters = Mapping[str, str]
 """Parameters that a callback has, among others."""
 
 
 class Trigger(NamedTuple):
-    """One word, and what it stands for."""
+    """Something that `ringback trigger` can make happen: its name, its steps, its callbacks."""
 
     name: str
     words: str
     calls_back: Sequence[ExpectedParameters]
-    """What arrives, in this order."""
+    """The callbacks that arrive, in this order."""
     steps: Sequence[TriggerStep]
     product: str = "supersim"
     has_sim: bool = True
@@ -177,7 +178,8 @@ class Trigger(NamedTuple):
     """Whether `--payload` does."""
 
     def pull(self, run: TriggerRun) -> list[JsonObject]:
-        """Have it happen, and return the callbacks, which may still be on their way."""
+        """Take the steps, and return the callbacks, which may still be on their way."""
+        # Put back only once the callbacks exist: a scenario or URL decides about them until then.
         with run.undo:
             for step in self.steps:
                 step(run)
@@ -191,16 +193,16 @@ class Trigger(NamedTuple):
         )
 
 
-# ---- steps for both products: the network behaves otherwise, until the end -----------------------
+# ---- steps for both products: another scenario, until the end ------------------------------------
 
 
 def sim_scenario(name: str) -> TriggerStep:
-    """Return what has the network treat the SIM by a scenario, until the end."""
+    """Return a step that chooses a scenario for the SIM, until the end."""
     return lambda run: _choose_scenario(run, name, Sim=run.fetch_sim()["sid"])
 
 
 def account_scenario(name: str) -> TriggerStep:
-    """Return what has the network treat the account by a scenario, until the end."""
+    """Return a step that chooses a scenario for the account, until the end."""
     return lambda run: _choose_scenario(run, name)
 
 

@@ -1,4 +1,4 @@
-"""The steps that triggers of Programmable Wireless are made of."""
+"""The steps of Programmable Wireless's triggers."""
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.auto_activation import READY_DATA
@@ -8,7 +8,7 @@ from ringback.triggers.trigger import TriggerRun, TriggerStep
 
 
 def use_active_sim(run: TriggerRun) -> None:
-    """Take the SIM that is named, and see that it is active."""
+    """Take the named SIM, and activate it where it is suspended."""
     sim = run.fetch_sim()
     if sim["status"] == WirelessStatus.SUSPENDED:
         change_to(WirelessStatus.ACTIVE)(run)
@@ -35,7 +35,7 @@ def register(run: TriggerRun) -> None:
 
 
 def change_to(status: WirelessStatus) -> TriggerStep:
-    """Return what has the SIM become this, untold."""
+    """Return a step that brings the SIM into this status, without a callback."""
 
     def change(run: TriggerRun) -> None:
         run.report(f"first it becomes {status}, without a callback")
@@ -49,7 +49,7 @@ def change_to(status: WirelessStatus) -> TriggerStep:
 
 
 def ask_for(**form: str) -> TriggerStep:
-    """Return what asks for something of the SIM, with a callback."""
+    """Return a step that updates the SIM, with a callback."""
 
     def ask(run: TriggerRun) -> None:
         run.subject = run.sim or ""
@@ -69,7 +69,7 @@ def use_much_data(run: TriggerRun) -> None:
 
 
 def send(**form: str) -> TriggerStep:
-    """Return what sends a Command to the device."""
+    """Return a step that sends a Command to the device."""
     said = "Command {} is to be sent"
     return lambda run: run.create("Commands", said, Sim=run.sim, Command=run.payload, **form)
 

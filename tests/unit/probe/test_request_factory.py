@@ -97,7 +97,10 @@ def test_a_changed_body_is_as_long_as_before() -> None:
 
 def test_each_kind_of_event_is_sent() -> None:
     make = requests_to(URL)
-    kinds = {type(read_event(received(make.request(Source.KORE, payload=kind)))) for kind in KINDS}
+    kinds = {
+        type(read_event(received(make.rendered(make.callback(Source.KORE, payload=kind)))))
+        for kind in KINDS
+    }
     assert kinds == set[type[Event]](PARAMETERS)
 
 

@@ -3,11 +3,13 @@
 import errno
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 
+from ringback.core.errors import ConfigurationError
 from ringback.core.http.outcome import AttemptFailure
-from ringback.runtime.os_errors import error_text, shortage_of
+from ringback.runtime.os_errors import error_text, refusing, shortage_of
 
 
 def an_ssl_error(reason: str) -> ssl.SSLError:
@@ -65,3 +67,18 @@ def test_what_this_machine_lacks_is_told_by_the_number(
     error: OSError, shortage: AttemptFailure | None
 ) -> None:
     assert shortage_of(error) is shortage
+
+
+def test_a_refusal_says_what_failed_and_why(tmp_path: Path) -> None:
+    with (
+        pytest.raises(
+            ConfigurationError, match=r"^the plan can't be read: No such file or directory$"
+        ),
+        refusing("the plan can't be read"),
+    ):
+        (tmp_path / "plan").read_bytes()
+
+
+def test_other_errors_are_not_refusals() -> None:
+    with pytest.raises(ValueError, match="odd"), refusing("the plan can't be read"):
+        raise ValueError("odd")

@@ -5,8 +5,8 @@ from typing import Final
 import click
 
 from ringback.cli.data_file import DataFile, account_context, with_data_file
-from ringback.cli.options import json_option
-from ringback.cli.output import say
+from ringback.cli.options import prints_record
+from ringback.cli.output import Output
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
 
 _CREATED: Final = """\
@@ -26,15 +26,12 @@ def token() -> None:
 @token.command("create")
 @click.argument("sid")
 @with_data_file
-@json_option
-def create(*, sid: str, file: DataFile, as_json: bool) -> None:
+@prints_record
+def create(*, sid: str, file: DataFile) -> Output:
     """Make a secondary Auth Token and print it, once; one that was there is gone."""
     account = file.transact(lambda tx: create_secondary(tx, sid, account_context()))
-    record = {
-        "account_sid": account.sid,
-        "secondary_auth_token": account.secondary_auth_token,
-    }
-    say(record, _CREATED.format(**record), as_json=as_json)
+    record = {"account_sid": account.sid, "secondary_auth_token": account.secondary_auth_token}
+    return record, _CREATED.format(**record)
 
 
 @token.command("promote")

@@ -6,8 +6,8 @@ import click
 
 from ringback.cli.accounts.output import client_record, client_row, client_scope, say_all
 from ringback.cli.data_file import DataFile, account_context, with_data_file
-from ringback.cli.options import json_lines_option, json_option
-from ringback.cli.output import say
+from ringback.cli.options import json_lines_option, prints_record
+from ringback.cli.output import Output
 from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, AccessScope, ClientType
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_clients import create_client, delete_client
@@ -46,21 +46,13 @@ def clients() -> None:
     show_default=True,
     help="How long each of its tokens is good for.",
 )
-@json_option
+@prints_record
 def create(
-    *,
-    sid: str,
-    name: str,
-    file: DataFile,
-    admin: bool,
-    products: tuple[str, ...],
-    lifetime: str,
-    as_json: bool,
-) -> None:
+    *, sid: str, name: str, file: DataFile, admin: bool, products: tuple[str, ...], lifetime: str
+) -> Output:
     """Make an API client of the account SID and print its secret, once."""
     if admin and products:
         raise click.UsageError("an admin client is good for everything: leave --product out")
-    context = account_context()
     made = file.transact(
         lambda tx: create_client(
             tx,
@@ -68,13 +60,13 @@ def create(
             name,
             type=ClientType.ADMIN if admin else ClientType.STANDARD,
             products=[AccessScope(product) for product in products] or PRODUCTS,
-            context=context,
+            context=account_context(),
             lifetime=LIFETIMES[lifetime],
         )
     )
     record = {**client_record(made.client), "client_secret": made.secret}
     words = _CREATED.format(**record, scope=client_scope(made.client))
-    say(record, words, as_json=as_json)
+    return record, words
 
 
 @clients.command("list")
@@ -84,11 +76,8 @@ def create(
 def list_(*, sid: str, file: DataFile, as_json: bool) -> None:
     """List the API clients of the account SID, oldest first; no secrets."""
     found = file.transact(lambda tx: tx.api_clients.of(fetch_account(tx, sid).sid))
-    say_all(
-        ((client_record(client), client_row(client)) for client in found),
-        "no API clients; `ringback accounts clients create SID NAME` makes one",
-        as_json=as_json,
-    )
+    nothing = "no API clients; `ringback accounts clients create SID NAME` makes one"
+    say_all(found, client_record, client_row, nothing=nothing, as_json=as_json)
 
 
 @clients.command("delete")

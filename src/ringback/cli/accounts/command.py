@@ -5,22 +5,13 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
-from ringback.cli.accounts.output import (
-    account_record,
-    account_row,
-    client_record,
-    client_row,
-    key_record,
-    key_row,
-    say_all,
-    secret_records,
-)
 from ringback.cli.data_file import DataFile, account_context, with_data_file
-from ringback.cli.options import json_lines_option, json_option, read_by
-from ringback.cli.output import say
+from ringback.cli.options import json_lines_option, prints_record, read_by
+from ringback.cli.output import Output
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
@@ -77,16 +68,10 @@ accounts.add_command(clients)
 @click.option(
     "--bare", is_flag=True, help="As KORE makes them: without a webhook secret or an API key."
 )
-@json_option
+@prints_record
 def create(
-    *,
-    name: str,
-    file: DataFile,
-    schedule: RetrySchedule | None,
-    parent: str | None,
-    bare: bool,
-    as_json: bool,
-) -> None:
+    *, name: str, file: DataFile, schedule: RetrySchedule | None, parent: str | None, bare: bool
+) -> Output:
     """Make an account and print its credentials, once."""
     context = account_context()
     make = create_bare_account if bare else create_account
@@ -95,7 +80,7 @@ def create(
     )
     shown = _credentials(made)
     words = _CREATED if bare else _CREATED + _CREDENTIALS
-    say(shown, words.format(**shown), as_json=as_json)
+    return shown, words.format(**shown)
 
 
 @accounts.command("list")
@@ -104,18 +89,17 @@ def create(
 def list_(*, file: DataFile, as_json: bool) -> None:
     """List all accounts, oldest first; no secrets."""
     found = file.transact(list_accounts)
-    say_all(
-        ((account_record(account), account_row(account)) for account in found),
-        "no accounts; `ringback accounts create NAME` makes one",
-        as_json=as_json,
+    nothing = "no accounts; `ringback accounts create NAME` makes one"
+    output.say_all(
+        found, output.account_record, output.account_row, nothing=nothing, as_json=as_json
     )
 
 
 @accounts.command("show")
 @click.argument("sid")
 @with_data_file
-@json_option
-def show(*, sid: str, file: DataFile, as_json: bool) -> None:
+@prints_record
+def show(*, sid: str, file: DataFile) -> Output:
     """Show an account and what signs in to it; no secrets."""
 
     def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
@@ -124,13 +108,13 @@ def show(*, sid: str, file: DataFile, as_json: bool) -> None:
 
     account, its_keys, its_clients = file.transact(look)
     record = {
-        **account_record(account),
+        **output.account_record(account),
         "has_secondary_auth_token": account.secondary_auth_token is not None,
-        "api_keys": [key_record(key) for key in its_keys],
-        "api_clients": [client_record(client) for client in its_clients],
-        "webhook_secrets": secret_records(account),
+        "api_keys": [output.key_record(key) for key in its_keys],
+        "api_clients": [output.client_record(client) for client in its_clients],
+        "webhook_secrets": output.secret_records(account),
     }
-    say(record, "\n".join(_lines(record, its_keys, its_clients)), as_json=as_json)
+    return record, "\n".join(_lines(record, its_keys, its_clients))
 
 
 @accounts.command("suspend")
@@ -164,16 +148,13 @@ def _set_status(file: DataFile, sid: str, status: AccountStatus) -> None:
 
 
 def _credentials(made: CreatedAccount | Account) -> dict[str, str | None]:
-    match made:
-        case CreatedAccount(account, api_key):
-            key_sid, key_secret = api_key.key.sid, api_key.secret
-        case Account() as account:
-            key_sid = key_secret = None
+    is_bare = isinstance(made, Account)
+    account, api_key = (made, None) if is_bare else (made.account, made.api_key)
     return {
-        **account_record(account),
+        **output.account_record(account),
         "auth_token": account.auth_token,
-        "api_key_sid": key_sid,
-        "api_key_secret": key_secret,
+        "api_key_sid": api_key and api_key.key.sid,
+        "api_key_secret": api_key and api_key.secret,
         "kore_secret": account.kore_secret or None,
     }
 
@@ -196,8 +177,8 @@ def _lines(
         f"  schedule              {record['schedule'] or 'as the server has it'}",
         f"  made                  {record['date_created']}",
         f"  secondary Auth Token  {secondary}",
-        *_listed("API keys", map(key_row, its_keys)),
-        *_listed("API clients", map(client_row, its_clients)),
+        *_listed("API keys", map(output.key_row, its_keys)),
+        *_listed("API clients", map(output.client_row, its_clients)),
         *_listed("webhook secrets", secrets),
     ]
 

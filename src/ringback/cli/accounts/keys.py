@@ -6,8 +6,8 @@ import click
 
 from ringback.cli.accounts.output import key_record, key_row, say_all
 from ringback.cli.data_file import DataFile, account_context, with_data_file
-from ringback.cli.options import json_lines_option, json_option, with_options
-from ringback.cli.output import say
+from ringback.cli.options import json_lines_option, prints_record, with_options
+from ringback.cli.output import Output
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.ports import Transaction
@@ -25,7 +25,7 @@ _of_somebody: Final = with_options(
     click.option("--account", metavar="SID", help="An account's."),
     click.option("--operator", is_flag=True, help="The operator's, who sees every account."),
 )
-"""Of these two, one says whose the keys are."""
+"""The options that say whose the keys are; exactly one of them has to be given."""
 
 
 @click.group()
@@ -39,17 +39,14 @@ def keys() -> None:
 @click.option(
     "--name", default="unnamed", show_default=True, metavar="NAME", help="What to know it by."
 )
-@json_option
-def create(
-    *, file: DataFile, account: str | None, operator: bool, name: str, as_json: bool
-) -> None:
+@prints_record
+def create(*, file: DataFile, account: str | None, operator: bool, name: str) -> Output:
     """Make an API key and print its secret, once."""
     _check_whose(account, operator=operator)
-    context = account_context()
-    made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, context))
+    made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, account_context()))
     record = {**key_record(made.key), "secret": made.secret}
     owner = made.key.account_sid or _OPERATOR
-    say(record, _CREATED.format(**record, owner=owner), as_json=as_json)
+    return record, _CREATED.format(**record, owner=owner)
 
 
 @keys.command("list")
@@ -60,11 +57,8 @@ def list_(*, file: DataFile, account: str | None, operator: bool, as_json: bool)
     """List API keys, oldest first; no secrets."""
     _check_whose(account, operator=operator)
     found = file.transact(lambda tx: tx.accounts.keys_of(_owner(tx, account)))
-    say_all(
-        ((key_record(key), key_row(key)) for key in found),
-        f"no API keys of {account or _OPERATOR}",
-        as_json=as_json,
-    )
+    nothing = f"no API keys of {account or _OPERATOR}"
+    say_all(found, key_record, key_row, nothing=nothing, as_json=as_json)
 
 
 @keys.command("delete")

@@ -1,30 +1,38 @@
 """How accounts and their credentials are printed: never with a secret that was shown before."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
-from ringback.cli.output import instant, say, schedule_in_words
+from ringback.cli.output import say, schedule_in_words
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import LIFETIMES, ClientCredentials, ClientType
+from ringback.core.calendar import iso
 
+T = TypeVar("T")
 Record = Mapping[str, Any]
 
 _LIFETIME_NAMES: Final = {lifetime: name for name, lifetime in LIFETIMES.items()}
 
 
-def say_all(records: Iterable[tuple[Record, str]], nothing: str, *, as_json: bool) -> None:
-    """Print each record with its words on a line of its own; what `nothing` says without any."""
-    found = list(records)
-    for record, words in found:
-        say(record, words, as_json=as_json)
+def say_all(
+    found: Sequence[T],
+    record: Callable[[T], Record],
+    row: Callable[[T], str],
+    *,
+    nothing: str,
+    as_json: bool,
+) -> None:
+    """Print each record on a line of its own; without any, print `nothing`, except as JSON."""
+    for each in found:
+        say(record(each), row(each), as_json=as_json)
     if not found and not as_json:
         click.echo(nothing)
 
 
 def account_record(account: Account) -> dict[str, str | None]:
-    """Return what everybody may know of an account."""
+    """Return an account as a JSON object, without secrets."""
     return {
         "account_sid": account.sid,
         "kore_id": account.kore_id,
@@ -32,13 +40,13 @@ def account_record(account: Account) -> dict[str, str | None]:
         "status": account.status.value,
         "schedule": account.schedule and schedule_in_words(account.schedule),
         "parent_sid": account.parent_sid,
-        "date_created": instant(account.date_created),
+        "date_created": iso(account.date_created),
     }
 
 
 def account_row(account: Account) -> str:
     """Return an account on one line."""
-    said = [account.sid, instant(account.date_created), account.name]
+    said = [account.sid, iso(account.date_created), account.name]
     said += [schedule_in_words(account.schedule)] if account.schedule else []
     said += [f"of {account.parent_sid}"] if account.parent_sid else []
     said += [account.status.value] if account.is_suspended else []
@@ -46,22 +54,22 @@ def account_row(account: Account) -> str:
 
 
 def key_record(key: ApiKey) -> dict[str, str | None]:
-    """Return what everybody may know of an API key; an operator's is no account's."""
+    """Return an API key as a JSON object, without its secret; an operator's has no account."""
     return {
         "sid": key.sid,
         "account_sid": key.account_sid,
         "name": key.name,
-        "date_created": instant(key.date_created),
+        "date_created": iso(key.date_created),
     }
 
 
 def key_row(key: ApiKey) -> str:
     """Return an API key on one line."""
-    return f"{key.sid}  {instant(key.date_created)}  {key.name}"
+    return f"{key.sid}  {iso(key.date_created)}  {key.name}"
 
 
 def client_record(client: ClientCredentials) -> dict[str, Any]:
-    """Return what everybody may know of an API client."""
+    """Return an API client as a JSON object, without its secret."""
     return {
         "client_id": client.sid,
         "account_sid": client.account_sid,
@@ -69,17 +77,17 @@ def client_record(client: ClientCredentials) -> dict[str, Any]:
         "type": client.type.value,
         "products": sorted(product.value for product in client.products),
         "lifetime": _LIFETIME_NAMES.get(client.lifetime, str(client.lifetime)),
-        "date_created": instant(client.date_created),
+        "date_created": iso(client.date_created),
     }
 
 
 def client_row(client: ClientCredentials) -> str:
     """Return an API client on one line."""
-    return f"{client.sid}  {instant(client.date_created)}  {client.name}  {client_scope(client)}"
+    return f"{client.sid}  {iso(client.date_created)}  {client.name}  {client_scope(client)}"
 
 
 def client_scope(client: ClientCredentials) -> str:
-    """Say what a client's tokens are good for, and how long."""
+    """Say which products a client's tokens are for, and for how long."""
     record = client_record(client)
     is_admin = client.type is ClientType.ADMIN
     scope = "admin" if is_admin else ",".join(record["products"])
@@ -87,13 +95,13 @@ def client_scope(client: ClientCredentials) -> str:
 
 
 def secret_records(account: Account) -> list[dict[str, str]]:
-    """Return what everybody may know of an account's webhook secrets."""
+    """Return an account's webhook secrets as JSON objects, without their values."""
     return [
         {
             "id": secret.id,
             "name": secret.name,
             "status": status.value,
-            "last_modified": instant(secret.last_modified),
+            "last_modified": iso(secret.last_modified),
         }
         for status, secret in account.webhook_secrets.all
     ]

@@ -1,4 +1,4 @@
-"""What `ringback dev` says when it is up."""
+"""The text that `ringback dev` prints when it is up."""
 
 import shlex
 import sys
@@ -95,14 +95,9 @@ _PORT_HELP: Final = """
 
 
 def banner(
-    dev: DevFile,
-    settings: Settings,
-    phase: Phase,
-    *,
-    ahead: timedelta,
-    near: Sequence[str] = (),
+    dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta, near: Sequence[str] = ()
 ) -> str:
-    """Return what to say when everything is up, with the borders that are near."""
+    """Return the text, with the changes of the policy that are near."""
     shown = _TEMPLATE.format(
         **asdict(replace(dev, gateway=_gateway_line(dev, settings))),
         version=__version__,
@@ -143,7 +138,7 @@ def _phase_help(settings: Settings) -> str:
 
 
 def tls_banner(dev: DevFile) -> str:
-    """Return what to say where HTTPS is served."""
+    """Return the part of the text about HTTPS."""
     url = urlsplit(dev.tls_url)
     address, port = url.hostname or "", url.port or USUAL_PORT
     return _TLS_TEMPLATE.format(
@@ -165,14 +160,14 @@ def _port_help(address: str, port: int) -> str:
 
 def _command(words: str, settings: Settings) -> str:
     program = _program()
-    # The folder is named only where it isn't the one that every command looks in by itself.
+    # Without --data, commands look in the default folder.
     folder = str(settings.data)
     named = "" if folder == DATA.defaults[SettingsCommand.DEV] else f" --data {shlex.quote(folder)}"
     return f"{program} {words}{named}"
 
 
 def _program() -> str:
-    """Return how this very program can be called again from the same folder."""
+    """Return the command that starts this program again from the same folder."""
     started = Path(sys.argv[0])
     if started.name != "ringback":
         return "python -m ringback"

@@ -67,7 +67,7 @@ async def run(
     origin: SettingsSource | None = None,
     accept_data_loss: bool = False,
 ) -> None:
-    """Start everything with the notice's account, say so, and serve until a signal says to stop.
+    """Start everything with the notice's account, print the banner, and serve until a signal.
 
     Nobody can connect before dev.json is there: whoever finds the port open can read it.
     """

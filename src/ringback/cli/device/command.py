@@ -9,8 +9,8 @@ import click
 
 from ringback.cli.device.receive import receive
 from ringback.cli.device.send_datagram import send_datagram
-from ringback.cli.options import Option, json_flag, read_by
-from ringback.cli.output import say
+from ringback.cli.options import Option, json_flag, printing, read_by
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
 from ringback.portal_client import PortalClient
@@ -22,11 +22,11 @@ class _Way(NamedTuple):
     name: str
     many: str
     told: str
-    """The field of a device that says who is told."""
+    """The field of a device that has the URL which is called back."""
     parameter: str
-    """What sets that."""
+    """The API's parameter that sets this URL."""
     of: str = "'s Fleet"
-    """Of what, behind `the SIM`."""
+    """The resource that has the parameter, in words that follow `the SIM`."""
 
 
 _WAYS: Final = {
@@ -34,8 +34,8 @@ _WAYS: Final = {
     "sms": _Way("SMS", "SMS", "sms_commands_url", "SmsCommandsUrl"),
     "commands": _Way("Command", "Commands", "commands_callback_url", "CommandsCallbackUrl", ""),
 }
-_USUAL: Final = {"supersim": "ip", "wireless": "commands"}
 _HAS: Final = {"supersim": ("ip", "sms"), "wireless": ("commands",)}
+"""The ways that the devices of a product have; the first one is the default."""
 _UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
 
@@ -49,7 +49,8 @@ _port: Final[Option[Any]] = click.option(
     show_default=True,
     help="The device's UDP port.",
 )
-_json: Final[Option[Any]] = json_flag("Print one JSON object instead.")
+_JSON: Final = "Print one JSON object instead."
+_prints: Final = printing(_JSON)
 
 
 @click.group()
@@ -93,7 +94,7 @@ def read_size(text: str) -> int:
 )
 @click.option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
 @_port
-@_json
+@_prints
 def send(
     *,
     text: str | None,
@@ -103,8 +104,7 @@ def send(
     octets: bytes | None,
     file: IO[bytes] | None,
     port: int,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Send TEXT from a SIM's device: a datagram to the gateway, an SMS, or a Command.
 
     Where this machine doesn't have the device's address, or no gateway runs, the datagram is
@@ -114,25 +114,19 @@ def send(
         raise click.UsageError("give one of TEXT, --hex and --file")
     whose = sim_of(portal, sim)
     shown = portal.get("devices", whose)
-    way = _WAYS[kind or _USUAL[shown["product"]]]
+    way = _WAYS[kind or _HAS[shown["product"]][0]]
+    if way.name == "SMS" and text is None:
+        raise click.UsageError("an SMS is text; give TEXT")
+    payload = _payload(text, octets, file)
     if way.name == "SMS":
-        if text is None:
-            raise click.UsageError("an SMS is text; give TEXT")
         how, command = "SMS", portal.post("devices", whose, "sms", form={"Payload": text})
     elif way.name == "Command":
-        form = _command_form(text, octets, file)
+        binary = {"Payload": b64encode(payload).decode(), "PayloadType": "binary"}
+        form = binary if text is None else {"Payload": text}
         how, command = "Command", portal.post("devices", whose, "commands", form=form)
     else:
-        payload = _payload(text, octets, file)
         how, command = send_datagram(portal, whose, payload, port)
-    say(command, _sent_lines(shown, command, how, way), as_json=as_json)
-
-
-def _command_form(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> dict[str, str]:
-    if text is not None:
-        return {"Payload": text}
-    payload = b64encode(_payload(text, octets, file)).decode()
-    return {"Payload": payload, "PayloadType": "binary"}
+    return command, _sent_lines(shown, command, how, way)
 
 
 def _payload(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> bytes:
@@ -153,11 +147,11 @@ def _sent_lines(
 @device.command("show")
 @with_portal
 @_sim
-@_json
-def show(*, portal: PortalClient, sim: str | None, as_json: bool) -> None:
+@_prints
+def show(*, portal: PortalClient, sim: str | None) -> Output:
     """Show the address of a SIM's device, where it sends to, and what holds for it."""
     shown = portal.get("devices", sim_of(portal, sim))
-    say(shown, _device_lines(shown), as_json=as_json)
+    return shown, _device_lines(shown)
 
 
 def _device_lines(shown: Mapping[str, Any]) -> Iterator[str]:
@@ -194,24 +188,22 @@ def _told(url: str | None, way: _Way) -> str:
 @click.option(
     "--download", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 2MB."
 )
-@_json
-def data(
-    *, portal: PortalClient, sim: str | None, upload: int, download: int, as_json: bool
-) -> None:
+@_prints
+def data(*, portal: PortalClient, sim: str | None, upload: int, download: int) -> Output:
     """Use data, at once; it counts for usage, limits, and a SIM that is ready."""
     form = {"Upload": str(upload), "Download": str(download)}
     used = portal.post("devices", sim_of(portal, sim), "data", form=form)
-    say(used, f"{used['sim_sid']}  {used['data_total']} bytes", as_json=as_json)
+    return used, f"{used['sim_sid']}  {used['data_total']} bytes"
 
 
 @device.command("download")
 @click.argument("sid")
 @with_portal
-@_json
-def download(*, sid: str, portal: PortalClient, as_json: bool) -> None:
+@_prints
+def download(*, sid: str, portal: PortalClient) -> Output:
     """Download the eSIM Profile SID (HP…), which then installs itself."""
     profile = portal.post("esim_profiles", sid, "download")
-    say(profile, f"{profile['sid']}  is being downloaded", as_json=as_json)
+    return profile, f"{profile['sid']}  is being downloaded"
 
 
 @device.command("receive")
@@ -219,7 +211,7 @@ def download(*, sid: str, portal: PortalClient, as_json: bool) -> None:
 @_sim
 @_port
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
-@_json
+@json_flag(_JSON)
 def receive_(
     *, portal: PortalClient, sim: str | None, port: int, count: int | None, as_json: bool
 ) -> None:

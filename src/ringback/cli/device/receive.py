@@ -16,15 +16,15 @@ from ringback.portal_client import PortalClient, PortalClientError
 from ringback.runtime.system_clock import SystemClock
 
 _EVERY: Final = 1.0
-"""Seconds after which the API is asked for SMS again."""
+"""Seconds between two looks at the inbox."""
 
 
 class _Kind(NamedTuple):
-    """What comes by the inbox."""
+    """The kind of messages in the inbox."""
 
     name: str
     sender: str
-    """The number that it comes from, for the device."""
+    """The number that the device sees as the sender."""
 
 
 _KINDS: Final = {"supersim": _Kind("sms", "000"), "wireless": _Kind("command", "2936")}
@@ -32,7 +32,7 @@ _LARGEST: Final = 65535
 
 
 class DeviceMessage(NamedTuple):
-    """What came to a device."""
+    """A message that a device received."""
 
     kind: str
     sender: str
@@ -49,7 +49,7 @@ class DeviceMessage(NamedTuple):
 
 
 def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_json: bool) -> None:
-    """Show what comes until told to stop, or until it was so much.
+    """Show messages until a signal arrives, or until there were `count`.
 
     Raises ConfigurationError where this machine can't have the device's address.
     """

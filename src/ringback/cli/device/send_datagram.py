@@ -18,13 +18,13 @@ _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (nobody is bound to it here)
 def send_datagram(
     portal: PortalClient, sim: str, payload: bytes, port: int
 ) -> tuple[str, JsonObject]:
-    """Send it, and return how it went and the IP Command that it is.
+    """Send it, and return the way that it took and its IP Command.
 
     Raises ConfigurationError where the gateway doesn't take it.
     """
     shown = portal.get("devices", sim)
     gateway, device_ip = gateway_near(shown["gateway"], portal), shown["device_ip"]
-    # A SIM that is not in the network sends nothing, and the API says so better than silence.
+    # The gateway ignores a SIM that is not in the network without a word; the API says why.
     is_connected = shown["sim_status"] in (SimStatus.READY, SimStatus.ACTIVE)
     if gateway is None or device_ip is None or not is_connected:
         return "over the API", _over_the_api(portal, sim, payload, port)
@@ -84,7 +84,7 @@ def _newest(portal: PortalClient, sim: str) -> list[JsonObject]:
 def _taken(
     portal: PortalClient, sim: str, payload: bytes, port: int, known: list[JsonObject]
 ) -> JsonObject:
-    """Return the IP Command that a datagram has become."""
+    """Return the IP Command of a datagram; UDP has no answer, so its record is the only sign."""
     said = b64encode(payload[:LONGEST_DATAGRAM]).decode()
     before = {command["sid"] for command in known}
 

@@ -1,4 +1,4 @@
-"""`ringback migrate apply`, `status` and `revert`: a plan is carried out, looked at, taken back."""
+"""`ringback migrate apply`, `status` and `revert`: carry a plan out, look at it, take it back."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -8,14 +8,8 @@ from typing import Final
 
 import click
 
+from ringback.cli.migrate import output
 from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
-from ringback.cli.migrate.output import (
-    ProgressPrinter,
-    json_line,
-    stand_record,
-    status_lines,
-    way_back_lines,
-)
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.policy.source_policy import Policy, SourceName
@@ -102,7 +96,7 @@ async def apply(
         began = read_journal(journal_of(path), plan_id=plan.id).began
         watch = _canary(found, began, shares=canary, soak=soak)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            teller = ProgressPrinter(sys.stdout.isatty())
+            teller = output.ProgressPrinter(sys.stdout.isatty())
             move = PlanExecutor(plan, found.record, journal, found.clock, teller)
             probing = (found, plan.to, probes, credentials.auth_token)
             _check_probing(*probing)
@@ -123,7 +117,7 @@ async def apply(
 def _check_probing(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> None:
-    """Refuse to probe as a source that no settings here have, or without the secret that signs."""
+    """Raise a UsageError where the probe lacks the definition of the source, or its secret."""
     if how.no_probe:
         return
     if to not in how.sources:
@@ -146,7 +140,10 @@ def _canary(
     shares: tuple[int, ...] | None,
     soak: timedelta | None,
 ) -> CanarySettings | None:
-    """Return the canary that is asked for, else the one with which the plan began."""
+    """Return the canary that the options ask for, else the one with which the plan began.
+
+    So a plain `apply` that goes on after a crash still watches what it moves.
+    """
     if shares is None and began is not None:
         shares = began.shares
     if not shares:
@@ -174,20 +171,21 @@ async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials
     plan = MigrationPlan.read(path)
     async with open_url_source(plan.record, credentials) as found:
         edits = await _stands(plan, path, found)
-    records = (json_line(stand_record(stand)) for stand in edits.values())
-    for line in records if as_json else status_lines(edits):
+    records = (output.json_line(output.stand_record(stand)) for stand in edits.values())
+    for line in records if as_json else output.status_lines(edits):
         click.echo(line)
 
 
 async def _stands(
     plan: MigrationPlan, path: Path, found: OpenedUrlSource
 ) -> Mapping[UrlLocation, EditStatus]:
-    """Return how all edits stand, by a record and a journal of the same moment."""
+    """Return the state of all edits, by a record and a journal of the same moment."""
     after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
         before = read_journal(journal_of(path), plan_id=plan.id)
         entries = await found.record.entries()
         after = read_journal(journal_of(path), plan_id=plan.id)
+        # An apply may be running: the two belong together only if it noted nothing in between.
         if after.marks == before.marks:
             break
     return stands(plan, after, entries)
@@ -225,7 +223,7 @@ async def revert(
             click.echo("nothing is to go back: no URL is where this plan has moved it")
             return 0
         way = way_back(moved, plan.to, policy, at=at or found.clock.now())
-        for line in way_back_lines(way, plan.to):
+        for line in output.way_back_lines(way, plan.to):
             click.echo(line)
         if isinstance(found.record, FileUrlSource) and not write:
             _print_diff(found.record, before, {EditState.MOVED}, turned=UrlEdit.back)
@@ -233,7 +231,7 @@ async def revert(
         if not is_sure:
             click.confirm(f"take {len(moved)} URLs back?", abort=True)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            teller = ProgressPrinter(sys.stdout.isatty())
+            teller = output.ProgressPrinter(sys.stdout.isatty())
             move = PlanExecutor(plan, found.record, journal, found.clock, teller)
             await move.revert()
             after = await move.stands()
@@ -245,17 +243,13 @@ async def revert(
 _BACK: Final = (EditState.RETURNED, EditState.BEHIND)
 
 
-def _say_status(found: Mapping[UrlLocation, EditStatus], teller: ProgressPrinter) -> None:
+def _say_status(found: Mapping[UrlLocation, EditStatus], teller: output.ProgressPrinter) -> None:
     teller.end()
-    for line in status_lines(found, told=teller.told):
+    for line in output.status_lines(found, told=teller.told):
         click.echo(line)
 
 
 # ---- files, without --write ----------------------------------------------------------------------
-
-
-def _same(edit: UrlEdit) -> UrlEdit:
-    return edit
 
 
 def _print_diff(
@@ -263,9 +257,9 @@ def _print_diff(
     found: Mapping[UrlLocation, EditStatus],
     standings: Collection[EditState],
     *,
-    turned: Callable[[UrlEdit], UrlEdit] = _same,
+    turned: Callable[[UrlEdit], UrlEdit] = lambda edit: edit,
 ) -> None:
-    """Print what would be changed: the edits that stand in one of these ways."""
+    """Print what the edits in one of these states would change."""
     edits = [
         exact(turned(stand.edit), stand.entry)
         for stand in found.values()

@@ -10,7 +10,6 @@ from ringback.cli.migrate.apply_and_revert import apply, revert, status
 from ringback.cli.migrate.options import with_policy, with_policy_at, with_url_source
 from ringback.cli.migrate.output import inventory_lines, inventory_table, json_line, plan_lines
 from ringback.cli.options import file_option, json_flag, run_async
-from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.migration.filters import UrlFilter
 from ringback.migration.inventory import inventory as inventory_of
@@ -24,6 +23,7 @@ from ringback.migration_setup import (
     UrlSourceSpec,
     open_url_source,
 )
+from ringback.runtime.os_errors import refusing
 from ringback.runtime.system_clock import SystemRandomSource
 
 
@@ -136,7 +136,5 @@ def _source(text: str, policy: Policy) -> SourceName:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with refusing(f"{path} can't be written"):
         path.write_text(text, "utf-8")
-    except OSError as failure:
-        raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from None

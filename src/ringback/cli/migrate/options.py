@@ -13,6 +13,7 @@ from ringback.cli.options import (
     handing,
     read_by,
     seal_key_file_option,
+    variable_option,
     with_options,
 )
 from ringback.core.policy.source_policy import NOTICE, Policy
@@ -26,18 +27,16 @@ from ringback.settings.sources import AddedSources
 
 # ---- what opens the place where the URLs are -----------------------------------------------------
 
-_auth_token = click.option(
+_auth_token = variable_option(
     "--auth-token",
-    envvar="RINGBACK_AUTH_TOKEN",
-    metavar="TOKEN",
-    help="The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
+    "TOKEN",
+    "The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
     " RINGBACK_AUTH_TOKEN: whoever can list processes sees what is given here.",
 )
-_server = click.option(
+_server = variable_option(
     "--server",
-    envvar="RINGBACK_SERVER",
-    metavar="URL",
-    help="With --api, the server to ask instead of Twilio's. The commands on a plan want it again:"
+    "URL",
+    "With --api, the server to ask instead of Twilio's. The commands on a plan want it again:"
     " the Auth Token goes to no server that a file alone names.",
 )
 _seal_key: Option[Any] = seal_key_file_option("For --data: ")
@@ -46,7 +45,7 @@ _seal_key: Option[Any] = seal_key_file_option("For --data: ")
 with_credentials: Final = handing(
     "credentials", UrlSourceCredentials, _seal_key, _server, _auth_token
 )
-"""Gives a command the options that open what a plan names, and hands it the `credentials`."""
+"""Gives a command the options that open a plan's URL source, and hands it `credentials`."""
 
 
 # ---- where the URLs are --------------------------------------------------------------------------
@@ -86,12 +85,7 @@ _url_source_options: Final = with_options(
     _seal_key,
     click.option("--api", is_flag=True, help="The URLs that an account has at the official API."),
     _server,
-    click.option(
-        "--account-sid",
-        envvar="RINGBACK_ACCOUNT_SID",
-        metavar="SID",
-        help="With --api, whose URLs.",
-    ),
+    variable_option("--account-sid", "SID", "With --api, whose URLs."),
     _auth_token,
     click.option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
 )
@@ -104,6 +98,7 @@ def with_url_source(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_from_environment() -> bool:
+    # Often set for other commands, so RINGBACK_DATA counts only where no other record is given.
     place = click.get_current_context().get_parameter_source("data")
     return place is click.core.ParameterSource.ENVIRONMENT
 
@@ -172,21 +167,19 @@ with_probing: Final = handing(
     click.option(
         "--no-probe", is_flag=True, help="Move without asking receivers if they are ready."
     ),
-    click.option(
+    variable_option(
         "--kore-secret",
-        envvar="RINGBACK_KORE_SECRET",
-        metavar="SECRET",
-        help="What KORE's callbacks to the receivers are signed with, for the probe; a data folder"
+        "SECRET",
+        "What KORE's callbacks to the receivers are signed with, for the probe; a data folder"
         " has that itself.",
     ),
-    click.option(
+    variable_option(
         "--allow",
-        envvar="RINGBACK_ALLOW",
-        metavar="NETWORKS",
+        "NETWORKS",
+        "Networks, beside the public ones, where receivers are probed: 10.0.0.0/8,loopback.",
         default="none",
         show_default=True,
         callback=read_by(read_networks),
-        help="Networks, beside the public ones, where receivers are probed: 10.0.0.0/8,loopback.",
     ),
     file_option(
         "--extra-ca-file",

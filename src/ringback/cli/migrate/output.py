@@ -1,4 +1,4 @@
-"""How inventories, plans and their progress read in a terminal, in JSON and in CSV."""
+"""Inventories, plans and progress as lines for people, as JSON and as CSV."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.migration.edit_status import EditState, EditStatus, count
+from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditStatus, count
 from ringback.migration.executor import (
     CanaryStarted,
     CanaryStopped,
@@ -31,9 +31,6 @@ _COLORS: Final = {
     EditState.CHANGED: "yellow",
     EditState.GONE: "yellow",
 }
-_TOLD_ONE_BY_ONE: Final = frozenset(
-    {EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE}
-)
 
 
 def json_line(record: Mapping[str, Any]) -> str:
@@ -79,7 +76,7 @@ def inventory_table(found: Sequence[InventoryLine]) -> str:
 
 
 def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
-    """Yield what a plan is about; `in_vain` has how many edits have no effect, by the reason."""
+    """Yield a plan's summary; `in_vain` counts the edits without an effect, by the reason."""
     urls = _counted(len(plan.edits), "URL")
     yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
     for why, number in plan.left_out.items():
@@ -89,7 +86,7 @@ def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> It
 
 
 def stand_record(stand: EditStatus) -> dict[str, Any]:
-    """Return how an edit stands, for programs."""
+    """Return an edit and its state as a JSON object."""
     return {
         "place": stand.edit.place.name,
         "account_sid": stand.edit.place.account_sid,
@@ -103,17 +100,17 @@ def stand_record(stand: EditStatus) -> dict[str, Any]:
 def status_lines(
     found: Mapping[UrlLocation, EditStatus], *, told: Collection[UrlLocation] = ()
 ) -> Iterator[str]:
-    """Yield how many edits stand in each way, and those that need a look, but for those told."""
+    """Yield how many edits are in each state, and those that need a look and aren't in `told`."""
     for standing, number in count(found).items():
         yield click.style(f"{number:>7}  {standing}", fg=_COLORS.get(standing))
     for stand in found.values():
-        if stand.standing in _TOLD_ONE_BY_ONE and stand.edit.place not in told:
+        if stand.standing in LEFT_BEHIND and stand.edit.place not in told:
             why = f": {stand.why}" if stand.why else ""
             yield f"{stand.edit.place.name}  {stand.edit.old}\n  {stand.standing}{why}"
 
 
 def way_back_lines(way: RollbackPreview, to: str) -> Iterator[str]:
-    """Yield what going back does, by the policy."""
+    """Yield the effect of going back, by the policy."""
     until = way.open_until
     end = (
         "" if until is None else f", until {to} sends the first of them at {until:%Y-%m-%d %H:%M}Z"
@@ -138,13 +135,13 @@ class ProgressPrinter:
     """Prints what happens while a plan is carried out."""
 
     is_terminal: bool
-    """Whether a line of progress can take the place of the one before."""
+    """Whether a line of progress can overwrite the one before."""
     told: set[UrlLocation] = field(default_factory=set[UrlLocation])
-    """The edits of which it was said why they didn't move."""
+    """The edits whose reason not to move was printed, so that the summary doesn't repeat it."""
     _is_open: bool = False
 
     def __call__(self, news: ProgressEvent) -> None:
-        """Print some news."""
+        """Print an event."""
         match news:
             case EditsMoved(share, moved, of):
                 self._progress(f"{share} %: moved {moved} of {of}")

@@ -7,8 +7,8 @@ from typing import Any, cast
 import click
 
 from ringback.cli.data_file import DataFile, data_file_in
-from ringback.cli.options import data_folder, json_option, seal_key_file_option
-from ringback.cli.output import say
+from ringback.cli.options import data_folder, prints_record, seal_key_file_option
+from ringback.cli.output import Output
 from ringback.cli.policy.options import instant, policy_file_option, policy_of_file
 from ringback.cli.policy.output import lines_of_policy, lines_of_simulation
 from ringback.cli.policy.set_command import set_
@@ -38,15 +38,10 @@ policy.add_command(set_)
 @policy.command("show")
 @policy_file_option
 @server_options
-@json_option
+@prints_record
 def show(
-    *,
-    settings: str | None,
-    server: str | None,
-    account_sid: str | None,
-    auth_token: str | None,
-    as_json: bool,
-) -> None:
+    *, settings: str | None, server: str | None, account_sid: str | None, auth_token: str | None
+) -> Output:
     """Show phases, holds, what is in force today, and what is ahead.
 
     With --server it is the policy that is in force there, as far as it concerns who asks.
@@ -56,7 +51,7 @@ def show(
     else:
         found, before = policy_of_file(settings)
         record = _plain(policy_record(found, date=SystemClock().now(), before=before))
-    say(record, lines_of_policy(record), as_json=as_json)
+    return record, lines_of_policy(record)
 
 
 @policy.command("simulate")
@@ -66,23 +61,19 @@ def show(
     "Count the callbacks of the last week in this data folder; also beside a server.", default=None
 )
 @seal_key_file_option()
-@json_option
+@prints_record
 def simulate(
-    *,
-    at: datetime,
-    settings: str | None,
-    data: Path | None,
-    seal_key_file: Path | None,
-    as_json: bool,
-) -> None:
+    *, at: datetime, settings: str | None, data: Path | None, seal_key_file: Path | None
+) -> Output:
     """Say who will be sent from where at a date, and what would change for the last week."""
     found, _ = policy_of_file(settings)
     now, sent = SystemClock().now(), None
     if data is not None:
+        # The last week ends at the data's own time, which `ringback dev` may have advanced.
         now += ClockFile(data).read()
         sent = _count(data_file_in(data, seal_key_file), now)
     record = _plain(simulation_record(found, sent, now=now, then=at))
-    say(record, lines_of_simulation(record), as_json=as_json)
+    return record, lines_of_simulation(record)
 
 
 def _count(file: DataFile, now: datetime) -> list[DeliveryCount]:
@@ -94,7 +85,7 @@ def _count(file: DataFile, now: datetime) -> list[DeliveryCount]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a record with its instants as text, as the portal has them."""
+    """Return a record with its instants as text, like those of the portal."""
     match value:
         case datetime():
             return iso(value)

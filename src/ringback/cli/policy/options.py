@@ -1,4 +1,4 @@
-"""What the commands about the policy have in common: its file, and dates."""
+"""Options of all commands about the policy: its file, and dates."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,7 +19,7 @@ policy_file_option: Final = click.option(
 
 
 def file_named(settings: str | None) -> SettingsFile | None:
-    """Return the settings file, as it is now; None where none is named.
+    """Return the settings file as it is now, or None where none is named.
 
     Raises ConfigurationError where it can't be read.
     """
@@ -28,7 +28,7 @@ def file_named(settings: str | None) -> SettingsFile | None:
 
 
 def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
-    """Return the policy of the settings file, and how long before its changes there is a warning.
+    """Return the policy of the settings file, and how long before a change it warns.
 
     Raises ConfigurationError, naming the line, for what can't be used.
     """
@@ -36,4 +36,4 @@ def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
 
 
 instant: Final = read_by(read_instant)
-"""Reads a date of the command line."""
+"""Reads a date from the command line."""

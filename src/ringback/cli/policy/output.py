@@ -1,4 +1,4 @@
-"""What `ringback policy` says to people."""
+"""The output of `ringback policy` for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Record = Mapping[str, Any]
 
 
 def lines_of_policy(record: Record) -> Iterator[str]:
-    """Yield a policy's record, as the portal has it, line by line."""
+    """Yield the lines of a policy, from the JSON object of the portal."""
     yield f"{record['date']}: phase {record['phase']} is in force"
     yield from _listed("phases", [_phase_line(phase) for phase in record["phases"]])
     yield from _listed("holds", [_hold_line(hold) for hold in record["holds"]])
@@ -24,7 +24,7 @@ def lines_of_policy(record: Record) -> Iterator[str]:
 
 
 def lines_of_simulation(record: Record) -> Iterator[str]:
-    """Yield what a simulation found out, line by line."""
+    """Yield the lines of a simulation."""
     yield f"{record['at']}: phase {record['phase']}"
     yield f"{record['now']}: phase {record['phase_now']}, now"
     yield from _listed("until then", [_border_line(border) for border in record["borders"]])

@@ -45,7 +45,7 @@ _whose: Final = with_options(
         help="For the callback URLs that begin like this.",
     ),
 )
-"""Say whom a hold is for."""
+"""The options that say whose callbacks a hold is for."""
 
 
 def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | str | None:
@@ -145,7 +145,10 @@ def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bo
 
 
 def _check(file: SettingsFile) -> None:
-    """See that one of the commands that have settings can start with this."""
+    """Raise ConfigurationError unless `serve` or `dev` can start with this file.
+
+    One of the two is enough: a file may have settings that only that command knows.
+    """
     try:
         load({}, {}, command=SettingsCommand.SERVE, file=file)
     except ConfigurationError as problem:
@@ -162,7 +165,7 @@ def _diff(file: SettingsFile, text: str) -> list[str]:
 
 
 def _write(file: SettingsFile, text: str) -> None:
-    """Put the new text in the place of the old, wholly or not at all."""
+    """Replace the file in one step: a server that watches it must never read half of it."""
     path = Path(file.path).resolve()
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
@@ -171,6 +174,7 @@ def _write(file: SettingsFile, text: str) -> None:
             written.flush()
             os.fsync(written.fileno())
         shutil.copymode(path, fresh)
+        # The user may have thought about the question for long, and edited the file meanwhile.
         if path.read_bytes() != file.text.encode():
             raise ConfigurationError(
                 f"{file.path} was changed by somebody else meanwhile; do it once more"

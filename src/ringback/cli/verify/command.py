@@ -24,7 +24,7 @@ _URL_MAY_BE_WRONG: Final = 2
 
 
 _Receivers = Callable[[str | Callable[[ReceivedRequest], str]], Receiver]
-"""Returns the receiver that an application with certain secrets has at a URL."""
+"""Returns a receiver at this URL that has the given secrets."""
 
 
 def _secret_option(flag: str, help_: str) -> Callable[..., Any]:
@@ -111,7 +111,7 @@ def _find(capture: CapturedRequest, url: str | None, receiver_at: _Receivers) ->
         shown = f"{split}{split.fragment}"  # without credentials
         return VerificationResult(capture=capture, urls=(shown,), result=result, is_url_given=True)
     urls = _urls_named_by(capture)
-    # As functions, since a URL of its own has no places for tenants, whatever braces it has.
+    # As functions, since a receiver would take braces in a plain URL for a tenant's placeholder.
     results = [(named, _check(capture, receiver_at(partial(_same, named)))) for named in urls]
     best = min(results, key=_rank)
     urls = [best[0]] if _rank(best) < _URL_MAY_BE_WRONG else urls
@@ -119,7 +119,7 @@ def _find(capture: CapturedRequest, url: str | None, receiver_at: _Receivers) ->
 
 
 def _rank(found: tuple[str, Callback | Rejected]) -> int:
-    """Put first what says most: it is genuine, or why not, or what the URL would have to be."""
+    """Rank results by how much they say: genuine, then a reason, then another URL, then nothing."""
     match found[1]:
         case Callback():
             return 0

@@ -1,4 +1,4 @@
-"""What `ringback verify` says: lines for people, or one JSON object for programs."""
+"""The output of `ringback verify`: lines for people, or one JSON object for programs."""
 
 import json
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ _NOT_SIGNED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationResult:
-    """What a receiver makes of a capture."""
+    """A receiver's verdict on a capture."""
 
     capture: CapturedRequest
     urls: tuple[str, ...]
-    """Those that it was checked for; where it is genuine, the one that is right."""
+    """The URLs that were tried; only the right one where the request is genuine."""
     is_url_given: bool
     """Whether the one URL was given, and not taken from the request itself."""
     result: Callback | Rejected
 
     @property
     def event(self) -> Event:
-        """What it tells, true or not."""
+        """The event in the request, whether it is genuine or not."""
         return read_event(self.capture.request)
 
 
 def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
-    """Yield what people are shown.
+    """Yield the lines for people.
 
-    What is told stands further in than our own findings, so that none of it can pass for one.
+    Values from the request are indented further than our findings, so that none can pass for one.
     """
     match found.result:
         case Callback():
@@ -118,7 +118,7 @@ def _event(found: VerificationResult) -> str:
 
 
 def _told(event: Event) -> Iterator[Row]:
-    """Yield the fields of an event that are filled, or the parameters of an unknown one."""
+    """Yield the event's fields that have a value, or the parameters of an unknown event."""
     told = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in told:
         if value is not None:
@@ -136,7 +136,7 @@ def _text(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a record as an object, and a time as a text, as JSON has them."""
+    """Return a record as a dict, and an instant as text, for JSON."""
     if isinstance(value, datetime):
         return value.isoformat()
     return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -40,7 +40,7 @@ class ApiUrlSource:
         URL.
         """
         try:
-            # Only whoever moves through the API has it.
+            # An optional dependency: only moves through the API need it.
             from ringback.migration.url_sources.twilio_client import TwilioUrlClient  # noqa: PLC0415
         except ModuleNotFoundError as missing:
             raise ConfigurationError(
@@ -79,6 +79,8 @@ class ApiUrlSource:
         endings = list[EditOutcome]()
         for start in range(0, len(edits), _AT_ONCE):
             some = edits[start : start + _AT_ONCE]
+            # Waits for all, also where one fails: a thread can't be stopped, and must not change
+            # URLs after this has returned.
             made = await asyncio.gather(
                 *(asyncio.to_thread(self._make, edit) for edit in some), return_exceptions=True
             )

@@ -1,7 +1,7 @@
 """Callback URLs in a CSV file.
 
-The csv module reads such a file, and forgets how it was written. Here each cell is known by where
-it stands, so that all but the URLs stays as it was.
+The csv module doesn't keep how a file was written. Here each cell is known by its position in the
+text, so that an edit changes the URL and no other byte.
 """
 
 import re
@@ -22,7 +22,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 CELL: Final = UrlNotation(
     re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
 )
-"""What stands in a cell, in quotes or not."""
+"""The text of a cell, in quotes or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class OwnDataUrlSource:
 
     store: Store
     folder: str = field(kw_only=True)
-    """Where the data is, for whoever looks for it again."""
+    """Where the data is; a plan keeps it, to open the same data later."""
     clock: Clock = field(kw_only=True)
     account_sid: str | None = field(default=None, kw_only=True)
     """Whose URLs are meant; None for all accounts'."""

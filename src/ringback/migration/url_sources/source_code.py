@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
-from ringback.migration.url_sources.url_escaping import (
-    ESCAPED,
-    FORM,
-    FORM_ESCAPED,
-    MARKUP,
-    SHELL,
-    UrlNotation,
-)
+from ringback.migration.url_sources import url_escaping
 from ringback.migration.url_sources.url_matches import UrlMatch
 
 _NAME: Final = re.compile(
@@ -34,7 +27,7 @@ _NAME: Final = re.compile(
 )
 _WRAPPER: Final = re.compile(r"(?:(?:new\s+)?[A-Za-z_][\w.]*\(\s*)?")
 _LITERAL: Final = re.compile(
-    r"""(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"""|["'`])(?P<raw>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)""",
+    r"""(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"""|["'`])(?P<raw>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)"""
 )
 _BARE: Final = re.compile(
     r"""(?P<raw>(?:https?:|https?%3A|\$\{|\{\{)[^\s"'`<>,;)\]]*)""", re.IGNORECASE
@@ -67,7 +60,7 @@ _LOST: Final = (
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
 _AROUND: Final = 1000
-"""So many characters in front of a name are looked at; a line of made code may be endless."""
+"""How many characters before a name are looked at; a line of generated code may be endless."""
 _NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
 
 
@@ -77,12 +70,12 @@ def spots_in_code(text: str, file: str) -> list[UrlMatch]:
     found = [spot for match in _NAME.finditer(text) for spot in _named(text, match, file)]
     named = {at for spot in found for at in range(spot.start, spot.start + len(spot.raw))}
     found += [
-        _spot(match.start(), match[0].rstrip(".,;"), ESCAPED)
+        _spot(match.start(), match[0].rstrip(".,;"), url_escaping.ESCAPED)
         for match in _WITH_SOURCE.finditer(text)
         if match.start() not in named
     ]
     if is_markup:
-        found = [_spot(spot.start, spot.raw, MARKUP) for spot in found]
+        found = [_spot(spot.start, spot.raw, url_escaping.MARKUP) for spot in found]
     return found
 
 
@@ -112,7 +105,7 @@ def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlMatch]:
     if not _IS_URL.match(raw):
         return
     goes_on = _GOES_ON.match(text, literal.end())
-    yield _spot(start, raw, ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
+    yield _spot(start, raw, url_escaping.ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
 
 
 def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
@@ -120,8 +113,8 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
     if is_exported or file.endswith((".sh", ".bash", ".zsh")):
         cut, ampersand, _ = raw.partition("&") if "\\&" not in raw else (raw, "", "")
         fixed = _LOST_TO_THE_SHELL if ampersand else None
-        return _spot(bare.start(), cut, SHELL, fixed=fixed)
-    return _spot(bare.start(), raw, ESCAPED)
+        return _spot(bare.start(), cut, url_escaping.SHELL, fixed=fixed)
+    return _spot(bare.start(), raw, url_escaping.ESCAPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +145,12 @@ def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlMatch]:
         return
     is_encoded_by_curl = form.option == "--data-urlencode"
     if not form.quote and "&" in raw.replace("\\&", ""):
-        yield _spot(start, raw.partition("&")[0], FORM, fixed=_LOST_TO_THE_SHELL)
+        yield _spot(start, raw.partition("&")[0], url_escaping.FORM, fixed=_LOST_TO_THE_SHELL)
     elif is_encoded_by_curl:
-        yield _spot(start, raw, ESCAPED if form.quote else SHELL)
+        yield _spot(start, raw, url_escaping.ESCAPED if form.quote else url_escaping.SHELL)
     else:
         value, _, rest = raw.partition("&")
-        notation = FORM_ESCAPED if "%3a" in value.lower() else FORM
+        notation = url_escaping.FORM_ESCAPED if "%3a" in value.lower() else url_escaping.FORM
         yield _spot(start, value, notation, fixed=_LOST if _is_lost(value, rest) else None)
 
 
@@ -170,7 +163,9 @@ def _is_lost(value: str, rest: str) -> bool:
     return key in ("cbs", *OVERRIDES) or ("?" in value and key[:1].islower())
 
 
-def _spot(start: int, raw: str, notation: UrlNotation, *, fixed: str | None = None) -> UrlMatch:
+def _spot(
+    start: int, raw: str, notation: url_escaping.UrlNotation, *, fixed: str | None = None
+) -> UrlMatch:
     if _PLACEHOLDER.search(raw):
         fixed = "it has a placeholder that is filled when the program runs; change it by hand"
     return UrlMatch(start, raw, notation, fixed=fixed)

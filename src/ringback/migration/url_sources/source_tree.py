@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ringback.core.errors import ConfigurationError
+from ringback.migration.journal import sync_folder
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
 from ringback.migration.url_sources.csv_table import spots_in_table
 from ringback.migration.url_sources.source_code import spots_in_code
 from ringback.migration.url_sources.url_matches import UrlMatch, placed
+from ringback.runtime.os_errors import refusing
 
 Find = Callable[[str, str], list[UrlMatch]]
 """Finds the URLs of a text; the second argument is the name of its file."""
@@ -199,17 +201,15 @@ def _file_of(edit: UrlEdit) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
+    with refusing(f"{path} can't be read"):
         return path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as failure:
-        raise ConfigurationError(f"{path} can't be read: {failure.strerror}") from None
 
 
 def _write(path: Path, text: str) -> None:
     """Put a file of this text in the place of the one that is there, with its mode, at once."""
     target = path.resolve()
     fresh = target.with_name(f".{target.name}.ringback-new")
-    try:
+    with refusing(f"{path} can't be written"):
         fresh.unlink(missing_ok=True)
         mode = target.stat().st_mode & 0o7777
         with fresh.open("xb") as file:
@@ -218,14 +218,4 @@ def _write(path: Path, text: str) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         fresh.replace(target)
-        _sync(target.parent)
-    except OSError as failure:
-        raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(target.parent)

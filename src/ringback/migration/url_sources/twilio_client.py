@@ -1,4 +1,4 @@
-"""The official client, as a move uses it. Whoever imports this needs the package `twilio`."""
+"""The official client, as a move uses it; needs the optional package `twilio`."""
 
 import json
 import re
@@ -107,7 +107,7 @@ class TwilioUrlClient:
             self._one(place).update(**{parameter: url})
 
     def totals(self, server: str, *, since: datetime, until: datetime) -> list[DeliveryTotals]:
-        """Return what the portal of a Ringback tells of how the account's callbacks went."""
+        """Return the totals of the account's callbacks, from the portal of a Ringback."""
         asked = {"Since": since.isoformat(), "Until": until.isoformat()}
         with _translated("the totals"):
             answer = self._client.request("GET", f"{server}/portal/v1/totals", params=asked)

@@ -1,4 +1,4 @@
-"""Where callback URLs stand in a text."""
+"""Callback URLs that were found in a text, and their places."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

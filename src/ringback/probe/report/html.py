@@ -40,6 +40,7 @@ def as_html(report: ProbeReport) -> str:
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width">',
+            # The page quotes answers of the receiver, so nothing in it may run or load anything.
             '<meta http-equiv="Content-Security-Policy"',
             " content=\"default-src 'none'; style-src 'unsafe-inline'\">",
             f"<title>{title}</title><style>{_STYLE}</style></head><body>",

@@ -20,7 +20,7 @@ class ReportLine:
 
 
 def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
-    """Yield all that was found out: the faults first, then each case."""
+    """Yield the whole report: the faults first, then each case."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
     yield from _faults(report.faults)
     for group, findings in groupby(report.findings, key=lambda finding: finding.case.group):
@@ -44,7 +44,7 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
 
 
 def summary(report: ProbeReport) -> str:
-    """Return in one line whether the receiver is ready, and how many cases say what."""
+    """Return one line: whether the receiver is ready, and how many cases have which verdict."""
     counted = ((report.count(verdict), verdict) for verdict in CaseVerdict)
     cases = ", ".join(f"{count} {verdict}" for count, verdict in counted if count)
     return f"{_in_short(report)} ({cases}; {report.seconds:.1f} s)"
