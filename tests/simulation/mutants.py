@@ -95,13 +95,11 @@ _failed = FairScheduler.failed
 async def _keep_in_parts(
     self: BatchQueue, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
 ) -> list[OutgoingCallback]:
-    self._intake.make_room(account_sid, len(callbacks))
+    self.intake.make_room(account_sid, len(callbacks))
     records = list[OutgoingCallback]()
     for one in callbacks:
         part = [one]
-        records += await self._store.transact(
-            lambda tx, part=part: self._add(tx, part, self._intake)
-        )
+        records += await self.store.transact(lambda tx, part=part: self.add(tx, part, self.intake))
     return records
 
 
@@ -139,7 +137,7 @@ def _render_anew(callback: OutgoingCallback, **how: Any) -> OutgoingRequest:
 
 
 def _go_at_once(self: DeliveryQueue, callback: OutgoingCallback) -> bool:
-    return self._scheduler.try_take(lane_of(callback), self._clock.now())
+    return self.scheduler.try_take(lane_of(callback), self.clock.now())
 
 
 def _add_twice(self: DeliveryWorkers, claim: Claim) -> None:
@@ -235,8 +233,8 @@ def _look_through_all(self: SqliteCallbacks, lane: Lane) -> datetime | None:
 
 async def _deliver_unrecovered(self: Supervisor) -> None:
     self._has_recovered.set()
-    self._delivery.queue.resume()
-    await self._delivery.run()
+    self.delivery.queue.is_paused = False
+    await self.delivery.run()
 
 
 def _is_stopped_with_its_store_there(plan: Plan) -> bool:

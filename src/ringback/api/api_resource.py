@@ -1,14 +1,14 @@
 """What the resources of the APIs have in common: sign-in, one transaction, the answer.
 
-`lists`, `fetches`, `changes` and the others make an operation out of what only that one knows: what
-it takes, what it shows, and the work that it is in a transaction.
+`lists`, `fetches`, `changes` and the others make an operation of the parts that differ: its
+parameters, the record that it shows, and its work within a transaction.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,10 +24,8 @@ from ringback.api.operation import (
     OperationParameter,
     PageOf,
     as_field,
-    lists_among,
-    names_of,
 )
-from ringback.api.paging import EXAMINED, ListedRecord, PageSelection, page_of, read_paging
+from ringback.api.paging import EXAMINED, ListedRecord, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import Account
@@ -55,7 +53,7 @@ _READ_AT_ONCE: Final = 2000
 
 
 class ApiRequest(NamedTuple):
-    """What a request asks for, and who asks."""
+    """A request: its account, resource and parameters."""
 
     account_sid: str
     """EVERY for an operator's key where an operation is about all accounts."""
@@ -66,18 +64,20 @@ class ApiRequest(NamedTuple):
 
 
 class AboutOperation(TypedDict, total=False):
-    """What an operation may have beside its work and its answers; see `ApiOperation`."""
+    """The optional properties of an operation; see `ApiOperation`."""
 
     takes: Sequence[OperationParameter]
     calls_back: str
     conflicts: bool
+    for_all: bool
+    """Whether an operator's key asks for all accounts, unless it names one."""
 
 
 class EndpointGroup:
     """The operations on one kind of resource."""
 
     codes: ClassVar[ErrorCodes] = SUPER_SIM
-    """What its API refuses requests with."""
+    """The error codes of its API."""
 
     def __init__(self, dependencies: ApiDependencies) -> None:
         self._dependencies = dependencies
@@ -91,26 +91,43 @@ class EndpointGroup:
         work: Callable[[ApiRequest], Awaitable[Response]],
         *,
         answers: Mapping[int, Body],
-        for_all: bool = False,
         **about: Unpack[AboutOperation],
     ) -> ApiOperation:
-        """Return the operation that this work is; it takes a form with a POST, else a query.
-
-        With `for_all` an operator's key asks for all accounts, unless it names one.
-        """
-        takes = about.get("takes", ())
+        """Return the operation that this work is; it takes a form with a POST, else a query."""
+        takes, for_all = about.get("takes", ()), about.get("for_all", False)
 
         async def handle(request: Request) -> Response:
             call = await self._call(request, takes, for_all=for_all)
             return with_unknown(call.given.unknown, await work(call))
 
-        operation = ApiOperation(verb, path, name, meaning, handle, answers, takes)
-        return operation._replace(
-            calls_back=about.get("calls_back"), conflicts=about.get("conflicts", False)
+        return ApiOperation(
+            *(verb, path, name, meaning, handle, answers, takes),
+            *(about.get("calls_back"), about.get("conflicts", False)),
+        )
+
+    def answers(
+        self,
+        path: str,
+        name: str,
+        meaning: str,
+        shown: Body,
+        work: Callable[[ApiRequest], Awaitable[Mapping[str, object]]],
+        *,
+        verb: str = "GET",
+        status: int = 200,
+        **about: Unpack[AboutOperation],
+    ) -> ApiOperation:
+        """Return the operation that answers with the JSON object that this work returns."""
+
+        async def answer(call: ApiRequest) -> Response:
+            return json_answer(await work(call), status)
+
+        return self.operation(
+            *(verb, path, name, meaning, answer), answers={status: shown}, **about
         )
 
     def on(self, path: str, name: str, shown: Serializer[R]) -> "RecordOperations[R]":
-        """Return what makes the operations on records of this name at this path."""
+        """Return the maker of the usual operations on records of this name at this path."""
         return RecordOperations(self, path, name, shown)
 
     def changes(
@@ -126,30 +143,31 @@ class EndpointGroup:
     ) -> ApiOperation:
         """Return the operation of this whole name that changes something by a POST."""
 
-        async def work(call: ApiRequest) -> Response:
-            return self.show(call, shown, await self.change(asked(call)), status)
+        async def work(call: ApiRequest) -> dict[str, Any]:
+            return shown.at(call.request)(await self.change(asked(call)))
 
-        return self.operation(
-            *("POST", path, name, meaning, work), answers={status: shown}, **about
+        return self.answers(
+            *(path, name, meaning, shown, work), verb="POST", status=status, **about
         )
 
     async def _call(
-        self, request: Request, takes: Sequence[OperationParameter], *, for_all: bool = False
+        self, request: Request, takes: Sequence[OperationParameter], *, for_all: bool
     ) -> ApiRequest:
-        """Return what a request asks for, with a form or a query."""
+        """Return the call that a request makes, by its form or its query."""
         if for_all:
             account_sid = await reach_of(request, self._dependencies.authenticator)
         else:
             account_sid = (await self._account(request)).sid
-        names = names_of(takes)
+        names = [each.name for each in takes]
         if request.method == "POST":
-            given = await read_form(request, names, lists=lists_among(takes), codes=self.codes)
+            lists = [each.name for each in takes if each.schema.get("type") == "array"]
+            given = await read_form(request, names, lists=lists, codes=self.codes)
         else:
             given = read_query(request, names, codes=self.codes)
         return ApiRequest(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
     def _called_back(self, call: ApiRequest) -> tuple[CallbackUrl | None, HttpMethod]:
-        """Return whom a request wants to be told of what comes of it, and how.
+        """Return the callback URL and method of a request.
 
         Raises BacklogFull where no more callbacks may wait.
         """
@@ -160,7 +178,7 @@ class EndpointGroup:
         return url, method
 
     def _hook(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
-        """Return whom a request wants to be told from now on, by the parameters of this name."""
+        """Return the new URL and method for later callbacks, by the parameters of this name."""
         return CallbackTargetUpdate(
             url=callback_url(form, self._dependencies.read_url, f"{name}Url"),
             is_removed=form.text(f"{name}Url") == "",
@@ -176,13 +194,13 @@ class EndpointGroup:
         return await account_of(request, self._dependencies.authenticator)
 
     async def read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
-        """Run what only looks, for this account."""
+        """Run a read-only transaction for this account."""
         return await self._dependencies.store.read(work, asked_by=account_sid)
 
     async def _all(
         self, account_sid: str, listing: Callable[[Transaction, PageRequest], RecordPage[S]]
     ) -> list[S]:
-        """Return all records of a list, read bit by bit, so that others have their turn."""
+        """Return all records of a list, read in parts, so that other requests get their turn."""
         records, last = list[S](), None
         while True:
             some = await self.read(account_sid, partial(_page_after, listing, last))
@@ -193,33 +211,18 @@ class EndpointGroup:
 
     @contextmanager
     def paging(self) -> Generator[None]:
-        """Have a page that there isn't be refused with the code of this API."""
+        """Refuse a page that does not exist with the code of this API."""
         try:
             yield
         except PageNotFound as refused:
             raise PageNotFound(refused.sid, code=self.codes.paging) from None
 
     async def change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        """Run what changes something, and let what is due of it be seen at once."""
+        """Run a change in one transaction, and wake the runner of the tasks that it made."""
         context = self._dependencies.context()
         result = await self._dependencies.store.transact(lambda tx: work(tx, context))
         self._dependencies.progress.wake()
         return result
-
-    def show_page(
-        self, call: ApiRequest, paging: PageSelection, shown: Serializer[S], records: Sequence[S]
-    ) -> Response:
-        """Answer with one page of a list."""
-        show = shown.at(call.request)
-        return json_answer(
-            page_of(shown.plural, records, show, paging=paging, request=call.request)
-        )
-
-    def show(
-        self, call: ApiRequest, shown: Serializer[R], record: R, status: int = 200
-    ) -> Response:
-        """Answer with a record."""
-        return json_answer(shown.at(call.request)(record), status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,17 +263,16 @@ class RecordOperations(Generic[R]):
     ) -> ApiOperation:
         """Return the operation that lists what a request asks for."""
 
-        async def work(call: ApiRequest) -> Response:
+        async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
             with self.resource.paging():
                 records = await self.resource.read(
                     call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
                 )
-            return self.resource.show_page(call, paging, self.shown, records)
+            return page_of(self.shown, records, paging=paging, request=call.request)
 
-        return self.resource.operation(
-            *("GET", self.path, f"List{self.name}", meaning, work),
-            answers={200: PageOf(self.shown)},
+        return self.resource.answers(
+            *(self.path, f"List{self.name}", meaning, PageOf(self.shown), work),
             takes=(*takes, *PAGES),
             for_all=True,
         )
@@ -278,16 +280,14 @@ class RecordOperations(Generic[R]):
     def fetches(self, meaning: str, fetching: Fetching[R]) -> ApiOperation:
         """Return the operation that fetches one."""
 
-        async def work(call: ApiRequest) -> Response:
+        async def work(call: ApiRequest) -> dict[str, Any]:
             record = await self.resource.read(
                 call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
             )
-            return self.resource.show(call, self.shown, record)
+            return self.shown.at(call.request)(record)
 
-        return self.resource.operation(
-            *("GET", f"{self.path}/{{sid}}", f"Fetch{self.name}", meaning, work),
-            answers={200: self.shown},
-        )
+        path = f"{self.path}/{{sid}}"
+        return self.resource.answers(path, f"Fetch{self.name}", meaning, self.shown, work)
 
     def deletes(
         self, meaning: str, deleting: Deleting, **about: Unpack[AboutOperation]

@@ -83,9 +83,9 @@ def create_app(
     portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """Return the application that answers all APIs, and what is `beside` them for the operator.
+    """Return the application that answers all APIs.
 
-    The portal has these operations beside those that it always has.
+    `portal` adds operations to the portal, and `beside` adds the operator's own routes.
     """
 
     def unavailable(request: Request, failure: Exception) -> Response:

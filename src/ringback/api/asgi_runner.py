@@ -1,4 +1,4 @@
-"""Serves an ASGI application on a socket that is already bound, until told to stop."""
+"""Serves an ASGI application on a socket that is already bound, until an event is set."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 
 
 def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
-    """Return a socket that has its address, and takes no connection before it is told to `listen`.
+    """Return a socket that is bound, and takes no connection before `listen`.
 
     Raises as `bind`.
     """
@@ -35,6 +35,7 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
     # that, each short answer waits 40 ms for the client's delayed ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # A restart gets the address at once, though connections of before are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -77,9 +78,9 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     most: int = 1024,
 ) -> None:
-    """Serve until the event is set, over so many connections; requests under way get a second.
+    """Serve until the event is set; requests under way then get a second to end.
 
-    With `tls` it is HTTPS.
+    `most` limits the open connections; with `tls` it is HTTPS.
     """
     server = HttpServer(app, connections=OpenConnections(most), now=SystemClock().now)
     server.listen(listener, None if tls is None else lambda: tls)

@@ -37,18 +37,18 @@ class _SignedIn(NamedTuple):
     since: datetime
 
     def holds_at(self, now: datetime) -> bool:
-        """Whether nobody has to be asked again yet."""
+        """Whether the sign-in is still valid without asking the store again."""
         has_ended = self.caller.until is not None and self.caller.until <= now
         # A clock that was set back is no reason to remember for longer.
         return not has_ended and self.since <= now < self.since + _REMEMBERED_FOR
 
 
 class Authenticator:
-    """Signs requests in, and remembers for a second who signed in with what.
+    """Signs requests in, and remembers each sign-in for a second.
 
     So a change that another process made takes effect within a second, and a client that makes
-    thousands of calls costs the store one read a second for it. What is kept of a password
-    is a digest; what was wrong is not remembered, but counted.
+    thousands of calls costs the store one read a second for it. Of a password only a digest is
+    kept; wrong credentials are not remembered, but counted.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Authenticator:
             return _SignedIn(await self.store.read(work), now)
 
         if scheme == "bearer":
-            # A token stands for itself: one that has ended holds up no other.
+            # Each token is counted as a name of its own: an expired one must not block others.
             return await self.of_tokens.look(
                 LoginAttempt.of(given, "", address), now, look_at_token
             )
@@ -158,10 +158,7 @@ async def account_of(request: Request, authenticator: Authenticator) -> Account:
     For an operator's key that is the one that the request names, or that has what its path names.
     Raises what `caller_of` does; InvalidParameter where an operator's key names none.
     """
-    caller = await caller_of(request, authenticator)
-    if caller.account is not None:
-        return caller.account
-    account = await authenticator.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
+    account = await _account_asked_for(request, authenticator)
     if account is None:
         raise InvalidParameter(
             f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
@@ -176,11 +173,16 @@ async def reach_of(request: Request, authenticator: Authenticator) -> str:
     Where an operator's request names an account it is about that one alone. Raises what `caller_of`
     does.
     """
+    account = await _account_asked_for(request, authenticator)
+    return EVERY if account is None else account.sid
+
+
+async def _account_asked_for(request: Request, authenticator: Authenticator) -> Account | None:
+    """Return the account that is signed in, or the one that an operator's request names."""
     caller = await caller_of(request, authenticator)
     if caller.account is not None:
-        return caller.account.sid
-    account = await authenticator.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
-    return EVERY if account is None else account.sid
+        return caller.account
+    return await authenticator.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
 
 
 def charge_more(

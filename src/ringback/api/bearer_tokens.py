@@ -10,13 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
 
 import jwt
+from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import (
@@ -49,7 +44,7 @@ class _Loaded(NamedTuple):
 
 
 class _Claims(NamedTuple):
-    """What a token says, read and checked."""
+    """The claims of a token, parsed and checked."""
 
     client_sid: str
     areas: frozenset[AccessScope]
@@ -105,8 +100,7 @@ class BearerTokens:
     async def _key(self, chance: RandomSource) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
             # It takes a tenth of a second, in which others want to be served.
-            pem = await asyncio.to_thread(_new_pem)
-            new = TokenSigningKey(chance.bytes(8).hex(), pem)
+            new = TokenSigningKey(chance.bytes(8).hex(), await asyncio.to_thread(_new_pem))
             self._loaded = _load(await self._store.transact(lambda tx: _keep_first(tx, new)))
         return cast("_Loaded", self._loaded)
 
@@ -133,11 +127,12 @@ def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:
 
 def _new_pem() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    written = (pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
+    return key.private_bytes(*written).decode()
 
 
 def _load(key: TokenSigningKey) -> _Loaded:
-    loaded = load_pem_private_key(key.private_key.encode(), None)
+    loaded = pem.load_pem_private_key(key.private_key.encode(), None)
     return _Loaded(key.id, cast("rsa.RSAPrivateKey", loaded))
 
 
@@ -151,7 +146,7 @@ def _scopes_of(client: ClientCredentials) -> dict[str, Any]:
 
 
 def _verified(token: str, key: _Loaded) -> dict[str, Any]:
-    """Return the claims of a token that this key signed, as they stand in it."""
+    """Return the raw claims of a token that this key signed."""
     try:
         return jwt.decode(
             token,
@@ -173,7 +168,7 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
 
 
 def _read_claims(claims: dict[str, Any]) -> _Claims:
-    """Return what claims say.
+    """Parse the claims of a token.
 
     Our key signed them, and another Ringback or another program may have held it: so they can be of
     any type. Raises InvalidBearerToken, which names the claim that can't be, and doesn't repeat it.

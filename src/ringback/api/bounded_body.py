@@ -6,17 +6,18 @@ from starlette.requests import Request
 
 from ringback.core.errors import SUPER_SIM, InvalidParameter
 
+# Most clients read an answer only after they have sent all of their body.
 _MAX_DISCARDED: Final = 64 * 1024 * 1024
 
 
 def media_type_of(request: Request) -> str | None:
-    """Return what a request says that its body is, in lower case; None where it says nothing."""
+    """Return the media type that a request declares, in lower case; None where it has none."""
     given = request.headers.get("content-type")
     return None if given is None else given.partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
-    """Return a request's body; one that is too long is read but not kept: its sender sees why.
+    """Return a request's body; a longer one is read and dropped, so that its sender sees why.
 
     Raises InvalidParameter where it is longer than this many bytes, or was cut off.
     """

@@ -40,7 +40,7 @@ def callback_url(
 
 
 class CallbackUrlReader:
-    """Reads callback URLs; the same few are given again and again, so they are remembered."""
+    """Reads callback URLs, and caches them: an account gives the same few again and again."""
 
     def __init__(
         self, guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
@@ -54,8 +54,8 @@ class CallbackUrlReader:
         """Read a callback URL as a customer gives it.
 
         Raises InvalidCallbackUrl, whose message names the part that is wrong, also where the
-        operator's lists of schemes and ports leave it out. A name of an egress that there is not
-        has no effect, like an unknown key, and is warned of.
+        operator's lists of schemes and ports leave it out. The name of an unknown egress has no
+        effect, like an unknown key, and gets a warning.
         """
         return self._remembered(text)
 

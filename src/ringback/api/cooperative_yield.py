@@ -12,10 +12,10 @@ _LONGEST: Final = 0.00025
 
 
 class CooperativeYield:
-    """Shares the event loop out to those who have much to do.
+    """Splits long work into short slices of the event loop.
 
-    Whoever uses the same object takes turns: the loop is held by one slice between two turns of all
-    others, however many batches come at once. `stopwatch` tells seconds from some instant on.
+    All batches that use the same object take turns: between two turns of everything else the loop
+    runs one slice, however many batches there are. `stopwatch` returns seconds.
     """
 
     def __init__(self, stopwatch: Callable[[], float], *, longest: float = _LONGEST) -> None:
@@ -24,7 +24,7 @@ class CooperativeYield:
         self._turn = asyncio.Lock()
 
     async def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Return what the work makes of each item; what it raises ends it.
+        """Return the results of the work on each item, or raise its first error.
 
         A slice ends with the item at which its time is used up.
         """

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringback.api.host_routing import SUPER_SIM, WIRELESS
 
 OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
-"""What our routes have in front of the paths that are open to them."""
+"""The prefixes of the paths that pages of any origin may call."""
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -23,7 +23,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The headers of every answer of these APIs: those of the vendors, and our own to be exposed."""
+"""The headers of every answer of these APIs: the vendors' own, with ours exposed."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()

@@ -1,4 +1,4 @@
-"""What the resources of every API work with."""
+"""The parts of the server that the resources of every API work with."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,6 @@ from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackBatchQueue, CallbackQueue, Clock, Notifier, Store
 from ringback.runtime.system_clock import stopwatch
-
-
-def _none_skipped(_: str) -> Mapping[str, int]:
-    return {}
-
-
-def _not_counted() -> None:
-    """Let nobody know of a request that is answered 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,7 @@ class ApiDependencies:
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
-    skipped_copies: Callable[[str], Mapping[str, int]] = _none_skipped
+    skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
     """Says how many copies of an account's callbacks were not made since the start, by reason."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """How much may be kept of long answers."""
@@ -46,11 +38,11 @@ class ApiDependencies:
     """Where devices send datagrams to; None without a gateway."""
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """How much each account may ask for."""
-    refused: Callable[[], None] = _not_counted
+    refused: Callable[[], None] = lambda: None
     """Told of each request that is answered 503, since the database is away."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sign in by what is in the same store."""
+        """Sign requests in by the same store."""
         authenticator = Authenticator(self.store, self.clock, rate_limit=self.rate_limit)
         object.__setattr__(self, "authenticator", authenticator)

@@ -58,17 +58,17 @@ def answer(request: Request, failure: Exception) -> Response:
 
 
 def failed(link: _Link = _TWILIO) -> Response:
-    """Answer where it is our own fault that there is nothing else to say."""
+    """Answer a request that failed by a bug of ours."""
     return _body(500, 20500, "Ringback itself failed; its log says where", link)
 
 
 def unreadable(why: str, *, status: int = 400) -> Response:
-    """Answer what is no HTTP request: a byte in its target, say, that no URL has."""
+    """Answer bytes that are not a valid HTTP request."""
     return _body(status, 83600, f"this can't be read as an HTTP/1.1 request: {why}", _TWILIO)
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:
-    """Answer where there is no such path, or no such verb on it: all that a route refuses."""
+    """Answer a path that does not exist, or a verb that its resource does not take."""
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]
@@ -78,7 +78,7 @@ def _no_route(request: Request, failure: HTTPException) -> Response:
 
 
 def _token_refused(request: Request, failure: InvalidBearerToken) -> Response:
-    """Answer a token that is not good as KORE does: 403, in a form of its own beside the usual."""
+    """Answer a bad token as KORE does: 403, with a field of its own beside the usual ones."""
     beside = {"error": "Invalid or expired token"}
     return _body(403, 20006, failure.message, _link(request), beside=beside)
 
@@ -90,7 +90,7 @@ def _form(
 
 
 def _link(request: Request) -> _Link:
-    """Return where the API that was asked describes its errors, and how it says so."""
+    """Return the link to the error pages of the API that was asked."""
     if not is_at_kore(request):
         return _TWILIO
     return _KORE_INFO if request.scope["path"].startswith(_WITH_INFO) else _KORE

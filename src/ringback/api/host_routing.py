@@ -35,30 +35,30 @@ KORE_HOSTS: Final = (
 )
 """Where KORE serves what goes with them: tokens, API clients, accounts, webhook secrets."""
 OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
-"""Where Twilio does, which has no API here."""
+"""Where Twilio serves the same; Ringback has no API for these."""
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
-"""The names of this machine that need no setting."""
+"""The host names of this machine that need no setting."""
 SUPER_SIM: Final = "/supersim"
-"""What our routes have in front of the paths of Super SIM."""
+"""The prefix of our routes for the paths of Super SIM."""
 WIRELESS: Final = "/wireless"
 """The same for Programmable Wireless."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
 """The host names at which an API answers as KORE's does, where that differs from Twilio's."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
-"""What our routes have in front of the paths of the APIs that KORE alone has."""
+"""The prefixes of our routes for the APIs that only KORE has."""
 _SLASH: Final = "\udc2f"
 """Stands in paths for a slash that is part of a name; no bytes that a client sends decode to it."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class HostRouting:
-    """Gives each request the path that the routes know, and remembers the one asked for."""
+    """Translates each request's path into that of our routes, and remembers the original."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on."""
+        """Pass the request on with its new path."""
         if scope["type"] == "http":
             asked = scope["path"]
             prefix = _prefix_for(_host_of(scope), asked)
@@ -109,7 +109,7 @@ def _with_slashes_in_names(scope: Scope) -> str:
 
 
 def _prefix_for(host: str, path: str) -> str:
-    """Return what the routes' path has in front of the one that was asked for."""
+    """Return the prefix that leads from the path asked for to the path of our routes."""
     if not path.startswith("/v1/"):
         return ""
     return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), SUPER_SIM)

@@ -10,16 +10,15 @@ import orjson
 from starlette.requests import Request
 
 from ringback.api.bounded_body import media_type_of, read_body
-from ringback.core.errors import InvalidParameter
+from ringback.core.errors import SUPER_SIM, InvalidParameter
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _JSON_TYPE: Final = "application/json"
-_INVALID_VALUE: Final = 83600
 
 
 async def read_json(
-    request: Request, *, most: int, code: int = _INVALID_VALUE
+    request: Request, *, most: int, code: int = SUPER_SIM.invalid
 ) -> tuple[bytes, Json]:
     """Return a request's JSON body of at most this many bytes, as it came and as it reads.
 
@@ -29,8 +28,7 @@ async def read_json(
     body = await read_body(request, most=most, code=code)
     if given != _JSON_TYPE:
         raise InvalidParameter(
-            f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}",
-            code=code,
+            f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}", code=code
         )
     try:
         return body, cast("Json", orjson.loads(body))
@@ -38,11 +36,11 @@ async def read_json(
         raise InvalidParameter(f"the body can't be read as JSON: {problem}", code=code) from None
 
 
-def check_names(body: bytes, document: Json, *, code: int = _INVALID_VALUE) -> None:
-    """See that no object in this document has a name twice: the parser kept only the last one.
+def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
+    """Refuse a document in which an object has a name twice: the parser kept only the last.
 
-    The document has to be a shallow one. Each text has two quotes around it: where there are more,
-    one was dropped, or there are quotes within a text, and a slower parser looks.
+    The document has to be shallow. Each string has two quotes around it. Where the body has more
+    quotes than that, a string was dropped or contains quotes, and a slower parser looks again.
     """
     if may_repeat_names(body, document):
         refuse_repeats(body, code=code)
@@ -53,8 +51,8 @@ def may_repeat_names(body: bytes, document: Json) -> bool:
     return body.count(b'"') != 2 * _texts_in(document)
 
 
-def refuse_repeats(body: bytes, *, code: int = _INVALID_VALUE) -> None:
-    """See that no object has a name twice, by a parser that takes milliseconds for much."""
+def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
+    """Refuse an object with a repeated name, by a parser that takes milliseconds for a batch."""
     try:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:

@@ -44,7 +44,7 @@ class LoginAttempt(NamedTuple):
 
     @classmethod
     def of(cls, name: str, password: str, address: str) -> Self:
-        """Return what somebody at this address tries."""
+        """Return the digests of one attempt to sign in from this address."""
         network = _digest(_holder_of(address))
         return cls(_digest(name), network, _digest(f"{len(name)} {name}{password}"))
 
@@ -58,16 +58,18 @@ class LoginRateLimiter:
         self._of_names = _Minutes(kept)
         self._of_addresses = _Minutes(kept)
         self._of_both = _Minutes(kept)
+        # Credentials with their address, not the address alone: otherwise everybody behind one
+        # proxy could guess without a limit (decision 17).
         self._known = _Known(kept)
         self._under_way = dict[LoginAttempt, asyncio.Task[Any]]()
         """Looks at the same credentials at the same moment are one."""
         self._few_at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
-        """Return what a look at credentials finds.
+        """Check credentials by `look`, and return its result.
 
-        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited where the caller
-        has to wait, and nothing is looked at then.
+        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited, without a check,
+        where the caller has to wait.
         """
         under_way = self._under_way.get(tried)
         if under_way is None:
@@ -76,7 +78,7 @@ class LoginRateLimiter:
             under_way = asyncio.create_task(self._look_in_turn(tried, now, look))
             self._under_way[tried] = under_way
             under_way.add_done_callback(lambda _: self._under_way.pop(tried))
-        # One who gives up ends it for no other.
+        # A client that disconnects must not cancel the check that others share.
         return await asyncio.shield(under_way)
 
     async def _look_in_turn(
@@ -85,7 +87,7 @@ class LoginRateLimiter:
         if self._known.has(tried, now):
             return await self._look(tried, now, look)
         async with self._few_at_once:
-            # Those that were looked at meanwhile may have been wrong.
+            # Others were checked while this one waited, and may have used the failures up.
             self._check(tried, now)
             return await self._look(tried, now, look)
 
@@ -131,7 +133,7 @@ class LoginRateLimiter:
 
 
 class _Minutes:
-    """Counts by key, each for a minute from its first one on; so many keys, the newest."""
+    """Counts failures by key for one minute each, and keeps the newest keys only."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -155,7 +157,7 @@ class _Minutes:
 
 
 class _Known:
-    """Which credentials were right at which address; so many names, and addresses of each."""
+    """Which credentials were right at which address, for a limited number of each."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -187,7 +189,7 @@ class _Known:
 
 
 def _holder_of(address: str) -> str:
-    """Return whom failures at an address count for; what is no address counts for itself."""
+    """Return the key that failures from an address count for; other text is its own key."""
     known = peer_address(address)
     return address if known is None else holder_of(known)
 

@@ -38,9 +38,9 @@ _PAUSE: Final = 0.5
 """Seconds between two times that they are collected: writing them costs milliseconds."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
-"""How many seconds a count of what is overdue stands at least."""
+"""For how many seconds a count of overdue callbacks is used at least."""
 _OF_THE_TIME: Final = 100
-"""It also stands so many times as long as it took, so that most of the time nobody counts."""
+"""It is used for this many times as long as it took, so that counting stays a 1 % load."""
 _AGAIN_AFTER: Final = 1.0
 """After how many seconds it is tried again where the database could not be used."""
 
@@ -66,7 +66,7 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 
 
 class _Counts(NamedTuple):
-    """What is counted in the store."""
+    """Figures that only the store has."""
 
     overdue: Sequence[int]
     """How many callbacks are overdue by each age."""
@@ -75,7 +75,7 @@ class _Counts(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class PrometheusMetrics:
-    """What Prometheus asks.
+    """Answers Prometheus.
 
     `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
     attempts and connections there are now, `datagrams` how many datagrams of devices ended how,
@@ -104,7 +104,7 @@ class PrometheusMetrics:
     _written: "_Written" = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with nothing collected."""
+        """Start with nothing collected."""
         self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
         self._collected = SingleFlight(self._collect, pause=self.pause)
         self._written = _Written(CollectorRegistry())
@@ -179,7 +179,7 @@ class PrometheusMetrics:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What was collected last, as it was written in each format that was asked for."""
+    """The metrics collected last, as text in each format that was asked for."""
 
     registry: CollectorRegistry
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -187,7 +187,7 @@ class _Written:
 
 @dataclass(slots=True, eq=False)
 class _Stored:
-    """What is counted in the store; once for all who ask within a time."""
+    """Counts in the store, and shares each count among all who ask soon after."""
 
     clock: Clock
     stopwatch: Callable[[], float]
@@ -198,7 +198,7 @@ class _Stored:
     until: float = -inf
 
     async def counts(self) -> _Counts | None:
-        """Return what there is of each; None in an outage of the store."""
+        """Return the counts; None where the store can't be read."""
         async with self.one_at_a_time:
             began = self.stopwatch()
             if began < self.until:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ringback.api.host_routing import names_in_path
+from ringback.api.request_parameters import LONGEST_NAME
 from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
 from ringback.api.serializers import JsonObject, Serializer
 
@@ -26,7 +27,7 @@ class OperationParameter(NamedTuple):
     meaning: str = ""
     is_required: bool = False
     options: Collection[StrEnum] | None = None
-    """What a filter can be; None for any text."""
+    """The values that a filter accepts; None for any text."""
 
 
 def filtered(
@@ -47,7 +48,7 @@ class PageOf(NamedTuple):
 
     shown: Serializer[Any]
     meta: Schema | None = None
-    """What the list says of itself, where that is not what every list says."""
+    """The schema of the list's `meta`, where it differs from that of other lists."""
 
 
 class NoContent(NamedTuple):
@@ -64,7 +65,7 @@ class ApiOperation(NamedTuple):
     path: str
     """Of our routes, with its prefix."""
     name: str
-    """Which operation it is in the document: those of the vendors where they have one."""
+    """Its `operationId`: the vendors' own where they have this operation."""
     meaning: str
     handler: Handler
     answers: Mapping[int, Body]
@@ -74,7 +75,7 @@ class ApiOperation(NamedTuple):
     conflicts: bool = False
     """Whether it can be refused because something else is being done to the same resource."""
     takes_json: JsonObject | None = None
-    """What it takes as its body, instead of a form."""
+    """The JSON body that it takes instead of a form."""
 
 
 PAGES: Final = (
@@ -99,31 +100,23 @@ CALLED_BACK: Final = (
 )
 
 
-LONGEST_NAME: Final = 64
 UNIQUE_NAME: Final = OperationParameter(
     "UniqueName",
     text(longest=LONGEST_NAME),
     "A name that can be used instead of the SID; empty to take it away.",
 )
+FRIENDLY_NAME: Final = OperationParameter(
+    "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
+)
 
 
 def as_field(name: str) -> str:
-    """Return what stands for a parameter in records and code.
+    """Return a parameter's name as records and code have it.
 
     >>> as_field("SmsFallbackUrl")
     'sms_fallback_url'
     """
     return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]
-
-
-def names_of(parameters: Sequence[OperationParameter]) -> tuple[str, ...]:
-    """Return the names of parameters."""
-    return tuple(parameter.name for parameter in parameters)
-
-
-def lists_among(parameters: Sequence[OperationParameter]) -> tuple[str, ...]:
-    """Return the names of those parameters that may be given more than once."""
-    return tuple(one.name for one in parameters if one.schema.get("type") == "array")
 
 
 def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
@@ -137,10 +130,11 @@ def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
 def resource(path: str, **by_verb: Handler) -> Route:
     """Return the route of a path, with a handler for each of its verbs in lower case.
 
-    There is one for each path, so that a wrong verb is told all the right ones.
+    All verbs share one route, so that the answer to a wrong verb can name the right ones.
     """
     handlers = {verb.upper(): handler for verb, handler in by_verb.items()}
     if "get" in by_verb:
+        # RFC 9110, 9.3.2; the server leaves the body out.
         handlers["HEAD"] = by_verb["get"]
 
     async def answer(request: Request) -> Response:

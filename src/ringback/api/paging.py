@@ -6,7 +6,7 @@ page can have fewer records than asked for, or none, and another one still follo
 looked at for it, and no more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from ringback.api.host_routing import own_url
 from ringback.api.request_parameters import RequestParameters
+from ringback.api.serializers import Serializer
 from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import PageRequest, RecordPage
 
@@ -23,6 +24,7 @@ PAGING: Final = ("PageSize", "Page", "PageToken")
 
 _AFTER, _BEFORE = "PA", "PB"
 _MOST: Final = 1000
+# A bound instead of an index for each filter: every callback would pay for each index.
 EXAMINED: Final = 10_000
 """How many records are looked at for a page; it takes a few hundredths of a second."""
 
@@ -67,8 +69,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
         raise InvalidParameter(
-            f"PageToken={token!r} is no page token; use the page URLs of the list's meta",
-            code=code,
+            f"PageToken={token!r} is no page token; use the page URLs of the list's meta", code=code
         )
     number = parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code)
     if number > 0 and token is None:
@@ -100,14 +101,10 @@ def cut(records: Sequence[R], window: PageRequest) -> Sequence[R]:
 
 
 def page_of(
-    key: str,
-    records: Sequence[R],
-    show: Callable[[R], dict[str, Any]],
-    *,
-    paging: PageSelection,
-    request: Request,
+    shown_as: Serializer[R], records: Sequence[R], *, paging: PageSelection, request: Request
 ) -> dict[str, Any]:
     """Return one page of a list as it is answered; the records are those of `paging.window`."""
+    key, show = shown_as.plural, shown_as.at(request)
     stopped_at = records.stopped_at if isinstance(records, RecordPage) else None
     has_more = len(records) > paging.size or stopped_at is not None
     if paging.window.before is not None:

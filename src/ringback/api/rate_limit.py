@@ -25,10 +25,6 @@ _PAUSE: Final = 0.25
 """Seconds: less than the shortest `Retry-After`."""
 
 
-async def _pause() -> None:
-    await asyncio.sleep(_PAUSE)
-
-
 class _Bucket(NamedTuple):
     left: float
     at: datetime
@@ -42,7 +38,7 @@ class AccountRateLimit:
         per_second: int | None = None,
         *,
         kept: int = _KEPT,
-        pause: Callable[[], Awaitable[None]] = _pause,
+        pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(_PAUSE),
     ) -> None:
         self.refused = 0
         """How many requests had to wait."""
@@ -76,6 +72,7 @@ class AccountRateLimit:
             return
         left = self._left(account_sid, now, self._per_second)
         needed = 0 if may_owe else cost
+        # A batch that may owe was read already; its debt refuses only the requests after it.
         if left < needed:
             self.refused += 1
             seconds = max(1, ceil((needed - left) / self._per_second))

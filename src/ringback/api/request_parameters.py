@@ -19,6 +19,9 @@ from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
 MAX_BODY: Final = 64 * 1024
 """The longest form body that is read, in bytes."""
 
+LONGEST_NAME: Final = 64
+"""The longest name that a person may give a record, in characters."""
+
 _MAX_FIELDS: Final = 200
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 E = TypeVar("E", bound=StrEnum)
@@ -38,7 +41,7 @@ class RequestParameters:
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Those that may be given more than once."""
     codes: ErrorCodes = SUPER_SIM
-    """What the API that they are for refuses them with."""
+    """The error codes of the API that they are for."""
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of a parameter that may be given more than once."""
@@ -68,13 +71,15 @@ class RequestParameters:
             f"{name} is required and was not given", code=code or self.codes.missing
         )
 
-    def label(self, name: str, *, longest: int) -> str | None:
+    def wrong(self, message: str, *, code: int | None = None) -> InvalidParameter:
+        """Return the refusal of a value that can't be used."""
+        return InvalidParameter(message, code=code or self.codes.invalid)
+
+    def label(self, name: str, *, longest: int = LONGEST_NAME) -> str | None:
         """Return a name that a person gave, of printable characters; it may be empty."""
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
-            raise InvalidParameter(
-                f"{name} must be at most {longest} printable characters", code=self.codes.invalid
-            )
+            raise self.wrong(f"{name} must be at most {longest} printable characters")
         return value
 
     def choice(self, name: str, options: Collection[E]) -> E | None:
@@ -82,16 +87,14 @@ class RequestParameters:
         return self.meaning(name, {option.value: option for option in options})
 
     def meaning(self, name: str, meanings: Mapping[str, T]) -> T | None:
-        """Return what a parameter stands for in this table, or None where it wasn't given."""
+        """Return the table's value for a parameter, or None where it wasn't given."""
         value = self.values.get(name)
         if value is None:
             return None
         if value in meanings:
             return meanings[value]
         known = ", ".join(meanings)
-        raise InvalidParameter(
-            f"{name}={value!r}: {name} must be one of {known}", code=self.codes.invalid
-        )
+        raise self.wrong(f"{name}={value!r}: {name} must be one of {known}")
 
     def is_yes(self, name: str) -> bool:
         """Whether a parameter is `yes`; `no` where it wasn't given."""
@@ -123,11 +126,11 @@ class RequestParameters:
         value = self.values.get(name)
         if value is None:
             return None
+        # Ten digits are enough for every bound, and `int` is slow on thousands of them.
         if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
             return int(value)
-        raise InvalidParameter(
-            f"{name}={value!r}: {name} must be a whole number from {low} to {high}",
-            code=code or self.codes.invalid,
+        raise self.wrong(
+            f"{name}={value!r}: {name} must be a whole number from {low} to {high}", code=code
         )
 
     def _read(self, name: str, read: Callable[[str], datetime]) -> datetime | None:
@@ -137,9 +140,7 @@ class RequestParameters:
         try:
             return read(value)
         except ValueError as problem:
-            raise InvalidParameter(
-                f"{name}={value!r}: {problem}", code=self.codes.invalid
-            ) from None
+            raise self.wrong(f"{name}={value!r}: {problem}") from None
 
 
 def read_query(
@@ -186,6 +187,7 @@ def _parse(
         ) from None
     values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
+        # Whichever of the two is used could be the one that the client did not mean.
         if name in known and name in values and name not in lists:
             raise InvalidParameter(f"{name} is given twice; give it once", code=codes.invalid)
         if "\0" in value:

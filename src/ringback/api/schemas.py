@@ -1,4 +1,4 @@
-"""Pieces of JSON Schema (2020-12, as OpenAPI 3.1 has it) that parameters and fields are made of."""
+"""The pieces of JSON Schema (2020-12, as in OpenAPI 3.1) that parameters and fields share."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -42,20 +42,16 @@ def one_of(options: Collection[StrEnum]) -> Schema:
 
 def number(low: int | None = None, high: int | None = None) -> Schema:
     """Return the schema of a whole number within these bounds."""
-    bounds = {"minimum": low, "maximum": high}
-    return {"type": "integer", **{name: at for name, at in bounds.items() if at is not None}}
+    return {"type": "integer", **_given(minimum=low, maximum=high)}
 
 
 def text(*, longest: int | None = None, shortest: int = 0, pattern: str | None = None) -> Schema:
     """Return the schema of a text."""
-    schema = dict(TEXT)
-    if longest is not None:
-        schema["maxLength"] = longest
-    if shortest:
-        schema["minLength"] = shortest
-    if pattern is not None:
-        schema["pattern"] = pattern
-    return schema
+    return TEXT | _given(maxLength=longest, minLength=shortest or None, pattern=pattern)
+
+
+def _given(**limits: int | str | None) -> Schema:
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def list_of(items: Schema) -> Schema:
@@ -94,4 +90,4 @@ META: Final[Schema] = object_of(
     previous_page_url=or_null(URL),
     url=URL,
 )
-"""What every list says of itself."""
+"""The schema of every list's `meta`."""

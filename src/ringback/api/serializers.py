@@ -1,4 +1,4 @@
-"""How records stand in answers: a table of fields, from which answers and documents are made."""
+"""How answers show records: tables of fields, from which the documents are made, too."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ UrlOf = Callable[[str], str]
 
 
 class OnlyVendor(Enum):
-    """Whose API a field is of, where only one of them has it."""
+    """The vendor of a field that only one of the two APIs has."""
 
     TWILIO = auto()
     KORE = auto()
@@ -38,7 +38,7 @@ class SerializedField(Generic[R]):
     name: str
     schema: Schema
     value: Callable[[R, UrlOf], object] | str
-    """What works it out, or the attribute of the record that it is."""
+    """The function that computes it, or the attribute of the record that it shows."""
     vendor: OnlyVendor | None = None
     """None where both have it."""
     at_kore: Callable[[R, UrlOf], object] | None = None
@@ -55,7 +55,7 @@ class _Layout(NamedTuple):
     names: Sequence[str]
     """All fields in their order."""
     read: Callable[[Any], Sequence[object]]
-    """Reads at once all that stands in a record as it is; something else in place of the rest."""
+    """Reads all plain attributes at once, with a placeholder for each computed field."""
     worked_out: Sequence[tuple[str, Callable[[Any, UrlOf], object]]]
 
     def show(self, url: UrlOf, record: object) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Serializer(Generic[R]):
         self.plural = plural
         """The key of a list of them."""
         self.parts = parts
-        """What its schema refers to by name."""
+        """The objects that its schema refers to by name."""
         self._fields = fields
         self._layouts = {vendor: _layout(fields, vendor) for vendor in OnlyVendor if fields}
 
@@ -94,7 +94,7 @@ class Serializer(Generic[R]):
         return {**schema, "required": needed}
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
-        """Return what shows a record to whoever asks."""
+        """Return the function that shows a record to the client of this request."""
         return self.show_by(
             partial(url_of, request), OnlyVendor.KORE if is_at_kore(request) else OnlyVendor.TWILIO
         )
@@ -102,12 +102,12 @@ class Serializer(Generic[R]):
     def show_by(
         self, url: UrlOf, asked: OnlyVendor = OnlyVendor.TWILIO
     ) -> Callable[[R], dict[str, Any]]:
-        """Return what shows a record with such URLs, as the API of this vendor has it."""
+        """Return the function that shows a record with such URLs, as this vendor's API does."""
         return partial(self._layouts[asked].show, url)
 
 
 class JsonObject(Serializer[Any]):
-    """An object that whoever answers writes, or this function, by this schema."""
+    """An object that an operation, or `show`, builds itself, by this schema."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class JsonObject(Serializer[Any]):
     def show_by(
         self, url: UrlOf, asked: OnlyVendor = OnlyVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
-        """Return what shows it, to whomever."""
+        """Return the function that shows it; it is the same for all clients."""
         return self._show
 
 
@@ -208,7 +208,7 @@ def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
 
 
 def shown_once(response: Response) -> Response:
-    """Have nobody in between keep an answer that shows a secret, as RFC 6749, 5.1, has it."""
+    """Forbid caches to store an answer that shows a secret (RFC 6749, 5.1)."""
     response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
     return response
 

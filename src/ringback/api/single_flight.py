@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs work for all who wait for it together, with a pause of so many seconds between two runs.
+    """Runs work once for all callers that wait for it, with a pause between two runs.
 
-    So whoever asks without end has it run no more often than that, and whoever asks now and then
-    does not wait. Each run begins after all who share it have asked.
+    So a caller that asks all the time can't make it run more often, and an occasional one does not
+    wait. Each run begins after all callers that share it have asked: nobody gets an old result.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, pause: float) -> None:
@@ -22,10 +22,10 @@ class SingleFlight(Generic[T]):
         self._not_before = 0.0
 
     async def __call__(self) -> T:
-        """Return what the next run returns; raises what it raises."""
+        """Return the result of the next run, or raise its error."""
         if self._next is None:
             self._next = asyncio.create_task(self._run())
-            # Nobody may be left to hear of it.
+            # All callers may have been cancelled: asyncio would log a failure nobody fetches.
             self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._next)
 

@@ -1,4 +1,4 @@
-"""How much waits, and how much more may."""
+"""Counts the callbacks that wait, and limits how many more may come."""
 
 import logging
 from collections import Counter
@@ -27,7 +27,7 @@ class BacklogLimits:
 class Backlog:
     """The callbacks that have been accepted and have not ended, by account.
 
-    The counters are told when one is accepted, and when one ends.
+    It also counts each that is accepted, and each that ends.
     """
 
     def __init__(self, bounds: BacklogLimits, counters: Counters) -> None:
@@ -42,7 +42,7 @@ class Backlog:
         return self._in_all
 
     def start_with(self, unfinished: Mapping[str, int]) -> None:
-        """Take up what is in the store."""
+        """Start with the counts of the store."""
         self._unfinished = Counter(unfinished)
         self._in_all = sum(unfinished.values())
 
@@ -60,14 +60,14 @@ class Backlog:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
 
     def change(self, account_sid: str, by: int) -> None:
-        """Note that so many callbacks more, or fewer, are unfinished."""
+        """Add to the number of unfinished callbacks, or take from it."""
         self._unfinished[account_sid] += by
         self._in_all += by
 
     def check(self, account_sid: str, count: int) -> None:
-        """See that so many more may come.
+        """Check that there is room for this many more.
 
-        Raises BacklogFull where that were too many.
+        Raises BacklogFull where there is not.
         """
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:

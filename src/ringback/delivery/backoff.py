@@ -1,6 +1,6 @@
-"""How long sending rests after this machine lacked something to send by.
+"""How long sending pauses after this machine ran out of ports, descriptors or memory.
 
-That is no receiver's fault, and nothing has left: the callback is put back, without an attempt.
+The receiver is not at fault, and nothing was sent: the callback is put back without an attempt.
 """
 
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ class Backoff:
 
     def __init__(self) -> None:
         self.until: datetime | None = None
-        """When it is worth another try; None where there is no rest."""
+        """When to try again; None where there is no pause."""
         self.length = NO_TIME
         """How long the last one was; none, where something got through since."""
 

@@ -50,26 +50,20 @@ class _Batch:
         return [number for number, callback in pairs if callback.sid not in self.failures]
 
 
+@dataclass(eq=False, kw_only=True)
 class BatchQueue:
     """Answers `ports.BatchQueue`; see `run`."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        intake: CallbackQueue,
-        add: Add,
-        are_others_there: Callable[[], bool],
-    ) -> None:
-        """Take batches in; `stopwatch` returns seconds."""
-        self._store = store
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._intake = intake
-        self._add = add
-        self._are_others_there = are_others_there
+    store: Store
+    clock: Clock
+    stopwatch: Callable[[], float]
+    """Returns seconds."""
+    intake: CallbackQueue
+    add: Add
+    are_others_there: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        """Begin without any batch."""
         self._turns = FairSemaphore(1)
         """One batch is added at a time."""
         self._batches = deque[_Batch]()
@@ -91,8 +85,8 @@ class BatchQueue:
 
         await self._turns.take(account_sid)
         try:
-            self._intake.make_room(account_sid, len(callbacks))
-            batch = await self._store.transact(write_down)
+            self.intake.make_room(account_sid, len(callbacks))
+            batch = await self.store.transact(write_down)
             if self._is_held_up:
                 await self._answer_at_once(batch)
             return await added
@@ -100,7 +94,7 @@ class BatchQueue:
             self._turns.give_back(account_sid)
 
     async def run(self) -> None:
-        """Add to the callbacks what is durable, and what a dead process left; for ever."""
+        """Add the callbacks of durable batches, also those that a killed process left; for ever."""
         left = await self._do(_find_left)
         # One that has come meanwhile, and somebody waits for, may be among them.
         for batch in self._batches:
@@ -123,12 +117,12 @@ class BatchQueue:
     async def _add_all(self, batch: _Batch) -> None:
         at = 0
         while part := batch.callbacks[at : at + self._most]:
-            began = self._stopwatch()
+            began = self.stopwatch()
             await self._add_part(batch, part)
             at += len(part)
-            if self._are_others_there():
+            if self.are_others_there():
                 # So that half of the time is theirs.
-                await asyncio.sleep(self._stopwatch() - began)
+                await asyncio.sleep(self.stopwatch() - began)
         if not batch.added.done():
             if not batch.failures:
                 batch.added.set_result(batch.records)
@@ -138,11 +132,11 @@ class BatchQueue:
 
     @property
     def _most(self) -> int:
-        return _FEW if self._are_others_there() else _MANY
+        return _FEW if self.are_others_there() else _MANY
 
     async def _add_part(self, batch: _Batch, part: Sequence[OutgoingCallback]) -> None:
         try:
-            batch.records += await self._do(lambda tx: self._add(tx, part, self._intake))
+            batch.records += await self._do(lambda tx: self.add(tx, part, self.intake))
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
             if len(part) > 1:
                 for one in part:
@@ -158,20 +152,20 @@ class BatchQueue:
             return
         rest = batch.callbacks[len(batch.records) :]
         with suppress(StoreUnavailable, QueryTimeout):
-            rest = await self._store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
+            rest = await self.store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
         if not batch.added.done() and not batch.failures:
             batch.added.set_result([*batch.records, *rest])
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
-        """Return what the work returns; where the database is away, nobody waits for its return."""
+        """Run work; in an outage of the database, answer the waiting batches at once."""
         try:
-            return await self._store.transact(work)
+            return await self.store.transact(work)
         except StoreUnavailable:
             self._is_held_up = True
             for batch in tuple(self._batches):
                 await self._answer_at_once(batch)
             try:
-                return await outlast(lambda: self._store.transact(work), clock=self._clock)
+                return await outlast(lambda: self.store.transact(work), clock=self.clock)
             finally:
                 self._is_held_up = False
 
@@ -183,7 +177,7 @@ def _known_as(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
 
 
 def _find_left(tx: Transaction) -> dict[int, OutgoingCallback]:
-    """Return what a dead process wrote down and did not add, by its numbers."""
+    """Return the callbacks that a killed process wrote down and did not add, by number."""
     left, added = dict[int, OutgoingCallback](), list[int]()
     for number, text in tx.batches.all().items():
         try:

@@ -1,6 +1,7 @@
 """Renders a callback's request, signs it and sends it; whatever fails is an ending, too."""
 
 import logging
+from dataclasses import dataclass
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
@@ -16,21 +17,14 @@ from ringback.ports import Clock, Transport
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class CallbackSender:
     """Sends callbacks, signed by the secrets of the moment at which they leave."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        signing_keys: CurrentSigningKeys,
-        clock: Clock,
-        sources: Sources,
-    ) -> None:
-        self._transport = transport
-        self._signing_keys = signing_keys
-        self._clock = clock
-        self._sources = sources
+    transport: Transport
+    signing_keys: CurrentSigningKeys
+    clock: Clock
+    sources: Sources
 
     async def render_and_send(
         self,
@@ -50,13 +44,13 @@ class CallbackSender:
         def rendered() -> OutgoingRequest:
             nonlocal request
             request = None
-            newest = self._signing_keys.newest(account)
-            at, sources = self._clock.now(), self._sources
+            newest = self.signing_keys.newest(account)
+            at, sources = self.clock.now(), self.sources
             request = render(callback, account=newest, at=at, sources=sources)
             return request
 
         try:
-            exchange = await self._transport.send(
+            exchange = await self.transport.send(
                 rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered
             )
         except SecretNotFound as gone:

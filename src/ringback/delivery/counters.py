@@ -1,4 +1,4 @@
-"""What is counted while it happens: plain numbers, read by whoever reports them.
+"""Counters that are updated while things happen, as plain numbers; `/metrics` reads them.
 
 Counting is on the way of every callback, so a call here costs about as much as a few lines of
 arithmetic. Nothing is locked: each number has one writer, and a reader may miss the last one.
@@ -17,18 +17,8 @@ ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Bounds for an attempt, whose round ends after 15 seconds at the most."""
 
 DELAY_SECONDS: Final = (
-    0.005,
-    0.01,
-    0.025,
-    0.1,
-    0.5,
-    1.0,
-    5.0,
-    30.0,
-    300.0,
-    3600.0,
-    21600.0,
-    86400.0,
+    *(0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0),
+    *(300.0, 3600.0, 21600.0, 86400.0),
 )
 """Bounds for what a schedule can put off: from milliseconds to days."""
 

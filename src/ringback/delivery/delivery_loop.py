@@ -104,7 +104,7 @@ class DeliveryLoop:
         self.counters.attempt_ended(callback, attempt)
 
     def decide(self, claim: Claim, outcome: Outcome, started: datetime) -> DeliveryState:
-        """Return what becomes of a callback whose attempt ended like this, by `core/retry`."""
+        """Return the next state of a callback after this outcome, by the rules of `core/retry`."""
         callback, progress, account, _ = claim
         now = self.clock.now()
         if isinstance(outcome, Delivered):

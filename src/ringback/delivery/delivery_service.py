@@ -54,10 +54,6 @@ class DeliveryLimits:
 _LIMITS: Final = DeliveryLimits()
 
 
-def _tell_nobody(_: OutgoingCallback) -> None:
-    """Let nobody know of a callback whose first attempt is settled."""
-
-
 class DeliveryService:
     """Delivers callbacks, from the recovery at the start until the stop.
 
@@ -76,7 +72,7 @@ class DeliveryService:
         counters: Counters | None = None,
         sources: Sources = BUILT_IN,
         signing_keys: CurrentSigningKeys | None = None,
-        first_settled: Callable[[OutgoingCallback], None] = _tell_nobody,
+        first_settled: Callable[[OutgoingCallback], None] = lambda _: None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         counters = counters or Counters()
@@ -170,8 +166,9 @@ class DeliveryService:
 
         What has not left is put back; what is not answered by then is settled at the next start.
         """
+        # The flags first: what is claimed or decided from here on begins no new attempt.
         self._loop.is_stopping = True
-        self.queue.close()
+        self.queue.is_closed = True
         self._loop.workers.close()
         self._wakeup.wake()
         with contextlib.suppress(TimeoutError):

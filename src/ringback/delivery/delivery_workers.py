@@ -1,4 +1,4 @@
-"""Workers that deliver claimed callbacks, so many to each destination at the same time.
+"""Workers that deliver claimed callbacks, up to a number at a time to each destination.
 
 A worker takes one callback of its destination after the other, and waits for another destination
 when there is none left: starting a task costs three times as much as waking one that waits.
@@ -38,7 +38,7 @@ class DeliveryWorkers:
         self._is_closed = False
 
     def add(self, claim: Claim) -> None:
-        """Deliver this after what is ready for the same destination."""
+        """Deliver this after all others that are ready for the same destination."""
         destination = self._destination_of(claim)
         destination.ready.append(claim)
         self._employ(destination)
@@ -57,7 +57,7 @@ class DeliveryWorkers:
         self._idle.clear()
 
     def take_unsent(self) -> list[Claim]:
-        """Return what has not left, and forget it."""
+        """Return the claims that have not been sent, and forget them."""
         unsent = list[Claim]()
         for destination in self._destinations.values():
             unsent += destination.ready

@@ -1,6 +1,7 @@
-"""Claims the callbacks that are due, and looks once a minute for those that nobody told of."""
+"""Claims the callbacks that are due, and looks once a minute for any that were missed."""
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -12,7 +13,7 @@ from ringback.runtime.database_outage import outlast
 from ringback.runtime.wakeup import Wakeup
 
 _SWEEP: Final = timedelta(minutes=1)
-"""How often the store is looked through for what nobody has told of."""
+"""How often the store is searched for callbacks that the scheduler does not know of."""
 _SWEPT_AT_ONCE: Final = 250
 """Lanes: a few milliseconds of the store's time, then others have their turn."""
 _PLANNED_ANEW_AT_ONCE: Final = 256
@@ -20,17 +21,18 @@ _PLANNED_ANEW_AT_ONCE: Final = 256
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class DueCallbacks:
     """The callbacks in the store that are due, lane by lane as the scheduler has slots for them."""
 
-    def __init__(
-        self, *, store: Store, scheduler: FairScheduler, wakeup: Wakeup, clock: Clock
-    ) -> None:
-        self._store = store
-        self._scheduler = scheduler
-        self._wakeup = wakeup
-        self._clock = clock
-        self._next_sweep = clock.now()
+    store: Store
+    scheduler: FairScheduler
+    wakeup: Wakeup
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        """Be about to look the store through."""
+        self._next_sweep = self.clock.now()
 
     async def claim(self) -> list[Claim]:
         """Claim what is due, in one commit; where nothing is, wait, and return nothing.
@@ -38,41 +40,41 @@ class DueCallbacks:
         It returns when something may have come due, or when it is woken.
         """
         # A clock that was set back must not put it off.
-        if not timedelta(0) < self._next_sweep - self._clock.now() <= _SWEEP:
-            await outlast(self.sweep, clock=self._clock)
-        now = self._clock.now()
-        quotas = self._scheduler.due(now)
+        if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:
+            await outlast(self.sweep, clock=self.clock)
+        now = self.clock.now()
+        quotas = self.scheduler.due(now)
         if not quotas:
-            due = self._scheduler.next_due()
-            await self._wakeup.wait(min(due or self._next_sweep, self._next_sweep))
+            due = self.scheduler.next_due()
+            await self.wakeup.wait(min(due or self._next_sweep, self._next_sweep))
             return []
         claimed = await outlast(
-            lambda: self._store.transact(lambda tx: [_claim(tx, quota, now) for quota in quotas]),
-            clock=self._clock,
+            lambda: self.store.transact(lambda tx: [_claim(tx, quota, now) for quota in quotas]),
+            clock=self.clock,
         )
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
-            self._scheduler.claimed(quota, len(claims), next_due=next_due)
+            self.scheduler.claimed(quota, len(claims), next_due=next_due)
         return [claim for claims, _ in claimed for claim in claims]
 
     async def sweep(self) -> None:
         """Tell the scheduler of all lanes in which something waits."""
         last, is_over = None, False
         while not is_over:
-            ahead, some = await self._store.transact(partial(self._look_through, last))
+            ahead, some = await self.store.transact(partial(self._look_through, last))
             if ahead:
                 _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
             for lane, due in some:
-                self._scheduler.expect(lane, due)
+                self.scheduler.expect(lane, due)
             if ahead < _PLANNED_ANEW_AT_ONCE:
                 last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
-        self._next_sweep = self._clock.now() + _SWEEP
+        self._next_sweep = self.clock.now() + _SWEEP
 
     def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
-        """Return what waits in the lanes behind the last one.
+        """Return the next lanes after the last one, and first a number of corrected callbacks.
 
-        What a clock that was ahead has put off waits from now on; how much that was comes first.
+        A clock that was ahead has put those off too far; they are due from now on.
         """
-        ahead = 0 if last else _plan_anew(tx, self._clock.now())
+        ahead = 0 if last else _plan_anew(tx, self.clock.now())
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
 
 

@@ -6,6 +6,7 @@ What is called within a transaction runs in the thread of the store.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, begin
 from ringback.core.errors import StoreUnavailable
@@ -16,54 +17,36 @@ from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import Claim, Clock, Notifier, Store, Transaction, lane_of
 
 
+@dataclass(eq=False, kw_only=True)
 class DeliveryQueue:
     """Answers `ports.CallbackQueue`; `claimed` gets each callback that may be sent at once."""
 
-    def __init__(
-        self,
-        *,
-        scheduler: FairScheduler,
-        backlog: Backlog,
-        claimed: Callable[[Claim], None],
-        wakeup: Notifier,
-        clock: Clock,
-    ) -> None:
-        self._scheduler = scheduler
-        self._backlog = backlog
-        self._claimed = claimed
-        self._wakeup = wakeup
-        self._clock = clock
-        self._is_closed = False
-        self._is_paused = False
-
-    def close(self) -> None:
-        """Claim nothing any more; what comes is kept and waits."""
-        self._is_closed = True
-
-    def pause(self) -> None:
-        """Take nothing in, until `resume`: the database is away."""
-        self._is_paused = True
-
-    def resume(self) -> None:
-        """Take callbacks in again."""
-        self._is_paused = False
+    scheduler: FairScheduler
+    backlog: Backlog
+    claimed: Callable[[Claim], None]
+    wakeup: Notifier
+    clock: Clock
+    is_closed: bool = False
+    """Whether nothing is claimed any more: what comes is kept, and waits for the next start."""
+    is_paused: bool = False
+    """Whether nothing is taken in, since the database is away."""
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """See that so many new callbacks may wait; see `ports.CallbackQueue`."""
-        self._backlog.check(account_sid, count)
+        """Check that this many new callbacks may wait; see `ports.CallbackQueue`."""
+        self.backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
         """Keep a new callback, and claim it at once where it may go.
 
         Raises StoreUnavailable while paused.
         """
-        if self._is_paused:
+        if self.is_paused:
             raise StoreUnavailable(
                 "the database can't be used just now: what was left open at the last stop is not"
                 " settled yet"
             )
         account = tx.accounts.get(callback.account_sid)
-        now = self._clock.now()
+        now = self.clock.now()
         if account is not None and self._may_go(callback):
             limit = callback.url.connection.total_timeout
             claim = Claim(callback, begin(callback.progress, now, total_timeout=limit), account)
@@ -80,33 +63,33 @@ class DeliveryQueue:
         tx.on_commit(lambda: self._changed(callback, progress))
 
     def _may_go(self, callback: OutgoingCallback) -> bool:
-        due, now = callback.progress.due, self._clock.now()
+        due, now = callback.progress.due, self.clock.now()
         is_due = due is not None and due <= now
-        return is_due and not self._is_closed and self._scheduler.try_take(lane_of(callback), now)
+        return is_due and not self.is_closed and self.scheduler.try_take(lane_of(callback), now)
 
     def _taken(self, claim: Claim) -> None:
-        self._backlog.accepted(claim.callback)
-        self._claimed(claim)
+        self.backlog.accepted(claim.callback)
+        self.claimed(claim)
 
     def _free(self, callback: OutgoingCallback) -> None:
-        self._scheduler.give_back(lane_of(callback))
-        self._wakeup.wake()
+        self.scheduler.give_back(lane_of(callback))
+        self.wakeup.wake()
 
     def _kept(self, callback: OutgoingCallback) -> None:
-        self._backlog.accepted(callback)
+        self.backlog.accepted(callback)
         self._expect(callback, callback.progress)
 
     def _changed(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         if progress.is_ended and not callback.progress.is_ended:
-            self._backlog.ended(callback, progress)
+            self.backlog.ended(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
-            self._backlog.change(callback.account_sid, 1)
+            self.backlog.change(callback.account_sid, 1)
         self._expect(callback, progress)
 
     def _expect(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
         if progress.due is not None:
-            self._scheduler.expect(lane_of(callback), progress.due)
-            self._wakeup.wake()
+            self.scheduler.expect(lane_of(callback), progress.due)
+            self.wakeup.wake()
 
 
 class StoreOnlyQueue:

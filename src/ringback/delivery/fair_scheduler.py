@@ -30,6 +30,8 @@ _CLAIMED_BESIDE_OTHERS: Final = 32
 """What is claimed at once is sent and settled almost at once, too, and others wait meanwhile: for
 the event loop, and for the commits that write it. One account alone has nobody wait."""
 _OVERLOADED: Final = (429, 503)
+# A window instead of a circuit breaker, which would need thresholds of its own, and would stop
+# everything where little still gets through (decision 9).
 _FIRST_WINDOW: Final = 16
 _LEAST_WINDOW: Final = 2
 # So that the next ones are claimed while the last ones are being sent and settled.
@@ -246,7 +248,7 @@ class FairScheduler:
         self._taken += count
 
     def _note(self, account: _Account, now: datetime) -> None:
-        """Note who gets a slot; whoever is alone is never another one than before."""
+        """Note which account gets a slot, and when that last changed."""
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now

@@ -53,8 +53,7 @@ class SettlementWriter:
     async def _settle(self, settlements: list[Settlement]) -> None:
         try:
             accounts = await outlast(
-                lambda: self._store.transact(lambda tx: _settle(tx, settlements)),
-                clock=self._clock,
+                lambda: self._store.transact(lambda tx: _settle(tx, settlements)), clock=self._clock
             )
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
             await self._settle_one_by_one(settlements, failure)

@@ -68,7 +68,7 @@ class _Destination:
 
 
 class ShadowSender:
-    """What copies callbacks, by these rules."""
+    """Copies callbacks by these rules."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class ShadowSender:
         return await self._store.transact(self._settle_left_open)
 
     def consider(self, callback: OutgoingCallback) -> None:
-        """Have a callback copied whose first attempt is settled, where a rule says so."""
+        """Queue a copy of a callback whose first attempt is settled, if a rule covers it."""
         if not self._rules:
             return
         rule = rule_for(self._rules, callback)

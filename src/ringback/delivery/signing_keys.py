@@ -1,4 +1,4 @@
-"""By which secrets callbacks are signed: those of the newest state of an account that is known.
+"""Which secrets sign callbacks: those of the newest known state of their account.
 
 A claim brings the account as it was when the claim was made, and may wait for its turn, or for a
 connection. A change that was answered in the meantime has to hold for it: a secret that was

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,25 +13,22 @@ from ringback.ports import Clock
 from ringback.runtime.database_outage import outlast
 
 
+@dataclass(eq=False)
 class Supervisor:
     """The running engine, and what else is to run for as long as it does."""
 
-    def __init__(
-        self,
-        task_runner: TaskRunner[Any],
-        delivery: DeliveryService,
-        *,
-        clock: Clock,
-        recover: Callable[[], Awaitable[object]] | None = None,
-        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
-    ) -> None:
-        """Have an engine run; `recover` is done at the start beside its own recovery."""
-        self._clock = clock
-        self._recover_more = recover
+    task_runner: TaskRunner[Any]
+    delivery: DeliveryService
+    _: KW_ONLY
+    clock: Clock
+    recover: Callable[[], Awaitable[object]] | None = None
+    """Runs at the start, before the engine's own recovery."""
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """The other loops; each starts and stops with the engine."""
+
+    def __post_init__(self) -> None:
+        """Start nothing yet."""
         self._has_recovered = asyncio.Event()
-        self._task_runner = task_runner
-        self._delivery = delivery
-        self._beside = beside
         self._loops = list[asyncio.Task[None]]()
 
     @property
@@ -47,31 +45,31 @@ class Supervisor:
         try:
             await self._recover()
         except StoreUnavailable:
-            self._delivery.queue.pause()
+            self.delivery.queue.is_paused = True
         self._loops = [
             asyncio.create_task(self._run_tasks(), name="tasks"),
             asyncio.create_task(self._deliver(), name="delivery"),
-            *(asyncio.create_task(run()) for run in self._beside),
+            *(asyncio.create_task(run()) for run in self.beside),
         ]
 
     async def _recover(self) -> None:
-        if self._recover_more is not None:
-            await self._recover_more()
-        await self._delivery.recover()
+        if self.recover is not None:
+            await self.recover()
+        await self.delivery.recover()
         self._has_recovered.set()
 
     async def _deliver(self) -> None:
         if not self._has_recovered.is_set():
-            await outlast(self._recover, clock=self._clock)
-            self._delivery.queue.resume()
-        await self._delivery.run()
+            await outlast(self._recover, clock=self.clock)
+            self.delivery.queue.is_paused = False
+        await self.delivery.run()
 
     async def _run_tasks(self) -> None:
         await self._has_recovered.wait()
-        await self._task_runner.run()
+        await self.task_runner.run()
 
     async def watch(self) -> None:
-        """Return never; raises what ended a loop, should one end."""
+        """Wait for ever, or until a loop ends; raises its error."""
         done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in done:
             loop.result()
@@ -81,7 +79,7 @@ class Supervisor:
         tasks, delivery, *beside = self._loops
         for loop in (tasks, *beside):
             loop.cancel()
-        await self._delivery.stop(within=within)
+        await self.delivery.stop(within=within)
         # Its last claim may wait for a database that is away.
         delivery.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Takes resources on: has due tasks carried out, and in one transaction ends each and calls back.
+"""Carries out due tasks; each ends in the transaction that changes its resource and calls back.
 
 A task that can't be begun or ended, for whatever reason, is put off alone: no other waits for it.
 
@@ -8,6 +8,7 @@ Checkpoints: `carried_out`, before the transaction; `announced`, after it.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -31,26 +32,20 @@ Begun = tuple[ScheduledTask, BeginResult]
 Ended = tuple[ScheduledTask, CarrierResult | None]
 
 
+@dataclass(eq=False, kw_only=True)
 class TaskRunner(Generic[C]):
     """The loop that has due tasks carried out, each kind by its handler."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        carrier: Carrier,
-        handlers: Mapping[TaskKind, TaskHandler[C]],
-        context: Callable[[], C],
-        clock: Clock,
-        checkpoint: Callable[[str], None] = no_checkpoint,
-    ) -> None:
-        self._store = store
-        self._carrier = carrier
-        self._handlers = handlers
-        self._context = context
-        self._clock = clock
-        self._checkpoint = checkpoint
-        self._wakeup = Wakeup(clock)
+    store: Store
+    carrier: Carrier
+    handlers: Mapping[TaskKind, TaskHandler[C]]
+    context: Callable[[], C]
+    clock: Clock
+    checkpoint: Callable[[str], None] = no_checkpoint
+
+    def __post_init__(self) -> None:
+        """Have nothing to do yet."""
+        self._wakeup = Wakeup(self.clock)
 
     @property
     def is_still(self) -> bool:
@@ -59,7 +54,7 @@ class TaskRunner(Generic[C]):
 
     async def next_due(self) -> datetime | None:
         """Return when the next task is due, or None where there is none."""
-        return await self._store.transact(_next_due)
+        return await self.store.transact(_next_due)
 
     def wake(self) -> None:
         """Let the loop see a new task."""
@@ -68,22 +63,22 @@ class TaskRunner(Generic[C]):
     async def run(self) -> None:
         """Have tasks carried out as they come due, until cancelled."""
         while True:
-            await outlast(self._step_or_wait, clock=self._clock)
+            await outlast(self._step_or_wait, clock=self.clock)
 
     async def _step_or_wait(self) -> None:
         if not await self.step():
-            await self._wakeup.wait(await self._store.transact(_next_due))
+            await self._wakeup.wait(await self.store.transact(_next_due))
 
     async def step(self) -> int:
-        """Have carried out what is due now; return how many tasks that were."""
-        begun = await self._begin_due(self._clock.now())
+        """Carry out the tasks that are due now; return how many there were."""
+        begun = await self._begin_due(self.clock.now())
         going_on = [(task, it) for task, it in begun if not isinstance(it, DeferredTask)]
         if going_on:
             ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
-            self._checkpoint("carried_out")
+            self.checkpoint("carried_out")
             # What the network did is not to be done again for want of a database.
-            await outlast(partial(self._end_all, ended), clock=self._clock)
-            self._checkpoint("announced")
+            await outlast(partial(self._end_all, ended), clock=self.clock)
+            self.checkpoint("announced")
         return len(begun)
 
     async def _begin_due(self, now: datetime) -> list[Begun]:
@@ -91,11 +86,11 @@ class TaskRunner(Generic[C]):
             return [(task, self._begin(task, tx)) for task in _due(tx, now)]
 
         try:
-            return await self._store.transact(begin_all)
+            return await self.store.transact(begin_all)
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 (it is logged for the task that it is about)
-            due = await self._store.transact(lambda tx: _due(tx, now))
+            due = await self.store.transact(lambda tx: _due(tx, now))
             return [(task, await self._alone(task, partial(self._begin, task))) for task in due]
 
     async def _carry_out(
@@ -104,7 +99,7 @@ class TaskRunner(Generic[C]):
         if not isinstance(carrier_request, CarrierRequest):
             return task, carrier_request
         try:
-            return task, await self._carrier.carry_out(carrier_request)
+            return task, await self.carrier.carry_out(carrier_request)
         except Exception:  # noqa: BLE001 (a task has to end, whatever is wrong with the carrier)
             _log.exception("%s of %s failed", task.step, task.subject_sid)
             return task, CarrierTimeout()
@@ -115,7 +110,7 @@ class TaskRunner(Generic[C]):
                 self._end(one, tx)
 
         try:
-            await self._store.transact(end_all)
+            await self.store.transact(end_all)
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 (as above)
@@ -123,7 +118,7 @@ class TaskRunner(Generic[C]):
                 await self._alone(one[0], partial(self._end, one))
 
     def _begin(self, task: ScheduledTask, tx: Transaction) -> BeginResult:
-        begun = self._handlers[task.step].begin(tx, task, self._context())
+        begun = self.handlers[task.step].begin(tx, task, self.context())
         if isinstance(begun, DeferredTask):
             tx.tasks.put(task._replace(due=begun.until))
         return begun
@@ -131,20 +126,20 @@ class TaskRunner(Generic[C]):
     def _end(self, one: Ended, tx: Transaction) -> None:
         task, ending = one
         if tx.tasks.take(task) and ending is not None:
-            self._handlers[task.step].end(tx, task, ending, self._context())
+            self.handlers[task.step].end(tx, task, ending, self.context())
 
     async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
-        """Return what the work on one task returns; where it fails, put the task off."""
+        """Run the work on one task; where it fails, put the task off."""
         try:
-            return await self._store.transact(work)
+            return await self.store.transact(work)
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 (whatever it is, it must not stop the others)
             _log.exception(
                 "%s of %s can't go on; it is tried again in an hour", task.step, task.subject_sid
             )
-            until = self._clock.now() + PAUSE
-            await self._store.transact(lambda tx: _put_off(tx, task, until))
+            until = self.clock.now() + PAUSE
+            await self.store.transact(lambda tx: _put_off(tx, task, until))
             return None
 
 

@@ -9,7 +9,7 @@ from ringback.core.http.http_exchange import RequestTimings
 
 
 class ConnectStep(Enum):
-    """What a connection waits for on its way to be one."""
+    """The step that a new connection is at."""
 
     LOOK_UP = auto()
     CONNECT = auto()
@@ -26,7 +26,7 @@ class ConnectTiming:
     """
 
     limit: asyncio.Timeout
-    """What ends it."""
+    """The timeout of the whole."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
         self.at = ConnectStep.LOOK_UP

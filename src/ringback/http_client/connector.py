@@ -7,6 +7,7 @@ The limit does not run while a turn or a place of ours is waited for.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
@@ -35,23 +36,15 @@ _TOO_SLOW: Final[Mapping[ConnectStep, tuple[AttemptFailure, str]]] = {
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class Connector:
     """Opens connections where none is kept, each in one of a number of places."""
 
-    def __init__(
-        self,
-        *,
-        network: NetworkBackend,
-        resolver: Resolver,
-        dialer: Dialer,
-        pool: ConnectionPool,
-        places: FairSemaphore,
-    ) -> None:
-        self._network = network
-        self._resolver = resolver
-        self._dialer = dialer
-        self._pool = pool
-        self._places = places
+    network: NetworkBackend
+    resolver: Resolver
+    dialer: Dialer
+    pool: ConnectionPool
+    places: FairSemaphore
 
     async def open(
         self, route: EgressRoute, *, limits: Timeouts, timing: ConnectTiming, fresh: bool = False
@@ -81,7 +74,7 @@ class Connector:
         addresses = await self._look_up(route, timing)
         if isinstance(addresses, Unreachable):
             return addresses
-        if not fresh and (connection := self._pool.take(route, addresses)):
+        if not fresh and (connection := self.pool.take(route, addresses)):
             return connection
         # From here on only addresses travel: what the guard has looked at is what is connected to.
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
@@ -92,36 +85,36 @@ class Connector:
         return await self._open_in_its_place(peers, route, timing)
 
     async def _look_up(self, route: EgressRoute, timing: ConnectTiming) -> Addresses | Unreachable:
-        if known := self._resolver.remembered(route.host, asyncio.get_running_loop().time()):
+        if known := self.resolver.remembered(route.host, asyncio.get_running_loop().time()):
             return known
         with timing.taking(ConnectStep.LOOK_UP):
-            return await self._resolver.look_up(
+            return await self.resolver.look_up(
                 route.host, account=route.account, waiting=timing.waiting
             )
 
     async def _open_in_its_place(
         self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
-        if not self._places.try_take(route.account):
-            self._pool.make_room()
+        if not self.places.try_take(route.account):
+            self.pool.make_room()
             with timing.waiting():
-                await self._places.take(route.account)
+                await self.places.take(route.account)
         try:
             connection = await self._connect(peers, route, timing)
         except BaseException:
-            self._places.give_back(route.account)
+            self.places.give_back(route.account)
             raise
         if isinstance(connection, Unreachable):
-            self._places.give_back(route.account)
+            self.places.give_back(route.account)
         else:
-            connection.gone.add_done_callback(lambda _: self._places.give_back(route.account))
+            connection.gone.add_done_callback(lambda _: self.places.give_back(route.account))
         return connection
 
     async def _connect(
         self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         with timing.taking(ConnectStep.CONNECT):
-            connection = await self._dialer.first_of(peers, route, timing)
+            connection = await self.dialer.first_of(peers, route, timing)
         if isinstance(connection, Unreachable) or not route.uses_tls:
             return connection
         with timing.taking(ConnectStep.TLS):
@@ -133,7 +126,7 @@ class Connector:
         try:
             if connection.broken is not None:
                 raise TlsFailed(AttemptFailure.TLS, connection.broken.why)
-            await self._network.secure(
+            await self.network.secure(
                 connection.transport, connection, host=route.host, says_name=route.says_name
             )
         except TlsFailed as failed:

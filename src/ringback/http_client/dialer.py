@@ -1,4 +1,4 @@
-"""From addresses to a connection: straight, or through a proxy, to the first that lets us.
+"""Connects to the first of several addresses that accepts, directly or through a proxy.
 
 Laws of this file. Where nothing is reached, no connection is left. Whoever wrote the URL reads
 why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
@@ -7,6 +7,7 @@ why: no address of a name is in that, nor one of this machine or of a proxy; the
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from ringback.core.http.egress import Proxy
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
@@ -21,24 +22,17 @@ from ringback.runtime.os_errors import error_text, shortage_of
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, kw_only=True)
 class Dialer:
     """Connects to one of several addresses; TLS is not its business.
 
     A proxy's address is the operator's own choice, so `proxies` looks it up without a guard.
     """
 
-    def __init__(
-        self,
-        *,
-        network: NetworkBackend,
-        proxies: Resolver,
-        new_connection: Callable[[Peer], HttpConnection],
-        buffer: memoryview,
-    ) -> None:
-        self._network = network
-        self._proxies = proxies
-        self._new_connection = new_connection
-        self._buffer = buffer
+    network: NetworkBackend
+    proxies: Resolver
+    new_connection: Callable[[Peer], HttpConnection]
+    buffer: memoryview
 
     async def first_of(
         self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
@@ -70,13 +64,10 @@ class Dialer:
         return await self._through(peer.proxy, peer)
 
     async def _straight(self, peer: Peer) -> HttpConnection | Unreachable:
-        connection = self._new_connection(peer)
+        connection = self.new_connection(peer)
         try:
-            await self._network.connect(
-                connection,
-                address=peer.address,
-                port=peer.port,
-                local_address=peer.local_address,
+            await self.network.connect(
+                connection, address=peer.address, port=peer.port, local_address=peer.local_address
             )
         except NoSuchLocalAddress as error:
             _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
@@ -86,7 +77,7 @@ class Dialer:
         return connection
 
     async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
-        tunnel = ProxyTunnel(proxy, buffer=self._buffer)
+        tunnel = ProxyTunnel(proxy, buffer=self.buffer)
         if failed := await self._connect_to_proxy(tunnel, proxy):
             return failed
         try:
@@ -97,14 +88,14 @@ class Dialer:
         if refused is not None:
             tunnel.transport.abort()
             return refused
-        connection = self._new_connection(peer)
+        connection = self.new_connection(peer)
         # Nothing may be awaited up to here: what came in between would go to the tunnel.
         tunnel.transport.set_protocol(connection)
         connection.connection_made(tunnel.transport)
         return connection
 
     async def _connect_to_proxy(self, tunnel: ProxyTunnel, proxy: Proxy) -> Unreachable | None:
-        found = await self._proxies.look_up(proxy.host)
+        found = await self.proxies.look_up(proxy.host)
         if isinstance(found, Unreachable):
             if found.failure in SHORTAGES:
                 return found
@@ -112,7 +103,7 @@ class Dialer:
         errors = list[str]()
         for address in found:
             try:
-                await self._network.connect(
+                await self.network.connect(
                     tunnel, address=address, port=proxy.port, local_address=None
                 )
             except OSError as error:

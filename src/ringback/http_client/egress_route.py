@@ -32,7 +32,7 @@ class EgressRoute(NamedTuple):
     turn: int
     """Which of the egress's own addresses it is the turn of."""
     account: str = EVERYBODY
-    """On whose behalf; what is scarce is shared out among accounts."""
+    """The account it is for; scarce resources are shared out among accounts."""
 
     @property
     def place(self) -> str:
@@ -51,7 +51,7 @@ class EgressRoute(NamedTuple):
         return None if self.proxy is None else self.proxy.shown
 
     def peer_at(self, address: str) -> Peer | None:
-        """Return what to connect to for this address, or None where this way doesn't lead there."""
+        """Return the peer at this address, or None where this egress doesn't lead there."""
         egress, local_address = self.egress, None
         if isinstance(egress, Direct) and egress.local_addresses:
             local_address = egress.local_address(towards=address, turn=self.turn)

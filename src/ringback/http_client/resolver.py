@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ringback.core.http.addresses import refusal_of_name
@@ -48,6 +49,7 @@ class _UnderWay:
         """For its turn: one of each account that wants it, and the first that is there counts."""
 
 
+@dataclass(eq=False, kw_only=True)
 class Resolver:
     """Looks names up, each at most once at a time, and remembers the answers for a short while.
 
@@ -59,31 +61,24 @@ class Resolver:
     so a name takes no turn again and again.
     """
 
-    def __init__(
-        self,
-        *,
-        guard: SsrfGuard,
-        resolve: Resolve,
-        still_asking: Callable[[str], Future[list[str]] | None] | None = None,
-        remember: float = 5.0,
-        remember_hanging: float = 10.0,
-        limit: float = 5.0,
-        at_once: int = 128,
-    ) -> None:
-        self._guard = guard
-        self._resolve = resolve
-        self._still_asking = still_asking
-        self._remember = remember
-        self._remember_hanging = remember_hanging
-        self._limit = limit
-        self._turns = FairSemaphore(at_once)
+    guard: SsrfGuard
+    resolve: Resolve
+    still_asking: Callable[[str], Future[list[str]] | None] | None = None
+    remember: float = 5.0
+    remember_hanging: float = 10.0
+    limit: float = 5.0
+    at_once: int = 128
+
+    def __post_init__(self) -> None:
+        """Know no name yet."""
+        self._turns = FairSemaphore(self.at_once)
         self._remembered: dict[str, _Remembered] = {}
         self._under_way: dict[str, _UnderWay] = {}
         self._going_on = set[str]()
         """Names that hang still, and hold a turn."""
 
     def remembered(self, host: str, now: float) -> Addresses:
-        """Return what a recent look-up found, or nothing; `now` is by the loop's clock."""
+        """Return the addresses of a recent look-up, if any; `now` is by the loop's clock."""
         known = self._remembered.get(host)
         return known.addresses if known is not None and known.until > now else ()
 
@@ -135,7 +130,7 @@ class Resolver:
         """Return the look-up once it has a turn, this account's or another's."""
         begun = under_way.begun
         if not begun.done() and host in self._going_on:
-            # It has its turn still: who asks again joins it.
+            # It still has its turn, since `getaddrinfo` can't be ended: a new request joins it.
             self._begin(host, under_way, None)
         elif not begun.done() and account not in under_way.requests:
             under_way.requests[account] = self._turns.ask(
@@ -158,17 +153,17 @@ class Resolver:
 
     async def _in_turn(self, host: str, account: str | None) -> Addresses | Unreachable:
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.limit):
                 return await self._look_up(host)
         except TimeoutError:
-            self._keep(host, (), self._remember_hanging)
+            self._keep(host, (), self.remember_hanging)
             return self._no_answer_for(host)
         finally:
             if account is not None:
                 self._end_turn(host, account)
 
     def _end_turn(self, host: str, account: str) -> None:
-        goes_on = self._still_asking and self._still_asking(host)
+        goes_on = self.still_asking and self.still_asking(host)
         if goes_on is None:
             self._turns.give_back(account)
             return
@@ -179,17 +174,17 @@ class Resolver:
         """Return the turn of a look-up for which nobody waited any more."""
         self._going_on.discard(host)
         if end.cancelled() or end.exception() is not None:
-            self._keep(host, (), self._remember_hanging)
+            self._keep(host, (), self.remember_hanging)
         elif host in self._remembered and not self._remembered[host].addresses:
             del self._remembered[host]
         self._turns.give_back(account)
 
     def _no_answer_for(self, host: str) -> Unreachable:
-        return _no_such_name(host, f"no answer came within {self._limit:g} s")
+        return _no_such_name(host, f"no answer came within {self.limit:g} s")
 
     async def _look_up(self, host: str) -> Addresses | Unreachable:
         try:
-            candidates = await self._resolve(host)
+            candidates = await self.resolve(host)
         except TimeoutError:
             raise
         except OSError as error:
@@ -200,13 +195,13 @@ class Resolver:
             return _no_such_name(host, str(error))
         found = self._guarded(host, candidates)
         if not isinstance(found, Unreachable):
-            self._keep(host, found, self._remember)
+            self._keep(host, found, self.remember)
         return found
 
     def _guarded(self, host: str, candidates: Sequence[str]) -> Addresses | Unreachable:
         if not candidates:
             return _no_such_name(host, "it has no address")
-        refusals = {address: self._guard.refusal_at(address) for address in candidates}
+        refusals = {address: self.guard.refusal_at(address) for address in candidates}
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed

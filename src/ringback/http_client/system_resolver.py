@@ -1,7 +1,7 @@
 """The machine's own way to look names up, off the event loop.
 
 A look-up that hangs can't be ended from outside: its thread stays until the machine's resolver
-gives up. So whoever bounds how many there are asks which are still `under_way`.
+gives up. So `Resolver`, which limits their number, asks which are still `under_way`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
 def ask_system(host: str) -> list[str]:
-    """Return what `getaddrinfo` knows, in the order to try it; may take its time."""
+    """Return the addresses that `getaddrinfo` finds, in the order to try them; it may block."""
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror:

@@ -1,4 +1,4 @@
-"""TLS: whom we believe, who we are, and what went wrong.
+"""TLS: which authorities are trusted, which certificate is shown, and what went wrong.
 
 Laws of this file. Every certificate is verified, its chain and its name, whether or not the name
 is said to the receiver. A file that can't be used is found out at once, not at the first callback.
@@ -92,7 +92,7 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
 
 
 def tls_failure(error: OSError) -> TlsFailed:
-    """Return what an error in a handshake means."""
+    """Return the failure that an error in a handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = _CERTIFICATE_FAILURES.get(error.verify_code, AttemptFailure.TLS)
         return TlsFailed(failure, error_text(error))
@@ -100,7 +100,7 @@ def tls_failure(error: OSError) -> TlsFailed:
 
 
 def check_name(certificate: Mapping[str, Any], host: str) -> None:
-    """See that a verified certificate is this host's; raises TlsFailed where it is not.
+    """Check that a verified certificate is this host's; raises TlsFailed where it is not.
 
     `certificate` is in the form of `SSLSocket.getpeercert`. The rules are those of RFC 9525, as
     OpenSSL keeps them in the handshakes that say the name: no name but an alternative one counts,

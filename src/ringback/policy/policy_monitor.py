@@ -1,4 +1,4 @@
-"""Warns of what the active policy changes by its dates, and counts whom that will concern."""
+"""Warns of changes that the active policy makes by its dates, and counts who is affected."""
 
 import asyncio
 import logging
@@ -90,7 +90,7 @@ class PolicyMetrics:
 
 
 class PolicyMonitor:
-    """Watches what is ahead of the active policy; it warns by log lines."""
+    """Watches the coming changes of the active policy; it warns by log lines."""
 
     def __init__(
         self,
@@ -193,6 +193,7 @@ class PolicyMonitor:
     async def _look_at_dependents(self) -> None:
         if self._sent is None:
             return
+        # In a thread: a week of callbacks may be very many, and others are sent meanwhile.
         self.dependents = await asyncio.to_thread(
             PolicyDependents.of, self.policy, self._sent, counted=self._counted, date=self.date
         )

@@ -3,19 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy
 from ringback.policy.active_policy import ActivePolicy
+from ringback.runtime.file_watch import FilesState, FileWatch
 
 # A change is taken over when two looks have found the same, and that within a second.
 _LOOK_EVERY_SECONDS: Final = 0.4
-
-_Mark = tuple[int, int, int] | None
-"""What tells one state of a file from another; None where it can't be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,9 +20,7 @@ _log = logging.getLogger(__name__)
 class PolicyReloader:
     """Looks at the settings file every 0.4 seconds, and reads it when it has changed.
 
-    What somebody writes to between two looks, or while it is read, is left for a later one. It
-    polls because that costs one question to the file system: what tells programs of changes to
-    files differs from system to system, and not every file system has it.
+    What somebody writes to between two looks, or while it is read, is left for a later one.
     """
 
     def __init__(
@@ -39,32 +34,22 @@ class PolicyReloader:
         self._path = path
         self._load = load
         self._active = active
-        self._asked = asyncio.Event()
-        self._read = _mark(path)
+        self._watch = FileWatch(Path(path), look_every=_LOOK_EVERY_SECONDS)
         self._waiting_for_restart: Sequence[str] = []
 
     def look_now(self) -> None:
         """Read the file at once, whether it has changed or not."""
-        self._asked.set()
+        self._watch.look_now()
 
     async def run(self) -> None:
         """Look at the file until the task is cancelled."""
-        seen = self._read
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), _LOOK_EVERY_SECONDS)
-            now = _mark(self._path)
-            # A file that is being written is left alone until it stays as it is.
-            is_settled, seen = now == seen, now
-            if self._asked.is_set() or (is_settled and now != self._read):
-                self._asked.clear()
-                self._read = now
-                await self._reload(now)
+            await self._reload(await self._watch.changed())
 
-    async def _reload(self, mark: _Mark) -> None:
+    async def _reload(self, state: FilesState) -> None:
         found = await asyncio.to_thread(self._load_or_problem)
-        if _mark(self._path) != mark:
-            return  # perhaps half of it was read
+        if self._watch.state() != state:
+            return  # it was changed while it was read, so half of it may be missing
         if isinstance(found, ConfigurationError):
             self._active.refuse(str(found))
             _log.error("the policy stays as it was: %s", found)
@@ -86,11 +71,3 @@ class PolicyReloader:
             names = ", ".join(changed)
             _log.warning("%s: what changed of %s needs a restart", self._path, names)
         self._waiting_for_restart = changed
-
-
-def _mark(path: str) -> _Mark:
-    try:
-        state = Path(path).stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_ino, state.st_size

@@ -1,4 +1,4 @@
-"""For those who receive callbacks: is it genuine, is it new, and what does it tell?
+"""A toolkit for receivers: is a callback genuine, is it new, and what does it say?
 
     callbacks = Receiver(url="https://example.com/callbacks", kore_secrets=["…"])
     match callbacks.receive(method, headers, body):

@@ -8,15 +8,7 @@ from typing import Any
 
 from ringback.core.renamed import renamed
 from ringback.receiver.callback import Callback
-from ringback.receiver.http import (
-    MAX_BODY,
-    METHODS,
-    NOT_ALLOWED,
-    TOO_LONG,
-    headers_of,
-    quoted,
-    target_of,
-)
+from ringback.receiver.http import MAX_BODY, TOO_LONG, headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work, read_request
 from ringback.receiver.results import Answer
 from ringback.receiver.verification import ReceivedRequest
@@ -36,10 +28,10 @@ class AsgiCallbackApp:
         *,
         max_body: int = MAX_BODY,
     ) -> None:
-        """Take what is to be done with each callback; longer bodies than this are refused.
+        """Call `work` for each callback, and refuse bodies longer than `max_body`.
 
-        Work that is no coroutine runs in a thread. What it raises comes out, for the server to
-        make a 500 of it.
+        Work that is not a coroutine runs in a thread. Its errors are raised, and the server answers
+        500.
         """
         self._callbacks = callbacks
         self._work = work
@@ -56,8 +48,8 @@ class AsgiCallbackApp:
                 raise ValueError(f"{other!r}: callbacks come by HTTP")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in METHODS:
-            await _send(NOT_ALLOWED, send)
+        if (refused := refusal_of(scope["method"])) is not None:
+            await _send(refused, send)
             return
         match await _read_body(receive, self._max_body):
             case None:
@@ -70,9 +62,9 @@ class AsgiCallbackApp:
 
 
 def request_of(scope: Mapping[str, Any], body: bytes) -> ReceivedRequest:
-    """Return the request that a scope and a body stand for.
+    """Return the request of a scope and a body.
 
-    Where the server doesn't tell the path as it came, it is quoted anew.
+    Where the server doesn't hand over the raw path, it is quoted again.
     """
     query = scope.get("query_string", b"").decode("latin-1")
     target = target_of(_path(scope), query)

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from ringback.core.form_encoding import encode
-from ringback.receiver.http import METHODS, NOT_ALLOWED, headers_of, quoted, target_of
+from ringback.receiver.http import headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
 from ringback.receiver.verification import Headers, ReceivedRequest
@@ -30,21 +30,20 @@ _SHOWN: Final = 10
 def lambda_handler(callbacks: Receiver, work: Work) -> Handler:
     """Return the handler of a function that receives callbacks.
 
-    What the work raises comes out, and Lambda makes a 500 or a 502 of it. So does ValueError for
-    an event that is no request.
+    Errors of the work are raised, and Lambda answers 500 or 502. So is ValueError for an event that
+    is not a request.
     """
 
     def handle(event: Event, _: object) -> dict[str, Any]:
         request = request_of(event)
-        if request.method not in METHODS:
-            return response_to(event, NOT_ALLOWED)
-        return response_to(event, callbacks.handle(request, work))
+        refused = refusal_of(request.method)
+        return response_to(event, refused or callbacks.handle(request, work))
 
     return handle
 
 
 def request_of(event: Event) -> ReceivedRequest:
-    """Return the request that an event stands for.
+    """Return the request of an event.
 
     Where the event gives several query parameters without their order, a POST is handed over
     without its target: the receiver then takes the query of its own URL, which is what the sender
@@ -111,7 +110,7 @@ def _headers(event: Event) -> Headers:
 
 
 def _pairs(event: Event, several: str, single: str) -> list[tuple[str, str]]:
-    """Return what an event maps names to, by its list for each name where it has that."""
+    """Return the names and values of an event, from its lists of values where it has them."""
     lists: Mapping[str, Iterable[object] | None] = event.get(several) or {}
     singles: Mapping[str, object] = event.get(single) or {}
     listed = [(name, value) for name, values in lists.items() for value in values or ()]

@@ -33,20 +33,20 @@ class Callback:
     is_signed: bool = True
     """False for an account without a webhook secret, whose callbacks the receiver takes."""
     url_values: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What stands in the places that the receiver's URL leaves open, such as the tenant."""
+    """The values of the placeholders in the receiver's URL, such as the tenant."""
 
     @property
     def parameters_are_signed(self) -> bool:
         """Whether the signature covers the parameters.
 
-        KORE signs no query: those of its GET requests could be anybody's who has seen one.
+        KORE does not sign the query, so whoever has seen one GET can send others.
         """
         is_covered = self.source is Source.TWILIO or self.request.method == "POST"
         return self.is_signed and is_covered
 
     @cached_property
     def event(self) -> "Event":
-        """What is told, as a record of its kind; an UnknownEvent says why it is none."""
+        """The event as a record of its kind; an UnknownEvent says why it can't be one."""
         from ringback.receiver.events import read_event  # noqa: PLC0415 (not all need the records)
 
         return read_event(self.request)
@@ -75,7 +75,7 @@ class Callback:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What is the same when the other source tells the same: URL, method and content."""
+        """A hash of URL, method and content: equal for the same event from the other source."""
         told = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
         body = b"" if told else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in told for part in pair))

@@ -1,4 +1,4 @@
-"""What a request and an answer are to every server, whichever way it hands them over."""
+"""Helpers that turn requests and answers into the forms of the different servers."""
 
 from typing import Final
 from urllib.parse import quote
@@ -7,12 +7,16 @@ from ringback.receiver.results import Answer
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes; no callback comes near."""
-METHODS: Final = ("GET", "POST")
-
-NOT_ALLOWED: Final = Answer(405, "", {"Allow": ", ".join(METHODS)})
+_METHODS: Final = ("GET", "POST")
+_NOT_ALLOWED: Final = Answer(405, "", {"Allow": ", ".join(_METHODS)})
 TOO_LONG: Final = Answer(413, "too long")
 
 _IN_PATH: Final = "/:@!$&'()*+,;="  # as it is: RFC 3986, 3.3
+
+
+def refusal_of(method: str) -> Answer | None:
+    """Return the answer to a method that callbacks don't use; None for the others."""
+    return None if method in _METHODS else _NOT_ALLOWED
 
 
 def target_of(path: str, query: str) -> str:

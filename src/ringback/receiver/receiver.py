@@ -133,7 +133,7 @@ class Receiver:
     def check(
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Verdict:
-        """Say whether a request is genuine, and nothing of whether it is new.
+        """Check whether a request is genuine, but not whether it is new.
 
         Whatever the request holds, this raises nothing but InvalidCallbackUrl, where a function
         of yours returns what is no URL.
@@ -237,7 +237,7 @@ class Receiver:
         self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
     ) -> Answer:
         """Do the same in an event loop: work that is no coroutine runs in a thread."""
-        from asyncio import to_thread  # noqa: PLC0415 (who has no loop is spared it)
+        from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
         try:
             # The check takes microseconds; it is the store that one may have to wait for.

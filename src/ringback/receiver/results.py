@@ -1,11 +1,10 @@
-"""What comes of a delivery: Accepted, Duplicate or Rejected; and what to answer to it."""
+"""The result of a delivery: Accepted, Duplicate or Rejected; and the answer to it."""
 
 import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import TracebackType
 from typing import Final, Self
 
 from ringback.receiver.callback import Callback
@@ -53,12 +52,7 @@ class Accepted:
         """Begin the work."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the work, well or not."""
         if kind is None:
             self.done()
@@ -71,19 +65,14 @@ class Accepted:
         """Begin the work."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the work, well or not, without holding up the event loop."""
         from asyncio import to_thread  # noqa: PLC0415 (there is a loop, so it is there)
 
-        await to_thread(self.__exit__, kind, error, traceback)
+        await to_thread(self.__exit__, kind)
 
     def answer(self) -> Answer:
-        """Return what to answer once the work is done."""
+        """Return the answer for when the work is done."""
         return _DONE
 
 

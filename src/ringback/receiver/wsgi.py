@@ -12,11 +12,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from ringback.core.renamed import renamed
 from ringback.receiver.http import (
     MAX_BODY,
-    METHODS,
-    NOT_ALLOWED,
     TOO_LONG,
     headers_of,
     quoted,
+    refusal_of,
     target_of,
 )
 from ringback.receiver.receiver import Receiver, Work
@@ -42,9 +41,9 @@ class WsgiCallbackApp:
     """A WSGI application that receives callbacks, at whatever path it is put."""
 
     def __init__(self, callbacks: Receiver, work: Work, *, max_body: int = MAX_BODY) -> None:
-        """Take what is to be done with each callback; longer bodies than this are refused.
+        """Call `work` for each callback, and refuse bodies longer than `max_body`.
 
-        What the work raises comes out, for the server to make a 500 of it.
+        Its errors are raised, and the server answers 500.
         """
         self._callbacks = callbacks
         self._work = work
@@ -59,8 +58,8 @@ class WsgiCallbackApp:
         return [body]
 
     def _answer(self, environ: WSGIEnvironment) -> Answer:
-        if environ["REQUEST_METHOD"] not in METHODS:
-            return NOT_ALLOWED
+        if (refused := refusal_of(environ["REQUEST_METHOD"])) is not None:
+            return refused
         try:
             body = read_body(environ, max_body=self._max_body)
         except UnreadableBody as bad:
@@ -69,10 +68,10 @@ class WsgiCallbackApp:
 
 
 def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> ReceivedRequest:
-    """Return the request that an environment stands for.
+    """Return the request of an environment.
 
-    Where the server doesn't tell the target as it came, it is put together from its parts, with
-    the path quoted anew. Repeated headers are joined by commas, as WSGI has them. The body is read
+    Where the server doesn't hand over the raw target, it is put together from its parts, with the
+    path quoted again. Repeated headers are joined by commas, as WSGI has them. The body is read
     unless it is given: see `read_body`.
     """
     return ReceivedRequest(

@@ -29,7 +29,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, call
 
 
 def require_readable(path: Path) -> None:
-    """See that a file can be read; raises ConfigurationError, naming it, where it can't."""
+    """Check that a file can be read; raises ConfigurationError, naming it, where it can't."""
     try:
         path.read_bytes()
     except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
-    """Return what the work returns, as soon as the store lets it; it may be done several times."""
+    """Repeat the work until the store is available, and return its result."""
     while True:
         try:
             return await work()
@@ -26,23 +27,20 @@ async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
             await clock.sleep_until(clock.now() + PAUSE)
 
 
+@dataclass(eq=False)
 class DatabaseOutage:
     """Whether the database can be written to; one line of the log says when that ends, and begins.
 
-    `commit` has the store commit something, and raises StoreUnavailable where it can't; `stopwatch`
-    returns seconds.
+    `try_to_commit` has the store commit something, and raises StoreUnavailable where it can't;
+    `stopwatch` returns seconds.
     """
 
-    def __init__(
-        self,
-        commit: Callable[[], Awaitable[object]],
-        *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-    ) -> None:
-        self._commit = commit
-        self._clock = clock
-        self._stopwatch = stopwatch
+    try_to_commit: Callable[[], Awaitable[object]]
+    clock: Clock
+    stopwatch: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        """Take the database for one that can be written to."""
         self._began = 0.0
         self._refused = 0
         self._has_begun = asyncio.Event()
@@ -55,7 +53,7 @@ class DatabaseOutage:
     def failed(self, reason: str) -> None:
         """Take note that a commit has failed, and why."""
         if self.is_over:
-            self._began, self._refused = self._stopwatch(), 0
+            self._began, self._refused = self.stopwatch(), 0
             self._has_begun.set()
             _log.error("%s; requests are refused with 503 until it can", reason)
 
@@ -69,13 +67,13 @@ class DatabaseOutage:
         Raises StoreUnavailable where it can't.
         """
         try:
-            await self._commit()
+            await self.try_to_commit()
         except StoreUnavailable as failure:
             self.failed(str(failure))
             raise
         if not self.is_over:
             self._has_begun.clear()
-            seconds = self._stopwatch() - self._began
+            seconds = self.stopwatch() - self._began
             _log.warning(
                 "the database is back after %.1f s; %d requests were refused",
                 seconds,
@@ -87,6 +85,6 @@ class DatabaseOutage:
         """While the database is away, look every second whether it is back; for ever."""
         while True:
             await self._has_begun.wait()
-            await self._clock.sleep_until(self._clock.now() + PAUSE)
+            await self.clock.sleep_until(self.clock.now() + PAUSE)
             if not self.is_over:
-                await outlast(self.commit, clock=self._clock)
+                await outlast(self.commit, clock=self.clock)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 EVERYBODY: Final = ""
-"""Who asks where there are no accounts."""
+"""The account of those who ask for themselves."""
 
 
 @dataclass(eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""What the machine and its libraries have to say about an error, in plain words."""
+"""Errors of the operating system and its libraries, in plain words."""
 
 import errno
 import os
@@ -45,7 +45,7 @@ def refusing(text: str) -> Generator[None]:
 
 
 def shortage_of(error: OSError) -> AttemptFailure | None:
-    """Return what this machine lacked where an error says that, or None.
+    """Return the resource that this machine ran out of, or None for other errors.
 
     >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
     <AttemptFailure.SHORTAGE: ('shortage', 11205, None)>

@@ -27,7 +27,7 @@ class _Sleeper:
 class VirtualClock:
     """Answers `ports.Clock`; it goes as its base goes, and is `ahead` of that.
 
-    `keep` is told how far ahead it is going to be, before it is.
+    `keep` gets the new distance before it takes effect, so that a restart is never behind.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from ringback.core.errors import ConfigurationError
 from ringback.settings.toml_lines import KeyPath, lines_of
 
+# `tomllib` gives the position nowhere but in its message.
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
 _NOTHING: Final[Mapping[str, Any]] = {}
 

@@ -100,6 +100,7 @@ def _refuse_unknown_names(
     environment: Mapping[str, str], file: SettingsFile, command: SettingsCommand
 ) -> None:
     """Refuse a name that is not a setting, and one that only the other command has."""
+    # A misspelt setting would otherwise leave its default in force, and nobody would notice.
     of_file = {setting.name: setting for setting in SETTINGS}
     for name in file.table:
         if name not in _TABLES:

@@ -41,17 +41,12 @@ def read_tls_port(text: str) -> TlsPort:
     return TlsPort(read_port(text.removesuffix("+")), text.endswith("+"))
 
 
-def count(*, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from 1 up to this one.
+def number(*, least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers between these; underscores may group their digits.
 
-    >>> count(most=1_000_000)("100_000")
+    >>> number(least=1, most=1_000_000)("100_000")
     100000
     """
-    return number(least=1, most=most)
-
-
-def number(*, least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers between these; underscores may group their digits."""
 
     def read(text: str) -> int:
         digits = text.replace("_", "")
@@ -166,6 +161,7 @@ def is_egress_name(name: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
+    # Twelve digits are more than any bound here, and `int` is slow on thousands of them.
     return text.isascii() and text.isdigit() and len(text) <= 12
 
 

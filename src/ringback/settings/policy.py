@@ -9,13 +9,7 @@ from typing import Any, Final, cast
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import read_instant
-from ringback.settings.toml_tables import (
-    TableError,
-    check_keys,
-    read_source,
-    read_tables,
-    read_text,
-)
+from ringback.settings.toml_tables import TableError, check_keys, read_source, read_text, tables_in
 
 TABLES: Final = ("phases", "holds")
 
@@ -34,9 +28,9 @@ def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
         # Checked one by one, so that the line is that of the first which doesn't fit.
         phases[:] = Policy((*phases, _phase_of(entry, sources))).phases
 
-    read_tables(file, "phases", _PHASE, add_phase)
+    tables_in(file, "phases", _PHASE, add_phase)
     policy = Policy(tuple(phases) or NOTICE.phases)
-    holds = read_tables(file, "holds", _HOLD, partial(_hold_of, policy))
+    holds = tables_in(file, "holds", _HOLD, partial(_hold_of, policy))
     return replace(policy, holds=tuple(holds))
 
 

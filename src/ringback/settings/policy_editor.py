@@ -191,6 +191,7 @@ class _Text:
                 f"{self._file.path}: {self._parts[place].strip()!r} can't be edited here;"
                 f" write it like {key} = {value}"
             )
+        # A date may be written as text, and then stays text.
         was_quoted = match["value"].startswith(("'", '"'))
         shown = as_toml(value) if was_quoted and not value.startswith('"') else value
         self._parts[place] = f"{match['head']}{shown}{match['tail']}"

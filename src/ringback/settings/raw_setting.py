@@ -101,7 +101,7 @@ def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return a value of the file in the form in which a flag has it."""
+    """Return a value of the file as the text that a flag would have."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -112,7 +112,7 @@ def as_text(value: Any) -> str:
 
 
 def as_toml(value: Any) -> str:
-    """Return a value about as the file has it.
+    """Return a value roughly as the file writes it.
 
     >>> as_toml(["a", 1, True])
     '["a", 1, true]'

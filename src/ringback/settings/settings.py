@@ -98,7 +98,7 @@ class Settings:
 
     @property
     def guard(self) -> SsrfGuard:
-        """What callbacks may be sent to."""
+        """The rules on where callbacks may go."""
         return SsrfGuard(self.allow, self.callback_ports, self.callback_schemes)
 
     @property

@@ -10,6 +10,7 @@ from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.settings import Settings
 from ringback.settings.table import SettingsCommand
 
+# All other settings are read once, by parts that keep them for as long as they run.
 _TAKES_EFFECT: Final = frozenset({"policy", "phase"})
 
 

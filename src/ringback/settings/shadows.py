@@ -16,13 +16,7 @@ from ringback.core.shadows.shadow import (
     ShadowWithParameter,
 )
 from ringback.settings.file import SettingsFile
-from ringback.settings.toml_tables import (
-    TableError,
-    check_keys,
-    read_source,
-    read_tables,
-    read_text,
-)
+from ringback.settings.toml_tables import TableError, check_keys, read_source, read_text, tables_in
 
 TABLE: Final = "shadows"
 
@@ -40,7 +34,7 @@ def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[S
 
     Raises ConfigurationError, naming the line, for what can't be used.
     """
-    return tuple(read_tables(file, TABLE, _FORM, partial(_rule_of, sources)))
+    return tuple(tables_in(file, TABLE, _FORM, partial(_rule_of, sources)))
 
 
 def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> ShadowRule:
@@ -98,6 +92,7 @@ _MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {
 
 def _percent_of(entry: Mapping[str, Any]) -> int:
     percent = entry.get("percent", 100)
+    # Not isinstance: `true` is an int to Python.
     if type(percent) is not int or not 1 <= percent <= 100:
         raise TableError("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
     return percent

@@ -32,7 +32,7 @@ _TEXT: Final = re.compile("[ -~]+")
 
 
 class AddedSources:
-    """What `[sources.NAME]` tables add up to.
+    """All sources: the two built in, and those of `[sources.NAME]` tables.
 
     Raises ConfigurationError, naming the line, for what can't be used.
     """
@@ -43,7 +43,7 @@ class AddedSources:
             **BUILT_IN,
             **{name: _read(file, name, _source_of, entry) for name, entry in entries.items()},
         }
-        """All that there are, the two built in first."""
+        """All sources, the two built in first."""
         self.egresses: Mapping[SourceName, Egress] = {
             name: _read(file, name, _egress_of, entry)
             for name, entry in entries.items()

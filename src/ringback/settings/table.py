@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ringback.core.calendar import read_duration
 from ringback.core.http.egress import read_egress
@@ -14,7 +14,6 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sims.scenario import scenario_called
 from ringback.settings.parsers import (
     choice,
-    count,
     number,
     read_device_network,
     read_durations,
@@ -48,11 +47,11 @@ class Setting:
     only: SettingsCommand | None = None
     """The command that it is a setting of; None for both. The other one goes by its default."""
     forms: tuple[type, ...] = ()
-    """What it may be in the file, beside text."""
+    """The types that it may have in the file, beside text."""
     has_flag: bool = True
-    """Whether the command line has it; what stands there shows in the list of processes."""
+    """Whether it has a flag; secrets have none, since the list of processes shows flags."""
     is_secret: bool = False
-    """Whether what stands before an `@` in it is for nobody's eyes."""
+    """Whether the text before an `@` in it is secret."""
 
     @property
     def flag(self) -> str:
@@ -75,14 +74,9 @@ class Setting:
 
 
 VARIABLES_OF_CLIENTS: Final = frozenset(
-    {
-        "RINGBACK_SERVER",
-        "RINGBACK_ACCOUNT_SID",
-        "RINGBACK_AUTH_TOKEN",
-        "RINGBACK_KORE_SECRET",
-    }
+    f"RINGBACK_{name}" for name in ("SERVER", "ACCOUNT_SID", "AUTH_TOKEN", "KORE_SECRET")
 )
-"""What the commands that ask a server read from the same environment; no settings of a server."""
+"""Variables of the client commands, which share the environment with the server's settings."""
 
 
 def settings_of(command: SettingsCommand) -> list[Setting]:
@@ -90,355 +84,242 @@ def settings_of(command: SettingsCommand) -> list[Setting]:
     return [setting for setting in SETTINGS if setting.is_for(command)]
 
 
-def _same(default: str) -> Mapping[SettingsCommand, str]:
-    return dict.fromkeys(SettingsCommand, default)
+class SettingForm(NamedTuple):
+    """How values of one kind are written, on the command line and in the file."""
+
+    read: Callable[[str], Any]
+    metavar: str
+    in_file: tuple[type, ...] = ()
+    is_secret: bool = False
 
 
-SEAL_KEY: Final = Setting(
-    "seal_key",
-    str,
-    _same(""),
-    "KEY",
+_FILE: Final = SettingForm(Path, "FILE")
+_SWITCH: Final = SettingForm(read_yes_or_no, "YES|NO", (bool,))
+_DURATION: Final = SettingForm(read_duration, "DURATION", (int, float))
+_SIZE: Final = SettingForm(read_size, "SIZE", (int,))
+_NETWORKS: Final = SettingForm(read_networks, "NETWORKS", (list,))
+_EGRESS: Final = SettingForm(read_egress, "EGRESS", (list,), is_secret=True)
+_DEVICES: Final = SettingForm(read_device_network, "NETWORK")
+_LOG_LEVEL: Final = SettingForm(choice("debug", "info", "warning", "error"), "LEVEL")
+_DEV, _SERVE = SettingsCommand
+
+
+def _number(most: int, *, least: int = 1, metavar: str = "NUMBER") -> SettingForm:
+    return SettingForm(number(least=least, most=most), metavar, (int,))
+
+
+def _setting(
+    name: str,
+    form: SettingForm,
+    default: str | tuple[str, str],
+    help_: str,
+    only: SettingsCommand | None = None,
+    *,
+    has_flag: bool = True,
+) -> Setting:
+    """Return a setting; a pair of defaults is that of `dev` and that of `serve`."""
+    of_both = default if isinstance(default, tuple) else (default, default)
+    defaults = dict(zip(SettingsCommand, of_both, strict=True))
+    return Setting(
+        *(name, form.read, defaults, form.metavar, help_),
+        *(only, form.in_file, has_flag, form.is_secret),
+    )
+
+
+SEAL_KEY: Final = _setting(
+    *("seal_key", SettingForm(str, "KEY", is_secret=True), ""),
     "What the secrets in the data file are sealed with: a key of `ringback accounts new-key`, or"
     " several with commas between, of which the first seals and the others still open.",
     has_flag=False,
-    is_secret=True,
 )
 
-SEAL_KEY_FILE: Final = Setting(
-    "seal_key_file",
-    Path,
-    _same(""),
-    "FILE",
+SEAL_KEY_FILE: Final = _setting(
+    *("seal_key_file", _FILE, ""),
     "The file with that key, one for each line; without it, ringback.key in the data folder, which"
     " is made for a new data file.",
 )
 
-DATA: Final = Setting(
-    "data",
-    Path,
-    _same("ringback-data"),
-    "FOLDER",
+DATA: Final = _setting(
+    *("data", SettingForm(Path, "FOLDER"), "ringback-data"),
     "Where the data file is kept; made where there is none.",
 )
 
-EGRESS: Final = Setting(
-    "egress",
-    read_egress,
-    _same("any"),
-    "EGRESS",
+EGRESS: Final = _setting(
+    *("egress", _EGRESS, "any"),
     "A way out that callback URLs name with #e=, in the table [egress] of the file.",
-    forms=(list,),
-    is_secret=True,
 )
 
-WARN_BEFORE: Final = Setting(
-    "warn_before",
-    read_durations,
-    _same("30d,7d,1d"),
-    "DURATIONS",
+WARN_BEFORE: Final = _setting(
+    *("warn_before", SettingForm(read_durations, "DURATIONS", (list,)), "30d,7d,1d"),
     "How long before the policy changes by its dates that is warned of: a comma list, or none.",
-    forms=(list,),
 )
 
-SCENARIO: Final = Setting(
-    "scenario",
-    scenario_called,
-    _same("normal"),
-    "NAME",
+SCENARIO: Final = _setting(
+    *("scenario", SettingForm(scenario_called, "NAME"), "normal"),
     "How the simulated network behaves; [scenarios] in the file is for single SIMs and accounts.",
 )
 
 SETTINGS: Final = (
-    Setting("host", str, _same("127.0.0.1"), "ADDRESS", "The address to listen on."),
-    Setting(
-        "port",
-        read_port,
-        _same("8080"),
-        "PORT",
+    _setting("host", SettingForm(str, "ADDRESS"), "127.0.0.1", "The address to listen on."),
+    _setting(
+        *("port", SettingForm(read_port, "PORT", (int,)), "8080"),
         "The port to listen on; 0 takes any free one.",
-        forms=(int,),
     ),
-    Setting(
-        "tls",
-        read_yes_or_no,
-        _same("no"),
-        "YES|NO",
+    _setting(
+        *("tls", _SWITCH, "no"),
         "Whether HTTPS is served too, for the vendors' host names, with a CA kept in the data"
         " folder.",
-        only=SettingsCommand.DEV,
-        forms=(bool,),
+        only=_DEV,
     ),
-    Setting(
-        "tls_port",
-        read_tls_port,
-        _same("443+"),
-        "PORT",
+    _setting(
+        *("tls_port", SettingForm(read_tls_port, "PORT", (int,)), "443+"),
         "The port of HTTPS; 0 takes any free one, a + behind it lets it be 8443 or any free one"
         " where that one can't be had.",
-        only=SettingsCommand.DEV,
-        forms=(int,),
+        only=_DEV,
     ),
-    Setting(
-        "tls_cert",
-        Path,
-        _same(""),
-        "FILE",
+    _setting(
+        *("tls_cert", _FILE, ""),
         "The certificate, with its chain, to serve HTTPS with instead of HTTP (PEM); it is read"
         " again when it changes.",
-        only=SettingsCommand.SERVE,
+        only=_SERVE,
     ),
-    Setting(
-        "tls_key",
-        Path,
-        _same(""),
-        "FILE",
-        "The key of that certificate (PEM, without a password).",
-        only=SettingsCommand.SERVE,
+    _setting(
+        "tls_key", _FILE, "", "The key of that certificate (PEM, without a password).", only=_SERVE
     ),
-    Setting(
-        "trusted_proxies",
-        read_networks,
-        _same("none"),
-        "NETWORKS",
+    _setting(
+        *("trusted_proxies", _NETWORKS, "none"),
         "The proxies that are believed whom they pass requests on for (X-Forwarded-For and -Proto):"
         " a comma list of addresses and networks, or none.",
-        forms=(list,),
     ),
-    Setting(
-        "max_connections",
-        count(most=100_000),
-        _same("4096"),
-        "NUMBER",
+    _setting(
+        *("max_connections", _number(100_000), "4096"),
         "How many connections clients may have open at once; fewer where the limit on open files"
         " leaves no room for that.",
-        forms=(int,),
     ),
     DATA,
-    Setting(
-        "phase",
-        str,
-        _same(""),
-        "NAME",
+    _setting(
+        *("phase", SettingForm(str, "NAME"), ""),
         "The phase of the transition to be in: before, between or after.  [default: before]",
-        only=SettingsCommand.DEV,
+        only=_DEV,
     ),
-    Setting(
-        "at",
-        read_instant,
-        _same(""),
-        "DATE",
+    _setting(
+        *("at", SettingForm(read_instant, "DATE", (date,)), ""),
         "The date (UTC) at which the transition's calendar starts, instead of a phase.",
-        only=SettingsCommand.DEV,
-        forms=(date,),
+        only=_DEV,
     ),
-    Setting(
-        "update_takes",
-        read_duration,
-        _same("500ms"),
-        "DURATION",
+    _setting(
+        *("update_takes", _DURATION, "500ms"),
         "How long the simulated network takes for each step: a change of a SIM, sending a command.",
-        forms=(int, float),
     ),
     SCENARIO,
-    Setting(
-        "data_per_day",
-        number(least=0, most=1_000_000),
-        {SettingsCommand.DEV: "1", SettingsCommand.SERVE: "0"},
-        "MB",
+    _setting(
+        *("data_per_day", _number(1_000_000, least=0, metavar="MB"), ("1", "0")),
         "How much data each connected SIM uses by itself in a day, about.",
-        forms=(int,),
     ),
-    Setting(
-        "seed",
-        number(least=0, most=2**32),
-        _same("0"),
-        "NUMBER",
+    _setting(
+        *("seed", _number(2**32, least=0), "0"),
         "What the simulated network draws by lot: the same for the same number.",
-        forms=(int,),
     ),
-    Setting(
-        "devices",
-        read_device_network,
-        {SettingsCommand.DEV: "127.64.0.0/10", SettingsCommand.SERVE: "100.64.0.0/10"},
-        "NETWORK",
+    _setting(
+        *("devices", _DEVICES, ("127.64.0.0/10", "100.64.0.0/10")),
         "Where the addresses of SIMs' devices come from (IPv4).",
     ),
-    Setting(
-        "gateway",
-        read_gateway,
-        {SettingsCommand.DEV: "127.0.0.1:6969+", SettingsCommand.SERVE: "none"},
-        "ADDRESS:PORT",
+    _setting(
+        *("gateway", SettingForm(read_gateway, "ADDRESS:PORT"), ("127.0.0.1:6969+", "none")),
         "Where devices send datagrams to, and get them from (UDP); a + behind it lets it be any"
         " free port where that one is taken; none for no gateway.",
     ),
-    Setting(
-        "static_proxy",
-        read_yes_or_no,
-        _same("no"),
-        "YES|NO",
+    _setting(
+        *("static_proxy", _SWITCH, "no"),
         "Whether Twilio's source says that it sends through its static proxy.",
-        only=SettingsCommand.DEV,
-        forms=(bool,),
+        only=_DEV,
     ),
-    Setting(
-        "allow",
-        read_networks,
-        {SettingsCommand.DEV: "loopback", SettingsCommand.SERVE: "none"},
-        "NETWORKS",
+    _setting(
+        *("allow", _NETWORKS, ("loopback", "none")),
         "Networks, beside the public ones, that callbacks may go to: a comma list like"
         " 10.0.0.0/8,loopback, or none.",
-        forms=(list,),
     ),
-    Setting(
-        "callback_ports",
-        read_ports,
-        _same("any"),
-        "PORTS",
+    _setting(
+        *("callback_ports", SettingForm(read_ports, "PORTS", (int, list)), "any"),
         "The ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
-        forms=(int, list),
     ),
-    Setting(
-        "callback_schemes",
-        read_schemes,
-        _same("http,https"),
-        "SCHEMES",
+    _setting(
+        *("callback_schemes", SettingForm(read_schemes, "SCHEMES", (list,)), "http,https"),
         "The schemes that callbacks may have: http, https or both.",
-        forms=(list,),
     ),
-    Setting(
-        "schedule",
-        RetrySchedule.parse,
-        {SettingsCommand.DEV: "faithful", SettingsCommand.SERVE: "persistent"},
-        "SCHEDULE",
+    _setting(
+        *(
+            "schedule",
+            SettingForm(RetrySchedule.parse, "SCHEDULE", (list,)),
+            ("faithful", "persistent"),
+        ),
         "When a failed round is tried again: faithful (never), persistent (over 27 hours),"
         " or waits of your own like 5s,1m,10m.",
-        forms=(list,),
     ),
-    Setting(
-        "at_once",
-        count(most=100_000),
-        _same("800"),
-        "NUMBER",
-        "How many requests may be under way at once.",
-        forms=(int,),
-    ),
-    Setting(
-        "per_destination",
-        count(most=100_000),
-        _same("64"),
-        "NUMBER",
+    _setting("at_once", _number(100_000), "800", "How many requests may be under way at once."),
+    _setting(
+        *("per_destination", _number(100_000), "64"),
         "How many of them may be under way to one destination.",
-        forms=(int,),
     ),
-    Setting(
-        "backlog",
-        count(most=1_000_000_000),
-        _same("1000000"),
-        "NUMBER",
+    _setting(
+        *("backlog", _number(1_000_000_000), "1000000"),
         "How many callbacks may wait before new ones are answered 429.",
-        forms=(int,),
     ),
-    Setting(
-        "backlog_per_account",
-        count(most=1_000_000_000),
-        _same("500000"),
-        "NUMBER",
+    _setting(
+        *("backlog_per_account", _number(1_000_000_000), "500000"),
         "How many of one account may wait before its new ones are answered 429.",
-        forms=(int,),
     ),
-    Setting(
-        "response_storage",
-        read_size,
-        _same("1GiB"),
-        "SIZE",
+    _setting(
+        *("response_storage", _SIZE, "1GiB"),
         "How much is kept of receivers' long answers in all, beyond the first KiB that stands with"
         " each attempt; then the oldest go, of the account that has most.",
-        forms=(int,),
     ),
-    Setting(
-        "response_storage_per_account",
-        read_size,
-        _same("64MiB"),
-        "SIZE",
+    _setting(
+        *("response_storage_per_account", _SIZE, "64MiB"),
         "How much of it may be one account's; then its oldest go.",
-        forms=(int,),
     ),
-    Setting(
-        "rate_limit",
-        count(most=1_000_000),
-        _same(""),
-        "NUMBER",
+    _setting(
+        *("rate_limit", _number(1_000_000), ""),
         "How many callbacks, or other requests, an account may ask the API for in a second; any"
         " number without it.",
-        forms=(int,),
     ),
-    Setting(
-        "twilio_egress",
-        read_egress,
-        _same("any"),
-        "EGRESS",
+    _setting(
+        *("twilio_egress", _EGRESS, "any"),
         "How Twilio's source leaves this machine: a local address, http://user:password@proxy:3128,"
         " or any.",
-        forms=(list,),
-        is_secret=True,
     ),
-    Setting(
-        "kore_egress",
-        read_egress,
-        _same("any"),
-        "EGRESS",
+    _setting(
+        *("kore_egress", _EGRESS, "any"),
         "How KORE's source leaves this machine: local addresses to take in turn, like"
         " 127.0.0.2,127.0.0.3, or a proxy, or any.",
-        forms=(list,),
-        is_secret=True,
     ),
-    Setting(
-        "extra_ca_file",
-        Path,
-        _same(""),
-        "FILE",
+    _setting(
+        *("extra_ca_file", _FILE, ""),
         "Certificates, beside the system's, that a receiver's may be signed by (PEM).",
     ),
-    Setting(
-        "client_cert_file",
-        Path,
-        _same(""),
-        "FILE",
+    _setting(
+        *("client_cert_file", _FILE, ""),
         "The certificate to show to receivers that ask for one (PEM).",
     ),
-    Setting(
-        "client_key_file",
-        Path,
-        _same(""),
-        "FILE",
+    _setting(
+        *("client_key_file", _FILE, ""),
         "Its key, where that is in a file of its own (PEM, without a password).",
     ),
     SEAL_KEY,
     SEAL_KEY_FILE,
-    Setting(
-        "drain",
-        read_duration,
-        {SettingsCommand.DEV: "750ms", SettingsCommand.SERVE: "20s"},
-        "DURATION",
+    _setting(
+        *("drain", _DURATION, ("750ms", "20s")),
         "How long a stop waits for the requests that are under way.",
-        forms=(int, float),
     ),
     WARN_BEFORE,
-    Setting(
-        "log_format",
-        choice("json", "text"),
-        {SettingsCommand.DEV: "text", SettingsCommand.SERVE: "json"},
-        "json|text",
+    _setting(
+        *("log_format", SettingForm(choice("json", "text"), "json|text"), ("text", "json")),
         "How log lines are written to stderr.",
-        only=SettingsCommand.SERVE,
+        only=_SERVE,
     ),
-    Setting(
-        "log_level",
-        choice("debug", "info", "warning", "error"),
-        {SettingsCommand.DEV: "warning", SettingsCommand.SERVE: "info"},
-        "LEVEL",
+    _setting(
+        *("log_level", _LOG_LEVEL, ("warning", "info")),
         "The least that is logged: debug, info, warning or error.",
-        only=SettingsCommand.SERVE,
+        only=_SERVE,
     ),
 )

@@ -19,7 +19,7 @@ class TableError(ValueError):
         self.key = key
 
 
-def read_tables(
+def tables_in(
     file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
 ) -> list[T]:
     """Return what `read` makes of each `[[name]]` table; `form` says in words what one has.
@@ -41,7 +41,7 @@ def read_tables(
 
 @contextmanager
 def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Turn what is wrong with the table under these keys into ConfigurationError, with its line."""
+    """Turn errors in the table under these keys into ConfigurationError, with the line."""
     try:
         yield
     except TableError as wrong:

@@ -189,7 +189,7 @@ async def test_what_comes_while_that_is_looked_for_is_not_taken_for_it(tmp_path:
 async def test_half_of_the_time_is_left_to_others() -> None:
     times = iter([0.0, 0.02, 1.0, 1.0])
     bench = Bench()
-    bench.batches._stopwatch = lambda: next(times)
+    bench.batches.stopwatch = lambda: next(times)
     began = asyncio.get_running_loop().time()
     async with bench.running():
         await bench.keep(*range(8))
@@ -293,7 +293,7 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
             store.failures_to_come = 2
             return original(tx, part, intake)
 
-        bench.batches._add = go_away
+        bench.batches.add = go_away
         assert numbers_of(await bench.keep(1, 2)) == [1, 2]
         await all_has_run()
         assert await left(store._store) == 2

@@ -14,6 +14,7 @@ from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 from ringback.policy import policy_reloader as module
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_reloader import PolicyReloader
+from ringback.runtime import file_watch
 from ringback.settings import SettingsCommand, SettingsSource
 from tests.policy_monitors import until
 
@@ -97,7 +98,7 @@ async def test_a_file_that_is_being_written_is_left_alone(
 ) -> None:
     looks = 0
 
-    def mark(_: str) -> tuple[int, int, int]:
+    def state(_: Path) -> tuple[int, int, int]:
         """Say that there is more in the file at each of twenty looks."""
         nonlocal looks
         looks += 1
@@ -105,7 +106,7 @@ async def test_a_file_that_is_being_written_is_left_alone(
         return 0, 0, min(looks, 20)
 
     async with reloading(file, active):
-        monkeypatch.setattr(module, "_mark", mark)
+        monkeypatch.setattr(file_watch, "_state_of", state)
         await until(lambda: active.policy == HELD)
     assert (active.refusals, looks > 20) == (0, True)
 
@@ -114,8 +115,8 @@ async def test_a_change_takes_two_looks_which_are_less_than_a_second(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, looks_when_taken = list[None](), list[int]()
-    mark = module._mark  # pyright: ignore[reportPrivateUsage] (counts how often it is asked)
-    monkeypatch.setattr(module, "_mark", lambda path: (looks.append(None), mark(path))[1])
+    state = file_watch._state_of  # pyright: ignore[reportPrivateUsage] (counts its calls)
+    monkeypatch.setattr(file_watch, "_state_of", lambda path: (looks.append(None), state(path))[1])
     monkeypatch.setattr(active, "activate", lambda _: looks_when_taken.append(len(looks)))
     async with reloading(file, active):
         looks.clear()

@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 
 class AsgiServer:
-    """Has an application answer requests.
+    """Passes requests to an ASGI application.
 
-    What the proxies in `trusted` say of their clients is believed, and of nobody else.
+    Only the proxies in `trusted` are believed about whom they forward for.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
@@ -62,7 +62,7 @@ class AsgiServer:
     def _forwarded(
         self, connection: ServerConnection, head: RequestHead
     ) -> tuple[tuple[str, int], str]:
-        """Return whom a request is from, and by which scheme, as a trusted proxy says."""
+        """Return the client and the scheme that a trusted proxy names."""
         if not connection.is_trusted:
             self._warn(connection.peer[0])
             return connection.peer, connection.scheme
@@ -77,6 +77,7 @@ class AsgiServer:
         return client, scheme if scheme in _SCHEMES else connection.scheme
 
     def _warn(self, peer: str) -> None:
+        # Once for each server: the header comes with every request.
         if self._has_warned:
             return
         self._has_warned = True

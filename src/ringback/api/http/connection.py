@@ -24,7 +24,7 @@ _TOO_LATE: Final = 408
 
 
 class PendingResponse(Protocol):
-    """Whoever answers a request."""
+    """What is answering a request."""
 
     @property
     def has_begun(self) -> bool:
@@ -33,7 +33,7 @@ class PendingResponse(Protocol):
 
     @property
     def task(self) -> asyncio.Task[None]:
-        """What does so."""
+        """The task that answers."""
         ...
 
 
@@ -43,7 +43,7 @@ Begin = Callable[["ServerConnection", RequestHead], PendingResponse]
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What the connections of a server have in common."""
+    """The parts that all connections of a server share."""
 
     begin: Begin
     connections: OpenConnections
@@ -52,11 +52,11 @@ class ServerContext:
     buffer: memoryview
     """An event loop fills it and has it emptied in one step, so one is enough."""
     abandoned: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    """What is still being answered, though its client has gone."""
+    """Tasks that still answer a client that has gone."""
 
 
 class _State(Enum):
-    """What a connection is busy with."""
+    """The phase that a connection is in."""
 
     SETTING_UP = auto()
     """TLS, or the event loop, isn't ready."""
@@ -157,7 +157,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Answer a client that has sent all that it will, and close then.
 
-        Whoever only listens for its leaving hears of that, since most that do so have left.
+        A handler that waits for the client to disconnect is told so: a client that closes its
+        side has usually left.
         """
         if self._state is not _State.ANSWERING or not self._parser.has_whole_request:
             return False
@@ -180,7 +181,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline = inf
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever answers that nobody listens."""
+        """Let the task that answers see that the client has gone."""
         self._state = _State.CLOSING
         self._context.connections.remove(self)
         self._abandon()
@@ -191,7 +192,7 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether the client takes no more of an answer."""
         return self._state in _OVER
 
     @property
@@ -213,9 +214,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self._context.date.line()
 
     def take_body(self) -> bytes:
-        """Return what has come of the body and is not taken yet.
+        """Return the part of the body that has arrived since the last call.
 
-        Where that can't be read, the connection ends: see `is_over`.
+        A malformed body ends the connection: see `is_over`.
         """
         if self.is_over:
             return b""
@@ -287,11 +288,11 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     @property
     def answering(self) -> asyncio.Task[None] | None:
-        """What answers the request that is under way."""
+        """The task that answers the present request."""
         return None if self._request is None else self._request.task
 
     def evict(self) -> None:
-        """Close at once, without a word."""
+        """Close at once, without an answer."""
         self._state = _State.CLOSING
         if self._transport is not None:
             self._transport.abort()
@@ -408,7 +409,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._end(refusal(status, why, self.date_line()))
 
     def _abandon(self) -> None:
-        """Have whoever answers end by itself: nobody will hear of it."""
+        """Let the task that answers end by itself; its result goes nowhere."""
         if (task := self.answering) is not None:
             self._request = None
             self._context.abandoned.add(task)
@@ -456,6 +457,6 @@ class ServerConnection(asyncio.BufferedProtocol):
 
 
 def _let_go(waiting: asyncio.Future[None] | None) -> None:
-    """Have whoever waits for this go on."""
+    """Wake the coroutine that waits for this, if any."""
     if waiting is not None and not waiting.done():
         waiting.set_result(None)

@@ -10,18 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+# One sweep instead of a timer for each connection: limits needn't be finer than a second.
 _SWEEP_SECONDS: Final = 1.0
 _SHARE: Final = 4
 """An address that isn't trusted keeps the fourth part of all places at most."""
+# So that the cost of one newcomer does not grow with the number of addresses.
 _MOST_LOOKED_AT: Final = 32
 
 
 class OpenConnection(Protocol):
-    """What is known of a connection here."""
+    """A connection, as far as the limit on them needs it."""
 
     @property
     def answering(self) -> asyncio.Task[None] | None:
-        """What answers its request, if one is under way."""
+        """The task that answers its request, if there is one."""
         ...
 
     def stop(self) -> None:
@@ -39,7 +41,7 @@ class OpenConnection(Protocol):
         ...
 
     def evict(self) -> None:
-        """Close at once, without a word."""
+        """Close at once, without an answer."""
         ...
 
     def check(self, now: float) -> None:
@@ -106,7 +108,8 @@ class OpenConnections:
         holding = self._to_give(newcomer)
         goes = next(iter(holding.waiting), None)
         if goes is None:
-            # All of them are being served: one gives way only to who has much less.
+            # All of them are being served: one is cut off only for an address that has far fewer,
+            # or two addresses would take each other's place for ever.
             own = self._held[newcomer.is_trusted].count_of(newcomer)
             if len(holding.all) < own + 2:
                 return False
@@ -153,13 +156,13 @@ class _Holding:
 
 
 class _Holdings:
-    """Who has how many connections, so that who has most is known at once."""
+    """The connections of each address, indexed by their number: the largest is found at once."""
 
     def __init__(self) -> None:
         self.most = 0
         self._of = dict[str, _Holding]()
         self._with = defaultdict[int, dict[str, None]](dict)
-        """The addresses that have so many."""
+        """The addresses with this number of connections."""
 
     def of(self, connection: OpenConnection) -> _Holding:
         return self._of[connection.holder]

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 MAX_HEADERS: Final = 128
 
+# By expressions of our own: llhttp accepts two Host headers, none, and HTTP/2.0 (decision 16).
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Possessive, so that no input makes it look at a byte twice.
 _HEAD: Final = re.compile(
@@ -33,7 +34,7 @@ _AT_MOST_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encodin
 
 
 class MalformedRequest(Exception):
-    """What came is not a request that can be read; `status` says why, and the connection ends."""
+    """A request that can't be read; it is answered with `status`, and the connection ends."""
 
     def __init__(self, why: str, *, status: int = 400) -> None:
         super().__init__(why)
@@ -57,13 +58,13 @@ class RequestHead(NamedTuple):
     keeps_alive: bool
     """Whether its sender lets another request follow on the connection."""
     expects_continue: bool
-    """Whether its sender holds the body back until it is told to go on."""
+    """Whether its sender waits for 100 Continue before it sends the body."""
     is_forwarded: bool
-    """Whether it says for whom it was passed on."""
+    """Whether a proxy says in it for whom it forwards."""
 
 
 def parse_head(data: bytes) -> RequestHead:
-    """Return what a head says; `data` ends with its empty line.
+    """Parse a head; `data` ends with its empty line.
 
     Raises MalformedRequest for what RFC 9112 doesn't allow, or leaves to the reader.
     """
@@ -89,8 +90,8 @@ def parse_head(data: bytes) -> RequestHead:
     )
 
 
-def refuse_what_can_be_no_head(data: bytes, *, seen: int) -> None:
-    """Raise MalformedRequest where what has come of a head can't become one, whatever follows.
+def check_partial_head(data: bytes, *, seen: int) -> None:
+    """Raise MalformedRequest where the beginning of a head is invalid, whatever follows.
 
     The first `seen` bytes have been looked at before.
     """

@@ -11,8 +11,8 @@ from typing import Final
 from ringback.api.http.request_head import (
     MalformedRequest,
     RequestHead,
+    check_partial_head,
     parse_head,
-    refuse_what_can_be_no_head,
 )
 
 MAX_HEAD: Final = 64 * 1024
@@ -87,15 +87,15 @@ class RequestParser:
         return head
 
     def take_body(self) -> bytes:
-        """Return what has come of the body, and is not taken yet."""
+        """Return the part of the body that has arrived since the last call."""
         body = b"".join(self._chunks()) if self._is_chunked else self._take()
         self._data, self._at = self._data[self._at :], 0
         return body
 
     def _wait_for_more(self, data: bytes) -> None:
-        """Refuse what is too long, or can become no head, before more of it is read."""
+        """Refuse a head that is too long or already invalid, before more of it is read."""
         if len(data) < MAX_HEAD:
-            refuse_what_can_be_no_head(data, seen=self._seen)
+            check_partial_head(data, seen=self._seen)
             self._seen = max(0, len(data) - 3)
         elif data.find(b"\r\n", 2, MAX_HEAD) < 0:
             raise MalformedRequest(f"its target is longer than {MAX_HEAD} bytes", status=414)
@@ -118,7 +118,7 @@ class RequestParser:
         return parts
 
     def _read_between(self) -> bool:
-        """Read what stands between two chunks, or behind the last; False where more has to come."""
+        """Read the bytes between two chunks, or after the last; False where more has to come."""
         if self._trails:
             return self._read_trailers()
         return self._read_chunk_end() if self._is_in_chunk else self._read_size()

@@ -26,11 +26,13 @@ from ringback.core.http.addresses import Network
 from ringback.core.http.client_address import holder_of, is_in, peer_address
 
 _BUFFER: Final = 64 * 1024
+"""Bytes; one buffer serves all connections, since each read is taken out of it at once."""
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
 """How many connections are taken before others get a turn."""
 _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
+"""Until connections are taken again after a shortage; the socket stays readable meanwhile."""
 _ENDING_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 0.3
 _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -150,7 +152,7 @@ class _Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Take no more; whoever still waits is refused."""
+        """Take no more connections; those that still wait are refused."""
         if self._pausing is not None:
             self._pausing.cancel()
         else:
@@ -174,6 +176,7 @@ class _Acceptor:
         self._came = now
         for _ in range(self._next):
             try:
+                # Not by asyncio: what is not admitted is refused before it costs a transport.
                 sock, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return

@@ -1,4 +1,4 @@
-"""What the server puts up with: how much, and for how long."""
+"""The server's limits on sizes and times."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 MAX_HELD: Final = 16 * 1024
 """Bytes that are read ahead of who reads a body, or of the request before."""
 MAX_DISCARDED: Final = 1024 * 1024
-"""Bytes that are read of what nobody wants, so that its sender gets to read the answer."""
+"""Bytes of an unwanted body that are read, so that its sender gets to read the answer."""
 PROGRESS: Final = 4 * 1024
 """Bytes of a body that count as progress."""
 

@@ -34,7 +34,7 @@ class KoreAccountEndpoints(EndpointGroup):
         made = await self.change(
             lambda tx, context: create_bare_account(
                 tx, name=name, context=context, parent_sid=account.sid
-            ),
+            )
         )
         return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 

@@ -10,6 +10,7 @@ from ringback.api.json_bodies import Json, check_names, read_json
 from ringback.api.request_parameters import MAX_BODY
 from ringback.core.errors import PLATFORM, InvalidParameter
 
+# Checks recurse, and Python's stack is short.
 _DEEPEST: Final = 8
 
 
@@ -58,6 +59,6 @@ def wrong(message: str) -> InvalidParameter:
 
 
 def _is_deeper(value: Json, most: int) -> bool:
-    """Whether a value has more than so many levels; looks no deeper than that."""
+    """Whether a value has more than this many levels; looks no deeper than that."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return most == 0 or any(_is_deeper(one, most - 1) for one in inner)

@@ -27,7 +27,7 @@ class NumberedPage(NamedTuple, Generic[T]):
 def read_page(records: Sequence[T], query: RequestParameters, request: Request) -> NumberedPage[T]:
     """Return the page of a whole list that a query asks for; raises InvalidParameter.
 
-    A page that there is not has an empty URL: KORE's own documents know no null there.
+    The URL of a page that does not exist is empty: KORE's documents allow no null there.
     """
     number = query.number("page_number", low=1, high=_FURTHEST, default=1)
     size = query.number("page_size", low=1, high=_MOST, default=_USUAL)

@@ -1,6 +1,6 @@
 """KORE's webhook API: `/v1/secrets`.
 
-Source: KORE's OpenAPI file of it. There is no reading of one secret, and no deleting.
+Source: KORE's OpenAPI file of it. It can neither fetch one secret nor delete one.
 """
 
 from typing import Any, Final
@@ -30,12 +30,7 @@ class WebhookSecretEndpoints(EndpointGroup):
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
         held = await self.change(
-            lambda tx, context: create_secret(
-                tx,
-                fetch_account(tx, account.sid),
-                name,
-                context,
-            ),
+            lambda tx, context: create_secret(tx, fetch_account(tx, account.sid), name, context)
         )
         shown = _show(held) | {"secret": held[1].value}
         return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
@@ -67,7 +62,7 @@ class WebhookSecretEndpoints(EndpointGroup):
                 name=name,
                 status=status,
                 context=context,
-            ),
+            )
         )
         return with_unknown(asked.unknown, json_answer(_show(held)))
 

@@ -20,19 +20,19 @@ _NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 
 class CallbackDescription(NamedTuple):
-    """A callback as the document has it."""
+    """A callback as the document describes it."""
 
     name: str
     event: type[Event]
-    url_parameter: str
-    """The parameter of the operation that says where it goes."""
     sids: Mapping[str, SidKind]
-    """What parameters are SIDs of."""
+    """The kinds of those parameters that are SIDs."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """For parameters that say less here than their events could: what they can say."""
+    """The values of those parameters that have fewer here than their type."""
+    url_parameter: str = "CallbackUrl"
+    """The parameter of the operation that says where it goes."""
     meanings: Mapping[str, str] = _NO_MEANINGS
-    """What parameters hold that mean something else here than in other callbacks."""
+    """Descriptions of parameters that mean something else here than in other callbacks."""
 
 
 Callbacks = Mapping[str, Sequence[CallbackDescription]]
@@ -44,7 +44,7 @@ class SimProduct(NamedTuple):
 
     name: str
     prefix: str
-    """What its paths have in front, which says that they are its."""
+    """The prefix of its paths in our routes."""
     callbacks: Callbacks
 
     @property
@@ -102,7 +102,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
 
 
 def payload_of(described: CallbackDescription) -> Schema:
-    """Return the schema of what a callback tells, in the order in which it does."""
+    """Return the schema of a callback's parameters, in the order in which they are sent."""
     hints = _hints_of(described.event)
     properties, needed = dict[str, Schema](), list[str]()
     for name, attribute in PARAMETERS[described.event]:

@@ -79,7 +79,7 @@ async def show_start(request: Request) -> Response:
 
 
 async def show_file(request: Request) -> Response:
-    """Answer with one of the two files of Swagger UI; there is no way to any other."""
+    """Answer with one of the two files of Swagger UI; no other file can be reached."""
     file = _FILES.get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)

@@ -141,7 +141,7 @@ def _components_of(product: SimProduct, operations: Sequence[ApiOperation]) -> d
 
 
 def _places() -> dict[str, Any]:
-    """Return the parameters that stand in paths."""
+    """Return the descriptions of all path parameters."""
     meanings = {
         "sid": "Which one: its SID, or its unique name where it can have one.",
         "network_sid": "Which network: its SID.",
@@ -160,7 +160,7 @@ def _places() -> dict[str, Any]:
 
 
 def _tag_of(operation: ApiOperation) -> str:
-    """Return the heading under which an operation stands: what its path begins with."""
+    """Return the tag of an operation: the resource that its path names."""
     if operation.path.startswith(_PORTAL):
         return "Portal"
     found = _VERSIONED.search(operation.path)

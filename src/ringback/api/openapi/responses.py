@@ -38,7 +38,7 @@ ERRORS: Final[Mapping[int, str]] = {
     " none are looked at for a while, or the account asks for more than its rate allows (20429).",
     503: "The database can't be used just now; nothing was changed (20503).",
 }
-"""The errors that there are, by their statuses."""
+"""The descriptions of all errors, by status."""
 
 _HEADERS_OF_ERRORS: Final = {401: "WWW-Authenticate", 429: "Retry-After"}
 
@@ -75,7 +75,7 @@ def content_of(name: str) -> dict[str, Any]:
 
 
 def answers_of(operation: ApiOperation) -> dict[str, Any]:
-    """Return what an operation can answer, by status."""
+    """Return all answers of an operation, by status."""
     is_open = operation.path.startswith(OPEN)
     headers = _refer("Ringback-Warning", *(CROSS_ORIGIN if is_open else ()))
     good = {

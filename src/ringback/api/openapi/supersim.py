@@ -13,20 +13,16 @@ from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, 
 from ringback.core.supersim.sim import SimStatus
 
 _SIDS: Final = {"AccountSid": SidKind.ACCOUNT, "SimSid": SidKind.SIM}
+_OF_SMS: Final = {**_SIDS, "CommandSid": SidKind.SMS_COMMAND}
+_OF_DATAGRAM: Final = {**_SIDS, "CommandSid": SidKind.IP_COMMAND}
 
 _SIM_UPDATED: Final = CallbackDescription(
-    "simUpdated",
-    SimUpdated,
-    "CallbackUrl",
-    _SIDS,
+    *("simUpdated", SimUpdated, _SIDS),
     "The update of the SIM has ended: as asked, or with an error and the status it had before.",
     {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
 )
 _SMS_TO_SIM: Final = CallbackDescription(
-    "smsCommandToSim",
-    SmsCommandChanged,
-    "CallbackUrl",
-    {**_SIDS, "CommandSid": SidKind.SMS_COMMAND},
+    *("smsCommandToSim", SmsCommandChanged, _OF_SMS),
     "The SMS to the device has got a new status; sent for each.",
     {
         "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
@@ -34,47 +30,33 @@ _SMS_TO_SIM: Final = CallbackDescription(
     },
 )
 _SMS_FROM_SIM: Final = CallbackDescription(
-    "smsCommandFromSim",
-    SmsCommandChanged,
-    "SmsCommandsUrl",
-    {**_SIDS, "CommandSid": SidKind.SMS_COMMAND},
-    "A device of the fleet has sent an SMS.",
+    *("smsCommandFromSim", SmsCommandChanged, _OF_SMS, "A device of the fleet has sent an SMS."),
     {"Status": [MessageStatus.RECEIVED], "Direction": [Direction.FROM_SIM]},
+    url_parameter="SmsCommandsUrl",
 )
 _IP_TO_SIM: Final = CallbackDescription(
-    "ipCommandToSim",
-    IpCommandChanged,
-    "CallbackUrl",
-    {**_SIDS, "CommandSid": SidKind.IP_COMMAND},
+    *("ipCommandToSim", IpCommandChanged, _OF_DATAGRAM),
     "The datagram to the device was sent, or failed.",
     {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
 )
 _IP_FROM_SIM: Final = CallbackDescription(
-    "ipCommandFromSim",
-    IpCommandChanged,
-    "IpCommandsUrl",
-    {**_SIDS, "CommandSid": SidKind.IP_COMMAND},
+    *("ipCommandFromSim", IpCommandChanged, _OF_DATAGRAM),
     "A device of the fleet has sent a datagram.",
     {
         "Status": [IpStatus.RECEIVED],
         "Direction": [Direction.FROM_SIM],
         "PayloadType": [PayloadType.BINARY],
     },
+    url_parameter="IpCommandsUrl",
 )
 _ESIM_CHANGED: Final = CallbackDescription(
-    "esimProfileChanged",
-    EsimProfileChanged,
-    "CallbackUrl",
-    {**_SIDS, "EsimProfileSid": SidKind.ESIM_PROFILE},
+    *("esimProfileChanged", EsimProfileChanged, {**_SIDS, "EsimProfileSid": SidKind.ESIM_PROFILE}),
     "The eSIM Profile can be downloaded, has been, or failed.",
     {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
 )
 
 _CALLBACKS: Final[Callbacks] = {
-    "simUpdated": (_SIM_UPDATED,),
-    "smsCommandToSim": (_SMS_TO_SIM,),
-    "ipCommandToSim": (_IP_TO_SIM,),
-    "esimProfileChanged": (_ESIM_CHANGED,),
+    **{one.name: (one,) for one in (_SIM_UPDATED, _SMS_TO_SIM, _IP_TO_SIM, _ESIM_CHANGED)},
     "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
 }
 

@@ -19,30 +19,21 @@ _SIDS: Final = {
 _MEANINGS: Final = {"Command": "What was sent, as `CommandMode` says: text, or Base64."}
 
 _SIM_UPDATED: Final = CallbackDescription(
-    "simUpdated",
-    SimUpdated,
-    "CallbackUrl",
-    _SIDS,
+    *("simUpdated", SimUpdated, _SIDS),
     "A change of the SIM, or the reset of its connectivity, is over; sent again when a SIM that"
     " became `ready` or `deactivated` goes on to `active` or `canceled`.",
     {"SimStatus": list(WirelessStatus)},
 )
 _TO_SIM: Final = CallbackDescription(
-    "commandToSim",
-    CommandChanged,
-    "CallbackUrl",
-    _SIDS,
+    *("commandToSim", CommandChanged, _SIDS),
     "The Command to the device has finished sending; sent once.",
     {"CommandStatus": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED]},
-    _MEANINGS,
+    meanings=_MEANINGS,
 )
 _FROM_SIM: Final = CallbackDescription(
-    "commandFromSim",
-    CommandChanged,
-    "CommandsCallbackUrl",
-    _SIDS,
-    "The SIM's device has sent a Command.",
+    *("commandFromSim", CommandChanged, _SIDS, "The SIM's device has sent a Command."),
     {"CommandStatus": [MessageStatus.RECEIVED]},
+    "CommandsCallbackUrl",
     {**_MEANINGS, "ErrorCode": "33111 where it was too long, and is cut off; else left out."},
 )
 

@@ -1,4 +1,4 @@
-"""How callbacks, their attempts and their copies stand in the portal's answers."""
+"""How the portal shows callbacks, their attempts and their copies."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -58,9 +58,9 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
 
 
 def show_callback(callback: OutgoingCallback, parameters: Pairs | None = None) -> dict[str, Any]:
-    """Return a callback's record; whoever has its parameters at hand spares decoding them.
+    """Return a callback's record; `parameters` spares decoding them from its body.
 
-    Written out, since a table would take half as long again, for each callback that is sent.
+    Written out: a table takes half as long again, and this runs for each callback that is sent.
     """
     pairs = callback.parameters if parameters is None else parameters
     progress = callback.progress
@@ -147,9 +147,9 @@ _RESPONSE: Final = Serializer[Any](
 
 
 def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
-    """Return the fields of a request that left, with this one for the request itself.
+    """Return the fields that show one attempt, with this one for its request.
 
-    They are of the record, or of what stands in it at `of`, as in `shadow.`.
+    `of` is the path from the record to the attempt, as in `shadow.attempt.`.
     """
     timings = attrgetter(f"{of}timings")
     return [

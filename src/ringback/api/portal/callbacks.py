@@ -1,9 +1,7 @@
 """Looking at callbacks and their attempts over HTTP, and which of them a request is about."""
 
 from collections.abc import Collection
-from typing import Final
-
-from starlette.responses import Response
+from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
 from ringback.api.operation import ApiOperation, OperationParameter, PageOf
@@ -11,10 +9,9 @@ from ringback.api.paging import whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, TEXT, one_of
-from ringback.api.serializers import json_answer
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, OutgoingCallback
-from ringback.core.errors import InvalidCallbackUrl, InvalidParameter
+from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import CallbackFilter
@@ -25,7 +22,7 @@ STATUSES: Final = {
     **{status.value: frozenset({status}) for status in CallbackStatus},
     "undelivered": UNDELIVERED,
 }
-"""What a parameter may say of the status, and what it stands for."""
+"""The values of the parameter Status, and the statuses that each stands for."""
 
 STATUS: Final = OperationParameter(
     "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
@@ -45,7 +42,7 @@ FILTERS: Final = (
 
 
 class CallbackEndpoints(EndpointGroup):
-    """What is known of callbacks."""
+    """The operations that show callbacks."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations that look."""
@@ -61,13 +58,10 @@ class CallbackEndpoints(EndpointGroup):
                 lambda call: self._listing(call, UNDELIVERED),
                 takes=FILTERS,
             ),
-            self.operation(
-                "GET",
-                f"{CALLBACKS}/{{sid}}/attempts",
-                "ListAttempt",
+            self.answers(
+                *(f"{CALLBACKS}/{{sid}}/attempts", "ListAttempt"),
                 "List a callback's attempts, oldest first, with requests and answers.",
-                self._attempts,
-                answers={200: PageOf(ATTEMPT)},
+                *(PageOf(ATTEMPT), self._attempts),
             ),
         ]
 
@@ -80,12 +74,12 @@ class CallbackEndpoints(EndpointGroup):
         which = read_filter(call.given, statuses=statuses, sources=self._dependencies.sources)
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
-    async def _attempts(self, call: ApiRequest) -> Response:
+    async def _attempts(self, call: ApiRequest) -> dict[str, Any]:
         attempts = await self.read(
             call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
         shown = list(map(ATTEMPT.at(call.request), attempts))
-        return json_answer(whole_list("attempts", shown, request=call.request))
+        return whole_list("attempts", shown, request=call.request)
 
 
 def read_filter(
@@ -94,7 +88,7 @@ def read_filter(
     statuses: frozenset[CallbackStatus] | None,
     sources: Collection[SourceName],
 ) -> CallbackFilter:
-    """Return what the parameters of a list ask for."""
+    """Return the filter that the parameters of a list describe."""
     return CallbackFilter(
         statuses=statuses,
         source=read_source(query, sources),
@@ -120,4 +114,4 @@ def read_destination(parameters: RequestParameters) -> str | None:
     try:
         return CallbackUrl.parse(text).destination
     except InvalidCallbackUrl as refusal:
-        raise InvalidParameter(f"Destination: {refusal.message}", code=83600) from None
+        raise parameters.wrong(f"Destination: {refusal.message}") from None

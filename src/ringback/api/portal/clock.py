@@ -3,21 +3,17 @@
 from datetime import timedelta
 from typing import Final
 
-from starlette.responses import Response
-
 from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation import ApiOperation, required
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, SECONDS, object_of, text
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObject
 from ringback.core.calendar import read_duration
-from ringback.core.errors import InvalidParameter
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.runtime.virtual_clock import MOST_AHEAD
 
 _PATH: Final = "/portal/v1/clock"
-_INVALID_VALUE: Final = 83600
 
 CLOCK: Final = JsonObject("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
 _ADVANCE: Final = (
@@ -26,7 +22,7 @@ _ADVANCE: Final = (
 
 
 class ClockEndpoints(EndpointGroup):
-    """What time it is, and how it is made later."""
+    """The operations that show the clock and put it forward."""
 
     def __init__(self, dependencies: ApiDependencies, clock_advancer: ClockAdvancer) -> None:
         super().__init__(dependencies)
@@ -34,27 +30,23 @@ class ClockEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on the clock."""
+        fetches = "Say what time it is."
         advances = "Let time pass, and answer when all that came due is done."
-        answers = {200: CLOCK}
         return [
-            self.operation(
-                *("GET", _PATH, "FetchClock", "Say what time it is.", self._fetch),
-                answers=answers,
-                for_all=True,
-            ),
-            self.operation(
-                *("POST", _PATH, "AdvanceClock", advances, self._advance),
-                answers=answers,
+            self.answers(*(_PATH, "FetchClock", fetches, CLOCK, self._fetch), for_all=True),
+            self.answers(
+                *(_PATH, "AdvanceClock", advances, CLOCK, self._advance),
+                verb="POST",
                 takes=_ADVANCE,
                 for_all=True,
             ),
         ]
 
-    async def _fetch(self, call: ApiRequest) -> Response:
+    async def _fetch(self, call: ApiRequest) -> dict[str, object]:
         clock = self._clock_advancer.clock
-        return json_answer({"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()})
+        return {"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()}
 
-    async def _advance(self, call: ApiRequest) -> Response:
+    async def _advance(self, call: ApiRequest) -> dict[str, object]:
         await self._clock_advancer.advance(self._read_advance(call.given))
         return await self._fetch(call)
 
@@ -63,14 +55,9 @@ class ClockEndpoints(EndpointGroup):
         try:
             by = read_duration(text)
         except ValueError as problem:
-            raise InvalidParameter(f"Advance: {problem}", code=_INVALID_VALUE) from None
+            raise form.wrong(f"Advance: {problem}") from None
         if not by:
-            raise InvalidParameter(
-                f"Advance={text!r}: time has to pass, 1s say", code=_INVALID_VALUE
-            )
+            raise form.wrong(f"Advance={text!r}: time has to pass, 1s say")
         if self._clock_advancer.clock.ahead + by > MOST_AHEAD:
-            raise InvalidParameter(
-                f"Advance={text!r}: the clock can be {MOST_AHEAD.days}d ahead at most",
-                code=_INVALID_VALUE,
-            )
+            raise form.wrong(f"Advance={text!r}: the clock can be {MOST_AHEAD.days}d ahead at most")
         return by

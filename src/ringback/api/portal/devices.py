@@ -3,9 +3,8 @@
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, assert_never
-
-from starlette.responses import Response
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter, required
@@ -24,13 +23,13 @@ from ringback.api.schemas import (
     sid_of,
     text,
 )
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObject
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.errors import InvalidParameter
+from ringback.core.errors import SUPER_SIM, InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.command import IpCommand, SmsCommand
@@ -116,51 +115,38 @@ _CARD: Final = (
 
 
 class DeviceEndpoints(EndpointGroup):
-    """What the device of a SIM does; most paths name the SIM by its SID or unique name."""
+    """The operations that play a SIM's device; most paths name the SIM."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on devices, and on the cards in them."""
         return [
-            self.operation(
-                "GET",
-                _DEVICE,
-                "FetchDevice",
+            self.answers(
+                *(_DEVICE, "FetchDevice"),
                 "Show how a SIM's device is reached, and what holds for it.",
-                self._fetch,
-                answers={200: DEVICE},
+                *(DEVICE, self._fetch),
             ),
-            self.operation(
-                "GET",
-                f"{_DEVICE}/inbox",
-                "FetchInbox",
+            self.answers(
+                *(f"{_DEVICE}/inbox", "FetchInbox"),
                 "List the newest SMS or Commands that have come to a SIM's device.",
-                self._inbox,
-                answers={200: INBOX},
+                *(INBOX, self._inbox),
             ),
             *self._sending(),
             self.changes(
-                f"{_DEVICE}/data",
-                "UseData",
-                "Have a SIM's device use data, at once.",
-                USED_DATA,
-                _use_data,
+                *(f"{_DEVICE}/data", "UseData", "Have a SIM's device use data, at once."),
+                *(USED_DATA, _use_data),
                 takes=_DATA,
             ),
             self.changes(
-                "/portal/v1/esim_profiles/{sid}/download",
-                "DownloadEsimProfile",
+                *("/portal/v1/esim_profiles/{sid}/download", "DownloadEsimProfile"),
                 "Have a device download an eSIM Profile.",
-                ESIM_PROFILE,
-                _download,
+                *(ESIM_PROFILE, _download),
                 status=202,
                 conflicts=True,
             ),
             self.changes(
-                "/portal/v1/wireless_sims",
-                "RegisterWirelessSim",
+                *("/portal/v1/wireless_sims", "RegisterWirelessSim"),
                 "Register a Programmable Wireless SIM, which that API has no operation for.",
-                SIM,
-                _register,
+                *(SIM, _register),
                 takes=_CARD,
                 status=201,
             ),
@@ -170,37 +156,32 @@ class DeviceEndpoints(EndpointGroup):
         """Return the operations that have a device send something."""
         sms, datagram = "Have a SIM's device send an SMS.", "Have a SIM's device send a datagram."
         command = "Have the device of a Programmable Wireless SIM send a Command."
+        sends = partial(self.changes, status=201)
         return [
-            self.changes(
-                *(f"{_DEVICE}/sms", "SendSmsFromDevice", sms, SMS_COMMAND, _send_sms),
-                takes=_SMS,
-                status=201,
+            sends(
+                *(f"{_DEVICE}/sms", "SendSmsFromDevice", sms, SMS_COMMAND, _send_sms), takes=_SMS
             ),
-            self.changes(
+            sends(
                 *(f"{_DEVICE}/ip", "SendDatagramFromDevice", datagram, IP_COMMAND, _send_datagram),
                 takes=_DATAGRAM,
-                status=201,
             ),
-            self.changes(
+            sends(
                 *(f"{_DEVICE}/commands", "SendCommandFromDevice", command, COMMAND, _send_command),
                 takes=_COMMAND,
-                status=201,
             ),
         ]
 
-    async def _fetch(self, call: ApiRequest) -> Response:
+    async def _fetch(self, call: ApiRequest) -> dict[str, Any]:
         context, gateway = self._dependencies.context(), self._dependencies.gateway
-        return json_answer(
-            await self.read(call.account_sid, lambda tx: _show(tx, call, context, gateway))
-        )
+        return await self.read(call.account_sid, lambda tx: _show(tx, call, context, gateway))
 
-    async def _inbox(self, call: ApiRequest) -> Response:
+    async def _inbox(self, call: ApiRequest) -> dict[str, Any]:
         arrived = await self.read(
             call.account_sid,
             lambda tx: arrivals_at(tx, fetch_any_sim(tx, call.account_sid, call.sid)),
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
-        return json_answer({"messages": shown})
+        return {"messages": shown}
 
 
 def _send_sms(call: ApiRequest) -> Change[SmsCommand]:
@@ -236,7 +217,9 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
     upload = call.given.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
     download = call.given.number("Download", low=0, high=MOST_AT_ONCE, default=0)
     if not upload + download:
-        raise InvalidParameter("give Upload or Download: how many bytes are used", code=20002)
+        raise InvalidParameter(
+            "give Upload or Download: how many bytes are used", code=SUPER_SIM.missing
+        )
 
     def use(tx: Transaction, context: OperationContext) -> Mapping[str, object]:
         user = fetch_any_sim(tx, call.account_sid, call.sid)
@@ -252,7 +235,7 @@ def _download(call: ApiRequest) -> Change[EsimProfile]:
 
 
 def _register(call: ApiRequest) -> Change[WirelessSim]:
-    """Return what registers a card, or one that is made up."""
+    """Return the change that registers a card; its number is made up where none is given."""
     form = call.given
     iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
     code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
@@ -273,9 +256,7 @@ def _payload_of(form: RequestParameters) -> bytes:
     try:
         return b64decode(payload, validate=True)
     except (NotBase64, ValueError):
-        raise InvalidParameter(
-            "Payload is not Base64, which PayloadType=binary asks for", code=83600
-        ) from None
+        raise form.wrong("Payload is not Base64, which PayloadType=binary asks for") from None
 
 
 def _show(
@@ -295,7 +276,7 @@ def _show(
 
 
 def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
-    """Return how a device is reached, and who is told of what it sends."""
+    """Return how a device is reached, and the URLs that are called for what it sends."""
     match card:
         case SuperSim():
             fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)

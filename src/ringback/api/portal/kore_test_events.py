@@ -1,19 +1,17 @@
 """Trying URLs over HTTP: with the webhook secret that is active, or the one that is pending."""
 
-from collections.abc import Sequence
-from typing import Final
-
-from starlette.responses import Response
+from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.authentication import charge_more
 from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObject
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.errors import Conflict, InvalidParameter
+from ringback.core.errors import Conflict
 from ringback.operations.account_destinations import (
     MOST,
     CallbackDestination,
@@ -47,21 +45,17 @@ class TestEventEndpoints(EndpointGroup):
         """Return them."""
         return [
             self.changes(
-                "/portal/v1/test_events",
-                "SendTestEvent",
-                "Send KORE's test event to a URL.",
-                CALLBACK,
-                self._send,
+                *("/portal/v1/test_events", "SendTestEvent", "Send KORE's test event to a URL."),
+                *(CALLBACK, self._send),
                 takes=_TEST,
                 status=201,
             ),
-            self.operation(
-                "POST",
-                "/portal/v1/rehearsals",
-                "RehearseSecret",
+            self.answers(
+                *("/portal/v1/rehearsals", "RehearseSecret"),
                 "Send test events that the pending webhook secret signs to where callbacks go.",
-                self._rehearse,
-                answers={201: REHEARSAL},
+                *(REHEARSAL, self._rehearse),
+                status=201,
+                verb="POST",
                 takes=_REHEARSE,
                 conflicts=True,
             ),
@@ -75,27 +69,25 @@ class TestEventEndpoints(EndpointGroup):
             tx, fetch_account(tx, call.account_sid), url, method, context=context
         )
 
-    async def _rehearse(self, call: ApiRequest) -> Response:
-        account_sid, urls = call.account_sid, self._read_urls(call.given.all("Url"))
+    async def _rehearse(self, call: ApiRequest) -> dict[str, Any]:
+        account_sid, urls = call.account_sid, self._read_urls(call.given)
         destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
         self._dependencies.intake.make_room(account_sid, len(destinations))
         charge_more(call.request, self._dependencies.authenticator, max(0, len(destinations) - 1))
         pending, events = await self.change(
             lambda tx, context: rehearse(tx, account_sid, destinations, context)
         )
-        shown = list(map(show_callback, events))
-        return json_answer({"secret_id": pending.id, "callbacks": shown}, 201)
+        return {"secret_id": pending.id, "callbacks": list(map(show_callback, events))}
 
-    def _read_urls(self, urls: Sequence[str]) -> list[CallbackUrl]:
+    def _read_urls(self, form: RequestParameters) -> list[CallbackUrl]:
+        urls = form.all("Url")
         if len(urls) > MOST:
-            raise InvalidParameter(
-                f"Url is given {len(urls)} times; at most {MOST} can be named", code=83600
-            )
+            raise form.wrong(f"Url is given {len(urls)} times; at most {MOST} can be named")
         return list(map(self._dependencies.read_url, urls))
 
 
 def _asked(tx: Transaction, account_sid: str, urls: list[CallbackUrl]) -> list[CallbackDestination]:
-    """Return what a rehearsal goes to; raises Conflict where that, or a secret, is missing."""
+    """Return the destinations of a rehearsal; raises Conflict without one, or without a secret."""
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)
     if not urls and not known:

@@ -1,7 +1,7 @@
 """From a JSON document to the callbacks that it asks for, each checked once.
 
-Everything here raises InvalidParameter with a message that names the item and the field. What a
-parameter holds is the operator's secret, so messages say of what kind it is, and no more.
+Everything here raises InvalidParameter with a message that names the item and the field. The values
+of parameters may be confidential, so messages show only of what kind they are.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from ringback.api.json_bodies import Json
 from ringback.api.timestamps import read_instant
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.errors import InvalidParameter
+from ringback.core.errors import SUPER_SIM, InvalidParameter
 from ringback.core.form_encoding import encode
 from ringback.operations.create_callbacks import NewCallback
 
@@ -30,8 +30,6 @@ _METHODS: Final[dict[Json, HttpMethod]] = {
 }
 _LARGEST: Final = 2**53
 _SHOWN: Final = 80
-_INVALID_VALUE: Final = 83600
-_MISSING: Final = 20002
 
 
 class NewCallbackRequest(NamedTuple):
@@ -39,7 +37,7 @@ class NewCallbackRequest(NamedTuple):
 
     new: NewCallback
     parameters: list[tuple[str, str]]
-    """What `new.body` encodes."""
+    """The parameters that are encoded in `new.body`."""
 
 
 def read_one(
@@ -64,7 +62,7 @@ def read_one(
 
 
 def items_of(document: dict[str, Json]) -> list[Json]:
-    """Return what stands in a document with a list of `callbacks`; none of it is read yet."""
+    """Return the unread items of a document with a list of `callbacks`."""
     items = document["callbacks"]
     if len(document) > 1:
         raise _wrong("a body with callbacks has nothing beside them; each has its own fields")
@@ -110,7 +108,7 @@ def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
 
 
 def _text_of(value: Json, place: str) -> str:
-    """Return how a value is told: a number as JSON has it, true and false in these words."""
+    """Return a value as it is sent: numbers and booleans as JSON writes them."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -177,17 +175,17 @@ def _unknown_field(item: dict[str, Json], at: str) -> InvalidParameter:
 def _not_text(place: str, value: Json, right: str) -> InvalidParameter:
     if value is None:
         return InvalidParameter(
-            f"{place} is required and was not given; it must be {right}", code=_MISSING
+            f"{place} is required and was not given; it must be {right}", code=SUPER_SIM.missing
         )
     return _wrong(f"{place}: {_kind(value)}; it must be {right}")
 
 
 def _wrong(message: str) -> InvalidParameter:
-    return InvalidParameter(message, code=_INVALID_VALUE)
+    return InvalidParameter(message, code=SUPER_SIM.invalid)
 
 
 def _given(value: Json) -> str:
-    """Return a value that is no secret as messages show it."""
+    """Return a value that may be shown, as messages show it."""
     return ascii(value[:_SHOWN]) if isinstance(value, str) else _kind(value)
 
 

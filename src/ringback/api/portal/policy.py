@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from starlette.responses import Response
-
 from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation import ApiOperation
@@ -19,7 +17,7 @@ from ringback.api.schemas import (
     object_of,
     or_null,
 )
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObject
 from ringback.core.accounts.account import EVERY
 from ringback.core.policy.policy_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
@@ -71,24 +69,21 @@ class PolicyEndpoints(EndpointGroup):
     def operations(self) -> list[ApiOperation]:
         """Return the operation that shows it."""
         return [
-            self.operation(
-                "GET",
-                "/portal/v1/policy",
-                "FetchPolicy",
+            self.answers(
+                *("/portal/v1/policy", "FetchPolicy"),
                 "Show which source sends what, and what is ahead.",
-                self._fetch,
-                answers={200: POLICY},
+                *(POLICY, self._fetch),
                 for_all=True,
             )
         ]
 
-    async def _fetch(self, call: ApiRequest) -> Response:
+    async def _fetch(self, call: ApiRequest) -> dict[str, Any]:
         account_sid = None if call.account_sid == EVERY else call.account_sid
         monitor, concerns = self._monitor, self._concern_of(account_sid)
         record = policy_record(
             monitor.policy, date=monitor.date, before=monitor.before, concerns=concerns
         )
-        return json_answer({**record, **self._counted(account_sid)})
+        return {**record, **self._counted(account_sid)}
 
     def _counted(self, account_sid: str | None) -> dict[str, Any]:
         monitor, known = self._monitor, self._monitor.dependents

@@ -17,7 +17,6 @@ from ringback.api.portal.callbacks import (
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, TEXT, YES_OR_NO
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.errors import InvalidParameter
 from ringback.core.policy.source_policy import SourceName
 from ringback.operations.replay import ANY, ENDED
 from ringback.ports import CallbackFilter
@@ -48,7 +47,7 @@ _NOT_DELIVERED: Final = ANY - {CallbackStatus.DELIVERED}
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """What a replay of many is about: callbacks that are named, or all that match."""
+    """The callbacks to replay: those that are named, or all that match."""
 
     statuses: frozenset[CallbackStatus]
     """Those of another status are skipped."""
@@ -64,20 +63,20 @@ class ReplayRequest:
 def read_replays(
     form: RequestParameters, *, now: datetime, sources: Collection[SourceName]
 ) -> ReplayRequest:
-    """Return what the parameters of a replay of many ask for."""
+    """Return the replays that the parameters ask for."""
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
     if bool(sids) is (since is not None):
-        raise _invalid("give either Sids, or Since for all from an instant on")
+        raise form.wrong("give either Sids, or Since for all from an instant on")
     beside = next((name for name in _OF_SINCE if sids and form.text(name) is not None), None)
     if beside is not None:
-        raise _invalid(f"{beside} goes with Since, not with Sids")
+        raise form.wrong(f"{beside} goes with Since, not with Sids")
     which = CallbackFilter(
         statuses=statuses,
         source=read_source(form, sources),
         destination=read_destination(form),
         since=since,
-        # What the replay itself makes is none of its business.
+        # Otherwise it would go on to replay the callbacks that it makes.
         until=form.instant("Until") or now,
     )
     after, is_dry = form.text("After") or None, form.is_yes("DryRun")
@@ -91,16 +90,14 @@ def _read_statuses(
     if not form.is_yes("AsOtherSource"):
         return statuses
     if not statuses & ENDED:
-        raise _invalid("Status=scheduled: only what has ended can be replayed from another source")
+        raise form.wrong(
+            "Status=scheduled: only what has ended can be replayed from another source"
+        )
     return statuses & ENDED
 
 
 def _read_sids(form: RequestParameters) -> tuple[str, ...]:
     sids = tuple(dict.fromkeys(filter(None, (form.text("Sids") or "").split(","))))
     if len(sids) > CHUNK:
-        raise _invalid(f"Sids names {len(sids)} callbacks; at most {CHUNK} can be named")
+        raise form.wrong(f"Sids names {len(sids)} callbacks; at most {CHUNK} can be named")
     return sids
-
-
-def _invalid(message: str) -> InvalidParameter:
-    return InvalidParameter(message, code=83600)

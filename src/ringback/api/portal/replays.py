@@ -1,13 +1,13 @@
 """Sending callbacks again over HTTP, and giving them up."""
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.authentication import charge_more
 from ringback.api.operation import ApiOperation, required
-from ringback.api.portal.callback_json import CALLBACK
+from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.api.portal.replay_request import (
     AS_OTHER,
@@ -69,11 +69,7 @@ class ReplayEndpoints(EndpointGroup):
         replays = "Send a callback again. 201 means a new one, from the other source."
         return [
             self.operation(
-                "POST",
-                f"{one}/replay",
-                "ReplayCallback",
-                replays,
-                self._replay,
+                *("POST", f"{one}/replay", "ReplayCallback", replays, self._replay),
                 answers={200: CALLBACK, 201: CALLBACK},
                 takes=(AS_OTHER,),
                 conflicts=True,
@@ -83,13 +79,10 @@ class ReplayEndpoints(EndpointGroup):
                 takes=(_REASON,),
                 conflicts=True,
             ),
-            self.operation(
-                "POST",
-                "/portal/v1/replays",
-                "ReplayCallbacks",
-                "Send many again.",
-                self._replay_many,
-                answers={200: REPLAYS},
+            self.answers(
+                *("/portal/v1/replays", "ReplayCallbacks", "Send many again."),
+                *(REPLAYS, self._replay_many),
+                verb="POST",
                 takes=PARAMETERS,
             ),
         ]
@@ -103,22 +96,20 @@ class ReplayEndpoints(EndpointGroup):
                 tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
             )
         )
-        return self.show(call, CALLBACK, callback, 201 if is_new else 200)
+        return json_answer(show_callback(callback), 201 if is_new else 200)
 
-    async def _replay_many(self, call: ApiRequest) -> Response:
+    async def _replay_many(self, call: ApiRequest) -> dict[str, Any]:
         now, sources = self._dependencies.clock.now(), self._dependencies.sources
         asked = read_replays(call.given, now=now, sources=sources)
         send_again = _dry_run_of(call.given) if asked.is_dry else self._replay_of(call.given)
         done, is_all = await self._work_through(call, asked, send_again)
-        return json_answer(
-            {
-                "dry_run": asked.is_dry,
-                "matched": done.matched,
-                "replayed": done.replayed,
-                "skipped": done.skipped,
-                "next": None if is_all else _next(asked, done),
-            }
-        )
+        return {
+            "dry_run": asked.is_dry,
+            "matched": done.matched,
+            "replayed": done.replayed,
+            "skipped": done.skipped,
+            "next": None if is_all else _next(asked, done),
+        }
 
     def _replay_of(self, form: RequestParameters) -> Replay:
         replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source

@@ -1,13 +1,11 @@
 """How the simulated network behaves, over HTTP: towards one SIM, or the whole account."""
 
-from typing import Final
-
-from starlette.responses import Response
+from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
-from ringback.api.serializers import JsonObject, Serializer, field, json_answer, maybe
+from ringback.api.serializers import JsonObject, Serializer, field, maybe
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import (
@@ -47,22 +45,21 @@ class ScenarioEndpoints(EndpointGroup):
         """Return the operations on scenarios."""
         lists = "List the scenarios of the simulated network, and say which is in force."
         chooses = "Choose a scenario for a SIM, or for the account."
-        answers = {200: ALL_SCENARIOS}
         return [
-            self.operation(
-                *("GET", _PATH, "ListScenario", lists, self._list), answers=answers, takes=_FOR_SIM
+            self.answers(
+                *(_PATH, "ListScenario", lists, ALL_SCENARIOS, self._list), takes=_FOR_SIM
             ),
             self.changes(_PATH, "ChooseScenario", chooses, SCENARIO, _choose, takes=_CHOICE),
         ]
 
-    async def _list(self, call: ApiRequest) -> Response:
+    async def _list(self, call: ApiRequest) -> dict[str, Any]:
         context, sim = self._dependencies.context(), call.given.text("Sim")
         explained = await self.read(
             call.account_sid,
             lambda tx: explain_scenario(tx, call.account_sid, sim=sim, context=context),
         )
         known = [{"name": each.name, "meaning": each.meaning} for each in SCENARIOS.values()]
-        return json_answer({**SCENARIO.at(call.request)(explained), "scenarios": known})
+        return {**SCENARIO.at(call.request)(explained), "scenarios": known}
 
 
 def _choose(call: ApiRequest) -> Change[ScenarioSelection]:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from starlette.responses import Response
-
 from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
 from ringback.api.operation import ApiOperation, OperationParameter
 from ringback.api.portal.callback_json import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
@@ -22,7 +20,7 @@ from ringback.api.schemas import (
     refer,
     sid_of,
 )
-from ringback.api.serializers import JsonObject, Serializer, field, json_answer, worked_out
+from ringback.api.serializers import JsonObject, Serializer, field, worked_out
 from ringback.core.http.http_exchange import RecordedRequest
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow_report import (
@@ -37,7 +35,7 @@ from ringback.operations.shadows import report_on
 from ringback.ports import ComparedShadow, ShadowFilter
 
 MOST_URLS: Final = 500
-"""How many URLs a report tells of: those with most differences."""
+"""How many URLs a report lists: those with most differences."""
 
 
 def _show_answer(
@@ -174,7 +172,7 @@ _FILTERS: Final = (
 
 
 class ShadowEndpoints(EndpointGroup):
-    """What is known of copies."""
+    """The operations that show copies."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on copies."""
@@ -186,13 +184,10 @@ class ShadowEndpoints(EndpointGroup):
                 self._list,
                 takes=_FILTERS,
             ),
-            self.operation(
-                "GET",
-                "/portal/v1/shadows/report",
-                "ReportShadows",
+            self.answers(
+                *("/portal/v1/shadows/report", "ReportShadows"),
                 "Compare the answers to callbacks and to their copies, URL by URL.",
-                self._report,
-                answers={200: REPORT},
+                *(REPORT, self._report),
                 takes=(_SINCE,),
                 for_all=True,
             ),
@@ -206,18 +201,16 @@ class ShadowEndpoints(EndpointGroup):
         )
         return lambda tx, reach, window: tx.shadows.page(reach, which, window)
 
-    async def _report(self, call: ApiRequest) -> Response:
+    async def _report(self, call: ApiRequest) -> dict[str, Any]:
         since, dependencies = call.given.instant("Since"), self._dependencies
         urls = (await report_on(dependencies.store, call.account_sid, since=since)).urls
-        return json_answer(
-            {
-                "since": since,
-                "pairs": sum(one.pairs for one in urls),
-                "same": sum(one.same for one in urls),
-                "differing": sum(one.differing.total() for one in urls),
-                "unknown": sum(one.unknown for one in urls),
-                "urls": list(map(_show_url, urls[:MOST_URLS])),
-                "urls_left_out": len(urls[MOST_URLS:]),
-                "skipped": dependencies.skipped_copies(call.account_sid),
-            }
-        )
+        return {
+            "since": since,
+            "pairs": sum(one.pairs for one in urls),
+            "same": sum(one.same for one in urls),
+            "differing": sum(one.differing.total() for one in urls),
+            "unknown": sum(one.unknown for one in urls),
+            "urls": list(map(_show_url, urls[:MOST_URLS])),
+            "urls_left_out": len(urls[MOST_URLS:]),
+            "skipped": dependencies.skipped_copies(call.account_sid),
+        }

@@ -1,22 +1,20 @@
-"""How the callbacks of a time went, and how much is kept of long answers, over HTTP."""
+"""Totals over HTTP: how callbacks ended, and how many bytes of long answers are kept."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from starlette.responses import Response
-
 from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter
 from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObject
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
 from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Transaction
 
 MOST_ACCOUNTS: Final = 500
-"""Of how many accounts an operator's key is told what is kept: those for which that is most."""
+"""How many accounts the operator sees the kept bytes of: those with most."""
 _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
@@ -60,31 +58,25 @@ class TotalsEndpoints(EndpointGroup):
     def operations(self) -> list[ApiOperation]:
         """Return the operations that count."""
         return [
-            self.operation(
-                "GET",
-                "/portal/v1/totals",
-                "FetchTotals",
+            self.answers(
+                *("/portal/v1/totals", "FetchTotals"),
                 "Count how the callbacks of a time went, by account, URL and sources. Test events"
                 " and replays from the other source are left out.",
-                self._totals,
-                answers={200: TOTALS},
+                *(TOTALS, self._totals),
                 takes=_TIME,
                 for_all=True,
             ),
-            self.operation(
-                "GET",
-                "/portal/v1/response_storage",
-                "FetchResponseStorage",
+            self.answers(
+                *("/portal/v1/response_storage", "FetchResponseStorage"),
                 "Tell how many bytes are kept of long answers, beyond what stands with each"
                 " attempt, and how many may be. An operator's key is told it of all accounts, and"
                 " of the largest.",
-                self._response_storage,
-                answers={200: RESPONSE_STORAGE},
+                *(RESPONSE_STORAGE, self._response_storage),
                 for_all=True,
             ),
         ]
 
-    async def _totals(self, call: ApiRequest) -> Response:
+    async def _totals(self, call: ApiRequest) -> Mapping[str, object]:
         now = self._dependencies.clock.now()
         found = await totals_of(
             self._dependencies.store,
@@ -92,12 +84,10 @@ class TotalsEndpoints(EndpointGroup):
             until=call.given.instant("Until") or now + _INSTANT,  # so that this one counts
             account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
-        return json_answer({"totals": [totals._asdict() for totals in found]})
+        return {"totals": [totals._asdict() for totals in found]}
 
-    async def _response_storage(self, call: ApiRequest) -> Response:
-        return json_answer(
-            await self.read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
-        )
+    async def _response_storage(self, call: ApiRequest) -> Mapping[str, object]:
+        return await self.read(call.account_sid, lambda tx: self._kept(tx, call.account_sid))
 
     def _kept(self, tx: Transaction, reach: str) -> Mapping[str, object]:
         budget, kept = self._dependencies.response_storage, tx.kept_responses

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup, Listing
 from ringback.api.operation import (
-    LONGEST_NAME,
     UNIQUE_NAME,
     ApiOperation,
     NoContent,
@@ -134,23 +133,20 @@ class AccessProfileEndpoints(EndpointGroup):
             profiles.updates("Rename a Network Access Profile.", _rename, takes=(UNIQUE_NAME,)),
             networks.lists_for("List the networks of a Network Access Profile.", _list_of),
             networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
-            self.operation(
-                *("GET", one, f"Fetch{name}", fetches, self._fetch_network),
-                answers={200: NETWORK_IN_PROFILE},
-            ),
+            self.answers(*(one, f"Fetch{name}", fetches, NETWORK_IN_PROFILE, self._fetch_network)),
             self.operation(
                 *("DELETE", one, f"Delete{name}", removes, self._remove_network),
                 answers={204: NoContent()},
             ),
         ]
 
-    async def _fetch_network(self, call: ApiRequest) -> Response:
+    async def _fetch_network(self, call: ApiRequest) -> dict[str, Any]:
         sid = call.request.path_params["network_sid"]
         profile = await self.read(
             call.account_sid, lambda tx: fetch_access_profile(tx, call.account_sid, call.sid)
         )
         network = NetworkInProfile(fetch_network_of(profile, sid), profile.sid)
-        return self.show(call, NETWORK_IN_PROFILE, network)
+        return NETWORK_IN_PROFILE.at(call.request)(network)
 
     async def _remove_network(self, call: ApiRequest) -> Response:
         sid = call.request.path_params["network_sid"]
@@ -161,7 +157,7 @@ class AccessProfileEndpoints(EndpointGroup):
 
 
 def _create(call: ApiRequest) -> Change[NetworkAccessProfile]:
-    name = call.given.label("UniqueName", longest=LONGEST_NAME)
+    name = call.given.label("UniqueName")
     networks = call.given.all("Networks")
     return lambda tx, context: create_access_profile(
         tx, call.account_sid, unique_name=name, networks=networks, context=context
@@ -169,7 +165,7 @@ def _create(call: ApiRequest) -> Change[NetworkAccessProfile]:
 
 
 def _rename(call: ApiRequest) -> Change[NetworkAccessProfile]:
-    name = call.given.label("UniqueName", longest=LONGEST_NAME)
+    name = call.given.label("UniqueName")
     return lambda tx, context: rename_access_profile(
         tx, call.account_sid, call.sid, unique_name=name, context=context
     )

@@ -9,16 +9,7 @@ from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, m
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import LONGEST_SMS, Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
-from ringback.operations.supersim.commands import (
-    NewIpCommand,
-    NewSmsCommand,
-    fetch_datagram,
-    fetch_sms,
-    list_datagrams,
-    list_sms,
-    send_datagram,
-    send_sms,
-)
+from ringback.operations.supersim import commands
 
 _SMS_PATH: Final = "/supersim/v1/SmsCommands"
 _IP_PATH: Final = "/supersim/v1/IpCommands"
@@ -87,21 +78,21 @@ class SmsCommandEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        commands, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
+        record, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
         sends, lists = (
             "Send an SMS to a SIM's device.",
             "List SMS Commands in both directions, newest first.",
         )
         return [
-            commands.creates(sends, self._send, takes=_NEW_SMS, calls_back=told),
-            commands.lists(lists, list_sms, *_SMS_FILTERS),
-            commands.fetches("Fetch an SMS Command.", fetch_sms),
+            record.creates(sends, self._send, takes=_NEW_SMS, calls_back=told),
+            record.lists(lists, commands.list_sms, *_SMS_FILTERS),
+            record.fetches("Fetch an SMS Command.", commands.fetch_sms),
         ]
 
     def _send(self, call: ApiRequest) -> Change[SmsCommand]:
         sim, payload = call.given.required("Sim"), call.given.required("Payload")
-        new = NewSmsCommand(sim, payload, *self._called_back(call))
-        return lambda tx, context: send_sms(tx, call.account_sid, new, context)
+        new = commands.NewSmsCommand(sim, payload, *self._called_back(call))
+        return lambda tx, context: commands.send_sms(tx, call.account_sid, new, context)
 
 
 class IpCommandEndpoints(EndpointGroup):
@@ -109,15 +100,15 @@ class IpCommandEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        commands, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
+        record, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
         sends, lists = (
             "Send a datagram to a SIM's device.",
             "List IP Commands in both directions, newest first.",
         )
         return [
-            commands.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=told),
-            commands.lists(lists, list_datagrams, *_IP_FILTERS),
-            commands.fetches("Fetch an IP Command.", fetch_datagram),
+            record.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=told),
+            record.lists(lists, commands.list_datagrams, *_IP_FILTERS),
+            record.fetches("Fetch an IP Command.", commands.fetch_datagram),
         ]
 
     def _send(self, call: ApiRequest) -> Change[IpCommand]:
@@ -126,5 +117,5 @@ class IpCommandEndpoints(EndpointGroup):
         form.required("DevicePort")
         port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=0)
         kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
-        new = NewIpCommand(sim, payload, kind, port, *self._called_back(call))
-        return lambda tx, context: send_datagram(tx, call.account_sid, new, context)
+        new = commands.NewIpCommand(sim, payload, kind, port, *self._called_back(call))
+        return lambda tx, context: commands.send_datagram(tx, call.account_sid, new, context)

@@ -4,9 +4,9 @@ from typing import Final
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered
+from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import FLAG, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe
-from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid
 from ringback.operations.supersim.esim_profiles import (
@@ -65,16 +65,15 @@ class EsimProfileEndpoints(EndpointGroup):
 
     def _order(self, call: ApiRequest) -> Change[EsimProfile]:
         order = EsimProfileOrder(
-            _checked_eid(call.given.text("Eid")),
+            _read_eid(call.given),
             call.given.flag("GenerateMatchingId") or False,
             *self._called_back(call),
         )
         return lambda tx, context: order_esim_profile(tx, call.account_sid, order, context)
 
 
-def _checked_eid(eid: str | None) -> str | None:
-    if not eid:
-        return None
-    if not is_eid(eid):
-        raise InvalidParameter(f"Eid={eid!r}: an EID has 32 digits", code=83600)
+def _read_eid(form: RequestParameters) -> str | None:
+    eid = form.text("Eid") or None
+    if eid is not None and not is_eid(eid):
+        raise form.wrong(f"Eid={eid!r}: an EID has 32 digits")
     return eid

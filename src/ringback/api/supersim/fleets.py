@@ -3,14 +3,7 @@
 from typing import Final
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import (
-    LONGEST_NAME,
-    UNIQUE_NAME,
-    ApiOperation,
-    OperationParameter,
-    filtered,
-    required,
-)
+from ringback.api.operation import UNIQUE_NAME, ApiOperation, OperationParameter, filtered, required
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import FLAG, HOOK_URL, METHOD, number, sid_of, text
 from ringback.api.serializers import (
@@ -24,13 +17,7 @@ from ringback.api.serializers import (
 )
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMITS, Fleet
-from ringback.operations.supersim.fleets import (
-    FleetParameters,
-    create_fleet,
-    fetch_fleet,
-    list_fleets,
-    update_fleet,
-)
+from ringback.operations.supersim import fleets
 
 _PATH: Final = "/supersim/v1/Fleets"
 
@@ -88,19 +75,19 @@ class FleetEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        fleets, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
+        record, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
-            fleets.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=told),
-            fleets.lists("List fleets, newest first.", list_fleets, _OF_PROFILE),
-            fleets.fetches("Fetch a fleet.", fetch_fleet),
-            fleets.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
+            record.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=told),
+            record.lists("List fleets, newest first.", fleets.list_fleets, _OF_PROFILE),
+            record.fetches("Fetch a fleet.", fleets.fetch_fleet),
+            record.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
         ]
 
     def _create(self, call: ApiRequest) -> Change[Fleet]:
         call.given.required("NetworkAccessProfile")
         data, sms = call.given.flag("DataEnabled"), call.given.flag("SmsCommandsEnabled")
         settings = self._read_settings(call.given)
-        return lambda tx, context: create_fleet(
+        return lambda tx, context: fleets.create_fleet(
             tx,
             call.account_sid,
             settings,
@@ -111,12 +98,14 @@ class FleetEndpoints(EndpointGroup):
 
     def _update(self, call: ApiRequest) -> Change[Fleet]:
         settings = self._read_settings(call.given)
-        return lambda tx, context: update_fleet(tx, call.account_sid, call.sid, settings, context)
+        return lambda tx, context: fleets.update_fleet(
+            tx, call.account_sid, call.sid, settings, context
+        )
 
-    def _read_settings(self, form: RequestParameters) -> FleetParameters:
+    def _read_settings(self, form: RequestParameters) -> fleets.FleetParameters:
         low, high = DATA_LIMITS
-        return FleetParameters(
-            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
+        return fleets.FleetParameters(
+            unique_name=form.label("UniqueName"),
             network_access_profile=form.text("NetworkAccessProfile"),
             data_limit=form.maybe_number("DataLimit", low=low, high=high),
             sms_commands=self._hook(form, "SmsCommands"),

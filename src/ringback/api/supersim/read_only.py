@@ -1,9 +1,7 @@
-"""What can only be looked at: Settings Updates, Billing Periods, addresses, Usage Records."""
+"""Read-only lists: Settings Updates, Billing Periods, addresses and Usage Records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
-
-from starlette.responses import Response
 
 from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
 from ringback.api.operation import (
@@ -14,7 +12,7 @@ from ringback.api.operation import (
     as_field,
     filtered,
 )
-from ringback.api.paging import cut, read_paging
+from ringback.api.paging import cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
 from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, maybe, worked_out
@@ -83,7 +81,7 @@ IP_ADDRESS: Final = Serializer[DeviceAddressRecord](
 
 
 def _of(name: str, kind: SidKind | None = None) -> Any:
-    """Return what shows one thing that a record is of; a filter may have named what is no SID."""
+    """Return the function that shows one attribute; null where a filter named an invalid SID."""
 
     def value(record: UsageRecord) -> str | None:
         text = record.of.get(name)
@@ -161,18 +159,15 @@ class ReadOnlyEndpoints(EndpointGroup):
             ),
             periods.lists_for("List a SIM's Billing Periods, newest first.", _billing_periods),
             addresses.lists_for("List the addresses of a SIM's device.", _ip_addresses),
-            self.operation(
-                "GET",
-                "/supersim/v1/UsageRecords",
-                "ListUsageRecord",
+            self.answers(
+                *("/supersim/v1/UsageRecords", "ListUsageRecord"),
                 "Sum up how much data was used, newest period first.",
-                self._usage_records,
-                answers={200: PageOf(USAGE_RECORD)},
+                *(PageOf(USAGE_RECORD), self._usage_records),
                 takes=(*_USAGE, *PAGES),
             ),
         ]
 
-    async def _usage_records(self, call: ApiRequest) -> Response:
+    async def _usage_records(self, call: ApiRequest) -> dict[str, Any]:
         parameters, account_sid = call.given, call.account_sid
         paging, now = read_paging(parameters), self._dependencies.clock.now()
         filters = await self.read(
@@ -192,7 +187,7 @@ class ReadOnlyEndpoints(EndpointGroup):
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages are about one period, however long somebody takes to turn them.
         paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
-        return self.show_page(call, paging, USAGE_RECORD, records)
+        return page_of(USAGE_RECORD, records, paging=paging, request=call.request)
 
 
 def _billing_periods(call: ApiRequest) -> Listing[BillingPeriod]:
@@ -216,7 +211,7 @@ def _ip_addresses(call: ApiRequest) -> Listing[DeviceAddressRecord]:
 def _usage_filters(
     tx: Transaction, account_sid: str, query: RequestParameters
 ) -> Mapping[str, str]:
-    """Return what sessions must have; one that nothing can be of where there is no such record."""
+    """Return the filters of sessions; a name without a record stays, and matches nothing."""
     filters = dict[str, str]()
     for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
         asked = query.text(name)

@@ -8,24 +8,24 @@ from starlette.responses import Response
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import (
     CALLED_BACK,
-    LONGEST_NAME,
     UNIQUE_NAME,
     ApiOperation,
     OperationParameter,
     filtered,
-    required,
 )
 from ringback.api.schemas import one_of, sid_of, text
-from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, links, maybe
+from ringback.api.serializers import (
+    ACCOUNT_SID,
+    Serializer,
+    dated_at,
+    field,
+    json_answer,
+    links,
+    maybe,
+)
 from ringback.core.sids import SidKind
 from ringback.core.supersim.sim import REQUESTABLE, SimStatus, SuperSim
-from ringback.operations.supersim.sims import (
-    SuperSimUpdateRequest,
-    fetch_sim,
-    list_sims,
-    register_sim,
-    update_sim,
-)
+from ringback.operations.supersim import sims
 
 _PATH: Final = "/supersim/v1/Sims"
 
@@ -46,8 +46,12 @@ SIM: Final = Serializer[SuperSim](
 )
 
 _REGISTER: Final = (
-    required("Iccid", text(pattern="^89[0-9]{16,20}$"), "The card's number."),
-    required("RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it."),
+    OperationParameter(
+        "Iccid", text(pattern="^89[0-9]{16,20}$"), "The card's number.", is_required=True
+    ),
+    OperationParameter(
+        "RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it.", is_required=True
+    ),
 )
 _FILTERS: Final = (
     filtered("Status", "Only those with this status.", SimStatus),
@@ -62,9 +66,7 @@ _UPDATE: Final = (
     ),
     *CALLED_BACK,
     OperationParameter(
-        "AccountSid",
-        sid_of(SidKind.ACCOUNT),
-        "The subaccount to move a SIM to that is new.",
+        "AccountSid", sid_of(SidKind.ACCOUNT), "The subaccount to move a SIM to that is new."
     ),
 )
 
@@ -74,15 +76,13 @@ class SuperSimEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        sims = self.on(_PATH, "Sim", SIM)
+        record = self.on(_PATH, "Sim", SIM)
         return [
-            sims.creates("Register a SIM to the account.", _register, takes=_REGISTER),
-            sims.lists("List SIMs, newest first.", list_sims, *_FILTERS),
-            sims.fetches("Fetch a SIM.", fetch_sim),
+            record.creates("Register a SIM to the account.", _register, takes=_REGISTER),
+            record.lists("List SIMs, newest first.", sims.list_sims, *_FILTERS),
+            record.fetches("Fetch a SIM.", sims.fetch_sim),
             self.operation(
-                "POST",
-                f"{_PATH}/{{sid}}",
-                "UpdateSim",
+                *("POST", f"{_PATH}/{{sid}}", "UpdateSim"),
                 "Update a SIM. 202 means that the network is carrying a change out.",
                 self._update,
                 answers={200: SIM, 202: SIM},
@@ -95,14 +95,15 @@ class SuperSimEndpoints(EndpointGroup):
     async def _update(self, call: ApiRequest) -> Response:
         asked = self._read_update(call)
         updated = await self.change(
-            lambda tx, context: update_sim(tx, call.account_sid, call.sid, asked, context)
+            lambda tx, context: sims.update_sim(tx, call.account_sid, call.sid, asked, context)
         )
-        return self.show(call, SIM, updated.sim, 202 if updated.is_underway else 200)
+        status = 202 if updated.is_underway else 200
+        return json_answer(SIM.at(call.request)(updated.sim), status)
 
-    def _read_update(self, call: ApiRequest) -> SuperSimUpdateRequest:
+    def _read_update(self, call: ApiRequest) -> sims.SuperSimUpdateRequest:
         form = call.given
-        asked = SuperSimUpdateRequest(
-            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
+        asked = sims.SuperSimUpdateRequest(
+            unique_name=form.label("UniqueName"),
             status=form.choice("Status", REQUESTABLE),
             fleet=form.text("Fleet"),
             account_sid=form.text("AccountSid"),
@@ -114,6 +115,6 @@ class SuperSimEndpoints(EndpointGroup):
 def _register(call: ApiRequest) -> Change[SuperSim]:
     iccid = call.given.required("Iccid", code=83001)
     code = call.given.required("RegistrationCode", code=83001)
-    return lambda tx, context: register_sim(
+    return lambda tx, context: sims.register_sim(
         tx, call.account_sid, iccid=iccid, registration_code=code, context=context
     )

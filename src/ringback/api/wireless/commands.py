@@ -10,14 +10,7 @@ from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
-from ringback.operations.wireless.commands import (
-    CommandFilter,
-    NewWirelessCommand,
-    delete_command,
-    fetch_command,
-    list_commands,
-    send_command,
-)
+from ringback.operations.wireless import commands
 from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Commands"
@@ -66,22 +59,22 @@ class WirelessCommandEndpoints(WirelessEndpoints):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        commands = self.on(_PATH, "Command", COMMAND)
+        record = self.on(_PATH, "Command", COMMAND)
         return [
-            commands.creates(
+            record.creates(
                 "Send a Command to a SIM's device.",
                 self._send,
                 takes=_NEW,
                 calls_back="commandToSim",
             ),
-            commands.lists("List Commands in both directions, newest first.", _list, *_FILTERS),
-            commands.fetches("Fetch a Command.", fetch_command),
-            commands.deletes("Delete a Command; it isn't sent any more.", delete_command),
+            record.lists("List Commands in both directions, newest first.", _list, *_FILTERS),
+            record.fetches("Fetch a Command.", commands.fetch_command),
+            record.deletes("Delete a Command; it isn't sent any more.", commands.delete_command),
         ]
 
     def _send(self, call: ApiRequest) -> Change[WirelessCommand]:
         form = call.given
-        new = NewWirelessCommand(
+        new = commands.NewWirelessCommand(
             sim=form.required("Sim"),
             command=form.required("Command"),
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
@@ -89,10 +82,10 @@ class WirelessCommandEndpoints(WirelessEndpoints):
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
             told=CallbackTarget(*self._called_back(call)),
         )
-        return lambda tx, context: send_command(tx, call.account_sid, new, context)
+        return lambda tx, context: commands.send_command(tx, call.account_sid, new, context)
 
 
 def _list(
     tx: Transaction, account_sid: str, window: PageRequest, **which: Any
 ) -> list[WirelessCommand]:
-    return list_commands(tx, account_sid, window, which=CommandFilter(**which))
+    return commands.list_commands(tx, account_sid, window, which=commands.CommandFilter(**which))

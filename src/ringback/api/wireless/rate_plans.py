@@ -7,7 +7,7 @@ from starlette.responses import Response
 from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
 from ringback.api.operation import (
-    LONGEST_NAME,
+    FRIENDLY_NAME,
     UNIQUE_NAME,
     ApiOperation,
     OperationParameter,
@@ -23,7 +23,6 @@ from ringback.api.schemas import (
     number,
     one_of,
     sid_of,
-    text,
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
@@ -31,12 +30,12 @@ from ringback.api.serializers import (
     Serializer,
     dated_at,
     field,
+    json_answer,
     maybe,
     of_vendor,
     worked_out,
 )
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,
@@ -88,9 +87,7 @@ RATE_PLAN: Final = Serializer[RatePlan](
 
 _NAMES: Final = (
     UNIQUE_NAME,
-    OperationParameter(
-        "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
-    ),
+    FRIENDLY_NAME,
 )
 # They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
 _NOTIFICATION: Final = (
@@ -138,9 +135,7 @@ class RatePlanEndpoints(WirelessEndpoints):
         plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
             self.operation(
-                "POST",
-                _PATH,
-                "CreateRatePlan",
+                *("POST", _PATH, "CreateRatePlan"),
                 "Make a rate plan. At KORE's host names the status is 200.",
                 self._create,
                 answers={200: RATE_PLAN, 201: RATE_PLAN},
@@ -157,7 +152,8 @@ class RatePlanEndpoints(WirelessEndpoints):
         plan = await self.change(
             lambda tx, context: create_rate_plan(tx, call.account_sid, names, allowed, context)
         )
-        return self.show(call, RATE_PLAN, plan, 200 if is_at_kore(call.request) else 201)
+        status = 200 if is_at_kore(call.request) else 201
+        return json_answer(RATE_PLAN.at(call.request)(plan), status)
 
     def _rename(self, call: ApiRequest) -> Change[RatePlan]:
         names = self._names(call.given)
@@ -165,22 +161,21 @@ class RatePlanEndpoints(WirelessEndpoints):
 
     def _names(self, form: RequestParameters) -> RatePlanNames:
         return RatePlanNames(
-            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
-            friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
+            unique_name=form.label("UniqueName"),
+            friendly_name=form.label("FriendlyName"),
             usage_notification_url=self._address(form, "UsageNotificationUrl"),
             usage_notification_method=form.choice("UsageNotificationMethod", HttpMethod),
         )
 
 
 def _allowed(form: RequestParameters) -> dict[str, Any]:
-    """Return what a plan is to allow, by the names of its fields."""
+    """Return the given settings of a plan, by the names of its fields."""
     low, high = DATA_LIMITS
     dependencies = form.all("InternationalRoaming")
     unknown = next((each for each in dependencies if each not in list(RoamingService)), None)
     if unknown is not None:
-        raise InvalidParameter(
-            f"InternationalRoaming={unknown!r}: it must be one of {', '.join(RoamingService)}",
-            code=form.codes.invalid,
+        raise form.wrong(
+            f"InternationalRoaming={unknown!r}: it must be one of {', '.join(RoamingService)}"
         )
     given = {
         **{as_field(name): form.flag(name) for name in _FLAGS},

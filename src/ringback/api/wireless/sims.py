@@ -6,7 +6,7 @@ from typing import Any, Final
 from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
 from ringback.api.operation import (
     CALLED_BACK,
-    LONGEST_NAME,
+    FRIENDLY_NAME,
     UNIQUE_NAME,
     ApiOperation,
     OperationParameter,
@@ -23,7 +23,6 @@ from ringback.api.schemas import (
     one_of,
     or_null,
     sid_of,
-    text,
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
@@ -42,14 +41,7 @@ from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.operations.wireless.sims import (
-    WirelessSimFilter,
-    WirelessUpdateRequest,
-    delete_sim,
-    fetch_sim,
-    list_sims,
-    update_sim,
-)
+from ringback.operations.wireless import sims
 from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Sims"
@@ -120,9 +112,7 @@ _FILTERS: Final = (
 _UPDATE: Final = (
     UNIQUE_NAME,
     *CALLED_BACK,
-    OperationParameter(
-        "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
-    ),
+    FRIENDLY_NAME,
     OperationParameter(
         "RatePlan", TEXT, "Its rate plan: a SID or unique name; empty to take it away."
     ),
@@ -151,22 +141,22 @@ class WirelessSimEndpoints(WirelessEndpoints):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        sims = self.on(_PATH, "Sim", SIM)
+        record = self.on(_PATH, "Sim", SIM)
         updates = "Update a SIM. Its status says whether the network is carrying a change out."
         return [
-            sims.lists("List SIMs, newest first.", _list, *_FILTERS),
-            sims.fetches("Fetch a SIM.", fetch_sim),
-            sims.updates(
+            record.lists("List SIMs, newest first.", _list, *_FILTERS),
+            record.fetches("Fetch a SIM.", sims.fetch_sim),
+            record.updates(
                 updates, self._update, takes=_UPDATE, calls_back="simUpdated", conflicts=True
             ),
-            sims.deletes("Delete a SIM.", delete_sim, conflicts=True),
+            record.deletes("Delete a SIM.", sims.delete_sim, conflicts=True),
         ]
 
     def _update(self, call: ApiRequest) -> Change[WirelessSim]:
         form = call.given
-        asked = WirelessUpdateRequest(
-            unique_name=form.label("UniqueName", longest=LONGEST_NAME),
-            friendly_name=form.label("FriendlyName", longest=LONGEST_NAME),
+        asked = sims.WirelessUpdateRequest(
+            unique_name=form.label("UniqueName"),
+            friendly_name=form.label("FriendlyName"),
             status=form.choice("Status", WirelessStatus),
             rate_plan=form.text("RatePlan"),
             resets=form.meaning("ResetStatus", {"resetting": True}) or False,
@@ -175,7 +165,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
             handlers=self._handlers(call),
             told=CallbackTarget(*self._called_back(call)),
         )
-        return lambda tx, context: update_sim(tx, call.account_sid, call.sid, asked, context)
+        return lambda tx, context: sims.update_sim(tx, call.account_sid, call.sid, asked, context)
 
     def _handlers(self, call: ApiRequest) -> dict[str, str]:
         given = dict[str, str | None]()
@@ -194,5 +184,5 @@ def _list(
     sim_registration_code: str | None,
     **others: Any,
 ) -> list[WirelessSim]:
-    which = WirelessSimFilter(eid=e_id, registration_code=sim_registration_code, **others)
-    return list_sims(tx, account_sid, window, which=which)
+    which = sims.WirelessSimFilter(eid=e_id, registration_code=sim_registration_code, **others)
+    return sims.list_sims(tx, account_sid, window, which=which)

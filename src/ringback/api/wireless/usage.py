@@ -5,8 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from starlette.responses import Response
-
 from ringback.api.api_resource import ApiRequest, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
 from ringback.api.operation import PAGES, ApiOperation, OperationParameter, PageOf
@@ -26,7 +24,7 @@ from ringback.api.schemas import (
     or_null,
     sid_of,
 )
-from ringback.api.serializers import SerializedField, Serializer, field, json_answer, worked_out
+from ringback.api.serializers import SerializedField, Serializer, field, worked_out
 from ringback.core.calendar import iso
 from ringback.core.sids import SidKind
 from ringback.core.sims.data_flow import price_of
@@ -77,7 +75,7 @@ _DATA: Final = Serializer[UsageTotals](
 
 
 def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
-    """Return a field that tells this as a whole and by place."""
+    """Return a field that shows these totals as a whole and by place."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
@@ -112,10 +110,7 @@ _USED: Final[list[SerializedField[Any]]] = [
 ]
 ACCOUNT_USAGE: Final = Serializer[WirelessUsage]("account_usage_record", "usage_records", *_USED)
 SIM_USAGE: Final = Serializer[WirelessUsage](
-    "wireless_usage_record",
-    "usage_records",
-    field("sim_sid", sid_of(SidKind.WIRELESS_SIM)),
-    *_USED,
+    "wireless_usage_record", "usage_records", field("sim_sid", sid_of(SidKind.WIRELESS_SIM)), *_USED
 )
 _META: Final[Schema] = {
     **META,
@@ -162,30 +157,24 @@ class UsageEndpoints(WirelessEndpoints):
         """Return them."""
         asked = (*_USAGE, *PAGES)
         return [
-            self.operation(
-                "GET",
-                "/wireless/v1/UsageRecords",
-                "ListAccountUsageRecord",
+            self.answers(
+                *("/wireless/v1/UsageRecords", "ListAccountUsageRecord"),
                 "Sum up what the account's SIMs used, newest period first.",
-                self._of_account,
-                answers={200: PageOf(ACCOUNT_USAGE, _META)},
+                *(PageOf(ACCOUNT_USAGE, _META), self._of_account),
                 takes=asked,
             ),
-            self.operation(
-                "GET",
-                "/wireless/v1/Sims/{sid}/UsageRecords",
-                "ListUsageRecord",
+            self.answers(
+                *("/wireless/v1/Sims/{sid}/UsageRecords", "ListUsageRecord"),
                 "Sum up what a SIM used, newest period first.",
-                self._of_sim,
-                answers={200: PageOf(SIM_USAGE, _META)},
+                *(PageOf(SIM_USAGE, _META), self._of_sim),
                 takes=asked,
             ),
         ]
 
-    async def _of_account(self, call: ApiRequest) -> Response:
+    async def _of_account(self, call: ApiRequest) -> dict[str, Any]:
         return await self._usage(call, None, ACCOUNT_USAGE)
 
-    async def _of_sim(self, call: ApiRequest) -> Response:
+    async def _of_sim(self, call: ApiRequest) -> dict[str, Any]:
         sim = await self.read(
             call.account_sid, lambda tx: fetch_sim(tx, call.account_sid, call.sid)
         )
@@ -193,7 +182,7 @@ class UsageEndpoints(WirelessEndpoints):
 
     async def _usage(
         self, call: ApiRequest, sim_sid: str | None, shown: Serializer[WirelessUsage]
-    ) -> Response:
+    ) -> dict[str, Any]:
         paging, now = read_paging(call.given), self._dependencies.clock.now()
         question = _read_question(call.given, now)
         with self.paging():
@@ -201,11 +190,10 @@ class UsageEndpoints(WirelessEndpoints):
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
         paging = paging.about(Start=iso(question.start), End=iso(question.end))
-        show = shown.at(call.request)
-        page = page_of(shown.plural, records, show, paging=paging, request=call.request)
+        page = page_of(shown, records, paging=paging, request=call.request)
         if is_at_kore(call.request):
             page["meta"] = _kores_meta(page["meta"])
-        return json_answer(page)
+        return page
 
     async def _summed(
         self,

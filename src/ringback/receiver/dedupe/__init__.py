@@ -1,4 +1,4 @@
-"""What a receiver has seen already, so that nothing is done twice.
+"""Stores that remember the callbacks seen, so that nothing is done twice.
 
 May import `core`; drivers of databases are handed in.
 Start with `claims`: the decision that all stores share.

@@ -1,10 +1,11 @@
-"""Who may do a callback's work: the one answer of every store that has rows.
+"""Decides who may do a callback's work, for every store that has rows.
 
-Laws of this file. It is given a table, a visit and the time, and runs while nobody else can change
-the rows that it looks at; how that is had is the store's affair. Where two callbacks are the same
+Laws of this file. It is given a table, a visit and the time. The store has to make sure that nobody
+else changes the rows meanwhile. Where two callbacks are the same
 event, one row stands for both. `redis.py` says the same in Redis's own language.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ class ClaimRow:
     other_token: str | None
     """The other source's token for the same event, once that has come."""
     content: str | None
-    """What a callback of the other source is compared with; None where it is not to be."""
+    """The fingerprint to compare with the other source's; None to compare with none."""
     owner: str
     lease_ends: datetime | None
     """Until when the claim holds; None once the work is done, and nobody may claim it again."""
@@ -75,7 +76,27 @@ class ClaimTable(Protocol):
 
 
 Work = Callable[[ClaimTable, datetime], T]
-"""What a store does with its rows at one instant, all of it or nothing."""
+"""A change of a store's rows at one instant, all of it or nothing."""
+
+
+class RowStore(ABC):
+    """Answers `Seen` from rows."""
+
+    @abstractmethod
+    def _at_once(self, work: Work[T]) -> T:
+        """Do work that no other may come between."""
+
+    def claim(self, visit: ClaimRequest) -> Claimed:
+        """Answer `Seen.claim`."""
+        return self._at_once(lambda table, now: claim(table, visit, now))
+
+    def done(self, visit: ClaimRequest) -> bool:
+        """Answer `Seen.done`."""
+        return self._at_once(lambda table, now: done(table, visit, now))
+
+    def release(self, visit: ClaimRequest) -> None:
+        """Answer `Seen.release`."""
+        self._at_once(lambda table, now: release(table, visit, now))
 
 
 def claim(table: ClaimTable, visit: ClaimRequest, now: datetime) -> Claimed:
@@ -89,6 +110,7 @@ def claim(table: ClaimTable, visit: ClaimRequest, now: datetime) -> Claimed:
         table.put(
             _kept(_taken(row, visit, now) if isinstance(answer, ClaimWon) else row, visit, now)
         )
+    # A few with each claim, so that no job has to clean up.
     table.drop_forgotten(now, limit=_LOOKED_AT)
     return answer
 
@@ -110,7 +132,7 @@ def release(table: ClaimTable, visit: ClaimRequest, now: datetime) -> None:
 
 
 def comparable(visit: ClaimRequest) -> str | None:
-    """Return what a visit is compared with the other source's by; None where it is not to be."""
+    """Return the fingerprint that finds a visit's twin; None where twins don't count."""
     return visit.content if visit.same_event_within > timedelta(0) else None
 
 
@@ -133,7 +155,7 @@ def _find(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | N
 
 
 def _pair(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | None:
-    """Return the row that a new token belongs to, where the other source has told the same."""
+    """Return the other source's row of the same event, with the new token added."""
     content = comparable(visit)
     if content is None:
         return None

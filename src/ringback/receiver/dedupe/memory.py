@@ -5,17 +5,17 @@ from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from threading import Lock
+from typing import TypeVar
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe import claims
-from ringback.receiver.dedupe.claims import ClaimRow, other
-from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest
+from ringback.receiver.dedupe.claims import ClaimRow, RowStore, Work, other
 
+T = TypeVar("T")
 _Key = tuple[Source, str]
 
 
-class MemoryDedupe:
+class MemoryDedupe(RowStore):
     """Answers `DedupeStore` for the threads of one process, for as long as that runs.
 
     Two processes know nothing of each other, and after a restart everything is new: use it in
@@ -27,20 +27,9 @@ class MemoryDedupe:
         self._lock = Lock()
         self._table = _MemoryTable()
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
-        """Answer `DedupeStore.claim`."""
+    def _at_once(self, work: Work[T]) -> T:
         with self._lock:
-            return claims.claim(self._table, visit, self._clock())
-
-    def done(self, visit: ClaimRequest) -> bool:
-        """Answer `DedupeStore.done`."""
-        with self._lock:
-            return claims.done(self._table, visit, self._clock())
-
-    def release(self, visit: ClaimRequest) -> None:
-        """Answer `DedupeStore.release`."""
-        with self._lock:
-            claims.release(self._table, visit, self._clock())
+            return work(self._table, self._clock())
 
     def __len__(self) -> int:
         """Return how many events are held, some of them perhaps no longer remembered."""
@@ -49,7 +38,7 @@ class MemoryDedupe:
 
 
 class _MemoryTable:
-    """Answers `claims.Table`."""
+    """Answers `claiming.Table`."""
 
     def __init__(self) -> None:
         self._rows = OrderedDict[_Key, ClaimRow]()
@@ -92,7 +81,7 @@ class _MemoryTable:
         self._leave_unpaired(row)
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Look at the next few, round and round: no order of theirs says which are forgotten."""
+        """Look at the next few in turn: they are not in the order in which they are forgotten."""
         for key, row in list(islice(self._rows.items(), limit)):
             if now < row.forget_at:
                 self._rows.move_to_end(key)

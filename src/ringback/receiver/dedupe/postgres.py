@@ -2,17 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from ringback.receiver.dedupe import claims
-from ringback.receiver.dedupe.claims import Work, comparable
+from ringback.receiver.dedupe.claims import RowStore, Work, comparable
 from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, DedupeUnavailable
 from ringback.receiver.dedupe.sql_claims import (
-    CREATE_INDEXES,
-    CREATE_TABLE,
+    SCHEMA,
     ClaimStatements,
     DbCursor,
     SqlClaimTable,
@@ -29,7 +28,7 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
 _NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-class PostgresDedupe:
+class PostgresDedupe(RowStore):
     """Answers `DedupeStore` for all who use the same table; its time is the database's.
 
     `connect` gives one connection each time, as a context manager: `pool.connection` of a
@@ -68,18 +67,10 @@ class PostgresDedupe:
         content = comparable(visit)
         names = [f"token {visit.source} {visit.token}"]
         names += [] if content is None else [f"content {content}"]
-        return self._at_once(names, lambda table, now: claims.claim(table, visit, now))
+        return self._at_once(lambda table, now: claims.claim(table, visit, now), names)
 
-    def done(self, visit: ClaimRequest) -> bool:
-        """Answer `DedupeStore.done`."""
-        return self._at_once([], lambda table, now: claims.done(table, visit, now))
-
-    def release(self, visit: ClaimRequest) -> None:
-        """Answer `DedupeStore.release`."""
-        self._at_once([], lambda table, now: claims.release(table, visit, now))
-
-    def _at_once(self, names: list[str], work: Work[T]) -> T:
-        """Do work while nobody else may do any that makes rows of these names.
+    def _at_once(self, work: Work[T], names: Sequence[str] = ()) -> T:
+        """Do work while nobody else can insert a row for these names.
 
         Rows that are there are locked when they are found; an advisory lock stands for one that is
         not. All that lock several names do so in one order, and what is found is locked after
@@ -87,7 +78,7 @@ class PostgresDedupe:
         """
 
         def run(cursor: DbCursor) -> T:
-            for lock in sorted(self._lock(name) for name in names):
+            for lock in sorted(map(self._lock, names)):
                 cursor.execute(_LOCK, (lock,))
             return work(SqlClaimTable(cursor, self._statements), _now(cursor))
 
@@ -101,7 +92,7 @@ class PostgresDedupe:
         cursor.execute("SELECT to_regclass(%s)", (self._name,))
         if cursor.fetchone()[0] is None:
             names = {"table": self._name, "name": self._name.rpartition(".")[2]}
-            for statement in (CREATE_TABLE, *CREATE_INDEXES):
+            for statement in SCHEMA:
                 cursor.execute(statement.format(**names), ())
 
     def _commit(self, work: Callable[[DbCursor], T]) -> T:

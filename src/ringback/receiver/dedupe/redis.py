@@ -7,7 +7,7 @@ are microseconds since 1970 by Redis's clock, and what is to be forgotten expire
 
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, Protocol
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe.claims import comparable, other, remembered
@@ -176,8 +176,7 @@ class RedisDedupe:
             within = visit.same_event_within
         given = [visit.owner, _microseconds(visit.lease), _kept(visit), _microseconds(within)]
         number, for_another = self._run(_CLAIM, keys, given)
-        answer = _Answer(number)
-        match answer:
+        match _Answer(number):
             case _Answer.FIRST:
                 return ClaimWon(is_retry=False)
             case _Answer.AGAIN:
@@ -186,8 +185,6 @@ class RedisDedupe:
                 return ClaimedByOther(timedelta(microseconds=for_another))
             case _Answer.DONE:
                 return WorkDone()
-            case _:
-                assert_never(answer)
 
     def done(self, visit: ClaimRequest) -> bool:
         """Answer `DedupeStore.done`."""

@@ -16,7 +16,8 @@ _ALL: Final = "source, token, other_token, content, owner, lease_ends, first_cla
 
 # Each index begins with what few rows share. One that began with the source would be taken for
 # rows of a source that there were none of when PostgreSQL last looked, and there may be many now.
-CREATE_TABLE: Final = """
+SCHEMA: Final = (
+    """
 CREATE TABLE IF NOT EXISTS {table} (
     source TEXT NOT NULL,
     token TEXT NOT NULL,
@@ -29,8 +30,7 @@ CREATE TABLE IF NOT EXISTS {table} (
     PRIMARY KEY (token, source),
     UNIQUE (other_token, source)
 )
-"""
-CREATE_INDEXES: Final = (
+""",
     "CREATE INDEX IF NOT EXISTS {name}_forget_at ON {table} (forget_at)",
     """
     CREATE INDEX IF NOT EXISTS {name}_unpaired ON {table} (content, source, first_claimed)

@@ -11,23 +11,15 @@ from time import monotonic, sleep
 from typing import Final, Self, TypeVar
 
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe import claims
-from ringback.receiver.dedupe.claims import Work
-from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, DedupeUnavailable
-from ringback.receiver.dedupe.sql_claims import (
-    CREATE_INDEXES,
-    CREATE_TABLE,
-    ClaimStatements,
-    SqlClaimTable,
-)
+from ringback.receiver.dedupe.claims import RowStore, Work
+from ringback.receiver.dedupe.dedupe_store import DedupeUnavailable
+from ringback.receiver.dedupe.sql_claims import SCHEMA, ClaimStatements, SqlClaimTable
 
 T = TypeVar("T")
 
 _TABLE: Final = "ringback_seen"
 _STATEMENTS: Final = ClaimStatements.of(_TABLE, mark="?")
-_SCHEMA: Final = [
-    statement.format(table=_TABLE, name=_TABLE) for statement in (CREATE_TABLE, *CREATE_INDEXES)
-]
+_SCHEMA: Final = [statement.format(table=_TABLE, name=_TABLE) for statement in SCHEMA]
 _PATIENCE: Final = 10.0  # seconds
 _PAUSE: Final = 0.02  # seconds
 _WRONG: Final = {
@@ -40,7 +32,7 @@ _WRONG: Final = {
 }
 
 
-class SqliteDedupe:
+class SqliteDedupe(RowStore):
     """Answers `DedupeStore` for all threads and processes of one machine that use the same file.
 
     The file is made at first use, in a folder that must be there; on a network drive its locks do
@@ -59,18 +51,6 @@ class SqliteDedupe:
         self._clock = clock
         self._lock = Lock()
         _close_at_fork(weakref.ref(self))
-
-    def claim(self, visit: ClaimRequest) -> Claimed:
-        """Answer `DedupeStore.claim`."""
-        return self._at_once(lambda table, now: claims.claim(table, visit, now))
-
-    def done(self, visit: ClaimRequest) -> bool:
-        """Answer `DedupeStore.done`."""
-        return self._at_once(lambda table, now: claims.done(table, visit, now))
-
-    def release(self, visit: ClaimRequest) -> None:
-        """Answer `DedupeStore.release`."""
-        self._at_once(lambda table, now: claims.release(table, visit, now))
 
     def close(self) -> None:
         """Close this process's connection; whoever asks again opens another."""
@@ -136,11 +116,14 @@ class SqliteDedupe:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # Transactions are begun by hand: IMMEDIATE takes the write lock before anything is read, so two
+    # processes can't read the same row and both claim it.
     connection = sqlite3.connect(
         path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
     try:
         _write_ahead(connection)
+        # No commit waits for the disk; the class says what a loss of power then costs.
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -56,7 +56,7 @@ class CloudEvent:
     subject: str | None
     dataschema: str | None
     data: Json
-    """What it tells; None where it tells nothing more."""
+    """Its payload; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class TestEvent:
 
 
 def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
-    """Return what a JSON body tells; never raises.
+    """Return the events of a JSON body; never raises.
 
     A test event has a record of its own where it comes alone, as KORE's portal sends it. Attributes
     that CloudEvent has no field for are passed over.
@@ -98,9 +98,7 @@ def _parse(body: bytes) -> Json:
         return cast(
             "Json",
             json.loads(
-                body.decode(),
-                object_pairs_hook=_without_repeats,
-                parse_constant=_refuse_constant,
+                body.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
             ),
         )
     except RecursionError:
@@ -156,15 +154,11 @@ def _time(item: Json, place: str) -> datetime | None:
         return None
     try:
         # RFC 3339 lets both letters be small.
-        return _instant(given.upper())
-    except ValueError:
-        raise unfit(f"{place}.time", given, "an instant as RFC 3339 writes it") from None
-
-
-def _instant(text: str) -> datetime:
-    if _TIME.fullmatch(text) is None:
-        raise ValueError(text)
-    return datetime.fromisoformat(text)
+        if _TIME.fullmatch(given.upper()):
+            return datetime.fromisoformat(given.upper())
+    except ValueError:  # a day that no calendar has
+        pass
+    raise unfit(f"{place}.time", given, "an instant as RFC 3339 writes it")
 
 
 def _required(item: Json, name: str, place: str) -> str:

@@ -1,7 +1,7 @@
 """Parameters of a callback -> the record that the sender made them from.
 
-Laws of this file. The sender's own table is read backwards, so that what is told and what is read
-can't drift apart. What a record can't hold is an UnknownEvent, and nothing is raised.
+Laws of this file. The sender's own table is read backwards, so that sender and reader can't drift
+apart. Parameters that fit no record are an UnknownEvent, and nothing is raised.
 """
 
 import re
@@ -37,12 +37,12 @@ class _Field:
 
     name: str
     parameters: tuple[str, ...]
-    """Those that tell it, the newest name last."""
+    """The parameters that hold it, the newest name last."""
     read: Callable[[str], object]
     """Raises ValueError for a text that is not as expected."""
     expected: str
     without: object
-    """Its value where no parameter tells it."""
+    """Its value where none of them is there."""
     is_constant: bool = False
     """Whether it is the same for all records of the kind, and so is only compared."""
 
@@ -129,7 +129,7 @@ def _number(text: str) -> int:
 
 
 class _Mark(NamedTuple):
-    """What a family of callbacks is known by."""
+    """The parameters by which a family of callbacks is recognised."""
 
     parameter: str
     """None of the other families has it."""
@@ -140,7 +140,7 @@ class _Mark(NamedTuple):
 # Both products tell of a SIM by the same record, and each has its own statuses.
 _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
     _Mark("EsimProfileSid", sid="EsimProfileSid"): {
-        SidKind.ESIM_PROFILE: _layout(EsimProfileChanged),
+        SidKind.ESIM_PROFILE: _layout(EsimProfileChanged)
     },
     _Mark("CommandSid", sid="CommandSid"): {
         SidKind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
@@ -155,7 +155,7 @@ _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
 
 
 def event_of_form(parameters: Iterable[tuple[str, str]]) -> Told | UnknownEvent:
-    """Return what these parameters tell, decoded and in the order in which they came; never raises.
+    """Return the event of these parameters, decoded and in their order; never raises.
 
     Of a repeated name the last value counts: by GET the sender puts its parameters behind the query
     that the URL has of its own. So the URL's own `ErrorCode=1`, say, is heard only where the sender

@@ -1,4 +1,4 @@
-"""A request -> what it tells, whatever its form."""
+"""A request -> its event, whether it is a form or JSON."""
 
 from ringback.core.events.payload import Event as Told
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
@@ -7,13 +7,13 @@ from ringback.receiver.events.unknown_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
 Event = Told | TestEvent | CloudEvents | UnknownEvent
-"""All that a request can tell; the first five are the sender's own records."""
+"""All events of a request; the first five are the sender's own records."""
 
 
 def read_event(request: ReceivedRequest) -> Event:
-    """Return what a request tells; never raises, and does not ask whether it is genuine.
+    """Return the event of a request; never raises, and does not check whether it is genuine.
 
-    By GET a test event tells nothing, since it has no parameters: that is an UnknownEvent.
+    A test event by GET is an UnknownEvent, since it has no parameters.
     """
     if request.is_json and request.method != "GET":
         return event_of_json(request.body)

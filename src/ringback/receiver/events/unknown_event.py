@@ -1,4 +1,4 @@
-"""What can't be read as any event, and the words for it."""
+"""Requests that can't be read as an event, and the words that explain why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class UnknownEvent:
     """A callback that no record can hold: damaged, or of a kind or a value that came later."""
 
     parameters: tuple[tuple[str, str], ...]
-    """What it tells, as it came; none where it is JSON."""
+    """Its parameters, as they came; none where it is JSON."""
     why: str
     """One sentence, for people: what was given, and what was expected."""
 

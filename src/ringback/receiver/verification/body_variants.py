@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 HASH_PARAMETER: Final = "bodySHA256"
-"""The parameter of the URL by which a Twilio signature covers a body that is no form."""
+"""The URL parameter by which a Twilio signature covers a body that is not a form."""
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 # A string of JSON, closed or not, or white space outside of one. It never has to look twice.
@@ -15,17 +15,17 @@ _STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DO
 
 
 def hash_of(body: bytes) -> str:
-    """Return what stands in the URL for a body."""
+    """Return the hash that the URL has for a body."""
     return hashlib.sha256(body).hexdigest()
 
 
 def hashes_in(query: str) -> list[str]:
-    """Return what a query says that the hash of the body is."""
+    """Return the hashes of the body that a query names."""
     return parse_qs(query, keep_blank_values=True).get(HASH_PARAMETER, [])
 
 
 def compact_forms(body: bytes) -> Iterator[bytes]:
-    """Yield what KORE may have signed of a JSON body, other than the body itself.
+    """Yield the forms of a JSON body that KORE may have signed, other than the body itself.
 
     KORE signs JSON without white space. How it writes what is not ASCII is undocumented, and
     both ways are seen. The text is compacted without being parsed: what is read later is what

@@ -48,7 +48,7 @@ class SplitUrl:
         return f"{self.scheme}://{self.authority}{self.path}{self.query}"
 
     def signed_by(self, source: Source) -> str:
-        """Return what of this URL goes into a signature of this source."""
+        """Return the part of this URL that a signature of this source covers."""
         match source:
             case Source.TWILIO:
                 return str(self)
@@ -108,12 +108,12 @@ class CalledUrl:
 
     @property
     def by_kore(self) -> tuple[str, ...]:
-        """What KORE may have signed of it."""
+        """The spellings that KORE may have signed."""
         return self.resource.by_kore
 
     @property
     def by_twilio(self) -> Iterator[str]:
-        """What Twilio may have signed of it."""
+        """The spellings that Twilio may have signed."""
         return (url + self.query for url in self.resource.by_twilio)
 
     @property
@@ -122,7 +122,7 @@ class CalledUrl:
         return replace(self.resource.split, query=self.query)
 
     def signed_by(self, source: Source) -> Iterator[str]:
-        """Return what of this URL may have gone into a signature of this source."""
+        """Return the spellings of this URL that this source may have signed."""
         return iter(self.by_kore) if source is Source.KORE else self.by_twilio
 
 

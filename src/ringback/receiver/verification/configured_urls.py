@@ -58,7 +58,7 @@ class ReceiverUrl:
         return self._with_query(query) if added else self._called
 
     def _added_to(self, query: str) -> str | None:
-        """Return what follows the configured query, though somebody has written it anew."""
+        """Return the added part of a query, also where a proxy has encoded the query again."""
         given, configured = read_form(query), read_form(self._query)
         added = given[len(configured) :]
         return encode(added) if given[: len(configured)] == configured else None
@@ -98,14 +98,14 @@ class MatchedUrl:
 
     url: ReceiverUrl
     values: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What stands in the places that the receiver's URL leaves open."""
+    """The values of the placeholders in the receiver's URL."""
 
 
 FindUrl = Callable[[ReceivedRequest], MatchedUrl | None]
 
 
 def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
-    """Return what finds the URL of a request: one URL, a template, or a function of the request.
+    """Return the function that finds the URL of a request, for a URL, a template or a function.
 
     Raises InvalidCallbackUrl for a URL or a template that can't be one; so does the function that
     is returned, where the given one gives such a URL.

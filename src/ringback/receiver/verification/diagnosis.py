@@ -37,7 +37,7 @@ _FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
 @dataclass(frozen=True, slots=True)
 class SignatureMistake:
-    """What is wrong, and how to say it."""
+    """A mistake of the receiver's setup: its reason and its explanation."""
 
     reason: Reason
     explanation: str
@@ -91,7 +91,7 @@ def find_mistake(
 def compare_with_sent(
     signature: str, bases: Sequence[SignatureCandidate], sent: SenderRecord
 ) -> SignatureMistake:
-    """Return what is wrong, given what the sender's own record says that it sent."""
+    """Return the mistake that follows from the sender's own record of the request."""
     source = bases[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
     as_sent = [replace(basis, method=sent.method, url=url, body=sent.body) for basis in bases]

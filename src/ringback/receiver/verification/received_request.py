@@ -19,7 +19,7 @@ class ReceivedRequest:
     target: str
     """What stands in the request line: the path and the query, as received.
 
-    Empty where whoever took the request in doesn't tell.
+    Empty where the application doesn't hand it over.
     """
     headers: Headers
     """In the order and the letter case in which they came, repeated names and all."""
@@ -48,7 +48,7 @@ class ReceivedRequest:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """What the callback tells, decoded and in order: the query of a GET, else the body."""
+        """The parameters, decoded and in order: from the query of a GET, else from the body."""
         return read_form(self.query if self.method == "GET" else self.body)
 
     @property

@@ -16,7 +16,7 @@ SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
 
 @dataclass(frozen=True, slots=True)
 class HeaderFamily:
-    """What marks the requests of one source."""
+    """The headers that mark the requests of one source."""
 
     signature_header: str
     idempotency_header: str

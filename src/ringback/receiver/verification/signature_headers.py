@@ -1,4 +1,4 @@
-"""What a request says of itself, before anything is believed."""
+"""The claim in a request's headers: source, token and signature, not yet verified."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SETTINGS: Final = SETTINGS_HEADER.lower()
 
 
 class _Family:
-    """What has to be known of a family for each request, looked up once."""
+    """The header names of a family, prepared once for all requests."""
 
     def __init__(self, source: Source) -> None:
         family = FAMILIES[source]
@@ -40,7 +40,7 @@ _KORE: Final = _Family(Source.KORE)
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
 class SignatureHeaders:
-    """What a request says of itself, in the headers of one family."""
+    """The unverified claim of a request, from the headers of one family."""
 
     source: Source
     token: str | None
@@ -53,7 +53,7 @@ class SignatureHeaders:
 
 
 def read_claim(request: ReceivedRequest) -> SignatureHeaders | Rejected:
-    """Return what a request claims to be, or why it claims nothing that could be checked.
+    """Return the claim of a request, or why there is none that could be checked.
 
     Where a signature of KORE's is empty, so is the claim's.
     """
@@ -63,8 +63,7 @@ def read_claim(request: ReceivedRequest) -> SignatureHeaders | Rejected:
     if is_of_twilio and is_of_kore:
         listed = ", ".join(name for name in _NAMES if name.lower() in fields)
         return Rejected(
-            Reason.BOTH_FAMILIES,
-            f"it has headers of both families ({listed}); a sender uses one",
+            Reason.BOTH_FAMILIES, f"it has headers of both families ({listed}); a sender uses one"
         )
     if is_of_kore:
         return _read_family(_KORE, fields)

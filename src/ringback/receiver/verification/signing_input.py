@@ -1,4 +1,4 @@
-"""What a signature is computed from: all that sender and receiver have to agree on."""
+"""The input of a signature: all that sender and receiver have to agree on."""
 
 import hmac
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _SCHEMES: Final = {Source.TWILIO: BY_AUTH_TOKEN, Source.KORE: BY_WEBHOOK_SECRET}
 # Without slots, so that what is left of the secrets is worked out once.
 @dataclass(frozen=True)
 class ReceiverSecrets:
-    """What a receiver checks signatures with; several of a kind while one replaces another.
+    """The secrets of a receiver; several of a kind while one replaces another.
 
-    An empty secret is none: anybody could sign with it.
+    An empty secret is ignored: anybody could sign with it.
     """
 
     twilio_auth_tokens: tuple[str, ...] = field(default=(), repr=False)
@@ -37,9 +37,10 @@ class ReceiverSecrets:
 
     def by(self, scheme: VerificationScheme) -> tuple[str, ...]:
         """Return the secrets by which such a signature is checked."""
+        twilio, kore, shared = self._filled
         if scheme is BY_WEBHOOK_SECRET:
-            return self._kore
-        return self._twilio if scheme is BY_AUTH_TOKEN else self._shared
+            return kore
+        return twilio if scheme is BY_AUTH_TOKEN else shared
 
     def of(self, source: Source) -> tuple[str, ...]:
         """Return the secrets with which a source usually signs."""
@@ -50,20 +51,9 @@ class ReceiverSecrets:
         return [(name, secret) for name, secret in self.not_accepted if secret]
 
     @cached_property
-    def _twilio(self) -> tuple[str, ...]:
-        return _filled(self.twilio_auth_tokens)
-
-    @cached_property
-    def _kore(self) -> tuple[str, ...]:
-        return _filled(self.kore_secrets)
-
-    @cached_property
-    def _shared(self) -> tuple[str, ...]:
-        return _filled(self.twilio_shared_keys)
-
-
-def _filled(secrets: Sequence[str]) -> tuple[str, ...]:
-    return tuple(secret for secret in secrets if secret)
+    def _filled(self) -> Sequence[tuple[str, ...]]:
+        given = (self.twilio_auth_tokens, self.kore_secrets, self.twilio_shared_keys)
+        return [tuple(filter(None, secrets)) for secrets in given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,7 @@ def _form_of(body: bytes) -> Sequence[tuple[str, str]]:
 
 
 def is_same(given: str, computed: str | None) -> bool:
-    """Compare signatures, in a time that does not tell how much of one is right.
+    """Compare signatures in constant time, so that a guess can't be improved by timing.
 
     The given one is a claim's, so its form was checked and all of it is ASCII.
     """

@@ -1,4 +1,4 @@
-"""What a receiver makes of a request: a genuine callback, or one that it rejects and why."""
+"""The verdict on a request: a genuine callback, or rejected for a reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Reason(StrEnum):
     UNKNOWN_URL = auto()
     """None of the receiver's URLs leads to this request."""
     NO_TARGET = auto()
-    """Nobody told under which target it came, and the target is part of what has to be checked."""
+    """The application didn't hand over the target, which has to be checked."""
     BODY_CHANGED = auto()
     BODY_NOT_SIGNED = auto()
     METHOD_CHANGED = auto()
@@ -74,7 +74,7 @@ class Rejected:
     explanation: str
     """One sentence for a person; it holds no secret, but it may quote the request."""
     source: Source | None = None
-    """What the request claims to come from; None where it claims nothing, or two things."""
+    """The source that the request claims; None where it claims none, or both."""
     token: str | None = None
 
     @property

@@ -72,8 +72,7 @@ def judge(
     if not those:
         name = FAMILIES[claim.source].signature_header
         return claim.rejected(
-            Reason.NO_SECRET,
-            f"no {scheme.signs_with} is known here, so {name} can't be checked",
+            Reason.NO_SECRET, f"no {scheme.signs_with} is known here, so {name} can't be checked"
         )
     if scheme is BY_WEBHOOK_SECRET:
         is_right = _is_signed_by_kore(
