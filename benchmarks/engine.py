@@ -14,8 +14,10 @@ from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, limits_of
 from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, delivered
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.core.callbacks.rendering import render
+from ringback.core.events.payload import parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
@@ -55,8 +57,9 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[OutgoingC
     """Make callbacks without end, due now or at a given time."""
     target = CallbackUrl.parse(f"{url}#cbs=kore")
     for _ in repeat(None):
-        callback = announce(
-            _EVENT,
+        callback = compose(
+            encode(parameters_of(_EVENT)),
+            account_sid=_ACCOUNT.sid,
             to=target,
             method=HttpMethod.POST,
             policy=NOTICE,

@@ -85,10 +85,10 @@ def open_to_serve(
     except BaseException:
         lock.release()
         raise
-    return SqliteStore.locked(
+    return SqliteStore.open(
         path,
         cipher,
-        lock,
+        lock=lock,
         committed=committed,
         unavailable=unavailable,
         budget=budget,

@@ -1,5 +1,8 @@
 """The reference model of a store: plain dictionaries, nothing durable."""
 
+# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# pyright: reportIncompatibleVariableOverride=false
+
 import copy
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -18,8 +21,19 @@ T = TypeVar("T")
 _BUDGET: Final = ResponseStorageBudget()
 
 
-class MemoryTransaction:
+class MemoryTransaction(Transaction):
     """Answers `ports.Transaction`."""
+
+    accounts: MemoryAccounts
+    api_clients: MemoryApiClients
+    supersim: MemorySuperSim
+    wireless: MemoryWireless
+    scenarios: MemoryScenarios
+    tasks: MemoryTasks
+    kept_responses: MemoryKeptResponses
+    callbacks: MemoryCallbacks
+    batches: MemoryBatches
+    shadows: MemoryShadows
 
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()

@@ -1,5 +1,8 @@
 """The tables of Super SIM in plain dictionaries."""
 
+# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# pyright: reportIncompatibleVariableOverride=false
+
 from dataclasses import dataclass, field
 
 from ringback.core.supersim.command import IpCommand, SmsCommand
@@ -9,6 +12,7 @@ from ringback.core.supersim.settings_update import SettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
+from ringback.ports import SuperSimTables
 from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
@@ -18,8 +22,8 @@ from tests.memory_store.records import (
 
 
 @dataclass
-class MemorySuperSim:
-    """Answers `ports.SuperSimTables`."""
+class MemorySuperSim(SuperSimTables):
+    """The tables of Super SIM, empty at first."""
 
     access_profiles: MemoryNamedRecords[NetworkAccessProfile] = field(
         default_factory=MemoryNamedRecords[NetworkAccessProfile]

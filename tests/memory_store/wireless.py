@@ -1,5 +1,8 @@
 """The tables of Programmable Wireless in plain dictionaries."""
 
+# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# pyright: reportIncompatibleVariableOverride=false
+
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -9,6 +12,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
+from ringback.ports import WirelessTables
 from tests.memory_store.records import (
     MemoryFlows,
     MemoryNamedRecords,
@@ -41,8 +45,8 @@ class MemoryCommandUses:
 
 
 @dataclass
-class MemoryWireless:
-    """Answers `ports.WirelessTables`."""
+class MemoryWireless(WirelessTables):
+    """The tables of Programmable Wireless, empty at first."""
 
     rate_plans: MemoryNamedRecords[RatePlan] = field(default_factory=MemoryNamedRecords[RatePlan])
     sims: MemoryNamedRecords[WirelessSim] = field(default_factory=MemoryNamedRecords[WirelessSim])

@@ -503,7 +503,7 @@ def test_a_statement_that_looks_through_the_history_is_found_out(
     names = mutant(callbacks_module, old, new)
     tables = walk.committer._transaction
     tables.callbacks = names[SqliteCallbacks.__name__](
-        tables._session, tables.accounts, tables.kept_responses
+        tables._session, tables._accounts, tables.kept_responses
     )
     walk.do(step)
     assert walk.recorded.faults() != []

@@ -1,8 +1,7 @@
-"""Hands datagrams on: in order for each sender, and without one sender waiting for another.
+"""Passes received datagrams on, in order for each sender; no sender waits for another.
 
-Laws: the calls for datagrams of one address begin in the order in which those came, and one that
-came while others were handed on waits for them. At most so many wait in all; what comes then is
-not taken.
+Datagrams of one address are passed on in the order in which they came; those that come meanwhile
+wait for them. If too many wait in all, further ones are not accepted.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ _AT_ONCE: Final = 500
 
 
 class Datagram(NamedTuple):
-    """What came in."""
+    """A received datagram."""
 
     address: str
     port: int
@@ -25,7 +24,7 @@ class Datagram(NamedTuple):
 
 
 class DatagramQueue:
-    """The datagrams that have come in and are not handed on yet."""
+    """Received datagrams that have not been passed on yet."""
 
     def __init__(self, hand_on: Callable[[Datagram], Awaitable[None]], *, most: int = MOST) -> None:
         self._hand_on = hand_on
@@ -36,11 +35,11 @@ class DatagramQueue:
 
     @property
     def waiting(self) -> int:
-        """How many are not handed on yet."""
+        """How many have not been passed on yet."""
         return self._waiting
 
     def put(self, datagram: Datagram) -> bool:
-        """Take a datagram in; False where too many wait."""
+        """Accept a datagram; False if too many wait."""
         if self._waiting >= self._most:
             return False
         self._waiting += 1
@@ -54,7 +53,7 @@ class DatagramQueue:
         return True
 
     async def drain(self, *, within: timedelta) -> int:
-        """Wait until all are handed on, but no longer than this; return how many are given up."""
+        """Wait this long at most until all are passed on; return how many were given up."""
         if self._workers:
             _, late = await asyncio.wait(self._workers, timeout=within.total_seconds())
             for worker in late:
@@ -65,7 +64,7 @@ class DatagramQueue:
     async def _work(self, address: str, line: deque[Datagram]) -> None:
         while line:
             batch = [line.popleft() for _ in range(min(len(line), _AT_ONCE))]
-            # Side by side, so that they can share a commit; begun in their order.
+            # At the same time, so that they can share a commit; begun in their order.
             await asyncio.gather(*map(self._one, batch))
         del self._lines[address]
 

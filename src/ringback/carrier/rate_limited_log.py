@@ -1,4 +1,4 @@
-"""Warnings that nobody can flood the log with, whatever they send."""
+"""Rate-limited warnings, so that nobody can flood the log with what they send."""
 
 import logging
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MOST: Final = 10
 
 
 class RateLimitedLog:
-    """Logs each warning once in a while, and few of them; what it leaves out it counts."""
+    """Logs each warning once in a while and only a few in all; it counts those left out."""
 
     def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:
         self._log = log
@@ -21,7 +21,7 @@ class RateLimitedLog:
         self._left_out = 0
 
     def warn(self, message: str, *, cause: Exception | None = None) -> None:
-        """Log this warning, unless it or too many others were logged just now."""
+        """Log this warning, unless the same or too many others were logged just now."""
         now = self._stopwatch()
         if now - self._began >= EVERY:
             self.end()
@@ -33,7 +33,7 @@ class RateLimitedLog:
             self._log.warning("%s", message, exc_info=cause)
 
     def end(self) -> None:
-        """Say how many warnings were left out."""
+        """Log how many warnings were left out."""
         if self._left_out:
             self._log.warning("%d more such warnings were left out", self._left_out)
         self._said.clear()

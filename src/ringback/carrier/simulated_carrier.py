@@ -1,4 +1,4 @@
-"""A network that does as it is asked, or as its scenario has it."""
+"""A simulated network, in which every step ends as its scenario says."""
 
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.scenario import CarrierResult
@@ -8,5 +8,5 @@ class SimulatedCarrier:
     """Answers `ports.Carrier`."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        """End each errand as its scenario says, at once: how long it takes is the caller's."""
+        """Return at once how the step ends; the caller has waited for as long as it takes."""
         return carrier_request.scenario.ending_of(carrier_request.step)

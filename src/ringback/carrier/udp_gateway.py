@@ -1,7 +1,7 @@
-"""A network of real datagrams: devices are programs, each at its SIM's address.
+"""A network of real UDP datagrams: devices are programs, each at the address of its SIM.
 
-An IP Command leaves as a datagram from the gateway's socket; what a device sends to that socket is
-an IP Command from its SIM. There is no receipt in either direction, as with UDP anywhere.
+An IP Command is sent as a datagram from the gateway's socket; a datagram from a device to that
+socket is an IP Command from its SIM. As always with UDP, neither direction has receipts.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.ports import Carrier
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
-"""Takes in what came from this address and port; raises RequestRefused for what can't be."""
+"""Handles a datagram from this address and port; raises RequestRefused if it can't be accepted."""
 
 _BUFFER: Final = 4 * 1024 * 1024
-"""Bytes that the system is asked to keep for us while we do something else."""
+"""Bytes that the system is asked to buffer while the event loop does something else."""
 _AT_ONCE: Final = 200
-"""How many datagrams are read before others have their turn."""
+"""How many datagrams are read before the event loop does something else."""
 _log = logging.getLogger(__name__)
 
 
 class UdpGateway:
-    """Answers `ports.Carrier`; all that are not IP Commands are for the carrier behind it.
+    """Answers `ports.Carrier`: sends IP Commands, and leaves the rest to the carrier behind it.
 
-    So is the question whether an IP Command goes out: what that one doesn't carry out isn't sent.
+    That carrier also decides whether an IP Command is sent, so scenarios work as without a gateway.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class UdpGateway:
         self._inbox: DatagramQueue | None = None
         self._sending = asyncio.Lock()
         self.dropped = 0
-        """How many datagrams were not taken in because too many waited, or Ringback failed."""
+        """How many datagrams were lost because too many waited, or Ringback failed."""
         self.refused = 0
-        """How many came from no SIM's address, or from one that can't send."""
+        """How many came from an unknown address, or from a SIM that can't send."""
         self.received = 0
-        """How many were taken in."""
+        """How many were accepted."""
         self.sent = 0
-        """How many left."""
+        """How many were sent."""
 
     @classmethod
     def bind(
@@ -70,10 +70,10 @@ class UdpGateway:
         stopwatch: Callable[[], float],
         most: int = MOST,
     ) -> Self:
-        """Return a gateway at this address; port 0 takes any that is free.
+        """Return a gateway at this address; port 0 stands for any free port.
 
-        What comes before `start` is kept by the system. Raises ConfigurationError, naming the flag
-        to change, where the address can't be had.
+        The system buffers what comes before `start`. Raises ConfigurationError, naming the flag to
+        change, if the address is not available.
         """
         bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         bound.settimeout(0)
@@ -91,28 +91,28 @@ class UdpGateway:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where devices send to: the host and the port that it really has."""
+        """The host and port that devices send to; the port is never 0."""
         return self._socket.getsockname()
 
     @property
     def shown_address(self) -> str:
-        """The same as people write it."""
+        """The address as `host:port`."""
         host, port = self.address
         return f"{host}:{port}"
 
     @property
     def counts(self) -> dict[tuple[str], int]:
-        """How many datagrams ended how."""
+        """The number of datagrams by how they ended."""
         endings = ("sent", "received", "refused", "dropped")
         return {(ending,): getattr(self, ending) for ending in endings}
 
     def start(self, received: Received) -> None:
-        """Have this called for each datagram that comes."""
+        """Call this for each datagram that comes."""
         self._inbox = inbox = DatagramQueue(partial(self._hand_on, received), most=self._most)
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
     async def stop_receiving(self, *, within: timedelta) -> None:
-        """Read what has come, no more after that, and let it be taken in within this time."""
+        """Read what has come, then nothing more, and wait this long at most for its handling."""
         if self._inbox is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -124,7 +124,7 @@ class UdpGateway:
         self._log.end()
 
     def close(self) -> None:
-        """Let go of the address."""
+        """Close the socket."""
         self._socket.close()
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
@@ -147,7 +147,7 @@ class UdpGateway:
                 " DevicePort has to be the one that the device listens on",
             )
         try:
-            # One at a time: an event loop knows one writer of each socket.
+            # One at a time: an event loop allows one writer for each socket.
             async with self._sending:
                 await _send_from(self._socket, command.datagram, to)
         except OSError as failure:
@@ -159,7 +159,7 @@ class UdpGateway:
     def _read(self, inbox: DatagramQueue, *, most: int = _AT_ONCE) -> None:
         for _ in range(most):
             try:
-                # One byte more than counts shows that there was more.
+                # One byte more than is allowed shows that the datagram was longer.
                 payload, (address, port) = self._socket.recvfrom(LONGEST_DATAGRAM + 1)
             except BlockingIOError:
                 return
@@ -198,7 +198,7 @@ class UdpGateway:
 
 
 async def _send_from(bound: socket.socket, payload: bytes, to: tuple[str, int]) -> None:
-    """Send a datagram, as soon as the system takes it; raises OSError where it never will."""
+    """Send a datagram as soon as the system accepts it; raises OSError if it never will."""
     loop = asyncio.get_running_loop()
     while True:
         try:

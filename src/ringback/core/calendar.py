@@ -1,4 +1,4 @@
-"""Months, days and hours in UTC, which bills, limits and usage go by; durations as text."""
+"""Months, days and hours in UTC, for bills, limits and usage; and durations as text."""
 
 import re
 from calendar import monthrange
@@ -7,7 +7,7 @@ from typing import Final
 
 
 def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
-    """Return the month that an instant is in, where months are counted from another one on.
+    """Return the month that `now` is in, with months counted from `anchor`.
 
     >>> [f"{edge:%m-%d}" for edge in month_around(datetime(2024, 1, 31), datetime(2024, 3, 5))]
     ['02-29', '03-31']
@@ -21,8 +21,8 @@ def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
 def months_after(instant: datetime, *, months: int = 1) -> datetime:
     """Return the same day and time of a later month, or its last day where it is too short.
 
-    With months below zero it is an earlier one. What would be beyond the calendar is its first or
-    its last instant.
+    A negative number gives an earlier month. A result beyond the calendar becomes the calendar's
+    first or last instant.
 
     >>> months_after(datetime(2024, 1, 31)).isoformat()
     '2024-02-29T00:00:00'
@@ -64,9 +64,9 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 
 
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
-    """Return the end of the hour or the day that an instant is in; on a boundary, itself.
+    """Return the end of the hour or day that an instant is in; a boundary is returned as it is.
 
-    The last of the calendar ends with it.
+    The last hour and day of the calendar end with it.
     """
     begun = floor(instant, span)
     if begun == instant:
@@ -77,9 +77,9 @@ def next_boundary(instant: datetime, span: timedelta) -> datetime:
 def periods_between(
     start: datetime, end: datetime, span: timedelta | None
 ) -> list[tuple[datetime, datetime]]:
-    """Return the periods of so long from one instant to another, the newest first.
+    """Return the periods of this length between two instants, the newest first.
 
-    Without a span it is the whole; what is left over at the end is left out.
+    Without a span it is one period. A remainder at the end is left out.
     """
     if span is None:
         return [(start, end)]
@@ -93,7 +93,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def read_duration(text: str) -> timedelta:
-    """Return the duration that `500ms`, `3s`, `1.5m`, `2h`, `3d` or a plain number of seconds says.
+    """Read a duration like `500ms`, `3s`, `1.5m`, `2h`, `3d`, or a plain number of seconds.
 
     Raises ValueError for anything else, and for more than ten years.
 

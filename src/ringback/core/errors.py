@@ -1,4 +1,4 @@
-"""What can be wrong with what somebody asks of us, and the codes that say so.
+"""All errors that Ringback raises on purpose, and the codes of the APIs.
 
     RingbackError
     ├── RequestRefused              a request that can't be carried out
@@ -20,9 +20,9 @@
         └── StoreUnavailable        the database can't be used just now
             └── QueryTimeout        what was asked for takes too long to read
 
-Which class it is says whose turn it is; the code says exactly what is wrong. Codes are those of the
-Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx) and of
-webhooks (11100).
+The class says who can do something about it; the code says exactly what is wrong. Codes are those
+of the Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx)
+and of webhooks (11100).
 A message says what was given, what is wrong and what would be right. It never holds a secret.
 """
 

@@ -1,4 +1,4 @@
-"""Parameters as a form, and back: what stands in the body of a POST, and behind a URL's `?`."""
+"""Form encoding of parameters: the body of a POST, and the query of a GET."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ def encode(parameters: list[tuple[str, str]]) -> str:
 
 
 def _quote(text: str) -> str:
-    # Most names and values have nothing to escape, and to see that takes a fraction of the time.
+    # Most texts have nothing to escape, and checking that takes a fraction of the time.
     return quote_plus(text) if _ESCAPED.search(text) else text
 
 

@@ -1,8 +1,8 @@
 """The ids of KORE's global resources: a word, then a ULID in lower case.
 
-Their documentation has `whs_01jf8c4889ehtbzt0n9mzk1prc`, of exactly 30 characters; what follows the
-word has the form of a ULID (github.com/ulid/spec): the time in milliseconds, then chance, in
-Crockford's Base32.
+KORE's documentation shows `whs_01jf8c4889ehtbzt0n9mzk1prc`, of exactly 30 characters; the part
+after the word has the form of a ULID (github.com/ulid/spec): the time in milliseconds and random
+bits, in Crockford's Base32.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 ULID_BYTES: Final = 10
-"""How many bytes of chance an id is made from."""
+"""How many random bytes an id is made from."""
 
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26
@@ -54,6 +54,6 @@ def is_kore_id(text: str, kind: KoreIdKind) -> bool:
 
 
 def id_of_account(sid: str, created: datetime) -> str:
-    """Return the id that goes with an Account SID: always the same, so that it needs no chance."""
+    """Return the id of the account with this SID; derived from it, so always the same."""
     digest = hashlib.sha256(sid.encode()).digest()
     return make_kore_id(KoreIdKind.ACCOUNT, created, digest[:ULID_BYTES])

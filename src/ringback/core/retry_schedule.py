@@ -17,7 +17,7 @@ _PERSISTENT: Final = "persistent"
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """The waits between one round of attempts and the next; none stands for a single round.
+    """The waits between rounds of attempts; without any there is only one round.
 
     >>> RetrySchedule.parse("5s,1m").wait_after(1, chance=0.5)
     datetime.timedelta(seconds=60)
@@ -45,15 +45,15 @@ class RetrySchedule:
     def wait_after(self, round_number: int, *, chance: float) -> timedelta | None:
         """Return the wait after this round (from 0), or None where it is the last.
 
-        `chance`, from 0 to 1, spreads it over ±20 %, so that what failed together does not come
-        back together.
+        `chance`, from 0 to 1, spreads it over ±20 %, so that callbacks that failed together are not
+        retried together.
         """
         if round_number >= len(self.waits):
             return None
         return self.waits[round_number] * (1 + _JITTER * (2 * chance - 1))
 
 
-# The real systems have one round; what goes on beyond it is ours.
+# The real systems have one round; the rounds after it are our addition.
 SCHEDULES: Final = {
     _FAITHFUL: (),
     _PERSISTENT: (

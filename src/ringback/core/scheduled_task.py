@@ -1,4 +1,4 @@
-"""What will come due of a resource by itself, and what the network then has to do for it."""
+"""Scheduled steps of resources, and what the network has to do for them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,11 @@ from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 
+EitherSim = SuperSim | WirelessSim
+
 
 class ScheduledTask(NamedTuple):
-    """A step of one resource; there is at most one of each step."""
+    """A scheduled step of one resource; there is at most one task for each step."""
 
     step: TaskKind
     subject_sid: str
@@ -25,10 +27,10 @@ class ScheduledTask(NamedTuple):
 
 
 class DeferredTask(NamedTuple):
-    """What to do with a task that has to wait for another one."""
+    """A task has to wait for another one."""
 
     until: datetime
-    """When it comes due again; at the same instant, behind what is due then already."""
+    """When it is due again; at that instant, it comes after tasks that were due before."""
 
 
 Subject = (
@@ -49,13 +51,13 @@ class CarrierRequest:
 
     step: TaskKind
     scenario: NetworkScenario
-    """How the network behaves towards this SIM or this account, where it is simulated."""
+    """How a simulated network behaves towards this SIM or account."""
     subject: Subject
-    """What the step is about."""
-    sim: SuperSim | WirelessSim | None
-    """Whom it reaches; None for an eSIM Profile that nobody has yet."""
+    """The record that the step changes."""
+    sim: EitherSim | None
+    """The SIM that it reaches; None for an eSIM Profile without a SIM."""
 
 
 BeginResult = CarrierRequest | CarrierResult | DeferredTask | None
-"""How a task begins; an ending where the network has nothing to do, None for one that means
-nothing any more."""
+"""How a task begins: with an errand, or with its ending if the network has nothing to do; later; or
+not at all, since it is obsolete."""

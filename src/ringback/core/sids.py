@@ -1,4 +1,4 @@
-"""SIDs: two letters that name the kind of resource, then 32 hex digits, made from given bytes."""
+"""SIDs: two letters for the kind of resource, then 32 hex digits, made from given bytes."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 SID_BYTES: Final = 16
-"""How many bytes of chance a SID is made from."""
+"""How many random bytes a SID is made from."""
 
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -59,7 +59,7 @@ def is_sid(text: str, kind: SidKind) -> bool:
 def dated(chance: bytes, now: datetime) -> bytes:
     """Return 16 bytes that begin with the time, as UUIDs of version 7 do (RFC 9562, 5.7).
 
-    What is made from them sorts by its age, so that an index of many grows at its end alone.
+    SIDs made from them sort by age, so that a large index grows only at its end.
 
     >>> dated(bytes(16), datetime(2024, 7, 3, tzinfo=UTC)).hex()
     '019075e4140000000000000000000000'

@@ -1,4 +1,4 @@
-"""Where the callbacks of an account go: what it has configured, and what it was sent of late."""
+"""Where the callbacks of an account go: its configured URLs and those of its newest callbacks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -9,7 +9,7 @@ from ringback.ports import CallbackFilter, PageRequest, Transaction
 
 MOST: Final = 100
 _NEWEST: Final = PageRequest(1000)
-"""How many fleets, SIMs and callbacks are looked through, of each."""
+"""How many fleets, SIMs and callbacks are read, of each."""
 
 _Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]
 
@@ -22,15 +22,15 @@ class CallbackDestination(NamedTuple):
 
     @property
     def called(self) -> tuple[str, str | None, HttpMethod]:
-        """What makes it another destination than others: all but the URL's fragment."""
+        """What tells destinations apart: everything but the URL's fragment."""
         return self.url.wire, self.url.credentials, self.method
 
 
 def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackDestination]:
     """Return the destinations of an account, each once, and no more than `MOST`.
 
-    First those that its newest fleets and SIMs are configured with, then those of its newest
-    callbacks; where test events went is no matter.
+    First the URLs configured for its newest fleets and SIMs, then those of its newest callbacks.
+    Test events are left out: they go to URLs that somebody only tries.
     """
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
@@ -42,9 +42,9 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackDestinati
 def named(
     urls: Sequence[CallbackUrl], known: Sequence[CallbackDestination]
 ) -> list[CallbackDestination]:
-    """Return the destinations with these URLs, by the methods that are known, or else by POST.
+    """Return the destinations with these URLs, with their known methods, or else POST.
 
-    A URL that is given without credentials stands for all that differ in nothing else.
+    A URL given without credentials stands for every known one that differs only in credentials.
     """
     found = chain.from_iterable(
         [each for each in known if _is_meant(each, url)]

@@ -1,4 +1,4 @@
-"""Accounts and their subaccounts: made, found, changed; what signs for them is made here, too."""
+"""Accounts and subaccounts: creating, finding and changing them, and making their secrets."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -41,8 +41,8 @@ def create_account(
 ) -> CreatedAccount:
     """Make an account with an Auth Token, a webhook secret and an API key.
 
-    Its SID is made too, unless one is given. Raises InvalidParameter for a name that nobody could
-    read, and for a parent that isn't there or that is a subaccount itself.
+    Its SID is made too, unless one is given. Raises InvalidParameter for an unreadable name, and
+    for a parent that does not exist or is a subaccount itself.
     """
     bare = create_bare_account(
         tx, name=name, context=context, schedule=schedule, sid=sid, parent_sid=parent_sid
@@ -100,17 +100,19 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 def set_status(
     tx: Transaction, sid_or_kore_id: str, status: AccountStatus, context: AccountContext
 ) -> Account:
-    """Suspend an account, or have it be active again, and return it; raises NotFound.
+    """Suspend or reactivate an account, and return it; raises NotFound.
 
-    Nobody signs in to a suspended account, nor to its subaccounts. What was promised before is
-    kept: its callbacks are still sent.
+    Nobody can sign in to a suspended account or to its subaccounts. Callbacks that it was promised
+    before are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
     return keep_changed(tx, replace(account, status=status), context)
 
 
 def keep_changed(tx: Transaction, account: Account, context: AccountContext) -> Account:
-    """Keep the new state of an account, have callbacks be signed by it, and return it."""
+    """Save the new state of an account, sign its callbacks accordingly, and return it."""
+    # The signing keys learn it only once it is durable: a receiver must not see a signature by a
+    # secret that a crash could still take back. The revision tells which of two commits is later.
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
     tx.on_commit(lambda: context.signing_keys.learn(changed))
@@ -123,9 +125,9 @@ def family_of(tx: Transaction, account: Account) -> list[Account]:
 
 
 def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
-    """Return the account with this id, which is the account itself or a subaccount of it.
+    """Return the account with this id: the account itself or one of its subaccounts.
 
-    Raises NotFound for any other, whether there is one or not.
+    Raises NotFound for any other id, whether it exists or not, so that nobody can probe for ids.
     """
     for one in family_of(tx, account):
         if one.kore_id == kore_id:
@@ -160,7 +162,7 @@ def make_auth_token(chance: RandomSource) -> str:
 
 
 def make_secret(name: str, context: AccountContext) -> WebhookSecret:
-    """Return a new webhook secret, which nobody has yet."""
+    """Return a new webhook secret; it is not saved."""
     secret_id = make_kore_id(
         KoreIdKind.WEBHOOK_SECRET, context.now, context.chance.bytes(ULID_BYTES)
     )

@@ -1,9 +1,10 @@
-"""SIMs of whichever product, for what is done with both: playing devices, reading their inboxes."""
+"""SIMs of either product, for what is done with both: simulating devices, reading their inboxes."""
 
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, assert_never
 
 from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.scheduled_task import EitherSim
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.supersim.command import SmsCommand
 from ringback.core.supersim.sim import SuperSim
@@ -14,21 +15,20 @@ from ringback.operations.supersim import device_actions as supersim
 from ringback.operations.wireless import device_actions as wireless
 from ringback.ports import PageRequest, Records, Transaction
 
-EitherSim = SuperSim | WirelessSim
 M = TypeVar("M", SmsCommand, WirelessCommand)
 
 MOST: Final = 100
 _EXAMINED: Final = 10_000
-"""Among how many of a SIM's newest messages those to its device are looked for."""
+"""How many of a SIM's newest messages are searched for those to its device."""
 _CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
 def transfer_data(
     tx: Transaction, sim: EitherSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have the device of a SIM use data, at once.
+    """Have the device of a SIM use data at once.
 
-    Raises InvalidParameter where it can't use so much.
+    Raises InvalidParameter if it may not use that much.
     """
     match sim:
         case SuperSim():
@@ -105,17 +105,17 @@ def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
 
 
 class InboxMessage(NamedTuple):
-    """A message that came to a device."""
+    """A message that has arrived at a device."""
 
     sid: str
     date: datetime
-    """When it was sent off, or last heard of."""
+    """When its status last changed."""
     message: bytes
     """A text in UTF-8."""
 
 
 def arrivals_at(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
-    """Return the newest messages that came to a SIM's device, the newest first."""
+    """Return the messages that have arrived at a SIM's device, newest first, up to `MOST`."""
     match sim:
         case SuperSim():
             return [

@@ -1,4 +1,4 @@
-"""API clients: made, listed, taken back, and signed in."""
+"""API clients: creating, finding, deleting, and signing in."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _USUAL_LIFETIME: Final = LIFETIMES["1h"]
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiClient:
-    """A client with its secret, which nobody can find out afterwards."""
+    """A client with its secret; only a hash of the secret is saved."""
 
     client: ClientCredentials
     secret: str = field(repr=False)
@@ -43,7 +43,7 @@ def create_client(
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
 ) -> CreatedApiClient:
-    """Make a client of an account; raises InvalidParameter for a name that nobody could read."""
+    """Make a client of an account; raises InvalidParameter for an unreadable name."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
     secret = context.chance.bytes(_SECRET_BYTES).hex()
     client = ClientCredentials(
@@ -70,7 +70,7 @@ def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCr
 
 
 def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
-    """Take a client back, and return what it was; its tokens are good no longer.
+    """Delete a client and return it; its tokens are no longer accepted.
 
     Raises NotFound.
     """

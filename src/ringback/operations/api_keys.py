@@ -1,4 +1,4 @@
-"""API keys: made, listed, taken back; of an account, or of the operator."""
+"""API keys of an account or of the operator: creating and deleting them."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,7 @@ _SECRET_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiKey:
-    """A key with its secret, which nobody can find out afterwards."""
+    """A key with its secret; only a hash of the secret is saved."""
 
     key: ApiKey
     secret: str = field(repr=False)
@@ -27,7 +27,7 @@ def create_key(
 ) -> CreatedApiKey:
     """Make a key for an account; for None one for the operator, who sees every account.
 
-    Raises InvalidParameter for a name that nobody could read.
+    Raises InvalidParameter for an unreadable name.
     """
     check_label(name, "a key's name")
     secret = context.chance.bytes(_SECRET_BYTES).hex()
@@ -43,7 +43,7 @@ def create_key(
 
 
 def delete_key(tx: Transaction, sid: str) -> ApiKey:
-    """Take a key back, and return what it was; raises NotFound."""
+    """Delete a key and return it; raises NotFound."""
     key = tx.accounts.key(sid)
     if key is None:
         raise NotFound(f"there is no API key {sid!r}")

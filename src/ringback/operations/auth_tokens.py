@@ -1,7 +1,7 @@
-"""Auth Tokens, rotated as Twilio has it: a secondary one beside the primary, then in its place.
+"""Rotating Auth Tokens as Twilio does: a secondary token is created, then replaces the primary.
 
-Both sign in. Only the primary one signs callbacks, so the promotion is the instant at which
-receivers have to know the other one.
+Both can sign in. Only the primary one signs callbacks, so receivers have to know the new one by
+the instant of its promotion.
 (twilio.com/docs/iam/api/authtoken)
 """
 
@@ -15,7 +15,7 @@ from ringback.ports import Transaction
 
 
 def create_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
-    """Make a secondary Auth Token, in place of the one that there may be; raises NotFound."""
+    """Create a secondary Auth Token, replacing any earlier one; raises NotFound."""
     account = fetch_account(tx, account_sid)
     return keep_changed(
         tx, replace(account, secondary_auth_token=make_auth_token(context.chance)), context
@@ -23,7 +23,7 @@ def create_secondary(tx: Transaction, account_sid: str, context: AccountContext)
 
 
 def promote_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
-    """Have the secondary Auth Token be the primary one, which is gone at once.
+    """Make the secondary Auth Token the primary one; the old primary one ends at once.
 
     Raises NotFound where there is no such account, or no secondary token.
     """
@@ -33,7 +33,7 @@ def promote_secondary(tx: Transaction, account_sid: str, context: AccountContext
 
 
 def delete_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
-    """Take the secondary Auth Token back.
+    """Delete the secondary Auth Token.
 
     Raises NotFound where there is no such account, or no secondary token.
     """

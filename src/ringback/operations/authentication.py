@@ -1,4 +1,4 @@
-"""Who is asking: credentials to an account, or to the operator."""
+"""Signing in: from credentials to the account, or the operator, that they belong to."""
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import OPERATOR, Principal
@@ -28,7 +28,7 @@ def sign_in(tx: Transaction, username: str, password: str) -> Principal:
 
 
 def check_active(tx: Transaction, account: Account | None) -> Account:
-    """Return an account that may do something; raises Forbidden where it or its parent may not."""
+    """Return the account; raises Forbidden if it is gone, or if it or its parent is suspended."""
     if account is None:
         raise Forbidden("the account of these credentials is gone", code=_NOT_ACTIVE)
     parent = tx.accounts.get(account.parent_sid) if account.parent_sid else None

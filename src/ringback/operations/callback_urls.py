@@ -1,8 +1,9 @@
-"""The callback URLs that accounts have configured: all of them, and one changed for another.
+"""The callback URLs that accounts have configured: listing them, and replacing one by another.
 
-They are those that callbacks go to until somebody changes them: of fleets, and of Programmable
-Wireless SIMs. A URL that came with one request, as of a command, goes as that is over; the one that
-a SIM keeps for its final status, which may be months ahead, counts as configured.
+A configured URL belongs to a fleet or a Programmable Wireless SIM and gets callbacks until somebody
+changes it. A URL given with one request, such as that of a command, is not configured: nobody needs
+it once the request is over. The URL that a SIM keeps for its final status may be needed months
+later, so it counts as configured.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ PAGE_SIZE: Final = 1000
 """Fleets, or SIMs, that are read at once."""
 
 Replaced = Literal["done", "changed", "gone"]
-"""What became of a URL that was to be another: it is; it is a third one; there is none any more."""
+"""How replacing a URL ended: it was replaced; somebody had set a third URL; there is none now."""
 
 
 class UrlSettingName(NamedTuple):
@@ -32,7 +33,7 @@ class UrlSettingName(NamedTuple):
     sid: str
     """Of the fleet or the SIM."""
     parameter: str
-    """Of the API, which sets it: `SmsCommandsUrl`."""
+    """The API parameter that sets it, such as `SmsCommandsUrl`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,16 @@ class ConfiguredUrl:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was odd about the request that gave it, which its text can't tell."""
+        """The warnings about the request that set it; those about its text are left out."""
         if not self.url.warnings:
             return ()
+        # What reading the text again warns about is about the text, and ends with it.
         read_anew = CallbackUrl.read_back(self.url.configured).warnings
         return tuple(each for each in self.url.warnings if each not in read_anew)
 
 
 class UrlPageStart(NamedTuple):
-    """Where a page begins: behind which record of which kind."""
+    """Where a page begins: after this record of this kind."""
 
     kind: SidKind
     after: str | None = None
@@ -64,7 +66,7 @@ FIRST: Final = UrlPageStart(SidKind.FLEET)
 
 
 class ConfiguredUrlPage(NamedTuple):
-    """Some configured URLs, and where the next ones begin; None behind the last."""
+    """Some configured URLs, and where the next page begins; None after the last page."""
 
     found: list[ConfiguredUrl]
     next: UrlPageStart | None
@@ -77,7 +79,7 @@ def configured_urls(
     account_sid: str | None = None,
     size: int = PAGE_SIZE,
 ) -> ConfiguredUrlPage:
-    """Return a page of the URLs that an account has configured; without one, of all accounts'."""
+    """Return a page of the configured URLs of one account, or of all accounts for None."""
     owner = EVERY if account_sid is None else account_sid
     records = _records(tx, start.kind).page(owner, {}, PageRequest(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]
@@ -96,10 +98,10 @@ def replace_callback_url(
     read_url: Callable[[str], CallbackUrl],
     now: datetime,
 ) -> Replaced:
-    """Have callbacks go to `new` where they go to `old`, each with fragment and credentials.
+    """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
-    Its method stays, and so does the warning of an odd request. Where an account is given and the
-    record isn't that one's, the URL is gone. Raises InvalidCallbackUrl, and changes nothing.
+    The method and the warnings about the original request stay. A record of another account than
+    the given one counts as gone. Raises InvalidCallbackUrl, and changes nothing.
     """
     records = _records(tx, place.sid[:2])
     record: _Configuring | None = records.get(place.sid)
@@ -125,7 +127,7 @@ _Configuring = Fleet | WirelessSim
 
 @dataclass(frozen=True, slots=True)
 class _Hook:
-    """How a URL stands in a record, and how it is put there."""
+    """How to read a configured URL from a record, and how to replace it."""
 
     listener: Callable[[Any], CallbackTarget]
     having: Callable[[Any, CallbackUrl], Any]

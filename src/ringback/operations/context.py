@@ -1,22 +1,28 @@
-"""What an operation works with beside its transaction: the time, chance, and the network."""
+"""What an operation needs besides its transaction: the time, randomness, policy and network."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
-from ringback.core.events.payload import Event
+from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.events.payload import Event, parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Policy
-from ringback.core.scheduled_task import CarrierRequest, ScheduledTask, Subject
+from ringback.core.scheduled_task import CarrierRequest, EitherSim, ScheduledTask, Subject
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.sources.source_definition import Sources
-from ringback.core.supersim.sim import SuperSim
-from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import CallbackQueue, RandomSource, SigningKeys, Transaction
-from ringback.ports.records import AccountRecord, NamedRecord
+from ringback.ports import (
+    AccountRecord,
+    CallbackQueue,
+    NamedRecord,
+    RandomSource,
+    SigningKeys,
+    Transaction,
+)
 
 
 class EffectiveScenario(NamedTuple):
@@ -27,7 +33,7 @@ class EffectiveScenario(NamedTuple):
 
 
 class NewRecordFields(TypedDict):
-    """What every resource has from its beginning."""
+    """The fields that every new resource has."""
 
     sid: str
     account_sid: str
@@ -37,7 +43,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountContext:
-    """One instant, and what operations on accounts work with, also where no server runs."""
+    """What operations on accounts need, also in commands that run without a server."""
 
     now: datetime
     chance: RandomSource
@@ -46,7 +52,7 @@ class AccountContext:
 
 @dataclass(frozen=True, slots=True)
 class OperationContext(AccountContext):
-    """One instant, and everything that is the same for all operations."""
+    """What all operations need, at one instant."""
 
     policy: Policy
     intake: CallbackQueue
@@ -58,7 +64,7 @@ class OperationContext(AccountContext):
         return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
 
     def stamp(self, kind: SidKind, account_sid: str) -> NewRecordFields:
-        """Return what a new resource of an account begins with."""
+        """Return the common fields of a new resource of an account."""
         return NewRecordFields(
             sid=self.sid(kind),
             account_sid=account_sid,
@@ -69,43 +75,55 @@ class OperationContext(AccountContext):
     def tell(
         self, tx: Transaction, event: Event, url: CallbackUrl | None, method: HttpMethod
     ) -> None:
-        """Have a receiver told of an event, where there is one."""
+        """Send a callback about an event, if somebody wants one."""
         if url is None:
             return
-        callback = announce(
-            event,
+        body = encode(parameters_of(event))
+        self.intake.take(tx, self.compose(body, event.account_sid, url, method))
+
+    def compose(
+        self,
+        body: str,
+        account_sid: str,
+        url: CallbackUrl,
+        method: HttpMethod,
+        *,
+        due: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> OutgoingCallback:
+        """Return a new callback with this encoded body; it is not saved yet."""
+        return compose(
+            body,
+            account_sid=account_sid,
             to=url,
             method=method,
             policy=self.policy,
             sources=self.sources,
             chance=self.chance.bytes(ANNOUNCEMENT_BYTES),
             now=self.now,
+            due=due,
+            idempotency_key=idempotency_key,
         )
-        self.intake.take(tx, callback)
 
     def begin_step(
         self, tx: Transaction, step: TaskKind, subject: AccountRecord, sim: NamedRecord | None
     ) -> None:
-        """Have the network take a step, after as long as that takes for this SIM.
+        """Let the network take a step, after as long as the SIM's scenario says.
 
-        Without a SIM it is as long as it takes for the account.
+        Without a SIM, the account's scenario counts.
         """
         scenario = self._scenario_of(tx, sim, subject.account_sid)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
         tx.tasks.put(ScheduledTask(step, subject.sid, subject.account_sid, due))
 
     def carrier_request(
-        self,
-        tx: Transaction,
-        task: ScheduledTask,
-        subject: Subject,
-        sim: SuperSim | WirelessSim | None,
+        self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
     ) -> CarrierRequest:
-        """Return what the network has to do for a task, behaving as it does towards this SIM."""
+        """Return what the network has to do for a task, and the scenario that it follows."""
         return CarrierRequest(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
 
     def put_off(self, tx: Transaction, step: TaskKind, sim: AccountRecord, until: datetime) -> None:
-        """Have a step of a SIM come due at this instant."""
+        """Schedule a step of a resource for this instant, in place of an earlier schedule."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
     def scenario_of_sim(self, tx: Transaction, sim: NamedRecord) -> NetworkScenario:
@@ -120,10 +138,10 @@ class OperationContext(AccountContext):
         return self.scenario_of_sim(tx, sim)
 
     def in_force_for_sim(self, tx: Transaction, sim: NamedRecord) -> EffectiveScenario:
-        """Return the scenario of a SIM, and why that one.
+        """Return the scenario of a SIM, and why it is that one.
 
-        What was chosen for the SIM goes before what its name asks for, that before the settings
-        for the SIM, and all of it before what holds for its account.
+        In order: what was chosen for the SIM, what its unique name asks for, what the settings say
+        for the SIM, and the scenario of its account.
         """
         chosen = tx.scenarios.get(sim.sid)
         if chosen is not None and chosen in SCENARIOS:

@@ -1,4 +1,4 @@
-"""Callbacks as a service: an operator's own events, kept and sent like all others."""
+"""Callbacks as a service: an operator's own events, saved and sent like all others."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, Transaction
 
 
 class NewCallback(NamedTuple):
-    """What somebody wants sent."""
+    """A callback that somebody asks for."""
 
     url: CallbackUrl
     method: HttpMethod
@@ -26,28 +25,19 @@ class NewCallback(NamedTuple):
 def prepare_callback(
     new: NewCallback, account_sid: str, context: OperationContext
 ) -> OutgoingCallback:
-    """Return the callback that this wants sent; nobody keeps it yet."""
-    return compose(
-        new.body,
-        account_sid=account_sid,
-        to=new.url,
-        method=new.method,
-        policy=context.policy,
-        sources=context.sources,
-        chance=context.chance.bytes(ANNOUNCEMENT_BYTES),
-        now=context.now,
-        due=new.due,
-        idempotency_key=new.idempotency_key,
-    )
+    """Return the callback that is asked for; it is not saved yet."""
+    url, method, body, key, due = new
+    return context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
 
 
 def send_callbacks(
     tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: CallbackQueue
 ) -> list[OutgoingCallback]:
-    """Keep these new callbacks, have them sent, and return their records in the same order.
+    """Save and send these new callbacks, and return their records in the same order.
 
-    One with a key that was seen before, in this list too, is not kept: the first one's record is
-    returned, whatever it told. All are prepared before, so that the transaction is short.
+    A callback whose idempotency key was used before, in this list or earlier, is not saved: the
+    first one's record is returned, even if its content differs. The callbacks are composed before
+    the transaction, so that it stays short.
     """
     # All keys are looked up before anything is added, so that a store may write all in one go.
     first_with = _known(tx, callbacks)
@@ -66,7 +56,7 @@ def send_callbacks(
 def _known(
     tx: Transaction, callbacks: Sequence[OutgoingCallback]
 ) -> dict[str | None, OutgoingCallback]:
-    """Return the callbacks that were made with these keys, by key; none has the key None."""
+    """Return the saved callbacks that have these idempotency keys, by key."""
     known = dict[str | None, OutgoingCallback]()
     for callback in callbacks:
         key = callback.idempotency_key

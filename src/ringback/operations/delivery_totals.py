@@ -1,4 +1,4 @@
-"""How the callbacks of a time went, read in pieces: none takes too long to be read."""
+"""Totals of callbacks over a period, read in pieces so that no single read takes too long."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,7 +8,7 @@ from ringback.core.policy.policy_impact import WEEK, DeliveryCount
 from ringback.ports import DeliveryTotals, Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
-"""How exactly a SID is dated."""
+"""The precision of the time in a SID."""
 
 _What = tuple[str, str, str, str | None]
 
@@ -21,10 +21,10 @@ async def totals_of(
     account_sid: str | None = None,
     piece: int = 10_000,
 ) -> list[DeliveryTotals]:
-    """Return how those created in this time went, in the order of account, URL and sources.
+    """Return the totals of callbacks created in this period, by account, URL and sources.
 
-    `piece` is how many are read in one transaction, and a few more at the most. What happens
-    meanwhile may count in either form. See `ports.Callbacks.totals`.
+    About `piece` callbacks are read in one transaction. A callback that changes meanwhile may count
+    as it was before or after. See `ports.Callbacks.totals`.
 
     Raises StoreUnavailable.
     """

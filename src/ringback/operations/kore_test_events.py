@@ -1,4 +1,4 @@
-"""Test events: what KORE sends to a URL to try it, and what tries a webhook secret beforehand."""
+"""Test events: what KORE sends to try a URL, and what rehearses a new webhook secret."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,10 +26,10 @@ def send_test_event(
     secret_id: str | None = None,
     context: OperationContext,
 ) -> OutgoingCallback:
-    """Have a test event sent, and return its record.
+    """Send a test event, and return its record.
 
-    This webhook secret of the account signs it; None stands for the one that is active. Raises
-    NotFound where the account has no such secret.
+    It is signed by the account's webhook secret with this id, or by the active one for None. Raises
+    NotFound if the account has no such secret.
     """
     if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
@@ -51,9 +51,9 @@ def rehearse(
     destinations: Sequence[CallbackDestination],
     context: OperationContext,
 ) -> tuple[WebhookSecret, list[OutgoingCallback]]:
-    """Have each destination be sent a test event that the pending secret signs.
+    """Send each destination a test event that is signed by the pending secret.
 
-    Returns that secret, and the events in the order of their destinations. Raises Conflict where no
+    Returns that secret, and the events in the order of their destinations. Raises Conflict if no
     secret is pending.
     """
     account = fetch_account(tx, account_sid)

@@ -1,12 +1,20 @@
-"""Finding records: an account's own by SID or unique name, and whose any record is."""
+"""Finding records: those of an account by SID or unique name, and the owner of any record."""
 
 from collections.abc import Callable, Mapping
 
 from ringback.core.callbacks.callback import Attempt, OutgoingCallback
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
-from ringback.ports import NamedRecords, Records, Transaction
-from ringback.ports.records import AccountRecord, N, R
+from ringback.ports import (
+    AccountRecord,
+    FieldFilter,
+    N,
+    NamedRecords,
+    PageRequest,
+    R,
+    Records,
+    Transaction,
+)
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
@@ -25,12 +33,34 @@ def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R
     return record
 
 
+def list_of(
+    records: Records[R],
+    account_sid: str,
+    window: PageRequest,
+    which: FieldFilter,
+    *,
+    of: tuple[NamedRecords[N], str, str | None],
+) -> list[R]:
+    """Return one page of an account's records whose fields are these, newest first.
+
+    `of` limits them to those of one other record: its table, the field that refers to it, and its
+    SID or unique name, or None for no limit. Where there is no such record, the page is empty.
+    """
+    others, field, sid_or_name = of
+    if sid_or_name is not None:
+        other = others.find(account_sid, sid_or_name)
+        if other is None:
+            return []
+        which = {**which, field: other.sid}
+    return records.page(account_sid, which, window)
+
+
 def named_in(
     records: NamedRecords[N], account_sid: str, given: tuple[str, str], kind: str, *, code: int
 ) -> N:
-    """Return the account's record that a parameter names, which is given with its value.
+    """Return the account's record that a request parameter names; `given` is its name and value.
 
-    Raises InvalidParameter with this code, naming the kind.
+    Raises InvalidParameter with this code; the message names the kind of record.
     """
     parameter, sid_or_name = given
     record = records.find(account_sid, sid_or_name)

@@ -1,4 +1,4 @@
-"""What SIMs of either product use: flows of data that are begun, ended and cut off at a limit."""
+"""Data usage of SIMs of either product: flows that begin, end, and stop at a limit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +7,12 @@ from typing import Final
 
 from ringback.core.calendar import HOUR
 from ringback.core.sims.data_flow import INSTANT, total_between, when_used
-from ringback.ports import DataFlows
-from ringback.ports.records import F
+from ringback.ports import DataFlows, F
 
 MOST_AT_ONCE: Final = 1_000_000_000
 """Bytes that a device can use at once, each way."""
 _A_BURST: Final = HOUR // INSTANT
-"""So many times what is used in an instant would be used in an hour."""
+"""How many times as much an hour at this rate would use as one instant does."""
 
 
 def _any_flow(_: object) -> bool:
@@ -21,13 +20,13 @@ def _any_flow(_: object) -> bool:
 
 
 def end_flows(flows: DataFlows[F], sim_sid: str, now: datetime) -> None:
-    """End all that a SIM uses by itself."""
+    """End the flows that a SIM has now."""
     for flow in flows.of_sim(sim_sid, since=now):
         flows.end(flow.sid, now)
 
 
 def end_when_used(flows: DataFlows[F], flow: F, left: int, now: datetime) -> datetime | None:
-    """Have a flow end when it has used so many bytes more; return when, or None for never."""
+    """End a flow when it has used `left` more bytes; return when that is, or None for never."""
     reached = when_used(left, flow, since=now)
     if reached is not None:
         flows.end(flow.sid, reached)
@@ -54,7 +53,8 @@ def used_since(
 
 
 def add_burst(flows: DataFlows[F], flow: F, *, upload: int, download: int, now: datetime) -> None:
-    """Have so much be used at once: in the last instant, so that it is seen at once."""
+    """Record that this much was used at once."""
+    # Dated to the instant before this one: usage is counted up to now, and would not show it yet.
     burst = replace(
         flow,
         upload_per_hour=upload * _A_BURST,

@@ -1,7 +1,7 @@
-"""Sending again what did not arrive, and giving up what shall not be sent any more.
+"""Replaying callbacks that did not arrive, and discarding those that should not be sent any more.
 
-A replay sends the same callback: source, token and payload stay, so receivers can tell that they
-had it. A replay from the other source is another callback with a token of its own.
+A replay sends the same callback: source, token and payload stay, so a receiver that has had it can
+tell. A replay from the other source is a new callback with its own token.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
 _CONFLICT: Final = 20409
 _EXAMINED: Final = 1000
-"""How many callbacks one transaction looks at: a few milliseconds, in which nobody commits."""
+"""How many callbacks one transaction reads: a few milliseconds, in which nobody else commits."""
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
@@ -32,20 +32,20 @@ Replay = Callable[[Transaction, OutgoingCallback], OutgoingCallback]
 
 
 class KoreOnlyReplay(Conflict):
-    """A test event was to be sent from the other source."""
+    """A test event can't be replayed from the other source."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What came of replaying many callbacks."""
+    """The result of replaying many callbacks."""
 
     matched: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
-    """How many were not replayed, by the reason: under way, of another status, unknown, a test."""
+    """How many were not replayed, by reason: under way, another status, unknown, a test event."""
     last: str | None = None
-    """The SID of the last one that was looked at."""
+    """The SID of the last callback that was read."""
     has_more: bool = False
-    """Whether others may follow it."""
+    """Whether there may be more after it."""
 
     @property
     def replayed(self) -> int:
@@ -85,9 +85,9 @@ def from_same_source(context: OperationContext) -> Replay:
 
 
 def from_other_source(context: OperationContext) -> Replay:
-    """Return the replay that makes a new callback from the other source, and links the two.
+    """Return the replay that creates a new callback from the other source, and links the two.
 
-    One that has failed is ended as discarded, so that it is not replayed once more with others.
+    A failed callback becomes discarded, so that a later bulk replay does not send it again.
     For a test event the replay raises KoreOnlyReplay.
     """
     sources = context.sources
@@ -121,8 +121,8 @@ def replay_callback(
 ) -> OutgoingCallback:
     """Send one callback again, and return the record of what is sent.
 
-    Raises NotFound, or Conflict where an attempt is under way, its status is none of these, or the
-    other source has no such thing.
+    Raises NotFound, or Conflict if an attempt is under way, its status is none of these, or it is a
+    test event and would come from the other source.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
@@ -169,7 +169,7 @@ def replay_oldest(
 def discard_callback(
     tx: Transaction, account_sid: str, sid: str, why: str, context: OperationContext
 ) -> OutgoingCallback:
-    """End a callback that shall not be sent any more.
+    """Discard a callback, so that it is not sent any more.
 
     Raises NotFound, or Conflict where an attempt is under way, or it was delivered or discarded.
     """
@@ -203,7 +203,7 @@ def _replay(
 
 
 def _not_of_other(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> list[str]:
-    """Send it again, and return nothing; or why the other source can't."""
+    """Send it again and return an empty list, or the reason why that is not possible."""
     try:
         send_again(tx, callback)
     except KoreOnlyReplay:

@@ -18,7 +18,7 @@ _KEY_NAME: Final = "first"
 
 @dataclass(frozen=True, slots=True)
 class SeededAccount:
-    """What a developer needs to know of the account to begin with."""
+    """What a developer needs to know about the account."""
 
     account: Account
     api_key: CreatedApiKey
@@ -35,8 +35,8 @@ def find_or_seed(
 ) -> SeededAccount:
     """Return the notice's account, made with fresh secrets where the store is new.
 
-    `known` are the SID and the secret of the API key that was returned before: it goes on, where it
-    is still one. Otherwise a new one is made, since nobody can find out a key's secret.
+    `known` are the SID and secret of the API key that was returned last time: it is kept if it is
+    still valid. Otherwise a new one is created, since only a hash of the secret is saved.
     """
     account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, context)
     if account.uses_static_proxy != uses_static_proxy:
@@ -58,7 +58,7 @@ def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey 
 
 
 def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
-    """Make a key in place of the ones that were made like this before."""
+    """Create a key, and delete those that were created like this before."""
     for key in tx.accounts.keys_of(ACCOUNT_SID):
         if key.name == _KEY_NAME:
             delete_key(tx, key.sid)

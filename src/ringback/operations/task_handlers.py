@@ -1,16 +1,20 @@
-"""The table of tasks: for each step what it is about, what the network has to do, what follows.
+"""The table of tasks: for each step, how to find its subject, how it begins, and how it ends.
 
-What a task is about is looked up anew in both of its transactions; where it is gone by then,
-nothing more is done.
+Between its two transactions the network is asked, and anything can happen to the subject. So each
+of them looks it up again, and does nothing if it is gone.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask, Subject
+from ringback.core.scheduled_task import (
+    BeginResult,
+    CarrierRequest,
+    EitherSim,
+    ScheduledTask,
+    Subject,
+)
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierResult, TaskKind
-from ringback.core.supersim.sim import SuperSim
-from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import command_lifecycle as commands
 from ringback.operations.supersim import esim_profile_lifecycle as profiles
@@ -25,17 +29,17 @@ F = TypeVar("F")
 def ask_network(
     tx: Transaction,
     task: ScheduledTask,
-    found: tuple[Subject, SuperSim | WirelessSim | None],
+    found: tuple[Subject, EitherSim | None],
     context: OperationContext,
 ) -> CarrierRequest:
-    """Have the network take the step with what was found and its SIM."""
+    """Ask the network to take the step for this subject and its SIM."""
     return context.carrier_request(tx, task, *found)
 
 
 def by_itself(
     tx: Transaction, task: ScheduledTask, found: object, context: OperationContext
 ) -> CarrierResult:
-    """Let a step be taken that the network has nothing to do for."""
+    """Take a step for which the network has nothing to do."""
     return CARRIED_OUT
 
 
@@ -44,7 +48,7 @@ def handler(
     begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
     end: Callable[[Transaction, ScheduledTask, F, CarrierResult, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a task, from what finds its subject, and its two halves."""
+    """Return the handler of a task, made of how its subject is found, begun and ended."""
 
     def begin_found(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
         found = find(tx, task.subject_sid)

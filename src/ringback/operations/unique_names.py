@@ -1,10 +1,9 @@
-"""Names: unique ones, of which an account has one for each record of a kind, and labels."""
+"""Checks of names: unique names of records, and labels that only people read."""
 
 from typing import Final
 
 from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
-from ringback.ports import NamedRecords
-from ringback.ports.records import N
+from ringback.ports import N, NamedRecords
 
 _LONGEST: Final = 64
 
@@ -17,7 +16,7 @@ def check_name_is_free(
     *,
     codes: ErrorCodes = SUPER_SIM,
 ) -> None:
-    """See that no other record of the account has this name, or this SID.
+    """Check that no other record of the account has this text as its unique name or its SID.
 
     Raises InvalidParameter (83011; 33101).
     """
@@ -29,7 +28,7 @@ def check_name_is_free(
 
 
 def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise InvalidParameter for a name that nobody could read; `what` says whose it would be."""
+    """Raise InvalidParameter for an empty, overlong or unprintable name of `what`."""
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
         raise InvalidParameter(
             f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",

@@ -1,4 +1,4 @@
-"""Webhook secrets, as KORE's API has them; see `core.webhook_secret` for their life cycle."""
+"""Webhook secrets as in KORE's API; see `core.webhook_secret` for their life cycle."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
 Held = tuple[WebhookSecretStatus, WebhookSecret]
-"""A secret, and where it is in its life."""
+"""A secret and its status."""
 
 
 def create_secret(tx: Transaction, account: Account, name: str, context: AccountContext) -> Held:
-    """Make a secret: the first is active at once, a later one is pending.
+    """Create a secret: the first is active at once, a later one is pending.
 
-    A secret that was pending is gone. Raises InvalidParameter for a name that nobody could read.
+    An earlier pending secret is deleted. Raises InvalidParameter for an unreadable name.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)
     secret = make_secret(name, context)
@@ -35,10 +35,10 @@ def change_secret(
     status: WebhookSecretStatus | None,
     context: AccountContext,
 ) -> Held:
-    """Give a secret another name, activate it, or both; None leaves things as they are.
+    """Rename a secret, activate it, or both; None leaves the name or status as it is.
 
-    Activating ends the active secret at once, for good. Raises NotFound, and InvalidParameter for a
-    name that nobody could read, or where an active secret would become pending again.
+    Activating a secret ends the previously active one for good. Raises NotFound, and
+    InvalidParameter for an unreadable name, or if an active secret would become pending again.
     """
     secrets = account.webhook_secrets
     had, _ = _held(secrets.find(secret_id), secret_id)

@@ -1,4 +1,4 @@
-"""The tables of callbacks and their attempts, and what takes new ones in."""
+"""The tables of callbacks, their attempts, batches of new callbacks, and kept answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,11 +27,14 @@ class CallbackFilter:
     since: datetime | None = None
     """The first instant of creation."""
     until: datetime | None = None
-    """The instant of creation from which on they are left out."""
+    """The instant of creation from which on callbacks are left out."""
 
 
 class Lane(NamedTuple):
-    """What waits in one line: the callbacks of one account to one destination."""
+    """A queue: the callbacks of one account to one destination.
+
+    Lanes take turns, so that no account and no slow receiver holds up the others.
+    """
 
     account_sid: str
     destination: str
@@ -46,11 +49,11 @@ class Claim(NamedTuple):
     """A callback taken for one attempt, whose open row is durable with it."""
 
     callback: OutgoingCallback
-    """What to tell, and to whom; its own progress is that of before the claim."""
+    """What to send, and where to; its own progress is the one before the claim."""
     progress: DeliveryState
     account: Account
     fresh: bool = False
-    """Whether its request is to leave by a new connection: the last one was stale."""
+    """Whether its request must use a new connection, since the last one was stale."""
 
     @property
     def attempt(self) -> Attempt:
@@ -62,24 +65,24 @@ class Claim(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How an attempt ended, and what becomes of its callback."""
+    """How an attempt ended, and the resulting progress of its callback."""
 
     callback: OutgoingCallback
     attempt: Attempt | None
-    """The row with its ending; None where its request has not left, so that there is no row."""
+    """The row with its ending; None if the request was never sent, so that there is no row."""
     progress: DeliveryState
-    """Of the callback from now on; where it is under way, its next attempt begins."""
+    """The callback's progress from now on; if it is under way, its next attempt begins."""
 
 
 class LaneDue(NamedTuple):
-    """What waits in a lane that is not claimed."""
+    """A lane in which callbacks wait that nobody has claimed."""
 
     lane: Lane
     next_due: datetime
 
 
 class DeliveryTotals(NamedTuple):
-    """How the callbacks of one account to one URL went that asked for one source and had one."""
+    """How many callbacks ended how: those of one account, URL, source asked for and source used."""
 
     account_sid: str
     url: str
@@ -96,7 +99,7 @@ class DeliveryTotals(NamedTuple):
 
     @property
     def callbacks(self) -> int:
-        """How many there are, whatever became of them."""
+        """How many callbacks there are in all."""
         return self.delivered + self.undelivered + self.retried + self.waiting
 
 
@@ -104,7 +107,7 @@ class Callbacks(Protocol):
     """Callbacks and their attempts."""
 
     def add(self, callback: OutgoingCallback) -> None:
-        """Keep a new callback; where it is under way, its first attempt's row is opened with it."""
+        """Save a new callback; if it is under way, its first attempt's row is opened with it."""
         ...
 
     def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
@@ -116,7 +119,7 @@ class Callbacks(Protocol):
         ...
 
     def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
-        """Return the callback of this account that was made with this key, or None."""
+        """Return the callback of this account that was created with this key, or None."""
         ...
 
     def page(
@@ -124,7 +127,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[OutgoingCallback]:
         """Return one page, newest first.
 
-        Raises PageNotFound where the account has no such record as the window begins at.
+        Raises PageNotFound if the account has no record with the SID that the window begins at.
         """
         ...
 
@@ -137,9 +140,9 @@ class Callbacks(Protocol):
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[OutgoingCallback]:
-        """Return callbacks in the order of their creation, from the one after this SID on.
+        """Return callbacks in the order of their creation, beginning after the one with this SID.
 
-        `examining` is as that of a Window.
+        `examining` means the same as in a Window.
         """
         ...
 
@@ -148,76 +151,76 @@ class Callbacks(Protocol):
         ...
 
     def change(self, callback: OutgoingCallback) -> None:
-        """Keep the progress of a callback that has no attempt under way."""
+        """Save the progress of a callback that has no attempt under way."""
         ...
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
-        """Take callbacks of a lane that are due, the longest due first; open their attempts."""
+        """Claim due callbacks of a lane, the longest due first, and open their attempts' rows."""
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write how attempts ended, or that they were none, and what becomes of their callbacks."""
+        """Save how attempts ended, or that there was none, and the progress of their callbacks."""
         ...
 
     def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
-        """Undo claims whose requests have not left: no attempt was made, and they are due now."""
+        """Undo claims whose requests were not sent: no attempt was made, and they are due now."""
         ...
 
     def left_open(self) -> list[Claim]:
-        """Return the attempts that nobody is making any more: a dead worker's."""
+        """Return the open attempts after a start: their process has died."""
         ...
 
     def next_due(self, lane: Lane) -> datetime | None:
-        """Return when the next callback of a lane is due, or None where none is."""
+        """Return when the next callback of a lane is due, or None if none waits."""
         ...
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
-        """Return lanes in which something waits, each with the instant at which it is due.
+        """Return up to `limit` lanes in which callbacks wait, beginning after this lane.
 
-        In their order, from the one after this lane on; so many at the most.
+        They are sorted by account and destination.
         """
         ...
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
-        """Return callbacks that wait, and were written after this instant: retries, above all.
+        """Return waiting callbacks that were written after this instant: mostly retries.
 
-        What its customer has put off, and waits as it was created, is not among them.
+        Callbacks that have waited since their creation for a later due time are left out.
         """
         ...
 
     def unfinished(self) -> dict[str, int]:
-        """Return how many callbacks of each account have not ended."""
+        """Return the number of callbacks that have not ended, by account."""
         ...
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
-        """Return for each instant how many callbacks wait that are due before it."""
+        """Return, for each instant, how many waiting callbacks are due before it."""
         ...
 
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
-        """Return when the callback was created that follows so many others; None where none does.
+        """Return when the callback at this place was created, from 0; None if there is none.
 
-        They are in the order of their SIDs, from those of the millisecond of `since` on.
+        Callbacks are in the order of their SIDs, beginning with the millisecond of `since`.
         """
         ...
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[DeliveryTotals]:
-        """Return how those created in this time went, in the order of account, URL and sources.
+        """Return the totals of callbacks created in this period, by account, URL and sources.
 
-        Test events and replays from the other source are left out. It goes by the time in their
-        SIDs: what was made before SIDs were dated is not found.
+        Test events and replays from the other source are left out. Callbacks are found by the time
+        in their SIDs, so those that were created before SIDs had a time are not found.
         """
         ...
 
 
 class CallbackBatches(Protocol):
-    """Big batches of new callbacks, durable as a whole before they are callbacks one by one."""
+    """Big batches of new callbacks: saved as a whole first, and then added to the callbacks."""
 
     def add(self, callbacks: Sequence[str]) -> range:
-        """Keep a batch, each callback as the text of `core.callback_text`; return their numbers.
+        """Save a batch, each callback as the text of `core.callback_text`; return their numbers.
 
-        They grow from batch to batch.
+        Numbers grow from batch to batch.
         """
         ...
 
@@ -226,24 +229,24 @@ class CallbackBatches(Protocol):
         ...
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget those with these numbers: they have been added to the callbacks."""
+        """Delete those with these numbers, which have been added to the callbacks."""
         ...
 
 
 class StoredResponseBytes(NamedTuple):
-    """How many bytes are kept of the answers to an account's callbacks, apart from attempts."""
+    """How many bytes of answers to an account's callbacks are kept, apart from the attempts."""
 
     account_sid: str
     bytes: int
 
 
 class StoredResponses(Protocol):
-    """What is kept of answers beyond the first part, which stands with their attempts."""
+    """The rest of long answers: what does not fit into the rows of their attempts."""
 
     def bytes_of(self, account_sid: str) -> int:
-        """Return how many bytes are kept for an account; for EVERY, in all."""
+        """Return how many bytes are kept for an account, or in all for EVERY."""
         ...
 
     def largest(self, *, limit: int) -> list[StoredResponseBytes]:
-        """Return the accounts for which most is kept, the first of them first."""
+        """Return the accounts for which most bytes are kept, the largest first."""
         ...

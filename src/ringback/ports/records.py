@@ -1,4 +1,4 @@
-"""Tables of records that are all alike: kept, found, listed by what their fields hold."""
+"""Tables of records that are all alike: saved, found and listed by their fields."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ringback.core.sims.scenario import TaskKind
 
 
 class AccountRecord(Protocol):
-    """What an account has."""
+    """A record of an account."""
 
     @property
     def sid(self) -> str:
@@ -25,7 +25,7 @@ class AccountRecord(Protocol):
 
 
 class NamedRecord(AccountRecord, Protocol):
-    """What its account can give a name of its own."""
+    """A record that can have a unique name."""
 
     @property
     def unique_name(self) -> str | None:
@@ -38,11 +38,11 @@ N = TypeVar("N", bound=NamedRecord)
 
 
 class SimRecord(Protocol):
-    """What there is once for a SIM."""
+    """A record that belongs to a SIM."""
 
     @property
     def sim_sid(self) -> str:
-        """Which SIM it is of."""
+        """The SIM that it belongs to."""
         ...
 
 
@@ -50,7 +50,7 @@ U = TypeVar("U", bound=SimRecord)
 F = TypeVar("F", bound=DataFlow)
 
 FieldFilter = Mapping[str, object]
-"""Fields of a record and the values that they must have; None as a value stands for any."""
+"""Fields of a record and the values that they must have; the value None stands for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class PageRequest:
     before: str | None = None
     """The SID of the record that this page leads up to."""
     examining: int | None = None
-    """About how many records may be looked at for it; None for as many as it takes.
+    """About how many records may be read in vain to fill the page; None for any number.
 
-    Those count that are looked at in vain: where an index leads to what is wanted, none are.
+    A filter that no index serves could otherwise read the whole table for one page.
     """
 
 
@@ -78,9 +78,9 @@ class RecordPage(list[T]):
     def __init__(self, records: Iterable[T] = (), stopped_at: str | None = None) -> None:
         """Keep the records.
 
-        `stopped_at` is the SID of the last record that was looked at, where that ended before the
-        page was full. Others may follow: the next page comes after this record, or before it where
-        the page was one that leads up to a record.
+        `stopped_at` is the SID of the last record that was read, if reading stopped before the page
+        was full. There may be more: the next page begins after this record, or before it if the
+        page was one that leads up to a record.
         """
         super().__init__(records)
         self.stopped_at = stopped_at
@@ -98,7 +98,7 @@ class Records(Protocol[R]):
         ...
 
     def remove(self, sid: str) -> None:
-        """Forget a record; pages that begin at it still do."""
+        """Delete a record; pages can still begin at its place."""
         ...
 
     def get(self, sid: str) -> R | None:
@@ -112,7 +112,8 @@ class Records(Protocol[R]):
     def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
-        Raises PageNotFound where the account has, and had, no such record as the window begins at.
+        Raises PageNotFound if the account never had a record with the SID that the window begins
+        at.
         """
         ...
 
@@ -141,12 +142,12 @@ class PendingUpdates(Protocol[U]):
         ...
 
     def end(self, sim_sid: str) -> None:
-        """Forget a SIM's change."""
+        """Delete a SIM's change."""
         ...
 
 
 class DataFlows(Protocol[F]):
-    """The flows of data that SIMs have, and had."""
+    """The flows of data of SIMs, running and ended."""
 
     def add(self, record: F) -> None:
         """Keep a new one."""
@@ -157,11 +158,11 @@ class DataFlows(Protocol[F]):
         ...
 
     def end(self, sid: str, at: datetime | None) -> None:
-        """Have one end at this instant; None for one that goes on."""
+        """Set when a flow ends; None for one that goes on."""
         ...
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        """Return those of a SIM that go on after this instant, the oldest first."""
+        """Return the flows of a SIM that go on after this instant, the oldest first."""
         ...
 
     def between(
@@ -172,15 +173,15 @@ class DataFlows(Protocol[F]):
         end: datetime,
         window: PageRequest,
     ) -> RecordPage[F]:
-        """Return those of an account that overlap a period and whose fields are these."""
+        """Return the flows of an account that overlap a period and have these fields."""
         ...
 
 
 class ScheduledTasks(Protocol):
-    """What will come due by itself."""
+    """Scheduled steps of resources."""
 
     def put(self, task: ScheduledTask) -> None:
-        """Keep a task, in place of one for the same step of the same resource."""
+        """Save a task, replacing one for the same step of the same resource."""
         ...
 
     def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
@@ -192,13 +193,13 @@ class ScheduledTasks(Protocol):
         ...
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
-        """Return when this step of this resource is due, or None where it isn't to be taken."""
+        """Return when this step of this resource is due, or None if it is not scheduled."""
         ...
 
     def take(self, task: ScheduledTask) -> bool:
-        """Forget a task that is to be done now; False where it is gone, or was put off."""
+        """Delete a task that is about to be done; False if it is gone, or was put off."""
         ...
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:
-        """Forget the task for this step of this resource, where there is one."""
+        """Delete the task for this step of this resource, if there is one."""
         ...

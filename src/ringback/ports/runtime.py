@@ -1,4 +1,4 @@
-"""What the inside needs from the machine and from the world around it."""
+"""What the core needs from the machine and the outside world."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,15 +18,15 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at this instant, or at once where it has passed."""
+        """Return at this instant, or at once if it has passed."""
         ...
 
 
 class RandomSource(Protocol):
-    """Where SIDs, tokens and secrets come from."""
+    """Random bytes, for SIDs, tokens and secrets."""
 
     def bytes(self, count: int) -> bytes:
-        """Return this many bytes that nobody can foresee."""
+        """Return this many unpredictable bytes."""
         ...
 
 
@@ -44,10 +44,10 @@ class Transport(Protocol):
     ) -> AttemptResult:
         """Send it once and return how that ended; never raises for what the receiver does.
 
-        `turn` counts the attempts of the same round before this one, from 0; where the URL names
-        several ways out of this machine, they take turns. A `fresh` one leaves by a connection
-        that carried no other request. Where the request had to wait for a connection, `anew` makes
-        the one that leaves in its place; what it raises is raised here, and nothing leaves.
+        `turn` is the number of earlier attempts in the same round: if the URL names several egress
+        routes, they take turns. A `fresh` request uses a new connection. If the request had to wait
+        for a connection, `anew` makes the one that is sent instead, since its signature may cover
+        the time; what it raises is raised here, and nothing is sent.
         """
         ...
 
@@ -61,12 +61,12 @@ class Carrier(Protocol):
 
 
 class Notifier(Protocol):
-    """Tells a waiting loop that there is something for it to do."""
+    """Wakes a loop that waits for work."""
 
     def wake(self) -> None:
-        """Let the loop look again at once; does nothing while it is busy anyway."""
+        """Make the loop look for work at once; does nothing while it is busy anyway."""
         ...
 
 
 def no_checkpoint(name: str) -> None:
-    """Do nothing at a named step; tests hand in something that waits or dies there."""
+    """Do nothing at a named step; tests pass a function that waits or dies there instead."""

@@ -19,7 +19,7 @@ class ShadowFilter:
     """The one that the copy came from."""
     callback_sid: str | None = None
     since: datetime | None = None
-    """The first instant of their start."""
+    """The earliest instant at which a copy was sent."""
 
 
 class ComparedShadow(NamedTuple):
@@ -38,15 +38,15 @@ class ShadowCallbacks(Protocol):
     """Copies of callbacks whose first attempts have ended."""
 
     def open(self, shadows: Sequence[Shadow]) -> None:
-        """Keep the rows of copies that are about to leave."""
+        """Save the rows of copies that are about to be sent."""
         ...
 
     def settle(self, shadows: Sequence[Shadow]) -> None:
-        """Write how copies ended."""
+        """Save how copies ended."""
         ...
 
     def left_open(self) -> list[Shadow]:
-        """Return those that nobody is sending any more: a dead process's."""
+        """Return the open copies after a start: their process has died."""
         ...
 
     def page(
@@ -54,10 +54,10 @@ class ShadowCallbacks(Protocol):
     ) -> RecordPage[ComparedShadow]:
         """Return one page, newest first.
 
-        Raises PageNotFound where the account has no such copy as the window begins at.
+        Raises PageNotFound if the account has no copy with the SID that the window begins at.
         """
         ...
 
     def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
-        """Return what `page` does of all copies, but no more than how they compare."""
+        """Return one page of comparisons, without the copies themselves."""
         ...

@@ -1,5 +1,6 @@
 """The tables of both SIM products."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ringback.core.supersim.command import IpCommand, SmsCommand
@@ -18,103 +19,45 @@ from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsa
 from ringback.ports.records import DataFlows, NamedRecords, PendingUpdates, Records
 
 
-class SuperSimTables(Protocol):
+@dataclass
+class SuperSimTables:
     """What accounts have of Super SIM."""
 
-    @property
-    def access_profiles(self) -> NamedRecords[NetworkAccessProfile]:
-        """The Network Access Profiles."""
-        ...
-
-    @property
-    def fleets(self) -> NamedRecords[Fleet]:
-        """The fleets."""
-        ...
-
-    @property
-    def sims(self) -> NamedRecords[SuperSim]:
-        """The SIMs."""
-        ...
-
-    @property
-    def sim_updates(self) -> PendingUpdates[SuperSimUpdate]:
-        """The changes of SIMs that are being carried out."""
-        ...
-
-    @property
-    def sms_commands(self) -> Records[SmsCommand]:
-        """The SMS Commands."""
-        ...
-
-    @property
-    def ip_commands(self) -> Records[IpCommand]:
-        """The IP Commands."""
-        ...
-
-    @property
-    def esim_profiles(self) -> Records[EsimProfile]:
-        """The eSIM Profiles."""
-        ...
-
-    @property
-    def settings_updates(self) -> Records[SettingsUpdate]:
-        """The Settings Updates."""
-        ...
-
-    @property
-    def billing_periods(self) -> Records[BillingPeriod]:
-        """The Billing Periods."""
-        ...
-
-    @property
-    def sessions(self) -> DataFlows[SuperSimDataSession]:
-        """The data sessions."""
-        ...
+    access_profiles: NamedRecords[NetworkAccessProfile]
+    fleets: NamedRecords[Fleet]
+    sims: NamedRecords[SuperSim]
+    sim_updates: PendingUpdates[SuperSimUpdate]
+    """Changes that the network is carrying out."""
+    sms_commands: Records[SmsCommand]
+    ip_commands: Records[IpCommand]
+    esim_profiles: Records[EsimProfile]
+    settings_updates: Records[SettingsUpdate]
+    billing_periods: Records[BillingPeriod]
+    sessions: DataFlows[SuperSimDataSession]
 
 
 class CommandUsageTable(Protocol):
-    """Which Commands went to devices and came from them."""
+    """The Commands that count as usage; they stay when the Commands are deleted."""
 
     def add(self, use: CommandUsage) -> None:
-        """Keep one more."""
+        """Save one more."""
         ...
 
     def tally(
         self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
     ) -> list[CommandCount]:
-        """Return how many there were of an account, or of one SIM, by period, network and way."""
+        """Return the numbers for an account or one of its SIMs, by time, network and direction."""
         ...
 
 
-class WirelessTables(Protocol):
+@dataclass
+class WirelessTables:
     """What accounts have of Programmable Wireless."""
 
-    @property
-    def rate_plans(self) -> NamedRecords[RatePlan]:
-        """The rate plans."""
-        ...
-
-    @property
-    def sims(self) -> NamedRecords[WirelessSim]:
-        """The SIMs."""
-        ...
-
-    @property
-    def sim_updates(self) -> PendingUpdates[WirelessSimUpdate]:
-        """The changes of SIMs that are waited for, or carried out."""
-        ...
-
-    @property
-    def commands(self) -> Records[WirelessCommand]:
-        """The Commands."""
-        ...
-
-    @property
-    def command_uses(self) -> CommandUsageTable:
-        """Which Commands went to devices and came from them."""
-        ...
-
-    @property
-    def sessions(self) -> DataFlows[WirelessDataSession]:
-        """The Data Sessions."""
-        ...
+    rate_plans: NamedRecords[RatePlan]
+    sims: NamedRecords[WirelessSim]
+    sim_updates: PendingUpdates[WirelessSimUpdate]
+    """Changes that wait for the network, or that it is carrying out."""
+    commands: Records[WirelessCommand]
+    command_uses: CommandUsageTable
+    sessions: DataFlows[WirelessDataSession]

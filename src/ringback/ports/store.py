@@ -28,7 +28,7 @@ def nothing() -> None:
 
 
 class CommitHooks(NamedTuple):
-    """What to call when a transaction has ended: the one, or the other."""
+    """What to call when a transaction has ended, depending on how."""
 
     durable: Callable[[], None]
     undone: Callable[[], None]
@@ -38,7 +38,7 @@ class Accounts(Protocol):
     """Accounts and the keys that sign in to them."""
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
-        """Keep a new account with its first API keys."""
+        """Save a new account with its first API keys."""
         ...
 
     def get(self, sid: str) -> Account | None:
@@ -50,7 +50,7 @@ class Accounts(Protocol):
         ...
 
     def save(self, account: Account) -> None:
-        """Replace an account by its new state; its SID, and when it was made, stay."""
+        """Save the new state of an account; its SID and creation date stay."""
         ...
 
     def with_kore_id(self, kore_id: str) -> Account | None:
@@ -74,13 +74,13 @@ class Accounts(Protocol):
         ...
 
     def remove_key(self, sid: str) -> None:
-        """Forget an API key."""
+        """Delete an API key."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSigningKey:
-    """What signs the tokens that API clients are given."""
+    """The key that signs the tokens of API clients."""
 
     id: str
     private_key: str = field(repr=False)
@@ -88,7 +88,7 @@ class TokenSigningKey:
 
 
 class ApiClients(Protocol):
-    """The API clients of all accounts, and what signs their tokens."""
+    """The API clients of all accounts, and the key that signs their tokens."""
 
     def add(self, client: ClientCredentials) -> None:
         """Keep a new client."""
@@ -103,15 +103,15 @@ class ApiClients(Protocol):
         ...
 
     def remove(self, sid: str) -> None:
-        """Forget a client."""
+        """Delete a client."""
         ...
 
     def token_key(self) -> TokenSigningKey | None:
-        """Return what signs tokens; None before the first was asked for."""
+        """Return the key that signs tokens; None before the first token was asked for."""
         ...
 
     def keep_token_key(self, key: TokenSigningKey) -> None:
-        """Keep what signs tokens from now on."""
+        """Save the key that signs tokens from now on."""
         ...
 
 
@@ -130,66 +130,30 @@ class ScenarioChoices(Protocol):
 class Transaction(Protocol):
     """All tables, within one transaction."""
 
-    @property
-    def accounts(self) -> Accounts:
-        """The accounts."""
-        ...
-
-    @property
-    def api_clients(self) -> ApiClients:
-        """The API clients."""
-        ...
-
-    @property
-    def supersim(self) -> SuperSimTables:
-        """What there is of Super SIM."""
-        ...
-
-    @property
-    def wireless(self) -> WirelessTables:
-        """What there is of Programmable Wireless."""
-        ...
-
-    @property
-    def scenarios(self) -> ScenarioChoices:
-        """The scenarios that were chosen."""
-        ...
-
-    @property
-    def tasks(self) -> ScheduledTasks:
-        """What will come due."""
-        ...
-
-    @property
-    def callbacks(self) -> Callbacks:
-        """The callbacks."""
-        ...
-
-    @property
-    def batches(self) -> CallbackBatches:
-        """Big batches of callbacks that are still to be added to them."""
-        ...
-
-    @property
-    def shadows(self) -> ShadowCallbacks:
-        """The copies of callbacks."""
-        ...
-
-    @property
-    def kept_responses(self) -> StoredResponses:
-        """What is kept of long answers."""
-        ...
+    accounts: Accounts
+    api_clients: ApiClients
+    supersim: SuperSimTables
+    wireless: WirelessTables
+    scenarios: ScenarioChoices
+    """Which scenarios were chosen, for which SIMs and accounts."""
+    tasks: ScheduledTasks
+    callbacks: Callbacks
+    batches: CallbackBatches
+    """Big batches of callbacks that are still to be added to `callbacks`."""
+    shadows: ShadowCallbacks
+    """Copies of callbacks."""
+    kept_responses: StoredResponses
 
     def write_nothing(self) -> None:
-        """Write to the database, and leave all as it is: it shows whether it can be written to."""
+        """Write to the database without changing anything, to find out whether that is possible."""
         ...
 
     def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        """Have one of these called in the event loop when the transaction has ended.
+        """Call one of these in the event loop when the transaction has ended.
 
-        The first where what the transaction did is durable, the second where it is undone.
+        The first once everything that the transaction did is durable, the second if it is undone.
         """
         ...
 
@@ -200,71 +164,73 @@ class Store(Protocol):
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run the work as one transaction and return its result once that is durable.
 
-        What the work raises undoes all that it did, and is raised here. Raises StoreUnavailable
-        where the database can't be used just now.
+        What the work raises undoes everything that it did, and is raised here. Raises
+        StoreUnavailable if the database can't be used just now.
         """
         ...
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
-        """Run work that only reads and return its result; nobody's commit waits for it.
+        """Run work that only reads and return its result; no commit waits for it.
 
-        It sees all that was durable before it began. `asked_by` is an account, or whoever else
-        asks: one read of theirs runs at a time, so that others need not wait.
+        The work sees everything that was durable before it began. `asked_by` is the account, or
+        whoever else asks: one read of theirs runs at a time, so that others need not wait.
 
-        What the work raises is raised here. Raises RuntimeError for work that writes or wants
-        something done afterwards, QueryTimeout, and StoreUnavailable where the database can't be
-        used just now.
+        What the work raises is raised here. Raises RuntimeError for work that writes or calls
+        `on_commit`, QueryTimeout, and StoreUnavailable if the database can't be used just now.
         """
         ...
 
 
 class CallbackQueue(Protocol):
-    """Takes new callbacks in: keeps them, and has them sent."""
+    """Accepts new callbacks: saves them, and gets them sent."""
 
     def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
-        """Keep a new callback in this transaction; where it is due and may be sent now, it is."""
+        """Save a new callback in this transaction; it is sent at once if it is due and may be."""
         ...
 
     def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
-        """Keep the new progress of a callback that has no attempt under way."""
+        """Save the new progress of a callback that has no attempt under way."""
         ...
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """See that so many new callbacks may wait.
+        """Check that this many more callbacks may wait.
 
-        Raises BacklogFull where too many are waiting already.
+        Raises BacklogFull if too many are waiting already.
         """
         ...
 
 
 class CallbackBatchQueue(Protocol):
-    """Takes big batches of new callbacks in, so that others need not wait for them."""
+    """Accepts big batches of new callbacks without making others wait for them."""
 
     async def keep(
         self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
     ) -> list[OutgoingCallback]:
-        """Keep new callbacks of an account, all or none; `texts` are by `core.callback_text`.
+        """Save new callbacks of an account, all or none; `texts` are made by `core.callback_text`.
 
-        Returns their records, in the same order, when all are added; see `send_callbacks`. Where
-        the database goes away in the middle, it returns at once what they will be: they are
-        durable. What is begun goes on where the caller is cancelled. Raises BacklogFull as
-        `CallbackQueue.make_room`, and StoreUnavailable where none are kept.
+        Returns their records, in the same order, when all are added; see `send_callbacks`. If the
+        database goes away in between, the batch is durable already, and the records that it will
+        have are returned at once. A cancelled caller does not stop it. Raises BacklogFull like
+        `CallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
         """
         ...
 
 
 class SigningKeys(Protocol):
-    """Knows by which secrets the callbacks of each account are signed now."""
+    """The secrets that sign the callbacks of each account now."""
 
     def learn(self, account: Account) -> None:
-        """Sign by this state of an account from now on, unless a newer one is known."""
+        """Sign with the secrets of this account from now on, unless a newer state is known."""
         ...
 
 
 class TaskHandler(NamedTuple, Generic[C]):
-    """How one kind of task is done, in two transactions; both are given the caller's context."""
+    """How one kind of task is done, in two transactions.
+
+    The network is asked between them, so that no transaction waits for it.
+    """
 
     begin: Callable[[Transaction, ScheduledTask, C], BeginResult]
-    """Returns what the network has to do."""
+    """The first transaction: returns what the network has to do."""
     end: Callable[[Transaction, ScheduledTask, CarrierResult, C], None]
-    """Does what follows from how the network ended it."""
+    """The second transaction: saves the result of the network's work, and what follows from it."""

@@ -1,8 +1,7 @@
-"""Seals the secrets that have to be read again: whoever has the database alone learns none.
+"""Encrypts the secrets that have to be read again, so that the database alone reveals none.
 
-What is sealed is bound to its place, so that a value that is moved to another row opens nothing. A
-vault can have several keys: the first one seals, the others still open, so that a key can be
-replaced.
+A sealed value is bound to its place: copied to another row it can't be opened. A vault can have
+several keys, so that a key can be replaced: the first one seals, the others only open.
 """
 
 import hashlib
@@ -20,12 +19,12 @@ _MOST_REMEMBERED: Final = 16_384
 
 
 class SecretCipher:
-    """Seals and opens texts with the keys that it is made of."""
+    """Seals and opens texts with its keys."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take one key or more, the newest first.
+        """Take one or more keys, the newest first.
 
-        Raises ConfigurationError for what is no key.
+        Raises ConfigurationError for a malformed key.
         """
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -35,15 +34,15 @@ class SecretCipher:
                 " `ringback accounts new-key` prints"
             ) from None
         self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
-        """Which keys it has, the one that seals first; these tell nothing of the keys."""
-        # Each commit reads the accounts that it is about anew.
+        """Ids of its keys, the one that seals first; they reveal nothing about the keys."""
+        # Each commit reads its accounts again, and decrypting their secrets each time would cost.
         self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
 
     @classmethod
     def in_file(cls, path: Path) -> Self:
         """Return the vault whose keys are the lines of a file.
 
-        Raises ConfigurationError where the file is missing, can't be read, or has something else.
+        Raises ConfigurationError if the file is missing, can't be read, or holds something else.
         """
         try:
             return cls(path.read_text("utf-8").split())
@@ -59,13 +58,13 @@ class SecretCipher:
             raise ConfigurationError(f"{path} is no key file: {problem}") from None
 
     def seal(self, secret: str, place: str) -> str:
-        """Return a secret as it can be kept at this place."""
+        """Return a secret sealed for this place."""
         return self._fernet.encrypt(f"{place}\n{secret}".encode()).decode()
 
     def open(self, sealed: str, place: str) -> str:
         """Return the secret that was sealed for this place.
 
-        Raises ConfigurationError where it was sealed with another key, or for another place.
+        Raises ConfigurationError if it was sealed with another key, or for another place.
         """
         return self._opened(sealed, place)
 
@@ -81,14 +80,14 @@ class SecretCipher:
 
 
 def new_key() -> str:
-    """Return a new key, as it stands in key files."""
+    """Return a new key in the form of a line of a key file."""
     return Fernet.generate_key().decode()
 
 
 def has_key_file(path: Path) -> bool:
-    """Whether there is such a file, whatever is in it.
+    """Whether this file exists, whatever is in it.
 
-    Raises ConfigurationError where nobody can tell.
+    Raises ConfigurationError if that can't be found out.
     """
     try:
         return path.exists()
@@ -97,11 +96,11 @@ def has_key_file(path: Path) -> bool:
 
 
 def make_key_file(path: Path) -> None:
-    """Make a file with a new key, on disk when this returns; one that is there already stays.
+    """Create a file with a new key, on disk when this returns; an existing file stays.
 
-    Raises ConfigurationError where it can't be made.
+    Raises ConfigurationError if it can't be created.
     """
-    # Two processes may start at once: whoever finds the file finds a whole key in it.
+    # Two processes may start at once: whichever finds the file must find a whole key in it.
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         _write_to_disk(draft, f"{new_key()}\n")

@@ -16,7 +16,9 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, discard
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, announce
+from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.events.payload import parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
 from ringback.core.http.outcome import AttemptFailure, Refused, Unreachable
 from ringback.core.policy.source_policy import NOTICE, Source
@@ -463,8 +465,9 @@ async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
 
 async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
     clock = FakeClock(datetime(2024, 10, 15, 23, 59, 59, tzinfo=UTC))
-    callback = announce(
-        an_event(),
+    callback = compose(
+        encode(parameters_of(an_event())),
+        account_sid=ACCOUNT_SID,
         to=CallbackUrl.parse("http://a.example"),
         method=HttpMethod.POST,
         policy=NOTICE,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
+from ringback.core.scheduled_task import EitherSim
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.any_sim import (
-    EitherSim,
     any_sim_named,
     fetch_any_sim,
     find_any_sim,

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.core.scheduled_task import EitherSim
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import SidPlacement
-from ringback.operations.any_sim import MOST, EitherSim, InboxMessage, arrivals_at
+from ringback.operations.any_sim import MOST, InboxMessage, arrivals_at
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_sms

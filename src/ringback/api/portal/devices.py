@@ -30,6 +30,7 @@ from ringback.api.wireless.commands import COMMAND
 from ringback.api.wireless.sims import SIM
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import SUPER_SIM, InvalidParameter
+from ringback.core.scheduled_task import EitherSim
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.command import IpCommand, SmsCommand
@@ -38,7 +39,6 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, make_iccid
 from ringback.operations.any_sim import (
-    EitherSim,
     arrivals_at,
     fetch_any_sim,
     supersim_of,

@@ -1,6 +1,6 @@
 """Commands over HTTP: `/v1/Commands`."""
 
-from typing import Any, Final
+from typing import Final
 
 from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
 from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
@@ -11,7 +11,6 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
 from ringback.operations.wireless import commands
-from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Commands"
 
@@ -67,7 +66,9 @@ class WirelessCommandEndpoints(WirelessEndpoints):
                 takes=_NEW,
                 calls_back="commandToSim",
             ),
-            record.lists("List Commands in both directions, newest first.", _list, *_FILTERS),
+            record.lists(
+                "List Commands in both directions, newest first.", commands.list_commands, *_FILTERS
+            ),
             record.fetches("Fetch a Command.", commands.fetch_command),
             record.deletes("Delete a Command; it isn't sent any more.", commands.delete_command),
         ]
@@ -83,9 +84,3 @@ class WirelessCommandEndpoints(WirelessEndpoints):
             told=CallbackTarget(*self._called_back(call)),
         )
         return lambda tx, context: commands.send_command(tx, call.account_sid, new, context)
-
-
-def _list(
-    tx: Transaction, account_sid: str, window: PageRequest, **which: Any
-) -> list[WirelessCommand]:
-    return commands.list_commands(tx, account_sid, window, which=commands.CommandFilter(**which))

@@ -42,7 +42,6 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless import sims
-from ringback.ports import PageRequest, Transaction
 
 _PATH: Final = "/wireless/v1/Sims"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
@@ -144,7 +143,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
         record = self.on(_PATH, "Sim", SIM)
         updates = "Update a SIM. Its status says whether the network is carrying a change out."
         return [
-            record.lists("List SIMs, newest first.", _list, *_FILTERS),
+            record.lists("List SIMs, newest first.", sims.list_sims, *_FILTERS),
             record.fetches("Fetch a SIM.", sims.fetch_sim),
             record.updates(
                 updates, self._update, takes=_UPDATE, calls_back="simUpdated", conflicts=True
@@ -173,16 +172,3 @@ class WirelessSimEndpoints(WirelessEndpoints):
             given[as_field(f"{name}Url")] = self._address(call.given, f"{name}Url")
             given[as_field(f"{name}Method")] = call.given.choice(f"{name}Method", HttpMethod)
         return {name: value for name, value in given.items() if value is not None}
-
-
-def _list(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    e_id: str | None,
-    sim_registration_code: str | None,
-    **others: Any,
-) -> list[WirelessSim]:
-    which = sims.WirelessSimFilter(eid=e_id, registration_code=sim_registration_code, **others)
-    return sims.list_sims(tx, account_sid, window, which=which)

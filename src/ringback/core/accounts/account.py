@@ -1,4 +1,4 @@
-"""Who owns the resources, and what proves it: to us, and to the receivers of callbacks."""
+"""Accounts, which own resources, and their secrets for signing in and for signing callbacks."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""Stands for all accounts where one is asked for; lists alone understand it."""
+"""Stands for all accounts in place of an account's SID; only lists accept it."""
 
 
 class AccountStatus(StrEnum):
@@ -28,21 +28,21 @@ class Account:
     sid: str
     name: str
     auth_token: str = field(repr=False)
-    """The primary one: signs callbacks from Twilio's infrastructure, and signs in."""
+    """The primary token: it signs callbacks from Twilio's infrastructure, and can sign in."""
     uses_static_proxy: bool
     """Whether Twilio's infrastructure sends its callbacks through the static proxy."""
     date_created: datetime
     webhook_secrets: AccountWebhookSecrets = NO_SECRETS
     """The active one signs callbacks from KORE's infrastructure."""
     secondary_auth_token: str | None = field(default=None, repr=False)
-    """Signs in as well, and signs nothing until it is promoted."""
+    """It can sign in as well, but signs no callbacks until it is promoted."""
     schedule: RetrySchedule | None = None
     """When its callbacks are tried again; None for the server's own schedule."""
     parent_sid: str | None = None
     """The account whose subaccount it is; new SIMs can be moved between them."""
     status: AccountStatus = AccountStatus.ACTIVE
     revision: int = 0
-    """How often it was changed: tells which of two states is the newer one."""
+    """How often it was changed, which tells the newer of two states."""
 
     @property
     def kore_id(self) -> str:
@@ -63,7 +63,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Credentials that can be given away and taken back one by one."""
+    """Credentials that can be created and deleted one by one."""
 
     sid: str
     account_sid: str | None

@@ -1,4 +1,4 @@
-"""API clients, which sign in to KORE's APIs, and what whoever is signed in may do."""
+"""API clients, which sign in to KORE's APIs, and the areas that a caller may use."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,21 +10,21 @@ from ringback.core.accounts.secret_hash import is_secret_of
 
 
 class AccessScope(StrEnum):
-    """What somebody may be let in to."""
+    """A part of the APIs that a caller can have access to."""
 
     SUPER_SIM = "SuperSIM"
     WIRELESS = "ProgrammableWireless"
     GLOBAL = "GlobalResources"
-    """Accounts, API clients and webhook secrets at KORE; all that is ours alone as well."""
+    """Accounts, API clients and webhook secrets at KORE, and everything that only Ringback has."""
 
 
 PRODUCTS: Final = (AccessScope.SUPER_SIM, AccessScope.WIRELESS)
-"""What a client of type standard can be given."""
+"""The areas that a client of type standard can have."""
 EVERYTHING: Final = frozenset(AccessScope)
 
 
 class ClientType(StrEnum):
-    """What kind of client it is: one for products alone, or one for everything."""
+    """The type of a client: for products only, or for everything."""
 
     ADMIN = "admin"
     STANDARD = "standard"
@@ -36,7 +36,7 @@ LIFETIMES: Final = {
     "30d": timedelta(days=30),
     "24mo": timedelta(days=730),
 }
-"""How long a client's tokens can be good for: KORE has these four to choose from."""
+"""The lifetimes that a client's tokens can have: KORE offers these four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class ClientCredentials:
     products: frozenset[AccessScope]
     date_created: datetime
     lifetime: timedelta = LIFETIMES["1h"]
-    """How long each of its tokens is good for."""
+    """How long each of its tokens is valid."""
     locked: bool | None = None
-    """Kept as it was given: nothing of a client can be changed here anyway."""
+    """Saved as given, without effect: a client can't be changed here anyway."""
 
     @property
     def areas(self) -> frozenset[AccessScope]:
-        """What its tokens are good for."""
+        """The areas that its tokens give access to."""
         return EVERYTHING if self.type is ClientType.ADMIN else self.products
 
     def opens_with(self, secret: str) -> bool:
@@ -68,16 +68,16 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An account's own credentials, or the operator's."""
+    """Who is signed in: an account or the operator, and with access to what."""
 
     account: Account | None
     """None for the operator, who sees every account."""
     areas: frozenset[AccessScope] = EVERYTHING
     until: datetime | None = None
-    """When the credentials end; None for those that don't by themselves."""
+    """When the credentials expire; None if they don't."""
 
     def may(self, area: AccessScope) -> bool:
-        """Whether the credentials are good for this."""
+        """Whether the credentials give access to this area."""
         return area in self.areas
 
 

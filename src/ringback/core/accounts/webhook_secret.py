@@ -1,8 +1,8 @@
 """Webhook secrets: what signs callbacks from KORE's infrastructure, and its life cycle.
 
-KORE's rules: an account has one active secret and one pending one at the most. The first one that
-it makes is active at once; each later one is pending, in place of the pending one before it.
-Activating the pending one ends the active one at that instant, and there is no way back.
+KORE's rules: an account has at most one active and one pending secret. The first one is active at
+once; each later one is pending and replaces an earlier pending one. Activating the pending one ends
+the active one at that instant, and can't be undone.
 (docs.korewireless.com/developers/how-to/webhooks/rotate-my-webhook-secret)
 """
 
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 
 class WebhookSecretStatus(StrEnum):
-    """Where a secret is in its life; one that was replaced is gone."""
+    """The status of a secret; a replaced one is deleted."""
 
     ACTIVE = "active"
     PENDING = "pending"

@@ -1,4 +1,4 @@
-"""Whom a resource tells, and how requests change that."""
+"""Callback URLs of resources with their methods, and how requests change them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:
-    """Whom to tell, and how."""
+    """A callback URL and its method; without a URL there are no callbacks."""
 
     url: CallbackUrl | None = None
     method: HttpMethod = HttpMethod.POST
@@ -19,16 +19,16 @@ NOBODY: Final = CallbackTarget()
 
 @dataclass(frozen=True, slots=True)
 class CallbackTargetUpdate:
-    """Whom to tell from now on, as a request gives it; what it doesn't mention stays as it is."""
+    """A change of a callback URL and its method by a request; what it leaves out stays."""
 
     url: CallbackUrl | None = None
     is_removed: bool = False
     """Whether the URL was given as empty."""
     method: HttpMethod | None = None
-    """None where it wasn't given."""
+    """None if the request gave none."""
 
     def after(self, before: CallbackTarget) -> CallbackTarget:
-        """Return who is told from now on, where it was this one before.
+        """Return the new URL and method after this change.
 
         >>> CallbackTargetUpdate(method=HttpMethod.GET).after(NOBODY).method
         <HttpMethod.GET: 'GET'>

@@ -1,7 +1,7 @@
-"""A callback URL: its fragment settings, what of it goes on the wire, and by which method.
+"""Callback URLs: the settings in their fragment, and the part of them that goes on the wire.
 
-Laws of this file. The fragment and the credentials never leave with the request line, the Host
-header or a signature. What is left is kept letter by letter, since it is what gets signed.
+The fragment and the credentials never appear in the request line, the Host header or a signature.
+The rest is kept letter by letter, since it gets signed.
 """
 
 import base64
@@ -61,22 +61,22 @@ class CallbackUrl:
     host: str
     """As configured; an IPv6 address keeps its brackets."""
     explicit_port: str | None
-    """As configured; None where the scheme's own is meant."""
+    """As configured; None for the scheme's default."""
     path: str
-    """As configured; empty where the URL ends with its host."""
+    """As configured; empty if the URL ends with its host."""
     query: str | None
     fragment: str | None = None
     credentials: str | None = field(default=None, repr=False)
-    """`user:password` as written in the URL; for an Authorization header and nothing else."""
+    """`user:password` as written in the URL; only for the Authorization header."""
     source: SourceName | None = None
     connection: ConnectionOverrides = ConnectionOverrides()
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
-        """Read a callback URL as a customer gives it, who may ask for these sources; None: any.
+        """Read a customer's callback URL, which may ask for one of these sources; None for any.
 
-        Raises InvalidCallbackUrl, whose message names the part that is wrong.
+        Raises InvalidCallbackUrl; its message names the part that is wrong.
         """
         _check_text(text)
         match = _FORM.fullmatch(text)
@@ -89,10 +89,10 @@ class CallbackUrl:
 
     @classmethod
     def read_back(cls, text: str) -> Self:
-        """Read a callback URL that was accepted once, also by rules that are stricter by now.
+        """Read a callback URL that was accepted once, even if the rules are stricter by now.
 
-        What can't be followed any more has no effect: a callback that was promised is sent. It may
-        ask for a source that there is no longer.
+        Settings that are not valid any more have no effect: a promised callback is still sent. The
+        URL may ask for a source that does not exist any more.
         """
         try:
             return cls.parse(text, sources=None)
@@ -116,17 +116,13 @@ class CallbackUrl:
 
     @cached_property
     def target(self) -> str:
-        """What stands in the request line: the path, `/` where there is none, and the query."""
+        """The target of the request line: the path, `/` if it is empty, and the query."""
         return (self.path or "/") + ("" if self.query is None else f"?{self.query}")
 
     @cached_property
     def authorization(self) -> str | None:
-        """What the credentials are as an Authorization header; None where there are none."""
-        if self.credentials is None:
-            return None
-        user, _, password = self.credentials.partition(":")
-        plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-        return f"Basic {base64.b64encode(plain).decode()}"
+        """The value of the Authorization header; None without credentials."""
+        return None if self.credentials is None else basic_authorization(self.credentials)
 
     @cached_property
     def shown(self) -> str:
@@ -157,7 +153,7 @@ class CallbackUrl:
 
     @cached_property
     def destination(self) -> str:
-        """Whom a connection leads to: scheme, host and port in one spelling.
+        """The destination of a connection: scheme, host and port in lower case.
 
         >>> CallbackUrl.parse("HTTPS://A.example/p").destination
         'https://a.example:443'
@@ -182,7 +178,7 @@ class CallbackUrl:
         return replace(self, path=path)
 
     def with_warnings(self, *warnings: str) -> Self:
-        """Return this URL with more to warn about on its callbacks' records."""
+        """Return this URL with more warnings, which its callbacks' records show."""
         return replace(self, warnings=(*self.warnings, *warnings))
 
     def with_credentials(self, credentials: str | None) -> Self:
@@ -219,8 +215,20 @@ class CallbackUrl:
         return replace(self, source=source, connection=connection, warnings=tuple(warnings))
 
 
+def basic_authorization(credentials: str) -> str:
+    """Return the header value for `user:password` as a URL has it, with percent escapes.
+
+    >>> basic_authorization("user:pass%20word")
+    'Basic dXNlcjpwYXNzIHdvcmQ='
+    """
+    # Split first: an escaped colon belongs to the user's name.
+    user, _, password = credentials.partition(":")
+    plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return f"Basic {base64.b64encode(plain).decode()}"
+
+
 def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
-    """Return the pairs of a fragment that mean something, and warnings of those that don't."""
+    """Return the known settings in a fragment, and warnings about its unknown keys."""
     settings, warnings = dict[str, str](), list[str]()
     for pair in filter(None, fragment.split("&")):
         key, _, value = pair.partition("=")
@@ -230,7 +238,7 @@ def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
         if key in settings:
             raise InvalidCallbackUrl(f"#{key} is given twice in the callback URL; give it once")
         if "@" in value:
-            # It may be the end of a password that has a # in it.
+            # The @ may be the end of a password with a # in it, which must not show up in records.
             raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
         settings[key] = value
     return settings, warnings
@@ -281,7 +289,7 @@ def _check_host(text: str, host: str) -> None:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        # A zone names an interface of the machine that says it, and is any text.
+        # A zone names an interface of the machine that uses it, and can be any text.
         return IPv6Address(text).scope_id is None
     except AddressValueError:
         return False
@@ -294,9 +302,9 @@ def _check_port(text: str, port: str | None) -> None:
 
 
 def _shown(text: str) -> str:
-    """Quote what was given, not at any length, and without all that may be a password.
+    """Quote a text for an error message, shortened and without a possible password.
 
-    Where a URL is mangled nobody can say what was meant for one, so all before an @ is left out.
+    In a mangled URL nobody can say what is the password, so everything before an @ is left out.
 
     >>> _shown("https:/user:password@a.example/")
     "'…@a.example/'"

@@ -15,14 +15,14 @@ from ringback.core.policy.source_policy import Source, SourceName
 
 
 class RetryOn(StrEnum):
-    """What a failed attempt has to be for the round to try again (`rp`)."""
+    """The kinds of failures that a round retries (`rp`)."""
 
     CLIENT_ERROR = "4xx"
     SERVER_ERROR = "5xx"
     CONNECT = "ct"
     READ = "rt"
     ALL = "all"
-    # KORE's own default names two statuses that no value of `rp` can.
+    # KORE's own default includes two statuses that a URL can't name.
     REQUEST_TIMEOUT = "408"
     LOCKED = "423"
 
@@ -41,7 +41,7 @@ _AS_KORE: Final = frozenset(
 
 
 def default_retry_on(source: SourceName) -> frozenset[RetryOn]:
-    """Return what a source tries again where a URL says nothing; a platform's own does as KORE's.
+    """Return what a source retries by default; sources from the settings do the same as KORE's.
 
     >>> default_retry_on(Source.TWILIO)
     frozenset({<RetryOn.CONNECT: 'ct'>})
@@ -49,7 +49,7 @@ def default_retry_on(source: SourceName) -> frozenset[RetryOn]:
     return frozenset({RetryOn.CONNECT}) if source == Source.TWILIO else _AS_KORE
 
 
-# Without slots: what is derived is worked out once, for the many callbacks that share it.
+# Without slots, so that derived values are cached for the many callbacks that share it.
 @dataclass(frozen=True)
 class ConnectionOverrides:
     """How one round of attempts connects, waits and retries; the defaults are both vendors'."""
@@ -62,11 +62,11 @@ class ConnectionOverrides:
     retry_count: int = 1
     """How often the round tries again after its first attempt."""
     retry_on: frozenset[RetryOn] | None = None
-    """What is tried again; None stands for the source's default."""
+    """The failures that are retried; None for the source's default."""
     sni: bool | None = None
-    """Whether TLS says the host's name before it is encrypted; None stands for the default: yes."""
+    """Whether TLS sends the host name (SNI); None for the default, which is yes."""
     egress: tuple[str, ...] = ()
-    """The names of the ways out that the round's attempts take in turn."""
+    """The names of the egress routes that the round's attempts take in turn."""
 
     @cached_property
     def total_timeout(self) -> timedelta:
@@ -79,7 +79,7 @@ class ConnectionOverrides:
         return limits_of(self, self.total_timeout)
 
     def retries_on(self, source: SourceName) -> frozenset[RetryOn]:
-        """Return what this round tries again when sent by this source."""
+        """Return the failures that this round retries when sent by this source."""
         return default_retry_on(source) if self.retry_on is None else self.retry_on
 
 
@@ -112,6 +112,9 @@ def read_override(settings: ConnectionOverrides, key: str, value: str) -> Connec
     >>> read_override(ConnectionOverrides(), "rc", "3").retry_count
     3
     """
+    if key in _NUMBERS:
+        name, low, high = _NUMBERS[key]
+        return replace(settings, **{name: _whole_number(key, value, low, high)})
     return _READERS[key](settings, value)
 
 
@@ -119,22 +122,6 @@ def _whole_number(key: str, value: str, low: int, high: int) -> int:
     if value.isascii() and value.isdigit() and len(value) <= 9 and low <= int(value) <= high:
         return int(value)
     raise InvalidCallbackUrl(f"#{key}={value}: {key} must be a whole number from {low} to {high}")
-
-
-def _connect_timeout(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
-    return replace(settings, connect_timeout_ms=_whole_number("ct", value, 100, 10000))
-
-
-def _read_timeout(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
-    return replace(settings, read_timeout_ms=_whole_number("rt", value, 100, 15000))
-
-
-def _total_timeout(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
-    return replace(settings, total_timeout_ms=_whole_number("tt", value, 100, 15000))
-
-
-def _retry_count(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
-    return replace(settings, retry_count=_whole_number("rc", value, 0, 5))
 
 
 def _retry_policy(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
@@ -158,14 +145,17 @@ def _egress(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
     return replace(settings, egress=names)
 
 
+_NUMBERS: Final = {
+    "ct": ("connect_timeout_ms", 100, 10000),
+    "rt": ("read_timeout_ms", 100, 15000),
+    "tt": ("total_timeout_ms", 100, 15000),
+    "rc": ("retry_count", 0, 5),
+}
+"""The overrides that are numbers: what they set, and the least and the most."""
 _READERS: Final[Mapping[str, Callable[[ConnectionOverrides, str], ConnectionOverrides]]] = {
-    "ct": _connect_timeout,
-    "rt": _read_timeout,
-    "tt": _total_timeout,
-    "rc": _retry_count,
     "rp": _retry_policy,
     "sni": _sni,
     "e": _egress,
 }
-OVERRIDES: Final = tuple(_READERS)
+OVERRIDES: Final = (*_NUMBERS, *_READERS)
 """The keys that a fragment may override a connection with."""

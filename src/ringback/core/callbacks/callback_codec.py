@@ -1,4 +1,4 @@
-"""A new callback as a line of text, and back: for what is durable before it is a row of its own."""
+"""Converts a new callback to text and back, for batches that are saved before their rows."""
 
 import json
 from dataclasses import replace
@@ -11,11 +11,11 @@ from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
 from ringback.core.policy.source_policy import source_named
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13})
-"""The places of what not every callback has: credentials, a source asked for, a key, a due time."""
+"""The places of optional fields: credentials, the source asked for, the key, the due time."""
 
 
 def write_new(callback: OutgoingCallback) -> str:
-    """Return a callback that `compose` has made as text."""
+    """Return the text of a callback that `compose` has made."""
     url = callback.url
     due = callback.progress.due
     return json.dumps(
@@ -72,7 +72,7 @@ def read_new(text: str) -> OutgoingCallback:
 # Most callbacks go to few URLs, and reading one costs as much as the rest of a callback.
 @lru_cache(maxsize=4096)
 def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
-    """Return the callback URL that was kept as these three texts."""
+    """Return the callback URL that was saved as these three texts."""
     url = CallbackUrl.read_back(shown).with_credentials(credentials)
     return replace(url, warnings=tuple(json.loads(warnings)))
 

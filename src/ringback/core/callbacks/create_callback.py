@@ -1,4 +1,4 @@
-"""From what is to be told to the callback that tells it: source and token, chosen for good."""
+"""Creates callbacks; their source and token are chosen here and never change."""
 
 from datetime import datetime
 from typing import Final
@@ -6,40 +6,15 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.core.events.payload import Event, parameters_of
-from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
 ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
-"""How many bytes of chance a callback needs."""
+"""How many random bytes a callback needs."""
 ANNOUNCEMENT_OF_TEST_BYTES: Final = ANNOUNCEMENT_BYTES + TEST_EVENT_BYTES
 """How many a test event needs."""
-
-
-def announce(
-    event: Event,
-    *,
-    to: CallbackUrl,
-    method: HttpMethod,
-    policy: Policy,
-    chance: bytes,
-    now: datetime,
-    sources: Sources = BUILT_IN,
-) -> OutgoingCallback:
-    """Return the callback, due at once, that tells this event to this URL."""
-    return compose(
-        encode(parameters_of(event)),
-        account_sid=event.account_sid,
-        to=to,
-        method=method,
-        policy=policy,
-        chance=chance,
-        now=now,
-        sources=sources,
-    )
 
 
 def compose(
@@ -55,7 +30,7 @@ def compose(
     idempotency_key: str | None = None,
     sources: Sources = BUILT_IN,
 ) -> OutgoingCallback:
-    """Return the callback that sends this encoded body to this URL, at once or when it is due."""
+    """Return a new callback with this encoded body to this URL, due now or at the given time."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     return OutgoingCallback(
         sid=_sid(chance, now),
@@ -82,7 +57,7 @@ def announce_test(
     chance: bytes,
     now: datetime,
 ) -> OutgoingCallback:
-    """Return the test event to this URL, due at once, signed by this secret or the active one."""
+    """Return a test event to this URL, due now, signed by this secret; None: the active one."""
     own = chance[ANNOUNCEMENT_BYTES:]
     return OutgoingCallback(
         sid=_sid(chance, now),
@@ -109,7 +84,7 @@ def repeat(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> OutgoingCallback:
-    """Return a new callback that tells the same from another source, with a token of that one."""
+    """Return a new callback with the same content from another source, with a new token."""
     return OutgoingCallback(
         sid=_sid(chance, now),
         account_sid=callback.account_sid,

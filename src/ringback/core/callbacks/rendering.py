@@ -1,7 +1,7 @@
 """Callback + secrets + time -> the exact request, down to its bytes.
 
-What comes out of here is what is signed, what is sent, what is recorded and what tests capture.
-Which headers there are, in which order and with what in them: `infrastructure` says it.
+The result is what is signed, sent and recorded, and what tests capture. The headers, their order
+and their values are defined in `infrastructure`.
 """
 
 from datetime import datetime
@@ -26,10 +26,10 @@ _JSON: Final = "application/json; charset=utf-8"
 def render(
     callback: OutgoingCallback, *, account: Account, at: datetime, sources: Sources = BUILT_IN
 ) -> OutgoingRequest:
-    """Return the request of an attempt that leaves at this time, signed with today's secrets.
+    """Return the request of an attempt at this time, signed with the present secrets.
 
-    Raises SecretNotFound where the secret that it names is none of the account's any more, and
-    SourceNotFound where there is no such source any more.
+    Raises SecretNotFound if the account does not have the callback's secret any more, and
+    SourceNotFound if its source is not in the settings any more.
     """
     infrastructure = sources.get(callback.source)
     if infrastructure is None:

@@ -1,8 +1,8 @@
-"""How much of what receivers answer is kept: its first part for good, the rest within a budget.
+"""How much of receivers' answers is kept: the first part for good, the rest within a budget.
 
-The first part stands with the attempt. The rest of the last answer of a callback, or of a copy, is
-kept apart from it, until another answer replaces it or the budget is used up. An answer after which
-its round goes on at once is never the last one.
+The first part is kept with the attempt. The rest is kept apart, only of the last answer to a
+callback or a copy, until another answer replaces it or the budget is used up. An answer after which
+the round goes on at once never counts as the last one.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from typing import Final
 from ringback.core.http.http_exchange import RecordedResponse
 
 MOST_HEAD: Final = 2048
-"""How many characters the first part has of status and headers, in whole lines.
+"""How many characters of status and headers the first part has, in whole lines.
 
-What a CDN adds is up to about 1,500, and the ordinary answer has to stand in one row.
+CDNs add up to about 1,500, and an ordinary answer should fit into one row.
 """
 MOST_BODY: Final = 1024
-"""How many bytes the first part has of a body."""
+"""How many bytes of the body the first part has."""
 _UNIT: Final = 1024
 
 
@@ -31,12 +31,12 @@ class ResponseStorageBudget:
     per_account: int = 64 << 20
 
     def has_room_for(self, *, in_all: int, most_of_one: int) -> bool:
-        """Whether so much may be kept, and so much of it of one account."""
+        """Whether this much may be kept in all, and this much of one account."""
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 
 def first_part(response: RecordedResponse) -> RecordedResponse:
-    """Return what stands of an answer with its attempt, and how much more there was.
+    """Return the first part of an answer, with how much is left out.
 
     >>> first_part(RecordedResponse(200, (), bytes(1500))).body_left_out
     476
@@ -64,9 +64,9 @@ def rest_of(response: RecordedResponse, first: RecordedResponse) -> RecordedResp
 
 
 def size_of(rest: RecordedResponse) -> int:
-    """Return for how many bytes a rest counts: in whole KiB, since a row has costs of its own.
+    """Return how many bytes a rest counts for: whole KiB, since a row has costs of its own.
 
-    So one new answer pushes out 128 others at the most, however short they are.
+    So one new answer pushes out at most 128 others, however short they are.
 
     >>> size_of(RecordedResponse(200, (), b"x")), size_of(RecordedResponse(200, (), bytes(1025)))
     (1024, 2048)

@@ -1,10 +1,10 @@
 """After an attempt: is the callback done, tried again, or given up?
 
-One round: the first attempt and at most `rc` more, at once, while `tt` lasts, for the failures
-that `rp` names; and one beyond `rc` after a kept connection that turned out to be closed: keeping
-it was our choice, and the receiver may never have seen the request. Beyond the round there is a
-schedule, whose rounds come whatever the failure was. An attempt whose ending is unknown is always
-made again, since nobody can say whether it arrived.
+A round is the first attempt and up to `rc` retries at once, within `tt`, for the failures that `rp`
+names. There is one more retry if a kept connection turned out to be closed: keeping it was our
+choice, and the receiver may never have seen the request. After a round, the schedule gives further
+rounds, whatever the failure was. An attempt with an unknown result is always made again, since
+nobody can say whether it arrived.
 """
 
 from dataclasses import dataclass
@@ -34,18 +34,18 @@ from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
 
 
 class RetryRound(NamedTuple):
-    """Where a callback is in its rounds of attempts."""
+    """The state of a callback's round of attempts."""
 
     attempts: int
-    """Attempts of this round so far, the one just made among them."""
+    """Attempts of this round so far, including the one just made."""
     began: datetime
     number: int = 0
-    """Rounds before this one."""
+    """The number of rounds before this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """What is tried again, and when."""
+    """The rules for retries of one callback."""
 
     connection: ConnectionOverrides
     source: SourceName
@@ -86,7 +86,7 @@ _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
 def decide(
     outcome: Outcome, *, rules: RetryRules, round_: RetryRound, now: datetime, chance: float
 ) -> Decision:
-    """Return what follows an attempt that ended like this; `chance`, from 0 to 1, is the jitter."""
+    """Return what follows an attempt with this outcome; `chance`, from 0 to 1, is the jitter."""
     match outcome:
         case Delivered():
             return _DONE
@@ -115,7 +115,7 @@ def time_left(connection: ConnectionOverrides, round_: RetryRound, now: datetime
 def attempt_timeouts(
     connection: ConnectionOverrides, round_: RetryRound, now: datetime
 ) -> Timeouts:
-    """Return how long an attempt may take; the first one has all the time of its round."""
+    """Return how long an attempt may take; the first one has the whole time of its round."""
     if round_.attempts == 1:
         return connection.limits
     # The clock may have been set back since the round began.
@@ -161,14 +161,14 @@ def _next_round(
 
 
 def _asked_for(outcome: Refused | Unreachable, now: datetime) -> timedelta:
-    """Return how long the receiver asks us to wait, within bounds; nothing where it doesn't."""
+    """Return how long the receiver asks us to wait, at most LONGEST_WAIT; zero if it doesn't."""
     text = outcome.retry_after if isinstance(outcome, Refused) else None
     asked = timedelta(0) if text is None else read_retry_after(text, now)
     return min(max(asked, timedelta(0)), LONGEST_WAIT)
 
 
 def read_retry_after(text: str, now: datetime) -> timedelta:
-    """Return what a Retry-After header asks for (RFC 9110, 10.2.3); nothing where it is neither.
+    """Return the wait that a Retry-After header asks for (RFC 9110, 10.2.3); zero if malformed.
 
     >>> read_retry_after("120", datetime(2024, 7, 3, tzinfo=UTC))
     datetime.timedelta(seconds=120)

@@ -1,7 +1,8 @@
 """The event by which KORE's portal tries a URL: a JSON array with one CloudEvent, as text.
 
-Names and their order are those of the sample in KORE's documentation, which is signed as it stands:
-without a space (docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
+Names and their order are those of the sample in KORE's documentation, whose signature shows that
+the JSON has no spaces
+(docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Final
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
 
 TEST_EVENT_BYTES: Final = 2 * TOKEN_BYTES + 1
-"""How many bytes of chance a test event needs."""
+"""How many random bytes a test event needs."""
 
 
 def write_test_event(chance: bytes, *, at: datetime) -> str:
@@ -20,7 +21,7 @@ def write_test_event(chance: bytes, *, at: datetime) -> str:
         test_id=uuid4_text(chance[:TOKEN_BYTES]),
         event_id=uuid4_text(chance[TOKEN_BYTES:-1]),
         at=at,
-        # KORE's clock counts finer than ours.
+        # The sample's time has seven digits after the dot, one more than our clock gives.
         seventh_digit=chance[-1] % 10,
     )
 

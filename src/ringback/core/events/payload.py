@@ -8,7 +8,7 @@ from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, 
 from ringback.core.wireless.events import CommandChanged
 
 Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged | CommandChanged
-"""All that a customer can be told, whatever the product."""
+"""All kinds of callbacks, of both products."""
 
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
@@ -88,6 +88,6 @@ PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
 
 
 def parameters_of(event: Event) -> list[tuple[str, str]]:
-    """Return what is told of this event, in order; a parameter without a value is left out."""
+    """Return the parameters of an event, in order; those without a value are left out."""
     named = ((name, getattr(event, field)) for name, field in PARAMETERS[type(event)])
     return [(name, str(value)) for name, value in named if value not in (None, "")]

@@ -1,18 +1,11 @@
 """Which addresses a callback may be sent to.
 
-The guard looks at the address that is actually connected to, so that no spelling of it and no
-name that points to it gets around it.
+The guard checks the address that is actually connected to, so that neither an unusual spelling nor
+a host name gets around it.
 """
 
 from collections.abc import Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 Address = IPv4Address | IPv6Address
@@ -25,7 +18,7 @@ ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/
 # forms that carry an IPv4 address lie outside: compatible, mapped, translated, one's own NAT64.
 _PUBLIC_IPV6: Final = ip_network("2000::/3")
 
-# What Python's is_global calls public, in some version of it, and is not for us.
+# Addresses that some Python version's is_global calls public, but that are not.
 _INWARD: Final[tuple[Network, ...]] = (
     ip_network("192.0.0.0/24"),  # RFC 6890; Oracle's cloud keeps its metadata there
     ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 3068, given up by RFC 7526
@@ -58,7 +51,7 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
 
 def refusal_of_name(host: str) -> str:
-    """Return why no callback may be sent to a name, without where the name leads."""
+    """Return why no callback may be sent to a host; it does not reveal the host's address."""
     return f"{host} does not lead to a public address; {_WHERE_TO}"
 
 

@@ -1,4 +1,4 @@
-"""Whom a request is from: the address at the other end, or the one that a trusted proxy names."""
+"""The client of a request: the peer's address, or the one that a trusted proxy names."""
 
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
@@ -7,15 +7,15 @@ from typing import Final
 from ringback.core.http.addresses import Address, Network
 
 _CUSTOMER_PREFIX: Final = 64
-"""Bits of an IPv6 address that one customer of a network gets at the least, to choose from."""
+"""The IPv6 prefix of one customer, who can use any address in it."""
 
 
 def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Return the address of the client that a trusted `peer` passes a request on for.
+    """Return the address of the client for whom a trusted `peer` forwards a request.
 
-    `forwarded_for` is X-Forwarded-For: each proxy has added on its right whom it was asked by. So
-    it is read from the right, as far as those that it names are trusted too: what stands left of a
-    stranger is only what that stranger says.
+    `forwarded_for` is X-Forwarded-For: each proxy adds the address of its own client at the right.
+    So it is read from the right for as long as the addresses are trusted proxies: an untrusted
+    client can write anything to the left of its own address.
 
     >>> from ipaddress import ip_network
     >>> client_of("10.0.0.1", "8.8.8.8, 203.0.113.9, 10.0.0.2", [ip_network("10.0.0.0/8")])
@@ -43,9 +43,9 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def peer_address(host: str) -> Address | None:
-    """Return the address that a socket gives of its peer; None where it gives none.
+    """Return the address of a socket's peer; None if the socket has none.
 
-    One socket may take IPv4 and IPv6: the former then look like ::ffff:192.0.2.1.
+    A socket for both IPv4 and IPv6 shows IPv4 addresses as ::ffff:192.0.2.1.
     """
     try:
         address = ip_address(host.partition("%")[0])
@@ -56,7 +56,7 @@ def peer_address(host: str) -> Address | None:
 
 
 def holder_of(address: Address | None) -> str:
-    """Return what to count the connections of an address under: IPv6 by the network of its /64.
+    """Return the key under which to count connections: an IPv4 address, or an IPv6 /64 network.
 
     >>> holder_of(ip_address("2001:db8:1:2:3:4:5:6")), holder_of(ip_address("192.0.2.1"))
     ('2001:db8:1:2::/64', '192.0.2.1')
@@ -69,7 +69,7 @@ def holder_of(address: Address | None) -> str:
 
 
 def _read(entry: str) -> Address | None:
-    """Return an entry's address: some proxies put the port behind it."""
+    """Return the address of an entry; some proxies add a port to it."""
     host = entry
     if entry.startswith("["):
         host = entry[1:].partition("]")[0]

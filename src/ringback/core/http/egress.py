@@ -1,17 +1,16 @@
-"""The ways out of this machine: which one a request takes, and from which address it leaves.
+"""Egress routes: which one a request takes, and from which local address it is sent.
 
-A proxy's credentials are for the proxy alone: they stand in no text that this module makes but
+A proxy's credentials are only for the proxy: no text from this module has them, except
 `Proxy.authorization`.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
+from ringback.core.callback_urls.callback_url import basic_authorization
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.policy.source_policy import SourceName
 
@@ -23,9 +22,9 @@ _PROXY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Straight to the receiver, from these addresses of ours in turn.
+    """Directly to the receiver, from these local addresses in turn.
 
-    Without any, the machine chooses the address.
+    Without any, the operating system chooses the address.
     """
 
     local_addresses: tuple[str, ...] = ()
@@ -64,12 +63,8 @@ class Proxy:
 
     @property
     def authorization(self) -> str | None:
-        """What to say in Proxy-Authorization; None where the proxy wants nothing."""
-        if self.credentials is None:
-            return None
-        user, _, password = self.credentials.partition(":")
-        plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-        return f"Basic {base64.b64encode(plain).decode()}"
+        """The value of Proxy-Authorization; None without credentials."""
+        return None if self.credentials is None else basic_authorization(self.credentials)
 
 
 Egress = Direct | Proxy
@@ -79,25 +74,25 @@ ANY: Final = Direct()
 
 @dataclass(frozen=True, slots=True)
 class Egresses:
-    """All ways out: each source has its own, and `#e=` may name another."""
+    """All egress routes: each source has its own, and `#e=` may name another."""
 
     by_source: Mapping[SourceName, Egress] = field(default_factory=dict[SourceName, Egress])
-    """A source that is not in here goes out as the machine chooses."""
+    """A source that is not in here uses any local address."""
     named: Mapping[str, Egress] = field(default_factory=dict[str, Egress])
 
     def choose(
         self, source: SourceName | None, connection: ConnectionOverrides, *, turn: int
     ) -> Egress:
-        """Return the way of an attempt; the names that the URL gives take turns.
+        """Return the route of an attempt; the names that the URL gives take turns.
 
-        A name that nobody defined stands for the source's own way.
+        An undefined name stands for the source's own route.
         """
         own = ANY if source is None else self.by_source.get(source, ANY)
         names = connection.egress
         return self.named.get(names[turn % len(names)], own) if names else own
 
     def unknown_names(self, connection: ConnectionOverrides) -> tuple[str, ...]:
-        """Return the names in `#e=` that nobody defined, to be warned about.
+        """Return the undefined names in `#e=`, to warn about them.
 
         >>> asked = ConnectionOverrides(egress=("dublin", "x"))
         >>> Egresses(named={"dublin": Direct()}).unknown_names(asked)

@@ -1,6 +1,6 @@
-"""One HTTP exchange: the request that leaves, what is answered, and how long that took.
+"""One HTTP exchange: the request, the answer, and how long it took.
 
-What is in here knows no callback: it is what the HTTP client is given, and what it gives back.
+Nothing in here knows callbacks: these are the arguments and results of the HTTP client.
 """
 
 import re
@@ -32,7 +32,7 @@ class RecordedRequest(NamedTuple):
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
-@dataclass(slots=True)  # not frozen, since that takes longer to make than signing does
+@dataclass(slots=True)  # not frozen, since making a frozen one takes longer than signing it
 class OutgoingRequest:
     """A finished request; order and letter case are part of it."""
 
@@ -41,14 +41,14 @@ class OutgoingRequest:
     headers: Headers
     body: bytes
     source: SourceName | None = None
-    """The infrastructure that it comes from; None where it is none of ours."""
+    """The source that it comes from; None for requests that are no callbacks."""
     account_sid: str = ""
-    """On whose behalf it is sent; empty where there are no accounts."""
+    """The account on whose behalf it is sent; empty if there is none."""
     head: str = field(init=False, repr=False, compare=False)
     """The request line and the headers, as they go on the wire."""
 
     def __post_init__(self) -> None:
-        """Put the head together, once for the wire and the record."""
+        """Build the head once, for the wire and the record."""
         lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
         self.head = "\r\n".join(lines)
 
@@ -65,7 +65,7 @@ class OutgoingRequest:
 
 
 class RecordedResponse(NamedTuple):
-    """What the receiver answered, as far as it was read, and is kept."""
+    """The receiver's answer, as far as it was read and is kept."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -102,7 +102,7 @@ class RequestTimings(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """All that is known of an attempt after it: its ending, and how it went."""
+    """Everything that is known about an attempt after it has ended."""
 
     outcome: Outcome
     timings: RequestTimings | None = None
@@ -112,4 +112,4 @@ class AttemptResult(NamedTuple):
     proxy: str | None = None
     """The proxy that it went through, without its credentials."""
     waited: float = 0.0
-    """How long it waited for turns of ours before it began, in seconds; no part of the timings."""
+    """Seconds that it waited in queues of our own; not part of the timings."""

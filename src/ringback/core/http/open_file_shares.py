@@ -1,10 +1,10 @@
-"""How the files that a process may have open are shared out between those who need them."""
+"""Divides the file descriptors of the process between incoming and outgoing connections."""
 
 from dataclasses import dataclass
 from typing import Final
 
 RESERVE: Final = 384
-"""What is kept for all but connections: up to 256 look-ups of names; database, log, listeners."""
+"""Kept for everything else: up to 256 name lookups, the database, the log, the listeners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class DescriptorShares:
 
 
 def outgoing_wanted(at_once: int) -> int:
-    """Return how many connections so many requests under way are best sent over.
+    """Return how many outgoing connections to allow for this many requests at once.
 
-    An eighth more than that: kept connections to receivers that are called again and again.
+    An eighth more, for kept connections to receivers that are called again and again.
     """
     return at_once + at_once // 8
 

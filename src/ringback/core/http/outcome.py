@@ -1,8 +1,8 @@
-"""How one attempt can end, and the stable code and the words that its row says it with.
+"""How an attempt can end, with the stable code and the text for its row.
 
 Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
-address that our own guard refuses, nor for ways out that fail or that are used up, nor for a secret
-or a source that is gone; such an attempt has 11205, there was no connection.
+address that our own guard refuses, for egress routes that fail or are exhausted, or for a secret or
+a source that is gone: those have 11205, no connection.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class AttemptFailure(Enum):
     CONNECT = ("connect", 11205, RetryOn.CONNECT)
     CONNECT_TIMEOUT = ("connect_timeout", 11205, RetryOn.CONNECT)
     EGRESS = ("egress", 11205, RetryOn.CONNECT)
-    """This machine has no way to leave by: its fault, not the receiver's."""
+    """No egress route works: this machine's fault, not the receiver's."""
     PROXY = ("proxy", 11205, RetryOn.CONNECT)
     """The operator's own proxy can't be reached, or speaks no HTTP."""
     PROXY_REFUSED = ("proxy_refused", 11205, RetryOn.CONNECT)
@@ -40,7 +40,7 @@ class AttemptFailure(Enum):
     SECRET = ("secret", 11205, None)
     """The webhook secret that was to sign the request is gone; nothing was sent."""
     SOURCE = ("source", 11205, None)
-    """The source that it was to come from is none of the settings' any more; nothing was sent."""
+    """The source is not in the settings any more; nothing was sent."""
     SHORTAGE = ("shortage", 11205, None)
     """This machine lacked descriptors, buffers or time to connect with; nothing was sent."""
     NO_LOCAL_PORT = ("no_local_port", 11205, None)
@@ -88,7 +88,7 @@ class Unknown:
 Outcome = Delivered | Refused | Unreachable | Unknown
 
 SHORTAGES: Final = frozenset({AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT})
-"""What this machine lacked: no request has left, and its callback is put back."""
+"""Shortages of this machine: no request was sent, and the callback is put back."""
 GONE: Final = 410
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 

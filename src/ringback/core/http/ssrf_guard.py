@@ -1,7 +1,7 @@
 """What a callback may be sent to: its scheme, its port, and the address behind its host.
 
-The guard is asked at every attempt, and about the address that is connected to: the URL's text
-proves nothing about that, and what it proved yesterday may be wrong today.
+The guard is asked at every attempt, about the address that is connected to: the URL's text says
+nothing about that address, and its host may have another one tomorrow.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a policy changes by its dates: each change with its instant, and when to warn of it."""
+"""The changes that a policy makes on its dates, and when to remind of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _JUST_BEFORE: Final = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class DefaultChanged:
-    """Another source sends what asks for none."""
+    """Callbacks whose URL asks for no source come from another source."""
 
     label: ClassVar[str] = "default_moves"
     old: SourceName
@@ -50,7 +50,7 @@ class SourceAdded:
 
 @dataclass(frozen=True, slots=True)
 class HoldsEnded:
-    """Some callbacks are held no longer."""
+    """Some holds end."""
 
     label: ClassVar[str] = "holds_end"
     holds: tuple[Hold, ...]
@@ -68,18 +68,18 @@ POLICY_CHANGE_KINDS: Final = (DefaultChanged, SourceRetired, SourceAdded, HoldsE
 
 
 class PolicyChange(NamedTuple):
-    """A change that a policy makes by itself, and the first instant at which it has effect."""
+    """A change of a policy on a date, and the first instant at which it has effect."""
 
     at: datetime
     kind: PolicyChangeKind
 
 
 class PolicyChangeReminder(NamedTuple):
-    """A change that is near enough to be warned of."""
+    """A change that is near enough for a reminder."""
 
     change: PolicyChange
     within: timedelta
-    """The shortest of the times before a change at which to warn; zero once it is there."""
+    """The shortest reminder time that is reached; zero once the change has taken effect."""
 
 
 def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
@@ -108,7 +108,7 @@ def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
 def is_settled(policy: Policy, *, at: datetime) -> bool:
     """Whether no change comes after this instant, and no hold is in force.
 
-    From then on all depends on what a URL asks for, and nobody on a date or a hold.
+    From then on the source depends only on what a URL asks for, not on a date or a hold.
 
     >>> from datetime import UTC
     >>> from ringback.core.policy.source_policy import NOTICE
@@ -138,9 +138,9 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[PolicyChangeReminder]:
-    """Return the changes that are near at an instant, and those that were reached since another.
+    """Return reminders of the changes since `since` that are near or have taken effect at `at`.
 
-    `before` has how long before a change it is near.
+    `before` has how long before a change to remind of it.
     """
     found = list[PolicyChangeReminder]()
     for change in policy_changes(policy, after=since):
@@ -154,7 +154,7 @@ def reminders(
 def next_reminder(
     policy: Policy, *, after: datetime, before: Sequence[timedelta]
 ) -> datetime | None:
-    """Return the first instant after this one at which there is another reminder; None for none."""
+    """Return the first instant after this one with another reminder, or None."""
     instants = [
         change.at - time
         for change in policy_changes(policy, after=after)
@@ -164,7 +164,7 @@ def next_reminder(
 
 
 def in_words(change: PolicyChange, date: datetime) -> str:
-    """Return what changes, and when that is, as seen from this date.
+    """Describe a change and its date, as seen from this date.
 
     >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetired("twilio"))
     >>> in_words(ends, datetime(2024, 11, 1))
@@ -187,13 +187,13 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
-    """Return the holds that end, but those of all: what the end of one of them changes is said."""
+    """Return the holds that end by their end; holds of everything are reported as changes."""
     ends = dict[datetime, list[Hold]]()
     for_all = list[Hold]()
     for hold in policy.holds:
         if hold.is_for_all:
             for_all.append(hold)
-        # A hold of all goes before all that follow.
+        # While a hold of everything lasts, the ends of those that follow it change nothing.
         elif hold.until is not None and all(
             one.has_ended(hold.until - _JUST_BEFORE) for one in for_all
         ):

@@ -1,4 +1,4 @@
-"""What a policy means for the last week's callbacks: which source sends them, now and later."""
+"""The impact of a policy on last week's callbacks: which source sends them, now and later."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,20 +33,20 @@ class SelectionReason(StrEnum):
     ASKED = "asked"
     """The URL asks for it."""
     HELD = "held"
-    """Without a hold another source would send it."""
+    """A hold keeps it with this source."""
     DEFAULT = "default"
     """It is the default."""
 
 
 class PolicyImpact(NamedTuple):
-    """How many accounts, URLs and callbacks are concerned."""
+    """How many accounts, URLs and callbacks are affected."""
 
     accounts: int = 0
     urls: int = 0
     callbacks: int = 0
 
     def __str__(self) -> str:
-        """How much it is, in words."""
+        """The numbers in words."""
         return (
             f"{_counted(self.callbacks, 'callback')} to {_counted(self.urls, 'URL')}"
             f" of {_counted(self.accounts, 'account')}"
@@ -63,7 +63,7 @@ class UrlForecast:
 
     account_sid: str
     url: str
-    """As records show it, too."""
+    """As records show it: with its fragment, without its credentials."""
     asked: SourceName | None
     callbacks: int
     """How many there were."""
@@ -72,18 +72,18 @@ class UrlForecast:
     now: SourceSelection
     then: SourceSelection
     why: SelectionReason
-    """Of the choice now."""
+    """The reason for the source now."""
     hold: Hold | None
-    """What holds it now."""
+    """The hold that covers it now."""
 
     @property
     def wire(self) -> str:
-        """The URL without its fragment: what holds go by."""
+        """The URL without its fragment, which holds are matched against."""
         return _wire(self.url)
 
     @property
     def changes(self) -> bool:
-        """Whether another source sends it then."""
+        """Whether another source sends to it then."""
         return self.now.source != self.then.source
 
 
@@ -110,7 +110,7 @@ def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
 
 
 def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
-    """Return how many accounts, URLs and callbacks these forecasts are of."""
+    """Return how many accounts, URLs and callbacks are in these forecasts."""
     found = list(found)
     return PolicyImpact(
         accounts=len({one.account_sid for one in found}),

@@ -1,4 +1,4 @@
-"""A policy as the portal answers it, and as `ringback policy show` prints it."""
+"""A policy as JSON, for the portal and for `ringback policy show`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ def policy_record(
     before: Sequence[timedelta],
     concerns: Callable[[Hold], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Return a policy as it is at a date, with the holds that concern whoever asks.
+    """Return a policy at a date, with the holds that concern the caller.
 
-    `before` has how long before a change there is a warning of it.
+    `before` has how long before a change there is a warning about it.
     """
     ahead = list(_concerning(policy_changes(policy, after=date), concerns))
     near = (change for change, _ in reminders(policy, since=date, at=date, before=before))
@@ -69,7 +69,7 @@ def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
 def _concerning(
     found: Iterable[PolicyChange], concerns: Callable[[Hold], bool]
 ) -> Iterator[PolicyChange]:
-    """Yield the changes without the ends of holds that don't concern whoever asks."""
+    """Yield the changes, without the ends of holds that don't concern the caller."""
     for at, kind in found:
         if not isinstance(kind, HoldsEnded):
             yield PolicyChange(at, kind)

@@ -1,7 +1,7 @@
 """Changes the text of a callback URL so that it asks for another source, and nothing else.
 
-It works on the text, not on a `CallbackUrl`: a customer wrote it, so all the rest stays letter by
-letter: credentials, the order of the keys, and unknown keys.
+It works on the text, not on a `CallbackUrl`, since everything else that the customer wrote must
+stay as it is: credentials, the order of the keys, and unknown keys.
 """
 
 from ringback.core.policy.source_policy import SourceName

@@ -55,10 +55,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keeps some callbacks in a phase of their own, whatever the date is.
+    """Keeps some callbacks in a certain phase, whatever the date.
 
-    Without an account it is for every account; without a prefix, for every URL; without an end, it
-    never ends.
+    Without an account it covers every account, without a prefix every URL; without `until` it never
+    ends.
     """
 
     phase: str
@@ -69,7 +69,7 @@ class Hold:
 
     @property
     def is_for_all(self) -> bool:
-        """Whether it holds every callback."""
+        """Whether it covers every callback."""
         return self.account_sid is None and self.url_prefix is None
 
     def has_ended(self, at: datetime) -> bool:
@@ -99,7 +99,7 @@ def begins_with(url: str, prefix: str) -> bool:
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
 
 
-# Each callback is compared with each hold, and there may be thousands.
+# Each callback is compared with the holds of its account, and there may be thousands of URLs.
 @lru_cache(maxsize=4096)
 def _with_origin_in_lower_case(text: str) -> str:
     return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
@@ -128,10 +128,13 @@ class Policy:
     _by_account: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
         init=False, repr=False, compare=False
     )
-    """The holds by account, with their places: there may be one for each of thousands."""
+    """The holds by account, with their places in `holds`.
+
+    A policy may have thousands; a callback should be compared only with those of its account.
+    """
 
     def __post_init__(self) -> None:
-        """Refuse a policy that leaves some instant, source or hold undefined."""
+        """Refuse a policy with an undefined instant, source or hold."""
         _check_phases(self.phases)
         by_account = dict[str | None, list[tuple[int, Hold]]]()
         for place, hold in enumerate(self.holds):
@@ -152,7 +155,7 @@ class Policy:
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
-        """The two built in, and all others that some phase sends from or lets a URL ask for.
+        """The two built-in sources, and all others that some phase allows.
 
         >>> NOTICE.sources
         (<Source.TWILIO: 'twilio'>, <Source.KORE: 'kore'>)
@@ -165,11 +168,11 @@ class Policy:
         return replace(self, holds=(*self.holds, Hold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
-        """Return the instant in the policy's calendar, which all other methods go by."""
+        """Return the instant in the policy's calendar, as all other methods expect it."""
         return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
-        """Return the phase that the date alone gives.
+        """Return the phase by the date alone, without holds.
 
         >>> NOTICE.phase_at(datetime(2024, 10, 15, 23, 59, tzinfo=UTC)).name
         'before'
@@ -206,7 +209,7 @@ class Policy:
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[Hold | None, list[Hold]]:
-        """Return the hold in force, and those that went before it until they ended."""
+        """Return the hold in force, and the ended holds before it that covered the callback."""
         ended = list[Hold]()
         found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):
@@ -232,7 +235,7 @@ class Policy:
         return SourceSelection(phase.default, asked, self._why_not(asked, phase, hold, at))
 
     def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
-        """Say when the source that was asked for ended, or why it can't be had."""
+        """Return when the source that was asked for ended, or why it is not available."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
             index -= 1

@@ -1,7 +1,7 @@
-"""Shadows: copies of callbacks from another source, sent to see how they would be answered.
+"""Shadows: copies of callbacks from another source, sent to find out how they are answered.
 
-A copy tells the same as its callback, with a token of its own. It is marked, so that a receiver can
-tell it apart, and is sent once: whatever comes of it changes nothing about the callback.
+A copy has the same content as its callback, and its own token. It is marked, so that a receiver can
+tell it apart, and is sent once; its result changes nothing about the callback.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
 SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
-"""How many bytes of chance a copy needs."""
+"""How many random bytes a copy needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ShadowToPath:
 
 @dataclass(frozen=True, slots=True)
 class ShadowToUrl:
-    """The copy goes to another URL, by the connection settings in that one's fragment."""
+    """The copy goes to another URL, with the settings in that URL's fragment."""
 
     url: CallbackUrl
 
@@ -49,9 +49,9 @@ Mark = ShadowWithParameter | ShadowToPath | ShadowToUrl
 
 @dataclass(frozen=True, slots=True)
 class ShadowRule:
-    """Has copies of some callbacks sent from a source.
+    """Says which callbacks are copied, from which source, and with which mark.
 
-    Without an account it is for every account, without a prefix for every URL.
+    Without an account it covers every account, without a prefix every URL.
     """
 
     source: SourceName
@@ -59,16 +59,16 @@ class ShadowRule:
     account_sid: str | None = None
     url_prefix: str | None = None
     percent: int = 100
-    """Of the callbacks that it covers; which ones, their SIDs decide."""
+    """The share of covered callbacks that is copied; their SIDs decide which ones."""
 
     def covers(self, callback: OutgoingCallback) -> bool:
-        """Whether it is for callbacks of this account, to this URL, from another source."""
+        """Whether it covers this callback by its account, URL and source."""
         is_theirs = self.account_sid in (None, callback.account_sid)
         is_other = callback.source != self.source
         return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
 
     def takes(self, callback: OutgoingCallback) -> bool:
-        """Whether it takes this one of the callbacks that it covers: always the same answer."""
+        """Whether this covered callback is in the share; the answer never changes."""
         digest = hashlib.sha256(callback.sid.encode()).digest()
         return int.from_bytes(digest[:8]) % 100 < self.percent
 
@@ -86,9 +86,9 @@ class ShadowRule:
 
 
 def rule_for(rules: tuple[ShadowRule, ...], callback: OutgoingCallback) -> ShadowRule | None:
-    """Return the rule by which this callback is copied, or None where it isn't.
+    """Return the rule by which this callback is copied, or None if it is not.
 
-    The first that covers it decides. A test event is not copied: it comes from KORE alone.
+    The first rule that covers it decides. A test event is not copied: only KORE sends those.
     """
     if callback.is_test:
         return None
@@ -119,14 +119,14 @@ def copy_of(
 
 
 class Shadow(NamedTuple):
-    """The row of a copy: written before its request leaves, settled after it."""
+    """The row of a copy: written before its request is sent, completed after it."""
 
     sid: str
     source: SourceName
     idempotency_token: str
     url: CallbackUrl
     attempt: Attempt
-    """Its only one, by the SID of the callback that it is a copy of."""
+    """Its only attempt; the SID in it is that of the original callback."""
 
     @property
     def account_sid(self) -> str:
@@ -135,12 +135,12 @@ class Shadow(NamedTuple):
 
     @classmethod
     def opened(cls, copy: OutgoingCallback, *, of: OutgoingCallback) -> Self:
-        """Return the open row of a copy that is about to leave."""
+        """Return the open row of a copy that is about to be sent."""
         attempt = Attempt(of.sid, copy.account_sid, 1, copy.date_created)
         return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
 
     def settled(
         self, exchange: AttemptResult, request: RecordedRequest | None, *, started: datetime
     ) -> Self:
-        """Return the row with its ending, and the time at which it really started."""
+        """Return the completed row, with the time at which the copy was really sent."""
         return self._replace(attempt=settle(self.attempt, exchange, request, started=started))

@@ -1,7 +1,7 @@
-"""How the first attempt of a callback and its copy were answered, side by side.
+"""Compares the answers to the first attempt of a callback and to its copy.
 
-Two answers are the same where their endings, statuses and bodies are; a body is compared as far as
-it was read.
+Two answers are the same if their results, statuses and bodies are; a body is compared as far as it
+was read.
 """
 
 from collections import Counter
@@ -21,17 +21,17 @@ _TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
 
 
 class ComparedAnswer(NamedTuple):
-    """How a request ended, as far as it is compared."""
+    """The part of a request's result that is compared."""
 
     result: str
-    """As its row has it: `delivered`, `refused`, `unreachable`, `unknown` or `open`."""
+    """As in its row: `delivered`, `refused`, `unreachable`, `unknown` or `open`."""
     status_code: int | None = None
     failure: str | None = None
     """Why no answer came."""
     milliseconds: float | None = None
 
     def __str__(self) -> str:
-        """The status, or what came in its place."""
+        """The status, or what happened instead of an answer."""
         return str(self.status_code or self.failure or self.result)
 
     @property
@@ -59,7 +59,7 @@ class AnswerComparison(NamedTuple):
     first: ComparedAnswer
     copy: ComparedAnswer
     is_same_body: bool | None = None
-    """None where one of them was not answered."""
+    """None if one of them was not answered."""
     excerpts: tuple[bytes | None, bytes | None] = (None, None)
     """The beginnings of both bodies."""
 
@@ -70,7 +70,7 @@ class AnswerComparison(NamedTuple):
 
     @property
     def is_same(self) -> bool:
-        """Whether both were answered alike; only where that is known."""
+        """Whether both were answered alike; meaningful only if `is_known`."""
         return str(self.first) == str(self.copy) and self.is_same_body is not False
 
     @property
@@ -81,13 +81,13 @@ class AnswerComparison(NamedTuple):
 
 
 class PairKind(NamedTuple):
-    """A kind of pair: both answers, and from where each request came."""
+    """A kind of pair: both answers, and the sources of both requests."""
 
     first: str
     copy: str
     sources: tuple[SourceName, SourceName]
     has_other_body: bool = False
-    """Whether the answers differ in their bodies alone."""
+    """Whether the answers differ only in their bodies."""
 
 
 def meaning_of(pair: AnswerComparison) -> str:
@@ -115,7 +115,7 @@ def meaning_of(pair: AnswerComparison) -> str:
 
 
 def _meaning_for(copy: ComparedAnswer, source: SourceName) -> str:
-    """Return what the ending of a copy tells where the callback itself was taken."""
+    """Return what the result of a copy means if the callback itself was accepted."""
     if copy.failure is not None:
         return _meaning_of_failure(copy.failure, source)
     status = copy.status_code or 0
@@ -147,7 +147,7 @@ def _meaning_of_failure(failure: str, source: SourceName) -> str:
 
 
 class LatencyPercentiles(NamedTuple):
-    """How long requests took, in milliseconds: half of them up to the one, 95 % up to the other."""
+    """The median and the 95th percentile of the times of requests, in milliseconds."""
 
     p50: float
     p95: float
@@ -173,7 +173,7 @@ class UrlComparison:
     url: str
     same: int = 0
     unknown: int = 0
-    """Of which one of the two has not ended, or nobody knows how."""
+    """Pairs in which one request has not ended, or nobody knows how."""
     differing: Counter[PairKind] = field(default_factory=Counter[PairKind])
     examples: dict[PairKind, AnswerComparison] = field(
         default_factory=dict[PairKind, AnswerComparison]
@@ -197,10 +197,7 @@ class UrlComparison:
         else:
             self.differing[pair.kind] += 1
             self.examples.setdefault(pair.kind, pair)
-        for times, answer in (
-            (self.times_of_first, pair.first),
-            (self.times_of_copy, pair.copy),
-        ):
+        for times, answer in ((self.times_of_first, pair.first), (self.times_of_copy, pair.copy)):
             if answer.milliseconds is not None:
                 times.append(answer.milliseconds)
 

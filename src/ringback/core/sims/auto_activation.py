@@ -12,19 +12,19 @@ from ringback.core.calendar import months_after
 from ringback.core.sims.data_flow import DataFlow, when_used
 
 READY_MONTHS: Final = 3
-"""After so many months it is active."""
+"""It becomes active after this many months."""
 READY_DATA: Final = 250_000
-"""Bytes; once it has used so much, likewise. The documentation says 250 KB."""
+"""Or once it has used this many bytes. The documentation says 250 KB."""
 READY_MESSAGES: Final = 5
-"""Once there were so many, likewise."""
+"""Or once there were this many messages."""
 
 
 def when_active(
     since: datetime, now: datetime, *, used: int, messages: int, flows: Iterable[DataFlow]
 ) -> datetime:
-    """Return when a SIM becomes active that is ready since then, has used so much, and goes on so.
+    """Return when a SIM becomes active that has been ready since then, if its flows go on.
 
-    What has come to pass already counts from now on.
+    `used` and `messages` are its usage until now. A limit that is reached already gives `now`.
     """
     left = READY_DATA - used
     if left <= 0 or messages >= READY_MESSAGES:

@@ -1,7 +1,7 @@
-"""How much data SIMs use: flows that grow with time, so that usage follows the clock.
+"""Data usage of SIMs, as flows whose usage is calculated from the time.
 
-A flow uses so many bytes an hour from its beginning to its end, and nothing has to be written while
-time passes. The bytes of adjoining spans add up exactly to those of the whole.
+A flow uses a number of bytes per hour from its beginning to its end, so nothing has to be written
+while time passes. The bytes of adjoining periods add up exactly to those of the whole.
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ from typing import Final
 from ringback.core.calendar import HOUR
 
 INSTANT: Final = timedelta(microseconds=1)
-"""The shortest time that is told apart."""
+"""The smallest difference between two times."""
 MEGABYTE: Final = 1_000_000
 _PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
 """In USD, as in the published samples of both products: 300,000 bytes for 0.03."""
@@ -36,12 +36,12 @@ class DataFlow:
     date_created: datetime
     """When it began."""
     date_ended: datetime | None = None
-    """When it ends, which may be yet to come; None while that is open."""
+    """When it ends, possibly in the future; None if that is open."""
 
     def bytes_between(self, start: datetime, end: datetime) -> tuple[int, int]:
-        """Return how many bytes went up and down from one instant to before another.
+        """Return how many bytes went up and down between two instants, without the last.
 
-        Each is rounded down on its way from the flow's beginning, so spans add up.
+        Both ends are rounded down from the flow's beginning, so that adjoining periods add up.
         """
         start = max(start, self.date_created)
         end = end if self.date_ended is None else min(end, self.date_ended)
@@ -59,15 +59,15 @@ def _grown(per_hour: int, time: timedelta) -> int:
 
 
 def when_used(count: int, flow: DataFlow, *, since: datetime) -> datetime | None:
-    """Return the first instant at which a flow has used so many bytes more, up and down.
+    """Return the first instant at which a flow has used this many more bytes, up plus down.
 
-    None where it never does: since it uses none, or ends before.
+    None if it never does, since it uses none or ends before.
     """
     begin = max(since, flow.date_created)
     end = flow.date_ended or _END_OF_TIME
     if end < begin or sum(flow.bytes_between(begin, end)) < count:
         return None
-    # Found, not worked out: up and down are rounded each for itself.
+    # By bisection, not by division: up and down are rounded separately.
     most = (end - begin) // INSTANT
     found = bisect_left(
         range(most + 1),

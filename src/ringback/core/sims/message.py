@@ -1,7 +1,7 @@
-"""Short messages to and from devices, as both SIM products have them: their form and life cycle.
+"""Short messages to and from devices, in both SIM products: their form and life cycle.
 
-Source of the moves: the documentation of both. A message stays `sent` for good where no
-confirmation comes; what a device sends is `received` from the start.
+Source of the moves: the documentation of both. A message stays `sent` if no confirmation comes; a
+message from a device is `received` from the start.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ LONGEST_SMS: Final = 160
 
 
 class Direction(StrEnum):
-    """Who a message is for."""
+    """The direction of a message."""
 
     TO_SIM = "to_sim"
     FROM_SIM = "from_sim"
 
 
 class PayloadType(StrEnum):
-    """How a payload stands in the API: as it is, or in Base64."""
+    """How the API writes a payload: as text, or in Base64."""
 
     TEXT = "text"
     BINARY = "binary"
@@ -46,13 +46,13 @@ MESSAGE_MOVES: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
 
 
 def check_move(kind: str, before: MessageStatus, after: MessageStatus) -> None:
-    """See that a message of this kind can go from one status to another; else raises ValueError."""
+    """Raise ValueError if a message can't go from one status to the other."""
     if after not in MESSAGE_MOVES[before]:
         raise ValueError(f"{kind} that is {before} can't become {after}")
 
 
 def fault_in_text(text: str) -> str | None:
-    """Say why a text can't be one SMS, or None where it can.
+    """Return why a text does not fit into one SMS, or None if it does.
 
     >>> fault_in_text("na\u00efve") is None
     True

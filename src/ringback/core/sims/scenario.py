@@ -1,8 +1,8 @@
-"""What the simulated network does: its steps, and the scenarios in which some of them go wrong.
+"""The steps of the simulated network, and the scenarios in which some of them fail.
 
-Codes are those of the documentation. Super SIM's has none for an SMS that fails, nor for a profile
-that can't be downloaded: 20500 there is ours. That of Programmable Wireless has one for all that
-fails by itself, 33000.
+Codes are those of the documentation. Super SIM's has none for a failed SMS or a profile that can't
+be downloaded, so 20500 there is our choice. That of Programmable Wireless has 33000 for all
+failures of the network itself.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 
 class TaskKind(StrEnum):
-    """What can come due of a resource; at most one of each at a time."""
+    """The steps that can be scheduled for a resource; at most one of each at a time."""
 
     UPDATE_SIM = "update_sim"
     ACTIVATE_SIM = "activate_sim"
@@ -32,13 +32,13 @@ class TaskKind(StrEnum):
 
     # Those of Programmable Wireless.
     TAKE_ON_CHANGE = "take_on_change"
-    """The operator takes transactions again, and begins with a change that was scheduled."""
+    """The operator accepts transactions again, and begins a scheduled change."""
     CHANGE_SIM = "change_sim"
     FINALIZE_SIM = "finalize_sim"
     """A SIM gets its final status by itself: `ready` becomes `active`, `deactivated` `canceled`."""
     RESET_SIM = "reset_sim"
     METER_SIM = "meter_sim"
-    """What a SIM may use is looked at again: a new month, or the end of what its plan allows."""
+    """A SIM's usage is planned again: a new month has begun, or its plan's limit is reached."""
     SEND_COMMAND = "send_command"
     CONFIRM_COMMAND = "confirm_command"
     FORGET_COMMAND = "forget_command"
@@ -51,7 +51,7 @@ class CarrierSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class CarrierFailure:
-    """The network could not."""
+    """The network could not do as asked."""
 
     code: int
     message: str
@@ -59,7 +59,7 @@ class CarrierFailure:
 
 @dataclass(frozen=True, slots=True)
 class CarrierTimeout:
-    """Nothing was heard, and nothing will be."""
+    """The network has not answered, and never will."""
 
 
 CarrierResult = CarrierSucceeded | CarrierFailure | CarrierTimeout
@@ -86,7 +86,7 @@ def failure_in(ending: CarrierResult, *, unanswered: int) -> CarrierFailure | No
 
 @dataclass(frozen=True, slots=True)
 class NetworkScenario:
-    """How a network behaves: which steps end otherwise than as asked, and how slow it is."""
+    """How a network behaves: which steps fail, and how slow it is."""
 
     name: str
     meaning: str
@@ -94,7 +94,7 @@ class NetworkScenario:
     slowness: int = 1
     """How many times as long as usual each step takes."""
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
-    """How long the network lets some steps wait before it takes them."""
+    """How long some steps have to wait before the network takes them."""
 
     def ending_of(self, step: TaskKind) -> CarrierResult:
         """Return how this step ends."""

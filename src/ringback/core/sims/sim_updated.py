@@ -1,4 +1,4 @@
-"""What a customer is told of a SIM's update: the same for both products, as the notice shows it."""
+"""The event of a SIM's update, the same for both products, as the notice shows it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from ringback.core.sims.scenario import CarrierFailure
 
 
 class AnySim(Protocol):
-    """A SIM of either product, as far as its callbacks tell of it."""
+    """A SIM of either product: both packages use this module, so it can import neither."""
 
     @property
     def sid(self) -> str:
@@ -45,7 +45,7 @@ class SimUpdated:
 
     @classmethod
     def of(cls, sim: AnySim, failure: CarrierFailure | None = None) -> "SimUpdated":
-        """Return what is told of a SIM's present state."""
+        """Return the event about a SIM's present state."""
         return cls(
             account_sid=sim.account_sid,
             sim_sid=sim.sid,

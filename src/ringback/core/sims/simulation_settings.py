@@ -1,6 +1,6 @@
-"""How the simulated network is set, and what it draws by lot: the same for the same seed.
+"""The settings of the simulated network, and what it chooses at random: the same for a seed.
 
-The address of a SIM's device is one of that network's.
+The addresses of SIMs' devices belong to that network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.sims.scenario import NORMAL, NetworkScenario
 
 EVERYONE: Final = "*"
-"""Whom a scenario is for that is for all SIMs and accounts."""
+"""The key of the scenario for all SIMs and accounts."""
 
 _HOURS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
-    """How the simulated network is set."""
+    """The settings of the simulated network."""
 
     takes: timedelta
-    """How long it needs for each step."""
+    """How long each step takes."""
     devices: IPv4Network = IPv4Network("100.64.0.0/10")
-    """Where the addresses of devices come from."""
+    """The network that device addresses are taken from."""
     data_per_day: int = 0
-    """Bytes that a connected SIM uses by itself, about."""
+    """About how many bytes a connected SIM uses by itself."""
     seed: int = 0
     scenarios: Mapping[str, NetworkScenario] = field(default_factory=dict[str, NetworkScenario])
     """By the SID of a SIM or an account; `*` is for all."""
@@ -40,7 +40,7 @@ class SimulationSettings:
         )
 
     def data_per_hour(self, iccid: str) -> tuple[int, int]:
-        """Return how many bytes this card sends and receives in an hour: about the average.
+        """Return how many bytes this card sends and receives in an hour: near the average.
 
         >>> settings = SimulationSettings(timedelta(0), data_per_day=2_400_000)
         >>> settings.data_per_hour("89883070000123456789")
@@ -52,7 +52,7 @@ class SimulationSettings:
         return upload, total - upload
 
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
-        """Return the network that a card uses, out of those that it may; of all where that is none.
+        """Return the network that a card uses, out of those allowed; out of all if there are none.
 
         >>> settings = SimulationSettings(timedelta(0))
         >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])

@@ -1,6 +1,6 @@
 """Idempotency tokens: how each source makes them from given bytes, and what a receiver accepts.
 
-A token of one source says nothing about the other's: receivers keep the two apart.
+Tokens of different sources are unrelated: receivers must keep them apart.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 TOKEN_BYTES: Final = 16
-"""How many bytes of chance a token is made from."""
+"""How many random bytes a token is made from."""
 
 _SCHEME: Final = re.compile(r"(?P<prefix>[A-Za-z0-9_.-]{0,32})\{(?P<form>hex|uuid)\}")
 
@@ -18,14 +18,14 @@ MAX_TOKEN: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyTokenFormat:
-    """How a source writes its idempotency tokens: a prefix, and chance as a UUID or as hex."""
+    """The form of a source's idempotency tokens: a prefix, then random bytes as a UUID or hex."""
 
     prefix: str = ""
     is_uuid: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a scheme as it stands in the settings.
+        """Read a scheme as it is written in the settings.
 
         Raises ValueError for anything but a prefix and `{hex}` or `{uuid}` behind it.
 
@@ -53,8 +53,8 @@ KORE_TOKEN: Final = IdempotencyTokenFormat("RQ")
 def is_token(text: str) -> bool:
     """Whether a receiver takes this text for an idempotency token, of whatever source.
 
-    Any printable text of up to 256 characters is one: that a sender's tokens look different one day
-    must not end that its callbacks are known again.
+    Any printable text of up to 256 characters is accepted: if a sender changes the form of its
+    tokens, receivers must go on recognising repeated callbacks.
     """
     return 0 < len(text) <= MAX_TOKEN and text.isprintable()
 

@@ -1,7 +1,7 @@
-"""What a callback infrastructure is: its header set, its signature scheme and its token scheme.
+"""Callback infrastructures (sources): their headers, signature schemes and token schemes.
 
-Two are built in, those of KORE's notice. A platform with other schemes adds its own in the
-settings, by the same three words and with no code.
+Two are built in, those of KORE's notice. A platform can define others in its settings, by the same
+three properties and without code.
 
 Names, letter case and order of the built-in headers are those of the notice; both senders put Host,
 User-Agent and Content-Length first and sort the rest, Twilio's ends with Accept-Encoding.
@@ -27,7 +27,7 @@ from ringback.core.sources.signature import (
 )
 
 Values = Mapping[str, str | None]
-"""What a header may tell of one request; None for what this one doesn't have."""
+"""The values of the placeholders for one request; None for those that it doesn't have."""
 
 PLACEHOLDERS: Final = (
     "host",
@@ -40,7 +40,7 @@ PLACEHOLDERS: Final = (
     "timestamp",
     "static_proxy",
 )
-"""What stands in braces in a header of a source; a header without its value is left out."""
+"""The names that may be in braces in a header; a header whose value is missing is left out."""
 
 _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -56,9 +56,9 @@ class SourceHeader(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a header as it stands in the settings.
+        """Read a header as it is written in the settings.
 
-        Raises ValueError for what is none, and for a placeholder that there is not.
+        Raises ValueError for a malformed header or an unknown placeholder.
 
         >>> SourceHeader.parse("webhook-id: {token}").placeholders
         ('token',)
@@ -75,19 +75,19 @@ class SourceHeader(NamedTuple):
 
     @property
     def key(self) -> str | None:
-        """The placeholder that is all of its value; None where there is more to it, or less."""
+        """The placeholder, if the value consists of exactly one; otherwise None."""
         is_all = self.placeholders and self.template == f"{{{self.placeholders[0]}}}"
         return self.placeholders[0] if is_all else None
 
     def fill(self, values: Values) -> str | None:
-        """Return the header's value in one request, or None where it has none."""
+        """Return the header's value for one request, or None if a placeholder has no value."""
         if any(values[name] is None for name in self.placeholders):
             return None
         return _PLACEHOLDER.sub(lambda found: values[found[1]] or "", self.template)
 
 
 class SigningInput(NamedTuple):
-    """What of a request a signature may cover."""
+    """The parts of a request that a signature may cover."""
 
     method: str
     wire: str
@@ -95,24 +95,24 @@ class SigningInput(NamedTuple):
     resource: str
     """The configured URL without query and fragment."""
     form: Sequence[tuple[str, str]]
-    """The parameters of the body, decoded; empty where they aren't covered one by one."""
+    """The decoded parameters of the body; empty if the signature doesn't cover them one by one."""
     body: bytes
     token: str
     timestamp: int
-    """When it leaves, in seconds since 1970; 0 where that isn't covered."""
+    """When it is sent, in seconds since 1970; 0 if the signature doesn't cover that."""
 
 
 class SignatureScheme(NamedTuple):
-    """A way to sign, and with which of an account's secrets."""
+    """How a source signs, and with which of an account's secrets."""
 
     sign: Callable[[SigningInput, str], str]
-    """Takes what is signed, and the secret."""
+    """Makes the signature of these parts with this secret."""
     is_by_auth_token: bool = False
-    """Whether the secret is the account's Auth Token; else it is its webhook secret."""
+    """Whether the secret is the account's Auth Token; otherwise it is the webhook secret."""
     covers_form: bool = False
     """Whether it covers the parameters of the body one by one, and not its bytes."""
     covers_time: bool = False
-    """Whether it covers the time at which a request leaves."""
+    """Whether it covers the time at which a request is sent."""
 
 
 def _as_twilio(signed: SigningInput, secret: str) -> str:
@@ -137,10 +137,10 @@ SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
     "standard-webhooks": SignatureScheme(_as_standard_webhooks, covers_time=True),
     "hmac-sha256": SignatureScheme(_by_hmac),
 }
-"""By the name that a source's settings call it."""
+"""By their names in the settings of a source."""
 
 
-# Without slots: what is worked out of the headers is, once for all requests.
+# Without slots, so that values derived from the headers are cached for all requests.
 @dataclass(frozen=True)
 class SourceDefinition:
     """A source of callbacks."""
@@ -154,12 +154,12 @@ class SourceDefinition:
 
     @cached_property
     def needs_time(self) -> bool:
-        """Whether a header, or the signature, tells when a request leaves by seconds since 1970."""
+        """Whether a header or the signature has the time of sending in seconds since 1970."""
         return self.signature.covers_time or "timestamp" in self._placeholders
 
     @cached_property
     def needs_date(self) -> bool:
-        """Whether a header tells the date."""
+        """Whether a header has the date."""
         return "date" in self._placeholders
 
     def fill(self, values: Values) -> tuple[tuple[str, str], ...]:
@@ -192,14 +192,14 @@ class SourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, SourceHeader]
-"""A header as it stands, where nothing has to be filled in; else its name, and what fills it."""
+"""The whole header, if nothing has to be filled in; else its name, and how to fill it."""
 
 Sources = Mapping[SourceName, SourceDefinition]
-"""All sources that there are, by what `#cbs=` calls them."""
+"""All sources, by their names in `#cbs=`."""
 
 
 def other_than(source: SourceName, sources: Sources) -> SourceName:
-    """Return the source that is meant by the other one: of the notice's two, where it is of them.
+    """Return what "the other source" means: the first one that is not this source.
 
     >>> other_than(Source.TWILIO, BUILT_IN)
     <Source.KORE: 'kore'>
@@ -212,11 +212,11 @@ def _headers(*lines: str) -> tuple[SourceHeader, ...]:
 
 
 FIRST: Final = _headers("Host: {host}")
-"""What a source has whose settings don't name it, in front of its own headers."""
+"""Headers that are put before those of a source whose settings leave them out."""
 LAST: Final = _headers(
     "Content-Length: {length}", "Content-Type: {content_type}", "Authorization: {authorization}"
 )
-"""The same, behind them."""
+"""Headers that are put after them, likewise."""
 
 BUILT_IN: Final[Sources] = {
     Source.TWILIO: SourceDefinition(

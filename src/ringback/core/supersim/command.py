@@ -1,4 +1,4 @@
-"""SMS and IP Commands, and the life cycle of the latter; that of SMS is every short message's.
+"""SMS and IP Commands, and the life cycle of IP Commands; that of SMS is in `core.message`.
 
 Source of the moves: the Super SIM documentation. An IP Command has no confirmation.
 """
@@ -47,7 +47,7 @@ class SmsCommand:
     date_created: datetime
     date_updated: datetime
     callback_url: CallbackUrl | None = None
-    """Who is told of each change of its status."""
+    """Gets a callback for each change of its status."""
     callback_method: HttpMethod = HttpMethod.POST
 
     def moved(self, status: MessageStatus, now: datetime) -> "SmsCommand":
@@ -72,13 +72,13 @@ class IpCommand:
     device_ip: str | None
     """None for a command to the SIM until it has been sent."""
     device_port: int
-    """Of the device: where to, or where from."""
+    """The device's port, as the destination or the origin."""
     payload_type: PayloadType
     payload: str
     date_created: datetime
     date_updated: datetime
     callback_url: CallbackUrl | None = None
-    """Who is told that it was sent, or that it failed."""
+    """Gets a callback when it was sent or has failed."""
     callback_method: HttpMethod = HttpMethod.POST
 
     @property

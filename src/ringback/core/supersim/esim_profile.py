@@ -47,13 +47,13 @@ class EsimProfile:
     account_sid: str
     status: EsimStatus
     eid: str | None
-    """The chip that may fetch it; None where whoever has the matching id may."""
+    """The chip that may fetch it; None if anyone with the matching id may."""
     has_matching_id: bool
-    """Whether it is fetched with a matching id that the order asked for."""
+    """Whether the order asked for a matching id to fetch it with."""
     date_created: datetime
     date_updated: datetime
     iccid: str | None = None
-    """From `available` on, as are the SIM and the server."""
+    """Set from `available` on, like the SIM and the server."""
     sim_sid: str | None = None
     smdp_plus_address: str | None = None
     matching_id: str | None = None
@@ -64,7 +64,7 @@ class EsimProfile:
 
     @property
     def activation_code(self) -> str | None:
-        """What a QR code for it holds (GSMA SGP.22, 4.1); None without a matching id."""
+        """The text of its QR code (GSMA SGP.22, 4.1); None without a matching id."""
         if self.smdp_plus_address is None or self.matching_id is None:
             return None
         return f"1${self.smdp_plus_address.upper()}${self.matching_id}"
@@ -89,7 +89,7 @@ def is_eid(text: str) -> bool:
 
 
 def make_matching_id(chance: bytes) -> str:
-    """Return a matching id from 13 bytes of chance, in the form of the published sample.
+    """Return a matching id from 13 random bytes, in the form of the published sample.
 
     >>> make_matching_id(bytes(range(13)))
     '00010-20304-05060-70809-0A0B0'
@@ -99,7 +99,7 @@ def make_matching_id(chance: bytes) -> str:
 
 
 def make_iccid(chance: bytes) -> str:
-    """Return an ICCID of a Super SIM from 8 bytes of chance; its last digit is the check digit.
+    """Return an ICCID of a Super SIM from 8 random bytes; its last digit is the check digit.
 
     Source: those of Super SIM begin with 8988307, and have 20 digits.
 

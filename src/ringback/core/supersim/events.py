@@ -1,4 +1,4 @@
-"""What a customer of Super SIM is told: one frozen record for each kind of callback."""
+"""The events of Super SIM that cause callbacks: one record for each kind."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -104,7 +104,7 @@ class EsimProfileChanged:
 
     @classmethod
     def of(cls, profile: EsimProfile) -> "EsimProfileChanged":
-        """Return what is told of a profile's present state."""
+        """Return the event about a profile's present state."""
         return cls(
             account_sid=profile.account_sid,
             profile_sid=profile.sid,

@@ -1,4 +1,4 @@
-"""Fleets: SIMs that share settings, networks, and the URLs that are told what devices send."""
+"""Fleets: SIMs that share settings, networks, and callback URLs for what devices send."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ class NetworkAccessProfile:
     account_sid: str
     unique_name: str | None
     network_sids: tuple[str, ...]
-    """In the order in which they were added; without any, the SIMs may use all there are."""
+    """In the order in which they were added; without any, SIMs may use all networks."""
     date_created: datetime
     date_updated: datetime
 
@@ -42,8 +42,8 @@ class Fleet:
     """MB that each SIM may use in a billing period, up and down together."""
     sms_commands_enabled: bool = True
     sms_commands_url: CallbackUrl | None = None
-    """Who is told of SMS that devices send."""
+    """Gets a callback for each SMS from a device."""
     sms_commands_method: HttpMethod = HttpMethod.POST
     ip_commands_url: CallbackUrl | None = None
-    """Who is told of datagrams that devices send."""
+    """Gets a callback for each datagram from a device."""
     ip_commands_method: HttpMethod = HttpMethod.POST

@@ -1,4 +1,4 @@
-"""Settings Updates: what the network writes to a SIM card by itself; nobody is called back."""
+"""Settings Updates, which the network makes by itself; they cause no callbacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ SETTINGS_MOVES: Final[Mapping[SettingsUpdateStatus, frozenset[SettingsUpdateStat
 
 
 class SettingsPackage(NamedTuple):
-    """What a Settings Update puts on a card."""
+    """The settings that a Settings Update writes to a card."""
 
     name: str
     version: str
@@ -35,9 +35,7 @@ class SettingsPackage(NamedTuple):
 
 
 BASE_SETTINGS: Final = SettingsPackage(
-    "base-settings",
-    "1.0.0",
-    "https://twilio.com/docs/iot/supersim/settings-packages/base-settings",
+    "base-settings", "1.0.0", "https://twilio.com/docs/iot/supersim/settings-packages/base-settings"
 )
 """The package of the published samples."""
 
@@ -57,7 +55,7 @@ class SettingsUpdate:
 
     @property
     def packages(self) -> tuple[SettingsPackage, ...]:
-        """What will be on the card where the update succeeds."""
+        """The packages on the card if the update succeeds."""
         return (BASE_SETTINGS,)
 
     def moved(self, status: SettingsUpdateStatus, now: datetime) -> "SettingsUpdate":

@@ -1,7 +1,7 @@
-"""The life cycle of a Super SIM, as a table of moves, and what an update of one comes to.
+"""The life cycle of Super SIMs as a table of moves, and what an update of one leads to.
 
-Source of the moves: the Super SIM documentation; `ready → inactive` is our ruling, `new → inactive`
-and any way back to `new` do not exist.
+Source of the moves: the Super SIM documentation. `ready → inactive` is our decision; there is no
+`new → inactive`, and no way back to `new`.
 """
 
 from collections.abc import Mapping
@@ -50,31 +50,31 @@ class SuperSim:
     device_ip: str | None = None
     """The address of its device, for IP Commands."""
     ready_since: datetime | None = None
-    """Since when it has been `ready`, while it is."""
+    """Since when it has been `ready`; None in other statuses."""
     sms_while_ready: int = 0
     """SMS Commands sent or received while it has been `ready`."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether the network lets its device in."""
+        """Whether its device can use the network."""
         return self.status in (SimStatus.READY, SimStatus.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class NothingRequested:
-    """Neither status nor fleet is asked for; nobody is called back."""
+    """The update asks for neither status nor fleet; no callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetAssigned:
-    """A new SIM gets its fleet at once, with no change to carry out and no callback."""
+    """A new SIM gets its fleet at once, without the network and without a callback."""
 
     fleet_sid: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoChangeNeeded:
-    """The SIM is already as asked; its callback goes out at once."""
+    """The SIM is already as asked; the callback is sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ Change = NothingRequested | FleetAssigned | NoChangeNeeded | ChangeRequired
 
 
 def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
-    """Return what an update that asks for this status and this fleet comes to.
+    """Return what an update that asks for this status and this fleet leads to.
 
     Raises Conflict while an earlier change is being carried out (83009, 83010), and
     InvalidParameter where the life cycle has no such move (83010) or the SIM would be without a

@@ -1,4 +1,4 @@
-"""A change of a SIM that the network has to carry out, and what its ending does."""
+"""A change of a SIM that the network carries out, and what follows from its end."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 
 @dataclass(frozen=True, slots=True)
 class SuperSimUpdate:
-    """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
+    """An accepted change: the old and the new state of the SIM, and the callback URL."""
 
     sim_sid: str
     account_sid: str
@@ -25,7 +25,7 @@ class SuperSimUpdate:
 def finish(
     sim: SuperSim, update: SuperSimUpdate, ending: CarrierResult, now: datetime
 ) -> tuple[SuperSim, SimUpdated]:
-    """Return the SIM after its change, and what its customer is told of it.
+    """Return the SIM after its change, and the event about it.
 
     A failed change leaves the SIM as it was before.
     """
@@ -38,7 +38,7 @@ def finish(
 
 
 def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
-    """Return a SIM in another status; what it uses while `ready` is counted from there on."""
+    """Return a SIM in another status; usage while `ready` is counted from its beginning."""
     is_ready = status is SimStatus.READY
     return replace(
         sim,

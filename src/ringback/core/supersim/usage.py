@@ -1,4 +1,4 @@
-"""Usage Records: how much data the SIMs of an account use, by what and by when. Billing Periods."""
+"""Usage Records, the data usage of an account's SIMs by group and time; and Billing Periods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class SuperSimDataSession(DataFlow):
 
 
 class UsageGrouping(StrEnum):
-    """What Usage Records can be told apart by."""
+    """The fields by which Usage Records can be grouped."""
 
     SIM = "sim"
     FLEET = "fleet"
@@ -58,11 +58,11 @@ _LONGEST: Final[Mapping[UsageGranularity, timedelta]] = {
     UsageGranularity.HOUR: timedelta(days=31),
     UsageGranularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
 }
-"""The longest periods that can be asked for. The one for days is ours, and all that is kept."""
+"""The longest periods that can be asked for. That for days is ours: everything that is kept."""
 
 
 class UsageQuery(NamedTuple):
-    """What usage is asked for; the period is whole hours or days where the granularity is."""
+    """A request for usage; its period is whole hours or days, as its granularity is."""
 
     start: datetime
     end: datetime
@@ -78,24 +78,24 @@ class UsageQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """How much was used in one period, by whatever the record is grouped and filtered by."""
+    """The usage in one period, for one group and the filters of the query."""
 
     account_sid: str
     start: datetime
     end: datetime
     of: Mapping[str, str]
-    """The fields of sessions that the record is about, with their values."""
+    """The group and filters: names of sessions' fields, with their values."""
     upload: int
     download: int
 
     @property
     def sid(self) -> str:
-        """Which record of its list it is; no SID of a resource."""
+        """An id within its list; it is no SID of a resource."""
         return "-".join([f"{self.start:%Y%m%d%H}", *self.of.values()])
 
     @property
     def billed(self) -> str:
-        """What is charged, in USD; as text, as in every published sample."""
+        """The price in USD; as text, as in every published sample."""
         cents = price_of(self.upload + self.download)
         return str(cents) if cents else "0"
 
@@ -109,7 +109,7 @@ def plan_query(
     filters: Mapping[str, str],
     now: datetime,
 ) -> UsageQuery:
-    """Return what a request for usage comes to; without a period it is the last month.
+    """Return the query of a request for usage; without a period it is for the last month.
 
     Raises InvalidParameter for a period that ends before it begins (83600), is not on the
     boundaries of days or hours (83601, 83602), too long (83603, 83604), or too old (83605).
@@ -158,7 +158,7 @@ def summarize(
 def _grouped(
     sessions: Sequence[SuperSimDataSession], query: UsageQuery
 ) -> list[tuple[Mapping[str, str], Sequence[SuperSimDataSession]]]:
-    """Return what the records of each period are about, and the sessions of each."""
+    """Return the groups of records in each period, with the sessions of each."""
     if query.group is None:
         return [(query.filters, sessions)]
     field = FIELD_OF[query.group]
@@ -177,7 +177,7 @@ def _too_long(what: str, longest: timedelta, *, code: int) -> InvalidParameter:
 
 
 class BillingPeriodType(StrEnum):
-    """What is billed: having a SIM ready, or having it active."""
+    """What is billed: a SIM being ready, or being active."""
 
     READY = "ready"
     ACTIVE = "active"

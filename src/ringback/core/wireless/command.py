@@ -23,9 +23,9 @@ from ringback.core.sims.message import (
 LONGEST_BINARY: Final = 140
 """Bytes."""
 LONGEST_WITH_SID: Final = 128
-"""Characters of a text that the Command's SID is put into."""
+"""Characters of a text that is sent with the Command's SID."""
 MOST_QUEUED: Final = 100
-"""So many Commands can wait for one Narrowband SIM."""
+"""How many Commands can wait for one Narrowband SIM."""
 KEPT_FOR: Final = timedelta(days=30)
 """How long a Command can be read."""
 
@@ -41,7 +41,7 @@ class CommandTransport(StrEnum):
 
 
 class SidPlacement(StrEnum):
-    """Where the Command's SID stands in the text that the device gets."""
+    """Where the text for the device has the Command's SID."""
 
     NONE = "none"
     START = "start"
@@ -65,11 +65,11 @@ class WirelessCommand:
     include_sid: SidPlacement = SidPlacement.NONE
     delivery_receipt_requested: bool = True
     told: CallbackTarget = NOBODY
-    """Who is told when it has finished sending."""
+    """Gets a callback when its sending has ended."""
 
     @property
     def message(self) -> bytes:
-        """What the device gets, or sent; a text in UTF-8."""
+        """The bytes that the device receives or has sent; a text in UTF-8."""
         if self.command_mode is PayloadType.BINARY:
             return b64decode(self.command)
         texts = {
@@ -98,7 +98,7 @@ class CommandValidationError(NamedTuple):
 def fault_in(
     command: str, mode: PayloadType, include_sid: SidPlacement
 ) -> CommandValidationError | None:
-    """Say why this can't be a Command to a device, or None where it can.
+    """Return what is wrong with a Command to a device, or None.
 
     >>> fault_in("aGk=", PayloadType.BINARY, SidPlacement.NONE) is None
     True

@@ -1,4 +1,4 @@
-"""Data Sessions of Programmable Wireless SIMs: flows of data, and the radio under them."""
+"""Data Sessions of Programmable Wireless SIMs: flows of data over a radio link."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from ringback.core.wireless.rate_plan import UsageZone, zone_of
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
 """Bytes an hour, up and down each, of a SIM that is throttled: 128 kbit/s. The figure is ours."""
 _BYTES_OF_A_PACKET: Final = 1_400
-"""Of the payload of a full one. The figure is ours."""
+"""The payload of a full packet. The figure is ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +31,11 @@ class WirelessDataSession(DataFlow):
 
     @property
     def zone(self) -> UsageZone:
-        """Where its bytes count."""
+        """The zone in which its bytes count."""
         return zone_of(self.network)
 
     def last_updated(self, now: datetime) -> datetime:
-        """Return when it was last heard of."""
+        """Return when it was last active."""
         return now if self.date_ended is None else min(self.date_ended, now)
 
     def packets(self, now: datetime) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a customer of Programmable Wireless is told, beside the updates of its SIMs."""
+"""The events of Programmable Wireless that cause callbacks, besides updates of SIMs."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +31,7 @@ class CommandChanged:
         sim_unique_name: str | None,
         failure: CarrierFailure | None = None,
     ) -> "CommandChanged":
-        """Return what is told of a Command's present state."""
+        """Return the event about a Command's present state."""
         return cls(
             account_sid=command.account_sid,
             sim_sid=command.sim_sid,

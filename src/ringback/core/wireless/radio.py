@@ -1,4 +1,4 @@
-"""Where a SIM's device is, and by which radio: drawn by lot from its card, so that it stays so.
+"""The place and radio link of a SIM's device, derived from its card, so that they never change.
 
 Source of the forms: the published samples of Data Sessions, and 3GPP TS 23.003 for the IMEI.
 """
@@ -11,7 +11,7 @@ from ringback.core.sims.mobile_networks import MobileNetwork
 
 
 class RadioLink(StrEnum):
-    """The generations of wireless technology; the last one is that of Narrowband SIMs."""
+    """The radio technologies; the last one is that of Narrowband SIMs."""
 
     LTE = "LTE"
     THREE_G = "3G"

@@ -1,7 +1,7 @@
-"""Rate plans: what SIMs may do, how much data they may use, and where.
+"""Rate plans: which services SIMs may use, how much data, and where.
 
-The home network is T-Mobile's in the USA; that of other operators there is national roaming, and
-everything else international. Source: the vendors' OpenAPI files.
+The home network is T-Mobile's in the USA; other operators there are national roaming, and all other
+networks are international roaming. Source: the vendors' OpenAPI files.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DataLimitStrategy(StrEnum):
 
 
 class DataMetering(StrEnum):
-    """How the use of data is metered: as it comes, or in quotas."""
+    """How data usage is metered: as it comes, or in quotas."""
 
     PAYG = "payg"
     QUOTA_1 = "quota-1"
@@ -30,13 +30,13 @@ class DataMetering(StrEnum):
 
 
 DATA_LIMIT: Final = 1000
-"""MB in a month; the default."""
+"""The default limit, in MB per month."""
 DATA_LIMITS: Final = (1, 2_000_000)
 """The least and the most, in MB. The documentation has the most: 2 TB."""
 
 
 class RoamingService(StrEnum):
-    """What a SIM can be let do abroad; `voice` is an old one."""
+    """The services that a SIM can have abroad; `voice` is deprecated."""
 
     DATA = "data"
     MESSAGING = "messaging"
@@ -47,7 +47,7 @@ _HOME: Final = ("310260", "310240")
 
 
 class UsageZone(StrEnum):
-    """Where usage is told apart; the values are the names of the fields that tell it."""
+    """The zones in which usage is counted; the values are the names of the fields for it."""
 
     HOME = "home"
     NATIONAL = "national_roaming"
@@ -56,7 +56,7 @@ class UsageZone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatePlan:
-    """A rate plan; all but its names stays as it was made."""
+    """A rate plan; only its names and its notification URL can be changed."""
 
     sid: str
     account_sid: str

@@ -1,8 +1,8 @@
-"""The life cycle of a Programmable Wireless SIM, and what an update of one comes to.
+"""The life cycle of Programmable Wireless SIMs, and what an update of one leads to.
 
 Source of the moves: the documentation of SIM statuses. It says that a SIM never returns to `new`,
-that `ready` comes after it alone, and that any SIM can be `deactivated`, whose 72 hours end in
-`canceled`. That it can be called back from there to `active` within them is our ruling.
+that only a new SIM becomes `ready`, and that any SIM can be `deactivated`; 72 hours later it is
+`canceled`. That it can become `active` again within them is our decision.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from ringback.core.errors import Conflict, InvalidParameter
 
 
 class WirelessStatus(StrEnum):
-    """The statuses of a SIM; in the last two a change is waited for, or carried out."""
+    """The statuses of a SIM; in the last two a change is waiting or being carried out."""
 
     NEW = "new"
     READY = "ready"
@@ -42,13 +42,13 @@ MOVES: Final[Mapping[WirelessStatus, frozenset[WirelessStatus]]] = {
     WirelessStatus.SCHEDULED: _NONE,
     WirelessStatus.UPDATING: _NONE,
 }
-"""What can be asked for."""
+"""The moves that an update can ask for."""
 
 FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
     _READY: _ACTIVE,
     _DEACTIVATED: WirelessStatus.CANCELED,
 }
-"""Where a SIM goes on to by itself; who asked for the first status is told of both."""
+"""The status that follows by itself; whoever asked for the first gets callbacks about both."""
 
 CANCELED_AFTER: Final = timedelta(hours=72)
 """How long a SIM is deactivated before it is canceled."""
@@ -56,7 +56,7 @@ CANCELED_AFTER: Final = timedelta(hours=72)
 CHANGING: Final = (WirelessStatus.SCHEDULED, WirelessStatus.UPDATING)
 CONNECTED: Final = (_READY, _ACTIVE)
 DELETABLE: Final = (_NEW, _SUSPENDED, _DEACTIVATED, WirelessStatus.CANCELED)
-"""The statuses in which a SIM can be deleted. No source says which; ours are those off the air."""
+"""The statuses in which a SIM can be deleted; no source says which, so those without network."""
 
 _NOT_UPDATED: Final = 33010
 _NOT_CONFIGURED: Final = 33104
@@ -79,32 +79,32 @@ class WirelessSim:
     eid: str | None = None
     registration_code: str | None = None
     is_narrowband: bool = False
-    """Whether it is one for the Internet of Things alone: data, but no SMS."""
+    """Whether it is a Narrowband (NB-IoT) SIM: data, but no SMS."""
     commands_to: CallbackTarget = NOBODY
-    """Who is told of Commands that its device sends."""
+    """Gets a callback for each Command from its device."""
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The deprecated URLs and methods for SMS and calls, by their names in answers."""
     is_resetting: bool = False
     reset_to: CallbackTarget = NOBODY
-    """Who is told when the reset of its connectivity is over."""
+    """Gets a callback when the reset of its connectivity is over."""
     final_to: CallbackTarget = NOBODY
-    """Who is told when it gets its final status by itself."""
+    """Gets a callback when it gets its final status by itself."""
     status_since: datetime | None = None
-    """Since when it is ready or deactivated, which is counted while it is, or is being changed."""
+    """Since when it has been ready or deactivated; kept while a change is carried out."""
     commands_while_ready: int = 0
-    """Commands sent to it since it is `ready`."""
+    """Commands sent to it since it became `ready`."""
     metered_since: datetime | None = None
-    """The instant at which it was first connected: its months are counted from there."""
+    """When it was first connected: its months are counted from then."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether the network lets its device in."""
+        """Whether its device can use the network."""
         return self.status in CONNECTED
 
 
 @dataclass(frozen=True, slots=True)
 class WirelessChangeRequest:
-    """What an update asks for of status and rate plan; None for what it doesn't mention."""
+    """The status and rate plan that an update asks for; None for what it leaves out."""
 
     status: WirelessStatus | None = None
     rate_plan_sid: str | None = None
@@ -113,12 +113,12 @@ class WirelessChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class WirelessNothingRequested:
-    """Neither status nor rate plan is asked for; nobody is called back."""
+    """The update asks for neither status nor rate plan; no callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class WirelessNoChangeNeeded:
-    """There is nothing for the network to do; who asked is told at once."""
+    """The network has nothing to do; the callback is sent at once."""
 
     rate_plan_sid: str | None
 
@@ -135,7 +135,7 @@ Change = WirelessNothingRequested | WirelessNoChangeNeeded | WirelessChangeRequi
 
 
 def make_iccid(chance: bytes) -> str:
-    """Return the number of a card, from 8 bytes of chance: of the form of a published sample.
+    """Return the number of a card, from 8 random bytes, in the form of a published sample.
 
     >>> make_iccid(bytes(8))
     '8901340000000000000'
@@ -144,7 +144,7 @@ def make_iccid(chance: bytes) -> str:
 
 
 def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
-    """Return what an update that asks for this comes to.
+    """Return what an update that asks for this leads to.
 
     Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
     cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
@@ -178,10 +178,7 @@ def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
 
 
 def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
-    """See that a SIM can be asked to become this, or is it already.
-
-    Raises InvalidParameter (33105) otherwise.
-    """
+    """Raise InvalidParameter (33105) unless a SIM has this status or can be asked to become it."""
     allowed = MOVES[sim.status]
     if status is not sim.status and status not in allowed:
         moves = ", ".join(sorted(allowed)) or "nothing else"
@@ -196,7 +193,7 @@ def moved(
 ) -> WirelessSim:
     """Return a SIM in another status; `before` is the one that it had when its change began.
 
-    How long it is ready or deactivated, and what it is sent while it is ready, is counted afresh.
+    The time and the Commands that count towards its final status start at zero in a new status.
     """
     stays = status is (before or sim.status)
     since = now if status in FINAL else None

@@ -1,4 +1,4 @@
-"""A change of a SIM that the network carries out, and what follows from its ending."""
+"""A change of a SIM that the network carries out, and what follows from its end."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
 
 @dataclass(frozen=True, slots=True)
 class WirelessSimUpdate:
-    """An accepted change: where the SIM comes from, where it goes, and whom to tell."""
+    """An accepted change: the old and the new state of the SIM, and the callback URL."""
 
     sim_sid: str
     account_sid: str
@@ -24,10 +24,10 @@ class WirelessSimUpdate:
 def finish(
     sim: WirelessSim, update: WirelessSimUpdate, ending: CarrierResult, now: datetime
 ) -> tuple[WirelessSim, SimUpdated]:
-    """Return the SIM after its change, and what its customer is told of it.
+    """Return the SIM after its change, and the event about it.
 
-    A failed change leaves the SIM, and whom its final status is told, as they were. One that
-    succeeds has that status told to whoever asked for it, and to nobody else.
+    A failed change leaves the SIM and the callback URL for its final status as they were. After a
+    successful one, only the URL of this change gets the callback about the final status.
     """
     failure, before = failure_in(ending, unanswered=33000), update.from_status
     status = update.to_status if failure is None else before
@@ -40,6 +40,6 @@ def finish(
 
 
 def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, CallbackTarget]:
-    """Return a SIM in the status that it gets by itself, what is told of it, and to whom."""
+    """Return a SIM in its final status, the event about it, and the callback URL."""
     done = replace(moved(sim, FINAL[sim.status], now), final_to=NOBODY)
     return done, SimUpdated.of(done), sim.final_to

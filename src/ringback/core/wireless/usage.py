@@ -28,7 +28,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import UsageZone, zone_of
 
 MOST_RECORDS: Final = 10_000
-"""So many periods can be asked for at once. The bound is ours."""
+"""How many periods can be asked for at once. The limit is ours."""
 _INVALID: Final = 33101
 
 
@@ -56,17 +56,17 @@ class UsagePeriod(NamedTuple):
 
     @property
     def sid(self) -> str:
-        """Which record of its list it is; no SID of a resource."""
+        """An id within its list; it is no SID of a resource."""
         return f"{self.start:%Y%m%d%H}"
 
 
 class WirelessUsageQuery(NamedTuple):
-    """What usage is asked for."""
+    """A request for usage."""
 
     start: datetime
     end: datetime
     span: timedelta | None
-    """How long each record's period is; None where there is one for all."""
+    """How long the period of each record is; None for one record in all."""
 
     def slots(self) -> list[UsagePeriod]:
         """Return the periods of all records, the newest first."""
@@ -80,10 +80,10 @@ def plan_question(
     granularity: WirelessUsageGranularity,
     now: datetime,
 ) -> WirelessUsageQuery:
-    """Return what a request for usage comes to; without a period it is the last month.
+    """Return the question of a request for usage; without a period it is about the last month.
 
-    Where records are told by hours or days, all of those are told that the period touches.
-    Raises InvalidParameter where it ends before it begins, or has too many of them (33101).
+    With hourly or daily records, each hour or day that the period touches gets a record. Raises
+    InvalidParameter if the period ends before it begins, or has too many records (33101).
     """
     end = end or now
     start = start or months_after(end, months=-1)
@@ -104,7 +104,7 @@ def plan_question(
 
 
 class CommandUsage(NamedTuple):
-    """A Command that went to a device or came from one; it stays when the Command is deleted."""
+    """A Command to or from a device, as usage; it stays when the Command is deleted."""
 
     account_sid: str
     sim_sid: str
@@ -114,7 +114,7 @@ class CommandUsage(NamedTuple):
 
 
 class CommandCount(NamedTuple):
-    """How many Commands went one way, on one network, in one period."""
+    """The number of Commands in one direction, on one network, in one period."""
 
     slot: int
     """The number of the slot."""
@@ -125,7 +125,7 @@ class CommandCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """What was used in one place."""
+    """The usage in one place."""
 
     commands: Mapping[Direction, int] = field(default_factory=dict[Direction, int])
     upload: int = 0
@@ -134,21 +134,21 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class WirelessUsage:
-    """What an account, or one of its SIMs, used in one period."""
+    """The usage of an account or one of its SIMs in one period."""
 
     account_sid: str
     sim_sid: str | None
     slot: UsagePeriod
     by_country: Mapping[tuple[UsageZone, str], UsageTotals]
-    """Where anything was used, told apart by zone and country (ISO 3166-1 alpha-2)."""
+    """The usage by zone and country (ISO 3166-1 alpha-2), without empty ones."""
 
     @property
     def sid(self) -> str:
-        """Which record of its list it is."""
+        """An id within its list."""
         return self.slot.sid
 
     def used_in(self, *zones: UsageZone) -> UsageTotals:
-        """Return what was used in these zones together."""
+        """Return the usage in these zones together."""
         parts = [used for (zone, _), used in self.by_country.items() if zone in zones]
         return UsageTotals(
             {way: sum(part.commands.get(way, 0) for part in parts) for way in Direction},
@@ -157,7 +157,7 @@ class WirelessUsage:
         )
 
     def abroad(self) -> list[tuple[str, UsageTotals]]:
-        """Return what was used in each other country, by its code."""
+        """Return the usage in each foreign country, sorted by its code."""
         places = self.by_country.items()
         return sorted(
             [

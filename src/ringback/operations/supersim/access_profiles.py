@@ -21,10 +21,7 @@ def create_access_profile(
     networks: Sequence[str],
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Make a profile.
-
-    Raises InvalidParameter for a network that isn't there, or a name that is taken.
-    """
+    """Create a profile; raises InvalidParameter for an unknown network, or a name that is taken."""
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
         **context.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
@@ -38,7 +35,7 @@ def create_access_profile(
 def fetch_access_profile(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return a profile by its SID or unique name; raises NotFound where there is none such."""
+    """Return a profile by its SID or unique name; raises NotFound."""
     return fetch_named(
         tx.supersim.access_profiles, account_sid, sid_or_name, "Network Access Profile"
     )
@@ -47,9 +44,9 @@ def fetch_access_profile(
 def access_profile_named(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return the profile that a parameter names.
+    """Return the profile that a request parameter names.
 
-    Raises InvalidParameter where there is none such.
+    Raises InvalidParameter for an unknown one.
     """
     profiles, given = tx.supersim.access_profiles, ("NetworkAccessProfile", sid_or_name)
     return named_in(profiles, account_sid, given, "Network Access Profile", code=83600)
@@ -70,7 +67,7 @@ def rename_access_profile(
     unique_name: str | None,
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Give a profile another name, or take its name away; None leaves it."""
+    """Rename a profile; an empty name removes it, None leaves it as it is."""
     profile = fetch_access_profile(tx, account_sid, sid_or_name)
     if unique_name is None:
         return profile
@@ -87,7 +84,7 @@ def networks_of(profile: NetworkAccessProfile) -> list[MobileNetwork]:
 
 
 def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> MobileNetwork:
-    """Return one network of a profile; raises NotFound where it isn't in it."""
+    """Return one network of a profile; raises NotFound if the profile does not have it."""
     network = next((one for one in networks_of(profile) if one.sid == sid), None)
     if network is None:
         raise NotFound(f"there is no Network {sid!r} in {profile.sid}")
@@ -102,9 +99,9 @@ def add_network(
     network_sid: str,
     context: OperationContext,
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
-    """Add a network to a profile; one that is in it already stays.
+    """Add a network to a profile, unless it is in it already.
 
-    Raises NotFound, or InvalidParameter for a network that isn't there.
+    Raises NotFound, or InvalidParameter for an unknown network.
     """
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = _network(network_sid, "Network")
@@ -119,7 +116,7 @@ def add_network(
 def remove_network(
     tx: Transaction, account_sid: str, profile_sid: str, network_sid: str, context: OperationContext
 ) -> None:
-    """Take a network out of a profile; raises NotFound where it isn't in it."""
+    """Remove a network from a profile; raises NotFound if the profile does not have it."""
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = fetch_network_of(profile, network_sid)
     left = tuple(sid for sid in profile.network_sids if sid != network.sid)
@@ -127,7 +124,7 @@ def remove_network(
 
 
 def fetch_network(sid: str) -> MobileNetwork:
-    """Return a network by its SID; raises NotFound where there is none such."""
+    """Return a network by its SID; raises NotFound."""
     network = network_with(sid)
     if network is None:
         raise NotFound(f"there is no Network with the SID {sid!r}")
@@ -137,7 +134,7 @@ def fetch_network(sid: str) -> MobileNetwork:
 def list_networks(
     *, iso_country: str | None = None, mcc: str | None = None, mnc: str | None = None
 ) -> list[MobileNetwork]:
-    """Return the networks of a country, with this country code and this network code."""
+    """Return the networks in a country, with this MCC and this MNC; None stands for any."""
     country = None if iso_country is None else iso_country.upper()
 
     def fits(network: MobileNetwork) -> bool:

@@ -1,4 +1,4 @@
-"""Billing Periods: begun when a SIM becomes ready or active, and renewed month by month."""
+"""Billing Periods: they begin when a SIM becomes ready or active, and are renewed every month."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -26,10 +26,10 @@ def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeri
 
 
 def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Bill what a SIM has become from now on, unless that is billed already.
+    """Begin a Billing Period for a SIM's new status, unless one for that status is running.
 
-    A month that has begun stays billed whatever becomes of the SIM; only what it cost to have it
-    ready ends when it becomes active.
+    A month that has begun stays billed whatever happens to the SIM, with one exception: a period
+    for having it ready ends when the SIM becomes active.
     """
     if not sim.is_connected:
         return

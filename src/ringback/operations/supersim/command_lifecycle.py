@@ -1,6 +1,6 @@
-"""What becomes of commands: sent, confirmed, failed; each change is told.
+"""The life cycle of SMS and IP Commands: sent, confirmed or failed, with a callback each time.
 
-What is sent to a SIM whose change is being carried out waits for the end of that.
+Commands to a SIM that is being changed wait until the change has ended.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def end_sms(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of an SMS; where it was sent, its confirmation is awaited."""
+    """Save whether an SMS was sent; if so, wait for its confirmation."""
     command, sim = found
     failure = failure_in(ending, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, context)
@@ -69,7 +69,7 @@ def end_confirmation(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep that an SMS was delivered or failed; one that nobody confirms stays sent for good."""
+    """Save that an SMS was delivered or failed; one that is never confirmed stays sent."""
     if not isinstance(ending, CarrierTimeout):
         failure = failure_in(ending, unanswered=20500)
         _change_sms(tx, found, MessageStatus.DELIVERED, failure, context)
@@ -89,7 +89,7 @@ def end_datagram(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a datagram."""
+    """Save whether a datagram was sent."""
     command, sim = found
     failure = failure_in(ending, unanswered=83400)
     if failure is None:
@@ -108,10 +108,10 @@ def _begin(
     why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
     context: OperationContext,
 ) -> BeginResult:
-    """Return the errand, or why no command can reach the device, whatever the network does."""
+    """Return what the network has to do, or why no command can reach the device anyway."""
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
-        # Which of the two comes first must not depend on how many tasks are done at a time.
+        # Otherwise the order of the two would depend on how many tasks are done at a time.
         change = tx.tasks.due_of(sim.sid, TaskKind.UPDATE_SIM)
         return DeferredTask(max(change or context.now, context.now))
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
@@ -145,7 +145,7 @@ def _change_sms(
     failure: CarrierFailure | None,
     context: OperationContext,
 ) -> None:
-    """Keep that an SMS has got this status, or has failed; and tell whoever sent it."""
+    """Save that an SMS has this status or has failed, and send a callback about it."""
     command, sim = found
     command = command.moved(status if failure is None else MessageStatus.FAILED, context.now)
     tx.supersim.sms_commands.save(command)

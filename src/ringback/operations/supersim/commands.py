@@ -1,4 +1,4 @@
-"""SMS and IP Commands to SIMs: sent, found and listed."""
+"""SMS and IP Commands: sending them to SIMs, finding and listing them."""
 
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -11,8 +11,8 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType, fa
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
 from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_owned
-from ringback.operations.supersim.sims import sim_filter, sim_named
+from ringback.operations.lookups import fetch_owned, list_of
+from ringback.operations.supersim.sims import sim_named
 from ringback.ports import PageRequest, Transaction
 
 
@@ -43,7 +43,10 @@ class NewIpCommand:
 def send_sms(
     tx: Transaction, account_sid: str, new: NewSmsCommand, context: OperationContext
 ) -> SmsCommand:
-    """Queue an SMS to a SIM; raises InvalidParameter for a payload that none can hold (83600)."""
+    """Queue an SMS to a SIM.
+
+    Raises InvalidParameter for a payload that does not fit into one (83600).
+    """
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
@@ -63,10 +66,7 @@ def send_sms(
 def send_datagram(
     tx: Transaction, account_sid: str, new: NewIpCommand, context: OperationContext
 ) -> IpCommand:
-    """Queue a datagram to a SIM.
-
-    Raises InvalidParameter for a payload that none can hold (83600).
-    """
+    """Queue a datagram to a SIM; raises InvalidParameter for an unfit payload (83600)."""
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
@@ -88,12 +88,12 @@ def send_datagram(
 
 
 def fetch_sms(tx: Transaction, account_sid: str, sid: str) -> SmsCommand:
-    """Return an SMS Command; raises NotFound where the account has none such."""
+    """Return an SMS Command of the account; raises NotFound."""
     return fetch_owned(tx.supersim.sms_commands, account_sid, sid, "SMS Command")
 
 
 def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
-    """Return an IP Command; raises NotFound where the account has none such."""
+    """Return an IP Command of the account; raises NotFound."""
     return fetch_owned(tx.supersim.ip_commands, account_sid, sid, "IP Command")
 
 
@@ -107,12 +107,8 @@ def list_sms(
     direction: Direction | None = None,
 ) -> list[SmsCommand]:
     """Return one page of an account's SMS Commands, newest first; an unknown SIM has none."""
-    found = sim_filter(tx, account_sid, sim)
-    if found is None:
-        return []
-    return tx.supersim.sms_commands.page(
-        account_sid, {**found, "status": status, "direction": direction}, window
-    )
+    which, of = {"status": status, "direction": direction}, (tx.supersim.sims, "sim_sid", sim)
+    return list_of(tx.supersim.sms_commands, account_sid, window, which, of=of)
 
 
 def list_datagrams(
@@ -126,15 +122,13 @@ def list_datagrams(
     direction: Direction | None = None,
 ) -> list[IpCommand]:
     """Return one page of an account's IP Commands, newest first; an unknown SIM has none."""
-    found = sim_filter(tx, account_sid, sim)
-    if found is None:
-        return []
-    which = {**found, "sim_iccid": sim_iccid, "status": status, "direction": direction}
-    return tx.supersim.ip_commands.page(account_sid, which, window)
+    which = {"sim_iccid": sim_iccid, "status": status, "direction": direction}
+    of = tx.supersim.sims, "sim_sid", sim
+    return list_of(tx.supersim.ip_commands, account_sid, window, which, of=of)
 
 
 def check_sms(payload: str) -> None:
-    """See that a text can be an SMS; raises InvalidParameter (83600)."""
+    """Check that a text can be an SMS; raises InvalidParameter (83600)."""
     fault = fault_in_text(payload)
     if fault is not None:
         raise InvalidParameter(f"Payload: {fault}", code=83600)

@@ -1,4 +1,4 @@
-"""How much data SIMs use: sessions while they are connected, up to their fleet's limit."""
+"""Data usage of Super SIMs: sessions while a SIM is connected, up to its fleet's limit."""
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
@@ -13,7 +13,11 @@ from ringback.ports import PageRequest, RecordPage, Transaction
 
 
 def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Have the SIM use data from now on as its status and its fleet let it."""
+    """Let a SIM use data from now on, as its status and its fleet allow.
+
+    The sessions that it has now end, and one at the new rate begins. It gets its end at once: when
+    the limit will be reached is known, so nobody has to look again.
+    """
     sessions = tx.supersim.sessions
     end_flows(sessions, sim.sid, context.now)
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
@@ -36,10 +40,7 @@ def use_data(
     download: int,
     context: OperationContext,
 ) -> None:
-    """Have a SIM use this much at once.
-
-    Raises InvalidParameter where its fleet's limit forbids it.
-    """
+    """Let a SIM use this much at once; raises InvalidParameter if its fleet's limit forbids it."""
     sessions, left = tx.supersim.sessions, _bytes_left(tx, sim, fleet, context)
     if upload + download > left:
         raise InvalidParameter(

@@ -1,4 +1,4 @@
-"""What devices do: send SMS and datagrams, use data, download profiles."""
+"""Simulated devices of Super SIMs: they send SMS and datagrams, use data, download profiles."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -24,10 +24,9 @@ from ringback.ports import Transaction
 def receive_sms(
     tx: Transaction, sim: SuperSim, payload: str, context: OperationContext
 ) -> SmsCommand:
-    """Take an SMS in that a SIM's device sends, and have its fleet's receiver told.
+    """Receive an SMS from a SIM's device, and send the fleet a callback about it.
 
-    Raises InvalidParameter where the device can't send any, Overloaded where too many callbacks
-    wait.
+    Raises InvalidParameter if the device can't send any, and Overloaded if too many callbacks wait.
     """
     check_sms(payload)
     fleet = _fleet_of(tx, sim)
@@ -51,10 +50,10 @@ def receive_sms(
 def receive_datagram(
     tx: Transaction, sim: SuperSim, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
-    """Take a datagram in that a SIM's device sends, and have its fleet's receiver told.
+    """Receive a datagram from a SIM's device, and send the fleet a callback about it.
 
-    What is longer than an IP Command can be is cut off. Raises InvalidParameter where the device
-    can't send any, Overloaded where too many callbacks wait.
+    A payload that is too long for an IP Command is cut off. Raises InvalidParameter if the device
+    can't send any, and Overloaded if too many callbacks wait.
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
@@ -82,9 +81,9 @@ def receive_datagram(
 def receive_datagram_from(
     tx: Transaction, address: str, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
-    """Take a datagram in that came from this address.
+    """Receive a datagram from the device with this address.
 
-    Raises NotFound where that is no SIM's, and else as `receive_datagram`.
+    Raises NotFound if no SIM has the address, and otherwise the same as `receive_datagram`.
     """
     sim = tx.supersim.sims.first({"device_ip": address})
     if sim is None:
@@ -98,7 +97,7 @@ def receive_datagram_from(
 def transfer_data(
     tx: Transaction, sim: SuperSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a device use data, at once; raises InvalidParameter where it can't use so much."""
+    """Let a device use data at once; raises InvalidParameter if it may not use that much."""
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
@@ -109,9 +108,9 @@ def transfer_data(
 def download_profile(
     tx: Transaction, account_sid: str, sid: str, context: OperationContext
 ) -> EsimProfile:
-    """Have a device download an eSIM Profile, which then installs it.
+    """Let a device download an eSIM Profile and install it.
 
-    Raises NotFound, or Conflict for one that isn't there to be downloaded.
+    Raises NotFound, or Conflict for a profile that is not available.
     """
     profile = fetch_esim_profile(tx, account_sid, sid)
     if profile.status is not EsimStatus.AVAILABLE:
@@ -124,7 +123,7 @@ def download_profile(
 
 
 def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Count an SMS that a SIM sent or received, since a few of them activate one that is ready."""
+    """Count an SMS to or from a SIM: a few of them activate a SIM that is ready."""
     if sim.status is SimStatus.READY:
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
         tx.supersim.sims.save(sim)

@@ -1,4 +1,4 @@
-"""What becomes of eSIM Profiles and Settings Updates."""
+"""The life cycle of eSIM Profiles and Settings Updates."""
 
 from dataclasses import replace
 from typing import Final
@@ -31,20 +31,20 @@ _TO: Final = {
     TaskKind.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
     TaskKind.INSTALL_PROFILE: EsimStatus.INSTALLED,
 }
-"""Where each step of a profile leads to, that does no more than that."""
+"""The status that a step leads to, for the steps that only change the status."""
 
 _NEXT: Final = {
     TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
     TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
 }
-"""The steps that follow by themselves; a download is its device's affair."""
+"""The step that follows by itself; the download is begun by the device."""
 
 _TOLD: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
-"""The statuses that whoever ordered the profile is told of."""
+"""The statuses that the order's callback URL gets a callback about."""
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
-    """Return a profile, which is of no SIM yet."""
+    """Return a profile, paired with None in place of a SIM."""
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)
 
@@ -61,9 +61,9 @@ def end_profile(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a profile, and tell whoever ordered it.
+    """Save how a step of a profile ended, and send a callback about it.
 
-    Whether an order can be met shows when its profile is offered, not when it is reserved.
+    Whether an order can be fulfilled shows when its profile is offered, not when it is reserved.
     """
     profile, _ = found
     failure = failure_in(ending, unanswered=20500)
@@ -91,7 +91,7 @@ def end_settings(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a Settings Update; nobody is told."""
+    """Save how a step of a Settings Update ended; there is no callback about it."""
     update, sim = found
     if task.step is TaskKind.BEGIN_SETTINGS:
         tx.supersim.settings_updates.save(
@@ -105,11 +105,11 @@ def end_settings(
 
 
 def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -> EsimProfile:
-    """Return a profile that can be downloaded, with the SIM that it is of."""
+    """Return the profile as available for download, with its new SIM."""
     try:
         sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, context), context=context)
     except InvalidParameter as refused:
-        # There is no address left for its device.
+        # No address is left for its device, so the order can't be fulfilled.
         return _failed(profile, CarrierFailure(refused.code, refused.message), context)
     has_id = profile.has_matching_id
     return replace(

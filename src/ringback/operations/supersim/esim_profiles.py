@@ -1,4 +1,4 @@
-"""eSIM Profiles: ordered, found and listed."""
+"""eSIM Profiles: ordering, finding and listing them."""
 
 from dataclasses import dataclass
 
@@ -25,10 +25,7 @@ class EsimProfileOrder:
 def order_esim_profile(
     tx: Transaction, account_sid: str, order: EsimProfileOrder, context: OperationContext
 ) -> EsimProfile:
-    """Order a profile.
-
-    Raises InvalidParameter where neither a chip nor a matching id could fetch it.
-    """
+    """Order a profile; raises InvalidParameter if neither an EID nor a matching id is asked for."""
     if order.eid is None and not order.generates_matching_id:
         raise InvalidParameter(
             "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"
@@ -49,7 +46,7 @@ def order_esim_profile(
 
 
 def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfile:
-    """Return a profile by its SID; raises NotFound where the account has none such."""
+    """Return a profile of the account by its SID; raises NotFound."""
     return fetch_owned(tx.supersim.esim_profiles, account_sid, sid, "eSIM Profile")
 
 

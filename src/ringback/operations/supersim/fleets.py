@@ -1,4 +1,4 @@
-"""Fleets: made, found and updated."""
+"""Fleets: creating, finding and updating them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
 from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_named, named_in
+from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.supersim.access_profiles import access_profile_named
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
@@ -16,7 +16,7 @@ from ringback.ports import PageRequest, Transaction
 
 @dataclass(frozen=True, slots=True)
 class FleetParameters:
-    """What a request says of a fleet; None stands for what it doesn't mention."""
+    """The settings that a request gives for a fleet; None for those that it leaves out."""
 
     unique_name: str | None = None
     """Empty to take the name away."""
@@ -36,9 +36,9 @@ def create_fleet(
     sms_commands_enabled: bool,
     context: OperationContext,
 ) -> Fleet:
-    """Make a fleet.
+    """Create a fleet.
 
-    Raises InvalidParameter where its profile isn't there, or its name is taken (83011).
+    Raises InvalidParameter for an unknown profile, or a name that is taken (83011).
     """
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
@@ -59,14 +59,14 @@ def create_fleet(
 
 
 def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
-    """Return a fleet by its SID or unique name; raises NotFound where the account has none such."""
+    """Return a fleet of the account by its SID or unique name; raises NotFound."""
     return fetch_named(tx.supersim.fleets, account_sid, sid_or_name, "Fleet")
 
 
 def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
     """Return the fleet that a parameter names.
 
-    Raises InvalidParameter where there is none such (83006).
+    Raises InvalidParameter for an unknown one (83006).
     """
     return named_in(tx.supersim.fleets, account_sid, ("Fleet", sid_or_name), "Fleet", code=83006)
 
@@ -78,14 +78,10 @@ def list_fleets(
     *,
     network_access_profile: str | None = None,
 ) -> list[Fleet]:
-    """Return one page of an account's fleets, newest first; a profile that isn't there has none."""
-    profile_sid = None
-    if network_access_profile is not None:
-        profile = tx.supersim.access_profiles.find(account_sid, network_access_profile)
-        if profile is None:
-            return []
-        profile_sid = profile.sid
-    return tx.supersim.fleets.page(account_sid, {"network_access_profile_sid": profile_sid}, window)
+    """Return one page of an account's fleets, newest first; an unknown profile has none."""
+    field, profiles = "network_access_profile_sid", tx.supersim.access_profiles
+    of = profiles, field, network_access_profile
+    return list_of(tx.supersim.fleets, account_sid, window, {}, of=of)
 
 
 def update_fleet(

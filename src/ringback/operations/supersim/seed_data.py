@@ -22,7 +22,7 @@ _DEVICE_IP: Final = "127.0.0.1"
 
 
 def plant(tx: Transaction, account_sid: str, context: OperationContext) -> None:
-    """Give an account its fleet, and a SIM in it."""
+    """Create the account's fleet, and a SIM in it."""
     profile = create_access_profile(
         tx, account_sid, unique_name=_PROFILE_NAME, networks=(), context=context
     )
@@ -46,13 +46,13 @@ def plant(tx: Transaction, account_sid: str, context: OperationContext) -> None:
         device_ip=_DEVICE_IP,
     )
     tx.supersim.sims.add(sim)
-    # Nothing is under way from the start, so that what a developer sees moving is their own doing.
+    # Nothing may be under way at first: what changes should be what the developer did.
     add_written_settings(tx, sim, context)
     follow(tx, sim, context)
 
 
 def address_first_sim(tx: Transaction) -> None:
-    """Give the SIM its address in a store of an earlier Ringback, which had given it another."""
+    """Set the SIM's address in data of an earlier Ringback, which had given it another one."""
     sim = tx.supersim.sims.get(SIM_SID)
     if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
         tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

@@ -1,4 +1,4 @@
-"""Settings Updates: begun by the network itself, when a SIM is connected for the first time."""
+"""Settings Updates: the network begins them when a SIM is connected for the first time."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
 from ringback.core.supersim.sim import SuperSim
 from ringback.operations.context import OperationContext
-from ringback.operations.supersim.sims import sim_filter
+from ringback.operations.lookups import list_of
 from ringback.ports import PageRequest, Transaction
 
 
 def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Have the base settings written to a card that has none yet."""
+    """Schedule writing the base settings to a card that has none yet."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageRequest(1)):
         return
     update = _update_of(sim, SettingsUpdateStatus.SCHEDULED, context)
@@ -21,7 +21,7 @@ def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext)
 
 
 def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Note that a card has the base settings already."""
+    """Record that a card has the base settings already."""
     update = _update_of(sim, SettingsUpdateStatus.SUCCESSFUL, context)
     tx.supersim.settings_updates.add(replace(update, date_completed=context.now))
 
@@ -35,10 +35,8 @@ def list_settings_updates(
     status: SettingsUpdateStatus | None = None,
 ) -> list[SettingsUpdate]:
     """Return one page of an account's Settings Updates, newest first; an unknown SIM has none."""
-    found = sim_filter(tx, account_sid, sim)
-    if found is None:
-        return []
-    return tx.supersim.settings_updates.page(account_sid, {**found, "status": status}, window)
+    updates, of = tx.supersim.settings_updates, (tx.supersim.sims, "sim_sid", sim)
+    return list_of(updates, account_sid, window, {"status": status}, of=of)
 
 
 def _update_of(

@@ -1,4 +1,4 @@
-"""What becomes of SIMs by themselves: changes carried out, activation by use or time, renewals."""
+"""The life cycle of Super SIMs: changes, activation by use or time, and renewals."""
 
 from dataclasses import replace
 
@@ -33,12 +33,12 @@ def end_update(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a SIM, and tell whoever asked for the change."""
+    """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
     tx.supersim.sim_updates.end(sim.sid)
     finished, event = finish(sim, update, ending, context.now)
     tx.supersim.sims.save(finished)
-    # Also where it failed: its activation may have come due meanwhile.
+    # Also after a failed change: the SIM's activation may have come due meanwhile.
     follow(tx, finished, context)
     context.tell(tx, event, update.callback_url, update.callback_method)
 
@@ -50,7 +50,7 @@ def activate(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Have a SIM that was ready long enough, or was used enough, become active."""
+    """Activate a SIM that has been ready long enough, or was used enough."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)
@@ -72,6 +72,7 @@ def renew(
 
 def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
+    # In this order: the data limit counts by the period, and the activation by the data.
     begin_period(tx, sim, context)
     plan_data(tx, sim, context)
     plan_activation(tx, sim, context)
@@ -80,7 +81,7 @@ def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
 
 
 def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Have a SIM that is ready become active when its use, or the time, will call for it."""
+    """Schedule the activation of a SIM that is ready, for when its use or the time calls for it."""
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, TaskKind.ACTIVATE_SIM)
         return
@@ -95,6 +96,6 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
-    """Return a SIM as the network has it: until a change is carried out, as it was."""
+    """Return a SIM as the network knows it: while a change is carried out, with the old status."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

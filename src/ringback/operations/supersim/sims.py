@@ -22,11 +22,10 @@ from ringback.core.supersim.sim import (
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_named, named_in
+from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import PageRequest, Transaction
-from ringback.ports.records import U
+from ringback.ports import PageRequest, Transaction, U
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -34,10 +33,10 @@ _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 @dataclass(frozen=True, slots=True)
 class SuperSimUpdateRequest:
-    """What an update asks for; None stands for what it doesn't mention."""
+    """What an update asks for; None for what it leaves out."""
 
     unique_name: str | None = None
-    """Empty to take the name away."""
+    """Empty to remove the name."""
     status: SimStatus | None = None
     fleet: str | None = None
     """The SID or the unique name of a fleet."""
@@ -49,7 +48,7 @@ class SuperSimUpdateRequest:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedSuperSim:
-    """The SIM as an update leaves it, and whether the network is still carrying a change out."""
+    """The SIM after an update, and whether the network still has to carry a change out."""
 
     sim: SuperSim
     is_underway: bool
@@ -63,9 +62,10 @@ def register_sim(
     registration_code: str,
     context: OperationContext,
 ) -> SuperSim:
-    """Take a SIM into an account; it is `new` and has no fleet.
+    """Register a SIM for an account; it is `new` and has no fleet.
 
-    Raises InvalidParameter where the card isn't registrable (83002) or registered already (83003).
+    Raises InvalidParameter if the card can't be registered (83002) or is registered already
+    (83003).
     """
     if not _ICCID.fullmatch(iccid) or not _REGISTRATION_CODE.fullmatch(registration_code):
         raise InvalidParameter(
@@ -82,7 +82,7 @@ def register_sim(
 def add_sim(
     tx: Transaction, account_sid: str, *, iccid: str, context: OperationContext
 ) -> SuperSim:
-    """Keep a new SIM, with an address for its device."""
+    """Save a new SIM, with an address for its device."""
     sim = SuperSim(
         **context.stamp(SidKind.SIM, account_sid),
         iccid=iccid,
@@ -96,35 +96,22 @@ def add_sim(
 
 
 def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return a SIM by its SID or unique name.
-
-    Raises NotFound where the account has none such.
-    """
+    """Return a SIM of the account by its SID or unique name; raises NotFound."""
     return fetch_named(tx.supersim.sims, account_sid, sid_or_name, "SIM")
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return the SIM that a parameter names.
+    """Return the SIM that a request parameter names.
 
-    Raises InvalidParameter where the account has none such (83005).
+    Raises InvalidParameter for an unknown one (83005).
     """
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
 
 def with_sim(tx: Transaction, record: U | None) -> tuple[U, SuperSim] | None:
-    """Return a record with the SIM that it is of; None where one of them is gone."""
+    """Return a record with its SIM, or None if either of them is gone."""
     sim = None if record is None else tx.supersim.sims.get(record.sim_sid)
     return None if record is None or sim is None else (record, sim)
-
-
-def sim_filter(
-    tx: Transaction, account_sid: str, sid_or_name: str | None
-) -> dict[str, object] | None:
-    """Return what picks the records of a SIM, of all without one; None where it isn't there."""
-    if sid_or_name is None:
-        return {}
-    sim = tx.supersim.sims.find(account_sid, sid_or_name)
-    return None if sim is None else {"sim_sid": sim.sid}
 
 
 def list_sims(
@@ -136,16 +123,9 @@ def list_sims(
     fleet: str | None = None,
     iccid: str | None = None,
 ) -> list[SuperSim]:
-    """Return one page of an account's SIMs, newest first; a fleet that isn't there has none."""
-    fleet_sid = None
-    if fleet is not None:
-        found = tx.supersim.fleets.find(account_sid, fleet)
-        if found is None:
-            return []
-        fleet_sid = found.sid
-    return tx.supersim.sims.page(
-        account_sid, {"status": status, "fleet_sid": fleet_sid, "iccid": iccid}, window
-    )
+    """Return one page of an account's SIMs, newest first; an unknown fleet has none."""
+    which, of = {"status": status, "iccid": iccid}, (tx.supersim.fleets, "fleet_sid", fleet)
+    return list_of(tx.supersim.sims, account_sid, window, which, of=of)
 
 
 def update_sim(
@@ -155,10 +135,10 @@ def update_sim(
     asked: SuperSimUpdateRequest,
     context: OperationContext,
 ) -> UpdatedSuperSim:
-    """Change a SIM's name and account at once, and have the network change its status or fleet.
+    """Change a SIM's name and account at once, and let the network change its status or fleet.
 
-    Who gave a callback URL is called back when the change has been carried out, and at once where
-    the SIM is already as asked. A new name, and the first fleet of a new SIM, call nobody back.
+    The callback URL gets a callback when the change has been carried out, or at once if the SIM is
+    already as asked. A new name, or the first fleet of a new SIM, cause no callback.
     Raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), and changes
     nothing.
     """
@@ -208,7 +188,7 @@ def _free_address(tx: Transaction, iccid: str, context: OperationContext) -> str
 def _moved(
     tx: Transaction, sim: SuperSim, account_sid: str | None, context: OperationContext
 ) -> SuperSim:
-    """Return the SIM in the account that it is to be moved to."""
+    """Return the SIM in its new account; it has no fleet there yet."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)

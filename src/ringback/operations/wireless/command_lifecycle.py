@@ -1,4 +1,8 @@
-"""What becomes of Commands: sent, confirmed, failed, forgotten; the end of sending is told once."""
+"""The life cycle of Commands: sent, confirmed or failed, and deleted after a while.
+
+One callback is sent for each, when its sending is over: that is when it failed, when it was sent
+without a receipt being asked for, or when the receipt has come or will not come any more.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -26,7 +30,7 @@ _Found = tuple[WirelessCommand, WirelessSim | None]
 
 
 def find_command(tx: Transaction, sid: str) -> _Found | None:
-    """Return a Command, and its SIM where that is not deleted."""
+    """Return a Command and its SIM, or None in place of a deleted SIM."""
     command = tx.wireless.commands.get(sid)
     return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
 
@@ -34,7 +38,7 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
 def begin_command(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Have the network send a Command, unless it can't be sent whatever the network does."""
+    """Let the network send a Command, or return why it can't be sent anyway."""
     command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
@@ -49,7 +53,7 @@ def end_command(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a Command; where a receipt was asked for, it is awaited."""
+    """Save whether a Command was sent; if a receipt was asked for, wait for it."""
     command, sim = found
     failure = failure_in(ending, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
@@ -70,7 +74,7 @@ def end_receipt(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep that a Command was delivered or failed; one that nobody confirms stays sent."""
+    """Save that a Command was delivered or failed; one that is never confirmed stays sent."""
     command, _ = found
     failure = None
     if not isinstance(ending, CarrierTimeout):
@@ -84,7 +88,7 @@ def end_receipt(
 def begin_forgetting(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Let a Command be forgotten that is still there, once nothing more is to be told of it."""
+    """Delete a Command as soon as no step of it is due any more."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else DeferredTask(max(due, context.now))
 
@@ -96,7 +100,7 @@ def end_forgetting(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Forget a Command that could be read for long enough."""
+    """Delete a Command that could be read for long enough."""
     forget_command(tx, task.subject_sid)
 
 
@@ -114,13 +118,13 @@ def _why_not(
 
 
 def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
-    """Return when the first of these steps is due of a resource, or None where none is."""
+    """Return when the first of these steps of a resource is due, or None if none is."""
     dues = (tx.tasks.due_of(sid, step) for step in steps)
     return min(filter(None, dues), default=None)
 
 
 def _count(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Count a Command that was sent, for usage, and since a few activate a SIM that is ready."""
+    """Count a Command that was sent: for usage, and because a few activate a SIM that is ready."""
     note_use(tx, sim, Direction.TO_SIM, context)
     if sim.status is WirelessStatus.READY:
         sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)

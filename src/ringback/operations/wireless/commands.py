@@ -1,4 +1,4 @@
-"""Commands to SIMs: sent, found, listed and deleted."""
+"""Commands: sending them to SIMs, finding, listing and deleting them."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from ringback.core.wireless.command import (
 )
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_owned
+from ringback.operations.lookups import fetch_owned, list_of
 from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
 from ringback.ports import PageRequest, Transaction
@@ -35,24 +35,13 @@ class NewWirelessCommand(NamedTuple):
     told: CallbackTarget = NOBODY
 
 
-class CommandFilter(NamedTuple):
-    """Which Commands to list; None stands for all."""
-
-    sim: str | None = None
-    """The SID or the unique name of a SIM; one that isn't there has none."""
-    status: MessageStatus | None = None
-    direction: Direction | None = None
-    transport: CommandTransport | None = None
-
-
 def send_command(
     tx: Transaction, account_sid: str, new: NewWirelessCommand, context: OperationContext
 ) -> WirelessCommand:
     """Queue a Command to a SIM.
 
-    Raises InvalidParameter where there is no such SIM (33107), it is not connected (33104), its
-    rate plan has no messages (33203), too many wait for it (33118), or none can be like this
-    (33101, 33111).
+    Raises InvalidParameter for an unknown SIM (33107), an unconnected one (33104), a rate plan
+    without messages (33203), too many waiting Commands (33118), or an unfit text (33101, 33111).
     """
     sim = sim_named(tx, account_sid, new.sim)
     fault = fault_in(new.command, new.mode, new.include_sid)
@@ -77,51 +66,51 @@ def send_command(
 
 
 def keep_command(tx: Transaction, command: WirelessCommand, context: OperationContext) -> None:
-    """Keep a Command, for as long as one can be read."""
+    """Save a Command, and schedule its deletion."""
     tx.wireless.commands.add(command)
     context.put_off(tx, TaskKind.FORGET_COMMAND, command, context.now + KEPT_FOR)
 
 
 def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessCommand:
-    """Return a Command; raises NotFound where the account has none such."""
+    """Return a Command of the account; raises NotFound."""
     return fetch_owned(tx.wireless.commands, account_sid, sid, "Command")
 
 
 def list_commands(
-    tx: Transaction, account_sid: str, window: PageRequest, *, which: CommandFilter
+    tx: Transaction,
+    account_sid: str,
+    window: PageRequest,
+    *,
+    sim: str | None = None,
+    status: MessageStatus | None = None,
+    direction: Direction | None = None,
+    transport: CommandTransport | None = None,
 ) -> list[WirelessCommand]:
-    """Return one page of an account's Commands, newest first."""
-    sim = which.sim and tx.wireless.sims.find(account_sid, which.sim)
-    if which.sim is not None and not sim:
-        return []
-    fields = {
-        "sim_sid": sim.sid if sim else None,
-        "status": which.status,
-        "direction": which.direction,
-        "transport": which.transport,
-    }
-    return tx.wireless.commands.page(account_sid, fields, window)
+    """Return one page of an account's Commands, newest first; an unknown SIM has none."""
+    which = {"status": status, "direction": direction, "transport": transport}
+    of = tx.wireless.sims, "sim_sid", sim
+    return list_of(tx.wireless.commands, account_sid, window, which, of=of)
 
 
 def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
-    """Delete a Command; one that is still to be sent isn't any more. Raises NotFound."""
+    """Delete a Command; if it has not been sent yet, it never is. Raises NotFound."""
     forget_command(tx, fetch_command(tx, account_sid, sid).sid)
 
 
 def forget_command(tx: Transaction, sid: str) -> None:
-    """Remove a Command, and what is due of it."""
+    """Remove a Command and its scheduled steps."""
     for step in (TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND, TaskKind.FORGET_COMMAND):
         tx.tasks.drop(sid, step)
     tx.wireless.commands.remove(sid)
 
 
 def transport_of(sim: WirelessSim) -> CommandTransport:
-    """Return how Commands to and from a SIM travel."""
+    """Return the transport of Commands to and from a SIM."""
     return CommandTransport.IP if sim.is_narrowband else CommandTransport.SMS
 
 
 def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
-    """Whether a SIM's rate plan has what its Commands travel by."""
+    """Whether a SIM's rate plan includes the transport of its Commands."""
     plan = plan_of(tx, sim)
     if plan is None:
         return False
@@ -129,7 +118,7 @@ def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
 
 
 def has_messages_there(tx: Transaction, sim: WirelessSim, context: OperationContext) -> bool:
-    """Whether it has that where the SIM is."""
+    """Whether a SIM's rate plan includes its Commands in the zone that the SIM is in."""
     plan = plan_of(tx, sim)
     if plan is None or not has_messages(tx, sim):
         return False

@@ -1,7 +1,7 @@
-"""How much data SIMs use: sessions while they are connected, up to what their rate plan allows.
+"""Data usage of Programmable Wireless SIMs: sessions while connected, up to the rate plan's limit.
 
-A SIM is on one network, drawn by lot from those that its plan lets it use; so its usage counts in
-one zone, by the month that began with its first connection.
+A SIM is on one network, drawn by lot from those that its plan allows, so all its usage counts in
+one zone. Its months are counted from its first connection.
 """
 
 from ringback.core.calendar import month_around
@@ -35,7 +35,11 @@ def zone_of_sim(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> 
 
 
 def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Have a SIM use data from now on as its status and its plan let it."""
+    """Let a SIM use data from now on, as its status and its plan allow.
+
+    Unlike a Super SIM it is looked at again later: at the end of its month, and when its limit is
+    reached, since it may go on more slowly then.
+    """
     end_flows(tx.wireless.sessions, sim.sid, context.now)
     plan = plan_of(tx, sim)
     if plan is None or not sim.is_connected or sim.metered_since is None:
@@ -56,10 +60,7 @@ def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> N
 def use_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a SIM use this much at once.
-
-    Raises InvalidParameter where its plan forbids it (33201).
-    """
+    """Let a SIM use this much at once; raises InvalidParameter if its plan forbids it (33201)."""
     plan = plan_of(tx, sim)
     zone = plan and zone_of_sim(sim, plan, context)
     if plan is None or zone is None or not plan.allows_data_in(zone):
@@ -80,7 +81,7 @@ def use_data(
 def _per_hour(
     tx: Transaction, sim: WirelessSim, plan: RatePlan, context: OperationContext
 ) -> tuple[int, int]:
-    """Return how many bytes a SIM sends and gets in an hour, as far as its plan lets it."""
+    """Return how many bytes a SIM may send and receive in an hour by its plan."""
     zone = zone_of_sim(sim, plan, context)
     if not plan.allows_data_in(zone):
         return 0, 0

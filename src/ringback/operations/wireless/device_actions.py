@@ -1,4 +1,4 @@
-"""What devices do: send Commands, use data."""
+"""Simulated devices of Programmable Wireless SIMs: they send Commands and use data."""
 
 from base64 import b64encode
 from typing import Final, NamedTuple
@@ -28,7 +28,7 @@ _WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut of
 
 
 class _Heard(NamedTuple):
-    """What a device sent, as far as it counts."""
+    """A message from a device, cut off at the longest that is allowed."""
 
     command: str
     mode: PayloadType
@@ -38,10 +38,10 @@ class _Heard(NamedTuple):
 def receive_text(
     tx: Transaction, sim: WirelessSim, text: str, context: OperationContext
 ) -> WirelessCommand:
-    """Take in a text that a SIM's device sends, and have the SIM's receiver told.
+    """Receive a text from a SIM's device, and send the SIM's callback URL a callback about it.
 
-    One that is too long is cut off, and its callback says so (33111). Raises InvalidParameter where
-    the device can't send any, Overloaded where too many callbacks wait.
+    A text that is too long is cut off, and its callback says so (33111). Raises InvalidParameter if
+    the device can't send any, and Overloaded if too many callbacks wait.
     """
     sent = text[:LONGEST_SMS]
     fault = fault_in_text(sent)
@@ -53,7 +53,7 @@ def receive_text(
 def receive_bytes(
     tx: Transaction, sim: WirelessSim, payload: bytes, context: OperationContext
 ) -> WirelessCommand:
-    """Take in a binary Command that a SIM's device sends; else as `receive_text`."""
+    """Receive a binary Command from a SIM's device; otherwise the same as `receive_text`."""
     sent = payload[:LONGEST_BINARY]
     heard = _Heard(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
     return _receive(tx, sim, heard, context)
@@ -62,7 +62,7 @@ def receive_bytes(
 def transfer_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have a device use data, at once; raises InvalidParameter where it can't use so much."""
+    """Let a device use data at once; raises InvalidParameter if it may not use that much."""
     _check_connected(sim)
     use_data(tx, sim, upload=upload, download=download, context=context)
     plan_final(tx, sim, context)
@@ -71,11 +71,11 @@ def transfer_data(
 def note_use(
     tx: Transaction, sim: WirelessSim, direction: Direction, context: OperationContext
 ) -> None:
-    """Note for usage that a Command went to a device, or came from it."""
+    """Count a Command to or from a device as usage."""
     plan = plan_of(tx, sim)
     if plan is not None:
         network = network_of(sim, plan, context)
-        # In the last instant, so that it is seen at once.
+        # Dated to the instant before: usage is counted up to now, and would not show it yet.
         at = context.now - INSTANT
         use = CommandUsage(sim.account_sid, sim.sid, network.sid, direction, at)
         tx.wireless.command_uses.add(use)

@@ -1,4 +1,4 @@
-"""Rate plans: made, found, renamed and deleted."""
+"""Rate plans: creating, finding, renaming and deleting them."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from ringback.ports import PageRequest, Transaction
 
 
 class RatePlanNames(NamedTuple):
-    """What of a rate plan can be changed; None for what a request doesn't mention."""
+    """The fields of a rate plan that can be changed; None for those that a request leaves out."""
 
     unique_name: str | None = None
-    """Empty to take the name away."""
+    """Empty to remove the name."""
     friendly_name: str | None = None
     usage_notification_url: str | None = None
     usage_notification_method: HttpMethod | None = None
@@ -30,16 +30,13 @@ def create_rate_plan(
     allowed: dict[str, Any],
     context: OperationContext,
 ) -> RatePlan:
-    """Make a rate plan that allows this, by the names of its fields; what is left out is usual.
+    """Create a rate plan; `allowed` has the fields of `RatePlan` that differ from their defaults.
 
-    Raises InvalidParameter where its name is taken (33101).
+    Raises InvalidParameter if its name is taken (33101).
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
-    plan = RatePlan(
-        **context.stamp(SidKind.RATE_PLAN, account_sid),
-        **allowed,
-    )
-    plan = replace(plan, **_changes(names))
+    stamp = context.stamp(SidKind.RATE_PLAN, account_sid)
+    plan = RatePlan(**stamp, **allowed, **_changes(names))
     tx.wireless.rate_plans.add(plan)
     return plan
 
@@ -50,14 +47,14 @@ def list_rate_plans(tx: Transaction, account_sid: str, window: PageRequest) -> l
 
 
 def fetch_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return a plan by its SID or unique name; raises NotFound where the account has none such."""
+    """Return a plan of the account by its SID or unique name; raises NotFound."""
     return fetch_named(tx.wireless.rate_plans, account_sid, sid_or_name, "RatePlan")
 
 
 def rate_plan_named(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return the plan that a parameter names.
+    """Return the plan that a request parameter names.
 
-    Raises InvalidParameter where there is none such (33108).
+    Raises InvalidParameter for an unknown one (33108).
     """
     plans, given = tx.wireless.rate_plans, ("RatePlan", sid_or_name)
     return named_in(plans, account_sid, given, "RatePlan", code=33108)
@@ -88,17 +85,17 @@ def delete_rate_plan(
     """Delete a plan; raises NotFound, or InvalidParameter while SIMs have it (33201)."""
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     user = tx.wireless.sims.first({"rate_plan_sid": plan.sid})
+    # Neither may a change that is still carried out give a SIM a plan that is gone.
     coming = tx.wireless.sim_updates.first({"to_rate_plan_sid": plan.sid})
     holder = user.sid if user is not None else coming and coming.sim_sid
     if holder is not None:
         raise InvalidParameter(
-            f"RatePlan {plan.sid} can't be deleted while SIMs have it, such as {holder}",
-            code=33201,
+            f"RatePlan {plan.sid} can't be deleted while SIMs have it, such as {holder}", code=33201
         )
     tx.wireless.rate_plans.remove(plan.sid)
 
 
 def _changes(names: RatePlanNames) -> dict[str, Any]:
-    """Return the fields that change; what is given as empty is taken away."""
+    """Return the fields that change; an empty text removes the value."""
     given = names._asdict().items()
     return {name: value or None for name, value in given if value is not None}

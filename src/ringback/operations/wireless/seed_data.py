@@ -17,7 +17,7 @@ _PLAN_NAME: Final = "my_rate_plan"
 
 
 def plant_where_missing(tx: Transaction, account_sid: str, context: OperationContext) -> None:
-    """Give an account a SIM with a rate plan, also where an earlier Ringback made the account."""
+    """Create the account's SIM and rate plan, also if an earlier Ringback created the account."""
     if tx.wireless.sims.get(SIM_SID) is not None:
         return
     plans = tx.wireless.rate_plans

@@ -1,4 +1,4 @@
-"""What becomes of SIMs: changes waited for and carried out, final statuses, resets, metering."""
+"""The life cycle of Programmable Wireless SIMs: changes, final statuses, resets, metering."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def find_change(tx: Transaction, sid: str) -> _Change | None:
 
 
 def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
-    """Return a SIM as what a reset is about, and as the SIM."""
+    """Return a SIM twice: as the subject of the reset, and as the SIM that it reaches."""
     sim = tx.wireless.sims.get(sid)
     return None if sim is None else (sim, sim)
 
@@ -41,7 +41,7 @@ def take_on(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Have the network begin with a change that was scheduled."""
+    """Let the network begin a scheduled change."""
     if sim.status is WirelessStatus.SCHEDULED:
         updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=context.now)
         tx.wireless.sims.save(updating)
@@ -55,7 +55,7 @@ def end_change(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Keep what became of a SIM, and tell whoever asked for the change."""
+    """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
     tx.wireless.sim_updates.end(sim.sid)
     done, event = finish(sim, update, ending, context.now)
@@ -71,9 +71,9 @@ def end_in_final(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Give a SIM the status that it gets by itself, and tell whoever asked for the one before."""
+    """Give a SIM its final status, and send a callback to whoever asked for the status before."""
     if sim.status not in FINAL:
-        # Its change is being carried out: what follows from that plans it anew.
+        # A change is being carried out; when it ends, this task is scheduled again.
         return
     done, event, told = finalize(sim, context.now)
     tx.wireless.sims.save(done)
@@ -88,7 +88,7 @@ def end_reset(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Note that a reset is over, and tell whoever asked for it."""
+    """Save that a reset is over, and send a callback about it."""
     sim, _ = found
     done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=context.now)
     tx.wireless.sims.save(done)
@@ -103,9 +103,9 @@ def meter(
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Look again at what a SIM may use."""
+    """Work out again how much data a SIM may use."""
     update = tx.wireless.sim_updates.get(sim.sid)
-    # Until a change is carried out, the network has the SIM as it was.
+    # While a change is carried out, the network still knows the SIM with its old status.
     plan_data(tx, sim if update is None else replace(sim, status=update.from_status), context)
 
 
@@ -116,7 +116,7 @@ def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None
 
 
 def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Have a SIM get its final status when the time, or its use, will call for it."""
+    """Schedule a SIM's final status for when the time or its use calls for it."""
     since = sim.status_since
     if sim.status not in FINAL or since is None:
         tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)

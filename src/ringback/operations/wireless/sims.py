@@ -1,4 +1,4 @@
-"""Programmable Wireless SIMs: registered, found, updated, reset and deleted."""
+"""Programmable Wireless SIMs: registering, finding, updating, resetting and deleting them."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from ringback.core.wireless.sim import (
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_named, named_in
+from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.metering import end_flows
 from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
@@ -43,7 +43,7 @@ _STEPS: Final = (
 
 
 class RegisteredSimCard(NamedTuple):
-    """A card that is registered to an account, which this API has no operation for."""
+    """A card to register for an account; the vendors' API has no operation for that."""
 
     iccid: str
     registration_code: str | None = None
@@ -52,30 +52,30 @@ class RegisteredSimCard(NamedTuple):
 
 
 class WirelessUpdateRequest(NamedTuple):
-    """What an update asks for; None stands for what it doesn't mention."""
+    """What an update asks for; None for what it leaves out."""
 
     unique_name: str | None = None
-    """Empty to take the name away."""
+    """Empty to remove the name."""
     friendly_name: str | None = None
     status: WirelessStatus | None = None
     rate_plan: str | None = None
-    """The SID or the unique name of a plan; empty to take the SIM's plan away."""
+    """The SID or the unique name of a plan; empty to remove the SIM's plan."""
     resets: bool = False
     """Whether the connectivity is to be reset."""
     account_sid: str | None = None
     """The account to move the SIM to."""
     commands_to: CallbackTargetUpdate = CallbackTargetUpdate()
     handlers: Mapping[str, str] = _NOTHING
-    """The deprecated URLs and methods to change; an empty URL takes one away."""
+    """The deprecated URLs and methods to change; an empty URL removes one."""
     told: CallbackTarget = NOBODY
 
 
 def register_sim(
     tx: Transaction, account_sid: str, card: RegisteredSimCard, context: OperationContext
 ) -> WirelessSim:
-    """Take a card into an account; it is `new` and has no rate plan.
+    """Register a card for an account; its SIM is `new` and has no rate plan.
 
-    Raises InvalidParameter where the card can't be, or is registered already (33101).
+    Raises InvalidParameter for a malformed ICCID, or a card that is registered already (33101).
     """
     if not _ICCID.fullmatch(card.iccid):
         raise InvalidParameter(
@@ -96,45 +96,35 @@ def register_sim(
 
 
 def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return a SIM by its SID or unique name; raises NotFound where the account has none such."""
+    """Return a SIM of the account by its SID or unique name; raises NotFound."""
     return fetch_named(tx.wireless.sims, account_sid, sid_or_name, "SIM")
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return the SIM that a parameter names.
+    """Return the SIM that a request parameter names.
 
-    Raises InvalidParameter where there is none such (33107).
+    Raises InvalidParameter for an unknown one (33107).
     """
     sims, given = tx.wireless.sims, ("Sim", sid_or_name)
     return named_in(sims, account_sid, given, "SIM", code=33107)
 
 
-class WirelessSimFilter(NamedTuple):
-    """Which SIMs to list; None stands for all."""
-
-    status: WirelessStatus | None = None
-    iccid: str | None = None
-    rate_plan: str | None = None
-    """The SID or the unique name of a plan; one that isn't there has none."""
-    eid: str | None = None
-    registration_code: str | None = None
-
-
 def list_sims(
-    tx: Transaction, account_sid: str, window: PageRequest, *, which: WirelessSimFilter
+    tx: Transaction,
+    account_sid: str,
+    window: PageRequest,
+    *,
+    status: WirelessStatus | None = None,
+    iccid: str | None = None,
+    rate_plan: str | None = None,
+    e_id: str | None = None,
+    sim_registration_code: str | None = None,
 ) -> list[WirelessSim]:
-    """Return one page of an account's SIMs, newest first."""
-    plan = which.rate_plan and tx.wireless.rate_plans.find(account_sid, which.rate_plan)
-    if which.rate_plan is not None and not plan:
-        return []
-    fields = {
-        "status": which.status,
-        "iccid": which.iccid,
-        "rate_plan_sid": plan.sid if plan else None,
-        "eid": which.eid,
-        "registration_code": which.registration_code,
-    }
-    return tx.wireless.sims.page(account_sid, fields, window)
+    """Return one page of an account's SIMs, newest first; an unknown rate plan has none."""
+    codes = {"eid": e_id, "registration_code": sim_registration_code}
+    which = {"status": status, "iccid": iccid, **codes}
+    of = tx.wireless.rate_plans, "rate_plan_sid", rate_plan
+    return list_of(tx.wireless.sims, account_sid, window, which, of=of)
 
 
 def update_sim(
@@ -144,10 +134,10 @@ def update_sim(
     asked: WirelessUpdateRequest,
     context: OperationContext,
 ) -> WirelessSim:
-    """Change at once what a SIM is called and who is told; have the network do the rest.
+    """Change a SIM's names and callback URLs at once, and let the network do the rest.
 
-    Who gave a callback URL is called back when a change of status or plan, or a reset, is over, and
-    again when the status that was asked for goes on to its final one. Names call nobody back.
+    The callback URL gets a callback when a change of status or plan, or a reset, is over, and again
+    when the new status goes on to its final one. New names cause no callback.
     Raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119, 33120,
     33121, 33201), and changes nothing.
     """
@@ -168,7 +158,7 @@ def update_sim(
 def delete_sim(
     tx: Transaction, account_sid: str, sid_or_name: str, context: OperationContext
 ) -> None:
-    """Delete a SIM; what it sent and used stays, and nobody is told of it any more.
+    """Delete a SIM; its Commands and usage stay, and it causes no more callbacks.
 
     Raises NotFound, Conflict while a change is not over (33010), and InvalidParameter while it is
     connected (33105).
@@ -193,7 +183,7 @@ def delete_sim(
 
 
 def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:
-    """Return the SIM in the account that it is to be moved to, without the plan of its own."""
+    """Return the SIM in its new account; it has no rate plan there yet."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=_NOT_PERMITTED, not_new=_NOT_PERMITTED)
@@ -203,7 +193,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
 def _noted(
     sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM with what needs no network: its names, and whom it tells."""
+    """Return the SIM with the changes that need no network: its names and callback URLs."""
     sim = replace(sim, date_updated=context.now)
     if asked.unique_name is not None:
         sim = replace(sim, unique_name=asked.unique_name or None)
@@ -220,7 +210,7 @@ def _noted(
 def _changed(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM as a change of its status or plan leaves it for now."""
+    """Return the SIM with its change of status or plan made or begun."""
     change = plan_change(sim, _wish(tx, sim, asked))
     match change:
         case WirelessNothingRequested():
@@ -255,7 +245,7 @@ def _wish(tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest) -> Wi
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
-    """Have the network carry a change out, or wait until the operator takes it on."""
+    """Let the network carry a change out, at once or when the operator is not busy any more."""
     if context.scenario_of_sim(tx, sim).wait_before(TaskKind.TAKE_ON_CHANGE):
         step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
@@ -265,7 +255,10 @@ def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> Wire
 
 
 def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
-    """See that the connectivity of a SIM can be reset now; raises Conflict or InvalidParameter."""
+    """Check that the connectivity of a SIM can be reset now.
+
+    Raises Conflict or InvalidParameter.
+    """
     if asked.status is not None:
         raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
     if sim.is_resetting:
@@ -281,6 +274,6 @@ def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
 def _resetting(
     tx: Transaction, sim: WirelessSim, told: CallbackTarget, context: OperationContext
 ) -> WirelessSim:
-    """Have the network reset a SIM's connectivity."""
+    """Let the network reset a SIM's connectivity."""
     context.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)

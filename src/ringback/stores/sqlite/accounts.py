@@ -1,8 +1,9 @@
-"""Accounts, and what signs in to them, in SQLite. Secrets that have to be read again are sealed."""
+"""Accounts, API keys and API clients in SQLite. Secrets that have to be read again are sealed."""
 
 import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import AccessScope, ClientCredentials, ClientType
@@ -15,6 +16,7 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.field_columns import from_us, to_us
+from ringback.stores.sqlite.record_tables import RowMapping
 from ringback.stores.sqlite.sealed_columns import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,
@@ -23,6 +25,8 @@ from ringback.stores.sqlite.sealed_columns import (
     SealedColumn,
 )
 from ringback.stores.sqlite.write_batch import Row, WriteBatch
+
+_KEYS: Final = RowMapping("api_keys", ApiKey)
 
 
 class SqliteAccounts:
@@ -34,7 +38,7 @@ class SqliteAccounts:
         self._known = dict[str, Account]()
 
     def forget(self) -> None:
-        """Read each account anew; it is read once for all that a commit does."""
+        """Read accounts from the file again: they are cached for one commit only."""
         self._known.clear()
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
@@ -77,20 +81,17 @@ class SqliteAccounts:
         return self._some("parent_sid = ?", sid)
 
     def add_key(self, key: ApiKey) -> None:
-        self._session.write(
-            "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?)",
-            (key.sid, key.account_sid, key.name, key.secret_hash, to_us(key.date_created)),
-        )
+        self._session.write(_KEYS.insert, _KEYS.values(key))
 
     def key(self, sid: str) -> ApiKey | None:
         row = self._session.read("SELECT * FROM api_keys WHERE sid = ?", [sid]).fetchone()
-        return row and _read_key(row)
+        return row and _KEYS.read(row)
 
     def keys_of(self, account_sid: str | None) -> list[ApiKey]:
         rows = self._session.read(
             "SELECT * FROM api_keys WHERE account_sid IS ? ORDER BY rowid", [account_sid]
         )
-        return [_read_key(row) for row in rows]
+        return [_KEYS.read(row) for row in rows]
 
     def remove_key(self, sid: str) -> None:
         self._session.write("DELETE FROM api_keys WHERE sid = ?", [sid])
@@ -217,16 +218,6 @@ class SqliteApiClients:
         sealed = self._cipher.seal(key.private_key, TOKEN_KEY.place(key.id))
         self._session.write("DELETE FROM token_keys")
         self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))
-
-
-def _read_key(row: sqlite3.Row) -> ApiKey:
-    return ApiKey(
-        sid=row["sid"],
-        account_sid=row["account_sid"],
-        name=row["name"],
-        secret_hash=row["secret_hash"],
-        date_created=from_us(row["created_us"]),
-    )
 
 
 def _read_client(row: sqlite3.Row) -> ClientCredentials:

@@ -1,4 +1,4 @@
-"""Big batches of new callbacks in SQLite, until all of one are added to the others."""
+"""Big batches of new callbacks in SQLite, until they have been added to the callbacks."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -12,7 +12,7 @@ TABLES: Final = (
     BulkStatement(before="INSERT INTO batched_callbacks (number, callback)", columns=2),
     BulkStatement(before="DELETE FROM batched_callbacks WHERE (number) IN (", columns=1, after=")"),
 )
-"""Rows that are written many at a time, in the order in which their tables allow."""
+"""Rows that are written many at a time, in the order that their references require."""
 
 
 class SqliteBatches:
@@ -22,7 +22,7 @@ class SqliteBatches:
         self._session = session
         self._first_table = first_table
         self._numbers: count[int] | None = None
-        """Those to come. One that was given to what has been undone is not given again."""
+        """The numbers to come. Those of an undone transaction are not used again."""
 
     def add(self, callbacks: Sequence[str]) -> range:
         if self._numbers is None:

@@ -1,4 +1,4 @@
-"""How callbacks and attempts stand in rows, and back."""
+"""Converts callbacks and attempts to rows, and back."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -24,14 +24,16 @@ COLUMNS: Final = (
     " status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
     " updated_us, started_us"
 )
-"""What `read_callback` wants of a row, and of its open attempt."""
+"""The columns that `read_callback` needs, of a callback and its open attempt."""
 _LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
 def write_callback(callback: OutgoingCallback) -> Row:
-    """Return a new callback's row, in the order in which it is inserted."""
+    """Return a new callback's row, in the order of the columns of its `INSERT`."""
+    # By position and not by a `RowMapping`: these are the tables through which every callback
+    # passes.
     url = callback.url
     return (
         callback.sid,
@@ -109,7 +111,7 @@ def read_callback(row: sqlite3.Row) -> OutgoingCallback:
 
 
 def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
-    """Return the columns of an attempt from its start on, with this head and this answer."""
+    """Return the columns of an attempt from `started_us` on, with this request head and answer."""
     timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
     return (
         to_us(attempt.date_started),
@@ -127,9 +129,9 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
 
 
 def write_request_head(request: RecordedRequest, callback: OutgoingCallback) -> str:
-    """Return a request's head; one that is long has no target, which is its callback's.
+    """Return a request's head; a long one is saved without its target, which its callback has.
 
-    What a GET tells is in its target, and would stand in the row of each attempt once more.
+    A GET has all its parameters in the target: they would be saved again with each attempt.
     """
     head = request.head
     if len(head) <= _LONG_HEAD:
@@ -148,17 +150,17 @@ def write_response_head(response: RecordedResponse) -> str:
 
 
 def write_headers(rest: RecordedResponse) -> str:
-    """Return the headers alone, for the column of those that are kept apart."""
+    """Return the headers alone, for the column of headers that are kept apart."""
     return "\n".join(map(": ".join, rest.headers))
 
 
 def read_attempt(
     columns: Sequence[Any], *, of: tuple[str, str, int], called: CallbackUrl, body: str
 ) -> Attempt:
-    """Return the attempt of its columns from its start on.
+    """Return the attempt of these columns, which begin with `started_us`.
 
-    `of` is what an Attempt begins with; the URL that was called and the body stand elsewhere.
-    Behind its own columns it has those of `read_response` that are kept apart from it.
+    `of` has the first fields of the Attempt; the called URL and the body come from its callback.
+    After the attempt's own columns come the four of the rest of its answer, see `read_response`.
     """
     started, result, status_code, error_code, failure, reason, *rest = columns
     timings, (local_address, proxy, head, *answer) = rest[:5], rest[5:15]
@@ -186,7 +188,7 @@ def _read_request(head: str, called: CallbackUrl, body: str) -> RecordedRequest:
 
 
 def read_response(columns: Sequence[Any]) -> RecordedResponse | None:
-    """Return the answer of these columns: three of a row's own, and four of what is kept apart."""
+    """Return the answer of these columns: three of the row, and four of what is kept apart."""
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:
         return None

@@ -1,9 +1,9 @@
 """Callbacks and attempts in SQLite.
 
-An attempt under way has a row in `open_attempts`. A claim writes that row and nothing else: the
-callback's own row tells how far it had come before, until the attempt is settled. Where a callback
-is begun by the transaction that writes it anyhow, its row tells it, and has no due time.
-One process owns the file: after a start, all open rows are a dead process's.
+An attempt under way has a row in `open_attempts`. A claim writes only that row: until the attempt
+is settled, the callback's own row has the progress from before. An exception are callbacks that a
+transaction writes anyway and begins at once: their rows have the new progress, without a due time.
+One process owns the file, so after a start all open rows are from a process that has died.
 """
 
 import sqlite3
@@ -82,7 +82,7 @@ TABLES: Final = (
     BulkStatement(before="INSERT INTO open_attempts (callback_sid, number, started_us)", columns=3),
     BulkStatement(before="INSERT INTO attempts", columns=19),
 )
-"""Rows that are written many at a time, in the order in which their tables allow."""
+"""Rows that are written many at a time, in the order that their references require."""
 
 _ENDED_ATTEMPTS: Final = """
     SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
@@ -96,8 +96,8 @@ _ENDED_ATTEMPTS: Final = """
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
 _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
-# The index of SIDs, which are dated, has them by their time; one by account would have to be read
-# as a whole.
+# SIDs begin with their time, so their index finds a period; an index by account would have to be
+# read as a whole.
 _TOTALS: Final = f"""
     SELECT account_sid, url, source, source_asked,
         sum(status = 'delivered'),
@@ -122,16 +122,19 @@ class SqliteCallbacks:
         self._accounts = accounts
         self._responses = responses
         self._claimed = dict[Lane, tuple[int, int]]()
-        """Up to which due time and `seq` a lane is claimed, so that a claim begins behind."""
+        """The due time and `seq` up to which a lane is claimed: the next claim begins after it.
+
+        Without it each claim would pass all rows again that are claimed and not settled yet.
+        """
         self._keyed = dict[tuple[str, str], OutgoingCallback]()
-        """Those with a key that this commit adds, whose rows may not be written yet."""
+        """Callbacks with a key that this commit adds: their rows may not be written yet."""
 
     def begin_commit(self) -> None:
-        """Know of nothing that was added; for when all rows are written."""
+        """Forget the callbacks that the last commit added: all its rows are written."""
         self._keyed.clear()
 
     def forget(self) -> None:
-        """Look at the rows again for what is there; for when something has been undone."""
+        """Forget everything that is known about rows, after some of them have been undone."""
         self._claimed.clear()
         if self._keyed:
             self._session.flush()
@@ -156,8 +159,8 @@ class SqliteCallbacks:
         added = self._keyed.get((account_sid, idempotency_key))
         if added is not None:
             return added
-        # Rows that are still queued are known by the above, and need not be written for this;
-        # but where they change what is found, they are.
+        # A queued row with this key would have been found above, so nothing has to be written for
+        # this; `get` writes the queued rows if the callback is found.
         row = self._session.read(
             "SELECT sid FROM callbacks WHERE account_sid = ? AND idempotency_key = ?",
             (account_sid, idempotency_key),
@@ -250,8 +253,8 @@ class SqliteCallbacks:
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
-        # That it is not null says the comparison of rows as well, but not to SQLite: it would not
-        # use the index of what waits, and look through all that the account has ever had.
+        # The comparison of rows implies that it is not null, but SQLite does not see that: it would
+        # not use the index of waiting rows, and read all callbacks of the account.
         row = self._session.read_queued(
             f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
             " AND due_us IS NOT NULL AND (due_us, seq) > (?, ?) AND started_us IS NULL"
@@ -325,7 +328,7 @@ class SqliteCallbacks:
         return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the first row of the lane that follows this one: a step for each lane."""
+        """Return the next lane, by one step in the index, however many rows this lane has."""
         return self._session.read_queued(
             "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
             " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
@@ -346,13 +349,13 @@ class SqliteCallbacks:
         self._rewind(callback, progress)
 
     def _touch(self, callback: OutgoingCallback) -> None:
-        """Prepare for rows of a callback; what is known of it by its key holds no longer."""
+        """Prepare for rows of a callback, which is now known by its key no longer."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
     def _rewind(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
-        """Let the next claim of a lane begin in front of what is due now."""
+        """Let the next claim of a lane begin early enough to find this callback again."""
         if progress.due is None:
             return
         lane = lane_of(callback)
@@ -371,14 +374,14 @@ class SqliteCallbacks:
 
 
 def _sid_at(instant: datetime, chance: bytes) -> str:
-    """Return the SID of a callback of this instant that has this byte for all its chance."""
+    """Return the lowest or highest SID of a callback of this instant: with all bytes as given."""
     return make_sid(SidKind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> ListQuery:
     """Return the list of an account's callbacks, read by the index that leaves the fewest rows.
 
-    By which that is has to be said, since nothing is known here of what is in the columns.
+    The index is named, since SQLite has no statistics here to choose it by.
     """
     index, found, looked_at = _by_index(account_sid, which)
     return ListQuery(
@@ -400,7 +403,7 @@ def _listing(account_sid: str, which: CallbackFilter) -> ListQuery:
 def _by_index(
     account_sid: str, which: CallbackFilter
 ) -> tuple[str, list[Condition], list[Condition]]:
-    """Return an index, what it has the rows by, and what else has to be looked at."""
+    """Return an index, the conditions that it serves, and those to check row by row."""
     owner, statuses = whose(account_sid), which.statuses
     some = [] if statuses is None else [_with_status(statuses)]
     of_all = account_sid == EVERY
@@ -419,9 +422,9 @@ def _by_index(
 
 
 def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
-    """Return the condition that a row has one of these statuses; what comes after is always true.
+    """Return the condition that a row has one of these statuses; `1 = ?` is there for its value.
 
-    The undelivered ones are word for word as the indexes have them, so that they are used.
+    The text for undelivered ones is the same as in the partial indexes, so that SQLite uses them.
     """
     marks = ", ".join(f"'{status}'" for status in sorted(statuses, reverse=True))
     return f"status IN ({marks}) AND 1 = ?", 1

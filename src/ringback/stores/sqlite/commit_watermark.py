@@ -1,14 +1,14 @@
-"""Up to which commit the data file is known to be on disk, in a small file beside it.
+"""A small file beside the data file that says up to which commit it is known to be on disk.
 
 A data file that is older than that has lost something: its WAL was deleted, or an old copy was put
-in its place. SQLite can't tell. So the data file carries a number that grows (its `application_id`,
-which SQLite leaves to us), once a second at most and within a commit that writes anyway; the file
-beside it has the number after that commit is durable. It is never ahead, whatever dies when, and
-costs no `fsync`.
+in its place. SQLite can't tell. So the data file has a number that grows (its `application_id`,
+which SQLite leaves to applications), at most once a second and within a commit that writes anyway;
+the small file gets the number once that commit is durable. Whatever dies when, it is never ahead,
+and it costs no `fsync`.
 
-The file also names the boot of the machine in which a server had the data last: what processes
-left in shared memory is good only as long as that lasts. While a new data file is being made, the
-number is 0: so far there is nothing that could be lost.
+The file also names the boot of the machine in which a server last had the data: what processes left
+in shared memory is valid only until the machine restarts. While a new data file is being created,
+the number is 0: there is nothing yet that could be lost.
 """
 
 import os
@@ -32,7 +32,7 @@ class DurabilityMark(NamedTuple):
 
     number: int
     boot: str = ""
-    """Empty where no server had the data yet, or no boot has a name here."""
+    """Empty if no server had the data yet, or the system gives boots no id."""
 
     @property
     def is_of_this_boot(self) -> bool:
@@ -41,12 +41,12 @@ class DurabilityMark(NamedTuple):
 
 
 def mark_path(database: Path) -> Path:
-    """Return which file it is."""
+    """Return the path of the watermark file."""
     return database.with_suffix(".watermark")
 
 
 def read_mark(database: Path) -> DurabilityMark | None:
-    """Return what the file says, or None where it is missing or damaged."""
+    """Return what the file says, or None if it is missing or damaged."""
     try:
         text = mark_path(database).read_text("ascii")
     except (OSError, UnicodeDecodeError):
@@ -57,7 +57,7 @@ def read_mark(database: Path) -> DurabilityMark | None:
 
 
 def write_mark(database: Path, mark: DurabilityMark) -> None:
-    """Have the file say this, on disk where that is possible."""
+    """Write the file, to disk if that is possible."""
     with suppress(OSError):
         descriptor = os.open(mark_path(database), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -68,13 +68,13 @@ def write_mark(database: Path, mark: DurabilityMark) -> None:
 
 
 def number_in(connection: sqlite3.Connection) -> int:
-    """Return the number that the data file has; 0 where it was never given one."""
+    """Return the number of the data file; 0 if it never got one."""
     (number,) = connection.execute("PRAGMA application_id").fetchone()
     return number
 
 
 def this_boot() -> str:
-    """Return a name for the time since the machine was started; empty where it has none."""
+    """Return the id of the machine's present boot; empty if the system gives none."""
     try:
         return _BOOT.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -82,7 +82,7 @@ def this_boot() -> str:
 
 
 class CommitWatermark:
-    """Numbers the commits of a connection; its owner alone does so."""
+    """Numbers the commits of a connection; only the owner of the data file does that."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class CommitWatermark:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Begin with the number that the data file has."""
+        """Begin with the data file's number."""
         self._connection = connection
         self._clock = clock
         if not number_in(connection):
@@ -108,7 +108,7 @@ class CommitWatermark:
             write_mark(database, DurabilityMark(self._number, self._boot))
 
     def before_commit(self) -> None:
-        """Give the commit a number, where it writes and the last number is old."""
+        """Give the commit a new number if it writes and the last number is a second old."""
         changes = self._connection.total_changes
         if changes == self._changes:
             return
@@ -120,14 +120,14 @@ class CommitWatermark:
             self._connection.execute(f"PRAGMA application_id = {self._number + 1}")
 
     def after_commit(self) -> None:
-        """Note the number that the commit was given: it is durable now."""
+        """Write the commit's number to the small file, now that the commit is durable."""
         if self._is_new:
             self._is_new = False
             self._number += 1
             self._note()
 
     def undone(self) -> None:
-        """Take the number of a commit back that was undone."""
+        """Take back the number of a commit that was undone."""
         if self._is_new:
             self._is_new = False
             self._next = self._clock()
@@ -146,7 +146,7 @@ def _line(mark: DurabilityMark) -> str:
 
 
 def _write(descriptor: int, mark: DurabilityMark) -> None:
-    """Write over what stands there: within one sector, so that nobody finds half of it."""
+    """Overwrite the line within one sector, so that nobody ever reads half of it."""
     line = _line(mark).encode()
     os.pwrite(descriptor, line, 0)
     os.ftruncate(descriptor, len(line))

@@ -1,4 +1,4 @@
-"""Opens the data file: as its owner, or beside it; nothing is opened that has lost something."""
+"""Opens the data file, as its owner or beside the owner; refuses one that has lost something."""
 
 import logging
 import sqlite3
@@ -41,13 +41,13 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA wal_autocheckpoint = 2000",  # pages
-    # What the log grew to beyond that while somebody read goes back with the next commit after it.
+    # If the log grew beyond this while somebody read, the next commit afterwards truncates it.
     f"PRAGMA journal_size_limit = {SMALL}",
     "PRAGMA cell_size_check = ON",  # a damaged page is noticed when it is read
 )
 _PREPARED: Final = 256
 _SEALED_SINCE: Final = 5
-"""The schema from which on secrets are sealed."""
+"""The first schema in which secrets are sealed."""
 
 
 Reopen = Callable[[], "OpenDataFile"]
@@ -59,7 +59,7 @@ class OpenDataFile(NamedTuple):
     connection: sqlite3.Connection
     watermark: CommitWatermark | None = None
     reopen: Reopen | None = None
-    """Opens it anew: there was no room for what connections share, so this one is alone with it."""
+    """Opens it again, for sharing; None unless a full disk allowed only one connection."""
 
 
 def open_as_owner(
@@ -69,10 +69,11 @@ def open_as_owner(
     copied: Callable[[Path], None] | None = None,
     accept_data_loss: bool = False,
 ) -> OpenDataFile:
-    """Open the file, make it where there is none, and bring its schema up to date after a copy.
+    """Open the file or create it, and bring an older schema up to date after making a copy.
 
-    `copied` is told of the copy, in place of the log. Raises ConfigurationError where the file
-    can't be used, or is older than what was here, or damaged; these two can be accepted.
+    `copied` is called with the path of the copy, instead of logging it. Raises ConfigurationError
+    if the file can't be used, is older than what was here, or is damaged; the last two can be
+    accepted.
     """
     mark = read_mark(path)
     try:
@@ -92,9 +93,9 @@ def open_as_owner(
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
-    """Open the file beside its owner, or make it where there is none; never upgrade it.
+    """Open the file beside its owner, or create it; never upgrade it.
 
-    Raises ConfigurationError where the file can't be used.
+    Raises ConfigurationError if the file can't be used.
     """
 
     def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
@@ -111,7 +112,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as failure:
         raise unusable(path, failure) from failure
     if mark is not None and not mark.number:
-        # It was made just now: from here on there is something to be lost.
+        # It was created just now: from here on there is something that can be lost.
         write_mark(path, DurabilityMark(number_in(connection)))
     return connection
 
@@ -127,9 +128,9 @@ def refuse_to_upgrade(path: Path) -> None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether there is such a file, with secrets that were sealed; changes nothing.
+    """Whether this file exists and has sealed secrets; changes nothing.
 
-    Raises ConfigurationError where it can't be read.
+    Raises ConfigurationError if it can't be read.
     """
     try:
         return path.exists() and _is_sealed(path)
@@ -142,11 +143,11 @@ def connect(
 ) -> sqlite3.Connection:
     """Return a connection to a file whose schema is up to date, and whose secrets are sealed.
 
-    `before` is called before an older schema is brought up to date. `alone` keeps others out, and
-    needs no shared memory on disk.
+    `before` is called before an older schema is brought up to date. `alone` keeps other connections
+    out, and in return needs no file for shared memory, which a full disk has no room for.
     """
     if isinstance(path, Path):
-        # Made before SQLite opens it, since SQLite gives the files beside it the same mode.
+        # Created before SQLite opens it, since SQLite gives the files beside it the same mode.
         path.touch(mode=0o600)
         path.chmod(0o600)
     connection = sqlite3.connect(

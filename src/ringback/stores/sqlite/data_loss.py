@@ -1,4 +1,4 @@
-"""Refuses a data file of which something is lost, before anything is made or changed."""
+"""Refuses data files that have lost something, before anything is created or changed."""
 
 import sqlite3
 from pathlib import Path
@@ -9,7 +9,7 @@ from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, r
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
-"""What looks a file through up to a size, in bytes, in a fraction of a second."""
+"""The check for a file up to this size in bytes: it takes a fraction of a second."""
 
 _INSTEAD: Final = (
     "Put it back from a copy; or, if it is to be done without, start the server once with"
@@ -18,9 +18,9 @@ _INSTEAD: Final = (
 
 
 def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
-    """Raise ConfigurationError where the data file is missing or empty, and there was data in it.
+    """Raise ConfigurationError if the data file is missing or empty, although it had data.
 
-    `expects_data` says that something beside the watermark shows that there was.
+    `expects_data` says that something other than the watermark shows that it had.
     """
     mark = read_mark(path)
     if is_missing(path) and (expects_data or (mark is not None and mark.number)):
@@ -45,7 +45,7 @@ def refuse_older_data(
 ) -> None:
     """Raise ConfigurationError where the data file is older than what was known to be on disk.
 
-    `mark` is what was known before the file was opened.
+    `mark` is the watermark from before the file was opened.
     """
     if mark is not None and number_in(connection) < mark.number:
         raise ConfigurationError(
@@ -55,7 +55,7 @@ def refuse_older_data(
 
 
 def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise ConfigurationError where a file that is not too long is damaged in itself."""
+    """Raise ConfigurationError if a file that is not too large to check is damaged."""
     size = path.stat().st_size
     check = next((check for most, check in _CHECKED_AT_START if size <= most), None)
     if check is None:
@@ -66,22 +66,22 @@ def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no such file, or nothing in it."""
+    """Whether the file does not exist, or is empty."""
     return not path.exists() or not path.stat().st_size
 
 
 def begin_new_data(path: Path) -> None:
-    """Note that a data file is being made, unless that was noted before."""
+    """Record that a data file is being created, unless that was recorded before."""
     if read_mark(path) is None:
         write_mark(path, DurabilityMark(0))
 
 
 def is_being_made(path: Path) -> bool:
-    """Whether a data file was begun here, and nothing is in it so far."""
+    """Whether creating a data file was begun here, and it has no data so far."""
     mark = read_mark(path)
     return mark is not None and not mark.number
 
 
 def forget_lost_data(path: Path) -> None:
-    """Go on with what there is, as the operator wants: it is what counts from now on."""
+    """Accept the loss, as the operator wants: the present data counts from now on."""
     write_mark(path, DurabilityMark(0))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 _BYTES: Final = 512 << 10
-"""More than a request writes, with its share of the indexes."""
+"""More than a request writes, including its share of the indexes."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _WANT_OF_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 
@@ -23,21 +23,21 @@ class DiskSpace:
 
     @classmethod
     def beside(cls, connection: sqlite3.Connection) -> Self:
-        """Return where a connection's database is."""
+        """Return the disk of a connection's database."""
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
         return cls(Path(path).parent if path else None)
 
     def is_there(self) -> bool:
-        """Whether a file of this size can be made; it is gone again when this returns.
+        """Whether a file of this size can be created; it is deleted again when this returns.
 
-        Where none can be made for another reason, the database itself says what is wrong.
+        If that fails for another reason than room, the database itself reports what is wrong.
         """
         if self.folder is None:
             return True
         try:
             with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
                 file.write(bytes(_BYTES))
-                # Some disks find out only here that they are full.
+                # Some file systems notice only here that they are full.
                 file.flush()
         except OSError as failure:
             return failure.errno not in _FULL
@@ -45,5 +45,5 @@ class DiskSpace:
 
 
 def is_want_of_room(failure: sqlite3.Error) -> bool:
-    """Whether a file can't be opened since the disk is full."""
+    """Whether an operation failed because the disk is full."""
     return getattr(failure, "sqlite_errorname", None) in _WANT_OF_ROOM

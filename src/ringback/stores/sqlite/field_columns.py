@@ -1,13 +1,16 @@
-"""The fields of records, and the columns that each stands in."""
+"""The fields of records, and the columns that hold each: a field's type says which, and how."""
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback_codec import read_url, write_warnings
 from ringback.stores.sqlite.write_batch import SqlValue
 
@@ -37,7 +40,7 @@ def maybe_from_us(count: int | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class FieldColumns:
-    """A field of a record, and the columns that it stands in."""
+    """A field of a record, and the columns that hold it."""
 
     name: str
     columns: tuple[str, ...]
@@ -45,51 +48,54 @@ class FieldColumns:
     read: Callable[[sqlite3.Row], Any]
 
 
-def plain(name: str) -> FieldColumns:
-    """Return a field that stands in the column of its name as it is: text, a number, None."""
-    return FieldColumns(name, (name,), lambda value: (value,), lambda row: row[name])
+def fields_of(kind: Callable[..., Any]) -> tuple[FieldColumns, ...]:
+    """Return the fields of a dataclass or a named tuple, in their order."""
+    return tuple(_field(name, hint) for name, hint in get_type_hints(kind).items())
 
 
-def flag(name: str) -> FieldColumns:
-    """Return a field that is true or false."""
-    return FieldColumns(name, (name,), lambda value: (int(value),), lambda row: bool(row[name]))
+def _field(name: str, hint: Any) -> FieldColumns:
+    # A union of two types would need a column that says which of them a row has, so none is one.
+    (kind,) = [each for each in _alternatives(hint) if each is not NoneType]
+    kind = get_origin(kind) or kind
+    if kind is CallbackUrl:
+        return _url(name)
+    if kind is CallbackTarget:
+        return _listener(name)
+    if kind is datetime:
+        return _instant(name)
+    if kind in (tuple, Mapping):
+        return _json(name, tuple if kind is tuple else dict)
+    # SQLite has neither truth values nor enumerations: it gives back numbers and text.
+    made = kind if issubclass(kind, (bool, StrEnum)) else _as_it_is
+    return FieldColumns(name, (name,), lambda value: (value,), lambda row: _maybe(made, row[name]))
 
 
-def one_of(name: str, kind: type[StrEnum]) -> FieldColumns:
-    """Return a field whose values are those of an enumeration."""
-    return FieldColumns(name, (name,), lambda value: (value,), lambda row: kind(row[name]))
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
 
 
-def instant(name: str, column: str) -> FieldColumns:
-    """Return a field that is an instant."""
-    return FieldColumns(
-        name, (column,), lambda value: (to_us(value),), lambda row: from_us(row[column])
-    )
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
-def maybe_instant(name: str, column: str) -> FieldColumns:
-    """Return a field that is an instant or None."""
+def _maybe(made: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else made(value)
+
+
+def _instant(name: str) -> FieldColumns:
+    column = f"{name.removeprefix('date_').removesuffix('_time')}_us"
     return FieldColumns(
         name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
     )
 
 
-def pairs(name: str) -> FieldColumns:
-    """Return a field that maps texts to texts."""
+def _json(name: str, made: Callable[[Any], Any]) -> FieldColumns:
     return FieldColumns(
-        name, (name,), lambda value: (json.dumps(value),), lambda row: json.loads(row[name])
+        name, (name,), lambda value: (json.dumps(value),), lambda row: made(json.loads(row[name]))
     )
 
 
-def texts(name: str) -> FieldColumns:
-    """Return a field that is a tuple of texts."""
-    return FieldColumns(
-        name, (name,), lambda value: (json.dumps(value),), lambda row: tuple(json.loads(row[name]))
-    )
-
-
-def url(name: str) -> FieldColumns:
-    """Return a field that is a callback URL or None, in three columns."""
+def _url(name: str) -> FieldColumns:
     stem = name.removesuffix("_url")
     columns = (name, f"{stem}_credentials", f"{stem}_warnings")
     return FieldColumns(
@@ -100,5 +106,11 @@ def url(name: str) -> FieldColumns:
     )
 
 
-OWNED = (plain("sid"), plain("account_sid"))
-DATED = (instant("date_created", "created_us"), instant("date_updated", "updated_us"))
+def _listener(name: str) -> FieldColumns:
+    url, method = _url(f"{name}_url"), f"{name}_method"
+    return FieldColumns(
+        name,
+        (*url.columns, method),
+        lambda value: (*url.write(value.url), value.method),
+        lambda row: CallbackTarget(url.read(row), HttpMethod(row[method])),
+    )

@@ -1,4 +1,4 @@
-"""One process for one data file: a lock that ends with its process, however that ends."""
+"""One process per data file: a lock that ends with its process, however that ends."""
 
 import fcntl
 import os
@@ -13,12 +13,12 @@ from ringback.core.errors import ConfigurationError
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
-"""Seconds. Who only asks for the holder has the lock for an instant."""
+"""Seconds. A process that only asks who holds the lock has it for an instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """Holds a lock file that names the process which holds it."""
+    """A lock file that is held, and names the process that holds it."""
 
     file: TextIOWrapper
 
@@ -26,8 +26,8 @@ class FileLock:
     def take(cls, path: Path) -> Self:
         """Take the lock.
 
-        Raises ConfigurationError, naming the process, where another one holds it; and where there
-        can be no such file.
+        Raises ConfigurationError if another process holds it, naming that process, or if the file
+        can't be created.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -44,7 +44,7 @@ class FileLock:
                 f"the data in {path.parent} is in use by process {holder};"
                 " stop it, or choose another folder with --data"
             )
-        # On a full disk it names nobody, and holds all the same.
+        # On a full disk the file names nobody, but the lock holds all the same.
         with suppress(OSError):
             name = f"{os.getpid()}\n".encode()
             os.pwrite(descriptor, name, 0)
@@ -53,7 +53,7 @@ class FileLock:
 
     @staticmethod
     def holder(path: Path) -> str | None:
-        """Return the process that holds this lock, or None where none does."""
+        """Return the id of the process that holds this lock, or None."""
         try:
             with path.open(encoding="ascii") as file:
                 try:
@@ -65,7 +65,7 @@ class FileLock:
             return None
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Release the lock."""
         self.file.close()
 
 

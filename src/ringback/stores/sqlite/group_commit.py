@@ -1,4 +1,4 @@
-"""Commits pieces of work in groups; the shell around it says when, and in which thread."""
+"""Commits jobs in groups; `store` decides when and in which thread."""
 
 import sqlite3
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
 from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadowCallbacks
-from ringback.stores.sqlite.supersim import SqliteSuperSim
+from ringback.stores.sqlite.supersim import supersim_tables
 from ringback.stores.sqlite.tasks import SqliteScenarioChoices, SqliteTasks
-from ringback.stores.sqlite.wireless import SqliteWireless
+from ringback.stores.sqlite.wireless import wireless_tables
 from ringback.stores.sqlite.write_batch import WriteBatch
 
 _OF_A_ROW: Final = (
@@ -30,14 +30,14 @@ _OF_A_ROW: Final = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""What the database has against a row; all else it has against the file, or the machine."""
+"""Errors that a row causes; all others come from the file or the machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
 """All rows that a session writes many at a time."""
 
 
 class CommitJob:
-    """A piece of work, and how it ended."""
+    """A piece of work on the store, and how it ended."""
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
@@ -47,21 +47,21 @@ class CommitJob:
         self._undone: list[CommitHooks] = []
 
     def begin(self) -> list[CommitHooks]:
-        """Begin, maybe again, since an earlier commit was undone; return the list of who asks."""
+        """Begin, perhaps again after an undone commit; return the list of what to call later."""
         self._undone += self.endings
         self.failure = None
         self.endings = []
         return self.endings
 
     def end(self) -> None:
-        """Call whoever wants to know that it ended."""
+        """Call the functions that the work has asked for with `on_commit`."""
         for ending in self._undone:
             ending.undone()
         for ending in self.endings:
             (ending.durable if self.failure is None else ending.undone)()
 
 
-class SqliteTransaction:
+class SqliteTransaction(Transaction):
     """Answers `ports.Transaction`."""
 
     def __init__(
@@ -72,19 +72,17 @@ class SqliteTransaction:
         budget: ResponseStorageBudget,
         room: DiskSpace,
     ) -> None:
-        self.accounts = SqliteAccounts(session, cipher)
+        self.accounts = self._accounts = SqliteAccounts(session, cipher)
         self.api_clients = SqliteApiClients(session, cipher)
-        self.supersim = SqliteSuperSim(session)
-        self.wireless = SqliteWireless(session)
+        self.supersim = supersim_tables(session)
+        self.wireless = wireless_tables(session)
         self.scenarios = SqliteScenarioChoices(session)
         self.tasks = SqliteTasks(session)
-        self.kept_responses = SqliteStoredResponses(
+        self.kept_responses = responses = SqliteStoredResponses(
             session, budget, first_table=len(CALLBACK_TABLES + SHADOW_TABLES)
         )
-        self.callbacks = SqliteCallbacks(session, self.accounts, self.kept_responses)
-        self.shadows = SqliteShadowCallbacks(
-            session, self.kept_responses, first_table=len(CALLBACK_TABLES)
-        )
+        self.callbacks = self._callbacks = SqliteCallbacks(session, self._accounts, responses)
+        self.shadows = SqliteShadowCallbacks(session, responses, first_table=len(CALLBACK_TABLES))
         self.batches = SqliteBatches(
             session, first_table=len(CALLBACK_TABLES + SHADOW_TABLES + RESPONSE_TABLES)
         )
@@ -92,9 +90,19 @@ class SqliteTransaction:
         self._session = session
         self._room = room
 
+    def begin_commit(self) -> None:
+        """Forget what the last commit knew: its rows are written, and accounts may have changed."""
+        self._accounts.forget()
+        self._callbacks.begin_commit()
+
+    def forget(self) -> None:
+        """Forget what is known about rows, after some of them have been undone."""
+        self._accounts.forget()
+        self._callbacks.forget()
+
     def write_nothing(self) -> None:
-        # A page that is written anew says little of a disk that is full: what was allocated for
-        # the log before can take many of these, and no callback.
+        # Rewriting one page proves little on a full disk: the space already allocated for the log
+        # has room for many of them, and not for a callback.
         if not self._room.is_there():
             raise StoreUnavailable(
                 "the database can't be used just now: database or disk is full, there is no room"
@@ -110,7 +118,7 @@ class SqliteTransaction:
 
 
 class GroupCommitter:
-    """Runs jobs on one connection: all that are given at once share a commit."""
+    """Runs jobs on one connection; those that are passed together share a commit."""
 
     def __init__(
         self,
@@ -127,19 +135,20 @@ class GroupCommitter:
         self._transaction = SqliteTransaction(self._session, cipher, budget=budget, room=self._room)
 
     def commit(self, jobs: list[CommitJob]) -> None:
-        """Run the jobs and write their endings into them; where it returns, those are durable."""
+        """Run the jobs and note in each how it ended; what they did is durable afterwards."""
         try:
             self._commit(jobs)
         except _OF_A_ROW as failure:
             self._roll_back()
-            # It shows only when rows are written together whose it is: each by itself, then.
+            # Rows are written together, so nobody knows whose it was: commit each job by itself.
             if len(jobs) > 1:
                 self._commit_each(jobs)
             else:
                 jobs[0].failure = failure
         except sqlite3.Error as failure:
             self._roll_back()
-            # On a full disk, who only reads must not suffer for who writes; it is known at once.
+            # On a full disk, jobs that only read must not fail because of those that write. Trying
+            # each one costs little, since a full disk refuses at once.
             if len(jobs) > 1 and is_want_of_room(failure):
                 self._commit_each(jobs)
             else:
@@ -156,12 +165,11 @@ class GroupCommitter:
         return self._room.is_there()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _commit(self, jobs: list[CommitJob]) -> None:
-        self._transaction.accounts.forget()
-        self._transaction.callbacks.begin_commit()
+        self._transaction.begin_commit()
         self._connection.execute("BEGIN IMMEDIATE")
         for job in jobs:
             self._attempt(job)
@@ -183,18 +191,17 @@ class GroupCommitter:
         except Exception as failure:  # noqa: BLE001 (it is the caller's, and raised there)
             job.failure = failure
             self._session.undo_job()
-            self._transaction.callbacks.forget()
-            self._transaction.accounts.forget()
+            self._transaction.forget()
         else:
             self._session.end_job()
 
     def _roll_back(self) -> None:
         if self._watermark is not None:
             self._watermark.undone()
-        self._transaction.callbacks.begin_commit()
-        self._transaction.callbacks.forget()
+        self._transaction.begin_commit()
+        self._transaction.forget()
         try:
             self._session.forget()
         except sqlite3.Error:
-            # The transaction is gone already, or the next BEGIN says what is wrong.
+            # The transaction is gone already, or the next BEGIN reports what is wrong.
             return

@@ -1,4 +1,4 @@
-"""Looks a data file through, also beside a server, and changes nothing."""
+"""Checks a data file without changing it, also while a server uses it."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from ringback.stores.sqlite.sealed_columns import open_all
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _MOST_SHOWN: Final = 20
-"""Faults of one check; a damaged page can make thousands."""
+"""Faults shown for one check; a damaged page can cause thousands."""
 
 
 class IntegrityCheck(NamedTuple):
-    """What was looked at, and what was found."""
+    """The result of one check."""
 
     name: str
     is_ok: bool
@@ -29,7 +29,7 @@ class IntegrityCheck(NamedTuple):
 
 
 class _OpenFile(NamedTuple):
-    """What the checks of an open file look at."""
+    """An open data file, for the checks that need one."""
 
     connection: sqlite3.Connection
     mark: DurabilityMark | None
@@ -37,7 +37,7 @@ class _OpenFile(NamedTuple):
 
 
 def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheck]:
-    """Return what was found; after a fault that lets nothing else be looked at, nothing follows."""
+    """Return the results; after a fault that prevents further checks, none follow."""
     return list(_checks(path, cipher))
 
 
@@ -45,7 +45,7 @@ def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[Integrit
     for check in (_check_file(path), _check_wal(path)):
         yield check
         if not check.is_ok:
-            # To open the file would destroy what shows the fault.
+            # Opening the file would destroy the evidence.
             return
     mark = read_mark(path)
     try:

@@ -1,9 +1,8 @@
-"""Flows of data in SQLite: rows that begin, may end, and are asked for by the time between."""
+"""Flows of data in SQLite: rows with a beginning and maybe an end, found by the time between."""
 
 from datetime import datetime
 
-from ringback.ports import FieldFilter, PageRequest, RecordPage
-from ringback.ports.records import F
+from ringback.ports import F, FieldFilter, PageRequest, RecordPage
 from ringback.stores.sqlite.field_columns import maybe_to_us, to_us
 from ringback.stores.sqlite.record_tables import SqliteTable
 
@@ -11,7 +10,7 @@ from ringback.stores.sqlite.record_tables import SqliteTable
 class SqliteDataFlows(SqliteTable[F]):
     """Answers `ports.DataFlows`; the table has the columns `created_us` and `ended_us`.
 
-    Its index `…_ending` has the rows of each SIM by when they end.
+    Its index `…_ending` orders the rows of each SIM by their end.
     """
 
     def get(self, sid: str) -> F | None:
@@ -23,7 +22,7 @@ class SqliteDataFlows(SqliteTable[F]):
         )
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        # In two parts, so that an index leads to the few that go on, past all that have ended.
+        # In two parts, so that the index finds the few that go on without reading those that ended.
         own = f"SELECT * FROM {self._shape.table} INDEXED BY {self._shape.table}_ending"
         rows = self._session.read(
             f"{own} WHERE sim_sid = ? AND ended_us IS NULL"

@@ -1,7 +1,7 @@
-"""What answers have beyond the first part that stands with their attempts, in SQLite.
+"""The rest of long answers in SQLite; their first part is in the rows of their attempts.
 
-An ordinary answer has no more than that, and costs nothing here. Where one has, three rows know of
-it: how much more there was, the rest itself, and, by triggers, how many bytes are kept.
+An ordinary answer has no rest, and costs nothing here. A long one has three rows: how much was left
+out, the rest itself, and, updated by triggers, how many bytes its account keeps.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ _DROP_OLDEST: Final = (
 _NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
-"""By one rest: no answer is longer than 128 KiB, and none counts for less than 1."""
+"""By one rest: an answer is at most 128 KiB long, and a rest counts for at least 1 KiB."""
 
 
 class SqliteStoredResponses:
@@ -60,7 +60,7 @@ class SqliteStoredResponses:
         self._budget = budget
         self._first_table = first_table
         self._added = 0
-        """How many rests were added since it was last seen to that they are within the budget."""
+        """How many rests were added since the last call of `keep_within_budget`."""
 
     def bytes_of(self, account_sid: str) -> int:
         row = self._session.read_queued(
@@ -72,10 +72,10 @@ class SqliteStoredResponses:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the columns that a row has of its answer; what there is more is kept apart.
+        """Return the columns of an attempt's answer; the rest of a long answer is kept apart.
 
-        `sid` is that of the callback, or of the copy. Where the answer is not the last one, since
-        the next attempt is under way already, its rest is not kept at all.
+        `sid` is that of the callback or of the copy. If the next attempt is under way already, the
+        answer is not the last one, and its rest is not kept at all.
         """
         response, number = attempt.response, attempt.number
         if response is None:
@@ -92,12 +92,12 @@ class SqliteStoredResponses:
         return head, body, response.is_cut
 
     def keep_within_budget(self) -> None:
-        """Drop the oldest rests of whoever has most, until what is kept is within the budget.
+        """Drop the oldest rests of the account that has most, until everything fits the budget.
 
-        So the budget in all takes nothing from an account below its share, which is the budget
-        divided by the accounts: whoever has most is above the average, and that above the share.
-        Where the budget has become smaller it takes several calls: none drops more than what
-        was added since the last one can have pushed out.
+        So no account loses anything while it has less than its share, the budget divided by the
+        number of accounts: over budget, the account that has most is always above that share. If
+        the budget was reduced, it takes several calls: each drops at most as much as the rests
+        added since the last call could push out, so that no commit takes long.
         """
         most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
         for _ in range(most_drops):

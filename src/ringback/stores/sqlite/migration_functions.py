@@ -1,4 +1,4 @@
-"""What the migrations need that SQL has no words for: functions of one column's value."""
+"""Functions that the migrations call, for what SQL can't express."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _DEVICES: Final = IPv4Network("127.64.0.0/10")
 
 
 def destination_of(url: str) -> str:
-    """Return where a callback URL leads to."""
+    """Return the destination of a callback URL."""
     return CallbackUrl.read_back(url).destination
 
 
@@ -60,17 +60,17 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     id_of_account,
     id_of_secret,
 )
-"""What gives the same for the same values."""
+"""The deterministic functions."""
 
 
 class DeviceAddressMigration:
-    """Addresses for the devices of SIMs that had none so far: each is given to one alone."""
+    """Addresses for the devices of SIMs that had none so far; each is given only once."""
 
     def __init__(self) -> None:
         self._given = set[str]()
 
     def device_ip_of(self, iccid: str) -> str:
-        """Return an address for a card; where another one has it, that of the next turn."""
+        """Return an address for a card: the first in its order that no other card has."""
         turns = (device_address(iccid, _DEVICES, turn=turn) for turn in count())
         address = next(address for address in turns if address not in self._given)
         self._given.add(address)

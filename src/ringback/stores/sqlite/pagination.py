@@ -1,8 +1,8 @@
-"""Reading one page of a list: by the place of a record, so that new records shift nothing.
+"""Reads one page of a list, beginning at a record's place, so that new records shift nothing.
 
-An index leads to the rows that fulfil some of the conditions, in the order of the list. Where the
-other conditions have to be looked at row by row, no more rows are than the window allows, and the
-page says where it stopped.
+An index finds the rows that meet some of the conditions, in the order of the list. The other
+conditions are checked row by row, for as many rows as the window allows; then the page says where
+reading stopped.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from ringback.ports import PageRequest
 from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
-"""What rows have to fulfil, and its value; one without a value is left out."""
+"""A condition in SQL and the value of its `?`; one with the value None is left out."""
 Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
@@ -26,33 +26,33 @@ class ListQuery:
 
     table: str
     found: Sequence[Condition] = ()
-    """What an index has the rows by, in the order of `seq`."""
+    """The conditions that an index serves, with the rows in the order of `seq`."""
     looked_at: Sequence[Condition] = ()
-    """What is looked at in each of these rows."""
+    """The conditions that are checked in each of these rows."""
     columns: str = "*"
     index: str = ""
-    """Which index that is, where SQLite may not choose by itself: `INDEXED BY …`."""
+    """`INDEXED BY …`, if SQLite must not choose the index itself."""
     joined: str = ""
-    """What is read beside each row."""
+    """A `JOIN` with what is read along with each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """A part of a list: so many rows from one place on, towards newer ones or older ones."""
+    """A part of a list: up to `limit` rows from one place on, towards newer or older ones."""
 
     limit: int
     examining: int | None = None
     place: int | None = None
-    """The `seq` that it begins behind."""
+    """The `seq` after which it begins."""
     is_ascending: bool = False
 
 
 def read_page(
     read: Read, listing: ListQuery, *, account_sid: str, window: PageRequest
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
-    """Return the rows of one page, newest first, and where it stopped (see `RecordPage`).
+    """Return the rows of one page, newest first, and where reading stopped (see `RecordPage`).
 
-    Raises PageNotFound where the account has, and had, no such record as the page begins at.
+    Raises PageNotFound if the account never had the record that the page begins at.
     """
     backwards = window.before is not None
     place = _place(read, listing.table, account_sid, window)
@@ -64,7 +64,7 @@ def read_page(
 def read_stretch(
     read: Read, listing: ListQuery, stretch: PageRange
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
-    """Return the rows of a part of a list in its order, and where it stopped."""
+    """Return the rows of a part of a list in its order, and where reading stopped."""
     beyond, order = (">", "ASC") if stretch.is_ascending else ("<", "DESC")
     found = _given([*listing.found, (f"seq {beyond} ?", stretch.place)])
     looked_at = _given(listing.looked_at)
@@ -112,5 +112,5 @@ def _place(read: Read, table: str, account_sid: str, window: PageRequest) -> int
 
 
 def whose(account_sid: str) -> Condition:
-    """Return the condition that rows are this account's."""
+    """Return the condition that rows belong to this account."""
     return "account_sid = ?", None if account_sid == EVERY else account_sid

@@ -13,16 +13,16 @@ from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.schema import SchemaVersions
 
 _SPARE: Final = 1 << 20
-"""Bytes that are to be free beside the copy."""
+"""Bytes that must be free besides the copy."""
 
 
 def copy_before_upgrade(
     path: Path, connection: sqlite3.Connection, gap: SchemaVersions, copied: Callable[[Path], None]
 ) -> None:
-    """Copy the data file to `<its name>.before-N`, on disk when this returns; `copied` is told.
+    """Copy the data file to `<its name>.before-N`, on disk when this returns; then call `copied`.
 
-    A copy that is there already stays, and the new one gets a number more. Raises
-    ConfigurationError where there is no room, and leaves nothing behind then.
+    An existing copy stays, and the new one gets another number. Raises ConfigurationError if there
+    is no room, and leaves no partial copy behind.
     """
     size = _size_of(connection)
     _check_room(path, gap, size)
@@ -73,10 +73,10 @@ def _name(path: Path, gap: SchemaVersions) -> Path:
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
-    # Made before SQLite opens it, so that nobody else can read it at any time.
+    # Created with its mode before SQLite opens it, so that nobody else can ever read it.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
-        # What is half done is thrown away whole, so it needs no journal.
+        # An unfinished copy is deleted anyway, so it needs no journal.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         connection.backup(copy)

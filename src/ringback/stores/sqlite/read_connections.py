@@ -1,9 +1,9 @@
-"""Reading beside the commits: connections that can only read, each in a thread of its own.
+"""Reads beside the commits: on read-only connections, each in its own thread.
 
-What reads sees all that was committed before it began, and neither waits for a commit nor has one
-wait. There are few threads, and whoever asks has one of them at a time: who asks for much at once
-waits for their own reads, and others find a thread. It is also the faster way, since threads of one
-process are in each other's way.
+A read sees everything that was committed before it began; it does not wait for commits, and commits
+do not wait for it. There are few threads, and each account uses one of them at a time: an account
+that asks for much at once waits for its own reads, while others find a thread. That is also faster,
+since the threads of one process compete for its interpreter lock.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
-"""How many seconds a read may take; as long, the log of what is committed can't be shortened."""
+"""How many seconds a read may take; while one runs, the log of commits can't be truncated."""
 _STEPS: Final = 20_000
-"""After how many steps SQLite asks whether it may go on: about a millisecond."""
+"""After how many steps SQLite checks whether it may go on: about a millisecond."""
 _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 
 
 class ReadOnlyBatch(WriteBatch):
-    """A session in which nothing is written."""
+    """A session that refuses to write."""
 
     def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as Session has them)
         """Refuse it."""
@@ -75,7 +75,7 @@ class ReadConnection:
         Raises QueryTimeout, sqlite3.Error, and what the work raises.
         """
         self._until = perf_counter() + self._longest
-        self._transaction.accounts.forget()
+        self._transaction.begin_commit()
         self._connection.execute("BEGIN")
         try:
             result = work(self._transaction)
@@ -102,7 +102,7 @@ class ReadConnection:
 
 
 class _Read(NamedTuple):
-    """A piece of work, who asks for it, and who waits for it."""
+    """Work that only reads, who asks for it, and the future of its result."""
 
     work: Callable[[Transaction], Any]
     asked_by: str
@@ -110,7 +110,7 @@ class _Read(NamedTuple):
 
 
 class ReadConnectionPool:
-    """Threads that read, of which so many are started as are needed at the same time."""
+    """Threads that read; they are started as they are needed."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class ReadConnectionPool:
         self._most = most
         self._longest = longest
         self._changed = threading.Condition()
-        # Whoever was served last is at the end.
+        # In the order of service: who was served last is at the end.
         self._waiting = dict[str, deque[_Read]]()
         self._running = set[str]()
         self._threads = list[threading.Thread]()
@@ -133,7 +133,7 @@ class ReadConnectionPool:
         self._is_closed = False
 
     async def read(self, work: Callable[[Transaction], Any], asked_by: str) -> Any:
-        """Run the work in turn; see `ports.Store`."""
+        """Run the work when it is its turn; see `ports.Store`."""
         read = _Read(work, asked_by, asyncio.get_running_loop().create_future())
         with self._changed:
             self._waiting.setdefault(asked_by, deque()).append(read)
@@ -143,7 +143,7 @@ class ReadConnectionPool:
         return await read.ended
 
     def hold(self) -> bool:
-        """Begin no more reads until `release`; return whether none is under way."""
+        """Begin no more reads until `release`; return whether none is running."""
         with self._changed:
             self._is_held = True
             return not self._running
@@ -155,7 +155,7 @@ class ReadConnectionPool:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish what waits, and let go of the file."""
+        """Finish the waiting reads, and close the file."""
         with self._changed:
             self._is_closed, self._is_held = True, False
             self._changed.notify_all()
@@ -163,7 +163,7 @@ class ReadConnectionPool:
             thread.join()
 
     def _asked_for(self) -> int:
-        """Return how many threads could be at work."""
+        """Return how many threads could have work now."""
         return len(self._running | self._waiting.keys())
 
     def _start(self) -> None:
@@ -172,7 +172,7 @@ class ReadConnectionPool:
         try:
             thread.start()
         except RuntimeError as trouble:
-            # Where there are others, those do all of it.
+            # If other threads exist, they do the work.
             if not self._threads:
                 self._waiting.clear()
                 raise StoreUnavailable(f"the database can't be read just now: {trouble}") from None
@@ -198,7 +198,7 @@ class ReadConnectionPool:
         _closed(reader)
 
     def _take(self) -> _Read | None:
-        """Wait for the next read; None where there will be none."""
+        """Wait for the next read; None if there will be no more."""
         with self._changed:
             while (read := self._next()) is None:
                 if self._is_closed and not self._waiting:
@@ -208,7 +208,7 @@ class ReadConnectionPool:
             return read
 
     def _next(self) -> _Read | None:
-        """Take the first read of whoever has waited longest among those who have no thread."""
+        """Take the first read of whoever has waited longest and has no thread now."""
         asked_by = next((one for one in self._waiting if one not in self._running), None)
         if asked_by is None or self._is_held:
             return None
@@ -236,7 +236,7 @@ def _report(ended: asyncio.Future[Any], result: Any, failure: Exception | None) 
     try:
         ended.get_loop().call_soon_threadsafe(end)
     except RuntimeError:
-        # The loop is gone, and with it whoever waited.
+        # The event loop is gone, and with it whoever waited.
         return
 
 

@@ -1,12 +1,11 @@
-"""Tables of records that are all alike: one row for each, one or more columns for each field."""
+"""Tables of records that are all alike: a row for each record, columns for each field."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final, Generic, TypeVar
 
-from ringback.ports import FieldFilter, PageRequest, RecordPage
-from ringback.ports.records import N, R, U
-from ringback.stores.sqlite.field_columns import FieldColumns
+from ringback.ports import FieldFilter, N, PageRequest, R, RecordPage, U
+from ringback.stores.sqlite.field_columns import FieldColumns, fields_of
 from ringback.stores.sqlite.pagination import Condition, ListQuery, read_page, whose
 from ringback.stores.sqlite.write_batch import SqlValue, WriteBatch
 
@@ -16,33 +15,28 @@ _PLACES_KEPT: Final = 100_000
 
 
 class RowMapping(Generic[T]):
-    """How records of one kind stand in the rows of their table."""
+    """How records of one kind are converted to rows of their table, and back."""
 
-    def __init__(
-        self,
-        table: str,
-        make: Callable[..., T],
-        *fields: FieldColumns,
-        indexes: Sequence[tuple[str, ...]] = (),
-    ) -> None:
-        """`indexes` has the columns by which an index has the rows in the order of `seq`.
+    def __init__(self, table: str, make: Callable[..., T], *indexes: str) -> None:
+        """Map the fields of `make` to columns.
 
-        Those come first that leave the fewest rows.
+        Each of `indexes` names the columns, with spaces between, that an index of the table orders
+        the rows by, before `seq`. Those that leave the fewest rows come first.
         """
         self.table = table
-        self._indexes = (*indexes, ("account_sid",))
+        self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))
         self._make = make
-        self._fields = fields
+        self._fields = fields = fields_of(make)
         self._by_name = {field.name: field for field in fields}
         columns = [column for field in fields for column in field.columns]
         places = ", ".join("?" * len(columns))
         self.insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
-        # A SID never changes, and SQLite would look in every other table for rows that refer to it.
+        # A SID never changes; setting it makes SQLite check all tables for rows that refer to it.
         changing = ", ".join(f"{column} = ?" for column in columns if column != "sid")
         self.update = f"UPDATE {table} SET {changing} WHERE sid = ?"
 
     def read(self, row: sqlite3.Row) -> T:
-        """Return the record that stands in a row."""
+        """Return the record of a row."""
         return self._make(**{field.name: field.read(row) for field in self._fields})
 
     def values(self, record: T) -> list[SqlValue]:
@@ -50,7 +44,7 @@ class RowMapping(Generic[T]):
         return self._values(record, self._fields)
 
     def changed_values(self, record: T, sid: str) -> list[SqlValue]:
-        """Return what `update` needs to replace a record by its new state."""
+        """Return the values for `update`, which save the new state of a record."""
         return [*self._values(record, [one for one in self._fields if one.name != "sid"]), sid]
 
     def _values(self, record: T, fields: Iterable[FieldColumns]) -> list[SqlValue]:
@@ -58,13 +52,13 @@ class RowMapping(Generic[T]):
         return [value for values in written for value in values]
 
     def conditions(self, which: FieldFilter) -> list[Condition]:
-        """Return what the rows of such records have in their columns; None where that is open."""
+        """Return the conditions that the rows of such records meet; None stands for any value."""
         return [self._condition(name, value) for name, value in which.items()]
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
     ) -> ListQuery:
-        """Return the list of an account's records that are these, and fulfil what is further."""
+        """Return the list of an account's records with these fields and further conditions."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
@@ -77,7 +71,7 @@ class RowMapping(Generic[T]):
 
 
 class SqliteTable(Generic[T]):
-    """What all tables of records have alike."""
+    """What all tables of records have in common."""
 
     _IN_ORDER: ClassVar = "ORDER BY seq"
 
@@ -118,7 +112,7 @@ class SqliteRecords(SqliteTable[R]):
         self._session.write(self._shape.update, self._shape.changed_values(record, record.sid))
 
     def remove(self, sid: str) -> None:
-        # Its place stays for pages that begin at it, until so many others have gone after it.
+        # Its place is kept for pages that begin at it, until 100,000 others have been removed.
         self._session.write(
             "INSERT OR REPLACE INTO removed (table_name, sid, account_sid, seq)"
             f" SELECT ?, sid, account_sid, seq FROM {self._shape.table} WHERE sid = ?",

@@ -1,4 +1,4 @@
-"""The schema of a data file: which one it has, and bringing it up to date."""
+"""The schema of a data file: finding out its version, and bringing it up to date."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,22 +15,22 @@ from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressM
 
 
 class SchemaVersions(NamedTuple):
-    """Which schema a file has, and which one it is to have."""
+    """The schema that a file has, and the one that it needs."""
 
     present: int
     wanted: int
 
 
 BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersions], None]
-"""Called before a file that has data gets another schema; what it raises leaves it as it was."""
+"""Called before a file with data is upgraded; if it raises, the file stays as it was."""
 
 
 def allow(_: sqlite3.Connection, gap: SchemaVersions) -> None:
-    """Have a file brought up to date, and do nothing before."""
+    """Do nothing before a file is upgraded."""
 
 
 def gap_of(path: Path) -> SchemaVersions | None:
-    """Return how far a file is behind, or None where it is up to date, empty or not there.
+    """Return how far a file is behind, or None if it is up to date, empty or missing.
 
     Raises ConfigurationError for a schema that is newer than this Ringback, and sqlite3.Error.
     """
@@ -44,7 +44,7 @@ def gap_of(path: Path) -> SchemaVersions | None:
 
 
 def refusal_beside(path: Path, gap: SchemaVersions) -> ConfigurationError:
-    """Return why a command leaves a file as it is that has an older schema."""
+    """Return why a command does not use a file with an older schema."""
     holder = FileLock.holder(path.with_suffix(".lock"))
     who = (
         "no server is using it: run"
@@ -59,7 +59,11 @@ def refusal_beside(path: Path, gap: SchemaVersions) -> ConfigurationError:
 
 
 def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> None:
-    """Take all steps that the schema has yet to take, each in a transaction of its own."""
+    """Take all steps that the schema lacks.
+
+    Each is a transaction of its own together with its number: after a crash, the next start goes on
+    with the step that was not finished.
+    """
     version = version_of(connection)
     steps = _pending(version)
     if version and steps:
@@ -68,19 +72,19 @@ def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> N
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)
     connection.create_function("device_ip_of", 1, DeviceAddressMigration().device_ip_of)
-    # The first number of a watermark: from then on the file has data.
+    # The first number of a watermark: it says that the file has data from now on.
     number = max(1, number_in(connection))
     for step in steps:
         connection.executescript(
             f"BEGIN; {step.sql}; PRAGMA user_version = {step.version};"
             f" PRAGMA application_id = {number}; COMMIT;"
         )
-    # It would keep the addresses that it has given.
+    # The function remembers all addresses that it has given, and nobody needs it any more.
     connection.create_function("device_ip_of", 1, None)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the schema that a file has; 0 where it is new."""
+    """Return the version of a file's schema; 0 for a new file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return version
 

@@ -1,4 +1,4 @@
-"""Which columns hold secrets that are sealed, and sealing all of them anew."""
+"""The columns with sealed secrets, and sealing all of them with another key."""
 
 import logging
 import sqlite3
@@ -11,14 +11,14 @@ _log = logging.getLogger(__name__)
 
 
 class SealedColumn(NamedTuple):
-    """A column of secrets, and the column that says whose."""
+    """A column of secrets, and the column that says whose secret it is."""
 
     table: str
     owner: str
     column: str
 
     def place(self, owner: str) -> str:
-        """Return the place that a secret in it is bound to."""
+        """Return the text that a secret of this owner is bound to."""
         return f"{self.table}.{self.column} of {owner}"
 
 
@@ -31,9 +31,9 @@ _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 
 
 def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
-    """Have all secrets be sealed with the vault's first key, and leave no trace of what was there.
+    """Seal all secrets with the vault's first key, and leave no trace of their earlier form.
 
-    Raises ConfigurationError where the vault has not the key that they are sealed with.
+    Raises ConfigurationError if the vault lacks the key that they are sealed with now.
     """
     if _sealed_with(connection, cipher) != cipher.key_ids[0]:
         _seal_anew(connection, cipher)
@@ -45,7 +45,7 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
     """Open every secret, change nothing, and return how many there are.
 
-    Raises ConfigurationError for the first that doesn't open.
+    Raises ConfigurationError for the first that can't be opened.
     """
     if _sealed_with(connection, cipher) is None:
         return 0
@@ -61,7 +61,7 @@ def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
 
 
 def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | None:
-    """Return which of the vault's keys all is sealed with; None where all is in the clear."""
+    """Return the id of the key that all secrets are sealed with; None if they are in the clear."""
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
     if row is not None and row["key_id"] not in cipher.key_ids:
         raise ConfigurationError(
@@ -75,7 +75,7 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     first = cipher.key_ids[0]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have been here in between.
+        # Another process may have sealed them between the check and this transaction.
         before = _sealed_with(connection, cipher)
         if before != first:
             sealed = sum(_seal(connection, cipher, one, is_clear=before is None) for one in _ALL)
@@ -90,7 +90,7 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def _seal(
     connection: sqlite3.Connection, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
 ) -> int:
-    """Seal a column; return how many secrets stand in it."""
+    """Seal a column; return how many secrets it has."""
     table, owner, column = sealed
     rows = connection.execute(
         f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"
@@ -106,9 +106,9 @@ def _seal(
 
 
 def _wipe(connection: sqlite3.Connection) -> None:
-    """Write the file anew: what was deleted or replaced stands in none of its free places.
+    """Rewrite the file, so that deleted or replaced secrets are not left in its free pages.
 
-    Where another process is using the file, the next one to open it does this.
+    If another process is using the file, the next one to open it does this.
     """
     try:
         connection.execute("VACUUM")

@@ -1,7 +1,7 @@
 """Copies of callbacks in SQLite.
 
-As with attempts, rows are written many to a statement. Where copies are compared, the database does
-that: no body leaves it for it.
+As with attempts, rows are written many per statement. The database itself compares copies with
+their callbacks, so that no body has to be read from it.
 """
 
 import sqlite3
@@ -43,7 +43,7 @@ TABLES: Final = (
 
 
 def _excerpt(body: str) -> str:
-    # What substr gives of an empty blob is NULL.
+    # substr of an empty blob is NULL.
     return f"coalesce(substr({body}, 1, {EXCERPT}), {body})"
 
 
@@ -74,7 +74,7 @@ _APART: Final = ", ".join(
         *map(_of_kept, ("head", "body")),
     ]
 )
-# Where the first parts are the same, the digests say whether the bodies are.
+# If the first parts are equal, the digests say whether the whole bodies are.
 _IS_SAME_BODY: Final = (
     "CASE first.response_body = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
     f" {_of_long('digest', sid='shadows.callback_sid')} IS {_of_long('digest', sid='shadows.sid')}"

@@ -1,8 +1,7 @@
-"""The store in one SQLite file: one thread owns the connection that writes, and commits in groups.
+"""The store in one SQLite file: one thread owns the writing connection, and commits in groups.
 
-Whatever queued up while the last commit ran is done in the next one. So the cost of a commit is
-shared by all who wait for it, no lock is ever fought over, and the event loop is woken once for
-all that a commit ended.
+All jobs that queued up during the last commit share the next one. So everyone who waits shares its
+cost, nobody contends for a lock, and the event loop is woken once for all jobs of a commit.
 """
 
 import asyncio
@@ -31,22 +30,22 @@ _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
 _TRY_AGAIN: Final = 1.0
-"""Seconds until a file that others can't open is tried to be shared again."""
-# Seconds. Where several share the commits anyhow, a little patience lets many more: each commit
-# costs more than what is in it.
+"""Seconds between attempts to share a file again that a full disk has made exclusive."""
+# Seconds. When several jobs share commits already, waiting this long lets many more share one: a
+# commit costs more than the work in it.
 _GATHERING: Final = 0.001
 _BUDGET: Final = ResponseStorageBudget()
 
 
 class _Entry(NamedTuple):
-    """A job, and who waits for it."""
+    """A job, and the future that its caller waits for."""
 
     job: CommitJob
     ended: asyncio.Future[None]
 
 
 def _not_told(_: object) -> None:
-    """Tell nobody how long a commit took, or that it failed."""
+    """Ignore how long a commit took, or that it failed."""
 
 
 class SqliteStore:
@@ -63,7 +62,7 @@ class SqliteStore:
         unavailable: Callable[[str], None] = _not_told,
         budget: ResponseStorageBudget = _BUDGET,
     ) -> None:
-        """Take an open file over; see `open`."""
+        """Use this open file; see `open`."""
         self._cipher = cipher
         self._path = path
         self._budget = budget
@@ -85,35 +84,21 @@ class SqliteStore:
         path: Path,
         cipher: SecretCipher,
         *,
-        committed: Callable[[float], None] = _not_told,
-        unavailable: Callable[[str], None] = _not_told,
-        budget: ResponseStorageBudget = _BUDGET,
-    ) -> Self:
-        """Open the file, make it where there is none, and bring its schema up to date.
-
-        `committed` is told how many seconds each commit took, in the store's own thread, and
-        `unavailable` in the event loop why one failed for want of a database. `budget` is how much
-        may be kept of long answers. Raises ConfigurationError where the file can't be used, has
-        lost something, or is used by another process.
-        """
-        lock = FileLock.take(path.with_suffix(".lock"))
-        return cls.locked(
-            path, cipher, lock, committed=committed, unavailable=unavailable, budget=budget
-        )
-
-    @classmethod
-    def locked(
-        cls,
-        path: Path,
-        cipher: SecretCipher,
-        lock: FileLock,
-        *,
+        lock: FileLock | None = None,
         committed: Callable[[float], None] = _not_told,
         unavailable: Callable[[str], None] = _not_told,
         budget: ResponseStorageBudget = _BUDGET,
         accept_data_loss: bool = False,
     ) -> Self:
-        """Open the file for who has its lock, and let go of that where it can't be used."""
+        """Open the file, make it where there is none, and bring its schema up to date.
+
+        `lock` is the file's, where the caller has taken it already; it is released where the file
+        can't be used. `committed` is called with the seconds that each commit took, in the store's
+        own thread, and `unavailable` in the event loop with the reason why one failed. `budget` is
+        how much of long answers may be kept. Raises ConfigurationError where the file can't be
+        used, has lost data, or is in use by another process.
+        """
+        lock = lock or FileLock.take(path.with_suffix(".lock"))
         try:
             opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
         except BaseException:
@@ -131,10 +116,9 @@ class SqliteStore:
 
     @classmethod
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
-        """Open the file beside a process that may be using it; for short work, and no claims.
+        """Open the file beside a process that may be using it; for short work without claims.
 
-        Raises ConfigurationError where it can't be used, has lost something, or has an older
-        schema.
+        Raises ConfigurationError if it can't be used, has lost data, or has an older schema.
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
@@ -154,12 +138,12 @@ class SqliteStore:
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
         if self._reopen is not None:
-            # There was no room for what connections share, so only one has the file.
+            # A full disk has no room for shared memory, so there is only this one connection.
             return await self.transact(work)
         return await self._readers.read(work, asked_by)
 
     async def close(self) -> None:
-        """Finish what is queued, and let go of the file."""
+        """Finish what is queued, and close the file."""
         self._is_closed = True
         await asyncio.to_thread(self._readers.close)
         self._entries.put(None)
@@ -191,7 +175,7 @@ class SqliteStore:
                 job.failure = unavailable
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
-        """Open the file anew, for others too, as soon as there is room for what that takes."""
+        """Open the file again, shared with others, once there is room for that."""
         if perf_counter() < self._next_try:
             return
         if not self._committer.has_room():
@@ -208,20 +192,20 @@ class SqliteStore:
         self._reopen = opened.reopen
 
     def _report(self, entries: list[_Entry]) -> None:
-        """Wake the loop once for all whose work has ended."""
+        """Wake the event loop once for all jobs that have ended."""
         loop, failure = entries[0].ended.get_loop(), entries[0].job.failure
         try:
             if isinstance(failure, StoreUnavailable):
                 loop.call_soon_threadsafe(self._unavailable, str(failure))
             loop.call_soon_threadsafe(_end, entries)
         except RuntimeError:
-            # The loop is gone, and with it whoever waited.
+            # The event loop is gone, and with it whoever waited.
             return
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for work; return all that queued up, and whether there can be more.
+        """Wait for work; return all that is queued, and whether there can be more.
 
-        While the log is to be looked at again, it is not waited for longer than that.
+        The wait is no longer than until the log has to be looked at again.
         """
         entries = list[_Entry]()
         try:
@@ -231,7 +215,7 @@ class SqliteStore:
         if self._is_busy:
             sleep(_GATHERING)
         while entry is not None:
-            # A caller that has given up before its turn wants nothing done.
+            # A caller that was cancelled before its turn wants nothing done.
             if not entry.ended.cancelled():
                 entries.append(entry)
             if len(entries) == _MOST_AT_ONCE:

@@ -1,4 +1,4 @@
-"""What comes due by itself, and the scenarios that were chosen, in SQLite."""
+"""Scheduled tasks and chosen scenarios in SQLite."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ class SqliteTasks:
         self._session = session
 
     def put(self, task: ScheduledTask) -> None:
-        # Replaced as a row, so that it goes behind what is due at the same instant.
+        # A new row with a new `seq`, so that it comes after tasks that are due at the same instant.
         self._session.write(
             "INSERT OR REPLACE INTO tasks (subject_sid, step, account_sid, due_us)"
             " VALUES (?, ?, ?, ?)",

@@ -1,9 +1,9 @@
-"""Keeping the log of commits short: SQLite's write-ahead log, the file that ends in `-wal`.
+"""Keeps SQLite's write-ahead log short, the file that ends in `-wal`.
 
-SQLite writes it from the start again once all of it is in the database and nobody reads what stands
-in it. While somebody reads all the time it grows, and what it has grown to would stay. So when it
-is large, new reads wait until those under way have ended, which takes no longer than a read may,
-and then it is cut. Where nothing more is committed it is cut as well.
+SQLite starts the log over once all of it is in the database and nobody reads from it. With constant
+reads it grows instead, and would keep its size. So when it is large, new reads wait until the
+present ones have ended, which takes no longer than a read may, and then the log is truncated. It is
+also truncated when nothing more is committed.
 """
 
 import sqlite3
@@ -13,17 +13,17 @@ from typing import Final
 from ringback.stores.sqlite.read_connections import ReadConnectionPool
 
 SMALL: Final = 20 * 1024 * 1024
-"""Bytes: a little more than the 2000 pages after which SQLite tries to begin it again."""
+"""Bytes: a little more than the 2000 pages after which SQLite tries to start it over."""
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
-"""In seconds: how often it is looked at, and how often while reads are held up for it."""
+"""Seconds between two looks at its size, and between two while reads are held up for it."""
 _BUSY_TIMEOUT: Final = 5000
 """Milliseconds, as Python sets it: for work beside another process."""
 
 
 class WalCheckpointer:
-    """The log of one database, looked after by the thread that commits."""
+    """The log of one database, truncated by the thread that commits."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, readers: ReadConnectionPool
@@ -37,15 +37,15 @@ class WalCheckpointer:
 
     @property
     def patience(self) -> float | None:
-        """How many seconds to wait for work at the most before `look`; None for ever."""
+        """The most seconds to wait for work before `look` is called; None for no limit."""
         if self._is_held:
             return _HELD
         return _LOOK_EVERY if self._is_in_question else None
 
     def look(self, now: float, *, is_idle: bool) -> None:
-        """Cut the log where it is too long and nobody reads; for after each commit, and when idle.
+        """Truncate the log if it is too long and nobody reads; called after commits and when idle.
 
-        `now` is what the stopwatch says.
+        `now` is the stopwatch's time.
         """
         if not is_idle:
             self._is_in_question = True
@@ -56,11 +56,11 @@ class WalCheckpointer:
         if size > _LARGE or self._is_held:
             self._hold()
         elif is_idle:
-            # It stays in question while somebody else keeps it from being cut.
+            # Look again later if another process has kept it from being truncated.
             self._is_in_question = size > SMALL and not self._cut()
 
     def _hold(self) -> None:
-        """Hold up new reads until those under way have ended, and cut it then."""
+        """Hold up new reads until those under way have ended, then truncate the log."""
         self._is_held = True
         if self._readers.hold():
             self._cut()
@@ -74,13 +74,13 @@ class WalCheckpointer:
             return 0
 
     def _cut(self) -> bool:
-        """Write what it has into the database, and cut it; False where another process reads."""
+        """Write it into the database and truncate it; False if another process is reading."""
         try:
             self._connection.execute("PRAGMA busy_timeout = 0")
             is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not is_busy
         except sqlite3.Error:
-            # The next commit meets with the same trouble, and tells of it.
+            # The next commit runs into the same trouble, and reports it.
             return False
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")

@@ -1,9 +1,9 @@
-"""Whether the WAL still has all that was committed into it: SQLite itself never says so.
+"""Finds out whether the WAL still has everything that was committed; SQLite itself never says.
 
-SQLite takes a WAL up to the first frame that is not whole, as if that were its end, and takes one
-that is gone for empty: commits that were acknowledged are lost then, or half of them is mixed with
-what had reached the database already. Two witnesses know better, and both are read here before
-SQLite opens the file, since the first to open it writes them anew.
+SQLite reads a WAL up to the first damaged frame as if it ended there, and treats a missing one as
+empty. Acknowledged commits are lost then, or half of them is mixed with what had reached the
+database already. Two pieces of evidence show that, and both have to be read before SQLite opens the
+file, since the first process to open it overwrites them.
 
 - The index in shared memory (`-shm`) says up to which frame the WAL is committed. SQLite writes it
   after the WAL is on disk, so it never says too much, and it survives the death of a process. After
@@ -11,7 +11,7 @@ SQLite opens the file, since the first to open it writes them anew.
 - A frame whose checksum goes on from that of a commit was written after that commit was on disk. So
   whatever stands before it must be whole.
 
-A tear in the last commit after a power cut is what nobody can tell from a commit that never was.
+After a power cut, damage in the last commit can't be told from a commit that was never finished.
 """
 
 import struct
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
 
 MOST_FRAMES: Final = 4_000
-"""Twice as many as a WAL usually has; to look through more takes seconds, and is left to SQLite."""
+"""Twice as many as a WAL usually has; checking more would take seconds, and is left to SQLite."""
 
 _WORD: Final = 0xFFFFFFFF
 _MAGIC: Final = 0x377F0682
@@ -37,7 +37,7 @@ Checksum = tuple[int, int]
 
 
 class _Head(NamedTuple):
-    """How a WAL begins."""
+    """The header of a WAL."""
 
     order: str
     page_size: int
@@ -46,17 +46,17 @@ class _Head(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A page as a commit has it; the last one of a commit says so."""
+    """A page of a commit; the last page of a commit says so."""
 
     is_commit: bool
     salts: bytes
     checksum: Checksum
     content: bytes
-    """What its checksum is of."""
+    """The bytes that its checksum covers."""
 
 
 class _Index(NamedTuple):
-    """What the shared memory says of the WAL."""
+    """What the index in shared memory says about the WAL."""
 
     frames: int
     """How many are committed."""
@@ -66,7 +66,7 @@ class _Index(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what it says, or None where it says nothing."""
+        """Return the index, or None if it is missing or not valid."""
         try:
             with path.open("rb") as file:
                 text = file.read(2 * _INDEX.size + 4)
@@ -83,19 +83,19 @@ class _Index(NamedTuple):
 
     @property
     def only_in_the_wal(self) -> int:
-        """How many frames are nowhere but in the WAL."""
+        """How many frames are in the WAL alone, and not in the database yet."""
         return max(0, self.frames - self.copied)
 
 
 def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
-    """Return what is wrong with the WAL of a database, or None where nothing is known to be.
+    """Return what is wrong with the WAL of a database, or None if no fault is known.
 
     `is_index_of_this_boot` says that the machine has not lost its memory since the last server.
     """
     shared = database.with_name(f"{database.name}-shm")
     while True:
-        # The index first: who is at work only adds to the WAL what it then notes there. And the
-        # last one to close the file deletes the index before the WAL.
+        # The index first: a working process appends to the WAL before it updates the index, and
+        # the last one to close the file deletes the index before the WAL.
         index = _Index.read(shared)
         damage = _damage_by(index, database, is_index_of_this_boot=is_index_of_this_boot)
         if damage is None or _Index.read(shared) == index:
@@ -120,7 +120,7 @@ def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | 
         return _lost(path, "is empty", trusted)
     head = _head_of(text)
     if head is None:
-        # Its first bytes are written, and are on disk, before the first frame is.
+        # The header is on disk before the first frame is written.
         return f"the head of {path} is damaged" if file.read(1) and any(text) else None
     frames = islice(_frames(file, head), MOST_FRAMES)
     whole, broken = _first_broken(head, frames)
@@ -153,7 +153,7 @@ def _head_of(text: bytes) -> _Head | None:
 
 
 def _frames(file: BinaryIO, head: _Head) -> Iterator[_Frame]:
-    """Yield the frames as they stand there, whole or not."""
+    """Yield the frames in the file, damaged or not."""
     whole = _FRAME_HEAD.size + head.page_size
     while len(text := file.read(whole)) == whole:
         _, size, salts, *checksum = _FRAME_HEAD.unpack_from(text)
@@ -162,7 +162,7 @@ def _frames(file: BinaryIO, head: _Head) -> Iterator[_Frame]:
 
 
 def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | None]:
-    """Return how many frames are whole before the first that isn't, and that one."""
+    """Return how many frames are whole before the first damaged one, and that one."""
     before, count = head.checksum, 0
     for frame in frames:
         if not _follows(before, frame, head):
@@ -172,7 +172,7 @@ def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | 
 
 
 def _has_gone_on_after(broken: _Frame | None, frames: Iterator[_Frame], head: _Head) -> bool:
-    """Whether something was written after a commit that stands at a break, or behind it."""
+    """Whether a frame follows a commit at or after the damage, which shows that it was durable."""
     before = broken
     for frame in frames:
         is_commit = before is not None and before.is_commit and before.salts == head.salts

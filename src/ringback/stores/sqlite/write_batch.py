@@ -1,9 +1,9 @@
-"""The statements of one commit: what can wait is written together, many rows to a statement.
+"""The statements of one commit: rows that can wait are written together, many per statement.
 
-A statement of its own for every row costs more than its work: the thread that runs it gives up the
-interpreter at each, and waits to get it back beside a busy event loop. So rows of callbacks and
-attempts are collected, and written when somebody has to see them or the commit comes. A piece of
-work that fails takes its own rows back, and no other's.
+One statement per row costs more than its work: at each, the thread releases the interpreter lock
+and waits to get it back from a busy event loop. So rows of callbacks and attempts are collected,
+and written when a query has to see them or before the commit. A job that fails takes back its own
+rows and no others.
 """
 
 import sqlite3
@@ -13,12 +13,12 @@ from typing import Any, Final
 SqlValue = str | int | float | bytes | None
 Row = tuple[SqlValue, ...]
 
-# Few different sizes, so that their statements stay prepared.
+# Only a few sizes, so that their statements stay prepared.
 _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
 class BulkStatement:
-    """A way to write many rows at once: a statement around its `VALUES (?, …), (?, …)`."""
+    """A statement that writes many rows at once, around its `VALUES (?, …), (?, …)`."""
 
     def __init__(self, *, before: str, columns: int, after: str = "") -> None:
         row = f"({', '.join('?' * columns)})"
@@ -28,7 +28,11 @@ class BulkStatement:
 
 
 class WriteBatch:
-    """A connection within one commit, and the rows that wait to be written."""
+    """A connection during one commit, and the rows that wait to be written.
+
+    A job gets a savepoint only when it first writes or flushes: most jobs just queue rows, which
+    are undone by dropping them from the queue.
+    """
 
     def __init__(self, connection: sqlite3.Connection, tables: Sequence[BulkStatement]) -> None:
         self._connection = connection
@@ -39,17 +43,17 @@ class WriteBatch:
         self._is_saved = False
 
     def begin_job(self) -> None:
-        """Begin a piece of work that can be undone by itself."""
+        """Begin a job, which can be undone by itself."""
         self._mark = [len(rows) for rows in self._rows]
         self._is_saved = False
 
     def end_job(self) -> None:
-        """Keep what the piece of work did, for the commit to come."""
+        """Keep what the job did, for the coming commit."""
         if self._is_saved:
             self._connection.execute("RELEASE job")
 
     def undo_job(self) -> None:
-        """Undo what the piece of work did."""
+        """Undo what the job did."""
         for rows, mark in zip(self._rows, self._mark, strict=True):
             del rows[mark:]
         if self._is_saved:
@@ -57,14 +61,18 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Prepare for rows that change what has this key: earlier ones are written before them."""
+        """Prepare for rows that change the record with this key: earlier rows of it are written.
+
+        Rows are written table by table, not in the order in which they were queued, so two changes
+        of one record must not wait together.
+        """
         if key in self._touched:
             self._save()
             self.flush()
         self._touched.add(key)
 
     def queue(self, table: int, row: Row) -> None:
-        """Have a row written with the others of its table, before anybody reads them."""
+        """Let a row be written with the others of its table, before anybody reads them."""
         self._rows[table].append(row)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -93,7 +101,7 @@ class WriteBatch:
         self._touched.clear()
 
     def forget(self) -> None:
-        """Drop all rows that are queued, and what the commit did so far."""
+        """Drop all queued rows, and undo what the commit has done so far."""
         for rows in self._rows:
             rows.clear()
         self._touched.clear()
@@ -101,7 +109,7 @@ class WriteBatch:
             self._connection.execute("ROLLBACK")
 
     def _save(self) -> None:
-        """Make sure that what follows can be undone; the rows of earlier work are written first."""
+        """Set a savepoint, so that what follows can be undone, after the rows of earlier jobs."""
         if self._is_saved:
             return
         own = [rows[mark:] for rows, mark in zip(self._rows, self._mark, strict=True)]
@@ -125,5 +133,5 @@ class WriteBatch:
         try:
             self._connection.execute(statement, values)
         except (UnicodeError, OverflowError) as failure:
-            # It's a row's, and must not be taken for a fault of whoever has the rows written.
+            # The row is at fault; it must not look like a failure of the job that writes it.
             raise sqlite3.DataError(f"a value can't be kept: {failure}") from failure

@@ -8,12 +8,13 @@ from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, Outg
 from ringback.core.callbacks.create_callback import (
     ANNOUNCEMENT_BYTES,
     ANNOUNCEMENT_OF_TEST_BYTES,
-    announce,
     announce_test,
     compose,
     repeat,
 )
 from ringback.core.events.kore_test_event import write_test_event
+from ringback.core.events.payload import parameters_of
+from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
@@ -24,8 +25,9 @@ AFTER = datetime(2024, 11, 2, tzinfo=UTC)
 
 
 def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> OutgoingCallback:
-    return announce(
-        an_event(sim_status=SimStatus.INACTIVE),
+    return compose(
+        encode(parameters_of(an_event(sim_status=SimStatus.INACTIVE))),
+        account_sid=ACCOUNT_SID,
         to=CallbackUrl.parse(url),
         method=HttpMethod.POST,
         policy=policy,

@@ -3,7 +3,7 @@
 import copy
 import re
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,6 @@ from ringback.core.wireless.command import CommandTransport, SidPlacement, Wirel
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.commands import (
-    CommandFilter,
     NewWirelessCommand,
     delete_command,
     fetch_command,
@@ -223,28 +222,28 @@ TO_OTHER: Final = a_command(
 @pytest.mark.parametrize(
     ("which", "found"),
     [
-        (CommandFilter(), [TO_OTHER, FROM_DEVICE]),
-        (CommandFilter(sim=WIRELESS_SIM_SID), [FROM_DEVICE]),
-        (CommandFilter(sim="other"), [TO_OTHER]),
-        (CommandFilter(sim="nobody"), []),
-        (CommandFilter(sim=""), []),
-        (CommandFilter(status=MessageStatus.SENT), [TO_OTHER]),
-        (CommandFilter(status=MessageStatus.QUEUED), []),
-        (CommandFilter(direction=Direction.FROM_SIM), [FROM_DEVICE]),
-        (CommandFilter(direction=Direction.TO_SIM), [TO_OTHER]),
-        (CommandFilter(transport=CommandTransport.IP), [TO_OTHER]),
-        (CommandFilter(transport=CommandTransport.SMS), [FROM_DEVICE]),
-        (CommandFilter(sim="other", direction=Direction.FROM_SIM), []),
+        ({}, [TO_OTHER, FROM_DEVICE]),
+        ({"sim": WIRELESS_SIM_SID}, [FROM_DEVICE]),
+        ({"sim": "other"}, [TO_OTHER]),
+        ({"sim": "nobody"}, []),
+        ({"sim": ""}, []),
+        ({"status": MessageStatus.SENT}, [TO_OTHER]),
+        ({"status": MessageStatus.QUEUED}, []),
+        ({"direction": Direction.FROM_SIM}, [FROM_DEVICE]),
+        ({"direction": Direction.TO_SIM}, [TO_OTHER]),
+        ({"transport": CommandTransport.IP}, [TO_OTHER]),
+        ({"transport": CommandTransport.SMS}, [FROM_DEVICE]),
+        ({"sim": "other", "direction": Direction.FROM_SIM}, []),
     ],
 )
 def test_commands_are_listed_by_what_they_are_newest_first(
-    world: World, which: CommandFilter, found: list[WirelessCommand]
+    world: World, which: dict[str, Any], found: list[WirelessCommand]
 ) -> None:
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, unique_name="other"))
     world.tx.wireless.commands.add(FROM_DEVICE)
     world.tx.wireless.commands.add(TO_OTHER)
-    assert list_commands(world.tx, ACCOUNT_SID, PageRequest(9), which=which) == found
-    assert list_commands(world.tx, THEIRS, PageRequest(9), which=which) == []
+    assert list_commands(world.tx, ACCOUNT_SID, PageRequest(9), **which) == found
+    assert list_commands(world.tx, THEIRS, PageRequest(9), **which) == []
 
 
 # ---- deleted -------------------------------------------------------------------------------------
