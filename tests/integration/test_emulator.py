@@ -102,9 +102,8 @@ def test_one_that_is_missed_is_told_with_all_that_there_are(emulator: Emulator) 
     with pytest.raises(AssertionError) as missed:
         emulator.expect_callback(SimStatus="inactive", source="kore", within=0)
     assert "status delivered, SimStatus='inactive', source kore" in str(missed.value)
-    assert (
-        f"delivered from kore: POST {emulator.receiver.url('/target_update', cbs='kore')}"
-        in str(missed.value)
+    assert f"delivered from kore: POST {emulator.receiver.url('/hook', cbs='kore')}" in str(
+        missed.value
     )
 
 

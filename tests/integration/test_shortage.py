@@ -23,7 +23,7 @@ COUNT = 150
 DELIVERING = """
 import asyncio, logging, resource, sys
 from ringback.core.http.addresses import LOOPBACK
-from ringback.core.http.ssrf_guard import Guard
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpSender
 from ringback.runtime.system_clock import SystemRandomSource, SystemClock, stopwatch
@@ -33,7 +33,7 @@ from tests.fakes import a_callback, an_account
 async def main(url, count):
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     store = MemoryStore()
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK), remember_names=0)
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), remember_names=0)
     delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )

@@ -15,15 +15,15 @@ READ_LIMIT = 0.5
 SENDING = """
 import asyncio, sys
 from ringback.core.http.addresses import LOOPBACK
-from ringback.core.callback_urls.connection_overrides import Limits
-from ringback.core.http.ssrf_guard import Guard
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpSender
 from ringback.runtime.system_clock import stopwatch
 from tests.sending import post
 
 async def main(url, count, read):
-    sender = HttpSender(stopwatch=stopwatch, guard=Guard(LOOPBACK))
-    limits = Limits(connect=10, read=read, total=10)
+    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+    limits = Timeouts(connect=10, read=read, total=10)
     sends = [sender.send(post(url), limits=limits) for _ in range(count)]
     for exchange in await asyncio.gather(*sends):
         print(type(exchange.outcome).__name__)

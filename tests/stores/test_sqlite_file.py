@@ -188,8 +188,8 @@ HOLD = """
 import sys
 from pathlib import Path
 from ringback.stores.sqlite.store import SqliteStore
-from ringback.stores.encryption import Vault
-store = SqliteStore.open(Path(sys.argv[1]), Vault.in_file(Path(sys.argv[2])))
+from ringback.stores.encryption import SecretCipher
+store = SqliteStore.open(Path(sys.argv[1]), SecretCipher.in_file(Path(sys.argv[2])))
 print("open", flush=True)
 sys.stdin.read()
 """

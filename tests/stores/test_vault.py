@@ -131,10 +131,10 @@ def test_a_file_that_cant_be_used_is_refused_with_its_name(tmp_path: Path) -> No
 OPEN = """
 import sys
 from pathlib import Path
-from ringback.stores.encryption import Vault, make_key_file
+from ringback.stores.encryption import SecretCipher, make_key_file
 sys.stdin.read()
 make_key_file(Path(sys.argv[1]))
-print(*Vault.in_file(Path(sys.argv[1])).key_ids)
+print(*SecretCipher.in_file(Path(sys.argv[1])).key_ids)
 """
 
 

@@ -12,7 +12,7 @@ def test_nobody_has_no_url_and_would_be_told_by_post() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hook", "after"),
+    ("target_update", "after"),
     [
         pytest.param(CallbackTargetUpdate(), BEFORE, id="nothing is given"),
         pytest.param(CallbackTargetUpdate(NEW), CallbackTarget(NEW, HttpMethod.GET), id="a URL"),
@@ -45,7 +45,7 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
 
 
 @pytest.mark.parametrize(
-    ("hook", "after"),
+    ("target_update", "after"),
     [
         (CallbackTargetUpdate(), NOBODY),
         (CallbackTargetUpdate(is_removed=True), NOBODY),
