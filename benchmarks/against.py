@@ -116,12 +116,7 @@ def compare(commit: str, ids: Sequence[str], *, pairs: int = PAIRS) -> bool:
 
 
 def compare_sides(
-    ours: Runner,
-    theirs: Runner,
-    ids: Sequence[str],
-    *,
-    pairs: int = PAIRS,
-    most: int = MOST_PAIRS,
+    ours: Runner, theirs: Runner, ids: Sequence[str], *, pairs: int = PAIRS, most: int = MOST_PAIRS
 ) -> bool:
     """Have two sides run benchmarks in turn; print how they compare, return whether ours is slower.
 

@@ -49,9 +49,7 @@ async def to_acceptance(run: Run) -> list[Figure]:
     return [
         _figure("T5", f"{name}: p50", p50(load.latencies), p50(plain)),
         _figure(
-            *("T5", f"{name}: p95", p95(load.latencies), p95(plain)),
-            target=at_most(5),
-            cpu_us=cpu,
+            *("T5", f"{name}: p95", p95(load.latencies), p95(plain)), target=at_most(5), cpu_us=cpu
         ),
         _figure("T5", f"{name}: p99", p99(load.latencies), p99(plain)),
     ]

@@ -17,14 +17,7 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks.engine import (
-    ACCOUNT_SID,
-    fill_with_sims,
-    iccid_of,
-    open_store,
-    sim_called,
-    sim_sid,
-)
+from benchmarks.engine import ACCOUNT_SID, fill_with_sims, iccid_of, open_store, sim_called, sim_sid
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import fetch_sim, list_sims
 from ringback.ports import PageRequest, Transaction

@@ -36,11 +36,7 @@ async def as_fast_as_it_goes(url: str, count: int) -> dict[str, object]:
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     await sender.close()
-    return {
-        "per_second": count / took,
-        "cpu_us": cpu / count * 1e6,
-        "rss_mb": rss_mb,
-    }
+    return {"per_second": count / took, "cpu_us": cpu / count * 1e6, "rss_mb": rss_mb}
 
 
 async def at_a_rate(url: str, rate: float, seconds: float) -> dict[str, object]:

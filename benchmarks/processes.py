@@ -103,9 +103,7 @@ def usage(pid: int) -> Usage:
     """Read what a process and its children use; all zero where the system doesn't tell."""
     pids = _with_children(pid)
     return Usage(
-        sum(map(_cpu_seconds, pids)),
-        sum(map(_rss_mb, pids)),
-        sum(map(_anonymous_mb, pids)),
+        sum(map(_cpu_seconds, pids)), sum(map(_rss_mb, pids)), sum(map(_anonymous_mb, pids))
     )
 
 

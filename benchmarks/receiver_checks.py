@@ -24,9 +24,7 @@ _BESIDE: Final[tuple[tuple[str, str, Target | None], ...]] = (
 async def measure(run: Run) -> list[Figure]:
     times = run.size(300, quick=50)
     took = await run_module(
-        "benchmarks.checking",
-        *("--rounds", run.rounds, "--times", times),
-        cores=run.cores.measured,
+        "benchmarks.checking", *("--rounds", run.rounds, "--times", times), cores=run.cores.measured
     )
     return [_figure(took, ours, theirs, target) for ours, theirs, target in _BESIDE]
 

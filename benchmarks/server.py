@@ -116,8 +116,7 @@ async def a_server(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
         account = await run_json(
-            *_ringback("accounts", "create", "bench", "--data", str(folder), "--json"),
-            cores=cores,
+            *_ringback("accounts", "create", "bench", "--data", str(folder), "--json"), cores=cores
         )
         errors = stack.enter_context(tempfile.TemporaryFile())
         began = time.perf_counter()

@@ -26,9 +26,7 @@ async def dom_of(url: str, profile: Path) -> tuple[str, str]:
         "--dump-dom",
     )
     process = await asyncio.create_subprocess_exec(
-        *(str(BROWSER), *flags, url),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        *(str(BROWSER), *flags, url), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     page, log = await process.communicate()
     return page.decode(), log.decode(errors="replace")

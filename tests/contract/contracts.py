@@ -48,12 +48,7 @@ class Contract(NamedTuple):
         return description(self.file)
 
 
-_OF_SUPER_SIM: Final = (
-    supersim_table.TABLE,
-    supersim_world.WORLD,
-    SUPER_SIM,
-    supersim_operations,
-)
+_OF_SUPER_SIM: Final = (supersim_table.TABLE, supersim_world.WORLD, SUPER_SIM, supersim_operations)
 _OF_WIRELESS: Final = (wireless_world.WORLD, WIRELESS, wireless_operations)
 
 CONTRACTS: Final = (

@@ -145,10 +145,10 @@ CHECKS: Final[dict[tuple[str, str], tuple[Check, list[Contract]]]] = {
     ("Super SIM of both", "`data_total_billed`"): (billed_is_text, SUPER_SIM),
     ("Super SIM of both", "`smdp_plus_address`"): (address_is_a_host_name, SUPER_SIM),
     ("Programmable Wireless of Twilio", "`reset_status`"): (reset_is_null, [TWILIOS]),
-    (
-        "Programmable Wireless of both",
-        "`UsageNotificationUrl`, `UsageNotificationMethod`",
-    ): (notification_is_taken, WIRELESS),
+    ("Programmable Wireless of both", "`UsageNotificationUrl`, `UsageNotificationMethod`"): (
+        notification_is_taken,
+        WIRELESS,
+    ),
     ("Programmable Wireless of both", "`Sim` of `POST /v1/Commands`"): (
         command_needs_a_sim,
         WIRELESS,

@@ -159,10 +159,7 @@ def _table(
         fetched("/v1/Commands/{Sid}", COMMAND),
         deleted("/v1/Commands/{Sid}"),
         made(
-            "/v1/RatePlans",
-            plan,
-            *(*_NAMES, *_ALLOWED, strategy, *_NOTIFICATION),
-            status=made_with,
+            "/v1/RatePlans", plan, *(*_NAMES, *_ALLOWED, strategy, *_NOTIFICATION), status=made_with
         ),
         listed("/v1/RatePlans", plan, "rate_plans"),
         fetched("/v1/RatePlans/{Sid}", plan),

@@ -43,9 +43,7 @@ async def call_as(dev: Served, command: list[str], receiver: RecordingReceiver) 
     return (await dev.call("POST", path, body=body.encode())).status
 
 
-async def test_the_walkthroughs_commands_give_one_callback_from_each_source(
-    tmp_path: Path,
-) -> None:
+async def test_the_walkthroughs_commands_give_one_callback_from_each_source(tmp_path: Path) -> None:
     commands = curl_commands()
     assert len(commands) == 2
     async with RecordingReceiver() as receiver, served(tmp_path, "--update-takes", "10ms") as dev:

@@ -144,10 +144,7 @@ async def test_where_no_file_can_be_opened_clients_wait_and_are_answered_afterwa
 async def test_a_thousand_half_sent_heads_take_little_memory(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     half = HALF + b"X: " + b"a" * (HEAD - len(HALF) - 10)
-    async with (
-        in_production(tmp_path, credentials) as server,
-        opened(server, 1000) as connections,
-    ):
+    async with in_production(tmp_path, credentials) as server, opened(server, 1000) as connections:
         before = memory(server)
         for _, writer in connections:
             writer.write(half)

@@ -21,14 +21,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.receiver import SqliteDedupe
 from ringback.receiver.dedupe.dedupe_store import ClaimRequest, ClaimWon
 from ringback.testing import Emulator, SentCallback
-from tests.end_to_end.framework_apps import (
-    COMMANDS,
-    EXAMPLES,
-    SERVERS,
-    WITHOUT_GET,
-    App,
-    running,
-)
+from tests.end_to_end.framework_apps import COMMANDS, EXAMPLES, SERVERS, WITHOUT_GET, App, running
 from tests.senders import rendered
 
 FAILING: Final = """

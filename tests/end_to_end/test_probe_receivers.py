@@ -174,11 +174,7 @@ async def on_framework(name: str, folder: Path) -> ProbeReport:
             app.start()
 
         return await probed(
-            app.url,
-            cases=cases_for(name),
-            times=PATIENT,
-            read_counter=effects,
-            restart=restart,
+            app.url, cases=cases_for(name), times=PATIENT, read_counter=effects, restart=restart
         )
 
 

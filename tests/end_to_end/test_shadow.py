@@ -52,9 +52,7 @@ async def copies(server: Served) -> list[dict[str, Any]]:
     return (await server.get("/portal/v1/shadows", PageSize="1000")).body["shadows"]
 
 
-async def test_a_receiver_that_is_not_ready_for_kore_is_found_out_by_copies(
-    tmp_path: Path,
-) -> None:
+async def test_a_receiver_that_is_not_ready_for_kore_is_found_out_by_copies(tmp_path: Path) -> None:
     async with RecordingReceiver(answer=of_twilio_alone) as receiver:
         flags = settings(tmp_path, receiver.url("/"), 'parameter = "shadow=1"')
         async with served(tmp_path, *flags) as dev:

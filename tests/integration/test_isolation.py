@@ -76,9 +76,7 @@ def furnish(tx: Transaction, sid: str) -> None:
     tx.api_clients.add(client(sid))
     tx.supersim.access_profiles.add(
         replace(
-            records.PROFILES[sid],
-            unique_name=f"{whose}-profile",
-            network_sids=(NETWORKS[0].sid,),
+            records.PROFILES[sid], unique_name=f"{whose}-profile", network_sids=(NETWORKS[0].sid,)
         )
     )
     url = CallbackUrl.parse(f"http://{whose}.example/sms")

@@ -139,8 +139,7 @@ class TestTheNameOfTheHost:
     """What TLS says before anything is encrypted: SNI."""
 
     @pytest.mark.parametrize(
-        ("fragment", "said"),
-        [("", "hooks.example"), ("#sni=y", "hooks.example"), ("#sni=n", None)],
+        ("fragment", "said"), [("", "hooks.example"), ("#sni=y", "hooks.example"), ("#sni=n", None)]
     )
     @pytest.mark.parametrize("new_loop", LOOPS)
     def test_is_said_unless_the_url_says_otherwise(

@@ -235,9 +235,7 @@ def test_a_sim_that_is_deactivated_again_has_72_hours_again(bench: Bench) -> Non
     assert bench.arrived() == ["canceled"]
 
 
-def test_a_sim_that_is_suspended_while_it_is_ready_is_never_told_to_be_active(
-    bench: Bench,
-) -> None:
+def test_a_sim_that_is_suspended_while_it_is_ready_is_never_told_to_be_active(bench: Bench) -> None:
     bench.is_asked_to_become("ready")
     bench.is_asked_to_become("suspended")
     bench.emulator.advance("100d")
@@ -252,9 +250,7 @@ def test_a_sim_that_is_asked_to_be_active_at_once_is_told_so_once(bench: Bench) 
     assert bench.arrived() == ["active"]
 
 
-def test_a_change_that_fails_is_told_once_with_its_reason_and_nothing_follows(
-    bench: Bench,
-) -> None:
+def test_a_change_that_fails_is_told_once_with_its_reason_and_nothing_follows(bench: Bench) -> None:
     bench.emulator.scenario("update-fails", sim=bench.sid)
     bench.is_asked_to_become("ready")
     (callback,) = bench.emulator.callbacks()

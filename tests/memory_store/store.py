@@ -85,12 +85,7 @@ class MemoryStore:
             ending.durable()
         return result
 
-    async def read(
-        self,
-        work: Callable[[Transaction], T],
-        *,
-        asked_by: str = "",
-    ) -> T:
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
         """Run the work on a copy, and see that it has changed nothing."""
         tables = copy.deepcopy(self._tables)
         result = work(tables)

@@ -13,12 +13,7 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from tests.memory_store.records import (
-    MemoryFlows,
-    MemoryNamedRecords,
-    MemoryRecords,
-    MemoryUpdates,
-)
+from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRecords, MemoryUpdates
 
 
 @dataclass

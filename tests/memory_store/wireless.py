@@ -13,12 +13,7 @@ from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
 from ringback.ports import WirelessTables
-from tests.memory_store.records import (
-    MemoryFlows,
-    MemoryNamedRecords,
-    MemoryRecords,
-    MemoryUpdates,
-)
+from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRecords, MemoryUpdates
 
 
 @dataclass

@@ -60,8 +60,7 @@ _SETTINGS: Final = (
     _setting("tt", st.integers(100, 15000)),
     _setting("rc", st.integers(0, 5)),
     _setting(
-        "rp",
-        st.lists(st.sampled_from(["4xx", "5xx", "ct", "rt", "all"]), min_size=1).map(",".join),
+        "rp", st.lists(st.sampled_from(["4xx", "5xx", "ct", "rt", "all"]), min_size=1).map(",".join)
     ),
     _setting("sni", st.sampled_from("yn")),
     _setting("e", st.lists(labels, min_size=1, max_size=3).map(",".join)),
@@ -101,10 +100,7 @@ def callbacks(
 ) -> OutgoingCallback:
     """Draw a callback of any source and method, with any parameters."""
     return a_callback(
-        url=draw(urls),
-        method=draw(methods),
-        source=draw(sources),
-        body=encode(draw(parameters)),
+        url=draw(urls), method=draw(methods), source=draw(sources), body=encode(draw(parameters))
     )
 
 
@@ -112,9 +108,7 @@ def callbacks(
 def accounts(draw: st.DrawFn) -> Account:
     """Draw an account with any secrets, or without a KORE secret."""
     return an_account(
-        auth_token=draw(any_text),
-        kore_secret=draw(any_text),
-        uses_static_proxy=draw(st.booleans()),
+        auth_token=draw(any_text), kore_secret=draw(any_text), uses_static_proxy=draw(st.booleans())
     )
 
 

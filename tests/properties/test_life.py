@@ -245,10 +245,7 @@ class SuperSimWalk(Walk):
 
     @precondition(has_sims)
     @rule(
-        pick=picks,
-        status=st.sampled_from([None, *REQUESTABLE]),
-        fleet=st.none() | fleets,
-        url=urls,
+        pick=picks, status=st.sampled_from([None, *REQUESTABLE]), fleet=st.none() | fleets, url=urls
     )
     def update(
         self, pick: int, status: SimStatus | None, fleet: Fleet | None, url: CallbackUrl | None

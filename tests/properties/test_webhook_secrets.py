@@ -40,10 +40,7 @@ class Secrets(RuleBasedStateMachine):
         account = self.tx.accounts.accounts[ACCOUNT_SID]
         try:
             status, secret = create_secret(
-                self.tx,
-                account,
-                name or "",
-                a_moment(now=self.now, chance=self.chance),
+                self.tx, account, name or "", a_moment(now=self.now, chance=self.chance)
             )
         except InvalidParameter:
             assert not name

@@ -60,16 +60,7 @@ MAY_BECOME: Final[Mapping[WirelessStatus, set[WirelessStatus]]] = {
 CHANGING: Final = (SCHEDULED, UPDATING)
 CONNECTED: Final = (READY, ACTIVE)
 FINAL: Final = {READY: ACTIVE, DEACTIVATED: CANCELED}
-LIVELIEST: Final = (
-    READY,
-    ACTIVE,
-    UPDATING,
-    SCHEDULED,
-    DEACTIVATED,
-    SUSPENDED,
-    NEW,
-    CANCELED,
-)
+LIVELIEST: Final = (READY, ACTIVE, UPDATING, SCHEDULED, DEACTIVATED, SUSPENDED, NEW, CANCELED)
 UNCONFIRMED: Final = ("sms-unconfirmed", "unattached")
 """The scenarios in which no receipt ever comes."""
 
@@ -421,12 +412,7 @@ class WirelessWalk(Walk):
         is_narrowband=st.booleans(),
     )
     def register(
-        self,
-        status: WirelessStatus | None,
-        plan: str,
-        told: CallbackTarget,
-        *,
-        is_narrowband: bool,
+        self, status: WirelessStatus | None, plan: str, told: CallbackTarget, *, is_narrowband: bool
     ) -> None:
         """Take in a card, whose device may be connected soon, and say who hears of its Commands."""
         self.cards += 1

@@ -106,12 +106,7 @@ class Scheduler:
     """Runs one entry after the other."""
 
     def __init__(
-        self,
-        random: Random,
-        *,
-        order: Order = Order.FIRST,
-        tick: float = 0.0,
-        stalls: float = 0.0,
+        self, random: Random, *, order: Order = Order.FIRST, tick: float = 0.0, stalls: float = 0.0
     ) -> None:
         self.now = 0.0
         """Seconds since the beginning."""

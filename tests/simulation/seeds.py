@@ -10,16 +10,7 @@ from typing import Final
 
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from tests.simulation.isolation import fair_plan, large_plan
-from tests.simulation.plan import (
-    FAULTS_LAST,
-    PRIVATE,
-    Asked,
-    Bounds,
-    Place,
-    Plan,
-    Request,
-    Stop,
-)
+from tests.simulation.plan import FAULTS_LAST, PRIVATE, Asked, Bounds, Place, Plan, Request, Stop
 from tests.simulation.scheduler import Order
 from tests.simulation.shortage import with_shortages
 

@@ -185,11 +185,7 @@ def billing_period(number: int, account_sid: str = OURS) -> BillingPeriod:
 
 
 def session(
-    number: int,
-    account_sid: str = OURS,
-    *,
-    began: datetime = NOW,
-    ends: datetime | None = None,
+    number: int, account_sid: str = OURS, *, began: datetime = NOW, ends: datetime | None = None
 ) -> SuperSimDataSession:
     return SuperSimDataSession(
         sid=sid(SidKind.DATA_SESSION, number),
@@ -260,11 +256,7 @@ def command_use(
 
 
 def wireless_session(
-    number: int,
-    account_sid: str = OURS,
-    *,
-    began: datetime = NOW,
-    ends: datetime | None = None,
+    number: int, account_sid: str = OURS, *, began: datetime = NOW, ends: datetime | None = None
 ) -> WirelessDataSession:
     return a_wireless_session(
         sid=sid(SidKind.DATA_SESSION, number),

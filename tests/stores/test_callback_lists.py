@@ -28,12 +28,7 @@ FILTERS = [
     pytest.param(CallbackFilter(since=NOW - SECOND, until=NOW), [3, 2], id="between two instants"),
     pytest.param(
         CallbackFilter(
-            UNDELIVERED,
-            Source.TWILIO,
-            "token 1",
-            "https://else.example:443",
-            NOW - 9 * SECOND,
-            NOW,
+            UNDELIVERED, Source.TWILIO, "token 1", "https://else.example:443", NOW - 9 * SECOND, NOW
         ),
         [1],
         id="all at once",

@@ -150,9 +150,7 @@ async def test_what_was_kept_and_claimed_at_once_is_found_by_its_key_as_it_is_no
     assert kept.progress.is_under_way
 
 
-async def test_a_changed_callback_has_its_new_progress_and_all_else_as_it_was(
-    store: Store,
-) -> None:
+async def test_a_changed_callback_has_its_new_progress_and_all_else_as_it_was(store: Store) -> None:
     await keep(store, callback(1), callback(2))
     changed = callback(1).having(discard(callback(1).progress, "a person said so", ODD_INSTANT))
     await store.transact(lambda tx: tx.callbacks.change(changed))

@@ -16,10 +16,7 @@ from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, Trans
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import (
-    numbers_of,
-    settled_row,
-)
+from tests.stores.asking import numbers_of, settled_row
 from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
 
 Work = Callable[[Transaction], Any]
@@ -166,9 +163,7 @@ def test_a_key_that_failing_work_gave_is_free(bench: Bench) -> None:
 
 def test_a_key_that_other_work_gave_is_still_taken_after_some_failed(bench: Bench) -> None:
     *_, looking = bench.do(
-        add(1, key="x"),
-        then(add(2), break_off),
-        lambda tx: tx.callbacks.with_key(OURS, "x"),
+        add(1, key="x"), then(add(2), break_off), lambda tx: tx.callbacks.with_key(OURS, "x")
     )
     assert looking.result == callback(1, key="x")
 

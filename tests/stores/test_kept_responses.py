@@ -26,15 +26,7 @@ from ringback.ports import (
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
-from tests.stores.asking import (
-    attempts_of,
-    callbacks_on,
-    claim,
-    ended,
-    keep,
-    settle,
-    settled_row,
-)
+from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle, settled_row
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, shadow
 from tests.stores.test_shadows import comparison, keep_first, open_, settle_, settled
 from tests.stores.test_shadows import rows as copies_of

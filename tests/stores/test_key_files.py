@@ -67,8 +67,7 @@ def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
-    [("none/key", "No such file or directory"), ("k" * 300, "File name too long")],
+    ("name", "why"), [("none/key", "No such file or directory"), ("k" * 300, "File name too long")]
 )
 def test_a_key_file_that_can_not_be_made_is_refused_by_its_name(
     name: str, why: str, tmp_path: Path

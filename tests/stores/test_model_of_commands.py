@@ -13,15 +13,7 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import PageRequest, Transaction
 from tests.fakes import NOW
-from tests.stores.both_stores import (
-    ACCOUNTS,
-    AHEAD,
-    NUMBERS,
-    BothStores,
-    Part,
-    or_refused,
-    windows,
-)
+from tests.stores.both_stores import ACCOUNTS, AHEAD, NUMBERS, BothStores, Part, or_refused, windows
 from tests.stores.records import OURS, SECOND, WIRELESS_SIMS, command, command_use
 
 NETWORK_SIDS = st.sampled_from([network.sid for network in NETWORKS[:2]])

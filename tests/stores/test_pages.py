@@ -83,10 +83,7 @@ async def test_a_page_has_only_the_accounts_own_records(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "window",
-    [
-        lambda sid: PageRequest(9, after=sid),
-        lambda sid: PageRequest(9, before=sid),
-    ],
+    [lambda sid: PageRequest(9, after=sid), lambda sid: PageRequest(9, before=sid)],
     ids=["after", "before"],
 )
 async def test_a_window_at_anothers_record_is_refused_like_an_unknown_one(

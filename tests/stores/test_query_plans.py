@@ -33,12 +33,7 @@ from ringback.ports import FieldFilter, PageRequest, ShadowFilter, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import (
-    add,
-    ended,
-    settled_row,
-    table_of,
-)
+from tests.stores.asking import add, ended, settled_row, table_of
 from tests.stores.records import (
     FLEETS,
     OUR_LANE,
@@ -395,9 +390,7 @@ def test_the_end_of_a_piece_is_found_by_the_index_of_sids(plans: Plans) -> None:
     assert step.endswith("(sid>?)")
 
 
-def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(
-    plans: Plans,
-) -> None:
+def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(plans: Plans) -> None:
     plans._do(lambda tx: tx.callbacks.add(callback(1)))
     plans.committer = GroupCommitter(plans.connection, VAULT, budget=ResponseStorageBudget(0, 0))
 

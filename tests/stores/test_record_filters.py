@@ -299,8 +299,7 @@ async def test_commands_by_sim_status_direction_and_transport(
 
 async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:
     await keep(
-        store,
-        *(replace(sms_command(n), direction=FROM if n % 2 else TO) for n in range(10)),
+        store, *(replace(sms_command(n), direction=FROM if n % 2 else TO) for n in range(10))
     )
     seen = list[int]()
     window = PageRequest(2)

@@ -221,9 +221,7 @@ async def test_pages_begin_at_removed_records_after_a_restart(tmp_path: Path) ->
         assert await commands_on(store, before(1)) == [2]
 
 
-async def test_a_record_that_follows_the_newest_which_was_removed_is_newer(
-    tmp_path: Path,
-) -> None:
+async def test_a_record_that_follows_the_newest_which_was_removed_is_newer(tmp_path: Path) -> None:
     path = tmp_path / "ringback.db"
     async with opened(path) as store:
         await with_three_commands(store)

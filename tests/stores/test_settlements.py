@@ -42,10 +42,7 @@ RESPONSES = [
     ),
     pytest.param(
         RecordedResponse(
-            503,
-            (("Set-Cookie", "a"), ("Set-Cookie", "b")),
-            bytes(range(256)) * 300,
-            is_cut=True,
+            503, (("Set-Cookie", "a"), ("Set-Cookie", "b")), bytes(range(256)) * 300, is_cut=True
         ),
         id="a binary body that is cut",
     ),
@@ -168,12 +165,7 @@ async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> 
 
 @pytest.mark.parametrize(
     "decision",
-    [
-        Done(),
-        GiveUp("the receiver answered 410 Gone"),
-        TryAgain(),
-        NewRound(ODD_INSTANT, 4),
-    ],
+    [Done(), GiveUp("the receiver answered 410 Gone"), TryAgain(), NewRound(ODD_INSTANT, 4)],
 )
 async def test_settling_says_what_becomes_of_the_callback(store: Store, decision: Decision) -> None:
     await keep(store, callback(1), callback(2))

@@ -183,9 +183,7 @@ async def test_a_full_disk_can_still_be_read(store: SqliteStore) -> None:
     assert await sims_in(store) == [sim(1)]
 
 
-async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(
-    store: SqliteStore,
-) -> None:
+async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(store: SqliteStore) -> None:
     connection_of(store).execute("PRAGMA query_only = ON")
     assert await refusal_to_add(store) == (
         "the database can't be used just now: attempt to write a readonly database"

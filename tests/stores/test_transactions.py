@@ -232,9 +232,7 @@ async def test_all_are_called_in_the_order_of_the_work(store: Store) -> None:
     assert told == ["first durable", "second undone", "third durable"]
 
 
-async def test_who_asks_is_called_in_the_event_loop_before_the_caller_goes_on(
-    store: Store,
-) -> None:
+async def test_who_asks_is_called_in_the_event_loop_before_the_caller_goes_on(store: Store) -> None:
     told = list[object]()
 
     def work(tx: Transaction) -> None:

@@ -136,9 +136,7 @@ async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
     )
 
 
-async def test_a_callback_to_a_url_that_would_be_refused_by_now_is_still_there(
-    path: Path,
-) -> None:
+async def test_a_callback_to_a_url_that_would_be_refused_by_now_is_still_there(path: Path) -> None:
     insert_callback(path, 1, url="http://a.example/#ct=1")
     kept = await callback_in(path)
     assert kept is not None

@@ -13,14 +13,7 @@ from ringback.core.callbacks.retry import NewRound
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import NOW
-from tests.stores.asking import (
-    attempts_of,
-    claim,
-    ended,
-    opened,
-    settle,
-    settled_row,
-)
+from tests.stores.asking import attempts_of, claim, ended, opened, settle, settled_row
 from tests.stores.old_files import (
     NEWEST,
     NOW_US,

@@ -726,8 +726,7 @@ def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> No
 
 
 @pytest.mark.parametrize(
-    "until",
-    ["2027-06-01", '"2027-06-01"', "2027-06-01T00:00:00Z", "2027-06-01 02:00:00+02:00"],
+    "until", ["2027-06-01", '"2027-06-01"', "2027-06-01T00:00:00Z", "2027-06-01 02:00:00+02:00"]
 )
 def test_a_hold_of_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
     path = write_file(f'[[holds]]\nphase = "before"\naccount_sid = "AC1"\nuntil = {until}')

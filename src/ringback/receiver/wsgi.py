@@ -10,14 +10,7 @@ from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ringback.core.renamed import renamed
-from ringback.receiver.http import (
-    MAX_BODY,
-    TOO_LONG,
-    headers_of,
-    quoted,
-    refusal_of,
-    target_of,
-)
+from ringback.receiver.http import MAX_BODY, TOO_LONG, headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
 from ringback.receiver.verification import Headers, ReceivedRequest

@@ -81,20 +81,12 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    app: App,
-    *,
-    most: int = 100,
-    trusted: Sequence[Network] = (),
-    timeouts: ServerTimeouts = NEVER,
+    app: App, *, most: int = 100, trusted: Sequence[Network] = (), timeouts: ServerTimeouts = NEVER
 ) -> AsyncGenerator[Serving]:
     listener = bind("127.0.0.1", 0)
     connections = OpenConnections(most)
     server = HttpServer(
-        app,
-        connections=connections,
-        now=SystemClock().now,
-        trusted=trusted,
-        timeouts=timeouts,
+        app, connections=connections, now=SystemClock().now, trusted=trusted, timeouts=timeouts
     )
     server.listen(listener)
     try:

@@ -60,9 +60,7 @@ async def test_many_batches_at_once_hold_the_loop_no_longer_than_one(work: Work)
     assert max(work.between_turns) <= 4
 
 
-async def test_batches_take_turns_so_that_a_small_one_waits_for_a_slice_of_each(
-    work: Work,
-) -> None:
+async def test_batches_take_turns_so_that_a_small_one_waits_for_a_slice_of_each(work: Work) -> None:
     slices, ended = CooperativeYield(work.stopwatch, longest=4 / 2048), list[str]()
 
     async def note(name: str, count: int) -> None:

@@ -107,9 +107,7 @@ async def test_an_owner_elsewhere_and_another_name_dont_wait(door: Door) -> None
     assert await door.try_("right", name="AC2") == "right"
 
 
-async def test_right_credentials_that_an_address_had_before_are_looked_at_there(
-    door: Door,
-) -> None:
+async def test_right_credentials_that_an_address_had_before_are_looked_at_there(door: Door) -> None:
     assert await door.try_("right") == "right"
     at = NOW + REMEMBERED_FOR - SECOND
     assert await door.fail(60, at=at) == 20
@@ -178,9 +176,7 @@ async def test_guesses_from_many_addresses_slow_down_and_then_wait(door: Door) -
     assert await door.try_("right", address=THERE) == 60
 
 
-async def test_an_owner_with_a_new_address_passes_while_a_few_addresses_guess(
-    door: Door,
-) -> None:
+async def test_an_owner_with_a_new_address_passes_while_a_few_addresses_guess(door: Door) -> None:
     # Each of those that were wrong gets one more look at the most.
     assert await door.fail(600, addresses=addresses(10)) == 20
     assert await door.fail(600, addresses=addresses(29)) == 19

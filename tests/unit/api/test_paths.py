@@ -10,11 +10,7 @@ from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal
 
 ORIGIN = "http://127.0.0.1:8080"
-NAMED = {
-    "Sims": SIM_SID,
-    "Fleets": FLEET_SID,
-    "NetworkAccessProfiles": PROFILE_SID,
-}
+NAMED = {"Sims": SIM_SID, "Fleets": FLEET_SID, "NetworkAccessProfiles": PROFILE_SID}
 NETWORK = NETWORKS[0].sid
 
 

@@ -218,11 +218,7 @@ async def test_an_operators_key_has_no_limit_whichever_account_it_asks_for(
 async def test_tokens_that_are_asked_for_count_too(world: World, store: Store) -> None:
     client = an_api_client(secret="made-up")
     await store.transact(lambda tx: tx.api_clients.add(client))
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": client.sid,
-        "client_secret": "made-up",
-    }
+    form = {"grant_type": "client_credentials", "client_id": client.sid, "client_secret": "made-up"}
     nobody = Caller(world.app, credentials=None)
     await world.use_up(but=1)
     assert (await nobody.post("/api-services/v1/auth/token", form)).status == 200

@@ -71,9 +71,7 @@ async def test_what_is_only_looked_at_is_read_beside_the_commits(
     assert store.transactions == 0
 
 
-async def test_what_would_be_replayed_is_looked_up_beside_the_commits(
-    store: CountingStore,
-) -> None:
+async def test_what_would_be_replayed_is_looked_up_beside_the_commits(store: CountingStore) -> None:
     caller = Caller(app_on(store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     form = {"Since": "2020-01-01T00:00:00Z", "DryRun": "yes"}
     assert (await caller.post("/portal/v1/replays", form)).status == 200

@@ -201,10 +201,7 @@ async def test_those_that_are_named_are_replayed(caller: Caller, store: Store) -
     await add(store, 5, status=DISCARDED)
     named = ",".join(map(sid, (1, 3, 4, 5, 9, 1)))
     answer = await caller.post(REPLAYS, {"Sids": named})
-    assert (answer.status, answer.json) == (
-        200,
-        counts(5, 2, delivered=1, under_way=1, unknown=1),
-    )
+    assert (answer.status, answer.json) == (200, counts(5, 2, delivered=1, under_way=1, unknown=1))
     assert await due_again(store) == [sid(1), sid(5)]
 
 

@@ -72,9 +72,7 @@ async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
     assert shown(taken_back.json) == ("normal", "set for all", None, None)
 
 
-async def test_one_that_is_chosen_for_a_sim_is_not_that_of_another_products(
-    caller: Caller,
-) -> None:
+async def test_one_that_is_chosen_for_a_sim_is_not_that_of_another_products(caller: Caller) -> None:
     await caller.post(PATH, {"Scenario": "unattached", "Sim": WIRELESS_SIM_SID})
     expected = ("unattached", "chosen for this SIM", "unattached", WIRELESS_SIM_SID)
     assert await in_force(caller, f"?Sim={WIRELESS_NAME}") == expected

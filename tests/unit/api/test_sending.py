@@ -388,9 +388,7 @@ async def test_a_callback_is_due_when_it_says_and_at_once_where_that_has_passed(
 
 async def test_a_furthest_instant_is_366_days_ahead(caller: Caller, store: Store) -> None:
     assert (await send(caller, one(deliver_at="2025-07-04T14:40:59Z"))).json == error(
-        400,
-        83600,
-        "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; 366 days is the most",
+        400, 83600, "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; 366 days is the most"
     )
     await send(caller, one(deliver_at="2025-07-04T14:40:58Z"))
     (callback,) = await called_back(store)
@@ -413,16 +411,8 @@ WRONG: list[tuple[Any, int, str]] = [
     (one(url=[URL]), 83600, f"url: a list; {TEXT_URL}"),
     (one(url=True), 83600, f"url: true; {TEXT_URL}"),
     (one(url=""), 11100, "url: the callback URL is empty; it must be like https://host/path"),
-    (
-        one(url="nowhere"),
-        11100,
-        "url: 'nowhere' is no URL; it must be like https://host/path",
-    ),
-    (
-        one(url="http://a.example#cbs=foo"),
-        11100,
-        "url: #cbs=foo: cbs must be twilio or kore",
-    ),
+    (one(url="nowhere"), 11100, "url: 'nowhere' is no URL; it must be like https://host/path"),
+    (one(url="http://a.example#cbs=foo"), 11100, "url: #cbs=foo: cbs must be twilio or kore"),
     (
         one(url="http:/u:made-up@a"),
         11100,
@@ -439,11 +429,7 @@ WRONG: list[tuple[Any, int, str]] = [
         83600,
         "parameters: a list; it must be an object of names and values",
     ),
-    (
-        one(parameters={"a": None}),
-        83600,
-        f"parameters.a: null; {TOLD}; leave the parameter out",
-    ),
+    (one(parameters={"a": None}), 83600, f"parameters.a: null; {TOLD}; leave the parameter out"),
     (one(parameters={"a": {"b": 1}}), 83600, f"parameters.a: an object; {TOLD}"),
     (one(parameters={"a": [["b"]]}), 83600, f"parameters.a: a list; {TOLD}"),
     (one(parameters={"a": [{}]}), 83600, f"parameters.a: an object; {TOLD}"),
@@ -467,11 +453,7 @@ WRONG: list[tuple[Any, int, str]] = [
         83600,
         "parameters.a: 1.8446744073709552e+19 may not be exact any more; give it as text",
     ),
-    (
-        one(parameters={"": "1"}),
-        83600,
-        "parameters: one has an empty name; give each a name",
-    ),
+    (one(parameters={"": "1"}), 83600, "parameters: one has an empty name; give each a name"),
     (
         one(parameters={"a": "1", "": "2"}),
         83600,
@@ -492,11 +474,7 @@ WRONG: list[tuple[Any, int, str]] = [
         83600,
         "parameters: 65537 bytes when they are encoded; 65536 are allowed",
     ),
-    (
-        one(parameters={"a": ["1"] * 201}),
-        83600,
-        "parameters: 201 values; at most 200 are sent",
-    ),
+    (one(parameters={"a": ["1"] * 201}), 83600, "parameters: 201 values; at most 200 are sent"),
     (one(method="post"), 83600, "method: 'post'; it must be POST or GET"),
     (one(method="PUT"), 83600, "method: 'PUT'; it must be POST or GET"),
     (one(method=None), 83600, "method: null; it must be POST or GET"),

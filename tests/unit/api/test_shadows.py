@@ -26,12 +26,7 @@ from ringback.core.shadows.shadow import (
 )
 from ringback.operations.shadows import CHUNK
 from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
-from tests.fakes import (
-    ACCOUNT_SID,
-    AUTH_TOKEN,
-    NOW,
-    a_callback,
-)
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, services_on
 

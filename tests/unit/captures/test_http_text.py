@@ -4,12 +4,7 @@ import pytest
 
 from ringback.captures import CapturedRequest, UnreadableCapture
 from ringback.captures.http_text import read
-from tests.golden.test_notice import (
-    ACTIVATED_BODY,
-    ACTIVATED_HEADERS,
-    ACTIVATED_LINE,
-    headers_of,
-)
+from tests.golden.test_notice import ACTIVATED_BODY, ACTIVATED_HEADERS, ACTIVATED_LINE, headers_of
 
 
 def refusal_of(text: str) -> str:

@@ -274,9 +274,7 @@ async def test_a_burst_comes_in_whole_and_in_order(device: socket.socket) -> Non
 
 
 @IS_LINUX
-async def test_a_sender_whose_datagram_is_held_up_holds_up_no_other(
-    device: socket.socket,
-) -> None:
+async def test_a_sender_whose_datagram_is_held_up_holds_up_no_other(device: socket.socket) -> None:
     release, recorder = asyncio.Event(), Recorder()
 
     async def received(address: str, port: int, payload: bytes) -> None:

@@ -204,10 +204,7 @@ def test_a_second_token_is_made_and_taken_back(shell: Shell, made: dict[str, Any
     ],
 )
 def test_a_client_is_for_what_was_asked(
-    flags: tuple[str, ...],
-    what_for: tuple[str, list[str], str],
-    shell: Shell,
-    made: dict[str, Any],
+    flags: tuple[str, ...], what_for: tuple[str, list[str], str], shell: Shell, made: dict[str, Any]
 ) -> None:
     shell.record("clients", "create", made["kore_id"], "ci", *flags)
     client = shell.record("clients", "list", made["account_sid"])
@@ -243,9 +240,7 @@ def test_a_new_key_is_printed_and_seals(shell: Shell) -> None:
 
 @pytest.mark.parametrize("is_flag", [True, False], ids=["flag", "variable"])
 def test_the_file_with_the_key_can_be_named(
-    is_flag: bool,
-    shell: Shell,
-    made: dict[str, Any],
+    is_flag: bool, shell: Shell, made: dict[str, Any]
 ) -> None:
     elsewhere = str((shell.folder / KEY_FILE).rename(shell.folder / "elsewhere"))
     flags = ("--seal-key-file", elsewhere) if is_flag else ()

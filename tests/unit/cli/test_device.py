@@ -397,10 +397,7 @@ async def test_commands_that_come_to_a_device_are_shown(tmp_path: Path) -> None:
 
 
 async def test_people_are_shown_commands_until_they_have_seen_enough(tmp_path: Path) -> None:
-    async with (
-        served(tmp_path, *AT_ONCE) as dev,
-        receiving(*WIRELESS, data=tmp_path) as process,
-    ):
+    async with served(tmp_path, *AT_ONCE) as dev, receiving(*WIRELESS, data=tmp_path) as process:
         assert await next_line(process) == f"waiting for Commands to {WIRELESS_SID}"
         await dev.post("/wireless/v1/Commands", Sim=WIRELESS_SID, Command="hello")
         assert (await next_line(process)).endswith("  command  2936  5 B  hello")

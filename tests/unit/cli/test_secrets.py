@@ -44,12 +44,7 @@ class WebhookApi:
 
     def _create(self, name: str) -> dict[str, str]:
         status = "pending" if self.secrets else "active"
-        made = {
-            "id": f"whs_{name}",
-            "name": name,
-            "status": status,
-            "last_modified": MODIFIED,
-        }
+        made = {"id": f"whs_{name}", "name": name, "status": status, "last_modified": MODIFIED}
         self.secrets.append(made)
         return {**made, "secret": f"value of {name}"}
 

@@ -21,13 +21,7 @@ from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.stores.asking import opened
-from tests.unit.delivery.parts import (
-    OTHER_ACCOUNT_SID,
-    FailingStore,
-    all_has_run,
-    running,
-    sid,
-)
+from tests.unit.delivery.parts import OTHER_ACCOUNT_SID, FailingStore, all_has_run, running, sid
 
 T = TypeVar("T")
 

@@ -30,10 +30,7 @@ def test_attempts_are_counted_by_source_result_and_failure() -> None:
     counters.attempted(Source.KORE, "delivered", None, 4.0)
     counters.attempted(Source.KORE, "delivered", None, 6.0)
     counters.attempted(Source.TWILIO, "unreachable", "tls", 7.0)
-    assert counters.attempts == {
-        ("kore", "delivered", ""): 2,
-        ("twilio", "unreachable", "tls"): 1,
-    }
+    assert counters.attempts == {("kore", "delivered", ""): 2, ("twilio", "unreachable", "tls"): 1}
 
 
 def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:

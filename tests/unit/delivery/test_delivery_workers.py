@@ -10,18 +10,8 @@ import pytest
 from ringback.core.callbacks.callback import OutgoingCallback, begin
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.ports import Claim
-from tests.fakes import (
-    NOW,
-    a_callback,
-    an_account,
-)
-from tests.unit.delivery.parts import (
-    HOST,
-    OTHER_HOST,
-    all_has_run,
-    callbacks_to,
-    sid,
-)
+from tests.fakes import NOW, a_callback, an_account
+from tests.unit.delivery.parts import HOST, OTHER_HOST, all_has_run, callbacks_to, sid
 
 SECOND = timedelta(seconds=1)
 A, B = "a.example", "b.example"

@@ -14,12 +14,7 @@ from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.http_connection import HttpConnection
 from tests.networks import MadeUpNetwork, MadeUpTime
 from tests.receivers import OK, RecordingReceiver
-from tests.unit.http_client.parts import (
-    a_route,
-    connected,
-    connected_to,
-    in_made_up_time,
-)
+from tests.unit.http_client.parts import a_route, connected, connected_to, in_made_up_time
 
 HERE = ("127.0.0.1",)
 LONG = KeepAliveLimits(seconds=3600)
@@ -151,9 +146,7 @@ async def test_all_are_closed_where_the_machine_needs_them(receiver: RecordingRe
     assert pool.take(a_route(receiver.port), HERE) is None
 
 
-async def test_closing_ends_what_is_idle_and_what_comes_later(
-    receiver: RecordingReceiver,
-) -> None:
+async def test_closing_ends_what_is_idle_and_what_comes_later(receiver: RecordingReceiver) -> None:
     pool = ConnectionPool(LONG)
     later = await connected_to(receiver)
     connections = await kept(pool, receiver, 2)

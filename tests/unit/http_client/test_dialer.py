@@ -18,13 +18,7 @@ from tests.networks import MadeUpTime, WatchedNetwork
 from tests.ports import free_port
 from tests.proxies import ESTABLISHED, RecordingProxy
 from tests.receivers import OK, RecordingReceiver
-from tests.unit.http_client.parts import (
-    REQUEST,
-    a_connection,
-    a_resolver,
-    a_route,
-    in_made_up_time,
-)
+from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route, in_made_up_time
 
 NOBODY = "127.0.0.9"
 HERE = "127.0.0.1"

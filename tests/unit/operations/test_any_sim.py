@@ -39,12 +39,7 @@ def tx() -> MemoryTransaction:
 
 @pytest.mark.parametrize(
     ("asked", "card"),
-    [
-        (SIM_SID, OURS),
-        (UNIQUE_NAME, OURS),
-        (WIRELESS_SIM_SID, WIRELESS),
-        (WIRELESS_NAME, WIRELESS),
-    ],
+    [(SIM_SID, OURS), (UNIQUE_NAME, OURS), (WIRELESS_SIM_SID, WIRELESS), (WIRELESS_NAME, WIRELESS)],
 )
 def test_a_sim_of_either_product_is_found_by_its_sid_or_name(
     tx: MemoryTransaction, asked: str, card: EitherSim

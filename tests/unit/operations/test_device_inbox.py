@@ -28,19 +28,11 @@ def keep(
 ) -> None:
     """Keep a message of each product."""
     sms = an_sms(
-        sid=f"HC{number:032}",
-        payload=text,
-        status=status,
-        direction=direction,
-        date_updated=LATER,
+        sid=f"HC{number:032}", payload=text, status=status, direction=direction, date_updated=LATER
     )
     tx.supersim.sms_commands.add(sms)
     command = a_command(
-        sid=f"DC{number:032}",
-        command=text,
-        status=status,
-        direction=direction,
-        date_updated=LATER,
+        sid=f"DC{number:032}", command=text, status=status, direction=direction, date_updated=LATER
     )
     tx.wireless.commands.add(command)
 
@@ -74,9 +66,7 @@ def test_what_did_not_come_to_a_device_is_not_told(
 
 
 @pytest.mark.parametrize(
-    "card",
-    [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)],
-    ids=PRODUCTS,
+    "card", [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)], ids=PRODUCTS
 )
 def test_what_came_to_another_device_is_not_told(card: EitherSim) -> None:
     tx = MemoryTransaction()

@@ -23,14 +23,7 @@ from ringback.operations.replay import (
     replay_oldest,
 )
 from ringback.ports import CallbackFilter, PageRequest
-from tests.fakes import (
-    ACCOUNT_SID,
-    CALLBACK_SID,
-    NOW,
-    a_callback,
-    a_moment,
-    an_account,
-)
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_moment, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 
@@ -116,11 +109,7 @@ def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None
     ("source", "other"), [(Source.KORE, Source.TWILIO), (Source.TWILIO, Source.KORE)]
 )
 def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
-    tx: MemoryTransaction,
-    elsewhere: Replay,
-    intake: KeepingIntake,
-    source: Source,
-    other: Source,
+    tx: MemoryTransaction, elsewhere: Replay, intake: KeepingIntake, source: Source, other: Source
 ) -> None:
     before = add(tx, source=source, idempotency_key="order 7")
     new = replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)

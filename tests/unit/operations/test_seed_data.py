@@ -19,15 +19,7 @@ from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import PageRequest
-from tests.fakes import (
-    ACCOUNT_SID,
-    NOW,
-    SIM_SID,
-    SeededChance,
-    a_moment,
-    an_account,
-    an_api_key,
-)
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment, an_account, an_api_key
 from tests.memory_store import MemoryTransaction
 
 

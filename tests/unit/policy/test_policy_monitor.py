@@ -112,10 +112,7 @@ async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
 
 
 async def test_a_start_near_a_change_warns_at_once_and_says_whom_it_concerns(
-    monitor: PolicyMonitor,
-    store: MemoryStore,
-    clock: FakeClock,
-    caplog: pytest.LogCaptureFixture,
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
     urls = ("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
@@ -193,10 +190,7 @@ async def test_who_depends_on_a_source_is_counted_by_account(
 
 
 async def test_it_counts_once_an_hour(
-    monitor: PolicyMonitor,
-    away: CountingStore,
-    clock: FakeClock,
-    caplog: pytest.LogCaptureFixture,
+    monitor: PolicyMonitor, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(monitor):
         await counted(monitor, clock.now())
@@ -276,10 +270,7 @@ async def test_once_all_is_settled_it_sleeps(monitor: PolicyMonitor, clock: Fake
 
 
 async def test_a_database_that_is_away_is_asked_again_later(
-    monitor: PolicyMonitor,
-    away: CountingStore,
-    clock: FakeClock,
-    caplog: pytest.LogCaptureFixture,
+    monitor: PolicyMonitor, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
     away.is_away = True

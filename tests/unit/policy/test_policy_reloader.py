@@ -50,10 +50,7 @@ def write(file: Path, text: str | None) -> None:
 
 @asynccontextmanager
 async def reloading(
-    file: Path,
-    active: ActivePolicy,
-    command: SettingsCommand = SettingsCommand.SERVE,
-    **flags: str,
+    file: Path, active: ActivePolicy, command: SettingsCommand = SettingsCommand.SERVE, **flags: str
 ) -> AsyncGenerator[PolicyReloader]:
     origin = SettingsSource({"settings": str(file), **flags}, {}, command)
     looking = PolicyReloader(str(file), partial(origin.reload_policy, origin.load()), active)

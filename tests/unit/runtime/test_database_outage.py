@@ -23,11 +23,7 @@ class Bench:
         self.began = self.clock.now()
         self.is_away = False
         self.commits = 0
-        self.outage = DatabaseOutage(
-            self.commit,
-            clock=self.clock,
-            stopwatch=self.seconds,
-        )
+        self.outage = DatabaseOutage(self.commit, clock=self.clock, stopwatch=self.seconds)
 
     def seconds(self) -> float:
         return (self.clock.now() - self.began).total_seconds()
@@ -64,9 +60,7 @@ async def test_an_outage_is_said_once_at_its_beginning_and_once_at_its_end(
     assert caplog.messages == [f"{FULL}; requests are refused with 503 until it can"]
     bench.is_away = False
     await pass_seconds(bench, 1)
-    assert caplog.messages[1:] == [
-        "the database is back after 6.0 s; 3 requests were refused",
-    ]
+    assert caplog.messages[1:] == ["the database is back after 6.0 s; 3 requests were refused"]
     assert {record.levelname for record in caplog.records} == {"ERROR", "WARNING"}
 
 

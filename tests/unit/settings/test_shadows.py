@@ -89,19 +89,9 @@ def test_a_share_may_be_the_smallest_or_all(percent: int, read: Read) -> None:
             "source: 'korea' is no source; it must be twilio or kore",
         ),
         ("url_prefix", "prefix", 4, "prefix is not known here"),
-        (
-            'url_prefix = "https://a.example/"\n',
-            "",
-            3,
-            "it has to say whose callbacks it copies",
-        ),
+        ('url_prefix = "https://a.example/"\n', "", 3, "it has to say whose callbacks it copies"),
         ('parameter = "shadow=1"\n', "", 3, "the copy isn't marked"),
-        (
-            "percent",
-            'path = "/x"\npercent',
-            6,
-            "parameter and path exclude each other",
-        ),
+        ("percent", 'path = "/x"\npercent', 6, "parameter and path exclude each other"),
         (
             '"shadow=1"',
             '"a b#c"',

@@ -85,10 +85,7 @@ RATE_PLAN: Final = Serializer[RatePlan](
     of_vendor(OnlyVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
 )
 
-_NAMES: Final = (
-    UNIQUE_NAME,
-    FRIENDLY_NAME,
-)
+_NAMES: Final = (UNIQUE_NAME, FRIENDLY_NAME)
 # They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
 _NOTIFICATION: Final = (
     OperationParameter("UsageNotificationUrl", HOOK_URL, "It is kept, and never called."),

@@ -9,10 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 # It ships no types.
-from twilio.base.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
-    TwilioException,
-    TwilioRestException,
-)
+from twilio.base.exceptions import TwilioException, TwilioRestException  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]

@@ -76,10 +76,7 @@ async def test_without_parameters_all_of_the_last_month_is_summed_up(caller: Cal
             "network_sid": None,
             "fleet_sid": None,
             "iso_country": None,
-            "period": {
-                "start_time": "2024-06-03T14:40:58Z",
-                "end_time": "2024-07-03T14:40:58Z",
-            },
+            "period": {"start_time": "2024-06-03T14:40:58Z", "end_time": "2024-07-03T14:40:58Z"},
             "data_upload": 2_000,
             "data_download": 1_006_000,
             "data_total": 1_008_000,

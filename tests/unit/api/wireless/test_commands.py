@@ -84,8 +84,7 @@ async def test_a_command_is_made_as_asked_in_every_respect(caller: Caller, store
 
 
 @pytest.mark.parametrize(
-    ("include_sid", "message"),
-    [("none", "ping"), ("start", "{sid} ping"), ("end", "ping {sid}")],
+    ("include_sid", "message"), [("none", "ping"), ("start", "{sid} ping"), ("end", "ping {sid}")]
 )
 async def test_a_text_has_the_commands_sid_in_it_where_that_is_asked_for(
     caller: Caller, store: Store, include_sid: str, message: str

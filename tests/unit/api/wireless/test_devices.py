@@ -83,11 +83,7 @@ async def test_a_card_is_registered_as_asked_in_every_respect(caller: Caller, st
     assert (answer.status, answer.json["e_id"]) == (201, form["EId"])
     sim = await store.transact(lambda tx: tx.wireless.sims.get(answer.json["sid"]))
     assert sim is not None
-    assert (sim.registration_code, sim.eid, sim.is_narrowband) == (
-        "H3LL0W0RLD",
-        form["EId"],
-        True,
-    )
+    assert (sim.registration_code, sim.eid, sim.is_narrowband) == ("H3LL0W0RLD", form["EId"], True)
 
 
 async def test_what_is_empty_is_not_there(caller: Caller, store: Store) -> None:
@@ -231,10 +227,7 @@ async def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(
 
 @pytest.mark.parametrize(
     ("plan", "path", "code"),
-    [
-        ({"messaging_enabled": False}, "commands", 33203),
-        ({"data_enabled": False}, "data", 33201),
-    ],
+    [({"messaging_enabled": False}, "commands", 33203), ({"data_enabled": False}, "data", 33201)],
 )
 async def test_what_its_plan_does_not_have_a_device_cant_use(
     caller: Caller, store: Store, plan: dict[str, Any], path: str, code: int

@@ -61,9 +61,7 @@ def new(sid: str, **changes: Any) -> dict[str, Any]:
 # ---- making --------------------------------------------------------------------------------------
 
 
-async def test_a_plan_is_made_of_nothing_with_201_and_what_holds_by_default(
-    caller: Caller,
-) -> None:
+async def test_a_plan_is_made_of_nothing_with_201_and_what_holds_by_default(caller: Caller) -> None:
     answer = await caller.call("POST", PATH)
     sid = answer.json["sid"]
     assert sid.startswith("WP")
@@ -214,8 +212,7 @@ async def test_a_plan_that_cant_be_renamed_says_why_and_stays(
 
 
 @pytest.mark.parametrize(
-    "name",
-    [*FLAGS, *LIMITS, "DataMetering", "InternationalRoaming", "DataLimitStrategy", "Status"],
+    "name", [*FLAGS, *LIMITS, "DataMetering", "InternationalRoaming", "DataLimitStrategy", "Status"]
 )
 async def test_what_cant_be_changed_later_is_named_as_unknown(caller: Caller, name: str) -> None:
     answer = await caller.post(ONE, {name: "1"})

@@ -296,7 +296,7 @@ async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_up
     answer = await caller.post(ONE, form)
     assert (answer.status, answer.json) == (200, SIM | {"status": "updating"})
     assert await tasks(store) == [
-        ScheduledTask(TaskKind.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
+        ScheduledTask(TaskKind.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES)
     ]
     update = await store.transact(lambda tx: tx.wireless.sim_updates.get(WIRELESS_SIM_SID))
     assert update is not None
@@ -375,7 +375,7 @@ async def test_a_reset_of_the_connectivity_runs_until_the_network_has_done_it(
     answer = await caller.post(ONE, form)
     assert (answer.status, answer.json) == (200, SIM | {"reset_status": "resetting"})
     assert await tasks(store) == [
-        ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES),
+        ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW + TAKES)
     ]
     sim = await store.transact(lambda tx: tx.wireless.sims.get(WIRELESS_SIM_SID))
     assert sim is not None

@@ -263,10 +263,7 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
     caller: Caller, path: str, period: str, start: str, end: str
 ) -> None:
     (record,) = await records(caller, f"{path}?{period}")
-    assert record["period"] == {
-        "start": f"2024-07-{start}:00:00Z",
-        "end": f"2024-07-{end}:00:00Z",
-    }
+    assert record["period"] == {"start": f"2024-07-{start}:00:00Z", "end": f"2024-07-{end}:00:00Z"}
 
 
 @BOTH

@@ -48,11 +48,7 @@ def test_where_none_is_pending_there_is_nothing_to_activate(state: AccountWebhoo
 
 @pytest.mark.parametrize(
     ("state", "all_there_are"),
-    [
-        (NO_SECRETS, []),
-        (ONE, [(ACTIVE, FIRST)]),
-        (BOTH, [(ACTIVE, FIRST), (PENDING, SECOND)]),
-    ],
+    [(NO_SECRETS, []), (ONE, [(ACTIVE, FIRST)]), (BOTH, [(ACTIVE, FIRST), (PENDING, SECOND)])],
 )
 def test_all_secrets_come_with_their_status_the_active_one_first(
     state: AccountWebhookSecrets, all_there_are: list[object]

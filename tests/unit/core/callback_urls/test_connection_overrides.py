@@ -98,8 +98,7 @@ def test_a_setting_leaves_the_others_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "retried"),
-    [(Source.TWILIO, {"ct"}), (Source.KORE, {"ct", "408", "423", "5xx"})],
+    ("source", "retried"), [(Source.TWILIO, {"ct"}), (Source.KORE, {"ct", "408", "423", "5xx"})]
 )
 def test_each_source_has_its_own_default_retry_policy(source: Source, retried: set[str]) -> None:
     assert ConnectionOverrides().retries_on(source) == retried

@@ -50,11 +50,7 @@ TOTAL = timedelta(seconds=15)
 SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
 FAILED, DISCARDED = CallbackStatus.FAILED, CallbackStatus.DISCARDED
 UNDER_WAY = DeliveryState(
-    date_updated=NOW,
-    attempt_count=5,
-    round_attempts=2,
-    round_began=NOW - SECOND,
-    round_number=3,
+    date_updated=NOW, attempt_count=5, round_attempts=2, round_began=NOW - SECOND, round_number=3
 )
 """The second attempt of the fourth round."""
 
@@ -166,11 +162,7 @@ def test_a_retry_goes_on_with_its_round() -> None:
 def test_a_new_round_begins_with_its_first_attempt() -> None:
     waiting = DeliveryState(NOW, attempt_count=4, due=NOW, round_number=2)
     assert begin(waiting, LATER, total_timeout=TOTAL) == DeliveryState(
-        date_updated=LATER,
-        attempt_count=5,
-        round_attempts=1,
-        round_began=LATER,
-        round_number=2,
+        date_updated=LATER, attempt_count=5, round_attempts=1, round_began=LATER, round_number=2
     )
 
 
@@ -238,9 +230,7 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
         (
             Delivered(204),
             ROW._replace(
-                result="delivered",
-                status_code=204,
-                reason="the receiver answered 204 No Content",
+                result="delivered", status_code=204, reason="the receiver answered 204 No Content"
             ),
         ),
         (
@@ -314,9 +304,7 @@ def test_an_ended_callback_is_not_due(decision: Decision) -> None:
 
 
 @pytest.mark.parametrize("status", [DELIVERED, FAILED, DISCARDED])
-def test_a_replay_begins_with_the_first_round_and_goes_on_counting(
-    status: CallbackStatus,
-) -> None:
+def test_a_replay_begins_with_the_first_round_and_goes_on_counting(status: CallbackStatus) -> None:
     ended = UNDER_WAY._replace(status=status, status_reason="it was too late")
     assert replay(ended, LATER) == DeliveryState(
         date_updated=LATER,

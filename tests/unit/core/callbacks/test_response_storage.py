@@ -25,12 +25,7 @@ def test_an_ordinary_answer_is_its_first_part() -> None:
 def test_of_a_long_answer_the_first_part_says_how_much_more_there_was() -> None:
     response = RecordedResponse(500, HEADERS, bytes(64 * KIB), is_cut=True)
     assert first_part(response) == RecordedResponse(
-        500,
-        HEADERS[:2],
-        bytes(MOST_BODY),
-        is_cut=True,
-        headers_left_out=2,
-        body_left_out=63 * KIB,
+        500, HEADERS[:2], bytes(MOST_BODY), is_cut=True, headers_left_out=2, body_left_out=63 * KIB
     )
     assert first_part(response).is_shortened
 

@@ -196,12 +196,7 @@ def test_an_unknown_ending_begins_the_same_round_anew(
     fragment: str, schedule: RetrySchedule, rounds_before: int
 ) -> None:
     assert after(
-        Unknown(),
-        fragment,
-        attempts=6,
-        spent=HOUR,
-        schedule=schedule,
-        rounds_before=rounds_before,
+        Unknown(), fragment, attempts=6, spent=HOUR, schedule=schedule, rounds_before=rounds_before
     ) == NewRound(NOW, rounds_before)
 
 

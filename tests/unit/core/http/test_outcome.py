@@ -101,10 +101,7 @@ def test_every_failure_has_its_own_label() -> None:
         (Delivered(299), "the receiver answered 299"),
         (Refused(503), "the receiver answered 503 Service Unavailable"),
         (Refused(799), "the receiver answered 799"),
-        (
-            Refused(301),
-            "the receiver answered 301 Moved Permanently; redirects are not followed",
-        ),
+        (Refused(301), "the receiver answered 301 Moved Permanently; redirects are not followed"),
         (
             Refused(302, "https://else.example/"),
             "the receiver answered 302 Found, pointing to https://else.example/;"

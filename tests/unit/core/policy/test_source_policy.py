@@ -236,6 +236,12 @@ def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
     assert str(hold) == said
 
 
+def test_a_hold_is_for_all_unless_it_names_an_account_or_urls() -> None:
+    assert Hold("before").is_for_all
+    assert not Hold("before", "AC1").is_for_all
+    assert not Hold("before", url_prefix="https://a.example/").is_for_all
+
+
 def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
     holds = (
         Hold("before", "AC2"),

@@ -88,14 +88,8 @@ def test_what_has_not_ended_or_nobody_knows_of_is_not_compared(pair_: AnswerComp
         (pair(200, 302), "the receiver points elsewhere; redirects are not followed"),
         (pair(200, "guard"), "the settings let no callback go where the copy goes"),
         (pair(200, "secret"), "what signs for kore is gone; nothing was sent"),
-        (
-            pair(200, "source"),
-            "there is no source kore in the settings any more; nothing was sent",
-        ),
-        (
-            pair(200, "total_timeout"),
-            "the receiver doesn't answer a request from kore in time",
-        ),
+        (pair(200, "source"), "there is no source kore in the settings any more; nothing was sent"),
+        (pair(200, "total_timeout"), "the receiver doesn't answer a request from kore in time"),
         (
             pair(200, "connect"),
             "no answer came to a request from kore; does a firewall know its addresses?",

@@ -21,8 +21,7 @@ def test_a_sim_that_does_nothing_becomes_active_three_months_after_it_became_rea
 
 
 @pytest.mark.parametrize(
-    ("used", "messages"),
-    [(250_000, 0), (250_001, 0), (0, 5), (0, 6), (250_000, 5)],
+    ("used", "messages"), [(250_000, 0), (250_001, 0), (0, 5), (0, 6), (250_000, 5)]
 )
 def test_a_sim_that_has_done_enough_becomes_active_now(used: int, messages: int) -> None:
     now = NOW + AN_HOUR

@@ -79,8 +79,7 @@ def test_the_activation_code_is_that_of_the_published_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "matching_id"),
-    [(None, None), (SMDP_PLUS_ADDRESS, None), (None, MATCHING_ID)],
+    ("address", "matching_id"), [(None, None), (SMDP_PLUS_ADDRESS, None), (None, MATCHING_ID)]
 )
 def test_without_a_server_or_a_matching_id_there_is_no_activation_code(
     address: str | None, matching_id: str | None

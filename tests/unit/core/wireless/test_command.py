@@ -49,11 +49,7 @@ def test_a_command_moves_in_no_other_way(old: MessageStatus, new: MessageStatus)
 
 @pytest.mark.parametrize(
     ("include_sid", "message"),
-    [
-        (NONE, "wake up"),
-        (START, f"{COMMAND_SID} wake up"),
-        (END, f"wake up {COMMAND_SID}"),
-    ],
+    [(NONE, "wake up"), (START, f"{COMMAND_SID} wake up"), (END, f"wake up {COMMAND_SID}")],
 )
 def test_a_device_gets_the_sid_where_it_is_asked_for_beside_a_space(
     include_sid: SidPlacement, message: str

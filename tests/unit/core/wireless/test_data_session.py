@@ -44,12 +44,7 @@ def test_a_session_was_last_heard_of_now_or_at_its_end(
 
 
 @pytest.mark.parametrize(
-    ("up", "down", "packets"),
-    [
-        (0, 0, (0, 0)),
-        (1, 1_400, (1, 1)),
-        (1_401, 14_000, (2, 10)),
-    ],
+    ("up", "down", "packets"), [(0, 0, (0, 0)), (1, 1_400, (1, 1)), (1_401, 14_000, (2, 10))]
 )
 def test_what_a_packet_has_room_for_is_a_packet_and_so_is_the_rest(
     up: int, down: int, packets: tuple[int, int]

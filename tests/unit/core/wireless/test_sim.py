@@ -248,13 +248,7 @@ def test_a_sim_without_a_plan_does_without_or_gets_one(
 
 
 @pytest.mark.parametrize(
-    ("status", "asked"),
-    [
-        (NEW, READY),
-        (NEW, ACTIVE),
-        (SUSPENDED, ACTIVE),
-        (DEACTIVATED, ACTIVE),
-    ],
+    ("status", "asked"), [(NEW, READY), (NEW, ACTIVE), (SUSPENDED, ACTIVE), (DEACTIVATED, ACTIVE)]
 )
 def test_a_sim_is_not_connected_without_a_plan(
     status: WirelessStatus, asked: WirelessStatus

@@ -26,8 +26,7 @@ EID: Final = "89049032005008882600033489aaaaaa"
 
 @pytest.mark.parametrize(("eid", "makes_id"), [(EID, False), (None, True), (EID, True)])
 def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
-    eid: str | None,
-    makes_id: bool,
+    eid: str | None, makes_id: bool
 ) -> None:
     world = World()
     order = EsimProfileOrder(eid, makes_id, URL, HttpMethod.GET)

@@ -138,9 +138,7 @@ def test_an_sms_that_fails_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("is_later", [False, True])
-def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(
-    is_later: bool,
-) -> None:
+def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(is_later: bool) -> None:
     world = ready_world()
     world.advance(DAY if is_later else INSTANT * 0)
     use(world, 249_999)

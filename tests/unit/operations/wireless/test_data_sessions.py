@@ -16,20 +16,9 @@ from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.metering import used_since
 from ringback.operations.wireless.data_sessions import network_of, plan_of
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
-from tests.unit.operations.wireless.bench import (
-    OTHER_PLAN,
-    World,
-    a_card_in,
-    sim_that_is,
-)
+from tests.unit.operations.wireless.bench import OTHER_PLAN, World, a_card_in, sim_that_is
 from tests.unit.operations.worlds import DAY, INSTANT
-from tests.wireless_fakes import (
-    HOME,
-    RATE_PLAN_SID,
-    WIRELESS_ICCID,
-    WIRELESS_SIM_SID,
-    a_rate_plan,
-)
+from tests.wireless_fakes import HOME, RATE_PLAN_SID, WIRELESS_ICCID, WIRELESS_SIM_SID, a_rate_plan
 
 NEW, READY, ACTIVE, SUSPENDED = list(WirelessStatus)[:4]
 MEGABYTE: Final = 1_000_000

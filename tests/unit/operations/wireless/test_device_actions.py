@@ -42,10 +42,7 @@ TO: Final = "http://127.0.0.1:9000/commands"
 
 
 def world_with(
-    status: WirelessStatus = ACTIVE,
-    plan: RatePlan | None = None,
-    *,
-    is_narrowband: bool = False,
+    status: WirelessStatus = ACTIVE, plan: RatePlan | None = None, *, is_narrowband: bool = False
 ) -> World:
     """Return a world whose SIM has somebody told of the Commands from its device."""
     told = a_listener(TO, HttpMethod.GET)

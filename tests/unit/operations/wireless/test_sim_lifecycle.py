@@ -372,10 +372,7 @@ def test_the_status_that_a_sim_has_is_told_at_once_and_takes_no_promise_over() -
 
 @pytest.mark.parametrize(
     ("status", "asked", "time", "final"),
-    [
-        (READY, DEACTIVATED, IN_3_MONTHS - NOW, ACTIVE),
-        (DEACTIVATED, ACTIVE, IN_72_HOURS, CANCELED),
-    ],
+    [(READY, DEACTIVATED, IN_3_MONTHS - NOW, ACTIVE), (DEACTIVATED, ACTIVE, IN_72_HOURS, CANCELED)],
 )
 def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
     status: WirelessStatus, asked: WirelessStatus, time: timedelta, final: WirelessStatus

@@ -540,20 +540,14 @@ def test_a_new_sim_is_moved_to_a_subaccount_and_leaves_its_plan(tx: MemoryTransa
     assert tx.wireless.sims.find(ACCOUNT_SID, WIRELESS_SIM_SID) is None
 
 
-def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(
-    tx: MemoryTransaction,
-) -> None:
+def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     update(
         tx,
         WirelessUpdateRequest(account_sid=CHILD, rate_plan="childs_plan", status=ACTIVE, told=TO),
     )
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
-        account_sid=CHILD,
-        from_status=NEW,
-        to_status=ACTIVE,
-        to_rate_plan_sid=CHILDS_PLAN,
-        told=TO,
+        account_sid=CHILD, from_status=NEW, to_status=ACTIVE, to_rate_plan_sid=CHILDS_PLAN, told=TO
     )
 
 

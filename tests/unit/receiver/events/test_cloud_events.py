@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.receiver.events import (
-    CloudEvent,
-    CloudEvents,
-    TestEvent,
-    UnknownEvent,
-    event_of_json,
-)
+from ringback.receiver.events import CloudEvent, CloudEvents, TestEvent, UnknownEvent, event_of_json
 from tests.golden.test_golden import TEST_EVENT
 
 # As KORE's documentation has an event, with values made up.

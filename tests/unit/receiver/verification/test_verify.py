@@ -380,10 +380,7 @@ def test_credentials_in_the_url_of_a_receiver_are_never_named() -> None:
         (BODY.replace("+", "%20"), "the form was parsed and written again"),
         (BODY + "\n", "a line break was added at its end"),
         (BODY + "&ErrorCode=", "parameters without a value were added"),
-        (
-            "&".join(sorted(BODY.split("&"))),
-            "its parameters were put in another order",
-        ),
+        ("&".join(sorted(BODY.split("&"))), "its parameters were put in another order"),
     ],
 )
 def test_the_usual_changes_to_a_body_are_named_for_kore(arrived: str, how: str) -> None:
@@ -395,12 +392,7 @@ def test_the_usual_changes_to_a_body_are_named_for_kore(arrived: str, how: str) 
 
 @pytest.mark.parametrize(
     ("signed", "arrived"),
-    [
-        ("a=1%202", "a=1+2"),
-        ("a=%c3%a9+1", "a=%c3%a9%201"),
-        ("a=1\n", "a=1"),
-        ("", "a=1"),
-    ],
+    [("a=1%202", "a=1+2"), ("a=%c3%a9+1", "a=%c3%a9%201"), ("a=1\n", "a=1"), ("", "a=1")],
 )
 def test_a_body_changed_the_other_way_round_is_named_too(signed: str, arrived: str) -> None:
     request = replace(received(rendered(Source.KORE, body=signed)), body=arrived.encode())
