@@ -87,9 +87,9 @@ def list_commands(
     transport: CommandTransport | None = None,
 ) -> list[WirelessCommand]:
     """Return one page of an account's Commands, newest first; an unknown SIM has none."""
+    commands, of = tx.wireless.commands, (tx.wireless.sims, "sim_sid", sim)
     which = {"status": status, "direction": direction, "transport": transport}
-    of = tx.wireless.sims, "sim_sid", sim
-    return list_of(tx.wireless.commands, account_sid, window, which, of=of)
+    return list_of(commands, account_sid, window, which, of=of)
 
 
 def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
