@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ringback.core.callbacks.batched_callback_text import read_new
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
-from ringback.core.callbacks.callback_codec import read_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackQueue, Store, Transaction

@@ -17,7 +17,7 @@ import pytest
 
 from ringback.api import login_rate_limiter
 from ringback.api.app import create_app
-from ringback.api.asgi_runner import base_url_of, bind, serve
+from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,

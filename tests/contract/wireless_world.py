@@ -6,7 +6,7 @@ from typing import Final
 from ringback.core.sims.message import Direction, PayloadType
 from ringback.core.wireless.command import CommandTransport
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import Transaction
 from tests.contract.worlds import ACCOUNT, SUBACCOUNT, World, sample
 from tests.fakes import NOW
@@ -116,7 +116,7 @@ def _fill_usage(tx: Transaction) -> None:
             )
         )
         tx.wireless.command_uses.add(
-            CommandUsage(ACCOUNT, SIM, network.sid, Direction.TO_SIM, NOW - HOUR)
+            MeteredCommand(ACCOUNT, SIM, network.sid, Direction.TO_SIM, NOW - HOUR)
         )
 
 

@@ -11,7 +11,7 @@ import sys
 from argparse import ArgumentParser
 from itertools import count
 
-from ringback.api.asgi_runner import bind
+from ringback.api.serve_on_socket import bind
 from ringback.cli.dev.command import run
 from ringback.settings import load
 from tests.crash.driver import passing

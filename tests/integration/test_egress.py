@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ringback.core.http.addresses import ANYWHERE, LOOPBACK
-from ringback.core.http.egress import Direct, Egresses
+from ringback.core.http.egress_routes import Direct, Egresses
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard

@@ -10,7 +10,7 @@ import uvloop
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.addresses import LOOPBACK
-from ringback.core.http.egress import Egresses, read_egress
+from ringback.core.http.egress_routes import Egresses, read_egress
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source

@@ -11,7 +11,7 @@ import pytest
 
 from ringback.application.api import ApiPorts, HttpApi
 from ringback.application.process_context import ProcessContext
-from ringback.application.storage import Storage
+from ringback.application.storage import OpenStorage
 from ringback.application.workers import WorkerNetwork, Workers
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
@@ -47,8 +47,8 @@ def a_process(data: Path) -> ProcessContext:
 
 
 @asynccontextmanager
-async def a_storage(process: ProcessContext) -> AsyncIterator[Storage]:
-    storage = Storage.open(process)
+async def a_storage(process: ProcessContext) -> AsyncIterator[OpenStorage]:
+    storage = OpenStorage.open(process)
     try:
         yield storage
     finally:
@@ -56,7 +56,7 @@ async def a_storage(process: ProcessContext) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def workers(data: Path) -> AsyncIterator[Storage]:
+async def workers(data: Path) -> AsyncIterator[OpenStorage]:
     process = a_process(data)
     network = WorkerNetwork.open(process)
     async with a_storage(process) as storage:
@@ -92,7 +92,7 @@ async def post(caller: Caller, document: Any) -> Any:
     return answer.json
 
 
-async def status_of(storage: Storage, sid: str) -> tuple[str, int]:
+async def status_of(storage: OpenStorage, sid: str) -> tuple[str, int]:
     """Return the status of a callback, and how many attempts it has had."""
     callback = await storage.store.read(lambda tx: tx.callbacks.find(sid))
     assert callback is not None

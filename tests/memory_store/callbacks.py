@@ -177,7 +177,7 @@ class MemoryCallbacks:
 
 @dataclass
 class MemoryBatches:
-    """Answers `ports.CallbackBatches`."""
+    """Answers `ports.SavedBatches`."""
 
     kept: dict[int, str] = field(default_factory=dict[int, str])
     next_number: int = 1

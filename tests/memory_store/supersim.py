@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
@@ -31,8 +31,8 @@ class MemorySuperSim(SuperSimTables):
     sms_commands: MemoryRecords[SmsCommand] = field(default_factory=MemoryRecords[SmsCommand])
     ip_commands: MemoryRecords[IpCommand] = field(default_factory=MemoryRecords[IpCommand])
     esim_profiles: MemoryRecords[EsimProfile] = field(default_factory=MemoryRecords[EsimProfile])
-    settings_updates: MemoryRecords[SettingsUpdate] = field(
-        default_factory=MemoryRecords[SettingsUpdate]
+    settings_updates: MemoryRecords[SimSettingsUpdate] = field(
+        default_factory=MemoryRecords[SimSettingsUpdate]
     )
     billing_periods: MemoryRecords[BillingPeriod] = field(
         default_factory=MemoryRecords[BillingPeriod]

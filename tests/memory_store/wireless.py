@@ -11,7 +11,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
+from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
 from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRecords, MemoryUpdates
 
@@ -20,9 +20,9 @@ from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRe
 class MemoryCommandUses:
     """Answers `ports.tables.CommandUsageTable`."""
 
-    uses: list[CommandUsage] = field(default_factory=list[CommandUsage])
+    uses: list[MeteredCommand] = field(default_factory=list[MeteredCommand])
 
-    def add(self, use: CommandUsage) -> None:
+    def add(self, use: MeteredCommand) -> None:
         self.uses.append(use)
 
     def tally(

@@ -12,9 +12,9 @@ from ringback.core.callbacks.retry import (
     Decision,
     Done,
     GiveUp,
-    NewRound,
+    RetryLater,
+    RetryNow,
     RetryRules,
-    TryAgain,
     decide,
     read_retry_after,
     time_left,
@@ -135,7 +135,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
             case Unreachable(AttemptFailure.GUARD):
                 assert isinstance(one.decision, GiveUp)
             case Unknown():
-                assert one.decision == NewRound(one.ended, one.begun.round_number)
+                assert one.decision == RetryLater(one.ended, one.begun.round_number)
             case _:
                 assert not isinstance(one.decision, Done)
 
@@ -146,7 +146,7 @@ def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
 ) -> None:
     rules, life = given
     for one in life:
-        if isinstance(one.decision, NewRound) and not isinstance(one.outcome, Unknown):
+        if isinstance(one.decision, RetryLater) and not isinstance(one.outcome, Unknown):
             wait = rules.schedule.waits[one.begun.round_number]
             text = one.outcome.retry_after if isinstance(one.outcome, Refused) else None
             asked = ZERO if text is None else read_retry_after(text, one.ended)
@@ -161,7 +161,7 @@ def test_an_attempt_that_is_made_again_at_once_has_time_left(
 ) -> None:
     rules, life = given
     for one in life:
-        if isinstance(one.decision, TryAgain):
+        if isinstance(one.decision, RetryNow):
             left = time_left(rules.connection, one.begun.round, one.ended)
             limits = limits_of(rules.connection, left)
             assert 0 < limits.total <= rules.connection.total_timeout_ms / 1000

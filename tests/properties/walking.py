@@ -20,7 +20,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import RequestRefused
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import SCENARIOS, CarrierResult
-from ringback.engine.task_runner import TaskRunner
+from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import TaskHandler, Transaction
@@ -83,7 +83,7 @@ class Walk(RuleBasedStateMachine):
         self.chance = SeededChance()
         self.store = MemoryStore()
         self.handlers = WatchedHandlers(self.observe)
-        self.task_runner = TaskRunner(
+        self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=SimulatedCarrier(),
             handlers=self.handlers.table,

@@ -6,6 +6,7 @@ from random import Random
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.batched_callback_text import write_new
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
     CallbackStatus,
@@ -13,15 +14,14 @@ from ringback.core.callbacks.callback import (
     discard,
     replay,
 )
-from ringback.core.callbacks.callback_codec import write_new
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import (
-    CallbackBatchQueue,
     CallbackFilter,
     CallbackQueue,
+    NewCallbackBatchQueue,
     RandomSource,
     Store,
     Transaction,
@@ -57,7 +57,7 @@ class Customers:
         *,
         store: Store,
         intake: CallbackQueue,
-        batch_queue: CallbackBatchQueue,
+        batch_queue: NewCallbackBatchQueue,
         life: int,
     ) -> None:
         """Ask for callbacks, all or none of them."""

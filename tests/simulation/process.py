@@ -18,7 +18,7 @@ from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_queue import BatchQueue
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
-from ringback.engine.task_runner import TaskRunner
+from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.operations.context import OperationContext
@@ -151,7 +151,7 @@ class Process:
             )
 
         self._supervisor = Supervisor(
-            TaskRunner(
+            ScheduledTaskRunner(
                 store=self.store,
                 carrier=SimulatedCarrier(),
                 handlers=TASK_HANDLERS,

@@ -16,7 +16,7 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
@@ -25,7 +25,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import (
     CallbackFilter,
     Claim,
@@ -50,14 +50,14 @@ _TABLES: dict[type, str] = {
     SmsCommand: "supersim.sms_commands",
     IpCommand: "supersim.ip_commands",
     EsimProfile: "supersim.esim_profiles",
-    SettingsUpdate: "supersim.settings_updates",
+    SimSettingsUpdate: "supersim.settings_updates",
     BillingPeriod: "supersim.billing_periods",
     SuperSimDataSession: "supersim.sessions",
     RatePlan: "wireless.rate_plans",
     WirelessSim: "wireless.sims",
     WirelessSimUpdate: "wireless.sim_updates",
     WirelessCommand: "wireless.commands",
-    CommandUsage: "wireless.command_uses",
+    MeteredCommand: "wireless.command_uses",
     WirelessDataSession: "wireless.sessions",
     OutgoingCallback: "callbacks",
 }

@@ -17,7 +17,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
@@ -26,7 +26,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import Claim, Lane
 from tests.fakes import (
     NOW,
@@ -159,8 +159,8 @@ def esim_profile(number: int, account_sid: str = OURS) -> EsimProfile:
     )
 
 
-def settings_update(number: int, account_sid: str = OURS) -> SettingsUpdate:
-    return SettingsUpdate(
+def settings_update(number: int, account_sid: str = OURS) -> SimSettingsUpdate:
+    return SimSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, number),
         account_sid=account_sid,
         iccid=SIMS[account_sid].iccid,
@@ -250,9 +250,9 @@ def command_use(
     sim_sid: str | None = None,
     network_sid: str = NETWORKS[0].sid,
     direction: Direction = Direction.TO_SIM,
-) -> CommandUsage:
+) -> MeteredCommand:
     sim_sid = sim_sid or WIRELESS_SIMS[account_sid].sid
-    return CommandUsage(account_sid, sim_sid, network_sid, direction, at)
+    return MeteredCommand(account_sid, sim_sid, network_sid, direction, at)
 
 
 def wireless_session(

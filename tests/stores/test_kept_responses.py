@@ -11,7 +11,7 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import begin
 from ringback.core.callbacks.response_storage import MOST_BODY, MOST_HEAD, ResponseStorageBudget
-from ringback.core.callbacks.retry import NewRound
+from ringback.core.callbacks.retry import RetryLater
 from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.ports import (
@@ -78,7 +78,7 @@ async def answer(
         await keep(store, callback(number, of))
     for response in responses:
         (taken,) = await claim(store, lane=lane(of), limit=1)
-        plain = ended(taken, NewRound(NOW, 1))
+        plain = ended(taken, RetryLater(NOW, 1))
         row = settled_row(plain)._replace(response=response)
         await settle(store, plain._replace(attempt=row))
     await make_due(store, number, NOW + 1000 * SECOND)
@@ -172,7 +172,7 @@ async def test_an_answer_after_which_the_round_goes_on_at_once_is_not_the_last(
     await answer(store, 1, long(1, b"a"))
     await keep(store, callback(2))
     (taken,) = await claim(store)
-    row = settled_row(ended(taken, NewRound(NOW, 1)))._replace(response=long(2, b"b"))
+    row = settled_row(ended(taken, RetryLater(NOW, 1)))._replace(response=long(2, b"b"))
     goes_on = begin(taken.progress, NOW, total_timeout=15 * SECOND)
     await settle(store, Settlement(taken.callback, row, goes_on))
     assert (await responses_of(store, 2))[0] == shortened(long(2, b"b"))
@@ -288,7 +288,7 @@ async def test_what_is_undone_is_not_counted(store: Store) -> None:
     await answer(store, 1, long(7 * KIB))
     await keep(store, callback(2))
     (taken,) = await claim(store)
-    plain = ended(taken, NewRound(NOW, 1))
+    plain = ended(taken, RetryLater(NOW, 1))
 
     def work(tx: Transaction) -> None:
         row = settled_row(plain)._replace(response=long(2 * KIB))
@@ -334,7 +334,7 @@ async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None
     roomy = SqliteStore.open(path, VAULT)
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     await keep(roomy, *map(callback, range(1, 201)))
-    plain = [ended(taken, NewRound(NOW, 1)) for taken in await claim(roomy, limit=200)]
+    plain = [ended(taken, RetryLater(NOW, 1)) for taken in await claim(roomy, limit=200)]
     rows = [settled_row(one)._replace(response=long(1)) for one in plain]
     given = zip(plain, rows, strict=True)
     await settle(roomy, *(one._replace(attempt=row) for one, row in given))
@@ -343,7 +343,7 @@ async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None
     await keep(store, callback(300, due=NOW - SECOND), callback(301, due=NOW - SECOND))
     for size in (73 * KIB, 8 * KIB):
         (taken,) = await claim(store, limit=1)
-        plain_one = ended(taken, NewRound(NOW + 1000 * SECOND, 1))
+        plain_one = ended(taken, RetryLater(NOW + 1000 * SECOND, 1))
         row = settled_row(plain_one)._replace(response=long(1))
         await settle(store, plain_one._replace(attempt=row))
         assert await bytes_of(store) == size

@@ -23,7 +23,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.callback import settle as settled
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
 from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -58,9 +58,12 @@ BODIES = st.sampled_from([None, b"\0\xff", *(bytes(KIB + more * KIB) for more in
 ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
     (Delivered(204), lambda ahead: Done()),
     (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
-    (Refused(503), lambda ahead: TryAgain()),
-    (Unreachable(AttemptFailure.CONNECT, "nobody listens"), lambda ahead: NewRound(NOW + ahead, 1)),
-    (Unknown(), lambda ahead: NewRound(NOW, 0)),
+    (Refused(503), lambda ahead: RetryNow()),
+    (
+        Unreachable(AttemptFailure.CONNECT, "nobody listens"),
+        lambda ahead: RetryLater(NOW + ahead, 1),
+    ),
+    (Unknown(), lambda ahead: RetryLater(NOW, 0)),
 ]
 
 
@@ -221,7 +224,7 @@ class CallbacksInBothStores(BothStores):
             left_open = tx.callbacks.left_open()
             tx.callbacks.settle(
                 [
-                    _settlement(claim, Unknown(), NewRound(now, claim.progress.round_number))
+                    _settlement(claim, Unknown(), RetryLater(now, claim.progress.round_number))
                     for claim in left_open
                 ]
             )
@@ -305,7 +308,7 @@ def _settlement(
     exchange = AttemptResult(outcome, RequestTimings(1.5, tls=0.0), response, "127.0.0.1:1", None)
     request = render(claim.callback, account=claim.account, at=now).recorded()
     after = advance(claim.progress, decision, now)
-    if isinstance(decision, TryAgain):
+    if isinstance(decision, RetryNow):
         after = begin(after, now, total_timeout=claim.callback.url.connection.total_timeout)
     return Settlement(claim.callback, settled(claim.attempt, exchange, request, started=now), after)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.callbacks.retry import NewRound
+from ringback.core.callbacks.retry import RetryLater
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.policy.source_policy import Source
 from ringback.core.sims.message import Direction, MessageStatus
@@ -22,7 +22,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
@@ -77,7 +77,7 @@ FILTERS: dict[type, FieldFilter] = {
         "direction": Direction.TO_SIM,
     },
     EsimProfile: {"eid": "0" * 32, "sim_sid": SIM_SID, "status": EsimStatus.NEW},
-    SettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsUpdateStatus.SCHEDULED},
+    SimSettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsUpdateStatus.SCHEDULED},
     BillingPeriod: {"sim_sid": SIM_SID},
     RatePlan: {},
     WirelessSim: {
@@ -208,7 +208,7 @@ FLEET_SID = FLEETS[OURS].sid
         (IpCommand, FILTERS[IpCommand], "sim_sid"),
         (EsimProfile, {"sim_sid": SIM_SID, "status": EsimStatus.NEW}, "sim_sid"),
         (EsimProfile, FILTERS[EsimProfile], "eid"),
-        (SettingsUpdate, FILTERS[SettingsUpdate], "sim_sid"),
+        (SimSettingsUpdate, FILTERS[SimSettingsUpdate], "sim_sid"),
         (WirelessSim, {"status": WirelessStatus.ACTIVE}, "status"),
         (WirelessSim, {"rate_plan_sid": PLAN_SID}, "rate_plan_sid"),
         (WirelessSim, {"registration_code": "H3LL0W0RLD"}, "registration_code"),
@@ -397,7 +397,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(pl
     def settle_twice(tx: Transaction) -> None:
         for _ in range(2):
             (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
-            plain = ended(taken, NewRound(NOW, 1))
+            plain = ended(taken, RetryLater(NOW, 1))
             row = settled_row(plain)._replace(response=RecordedResponse(200, (), bytes(9999)))
             tx.callbacks.settle([plain._replace(attempt=row)])
         tx.callbacks.attempts(callback(1).sid)

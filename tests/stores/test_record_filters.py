@@ -9,7 +9,7 @@ from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
@@ -204,7 +204,7 @@ async def test_settings_updates_by_sim_and_status(
         replace(settings_update(2), **under_way),
         replace(settings_update(3, THEIRS), **under_way),
     )
-    assert await numbers_on_the_page(store, SettingsUpdate, which) == numbers
+    assert await numbers_on_the_page(store, SimSettingsUpdate, which) == numbers
 
 
 async def test_billing_periods_by_sim(store: Store) -> None:

@@ -14,7 +14,7 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
@@ -55,7 +55,7 @@ MAKERS = {
     SmsCommand: sms_command,
     IpCommand: ip_command,
     EsimProfile: esim_profile,
-    SettingsUpdate: settings_update,
+    SimSettingsUpdate: settings_update,
     BillingPeriod: billing_period,
     RatePlan: rate_plan,
     WirelessSim: wireless_sim,
@@ -143,7 +143,7 @@ ODD: list[Any] = [
         callback_url=ODD_URL,
         callback_method=HttpMethod.GET,
     ),
-    SettingsUpdate(
+    SimSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, 1),
         account_sid=OURS,
         iccid="89883070000123456789",

@@ -10,7 +10,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
 from ringback.core.http.http_exchange import OutgoingRequest, RecordedResponse, RequestTimings
 from ringback.core.http.outcome import Delivered
 from ringback.core.policy.source_policy import Source
@@ -165,7 +165,7 @@ async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> 
 
 @pytest.mark.parametrize(
     "decision",
-    [Done(), GiveUp("the receiver answered 410 Gone"), TryAgain(), NewRound(ODD_INSTANT, 4)],
+    [Done(), GiveUp("the receiver answered 410 Gone"), RetryNow(), RetryLater(ODD_INSTANT, 4)],
 )
 async def test_settling_says_what_becomes_of_the_callback(store: Store, decision: Decision) -> None:
     await keep(store, callback(1), callback(2))
@@ -179,7 +179,7 @@ async def test_settling_says_what_becomes_of_the_callback(store: Store, decision
 async def test_settling_can_begin_the_next_attempt(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
-    first, _, after = ended(taken, TryAgain(), NOW + SECOND)[1], None, NOW + SECOND
+    first, _, after = ended(taken, RetryNow(), NOW + SECOND)[1], None, NOW + SECOND
     again = begin(taken.progress, after, total_timeout=15 * SECOND)
     await settle(store, Settlement(taken.callback, first, again))
     assert await found(store, 1) == callback(1).having(again)
@@ -203,7 +203,7 @@ async def test_attempts_are_numbered_over_all_rounds_in_the_order_they_were_made
     for number in range(1, 13):
         now = NOW + number * SECOND
         for taken in await claim(store, now):
-            await settle(store, ended(taken, NewRound(now, number), now))
+            await settle(store, ended(taken, RetryLater(now, number), now))
     attempts = await attempts_of(store, 2)
     assert [attempt.number for attempt in attempts] == list(range(1, 13))
     assert attempts[11].date_started == NOW + 12 * SECOND

@@ -12,7 +12,7 @@ from ringback.core.callbacks.callback import (
     discard,
     put_back,
 )
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, NewRound, TryAgain
+from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.policy_impact import DeliveryCount
 from ringback.core.policy.source_policy import Source
@@ -60,7 +60,7 @@ async def settle_first(store: Store, decision: Decision) -> None:
     (taken,) = await claim(store, limit=1)
     outcome = Delivered(204) if isinstance(decision, Done) else Refused(503)
     after = advance(taken.progress, decision, NOW)
-    if isinstance(decision, TryAgain):
+    if isinstance(decision, RetryNow):
         after = begin(after, NOW, total_timeout=15 * SECOND)
     await settle(store, Settlement(taken.callback, row_of(taken, outcome), after))
 
@@ -74,8 +74,8 @@ async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> No
     [
         (Done(), totals(delivered=1)),
         (GiveUp("no"), totals(undelivered=1)),
-        (TryAgain(), totals(retried=1)),
-        (NewRound(NOW + SECOND, 1), totals(retried=1)),
+        (RetryNow(), totals(retried=1)),
+        (RetryLater(NOW + SECOND, 1), totals(retried=1)),
     ],
 )
 async def test_a_callback_counts_for_what_became_of_it(
@@ -102,7 +102,7 @@ async def test_a_callback_waits_until_its_first_attempt_has_ended(store: Store) 
 
 async def test_a_second_attempt_that_is_claimed_comes_after_one_that_failed(store: Store) -> None:
     await keep(store, callback(1))
-    await settle_first(store, NewRound(NOW, 1))
+    await settle_first(store, RetryLater(NOW, 1))
     assert len(await claim(store)) == 1
     assert await totals_of(store) == [totals(retried=1)]
 

@@ -9,7 +9,7 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import Attempt
 from ringback.core.callbacks.response_storage import MOST_BODY
-from ringback.core.callbacks.retry import NewRound
+from ringback.core.callbacks.retry import RetryLater
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.ports import CallbackFilter, PageRequest
 from tests.fakes import NOW
@@ -88,7 +88,7 @@ def pages_of(path: Path) -> int:
 async def test_the_next_answer_leaves_the_one_that_was_there_whole(path: Path) -> None:
     async with opened(path) as store:
         (taken,) = await claim(store)
-        plain = ended(taken, NewRound(NOW, 1))
+        plain = ended(taken, RetryLater(NOW, 1))
         await settle(store, plain._replace(attempt=settled_row(plain)._replace(response=WHOLE)))
         first, second = await attempts_of(store, 1)
     assert first.response == second.response == WHOLE

@@ -12,7 +12,7 @@ import trustme
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.addresses import LOOPBACK
-from ringback.core.http.egress import ANY, Direct, Egresses, Proxy
+from ringback.core.http.egress_routes import ANY, Direct, Egresses, Proxy
 from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule

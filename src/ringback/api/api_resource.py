@@ -22,7 +22,7 @@ from ringback.api.operation import (
     Body,
     NoContent,
     OperationParameter,
-    PageOf,
+    PageBody,
     as_field,
 )
 from ringback.api.paging import EXAMINED, ListedRecord, page_of, read_paging
@@ -272,7 +272,7 @@ class RecordOperations(Generic[R]):
             return page_of(self.shown, records, paging=paging, request=call.request)
 
         return self.resource.answers(
-            *(self.path, f"List{self.name}", meaning, PageOf(self.shown), work),
+            *(self.path, f"List{self.name}", meaning, PageBody(self.shown), work),
             takes=(*takes, *PAGES),
             for_all=True,
         )

@@ -6,7 +6,7 @@ from functools import lru_cache
 from ringback.api.request_parameters import RequestParameters
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.http.egress import Egresses
+from ringback.core.http.egress_routes import Egresses
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source, SourceName
 

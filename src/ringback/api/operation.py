@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.api.host_routing import names_in_path
 from ringback.api.request_parameters import LONGEST_NAME
-from ringback.api.schemas import METHOD, TEXT, Schema, number, one_of, text
+from ringback.api.schema_pieces import METHOD, TEXT, Schema, number, one_of, text
 from ringback.api.serializers import JsonObject, Serializer
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -43,7 +43,7 @@ def required(name: str, schema: Schema, meaning: str) -> OperationParameter:
     return OperationParameter(name, schema, meaning, is_required=True)
 
 
-class PageOf(NamedTuple):
+class PageBody(NamedTuple):
     """An answer that is a page of these."""
 
     shown: Serializer[Any]
@@ -55,7 +55,7 @@ class NoContent(NamedTuple):
     """An answer without a body."""
 
 
-Body = Serializer[Any] | PageOf | NoContent
+Body = Serializer[Any] | PageBody | NoContent
 
 
 class ApiOperation(NamedTuple):

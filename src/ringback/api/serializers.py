@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.host_routing import is_at_kore, url_of
-from ringback.api.schemas import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
+from ringback.api.schema_pieces import INSTANT, TEXT, URL, Schema, object_of, or_null, sid_of
 from ringback.core.sids import SidKind
 
 R = TypeVar("R")

@@ -16,13 +16,13 @@ from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
 from ringback.application.process_context import ProcessContext
-from ringback.application.storage import Storage
+from ringback.application.storage import OpenStorage
 from ringback.core.accounts.account import EVERY
 from ringback.delivery.enqueue import StoreOnlyQueue
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import CallbackBatchQueue, CallbackQueue, Notifier
+from ringback.ports import CallbackQueue, NewCallbackBatchQueue, Notifier
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
 
@@ -35,7 +35,7 @@ class ApiPorts:
     """What the API needs of workers; the defaults are those of a process without any."""
 
     queue: CallbackQueue
-    batch_queue: CallbackBatchQueue
+    batch_queue: NewCallbackBatchQueue
     notifier: Notifier
     """Told of each new task."""
     policy_monitor: PolicyMonitor
@@ -50,7 +50,7 @@ class ApiPorts:
     datagrams: Callable[[], Mapping[tuple[str, ...], int]] = dict[tuple[str, ...], int]
 
     @classmethod
-    def without_workers(cls, process: ProcessContext, storage: Storage) -> Self:
+    def without_workers(cls, process: ProcessContext, storage: OpenStorage) -> Self:
         """Return ports that only store what is to be sent and done; workers find it there."""
         queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
         return cls(
@@ -64,7 +64,7 @@ class ApiPorts:
 class HttpApi:
     """All APIs, and what they work with."""
 
-    def __init__(self, process: ProcessContext, storage: Storage, ports: ApiPorts) -> None:
+    def __init__(self, process: ProcessContext, storage: OpenStorage, ports: ApiPorts) -> None:
         settings = process.settings
         self.connections = OpenConnections(process.shares.incoming)
         """Those of clients."""
@@ -94,7 +94,7 @@ class HttpApi:
         self.app = create_app(self.dependencies, portal=portal, beside=beside)
 
     def _metrics(
-        self, process: ProcessContext, storage: Storage, ports: ApiPorts
+        self, process: ProcessContext, storage: OpenStorage, ports: ApiPorts
     ) -> PrometheusMetrics:
         store, connections = storage.store, self.connections
         return PrometheusMetrics(

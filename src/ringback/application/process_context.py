@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from ringback.core.http.open_file_shares import DescriptorShares, divide
+from ringback.core.http.descriptor_shares import DescriptorShares, divide
 from ringback.delivery.counters import Counters
 from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext

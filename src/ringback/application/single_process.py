@@ -6,7 +6,7 @@ from typing import Self
 
 from ringback.application.api import ApiPorts, HttpApi
 from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, ProcessContext
-from ringback.application.storage import Storage
+from ringback.application.storage import OpenStorage
 from ringback.application.workers import WorkerNetwork, Workers
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
@@ -18,7 +18,7 @@ class Application:
     """Everything that runs."""
 
     process: ProcessContext
-    storage: Storage
+    storage: OpenStorage
     workers: Workers
     api: HttpApi
     phase: Phase
@@ -46,7 +46,7 @@ class Application:
         process = ProcessContext(settings, clock, chance, checkpoint)
         network = WorkerNetwork.open(process)
         try:
-            storage = Storage.open(process, accept_data_loss=accept_data_loss)
+            storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
         except BaseException:
             network.close_gateway()
             raise

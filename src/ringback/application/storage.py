@@ -11,7 +11,7 @@ from ringback.stores.sqlite.store import SqliteStore
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class OpenStorage:
     """The open data file, and whether it can be written to."""
 
     store: SqliteStore

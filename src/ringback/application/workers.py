@@ -7,7 +7,7 @@ from functools import partial
 from typing import Self
 
 from ringback.application.process_context import ProcessContext
-from ringback.application.storage import Storage
+from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.carrier.udp_gateway import Received, UdpGateway
 from ringback.core.errors import ConfigurationError, StoreUnavailable
@@ -17,7 +17,7 @@ from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.supervisor import Supervisor
-from ringback.engine.task_runner import TaskRunner
+from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
@@ -74,7 +74,7 @@ class Workers:
     def __init__(
         self,
         process: ProcessContext,
-        storage: Storage,
+        storage: OpenStorage,
         network: WorkerNetwork,
         *,
         origin: SettingsSource | None = None,
@@ -85,7 +85,7 @@ class Workers:
         self.delivery = _delivery_of(process, store, network.sender, self.shadow_sender)
         self.batch_queue = _batch_intake_of(process, store, self.delivery)
         context = partial(process.context, self.delivery.queue)
-        self.task_runner = TaskRunner(
+        self.task_runner = ScheduledTaskRunner(
             store=store,
             carrier=network.gateway or SimulatedCarrier(),
             handlers=TASK_HANDLERS,

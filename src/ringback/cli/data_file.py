@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
+class CliDataAccess:
     """The data file of a folder, and the key that its secrets are sealed with."""
 
     folder: Path
@@ -48,7 +48,7 @@ class DataFile:
         return asyncio.run(use())
 
 
-class NoLocalSigningKeys:
+class NullSigningKeys:
     """Answers `ports.SigningKeys` where this process signs nothing.
 
     The server beside it needs no notice: with each callback that it claims it reads the account
@@ -61,12 +61,12 @@ class NoLocalSigningKeys:
 
 def account_context() -> AccountContext:
     """Return the context of an operation on accounts that begins now."""
-    return AccountContext(SystemClock().now(), SystemRandomSource(), NoLocalSigningKeys())
+    return AccountContext(SystemClock().now(), SystemRandomSource(), NullSigningKeys())
 
 
-def data_file_in(data: Path, seal_key_file: Path | None) -> DataFile:
+def data_file_in(data: Path, seal_key_file: Path | None) -> CliDataAccess:
     """Return the data file of a folder; the key may be in the environment."""
-    return DataFile(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return CliDataAccess(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
 
 
 with_data_file: Final = handing(

@@ -10,9 +10,9 @@ import click
 import uvloop
 
 from ringback import __version__
-from ringback.api.asgi_runner import bind
+from ringback.api.serve_on_socket import bind
 from ringback.application import Application
-from ringback.cli.logs import log_to_stderr
+from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
 from ringback.cli.server_runner import serve_until_told

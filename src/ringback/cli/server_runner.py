@@ -5,11 +5,11 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from ringback.api.asgi_runner import base_url_of
 from ringback.api.http.server import HttpServer
+from ringback.api.serve_on_socket import base_url_of
 from ringback.application import Application
 from ringback.cli.signals import event_of_signals, on_hangup
-from ringback.core.http.open_file_shares import DescriptorShares, needed_for
+from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.ports import Clock, no_checkpoint

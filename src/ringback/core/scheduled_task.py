@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ringback.core.sims.scenario import CarrierResult, NetworkScenario, TaskKind
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.wireless.command import WirelessCommand
@@ -38,7 +38,7 @@ Subject = (
     | SmsCommand
     | IpCommand
     | EsimProfile
-    | SettingsUpdate
+    | SimSettingsUpdate
     | WirelessSimUpdate
     | WirelessSim
     | WirelessCommand

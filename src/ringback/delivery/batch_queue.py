@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from ringback.core.callbacks.batched_callback_text import read_new
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.callback_codec import read_new
 from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.ports import CallbackQueue, Clock, Store, Transaction
 from ringback.runtime.database_outage import outlast

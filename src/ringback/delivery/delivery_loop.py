@@ -21,7 +21,7 @@ from ringback.core.callbacks.callback import (
     put_back,
     settle,
 )
-from ringback.core.callbacks.retry import TryAgain, attempt_timeouts, decide
+from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Delivered, Outcome, Unreachable
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
@@ -116,7 +116,7 @@ class DeliveryLoop:
         chance = int.from_bytes(self.chance.bytes(2)) / 0xFFFF
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, chance=chance)
         after = advance(progress, decision, now)
-        if isinstance(decision, TryAgain) and not self.is_stopping:
+        if isinstance(decision, RetryNow) and not self.is_stopping:
             # The round goes on: the settlement of this attempt opens the row of the next one.
             return begin(after, now, total_timeout=callback.url.connection.total_timeout)
         return after

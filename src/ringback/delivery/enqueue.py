@@ -121,5 +121,5 @@ class StoreOnlyQueue:
         callbacks: Sequence[OutgoingCallback],
         texts: Sequence[str],  # noqa: ARG002
     ) -> list[OutgoingCallback]:
-        """Keep a batch in one transaction; see `ports.CallbackBatchQueue`."""
+        """Keep a batch in one transaction; see `ports.NewCallbackBatchQueue`."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

@@ -22,7 +22,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from ringback.core.http.outcome import AttemptFailure, Outcome, Unreachable, status_of
-from ringback.delivery.backoff import NO_TIME, Backoff
+from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
 from ringback.ports import Lane
 
 _CLAIMED_AT_ONCE: Final = 256
@@ -62,7 +62,7 @@ class _State:
     next_due: datetime | None = None
     """When the first of those that wait in the store is due."""
     is_ready: bool = False
-    rest: Backoff | None = None
+    rest: ShortagePause | None = None
     """Where this machine had no port left towards its destination."""
 
 
@@ -90,7 +90,7 @@ class FairScheduler:
         """Accounts with lanes that are ready; the first one is next."""
         self._future: list[tuple[datetime, int, _State]] = []
         self._order = count()
-        self._rest = Backoff()
+        self._rest = ShortagePause()
         """Of all lanes."""
         self._last_short = dict[AttemptFailure, datetime]()
         self._forget_beyond = _MOST_IDLE
@@ -151,7 +151,7 @@ class FairScheduler:
             self._return(state, 1)
             if shortage.failure is AttemptFailure.SHORTAGE:
                 return self._rest.take(now)
-            state.rest = state.rest or Backoff()
+            state.rest = state.rest or ShortagePause()
             return state.rest.take(now)
 
     def expect(self, lane: Lane, due: datetime) -> None:

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from ringback.api.asgi_runner import reserve
 from ringback.api.host_routing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
+from ringback.api.serve_on_socket import reserve
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings import Settings

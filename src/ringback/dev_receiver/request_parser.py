@@ -32,7 +32,7 @@ class UnparsableRequest(Exception):
         self.why = why
 
 
-class RawRequestParser:
+class ListenRequestParser:
     """Reads the requests of one connection."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from ringback.core.http.http_exchange import Headers
 from ringback.dev_receiver.request_parser import (
     CompleteRequest,
-    RawRequestParser,
+    ListenRequestParser,
     UnparsableRequest,
 )
 from ringback.dev_receiver.responses import ListenerResponse
@@ -80,7 +80,7 @@ class _Connection(asyncio.Protocol):
         self._handle = handle
         self._connections = connections
         self._on_error = on_error
-        self._reader = RawRequestParser()
+        self._reader = ListenRequestParser()
         self._waiting = deque[CompleteRequest | UnparsableRequest]()
         self._answering: asyncio.Task[None] | None = None
 

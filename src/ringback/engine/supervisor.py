@@ -8,7 +8,7 @@ from typing import Any
 
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.delivery_service import DeliveryService
-from ringback.engine.task_runner import TaskRunner
+from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.ports import Clock
 from ringback.runtime.database_outage import outlast
 
@@ -17,7 +17,7 @@ from ringback.runtime.database_outage import outlast
 class Supervisor:
     """The running engine, and what else is to run for as long as it does."""
 
-    task_runner: TaskRunner[Any]
+    task_runner: ScheduledTaskRunner[Any]
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock

@@ -33,7 +33,7 @@ Ended = tuple[ScheduledTask, CarrierResult | None]
 
 
 @dataclass(eq=False, kw_only=True)
-class TaskRunner(Generic[C]):
+class ScheduledTaskRunner(Generic[C]):
     """The loop that has due tasks carried out, each kind by its handler."""
 
     store: Store

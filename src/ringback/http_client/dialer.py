@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ringback.core.http.egress import Proxy
+from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.egress_route import EgressRoute, Peer

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.egress import Direct, Egress, Proxy
+from ringback.core.http.egress_routes import Direct, Egress, Proxy
 from ringback.runtime.fair_semaphore import EVERYBODY
 
 

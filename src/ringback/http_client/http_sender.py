@@ -16,7 +16,7 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.addresses import ANYWHERE
-from ringback.core.http.egress import Direct, Egress, Egresses
+from ringback.core.http.egress_routes import Direct, Egress, Egresses
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard

@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 from typing import Final, cast
 
-from ringback.core.http.egress import Proxy
+from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.runtime.os_errors import error_text
 

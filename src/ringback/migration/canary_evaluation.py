@@ -70,7 +70,7 @@ _SINGLE: Final = 10
 """Up to one receiver in ten may get worse by itself; more point to a cause that all share."""
 
 
-class TargetDeliveries(NamedTuple):
+class DeliveriesBeforeAndAfter(NamedTuple):
     """How one target delivered before it moved, and after."""
 
     before: DeliveryCounts
@@ -139,7 +139,7 @@ def look_at(
     earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
     later = _by_target(each for each in after if (each.account_sid, each.url) in new)
     watched = {
-        place: TargetDeliveries(earlier.get(target, _NONE), later.get(target, _NONE))
+        place: DeliveriesBeforeAndAfter(earlier.get(target, _NONE), later.get(target, _NONE))
         for place, target in ((place, _target(*form)) for place, form in forms.items())
     }
     return CanaryResult(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.policy.policy_changes import policy_changes
+from ringback.core.policy.dated_changes import policy_changes
 from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.migration.url_source import UrlEdit
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ringback.core.policy.policy_changes import policy_changes, sources_that_end
+from ringback.core.policy.dated_changes import policy_changes, sources_that_end
 from ringback.core.policy.policy_impact import (
     WEEK,
     DeliveryCount,

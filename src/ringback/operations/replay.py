@@ -36,7 +36,7 @@ class KoreOnlyReplay(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayResult:
+class BulkReplayTotals:
     """The result of replaying many callbacks."""
 
     matched: int = 0
@@ -140,12 +140,12 @@ def replay_named(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> ReplayResult:
+) -> BulkReplayTotals:
     """Send those of these callbacks again that have one of these statuses."""
     found = [tx.callbacks.get(account_sid, sid) for sid in sids]
     known = [callback for callback in found if callback is not None]
     strangers = Counter({UNKNOWN: len(sids) - len(known)})
-    return _replay(tx, known, send_again, statuses=statuses) + ReplayResult(
+    return _replay(tx, known, send_again, statuses=statuses) + BulkReplayTotals(
         len(sids) - len(known), +strangers
     )
 
@@ -158,7 +158,7 @@ def replay_oldest(
     *,
     after: str | None,
     limit: int,
-) -> ReplayResult:
+) -> BulkReplayTotals:
     """Send the oldest of these callbacks again that were created after the one with this SID."""
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)
@@ -189,7 +189,7 @@ def _replay(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> ReplayResult:
+) -> BulkReplayTotals:
     matched, skipped, last = 0, Counter[str](), None
     for callback in callbacks:
         matched, last = matched + 1, callback.sid
@@ -199,7 +199,7 @@ def _replay(
             skipped[callback.status.value] += 1
         else:
             skipped.update(_not_of_other(tx, callback, send_again))
-    return ReplayResult(matched, skipped, last)
+    return BulkReplayTotals(matched, skipped, last)
 
 
 def _not_of_other(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from ringback.core.calendar import iso
 from ringback.core.errors import StoreUnavailable
-from ringback.core.policy.policy_changes import (
+from ringback.core.policy.dated_changes import (
     PolicyChange,
     PolicyChangeReminder,
     in_words,

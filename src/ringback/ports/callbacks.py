@@ -214,7 +214,7 @@ class Callbacks(Protocol):
         ...
 
 
-class CallbackBatches(Protocol):
+class SavedBatches(Protocol):
     """Big batches of new callbacks: saved as a whole first, and then added to the callbacks."""
 
     def add(self, callbacks: Sequence[str]) -> range:

@@ -6,7 +6,7 @@ from typing import Protocol
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
@@ -15,7 +15,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
+from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports.records import DataFlows, NamedRecords, PendingUpdates, Records
 
 
@@ -31,7 +31,7 @@ class SuperSimTables:
     sms_commands: Records[SmsCommand]
     ip_commands: Records[IpCommand]
     esim_profiles: Records[EsimProfile]
-    settings_updates: Records[SettingsUpdate]
+    settings_updates: Records[SimSettingsUpdate]
     billing_periods: Records[BillingPeriod]
     sessions: DataFlows[SuperSimDataSession]
 
@@ -39,7 +39,7 @@ class SuperSimTables:
 class CommandUsageTable(Protocol):
     """The Commands that count as usage; they stay when the Commands are deleted."""
 
-    def add(self, use: CommandUsage) -> None:
+    def add(self, use: MeteredCommand) -> None:
         """Save one more."""
         ...
 

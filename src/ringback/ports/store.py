@@ -14,7 +14,7 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
-from ringback.ports.callbacks import CallbackBatches, Callbacks, StoredResponses
+from ringback.ports.callbacks import Callbacks, SavedBatches, StoredResponses
 from ringback.ports.records import ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -138,7 +138,7 @@ class Transaction(Protocol):
     """Which scenarios were chosen, for which SIMs and accounts."""
     tasks: ScheduledTasks
     callbacks: Callbacks
-    batches: CallbackBatches
+    batches: SavedBatches
     """Big batches of callbacks that are still to be added to `callbacks`."""
     shadows: ShadowCallbacks
     """Copies of callbacks."""
@@ -200,7 +200,7 @@ class CallbackQueue(Protocol):
         ...
 
 
-class CallbackBatchQueue(Protocol):
+class NewCallbackBatchQueue(Protocol):
     """Accepts big batches of new callbacks without making others wait for them."""
 
     async def keep(

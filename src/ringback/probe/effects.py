@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from ringback.core.errors import ConfigurationError
 from ringback.probe.counter_watch import CounterWatch
-from ringback.probe.probe_report import Effect, EffectNotSeen
+from ringback.probe.probe_report import Effect, EffectNotCounted
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class EffectCounter:
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
         """Send, and return what effect that had, and what came."""
         if self._observer is None or self._uncounted is not None:
-            return EffectNotSeen(self._uncounted or _NO_COUNTER), await send()
+            return EffectNotCounted(self._uncounted or _NO_COUNTER), await send()
         try:
             before = await self._observer.at_rest()
         except ConfigurationError as failed:
@@ -51,10 +51,10 @@ class EffectCounter:
         except ConfigurationError as failed:
             return self._give_up(failed), came
 
-    def _give_up(self, failed: ConfigurationError) -> EffectNotSeen:
+    def _give_up(self, failed: ConfigurationError) -> EffectNotCounted:
         """Count nothing more: what has failed once costs time, and is not to be trusted."""
         self._uncounted = str(failed)
-        return EffectNotSeen(self._uncounted)
+        return EffectNotCounted(self._uncounted)
 
     def disturb(self) -> None:
         """Note that effects which nobody counts may still come."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
-from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectNotSeen
+from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectNotCounted
 from ringback.probe.receiver_faults import ReceiverFault
-from ringback.probe.responses import ProbeResponse
+from ringback.probe.redacted_response import ProbeResponse
 
 
 def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
@@ -44,7 +44,7 @@ def judge_again(
     if answered.verdict is CaseVerdict.FAILED:
         return answered
     match effect:
-        case EffectNotSeen(why):
+        case EffectNotCounted(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {why}")
         case int(count):
             came = f"{answered.came}; {_effects(count)}"
@@ -68,7 +68,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
     """Return the finding about the effects of all forgeries together."""
     match effect:
-        case EffectNotSeen(why):
+        case EffectNotCounted(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
         case 0:
             return CaseResult(case, CaseVerdict.PASSED, "no effect")

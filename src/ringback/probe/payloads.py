@@ -27,7 +27,7 @@ PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
-class PayloadKind(StrEnum):
+class ProbeEventKind(StrEnum):
     """What a callback tells; the value is its name in the names of cases."""
 
     SIM_UPDATE = "sim-update"
@@ -64,7 +64,9 @@ class CallbackSubject:
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
-def told(payload: PayloadKind, about: CallbackSubject, method: HttpMethod) -> list[tuple[str, str]]:
+def told(
+    payload: ProbeEventKind, about: CallbackSubject, method: HttpMethod
+) -> list[tuple[str, str]]:
     """Return the parameters of a callback; raises KeyError for a test event, which has none."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
@@ -137,24 +139,24 @@ def _command(about: CallbackSubject) -> Event:
     )
 
 
-_EVENTS: Final[Mapping[PayloadKind, Callable[[CallbackSubject], Event]]] = {
-    PayloadKind.SIM_UPDATE: _sim_update,
-    PayloadKind.SIM_UPDATE_FAILED: _failed,
-    PayloadKind.SMS_COMMAND_SENT: lambda about: _sms(about, MessageStatus.SENT),
-    PayloadKind.SMS_COMMAND: _sms,
-    PayloadKind.IP_COMMAND: _ip,
-    PayloadKind.ESIM_PROFILE: _esim,
-    PayloadKind.COMMAND: _command,
+_EVENTS: Final[Mapping[ProbeEventKind, Callable[[CallbackSubject], Event]]] = {
+    ProbeEventKind.SIM_UPDATE: _sim_update,
+    ProbeEventKind.SIM_UPDATE_FAILED: _failed,
+    ProbeEventKind.SMS_COMMAND_SENT: lambda about: _sms(about, MessageStatus.SENT),
+    ProbeEventKind.SMS_COMMAND: _sms,
+    ProbeEventKind.IP_COMMAND: _ip,
+    ProbeEventKind.ESIM_PROFILE: _esim,
+    ProbeEventKind.COMMAND: _command,
 }
 
-_VALUES: Final[Mapping[PayloadKind, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
-    PayloadKind.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
-    PayloadKind.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
-    PayloadKind.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
-    PayloadKind.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
-    PayloadKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
+_VALUES: Final[Mapping[ProbeEventKind, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
+    ProbeEventKind.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
+    ProbeEventKind.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
+    ProbeEventKind.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
+    ProbeEventKind.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
+    ProbeEventKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
-KINDS: Final = tuple(kind for kind in _EVENTS if kind is not PayloadKind.SMS_COMMAND_SENT)
+KINDS: Final = tuple(kind for kind in _EVENTS if kind is not ProbeEventKind.SMS_COMMAND_SENT)
 """The kinds of callbacks, apart from the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """Values that are rare, and legal."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.probe.payloads import KINDS, UNUSUAL, PayloadKind
+from ringback.probe.payloads import KINDS, UNUSUAL, ProbeEventKind
 from ringback.probe.receiver_faults import ReceiverFault
 
 SOURCES: Final = (Source.TWILIO, Source.KORE)
@@ -58,7 +58,7 @@ class GenuineCase:
 
     source: Source
     method: HttpMethod
-    payload: PayloadKind
+    payload: ProbeEventKind
     adds_query: bool = False
     """Whether a parameter is added to a URL that has no query."""
 
@@ -88,7 +88,7 @@ class OutOfOrderCase:
 
 
 @dataclass(frozen=True, slots=True)
-class SameTokenCase:
+class TokenCollisionCase:
     """Two callbacks, one from each source, that happen to have the same token."""
 
 
@@ -114,7 +114,7 @@ Plan = (
     | ForgedCase
     | RepeatedCase
     | OutOfOrderCase
-    | SameTokenCase
+    | TokenCollisionCase
     | SameEventCase
     | ForgeriesHadNoEffect
     | AnsweredInTime
@@ -145,24 +145,30 @@ class ProbeCase:
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_TOLD: Final[Mapping[PayloadKind, tuple[str, ReceiverFault]]] = {
-    PayloadKind.SIM_UPDATE: ("an update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.SIM_UPDATE_FAILED: ("a failed update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.SMS_COMMAND: ("an SMS Command", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.IP_COMMAND: ("an IP Command", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.ESIM_PROFILE: ("an eSIM Profile", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.COMMAND: ("a Command of Programmable Wireless", ReceiverFault.REFUSES_PAYLOAD),
-    PayloadKind.NON_ASCII: ("names and values that are not ASCII", ReceiverFault.REFUSES_NON_ASCII),
-    PayloadKind.WHITE_SPACE: (
+_TOLD: Final[Mapping[ProbeEventKind, tuple[str, ReceiverFault]]] = {
+    ProbeEventKind.SIM_UPDATE: ("an update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.SIM_UPDATE_FAILED: ("a failed update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.SMS_COMMAND: ("an SMS Command", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.IP_COMMAND: ("an IP Command", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.ESIM_PROFILE: ("an eSIM Profile", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.COMMAND: ("a Command of Programmable Wireless", ReceiverFault.REFUSES_PAYLOAD),
+    ProbeEventKind.NON_ASCII: (
+        "names and values that are not ASCII",
+        ReceiverFault.REFUSES_NON_ASCII,
+    ),
+    ProbeEventKind.WHITE_SPACE: (
         "a value with blanks, a tab and a line break",
         ReceiverFault.REFUSES_WHITE_SPACE,
     ),
-    PayloadKind.EMPTY_VALUES: ("a parameter without a value", ReceiverFault.REFUSES_EMPTY_VALUES),
-    PayloadKind.REPEATED_PARAMETERS: (
+    ProbeEventKind.EMPTY_VALUES: (
+        "a parameter without a value",
+        ReceiverFault.REFUSES_EMPTY_VALUES,
+    ),
+    ProbeEventKind.REPEATED_PARAMETERS: (
         "a parameter that comes three times",
         ReceiverFault.REFUSES_REPEATED_PARAMETERS,
     ),
-    PayloadKind.LONG_VALUES: ("a long value", ReceiverFault.REFUSES_LONG_VALUES),
+    ProbeEventKind.LONG_VALUES: ("a long value", ReceiverFault.REFUSES_LONG_VALUES),
 }
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
@@ -259,7 +265,7 @@ def _genuine(source: Source) -> Iterator[ProbeCase]:
             f"{source}-{method.lower()}-query",
             CaseGroup.GENUINE,
             frozenset({source}),
-            GenuineCase(source, method, PayloadKind.SIM_UPDATE, adds_query=True),
+            GenuineCase(source, method, ProbeEventKind.SIM_UPDATE, adds_query=True),
             f"{_NAMES[source]}'s callback by {method}, to the URL with a query: its own, or one"
             " that it doesn't have",
             "a 2xx, unless it takes callbacks at the very URL alone",
@@ -272,7 +278,7 @@ def _test_event() -> ProbeCase:
         "kore-post-test-event",
         CaseGroup.GENUINE,
         frozenset({Source.KORE}),
-        GenuineCase(Source.KORE, HttpMethod.POST, PayloadKind.TEST_EVENT),
+        GenuineCase(Source.KORE, HttpMethod.POST, ProbeEventKind.TEST_EVENT),
         "the test event of KORE's portal, in JSON",
         _ACCEPTED,
         ReceiverFault.REFUSES_TEST_EVENT,
@@ -344,7 +350,7 @@ _SAME_TOKEN: Final = ProbeCase(
     "same-token-of-both",
     CaseGroup.REPEATED,
     frozenset(SOURCES),
-    SameTokenCase(),
+    TokenCollisionCase(),
     "a callback of Twilio's and another of KORE's, which have the same token by chance",
     "a 2xx for each, and two effects",
     ReceiverFault.MIXES_TOKENS,

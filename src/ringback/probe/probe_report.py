@@ -75,11 +75,11 @@ class ProbeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class EffectNotSeen:
+class EffectNotCounted:
     """An effect that was not counted, and why."""
 
     why: str
 
 
-Effect = int | EffectNotSeen
+Effect = int | EffectNotCounted
 """By how much the receiver's own counter went up."""

@@ -20,7 +20,7 @@ from ringback.probe import evaluation
 from ringback.probe.counter_watch import CounterWatch, Read
 from ringback.probe.effects import EffectCounter
 from ringback.probe.forgeries import forge
-from ringback.probe.payloads import PayloadKind
+from ringback.probe.payloads import ProbeEventKind
 from ringback.probe.probe_cases import (
     SOURCES,
     AnsweredInTime,
@@ -34,9 +34,16 @@ from ringback.probe.probe_cases import (
     RepeatedCase,
     RepeatTiming,
     SameEventCase,
-    SameTokenCase,
+    TokenCollisionCase,
 )
-from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectNotSeen, ProbeReport
+from ringback.probe.probe_report import (
+    CaseResult,
+    CaseVerdict,
+    Effect,
+    EffectNotCounted,
+    ProbeReport,
+)
+from ringback.probe.redacted_response import Hide, ProbeResponse, hiding, shown
 from ringback.probe.request_factory import RequestFactory
 from ringback.probe.request_runner import (
     ProbeDependencies,
@@ -44,7 +51,6 @@ from ringback.probe.request_runner import (
     ProbeStopped,
     ProbeTimeouts,
 )
-from ringback.probe.responses import Hide, ProbeResponse, hiding, shown
 from ringback.probe.root_causes import report_of
 
 T = TypeVar("T")
@@ -126,7 +132,9 @@ class _Run:
         again = [
             case
             for case in cases
-            if isinstance(case.plan, (RepeatedCase, OutOfOrderCase, SameTokenCase, SameEventCase))
+            if isinstance(
+                case.plan, (RepeatedCase, OutOfOrderCase, TokenCollisionCase, SameEventCase)
+            )
         ]
         restarts = [case for case in again if _is_restart(case)]
         whole = [
@@ -183,7 +191,7 @@ class _Run:
                 return self._shown(evaluation.judge_again(case, answers, effect), request)
             case OutOfOrderCase(source):
                 return await self._swapped(case, source)
-            case SameTokenCase():
+            case TokenCollisionCase():
                 return await self._same_token(case)
             case SameEventCase(source):
                 return await self._same_event(case, source)
@@ -214,12 +222,12 @@ class _Run:
 
     async def _swapped(self, case: ProbeCase, source: Source) -> CaseResult:
         method = self._method_for(source)
-        if GenuineCase(source, method, PayloadKind.SMS_COMMAND) in self.failed:
+        if GenuineCase(source, method, ProbeEventKind.SMS_COMMAND) in self.failed:
             return evaluation.not_run(case, _NO_COMMANDS)
         mark, make = self.requests.mark(), self.requests
         later, earlier = (
             make.rendered(make.callback(source, method, payload, mark=mark))
-            for payload in (PayloadKind.SMS_COMMAND, PayloadKind.SMS_COMMAND_SENT)
+            for payload in (ProbeEventKind.SMS_COMMAND, ProbeEventKind.SMS_COMMAND_SENT)
         )
         answers = [await self.session.send(later)]
         answers += await self.session.until_accepted(earlier)
@@ -329,14 +337,14 @@ def _accepted_methods(findings: Sequence[CaseResult]) -> dict[Source, HttpMethod
         source: method
         for source in SOURCES
         for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
-        if GenuineCase(source, method, PayloadKind.SIM_UPDATE) in passed
+        if GenuineCase(source, method, ProbeEventKind.SIM_UPDATE) in passed
     }
 
 
 def _sum(first: Effect, second: Effect) -> Effect:
-    if isinstance(first, EffectNotSeen):
+    if isinstance(first, EffectNotCounted):
         return first
-    return second if isinstance(second, EffectNotSeen) else first + second
+    return second if isinstance(second, EffectNotCounted) else first + second
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:

@@ -16,7 +16,7 @@ _PART: Final = 64 * 1024
 
 
 @dataclass(slots=True)
-class RawConnection:
+class ProbeConnection:
     """A connection to a receiver, for one request; use it as a context manager."""
 
     _reader: asyncio.StreamReader

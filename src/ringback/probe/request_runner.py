@@ -15,8 +15,8 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.tls import ClientTls
 from ringback.ports import Clock, Transport
-from ringback.probe.raw_connection import RawConnection
-from ringback.probe.responses import Hide, ProbeResponse
+from ringback.probe.raw_connection import ProbeConnection
+from ringback.probe.redacted_response import Hide, ProbeResponse
 from ringback.runtime.os_errors import error_text
 
 # Servers for development have room for five connections that wait.
@@ -160,9 +160,9 @@ class ProbeSession:
             raise ProbeStopped(f"the probe ended after {self._times.whole:g} s")
         return left
 
-    async def _open(self, request: OutgoingRequest) -> RawConnection:
+    async def _open(self, request: OutgoingRequest) -> ProbeConnection:
         async with asyncio.timeout(min(_CONNECT, self._left())):
-            return await RawConnection.open(
+            return await ProbeConnection.open(
                 request.url, tls=self._means.tls, stopwatch=self._means.stopwatch
             )
 

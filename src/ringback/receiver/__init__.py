@@ -12,9 +12,9 @@ May import `core`, and needs the standard library alone.
 Start with `receiver`, then `verification/verify` and `dedupe/claims`.
 """
 
+from ringback.core.deprecated_names import renamed
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
-from ringback.core.renamed import renamed
 from ringback.receiver.callback import Callback
 from ringback.receiver.dedupe import (
     DedupeStore,

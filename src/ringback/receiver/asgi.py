@@ -6,7 +6,7 @@ application = AsgiCallbackApp(callbacks, work)
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from ringback.core.renamed import renamed
+from ringback.core.deprecated_names import renamed
 from ringback.receiver.callback import Callback
 from ringback.receiver.http import MAX_BODY, TOO_LONG, headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work, read_request

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from ringback.core.renamed import renamed
+from ringback.core.deprecated_names import renamed
 from ringback.receiver.http import MAX_BODY, TOO_LONG, headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
@@ -22,7 +22,7 @@ _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _TARGETS: Final = ("RAW_URI", "REQUEST_URI")
 
 
-class UnreadableBody(ValueError):
+class BodyNotReceived(ValueError):
     """The body can't be had; `answer` is what to answer."""
 
     def __init__(self, answer: Answer) -> None:
@@ -55,7 +55,7 @@ class WsgiCallbackApp:
             return refused
         try:
             body = read_body(environ, max_body=self._max_body)
-        except UnreadableBody as bad:
+        except BodyNotReceived as bad:
             return bad.answer
         return self._callbacks.handle(request_of(environ, body), self._work)
 
@@ -76,7 +76,7 @@ def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> Receive
 
 
 def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
-    """Read the body, of up to so many bytes; raises UnreadableBody where there is none to be read.
+    """Read the body, of up to so many bytes; raises BodyNotReceived where there is none to be read.
 
     A body without a length can only be read where the server marks its end.
     """
@@ -84,24 +84,24 @@ def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
     if not given:
         return _read_to_end(environ, max_body)
     if not _LENGTH.fullmatch(given):
-        raise UnreadableBody(Answer(400, "bad Content-Length"))
+        raise BodyNotReceived(Answer(400, "bad Content-Length"))
     length = int(given)
     if length > max_body:
-        raise UnreadableBody(TOO_LONG)
+        raise BodyNotReceived(TOO_LONG)
     body = environ["wsgi.input"].read(length)
     if len(body) < length:
-        raise UnreadableBody(Answer(400, "incomplete"))
+        raise BodyNotReceived(Answer(400, "incomplete"))
     return body
 
 
 def _read_to_end(environ: Mapping[str, Any], max_body: int) -> bytes:
     if not environ.get("wsgi.input_terminated"):
         if "HTTP_TRANSFER_ENCODING" in environ:
-            raise UnreadableBody(Answer(411, "no Content-Length"))
+            raise BodyNotReceived(Answer(411, "no Content-Length"))
         return b""
     body = environ["wsgi.input"].read(max_body + 1)
     if len(body) > max_body:
-        raise UnreadableBody(TOO_LONG)
+        raise BodyNotReceived(TOO_LONG)
     return body
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Final, cast
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.egress import Egress
+from ringback.core.http.egress_routes import Egress
 from ringback.core.policy.source_policy import Policy
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.sims.scenario import NetworkScenario

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.http.addresses import Network
-from ringback.core.http.egress import Egress, Egresses
-from ringback.core.http.open_file_shares import DescriptorShares, outgoing_wanted
+from ringback.core.http.descriptor_shares import DescriptorShares, outgoing_wanted
+from ringback.core.http.egress_routes import Egress, Egresses
 from ringback.core.http.ssrf_guard import Ports, SsrfGuard
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.retry_schedule import RetrySchedule

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.egress import Egress, read_egress
+from ringback.core.http.egress_routes import Egress, read_egress
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ringback.core.calendar import read_duration
-from ringback.core.http.egress import read_egress
+from ringback.core.http.egress_routes import read_egress
 from ringback.core.http.ssrf_guard import read_ports, read_schemes
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sims.scenario import scenario_called

@@ -13,7 +13,7 @@ May import `application` and what is below it.
 Start with `emulator`.
 """
 
-from ringback.core.renamed import renamed
+from ringback.core.deprecated_names import renamed
 from ringback.testing.devices import Device
 from ringback.testing.emulator import Emulator
 from ringback.testing.recording_receiver import RecordingReceiver

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from ringback.api.asgi_runner import base_url_of, bind, serve
+from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import Application
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock

@@ -25,11 +25,11 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import Lane, Settlement, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
 from tests.unit.api.world import fill
@@ -92,7 +92,7 @@ _ESIM: Final = EsimProfile(
     smdp_plus_address=SMDP_PLUS_ADDRESS,
     matching_id="MATCHING-ID",
 )
-_SETTINGS: Final = SettingsUpdate(
+_SETTINGS: Final = SimSettingsUpdate(
     sid="OB" + "1" * 32,
     account_sid=ACCOUNT_SID,
     iccid="8988307000000000001",
@@ -201,7 +201,7 @@ def _fill_wireless(tx: Transaction) -> None:
             )
         )
         tx.wireless.command_uses.add(
-            CommandUsage(
+            MeteredCommand(
                 ACCOUNT_SID,
                 WIRELESS_SIM_SID,
                 network.sid,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ringback.api.schemas import TEXT, number
+from ringback.api.schema_pieces import TEXT, number
 from ringback.api.serializers import (
     JsonObject,
     OnlyVendor,

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from ringback.core.callbacks.batched_callback_text import read_new, write_new
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.callback_codec import read_new, write_new
 from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.delivery import batch_queue
 from ringback.delivery.batch_queue import BatchQueue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.api.asgi_runner import bind
+from ringback.api.serve_on_socket import bind
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_https import address_of, https_of, names_for, reserve_first
 from ringback.settings import load

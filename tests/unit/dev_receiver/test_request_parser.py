@@ -6,7 +6,7 @@ from ringback.dev_receiver.request_parser import (
     MAX_BODY,
     MAX_HEAD,
     CompleteRequest,
-    RawRequestParser,
+    ListenRequestParser,
     UnparsableRequest,
 )
 from ringback.receiver.verification import ReceivedRequest
@@ -18,7 +18,7 @@ REQUEST = ReceivedRequest(
 
 
 def read(*pieces: bytes) -> list[CompleteRequest | UnparsableRequest]:
-    reader = RawRequestParser()
+    reader = ListenRequestParser()
     return [arrived for piece in pieces for arrived in reader.feed(piece)]
 
 
@@ -66,7 +66,7 @@ def test_an_offer_of_another_protocol_is_not_taken_up() -> None:
 
 
 def test_a_sender_that_waits_is_told_to_go_on() -> None:
-    reader = RawRequestParser()
+    reader = ListenRequestParser()
     reader.feed(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
     assert reader.expects_continue
     reader.feed(b"a")

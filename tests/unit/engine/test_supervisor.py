@@ -15,7 +15,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.engine.supervisor import Supervisor
-from ringback.engine.task_runner import TaskRunner
+from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import Carrier, Store, Transaction
@@ -63,7 +63,7 @@ class Bench:
             chance=SeededChance(),
             checkpoint=self.steps,
         )
-        self.task_runner = TaskRunner(
+        self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=self.carrier,
             handlers=TASK_HANDLERS,

@@ -16,7 +16,7 @@ from ringback.core.sims.scenario import CarrierFailure, CarrierResult, CarrierSu
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
-from ringback.engine.task_runner import PAUSE, TaskRunner
+from ringback.engine.task_runner import PAUSE, ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.commands import NewSmsCommand, send_sms
 from ringback.operations.task_handlers import TASK_HANDLERS
@@ -79,7 +79,7 @@ class Bench:
     )
 
     def __post_init__(self) -> None:
-        self.task_runner = TaskRunner(
+        self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=self.carrier,
             handlers=self.handlers,

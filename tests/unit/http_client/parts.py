@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ringback.core.http.addresses import LOOPBACK
-from ringback.core.http.egress import ANY, Egress
+from ringback.core.http.egress_routes import ANY, Egress
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.egress_route import EgressRoute, Peer
 from ringback.http_client.http_connection import HttpConnection

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from ringback.core.http.egress import Direct
+from ringback.core.http.egress_routes import Direct
 from ringback.http_client import connection_pool
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.http_connection import HttpConnection

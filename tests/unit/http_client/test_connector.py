@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.egress import ANY, Direct, Egress, Proxy
+from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits

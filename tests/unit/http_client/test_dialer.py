@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from ringback.core.http.egress import ANY, Direct, Egress, Proxy
+from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.dialer import Dialer

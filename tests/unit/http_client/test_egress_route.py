@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.egress import ANY, Direct, Egress, Proxy
+from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
 from ringback.http_client.egress_route import EgressRoute, Peer, route_of
 from tests.unit.http_client.parts import a_route
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ringback.core.http.egress import Proxy
+from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.proxy_tunnel import ProxyTunnel
 from tests.proxies import ESTABLISHED, RecordingProxy, Refusal

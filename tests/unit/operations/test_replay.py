@@ -11,8 +11,8 @@ from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, Outg
 from ringback.core.errors import Conflict, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.operations.replay import (
+    BulkReplayTotals,
     Replay,
-    ReplayResult,
     discard_callback,
     from_other_source,
     from_same_source,
@@ -245,11 +245,11 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(tx: MemoryTransaction) ->
 
 
 def test_counts_add_up() -> None:
-    first = ReplayResult(3, Counter(unknown=1), "CB1")
-    assert first + ReplayResult(2, Counter(unknown=1, delivered=1), "CB2") == ReplayResult(
+    first = BulkReplayTotals(3, Counter(unknown=1), "CB1")
+    assert first + BulkReplayTotals(2, Counter(unknown=1, delivered=1), "CB2") == BulkReplayTotals(
         5, Counter(unknown=2, delivered=1), "CB2"
     )
-    assert (first + ReplayResult()).last == "CB1"
+    assert (first + BulkReplayTotals()).last == "CB1"
 
 
 # ---- discarding ----------------------------------------------------------------------------------

@@ -21,9 +21,9 @@ from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
 from ringback.probe.probe_cases import CASES, ProbeCase
 from ringback.probe.probe_report import ProbeReport
 from ringback.probe.probe_runner import Restart, probe
+from ringback.probe.redacted_response import ProbeResponse as ProbeAnswer
 from ringback.probe.request_factory import RequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
-from ringback.probe.responses import ProbeResponse as ProbeAnswer
 from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance

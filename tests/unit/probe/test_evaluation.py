@@ -13,9 +13,9 @@ from ringback.probe.evaluation import (
     judge_times,
     missing_secrets,
 )
-from ringback.probe.probe_report import CaseVerdict, Effect, EffectNotSeen
+from ringback.probe.probe_report import CaseVerdict, Effect, EffectNotCounted
 from ringback.probe.receiver_faults import ReceiverFault
-from ringback.probe.responses import ProbeResponse
+from ringback.probe.redacted_response import ProbeResponse
 from tests.unit.probe.receivers import answered, case_called
 
 GOOD = case_called("twilio-post-non-ascii")
@@ -74,11 +74,16 @@ def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault
         ([200, 503, 200], 1, CaseVerdict.PASSED, None),
         ([200, 200], 2, CaseVerdict.FAILED, ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
         ([200, 200], 0, CaseVerdict.FAILED, ReceiverFault.LOSES_CALLBACK),
-        ([200, 200], EffectNotSeen("nobody looked"), CaseVerdict.NOT_OBSERVED, None),
+        ([200, 200], EffectNotCounted("nobody looked"), CaseVerdict.NOT_OBSERVED, None),
         ([200, 409], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
         ([200, 409, 200], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
         ([200, 503, 503], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
-        ([200, 301], EffectNotSeen("nobody looked"), CaseVerdict.FAILED, ReceiverFault.REDIRECTS),
+        (
+            [200, 301],
+            EffectNotCounted("nobody looked"),
+            CaseVerdict.FAILED,
+            ReceiverFault.REDIRECTS,
+        ),
     ],
 )
 def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
@@ -129,7 +134,7 @@ def test_callbacks_in_the_wrong_order_are_both_accepted(
     [
         (0, CaseVerdict.PASSED),
         (3, CaseVerdict.FAILED),
-        (EffectNotSeen("not seen"), CaseVerdict.NOT_OBSERVED),
+        (EffectNotCounted("not seen"), CaseVerdict.NOT_OBSERVED),
     ],
 )
 def test_forgeries_have_no_effect(effect: Effect, verdict: CaseVerdict) -> None:

@@ -6,7 +6,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
 from ringback.probe.forgeries import forge
-from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, PayloadKind, told
+from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, ProbeEventKind, told
 from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.receiver import Reason, Receiver, Rejected
 from ringback.receiver.events import read_event
@@ -105,7 +105,7 @@ def test_each_kind_of_event_is_sent() -> None:
 
 
 @pytest.mark.parametrize("payload", [*KINDS, *UNUSUAL])
-def test_no_two_callbacks_tell_the_same(payload: PayloadKind) -> None:
+def test_no_two_callbacks_tell_the_same(payload: ProbeEventKind) -> None:
     make = requests_to(URL)
     bodies = {make.callback(Source.KORE, payload=payload).body for _ in range(3)}
     assert len(bodies) == 3
@@ -119,23 +119,25 @@ def test_unusual_values_are_what_their_names_say() -> None:
         ]
         for payload in UNUSUAL
     }
-    assert not values[PayloadKind.NON_ASCII][0][1].isascii()
-    assert values[PayloadKind.WHITE_SPACE][0][1] != values[PayloadKind.WHITE_SPACE][0][1].strip()
-    assert values[PayloadKind.EMPTY_VALUES] == [("Note", "")]
-    assert len(values[PayloadKind.REPEATED_PARAMETERS]) == 3
-    assert len(values[PayloadKind.LONG_VALUES][0][1]) > 10_000
-    assert len(told(PayloadKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
+    assert not values[ProbeEventKind.NON_ASCII][0][1].isascii()
+    assert (
+        values[ProbeEventKind.WHITE_SPACE][0][1] != values[ProbeEventKind.WHITE_SPACE][0][1].strip()
+    )
+    assert values[ProbeEventKind.EMPTY_VALUES] == [("Note", "")]
+    assert len(values[ProbeEventKind.REPEATED_PARAMETERS]) == 3
+    assert len(values[ProbeEventKind.LONG_VALUES][0][1]) > 10_000
+    assert len(told(ProbeEventKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
     make, mark = requests_to(URL), "0123456789ab"
     later, earlier = (
         dict(make.callback(Source.KORE, payload=payload, mark=mark).parameters)
-        for payload in (PayloadKind.SMS_COMMAND, PayloadKind.SMS_COMMAND_SENT)
+        for payload in (ProbeEventKind.SMS_COMMAND, ProbeEventKind.SMS_COMMAND_SENT)
     )
     assert later["CommandSid"] == earlier["CommandSid"]
     assert (later["Status"], earlier["Status"]) == ("delivered", "sent")
-    another = dict(make.callback(Source.KORE, payload=PayloadKind.SMS_COMMAND).parameters)
+    another = dict(make.callback(Source.KORE, payload=ProbeEventKind.SMS_COMMAND).parameters)
     assert another["CommandSid"] != later["CommandSid"]
 
 

@@ -12,13 +12,13 @@ from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.tls import ClientTls
+from ringback.probe.redacted_response import hiding
 from ringback.probe.request_runner import (
     ProbeDependencies,
     ProbeSession,
     ProbeStopped,
     ProbeTimeouts,
 )
-from ringback.probe.responses import hiding
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.receivers import (
     OK,

@@ -13,7 +13,7 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import Callback, MemoryDedupe, Receiver
 from ringback.receiver.verification import ReceivedRequest
-from ringback.receiver.wsgi import UnreadableBody, WsgiCallbackApp, request_of
+from ringback.receiver.wsgi import BodyNotReceived, WsgiCallbackApp, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import URL, rendered
 
@@ -181,5 +181,5 @@ def test_a_request_reads_its_body_unless_it_is_given() -> None:
     environ = environ_of(rendered(Source.KORE))
     assert request_of(environ, b"given").body == b"given"
     assert request_of(environ).body == rendered(Source.KORE).body
-    with pytest.raises(UnreadableBody, match="too long"):
+    with pytest.raises(BodyNotReceived, match="too long"):
         request_of(environ | {"CONTENT_LENGTH": str(2**20 + 1)})

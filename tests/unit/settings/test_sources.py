@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.egress import Direct
+from ringback.core.http.egress_routes import Direct
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.api.api_resource import EndpointGroup
-from ringback.api.json_bodies import Json
 from ringback.api.kore.json_request_body import JsonRequestBody, missing, read_document, wrong
 from ringback.api.kore.numbered_pages import PAGING, read_page
 from ringback.api.request_parameters import read_query
 from ringback.api.serializers import json_answer, shown_once, with_unknown
+from ringback.api.strict_json import Json
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import (
     PRODUCTS,

@@ -6,8 +6,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from ringback.api.json_bodies import Json, check_names, read_json
 from ringback.api.request_parameters import MAX_BODY
+from ringback.api.strict_json import Json, check_names, read_json
 from ringback.core.errors import PLATFORM, InvalidParameter
 
 # Checks recurse, and Python's stack is short.

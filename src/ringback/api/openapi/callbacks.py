@@ -9,7 +9,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
-from ringback.api.schemas import INSTANT, TEXT, Schema, number, one_of, sid_of, text
+from ringback.api.schema_pieces import INSTANT, TEXT, Schema, number, one_of, sid_of, text
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.sids import SidKind
 

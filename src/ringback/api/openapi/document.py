@@ -15,7 +15,7 @@ from ringback.api.openapi.responses import (
     schemas_of,
 )
 from ringback.api.operation import ApiOperation, OperationParameter
-from ringback.api.schemas import META, Schema, text
+from ringback.api.schema_pieces import META, Schema, text
 
 Document = dict[str, Any]
 

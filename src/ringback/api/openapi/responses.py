@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from ringback.api.cors import CROSS_ORIGIN, OPEN
-from ringback.api.operation import ApiOperation, Body, NoContent, PageOf
-from ringback.api.schemas import TEXT, URL, Schema, list_of, number, object_of, refer
+from ringback.api.operation import ApiOperation, Body, NoContent, PageBody
+from ringback.api.schema_pieces import TEXT, URL, Schema, list_of, number, object_of, refer
 from ringback.api.serializers import Serializer
 
 _JSON_TYPE: Final = "application/json"
@@ -99,7 +99,7 @@ def schemas_of(operation: ApiOperation) -> dict[str, Schema]:
         match body:
             case Serializer():
                 schemas |= _schemas_of(body)
-            case PageOf(shown, meta):
+            case PageBody(shown, meta):
                 schemas |= _schemas_of(shown) | {f"{shown.name}_page": _page_of(shown, meta)}
             case NoContent():
                 pass
@@ -126,7 +126,7 @@ def _body(body: Body) -> dict[str, Any]:
     match body:
         case Serializer():
             return content_of(body.name)
-        case PageOf(shown):
+        case PageBody(shown):
             return content_of(f"{shown.name}_page")
         case NoContent():
             return {"description": "Done; there is no body."}

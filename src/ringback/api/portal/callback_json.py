@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     METHOD,

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation import ApiOperation, OperationParameter, PageOf
+from ringback.api.operation import ApiOperation, OperationParameter, PageBody
 from ringback.api.paging import whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import INSTANT, TEXT, one_of
+from ringback.api.schema_pieces import INSTANT, TEXT, one_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, OutgoingCallback
 from ringback.core.errors import InvalidCallbackUrl
@@ -61,7 +61,7 @@ class CallbackEndpoints(EndpointGroup):
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/attempts", "ListAttempt"),
                 "List a callback's attempts, oldest first, with requests and answers.",
-                *(PageOf(ATTEMPT), self._attempts),
+                *(PageBody(ATTEMPT), self._attempts),
             ),
         ]
 

@@ -7,7 +7,7 @@ from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation import ApiOperation, required
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import INSTANT, SECONDS, object_of, text
+from ringback.api.schema_pieces import INSTANT, SECONDS, object_of, text
 from ringback.api.serializers import JsonObject
 from ringback.core.calendar import read_duration
 from ringback.engine.clock_advancer import ClockAdvancer

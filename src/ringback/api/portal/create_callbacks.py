@@ -12,15 +12,24 @@ from starlette.responses import Response
 from ringback.api.api_resource import EndpointGroup
 from ringback.api.authentication import charge_more
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.json_bodies import Json, check_names, may_repeat_names, read_json, refuse_repeats
 from ringback.api.operation import ApiOperation
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.portal.callbacks import CALLBACKS
-from ringback.api.portal.new_callback_request import MAX_KEY, MOST_AT_ONCE, items_of, read_one
-from ringback.api.schemas import INSTANT, METHOD, URL, list_of, object_of, or_null, refer, text
+from ringback.api.portal.create_callbacks_body import MAX_KEY, MOST_AT_ONCE, items_of, read_one
+from ringback.api.schema_pieces import (
+    INSTANT,
+    METHOD,
+    URL,
+    list_of,
+    object_of,
+    or_null,
+    refer,
+    text,
+)
 from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.strict_json import Json, check_names, may_repeat_names, read_json, refuse_repeats
+from ringback.core.callbacks.batched_callback_text import write_new
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.callback_codec import write_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import prepare_callback, send_callbacks

@@ -10,7 +10,7 @@ from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.portal.scenarios import NAME_OF_SCENARIO
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     SIM_SID,

@@ -7,7 +7,7 @@ from ringback.api.authentication import charge_more
 from ringback.api.operation import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import METHOD, TEXT, URL, list_of, object_of, refer
+from ringback.api.schema_pieces import METHOD, TEXT, URL, list_of, object_of, refer
 from ringback.api.serializers import JsonObject
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback

@@ -6,7 +6,7 @@ from typing import Any, Final
 from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation import ApiOperation
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     SECONDS,
@@ -19,7 +19,7 @@ from ringback.api.schemas import (
 )
 from ringback.api.serializers import JsonObject
 from ringback.core.accounts.account import EVERY
-from ringback.core.policy.policy_changes import POLICY_CHANGE_KINDS
+from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
 from ringback.core.policy.source_policy import Hold
 from ringback.policy.policy_monitor import PolicyMonitor

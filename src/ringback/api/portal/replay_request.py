@@ -15,7 +15,7 @@ from ringback.api.portal.callbacks import (
     read_source,
 )
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import INSTANT, TEXT, YES_OR_NO
+from ringback.api.schema_pieces import INSTANT, TEXT, YES_OR_NO
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.policy.source_policy import SourceName
 from ringback.operations.replay import ANY, ENDED

@@ -17,15 +17,15 @@ from ringback.api.portal.replay_request import (
     read_replays,
 )
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
+from ringback.api.schema_pieces import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
 from ringback.api.serializers import JsonObject, json_answer
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import BacklogFull
 from ringback.operations.replay import (
     ANY,
     ENDED,
+    BulkReplayTotals,
     Replay,
-    ReplayResult,
     discard_callback,
     from_other_source,
     from_same_source,
@@ -117,9 +117,9 @@ class ReplayEndpoints(EndpointGroup):
 
     async def _work_through(
         self, call: ApiRequest, asked: ReplayRequest, send_again: Replay
-    ) -> tuple[ReplayResult, bool]:
+    ) -> tuple[BulkReplayTotals, bool]:
         """Replay chunk by chunk; return what came of it, and whether that was all."""
-        done = ReplayResult(last=asked.after)
+        done = BulkReplayTotals(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
@@ -141,7 +141,7 @@ class ReplayEndpoints(EndpointGroup):
 
     async def _chunk(
         self, account_sid: str, asked: ReplayRequest, send_again: Replay, *, after: str | None
-    ) -> ReplayResult:
+    ) -> BulkReplayTotals:
         if asked.sids:
             return await self._dependencies.store.transact(
                 lambda tx: replay_named(
@@ -149,7 +149,7 @@ class ReplayEndpoints(EndpointGroup):
                 )
             )
 
-        def work(tx: Transaction) -> ReplayResult:
+        def work(tx: Transaction) -> BulkReplayTotals:
             return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
 
         if asked.is_dry:
@@ -167,7 +167,7 @@ def _dry_run_of(form: RequestParameters) -> Replay:
     return only_look_at_other if form.is_yes("AsOtherSource") else only_look
 
 
-def _next(asked: ReplayRequest, done: ReplayResult) -> dict[str, str | None]:
+def _next(asked: ReplayRequest, done: BulkReplayTotals) -> dict[str, str | None]:
     """Return the parameters that a call to go on has beside its own."""
     until = asked.which.until
     return {"After": done.last, "Until": until and f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"}

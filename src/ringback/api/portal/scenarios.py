@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter, required
-from ringback.api.schemas import SIM_SID, TEXT, Schema, list_of, object_of
+from ringback.api.schema_pieces import SIM_SID, TEXT, Schema, list_of, object_of
 from ringback.api.serializers import JsonObject, Serializer, field, maybe
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.context import OperationContext

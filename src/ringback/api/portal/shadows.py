@@ -7,7 +7,7 @@ from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
 from ringback.api.operation import ApiOperation, OperationParameter
 from ringback.api.portal.callback_json import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
 from ringback.api.portal.callbacks import OF_SOURCE, read_source
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     COUNTS,
     FLAG,
     INSTANT,
@@ -25,7 +25,7 @@ from ringback.core.http.http_exchange import RecordedRequest
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
-    ComparedAnswer,
+    ShadowComparedResult,
     UrlComparison,
     meaning_of,
     percentiles,
@@ -39,7 +39,7 @@ MOST_URLS: Final = 500
 
 
 def _show_answer(
-    answer: ComparedAnswer, source: SourceName, excerpt: bytes | None
+    answer: ShadowComparedResult, source: SourceName, excerpt: bytes | None
 ) -> dict[str, Any]:
     return {
         "source": source,

@@ -6,7 +6,16 @@ from typing import Final
 
 from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.operation import ApiOperation, OperationParameter
-from ringback.api.schemas import INSTANT, SOURCE, TEXT, list_of, number, object_of, or_null, sid_of
+from ringback.api.schema_pieces import (
+    INSTANT,
+    SOURCE,
+    TEXT,
+    list_of,
+    number,
+    object_of,
+    or_null,
+    sid_of,
+)
 from ringback.api.serializers import JsonObject
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind

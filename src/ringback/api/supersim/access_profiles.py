@@ -16,7 +16,7 @@ from ringback.api.operation import (
     required,
 )
 from ringback.api.paging import cut
-from ringback.api.schemas import TEXT, list_of, object_of, sid_of
+from ringback.api.schema_pieces import TEXT, list_of, object_of, sid_of
 from ringback.api.serializers import (
     ACCOUNT_SID,
     Serializer,

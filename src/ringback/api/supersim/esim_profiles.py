@@ -5,7 +5,7 @@ from typing import Final
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import FLAG, one_of, sid_of, text
+from ringback.api.schema_pieces import FLAG, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe
 from ringback.core.sids import SidKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus, is_eid

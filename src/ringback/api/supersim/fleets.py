@@ -5,7 +5,7 @@ from typing import Final
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import UNIQUE_NAME, ApiOperation, OperationParameter, filtered, required
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import FLAG, HOOK_URL, METHOD, number, sid_of, text
+from ringback.api.schema_pieces import FLAG, HOOK_URL, METHOD, number, sid_of, text
 from ringback.api.serializers import (
     ACCOUNT_SID,
     Serializer,

@@ -8,17 +8,26 @@ from ringback.api.operation import (
     PAGES,
     ApiOperation,
     OperationParameter,
-    PageOf,
+    PageBody,
     as_field,
     filtered,
 )
 from ringback.api.paging import cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import INSTANT, TEXT, list_of, number, object_of, one_of, or_null, sid_of
+from ringback.api.schema_pieces import (
+    INSTANT,
+    TEXT,
+    list_of,
+    number,
+    object_of,
+    one_of,
+    or_null,
+    sid_of,
+)
 from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, maybe, worked_out
 from ringback.core.calendar import iso
 from ringback.core.sids import SidKind, is_sid
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.usage import (
     BillingPeriod,
     BillingPeriodType,
@@ -44,7 +53,7 @@ class DeviceAddressRecord(NamedTuple):
     """The address itself; a list of them is paged by it."""
 
 
-SETTINGS_UPDATE: Final = Serializer[SettingsUpdate](
+SETTINGS_UPDATE: Final = Serializer[SimSettingsUpdate](
     "settings_update",
     "settings_updates",
     field("sid", sid_of(SidKind.SETTINGS_UPDATE)),
@@ -162,7 +171,7 @@ class ReadOnlyEndpoints(EndpointGroup):
             self.answers(
                 *("/supersim/v1/UsageRecords", "ListUsageRecord"),
                 "Sum up how much data was used, newest period first.",
-                *(PageOf(USAGE_RECORD), self._usage_records),
+                *(PageBody(USAGE_RECORD), self._usage_records),
                 takes=(*_USAGE, *PAGES),
             ),
         ]

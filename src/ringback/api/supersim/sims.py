@@ -13,7 +13,7 @@ from ringback.api.operation import (
     OperationParameter,
     filtered,
 )
-from ringback.api.schemas import one_of, sid_of, text
+from ringback.api.schema_pieces import one_of, sid_of, text
 from ringback.api.serializers import (
     ACCOUNT_SID,
     Serializer,

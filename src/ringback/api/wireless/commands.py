@@ -4,7 +4,7 @@ from typing import Final
 
 from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
 from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
-from ringback.api.schemas import FLAG, TEXT, one_of, sid_of, text
+from ringback.api.schema_pieces import FLAG, TEXT, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sids import SidKind

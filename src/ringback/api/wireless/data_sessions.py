@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ringback.api.api_resource import ApiRequest, Listing, WirelessEndpoints
 from ringback.api.operation import ApiOperation
-from ringback.api.schemas import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
+from ringback.api.schema_pieces import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
 from ringback.api.serializers import Serializer, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS
 from ringback.core.sids import SidKind

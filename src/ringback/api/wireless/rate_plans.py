@@ -14,7 +14,7 @@ from ringback.api.operation import (
     as_field,
 )
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     FLAG,
     HOOK_URL,
     METHOD,

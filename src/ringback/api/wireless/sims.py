@@ -13,7 +13,7 @@ from ringback.api.operation import (
     as_field,
     filtered,
 )
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     HOOK_URL,
     METHOD,
     TEXT,

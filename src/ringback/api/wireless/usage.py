@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
-from ringback.api.operation import PAGES, ApiOperation, OperationParameter, PageOf
+from ringback.api.operation import PAGES, ApiOperation, OperationParameter, PageBody
 from ringback.api.paging import cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schemas import (
+from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     META,
@@ -160,13 +160,13 @@ class UsageEndpoints(WirelessEndpoints):
             self.answers(
                 *("/wireless/v1/UsageRecords", "ListAccountUsageRecord"),
                 "Sum up what the account's SIMs used, newest period first.",
-                *(PageOf(ACCOUNT_USAGE, _META), self._of_account),
+                *(PageBody(ACCOUNT_USAGE, _META), self._of_account),
                 takes=asked,
             ),
             self.answers(
                 *("/wireless/v1/Sims/{sid}/UsageRecords", "ListUsageRecord"),
                 "Sum up what a SIM used, newest period first.",
-                *(PageOf(SIM_USAGE, _META), self._of_sim),
+                *(PageBody(SIM_USAGE, _META), self._of_sim),
                 takes=asked,
             ),
         ]

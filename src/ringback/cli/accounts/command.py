@@ -9,7 +9,7 @@ from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
-from ringback.cli.data_file import DataFile, account_context, with_data_file
+from ringback.cli.data_file import CliDataAccess, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, read_by
 from ringback.cli.output import Output
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
@@ -70,7 +70,12 @@ accounts.add_command(clients)
 )
 @prints_record
 def create(
-    *, name: str, file: DataFile, schedule: RetrySchedule | None, parent: str | None, bare: bool
+    *,
+    name: str,
+    file: CliDataAccess,
+    schedule: RetrySchedule | None,
+    parent: str | None,
+    bare: bool,
 ) -> Output:
     """Make an account and print its credentials, once."""
     context = account_context()
@@ -86,7 +91,7 @@ def create(
 @accounts.command("list")
 @with_data_file
 @json_lines_option
-def list_(*, file: DataFile, as_json: bool) -> None:
+def list_(*, file: CliDataAccess, as_json: bool) -> None:
     """List all accounts, oldest first; no secrets."""
     found = file.transact(list_accounts)
     nothing = "no accounts; `ringback accounts create NAME` makes one"
@@ -99,7 +104,7 @@ def list_(*, file: DataFile, as_json: bool) -> None:
 @click.argument("sid")
 @with_data_file
 @prints_record
-def show(*, sid: str, file: DataFile) -> Output:
+def show(*, sid: str, file: CliDataAccess) -> Output:
     """Show an account and what signs in to it; no secrets."""
 
     def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
@@ -120,7 +125,7 @@ def show(*, sid: str, file: DataFile) -> Output:
 @accounts.command("suspend")
 @click.argument("sid")
 @with_data_file
-def suspend(*, sid: str, file: DataFile) -> None:
+def suspend(*, sid: str, file: CliDataAccess) -> None:
     """Let nobody sign in to an account, nor to its subaccounts.
 
     What was promised before is kept: its callbacks are still sent.
@@ -131,7 +136,7 @@ def suspend(*, sid: str, file: DataFile) -> None:
 @accounts.command("resume")
 @click.argument("sid")
 @with_data_file
-def resume(*, sid: str, file: DataFile) -> None:
+def resume(*, sid: str, file: CliDataAccess) -> None:
     """Have a suspended account be active again."""
     _set_status(file, sid, AccountStatus.ACTIVE)
 
@@ -142,7 +147,7 @@ def new_key() -> None:
     click.echo(new_seal_key())
 
 
-def _set_status(file: DataFile, sid: str, status: AccountStatus) -> None:
+def _set_status(file: CliDataAccess, sid: str, status: AccountStatus) -> None:
     account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
 

@@ -7,10 +7,10 @@ from typing import Any
 import click
 import uvloop
 
-from ringback.api.asgi_runner import listen, reserve
+from ringback.api.serve_on_socket import listen, reserve
 from ringback.application import Application
 from ringback.cli.dev.banner import banner
-from ringback.cli.logs import log_to_stderr
+from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.server_runner import serve_until_told
 from ringback.dev_environment.clock_file import ClockFile

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from ringback.cli.data_file import DataFile, data_file_in
+from ringback.cli.data_file import CliDataAccess, data_file_in
 from ringback.cli.options import data_folder, prints_record, seal_key_file_option
 from ringback.cli.output import Output
 from ringback.cli.policy.options import instant, policy_file_option, policy_of_file
@@ -76,7 +76,7 @@ def simulate(
     return record, lines_of_simulation(record)
 
 
-def _count(file: DataFile, now: datetime) -> list[DeliveryCount]:
+def _count(file: CliDataAccess, now: datetime) -> list[DeliveryCount]:
     if not (file.folder / DATA_FILE).exists():
         raise ConfigurationError(
             f"there is no {DATA_FILE} in {file.folder}; name its folder with --data"

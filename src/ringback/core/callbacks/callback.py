@@ -9,10 +9,10 @@ from ringback.core.callbacks.retry import (
     Decision,
     Done,
     GiveUp,
-    NewRound,
+    RetryLater,
+    RetryNow,
     RetryRound,
     RetryRules,
-    TryAgain,
 )
 from ringback.core.form_encoding import decode
 from ringback.core.http.http_exchange import (
@@ -226,9 +226,9 @@ def advance(progress: DeliveryState, decision: Decision, now: datetime) -> Deliv
             return progress._replace(
                 status=CallbackStatus.FAILED, status_reason=why, date_updated=now
             )
-        case TryAgain():
+        case RetryNow():
             return progress._replace(due=now, date_updated=now)
-        case NewRound(at, number):
+        case RetryLater(at, number):
             return progress._replace(
                 due=at, round_attempts=0, round_began=None, round_number=number, date_updated=now
             )

@@ -58,12 +58,12 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class TryAgain:
+class RetryNow:
     """The same round goes on at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewRound:
+class RetryLater:
     """The callback is due again at this instant, for the first attempt of a round."""
 
     at: datetime
@@ -77,7 +77,7 @@ class GiveUp:
     why: str
 
 
-Decision = Done | TryAgain | NewRound | GiveUp
+Decision = Done | RetryNow | RetryLater | GiveUp
 
 _DONE = Done()
 _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
@@ -91,7 +91,7 @@ def decide(
         case Delivered():
             return _DONE
         case Unknown():
-            return NewRound(now, round_.number)
+            return RetryLater(now, round_.number)
         case Refused(status) if status == GONE:
             return GiveUp(f"{describe(outcome)}: the receiver wants no more")
         case Unreachable(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
@@ -99,7 +99,7 @@ def decide(
         case Refused() | Unreachable():
             why_not = _why_not_within(outcome, rules, round_, now)
             if why_not is None:
-                return TryAgain()
+                return RetryNow()
             return _next_round(
                 outcome, why_not, schedule=rules.schedule, round_=round_, now=now, chance=chance
             )
@@ -148,10 +148,10 @@ def _next_round(
     round_: RetryRound,
     now: datetime,
     chance: float,
-) -> NewRound | GiveUp:
+) -> RetryLater | GiveUp:
     wait = schedule.wait_after(round_.number, chance=chance)
     if wait is not None:
-        return NewRound(now + max(wait, _asked_for(outcome, now)), round_.number + 1)
+        return RetryLater(now + max(wait, _asked_for(outcome, now)), round_.number + 1)
     if schedule.waits:
         return GiveUp(
             f"{describe(outcome)}; not tried again, since that was the last"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from ringback.core.policy.policy_changes import PolicyChange
+from ringback.core.policy.dated_changes import PolicyChange
 from ringback.core.policy.source_policy import Hold, Policy, SourceName, SourceSelection
 
 WEEK: Final = timedelta(days=7)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.core.policy.policy_changes import (
+from ringback.core.policy.dated_changes import (
     HoldsEnded,
     PolicyChange,
     in_words,

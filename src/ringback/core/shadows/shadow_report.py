@@ -20,7 +20,7 @@ _SIGNATURE: Final = (401, 403)
 _TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
 
 
-class ComparedAnswer(NamedTuple):
+class ShadowComparedResult(NamedTuple):
     """The part of a request's result that is compared."""
 
     result: str
@@ -56,8 +56,8 @@ class AnswerComparison(NamedTuple):
     """When the copy was sent."""
     sources: tuple[SourceName, SourceName]
     """Of the callback, and of the copy."""
-    first: ComparedAnswer
-    copy: ComparedAnswer
+    first: ShadowComparedResult
+    copy: ShadowComparedResult
     is_same_body: bool | None = None
     """None if one of them was not answered."""
     excerpts: tuple[bytes | None, bytes | None] = (None, None)
@@ -93,7 +93,7 @@ class PairKind(NamedTuple):
 def meaning_of(pair: AnswerComparison) -> str:
     """Return what a pair tells about the receiver.
 
-    >>> first, copy = ComparedAnswer("delivered", 200), ComparedAnswer("refused", 401)
+    >>> first, copy = ShadowComparedResult("delivered", 200), ShadowComparedResult("refused", 401)
     >>> sources = ("twilio", "kore")
     >>> meaning_of(AnswerComparison("CC1", "CB1", "http://a", datetime.max, sources, first, copy))
     "the receiver refuses kore's signature"
@@ -114,7 +114,7 @@ def meaning_of(pair: AnswerComparison) -> str:
     return f"the receiver took the copy from {copy}, which came later"
 
 
-def _meaning_for(copy: ComparedAnswer, source: SourceName) -> str:
+def _meaning_for(copy: ShadowComparedResult, source: SourceName) -> str:
     """Return what the result of a copy means if the callback itself was accepted."""
     if copy.failure is not None:
         return _meaning_of_failure(copy.failure, source)

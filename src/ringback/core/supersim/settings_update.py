@@ -41,7 +41,7 @@ BASE_SETTINGS: Final = SettingsPackage(
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsUpdate:
+class SimSettingsUpdate:
     """An update of the settings on a SIM card."""
 
     sid: str
@@ -58,7 +58,7 @@ class SettingsUpdate:
         """The packages on the card if the update succeeds."""
         return (BASE_SETTINGS,)
 
-    def moved(self, status: SettingsUpdateStatus, now: datetime) -> "SettingsUpdate":
+    def moved(self, status: SettingsUpdateStatus, now: datetime) -> "SimSettingsUpdate":
         """Return the update in another status.
 
         Raises ValueError where the life cycle has no such move.

@@ -103,7 +103,7 @@ def plan_question(
     return WirelessUsageQuery(start, end, span)
 
 
-class CommandUsage(NamedTuple):
+class MeteredCommand(NamedTuple):
     """A Command to or from a device, as usage; it stays when the Command is deleted."""
 
     account_sid: str

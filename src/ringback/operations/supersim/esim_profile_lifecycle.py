@@ -20,7 +20,7 @@ from ringback.core.supersim.esim_profile import (
     make_matching_id,
 )
 from ringback.core.supersim.events import EsimProfileChanged
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.sims import add_sim, with_sim
@@ -49,7 +49,7 @@ def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
     return None if profile is None else (profile, None)
 
 
-def find_settings(tx: Transaction, sid: str) -> tuple[SettingsUpdate, SuperSim] | None:
+def find_settings(tx: Transaction, sid: str) -> tuple[SimSettingsUpdate, SuperSim] | None:
     """Return a Settings Update and its SIM."""
     return with_sim(tx, tx.supersim.settings_updates.get(sid))
 
@@ -87,7 +87,7 @@ def end_profile(
 def end_settings(
     tx: Transaction,
     task: ScheduledTask,
-    found: tuple[SettingsUpdate, SuperSim],
+    found: tuple[SimSettingsUpdate, SuperSim],
     ending: CarrierResult,
     context: OperationContext,
 ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import list_of
@@ -33,7 +33,7 @@ def list_settings_updates(
     *,
     sim: str | None = None,
     status: SettingsUpdateStatus | None = None,
-) -> list[SettingsUpdate]:
+) -> list[SimSettingsUpdate]:
     """Return one page of an account's Settings Updates, newest first; an unknown SIM has none."""
     updates, of = tx.supersim.settings_updates, (tx.supersim.sims, "sim_sid", sim)
     return list_of(updates, account_sid, window, {"status": status}, of=of)
@@ -41,8 +41,8 @@ def list_settings_updates(
 
 def _update_of(
     sim: SuperSim, status: SettingsUpdateStatus, context: OperationContext
-) -> SettingsUpdate:
-    return SettingsUpdate(
+) -> SimSettingsUpdate:
+    return SimSettingsUpdate(
         **context.stamp(SidKind.SETTINGS_UPDATE, sim.account_sid),
         iccid=sim.iccid,
         sim_sid=sim.sid,

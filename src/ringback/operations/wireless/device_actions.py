@@ -17,7 +17,7 @@ from ringback.core.sims.scenario import CarrierFailure
 from ringback.core.wireless.command import LONGEST_BINARY, WirelessCommand
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.operations.context import OperationContext
 from ringback.operations.wireless.commands import has_messages_there, keep_command, transport_of
 from ringback.operations.wireless.data_sessions import network_of, plan_of, use_data
@@ -77,7 +77,7 @@ def note_use(
         network = network_of(sim, plan, context)
         # Dated to the instant before: usage is counted up to now, and would not show it yet.
         at = context.now - INSTANT
-        use = CommandUsage(sim.account_sid, sim.sid, network.sid, direction, at)
+        use = MeteredCommand(sim.account_sid, sim.sid, network.sid, direction, at)
         tx.wireless.command_uses.add(use)
 
 

@@ -82,7 +82,7 @@ class SplitUrl:
         return [self, replace(self, authority=other)]
 
 
-class UrlWithoutQuery:
+class SignedUrlSpellings:
     """A URL without its query, as each of the sources may sign it; the likeliest first."""
 
     def __init__(self, split: SplitUrl) -> None:
@@ -96,7 +96,7 @@ class UrlWithoutQuery:
 class CalledUrl:
     """The URL that was called, with its query, as each of the sources may have signed it."""
 
-    resource: UrlWithoutQuery
+    resource: SignedUrlSpellings
     query: str
     """With its `?`; empty where there is none."""
 
@@ -104,7 +104,7 @@ class CalledUrl:
     def of(cls, text: str) -> Self:
         """Read any text; never raises."""
         split = SplitUrl.of(text)
-        return cls(UrlWithoutQuery(split), split.query)
+        return cls(SignedUrlSpellings(split), split.query)
 
     @property
     def by_kore(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ TABLES: Final = (
 
 
 class SqliteBatches:
-    """Answers `ports.CallbackBatches`."""
+    """Answers `ports.SavedBatches`."""
 
     def __init__(self, session: WriteBatch, *, first_table: int) -> None:
         self._session = session

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.batched_callback_text import read_url, write_warnings
 from ringback.core.callbacks.callback import (
     Attempt,
     CallbackStatus,
@@ -12,7 +13,6 @@ from ringback.core.callbacks.callback import (
     OutgoingCallback,
     begin,
 )
-from ringback.core.callbacks.callback_codec import read_url, write_warnings
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us

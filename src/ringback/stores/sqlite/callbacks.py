@@ -45,7 +45,6 @@ from ringback.stores.sqlite.callback_rows import (
     write_request_head,
 )
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
-from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
 from ringback.stores.sqlite.pagination import (
     Condition,
     ListQuery,
@@ -54,6 +53,7 @@ from ringback.stores.sqlite.pagination import (
     read_stretch,
     whose,
 )
+from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
 _NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)

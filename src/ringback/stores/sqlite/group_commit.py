@@ -15,8 +15,8 @@ from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.commit_watermark import CommitWatermark
 from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
-from ringback.stores.sqlite.kept_responses import TABLES as RESPONSE_TABLES
-from ringback.stores.sqlite.kept_responses import SqliteStoredResponses
+from ringback.stores.sqlite.response_overflow import TABLES as RESPONSE_TABLES
+from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadowCallbacks
 from ringback.stores.sqlite.supersim import supersim_tables

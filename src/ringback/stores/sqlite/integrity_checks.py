@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.callbacks.callback_codec import read_new
+from ringback.core.callbacks.batched_callback_text import read_new
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, read_mark

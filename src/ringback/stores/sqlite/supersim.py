@@ -5,7 +5,7 @@ from typing import Final
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdate
+from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
@@ -52,7 +52,7 @@ ESIM_PROFILES: Final = RowMapping(
 )
 
 SETTINGS_UPDATES: Final = RowMapping(
-    "settings_updates", SettingsUpdate, "account_sid sim_sid", "account_sid status"
+    "settings_updates", SimSettingsUpdate, "account_sid sim_sid", "account_sid status"
 )
 
 BILLING_PERIODS: Final = RowMapping("billing_periods", BillingPeriod, "account_sid sim_sid")

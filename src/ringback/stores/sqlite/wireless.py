@@ -8,7 +8,7 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.sim_update import WirelessSimUpdate
-from ringback.core.wireless.usage import CommandCount, CommandUsage, WirelessUsageQuery
+from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.intervals import SqliteDataFlows
@@ -46,7 +46,7 @@ COMMANDS: Final = RowMapping(
     "account_sid transport",
 )
 
-COMMAND_USES: Final = RowMapping("command_uses", CommandUsage)
+COMMAND_USES: Final = RowMapping("command_uses", MeteredCommand)
 
 SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid")
 
@@ -57,7 +57,7 @@ class SqliteCommandUses:
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
-    def add(self, use: CommandUsage) -> None:
+    def add(self, use: MeteredCommand) -> None:
         self._session.write(COMMAND_USES.insert, COMMAND_USES.values(use))
 
     def tally(

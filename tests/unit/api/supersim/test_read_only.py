@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim
@@ -24,8 +24,8 @@ def an_update_of(
     *,
     sim_sid: str = SIM_SID,
     account_sid: str = ACCOUNT_SID,
-) -> SettingsUpdate:
-    return SettingsUpdate(
+) -> SimSettingsUpdate:
+    return SimSettingsUpdate(
         sid="OB" + letter * 32,
         account_sid=account_sid,
         iccid="8988307000000000001",

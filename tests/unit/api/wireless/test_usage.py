@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringback.core.sims.message import Direction
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock
 from tests.unit.api.caller import Caller
@@ -75,8 +75,8 @@ async def used(store: Store) -> None:
             (WIRELESS_SIM_SID, ABROAD, Direction.FROM_SIM),
             (OTHER_SIM, NATIONAL, Direction.FROM_SIM),
         ):
-            tx.wireless.command_uses.add(CommandUsage(ACCOUNT_SID, sim, network.sid, way, BEGAN))
-        use = CommandUsage(THEIRS, THEIR_WIRELESS_SIM, HOME.sid, Direction.TO_SIM, BEGAN)
+            tx.wireless.command_uses.add(MeteredCommand(ACCOUNT_SID, sim, network.sid, way, BEGAN))
+        use = MeteredCommand(THEIRS, THEIR_WIRELESS_SIM, HOME.sid, Direction.TO_SIM, BEGAN)
         tx.wireless.command_uses.add(use)
 
     await store.transact(work)

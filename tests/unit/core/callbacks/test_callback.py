@@ -21,10 +21,10 @@ from ringback.core.callbacks.retry import (
     Decision,
     Done,
     GiveUp,
-    NewRound,
+    RetryLater,
+    RetryNow,
     RetryRound,
     RetryRules,
-    TryAgain,
 )
 from ringback.core.http.http_exchange import (
     AttemptResult,
@@ -284,9 +284,9 @@ def test_a_settled_row_says_when_the_attempt_really_started() -> None:
             GiveUp("it was too late"),
             UNDER_WAY._replace(date_updated=LATER, status=FAILED, status_reason="it was too late"),
         ),
-        (TryAgain(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
+        (RetryNow(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
         (
-            NewRound(NOW + 60 * SECOND, 4),
+            RetryLater(NOW + 60 * SECOND, 4),
             DeliveryState(LATER, attempt_count=5, due=NOW + 60 * SECOND, round_number=4),
         ),
     ],

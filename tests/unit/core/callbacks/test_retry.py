@@ -8,10 +8,10 @@ from ringback.core.callbacks.retry import (
     Decision,
     Done,
     GiveUp,
-    NewRound,
+    RetryLater,
+    RetryNow,
     RetryRound,
     RetryRules,
-    TryAgain,
     attempt_timeouts,
     decide,
     read_retry_after,
@@ -31,7 +31,7 @@ from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from tests.fakes import NOW
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
-AGAIN = TryAgain()
+AGAIN = RetryNow()
 MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 THREE_ROUNDS = RetrySchedule((10 * SECOND, HOUR))
@@ -184,9 +184,9 @@ def test_a_failure_of_our_own_is_not_tried_again_at_once() -> None:
 
 
 def test_a_failure_of_our_own_is_tried_again_in_a_later_round() -> None:
-    assert after(failed(AttemptFailure.INTERNAL), "rp=all&rc=5", schedule=THREE_ROUNDS) == NewRound(
-        NOW + 10 * SECOND, 1
-    )
+    assert after(
+        failed(AttemptFailure.INTERNAL), "rp=all&rc=5", schedule=THREE_ROUNDS
+    ) == RetryLater(NOW + 10 * SECOND, 1)
 
 
 @pytest.mark.parametrize("fragment", ["", "rc=0", "rp=4xx"])
@@ -197,7 +197,7 @@ def test_an_unknown_ending_begins_the_same_round_anew(
 ) -> None:
     assert after(
         Unknown(), fragment, attempts=6, spent=HOUR, schedule=schedule, rounds_before=rounds_before
-    ) == NewRound(NOW, rounds_before)
+    ) == RetryLater(NOW, rounds_before)
 
 
 # ---- the limits of a round
@@ -256,7 +256,7 @@ def test_where_a_round_does_not_go_on_the_next_one_comes_whatever_the_failure_wa
     outcome: Outcome, fragment: str, attempts: int
 ) -> None:
     decision = after(outcome, fragment, attempts=attempts, schedule=THREE_ROUNDS)
-    assert decision == NewRound(NOW + 10 * SECOND, 1)
+    assert decision == RetryLater(NOW + 10 * SECOND, 1)
 
 
 def test_a_round_goes_on_before_the_next_one_comes() -> None:
@@ -265,14 +265,14 @@ def test_a_round_goes_on_before_the_next_one_comes() -> None:
 
 def test_a_round_without_time_is_followed_by_the_next_one() -> None:
     decision = after(failed(AttemptFailure.CONNECT), "tt=200", spent=SECOND, schedule=THREE_ROUNDS)
-    assert decision == NewRound(NOW + 10 * SECOND, 1)
+    assert decision == RetryLater(NOW + 10 * SECOND, 1)
 
 
 @pytest.mark.parametrize(
     ("rounds_before", "decision"),
     [
-        (0, NewRound(NOW + 10 * SECOND, 1)),
-        (1, NewRound(NOW + HOUR, 2)),
+        (0, RetryLater(NOW + 10 * SECOND, 1)),
+        (1, RetryLater(NOW + HOUR, 2)),
         (
             2,
             GiveUp(
@@ -296,7 +296,7 @@ def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
 @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
 def test_chance_spreads_the_next_round(chance: float, seconds: int) -> None:
     decision = after(Refused(500), schedule=THREE_ROUNDS, chance=chance)
-    assert decision == NewRound(NOW + seconds * SECOND, 1)
+    assert decision == RetryLater(NOW + seconds * SECOND, 1)
 
 
 def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
@@ -310,7 +310,7 @@ def waits_after(
     retry_after: str | None, *, status: int = 503, schedule: RetrySchedule = THREE_ROUNDS
 ) -> timedelta:
     decision = after(Refused(status, retry_after=retry_after), schedule=schedule)
-    assert isinstance(decision, NewRound)
+    assert isinstance(decision, RetryLater)
     return decision.at - NOW
 
 

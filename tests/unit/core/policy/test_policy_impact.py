@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.policy.policy_changes import HoldsEnded, PolicyChange, policy_changes
+from ringback.core.policy.dated_changes import HoldsEnded, PolicyChange, policy_changes
 from ringback.core.policy.policy_impact import (
     DeliveryCount,
     PolicyImpact,

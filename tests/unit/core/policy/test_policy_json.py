@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.policy.policy_changes import PolicyChange, SourceRetired
+from ringback.core.policy.dated_changes import PolicyChange, SourceRetired
 from ringback.core.policy.policy_json import change_record, policy_record
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy
 

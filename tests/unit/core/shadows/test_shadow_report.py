@@ -3,9 +3,9 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
-    ComparedAnswer,
     LatencyPercentiles,
     PairKind,
+    ShadowComparedResult,
     ShadowReport,
     meaning_of,
     percentiles,
@@ -15,14 +15,14 @@ from tests.fakes import NOW
 SOURCES = (Source.TWILIO, Source.KORE)
 
 
-def answer(ending: int | str, milliseconds: float | None = None) -> ComparedAnswer:
+def answer(ending: int | str, milliseconds: float | None = None) -> ShadowComparedResult:
     """Return an answer with this status, or the failure or result that came in its place."""
     if isinstance(ending, int):
         result = "delivered" if 200 <= ending <= 299 else "refused"
-        return ComparedAnswer(result, ending, None, milliseconds)
+        return ShadowComparedResult(result, ending, None, milliseconds)
     if ending in ("unknown", "open"):
-        return ComparedAnswer(ending)
-    return ComparedAnswer("unreachable", None, ending, milliseconds)
+        return ShadowComparedResult(ending)
+    return ShadowComparedResult("unreachable", None, ending, milliseconds)
 
 
 def pair(

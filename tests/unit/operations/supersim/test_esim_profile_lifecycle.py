@@ -14,7 +14,7 @@ from ringback.core.sims.scenario import (
     TaskKind,
 )
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.device_actions import download_profile
 from ringback.operations.supersim.esim_profiles import EsimProfileOrder, order_esim_profile
@@ -36,7 +36,7 @@ def profile_in(world: World) -> EsimProfile:
     return profile
 
 
-def settings_in(world: World) -> SettingsUpdate:
+def settings_in(world: World) -> SimSettingsUpdate:
     (update,) = world.tx.supersim.settings_updates.records.values()
     return update
 

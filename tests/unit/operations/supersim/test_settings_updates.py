@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ringback.core.sims.scenario import TaskKind
-from ringback.core.supersim.settings_update import SettingsUpdate, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.ports import PageRequest
@@ -14,7 +14,7 @@ from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY
 
 
-def updates(world: World) -> list[SettingsUpdate]:
+def updates(world: World) -> list[SimSettingsUpdate]:
     return list_settings_updates(world.tx, ACCOUNT_SID, PageRequest(9))
 
 
@@ -23,7 +23,7 @@ def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: S
     world = World(a_sim(status=status))
     (update,) = updates(world)
     assert re.fullmatch("OB[0-9a-f]{32}", update.sid)
-    assert update == SettingsUpdate(
+    assert update == SimSettingsUpdate(
         sid=update.sid,
         account_sid=ACCOUNT_SID,
         iccid=world.sim.iccid,

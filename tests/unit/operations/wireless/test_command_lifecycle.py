@@ -19,7 +19,7 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.wireless.command import SidPlacement
 from ringback.core.wireless.rate_plan import RatePlan, UsageZone
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.operations.wireless.commands import NewWirelessCommand, send_command
 from ringback.operations.wireless.device_actions import receive_text
 from ringback.operations.wireless.sims import delete_sim
@@ -305,7 +305,7 @@ def test_a_command_that_was_sent_counts_as_use_in_the_last_instant(world: World)
     world.advance(DAY)
     at = NOW + TAKES - INSTANT
     assert world.tx.wireless.command_uses.uses == [
-        CommandUsage(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.TO_SIM, at)
+        MeteredCommand(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.TO_SIM, at)
     ]
 
 

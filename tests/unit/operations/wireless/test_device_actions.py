@@ -16,7 +16,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.usage import CommandUsage
+from ringback.core.wireless.usage import MeteredCommand
 from ringback.operations.wireless.device_actions import (
     note_use,
     receive_bytes,
@@ -256,7 +256,7 @@ def test_what_a_device_sent_counts_as_use_in_the_last_instant() -> None:
     world = world_with()
     text(world, "ping")
     assert world.tx.wireless.command_uses.uses == [
-        CommandUsage(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.FROM_SIM, NOW - INSTANT)
+        MeteredCommand(ACCOUNT_SID, WIRELESS_SIM_SID, HOME.sid, Direction.FROM_SIM, NOW - INSTANT)
     ]
 
 

@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.batched_callback_text import (
+    read_new,
+    read_url,
+    write_new,
+    write_warnings,
+)
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.callback_codec import read_new, read_url, write_new, write_warnings
 from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
 from ringback.core.policy.source_policy import NOTICE
 

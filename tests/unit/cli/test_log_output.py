@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.logs import log_to_stderr, without_secrets
+from ringback.cli.log_output import log_to_stderr, without_secrets
 from tests.fakes import NOW
 
 log = logging.getLogger("ringback.some.module")

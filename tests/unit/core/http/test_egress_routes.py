@@ -1,7 +1,7 @@
 import pytest
 
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
-from ringback.core.http.egress import ANY, Direct, Egress, Egresses, Proxy, read_egress
+from ringback.core.http.egress_routes import ANY, Direct, Egress, Egresses, Proxy, read_egress
 from ringback.core.policy.source_policy import Source
 
 POOL = Direct(("192.0.2.1", "192.0.2.2"))

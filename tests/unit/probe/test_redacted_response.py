@@ -6,7 +6,7 @@ from ringback.core.http.http_exchange import (
     RequestTimings,
 )
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
-from ringback.probe.responses import ProbeResponse, hiding, shown
+from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 
 PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
 HIDE = hiding(["s3cret/", ""])

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.policy.policy_changes import (
+from ringback.core.policy.dated_changes import (
     POLICY_CHANGE_KINDS,
     DefaultChanged,
     HoldsEnded,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from ringback.api.json_bodies import Json
+from ringback.api.strict_json import Json
 from ringback.api.timestamps import read_instant
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import SUPER_SIM, InvalidParameter

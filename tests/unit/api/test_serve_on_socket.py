@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from ringback.api.asgi_runner import bind, listen, reserve
+from ringback.api.serve_on_socket import bind, listen, reserve
 from ringback.core.errors import ConfigurationError
 
 

@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from ringback.delivery.backoff import NO_TIME, Backoff
+from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
 from tests.fakes import NOW
 
 MS = timedelta(milliseconds=1)
 
 
 def test_each_rest_is_twice_as_long_as_the_last_up_to_a_bound() -> None:
-    rest, now, lengths = Backoff(), NOW, list[int]()
+    rest, now, lengths = ShortagePause(), NOW, list[int]()
     for _ in range(7):
         until = rest.take(now)
         lengths.append((until - now) // MS)
@@ -18,14 +18,14 @@ def test_each_rest_is_twice_as_long_as_the_last_up_to_a_bound() -> None:
 
 
 def test_all_that_fail_during_a_rest_wait_for_its_end_together() -> None:
-    rest = Backoff()
+    rest = ShortagePause()
     until = rest.take(NOW)
     assert rest.take(NOW + 100 * MS) == until
     assert rest.length == 250 * MS
 
 
 def test_it_is_over_when_its_time_has_come() -> None:
-    rest = Backoff()
+    rest = ShortagePause()
     assert rest.is_over(NOW)
     until = rest.take(NOW)
     assert not rest.is_over(until - MS)
@@ -34,14 +34,14 @@ def test_it_is_over_when_its_time_has_come() -> None:
 
 
 def test_after_something_got_through_it_begins_anew() -> None:
-    rest = Backoff()
+    rest = ShortagePause()
     now = rest.take(rest.take(NOW))
     rest.length = NO_TIME
     assert rest.take(now) - now == 250 * MS
 
 
 def test_a_clock_that_was_set_back_prolongs_no_rest() -> None:
-    rest = Backoff()
+    rest = ShortagePause()
     rest.take(NOW)
     yesterday = NOW - timedelta(days=1)
     assert rest.take(yesterday) == yesterday + 500 * MS

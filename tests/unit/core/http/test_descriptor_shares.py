@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.http.open_file_shares import (
+from ringback.core.http.descriptor_shares import (
     RESERVE,
     DescriptorShares,
     divide,

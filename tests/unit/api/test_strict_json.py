@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.api.json_bodies import check_names
+from ringback.api.strict_json import check_names
 from ringback.core.errors import InvalidParameter
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

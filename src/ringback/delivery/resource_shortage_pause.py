@@ -11,7 +11,7 @@ _FIRST: Final = timedelta(milliseconds=250)
 _LONGEST: Final = timedelta(seconds=8)
 
 
-class Backoff:
+class ShortagePause:
     """A rest after a shortage, twice as long as the last one until something gets through."""
 
     def __init__(self) -> None:
