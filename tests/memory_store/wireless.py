@@ -18,23 +18,23 @@ from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRe
 
 @dataclass
 class MemoryCommandUses:
-    """Answers `ports.tables.CommandUsageTable`."""
+    """Answers `ports.CommandUsageTable`."""
 
     uses: list[MeteredCommand] = field(default_factory=list[MeteredCommand])
 
     def add(self, use: MeteredCommand) -> None:
         self.uses.append(use)
 
-    def tally(
-        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    def count(
+        self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
     ) -> list[CommandCount]:
-        span = question.span or question.end - question.start
+        span = query.span or query.end - query.start
         counted = Counter(
-            ((use.at - question.start) // span, use.network_sid, use.direction)
+            ((use.at - query.start) // span, use.network_sid, use.direction)
             for use in self.uses
             if use.account_sid == account_sid
             and sim_sid in (None, use.sim_sid)
-            and question.start <= use.at < question.end
+            and query.start <= use.at < query.end
         )
         return [CommandCount(*key, count) for key, count in sorted(counted.items())]
 

@@ -20,7 +20,7 @@ FROM, TO = Direction.FROM_SIM, Direction.TO_SIM
 SIM_SID, OTHER_SID = WIRELESS_SIMS[OURS].sid, wireless_sim(9).sid
 
 
-async def tally(
+async def counted(
     store: Store,
     question: WirelessUsageQuery,
     *,
@@ -28,7 +28,7 @@ async def tally(
     sim_sid: str | None = None,
 ) -> list[CommandCount]:
     return await store.transact(
-        lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
+        lambda tx: tx.wireless.command_uses.count(account_sid, sim_sid, question)
     )
 
 
@@ -36,13 +36,13 @@ def hours(count: int) -> WirelessUsageQuery:
     return WirelessUsageQuery(NOW, NOW + count * HOUR, HOUR)
 
 
-def counts(tallies: Iterable[CommandCount]) -> list[tuple[int, int]]:
+def slots_of(counts: Iterable[CommandCount]) -> list[tuple[int, int]]:
     """Return how many there were in each slot that had any."""
-    return [(one.slot, one.messages) for one in tallies]
+    return [(one.slot, one.messages) for one in counts]
 
 
 async def test_nothing_that_was_used_is_not_counted(furnished: Store) -> None:
-    assert await tally(furnished, hours(24)) == []
+    assert await counted(furnished, hours(24)) == []
 
 
 async def test_commands_are_counted_by_period_network_and_way(furnished: Store) -> None:
@@ -55,7 +55,7 @@ async def test_commands_are_counted_by_period_network_and_way(furnished: Store) 
         command_use(at=NOW, network_sid=SECOND, direction=TO),
         command_use(at=NOW, network_sid=FIRST, direction=TO),
     )
-    assert await tally(furnished, hours(2)) == [
+    assert await counted(furnished, hours(2)) == [
         CommandCount(0, FIRST, FROM, 1),
         CommandCount(0, FIRST, TO, 1),
         CommandCount(0, SECOND, TO, 2),
@@ -78,7 +78,7 @@ async def test_a_command_counts_in_the_period_that_it_is_in(
     furnished: Store, at: datetime, slots: list[int]
 ) -> None:
     await keep(furnished, command_use(at=at))
-    assert counts(await tally(furnished, hours(2))) == [(slot, 1) for slot in slots]
+    assert slots_of(await counted(furnished, hours(2))) == [(slot, 1) for slot in slots]
 
 
 @pytest.mark.parametrize(
@@ -91,17 +91,19 @@ async def test_a_question_says_how_long_a_period_is(
 ) -> None:
     await keep(furnished, *(command_use(at=NOW + number * HOUR) for number in (0, 1, 25)))
     question = WirelessUsageQuery(NOW, NOW + timedelta(days=2), span)
-    assert counts(await tally(furnished, question)) == expected
+    assert slots_of(await counted(furnished, question)) == expected
 
 
 async def test_a_question_for_all_can_be_of_one_instant(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW), command_use(at=NOW + INSTANT))
-    assert counts(await tally(furnished, WirelessUsageQuery(NOW, NOW + INSTANT, None))) == [(0, 1)]
+    assert slots_of(await counted(furnished, WirelessUsageQuery(NOW, NOW + INSTANT, None))) == [
+        (0, 1)
+    ]
 
 
 async def test_a_question_for_no_time_has_no_answer(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW))
-    assert await tally(furnished, WirelessUsageQuery(NOW, NOW, None)) == []
+    assert await counted(furnished, WirelessUsageQuery(NOW, NOW, None)) == []
 
 
 async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> None:
@@ -111,23 +113,23 @@ async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> No
         *(command_use(sim_sid=sim_sid) for sim_sid in (SIM_SID, OTHER_SID, SIM_SID)),
     )
     for sim_sid, count in ((SIM_SID, 2), (OTHER_SID, 1), (wireless_sim(8).sid, 0), (None, 3)):
-        told = counts(await tally(furnished, hours(1), sim_sid=sim_sid))
+        told = slots_of(await counted(furnished, hours(1), sim_sid=sim_sid))
         assert told == ([(0, count)] if count else [])
 
 
 async def test_an_account_has_its_own_commands_alone(furnished: Store) -> None:
     await keep(furnished, command_use(), command_use(THEIRS), command_use(THEIRS))
-    assert counts(await tally(furnished, hours(1))) == [(0, 1)]
-    assert counts(await tally(furnished, hours(1), account_sid=THEIRS)) == [(0, 2)]
+    assert slots_of(await counted(furnished, hours(1))) == [(0, 1)]
+    assert slots_of(await counted(furnished, hours(1), account_sid=THEIRS)) == [(0, 2)]
 
 
 async def test_what_a_sim_used_in_another_account_is_not_counted(furnished: Store) -> None:
     await keep(furnished, command_use(THEIRS, sim_sid=SIM_SID), command_use(sim_sid=SIM_SID))
-    assert counts(await tally(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
+    assert slots_of(await counted(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
 
 
 async def test_what_a_sim_used_is_counted_when_it_is_gone(furnished: Store) -> None:
     await keep(furnished, command_use())
     await furnished.transact(lambda tx: tx.wireless.sims.remove(SIM_SID))
-    assert counts(await tally(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
-    assert counts(await tally(furnished, hours(1))) == [(0, 1)]
+    assert slots_of(await counted(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
+    assert slots_of(await counted(furnished, hours(1))) == [(0, 1)]

@@ -352,7 +352,7 @@ def uses(tx: Transaction) -> None:
     tx.wireless.command_uses.add(command_use())
     question = WirelessUsageQuery(NOW, NOW + SECOND, SECOND)
     for sim_sid in (None, sim):
-        tx.wireless.command_uses.tally(OURS, sim_sid, question)
+        tx.wireless.command_uses.count(OURS, sim_sid, question)
 
 
 STEPS: Final[dict[str, Work]] = {

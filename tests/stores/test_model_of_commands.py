@@ -91,7 +91,7 @@ class CommandsInBothStores(BothStores):
         question = WirelessUsageQuery(NOW, self.now - ago + SECOND, span)
         if question.end > question.start:
             self.add(
-                Part(lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question))
+                Part(lambda tx: tx.wireless.command_uses.count(account_sid, sim_sid, question))
             )
 
 

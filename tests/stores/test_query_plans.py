@@ -435,7 +435,7 @@ def test_commands_are_counted_by_the_time_in_which_they_were_used(
     plans: Plans, sim_sid: str | None, terms: str
 ) -> None:
     question = WirelessUsageQuery(NOW, NOW + SECOND, SECOND)
-    reading, *sorting = plans.of(lambda tx: tx.wireless.command_uses.tally(OURS, sim_sid, question))
+    reading, *sorting = plans.of(lambda tx: tx.wireless.command_uses.count(OURS, sim_sid, question))
     assert reading.startswith("SEARCH command_uses USING INDEX")
     assert reading.endswith(terms)
     # What was found is grouped, which is not in an index's order.

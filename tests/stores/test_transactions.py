@@ -82,7 +82,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.wireless.sims.page(OURS, {}, PageRequest(99)),
         tx.wireless.sim_updates.get(WIRELESS_SIMS[OURS].sid),
         tx.wireless.commands.page(OURS, {}, PageRequest(99)),
-        tx.wireless.command_uses.tally(OURS, None, WirelessUsageQuery(NOW, ODD_INSTANT, None)),
+        tx.wireless.command_uses.count(OURS, None, WirelessUsageQuery(NOW, ODD_INSTANT, None)),
         tx.wireless.sessions.of_sim(WIRELESS_SIMS[OURS].sid, since=NOW),
         tx.scenarios.get(OURS),
         tx.tasks.due(ODD_INSTANT, limit=99),

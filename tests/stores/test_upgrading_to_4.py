@@ -123,7 +123,7 @@ async def test_it_takes_records_of_the_new_product(path: Path) -> None:
             lambda tx: (
                 tx.wireless.sim_updates.get(CARD.sid),
                 tx.wireless.sessions.get(wireless_session(1).sid),
-                tx.wireless.command_uses.tally(
+                tx.wireless.command_uses.count(
                     OURS, None, WirelessUsageQuery(NOW, NOW + SECOND, None)
                 ),
             )

@@ -5,6 +5,11 @@ from calendar import monthrange
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Final
 
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""From the beginning to the end of the calendar."""
+
 
 def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
     """Return the month that `now` is in, with months counted from `anchor`.
@@ -36,12 +41,6 @@ def months_after(instant: datetime, *, months: int = 1) -> datetime:
         )
     day = min(instant.day, monthrange(year, month + 1)[1])
     return instant.replace(year=year, month=month + 1, day=day)
-
-
-HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
-ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-"""From the beginning to the end of the calendar."""
 
 
 def iso(instant: datetime) -> str:

@@ -30,7 +30,7 @@ class KoreIdKind(StrEnum):
 
 
 def make_kore_id(kind: KoreIdKind, now: datetime, chance: bytes) -> str:
-    """Return an id of this kind from the time and 10 bytes of chance.
+    """Return an id of this kind from the time and 10 random bytes.
 
     >>> make_kore_id(KoreIdKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
     'whs_01jf8ym6000000000000000000'

@@ -59,5 +59,5 @@ class CarrierRequest:
 
 
 BeginResult = CarrierRequest | CarrierResult | DeferredTask | None
-"""How a task begins: with an errand, or with its ending if the network has nothing to do; later; or
-not at all, since it is obsolete."""
+"""How a task begins: with a request to the network, or the result if the network has nothing to do;
+later; or not at all, since it is obsolete."""

@@ -8,7 +8,6 @@ from typing import Final
 SID_BYTES: Final = 16
 """How many random bytes a SID is made from."""
 
-
 _HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -37,7 +36,7 @@ class SidKind(StrEnum):
 
 
 def make_sid(kind: SidKind, chance: bytes) -> str:
-    """Return a SID of this kind from 16 bytes of chance.
+    """Return a SID of this kind from 16 random bytes.
 
     >>> make_sid(SidKind.SIM, bytes(range(16)))
     'HS000102030405060708090a0b0c0d0e0f'

@@ -75,8 +75,8 @@ def _of_fleets(tx: Transaction, account_sid: str) -> _Pairs:
 
 def _of_wireless(tx: Transaction, account_sid: str) -> _Pairs:
     for sim in tx.wireless.sims.page(account_sid, {}, _NEWEST):
-        for listener in (sim.commands_to, sim.reset_to, sim.final_to):
-            yield listener.url, listener.method
+        for target in (sim.commands_to, sim.reset_to, sim.final_to):
+            yield target.url, target.method
 
 
 def _of_callbacks(tx: Transaction, account_sid: str) -> _Pairs:

@@ -87,10 +87,7 @@ def list_accounts(tx: Transaction) -> list[Account]:
 
 
 def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
-    """Return an account by its SID, or by its id at KORE.
-
-    Raises NotFound.
-    """
+    """Return an account by its SID, or by its id at KORE; raises NotFound."""
     account = tx.accounts.get(sid_or_kore_id) or tx.accounts.with_kore_id(sid_or_kore_id)
     if account is None:
         raise NotFound(f"there is no account {sid_or_kore_id!r}; an id is like AC… or acct_…")
@@ -138,10 +135,7 @@ def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
 def check_transfer(
     tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
 ) -> None:
-    """Check that a SIM can be moved to another account.
-
-    Raises InvalidParameter with these codes otherwise.
-    """
+    """Raise InvalidParameter, by these codes, unless a SIM can be moved to this account."""
     target = tx.accounts.get(account_sid)
     if target is None or target.parent_sid != sim.account_sid:
         raise InvalidParameter(

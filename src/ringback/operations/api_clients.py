@@ -70,10 +70,7 @@ def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCr
 
 
 def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
-    """Delete a client and return it; its tokens are no longer accepted.
-
-    Raises NotFound.
-    """
+    """Delete a client, whose tokens end with it, and return it; raises NotFound."""
     client = tx.api_clients.get(sid)
     if client is None:
         raise NotFound(f"there is no API client {sid!r}")

@@ -44,7 +44,7 @@ def check_active(tx: Transaction, account: Account | None) -> Account:
 def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     key = tx.accounts.key(key_sid)
     if key is not None and key.opens_with(secret):
-        return _caller_of(tx, key)
+        return _principal_of(tx, key)
     account = tx.accounts.get(key.account_sid) if key and key.account_sid else None
     if account is not None and _has_token(account, secret):
         raise Unauthorized(
@@ -54,7 +54,7 @@ def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     raise Unauthorized("wrong credentials: there is no such API key with this secret")
 
 
-def _caller_of(tx: Transaction, key: ApiKey) -> Principal:
+def _principal_of(tx: Transaction, key: ApiKey) -> Principal:
     if key.account_sid is None:
         return OPERATOR
     return Principal(check_active(tx, tx.accounts.get(key.account_sid)))

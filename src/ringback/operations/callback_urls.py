@@ -116,8 +116,7 @@ def replace_callback_url(
     if text != new:
         url = read_url(new)
         url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
-        target_update = _HOOKS[place.sid[:2]][place.parameter]
-        changed = target_update.having(record, url)
+        changed = _URL_SETTINGS[place.sid[:2]][place.parameter].having(record, url)
         records.save(replace(changed, date_updated=now))
     return "done"
 
@@ -126,29 +125,29 @@ _Configuring = Fleet | WirelessSim
 
 
 @dataclass(frozen=True, slots=True)
-class _Hook:
+class _UrlSetting:
     """How to read a configured URL from a record, and how to replace it."""
 
-    listener: Callable[[Any], CallbackTarget]
+    target_of: Callable[[Any], CallbackTarget]
     having: Callable[[Any, CallbackUrl], Any]
 
 
-def _of_fleet(name: str) -> _Hook:
+def _of_fleet(name: str) -> _UrlSetting:
     url, method = f"{name}_url", f"{name}_method"
-    return _Hook(
+    return _UrlSetting(
         lambda fleet: CallbackTarget(getattr(fleet, url), getattr(fleet, method)),
         lambda fleet, new: replace(fleet, **{url: new}),
     )
 
 
-def _of_sim(name: str) -> _Hook:
-    return _Hook(
+def _of_sim(name: str) -> _UrlSetting:
+    return _UrlSetting(
         attrgetter(name),
         lambda sim, new: replace(sim, **{name: replace(getattr(sim, name), url=new)}),
     )
 
 
-_HOOKS: Final[Mapping[str, Mapping[str, _Hook]]] = {
+_URL_SETTINGS: Final[Mapping[str, Mapping[str, _UrlSetting]]] = {
     SidKind.FLEET: {
         "SmsCommandsUrl": _of_fleet("sms_commands"),
         "IpCommandsUrl": _of_fleet("ip_commands"),
@@ -166,8 +165,8 @@ def _records(tx: Transaction, kind: str) -> Records[Any]:
 
 
 def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
-    for parameter, target_update in _HOOKS[record.sid[:2]].items():
-        listener = target_update.listener(record)
-        if listener.url is not None:
+    for parameter, setting in _URL_SETTINGS[record.sid[:2]].items():
+        target = setting.target_of(record)
+        if target.url is not None:
             place = UrlSettingName(record.sid, parameter)
-            yield ConfiguredUrl(place, record.account_sid, listener.url, listener.method)
+            yield ConfiguredUrl(place, record.account_sid, target.url, target.method)

@@ -24,9 +24,8 @@ async def totals_of(
     """Return the totals of callbacks created in this period, by account, URL and sources.
 
     About `piece` callbacks are read in one transaction. A callback that changes meanwhile may count
-    as it was before or after. See `ports.Callbacks.totals`.
-
-    Raises StoreUnavailable.
+    as it was before or after. See `ports.Callbacks.totals`. Raises
+    StoreUnavailable.
     """
     summed = dict[_What, DeliveryTotals]()
 
@@ -44,10 +43,7 @@ async def totals_of(
 
 
 async def count_last_week(store: Store, now: datetime) -> list[DeliveryCount]:
-    """Return how many callbacks were created within the week before this instant, by URL.
-
-    Raises StoreUnavailable.
-    """
+    """Count the callbacks of the week before this instant by URL; raises StoreUnavailable."""
     found = await totals_of(store, since=now - WEEK, until=now)
     return [
         DeliveryCount(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)

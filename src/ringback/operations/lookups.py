@@ -73,10 +73,7 @@ def named_in(
 
 
 def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> OutgoingCallback:
-    """Return a callback by its SID.
-
-    Raises NotFound where the account has none such.
-    """
+    """Return the account's callback with this SID; raises NotFound."""
     callback = tx.callbacks.get(account_sid, sid)
     if callback is None:
         raise NotFound(f"there is no callback with the SID {sid!r}")

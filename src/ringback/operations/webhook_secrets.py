@@ -1,4 +1,4 @@
-"""Webhook secrets as in KORE's API; see `core.webhook_secret` for their life cycle."""
+"""Webhook secrets as in KORE's API; see `core/accounts/webhook_secret` for their life cycle."""
 
 from dataclasses import replace
 

@@ -142,7 +142,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[OutgoingCallback]:
         """Return callbacks in the order of their creation, beginning after the one with this SID.
 
-        `examining` means the same as in a Window.
+        `examining` means the same as in a PageRequest.
         """
         ...
 
@@ -218,7 +218,7 @@ class SavedBatches(Protocol):
     """Big batches of new callbacks: saved as a whole first, and then added to the callbacks."""
 
     def add(self, callbacks: Sequence[str]) -> range:
-        """Save a batch, each callback as the text of `core.callback_text`; return their numbers.
+        """Save a batch, each callback as `write_new` writes it; return their numbers.
 
         Numbers grow from batch to batch.
         """

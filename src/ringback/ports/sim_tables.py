@@ -43,8 +43,8 @@ class CommandUsageTable(Protocol):
         """Save one more."""
         ...
 
-    def tally(
-        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    def count(
+        self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
     ) -> list[CommandCount]:
         """Return the numbers for an account or one of its SIMs, by time, network and direction."""
         ...

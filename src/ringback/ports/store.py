@@ -206,7 +206,7 @@ class NewCallbackBatchQueue(Protocol):
     async def keep(
         self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
     ) -> list[OutgoingCallback]:
-        """Save new callbacks of an account, all or none; `texts` are made by `core.callback_text`.
+        """Save new callbacks of an account, all or none; `write_new` makes `texts`.
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. If the
         database goes away in between, the batch is durable already, and the records that it will

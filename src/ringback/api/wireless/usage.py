@@ -36,7 +36,7 @@ from ringback.core.wireless.usage import (
     WirelessUsage,
     WirelessUsageGranularity,
     WirelessUsageQuery,
-    plan_question,
+    plan_query,
     summarize,
 )
 from ringback.operations.wireless.sims import fetch_sim
@@ -211,10 +211,10 @@ class UsageEndpoints(WirelessEndpoints):
             account_sid,
             lambda tx, window: tx.wireless.sessions.between(account_sid, which, start, end, window),
         )
-        tallies = await self.read(
-            account_sid, lambda tx: tx.wireless.command_uses.tally(account_sid, sim_sid, question)
+        counts = await self.read(
+            account_sid, lambda tx: tx.wireless.command_uses.count(account_sid, sim_sid, question)
         )
-        return summarize(account_sid, sim_sid, slots, sessions=sessions, tallies=tallies, now=now)
+        return summarize(account_sid, sim_sid, slots, sessions=sessions, counts=counts, now=now)
 
 
 def _read_question(query: RequestParameters, now: datetime) -> WirelessUsageQuery:
@@ -222,4 +222,4 @@ def _read_question(query: RequestParameters, now: datetime) -> WirelessUsageQuer
         query.choice("Granularity", WirelessUsageGranularity) or WirelessUsageGranularity.ALL
     )
     start, end = query.instant_or_utc("Start"), query.instant_or_utc("End")
-    return plan_question(start, end, granularity, now)
+    return plan_query(start, end, granularity, now)

@@ -71,7 +71,7 @@ class DeliveryState(NamedTuple):
         )
 
     def held_up(self, by: timedelta) -> Self:
-        """Return the progress with the time of its round prolonged by this delay of ours."""
+        """Return the progress with its round prolonged by this delay of ours."""
         began = self.round_began
         return self._replace(round_began=None if began is None else began + by)
 
@@ -249,10 +249,10 @@ def discard(progress: DeliveryState, why: str, now: datetime) -> DeliveryState:
 
 
 def settle(
-    attempt: Attempt, exchange: AttemptResult, request: RecordedRequest | None, *, started: datetime
+    attempt: Attempt, ended: AttemptResult, request: RecordedRequest | None, *, started: datetime
 ) -> Attempt:
     """Return the ended row of an open attempt, with the time at which it really started."""
-    outcome, timings, response, local_address, proxy, _ = exchange
+    outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],
         started,

@@ -1,7 +1,7 @@
 """Callback + secrets + time -> the exact request, down to its bytes.
 
 The result is what is signed, sent and recorded, and what tests capture. The headers, their order
-and their values are defined in `infrastructure`.
+and their values are defined in `sources/source_definition`.
 """
 
 from datetime import datetime
@@ -31,12 +31,12 @@ def render(
     Raises SecretNotFound if the account does not have the callback's secret any more, and
     SourceNotFound if its source is not in the settings any more.
     """
-    infrastructure = sources.get(callback.source)
-    if infrastructure is None:
+    source = sources.get(callback.source)
+    if source is None:
         raise SourceNotFound(f"there is no source {callback.source!r} in the settings any more")
     url, body = callback.called, callback.sent_body.encode()
-    values = _values_of(callback, url, body, account=account, at=at, source=infrastructure)
-    headers = infrastructure.fill(values)
+    values = _values_of(callback, url, body, account=account, at=at, source=source)
+    headers = source.fill(values)
     return OutgoingRequest(
         callback.method, url, headers, body, callback.source, callback.account_sid
     )

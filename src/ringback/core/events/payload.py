@@ -15,7 +15,7 @@ Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged |
 # Which of them are sourced and which inferred is in docs/callbacks.md.
 PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
     # The notice shows the first five in this order, for both products; the errors follow when it
-    # failed. What a connectivity reset tells is published nowhere: ours tells of the SIM.
+    # failed. What a connectivity reset reports is published nowhere: ours reports the SIM.
     SimUpdated: (
         ("ApiVersion", "api_version"),
         ("SimUniqueName", "sim_unique_name"),

@@ -140,7 +140,7 @@ class Shadow(NamedTuple):
         return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
 
     def settled(
-        self, exchange: AttemptResult, request: RecordedRequest | None, *, started: datetime
+        self, ended: AttemptResult, request: RecordedRequest | None, *, started: datetime
     ) -> Self:
         """Return the completed row, with the time at which the copy was really sent."""
-        return self._replace(attempt=settle(self.attempt, exchange, request, started=started))
+        return self._replace(attempt=settle(self.attempt, ended, request, started=started))

@@ -12,22 +12,22 @@ class AnySim(Protocol):
 
     @property
     def sid(self) -> str:
-        """Which SIM it is."""
+        """The SID."""
         ...
 
     @property
     def account_sid(self) -> str:
-        """Whose it is."""
+        """The account that owns it."""
         ...
 
     @property
     def unique_name(self) -> str | None:
-        """What its owner calls it."""
+        """The name that its owner gave it."""
         ...
 
     @property
     def status(self) -> StrEnum:
-        """The status that it has."""
+        """The present status."""
         ...
 
 

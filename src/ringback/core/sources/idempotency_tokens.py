@@ -40,7 +40,7 @@ class IdempotencyTokenFormat:
         return cls(match["prefix"], match["form"] == "uuid")
 
     def make(self, chance: bytes) -> str:
-        """Return the idempotency token of a new callback from 16 bytes of chance."""
+        """Return the idempotency token of a new callback from 16 random bytes."""
         if len(chance) != TOKEN_BYTES:
             raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(chance)}")
         return self.prefix + (uuid4_text(chance) if self.is_uuid else chance.hex())
@@ -60,7 +60,7 @@ def is_token(text: str) -> bool:
 
 
 def uuid4_text(chance: bytes) -> str:
-    """Return 16 bytes of chance as a random UUID in text."""
+    """Return 16 random bytes as a random UUID in text."""
     marked = bytearray(chance)
     marked[6] = marked[6] & 0x0F | 0x40  # RFC 9562: version 4
     marked[8] = marked[8] & 0x3F | 0x80  # RFC 9562: the variant

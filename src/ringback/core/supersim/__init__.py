@@ -1,4 +1,4 @@
-"""Super SIM: its resources, their life cycles, and what its customers are told.
+"""Super SIM: its resources, their life cycles, and the events that callbacks report.
 
 May import what `core` may, and nothing of `wireless`.
 Start with `sim`.

@@ -1,4 +1,4 @@
-"""SMS and IP Commands, and the life cycle of IP Commands; that of SMS is in `core.message`.
+"""SMS and IP Commands, and the life cycle of IP Commands; that of SMS is in `sims/message`.
 
 Source of the moves: the Super SIM documentation. An IP Command has no confirmation.
 """

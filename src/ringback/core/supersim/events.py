@@ -30,7 +30,7 @@ class SmsCommandChanged:
     def of(
         cls, command: SmsCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "SmsCommandChanged":
-        """Return what is told of a command's present state."""
+        """Return the event about a command's present state."""
         return cls(
             account_sid=command.account_sid,
             command_sid=command.sid,
@@ -67,7 +67,7 @@ class IpCommandChanged:
     def of(
         cls, command: IpCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "IpCommandChanged":
-        """Return what is told of a command's present state."""
+        """Return the event about a command's present state."""
         return cls(
             account_sid=command.account_sid,
             command_sid=command.sid,

@@ -1,4 +1,4 @@
-"""Programmable Wireless: its resources, their life cycles, and what its customers are told.
+"""Programmable Wireless: its resources, their life cycles, and the events that callbacks report.
 
 May import what `core` may, and nothing of `supersim`.
 Start with `sim`.

@@ -143,14 +143,14 @@ def make_iccid(chance: bytes) -> str:
     return f"890134{int.from_bytes(chance) % 10**13:013}"
 
 
-def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
+def plan_change(sim: WirelessSim, asked: WirelessChangeRequest) -> Change:
     """Return what an update that asks for this leads to.
 
     Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
     cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
     plan is to be removed from a SIM as it is suspended (33121).
     """
-    if wish == WirelessChangeRequest():
+    if asked == WirelessChangeRequest():
         return WirelessNothingRequested()
     if sim.status in CHANGING:
         raise Conflict(
@@ -158,13 +158,13 @@ def plan_change(sim: WirelessSim, wish: WirelessChangeRequest) -> Change:
             " or rate plan",
             code=_NOT_UPDATED,
         )
-    if wish.status is _SUSPENDED and wish.removes_rate_plan:
+    if asked.status is _SUSPENDED and asked.removes_rate_plan:
         raise InvalidParameter(
             "Status=suspended can't come with an empty RatePlan; give one after the other",
             code=33121,
         )
-    status = wish.status or sim.status
-    plan = None if wish.removes_rate_plan else wish.rate_plan_sid or sim.rate_plan_sid
+    status = asked.status or sim.status
+    plan = None if asked.removes_rate_plan else asked.rate_plan_sid or sim.rate_plan_sid
     check_move(sim, status)
     if status in CONNECTED and plan is None:
         raise InvalidParameter(

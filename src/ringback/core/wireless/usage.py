@@ -74,13 +74,13 @@ class WirelessUsageQuery(NamedTuple):
         return [UsagePeriod(len(periods) - 1 - at, *period) for at, period in enumerate(periods)]
 
 
-def plan_question(
+def plan_query(
     start: datetime | None,
     end: datetime | None,
     granularity: WirelessUsageGranularity,
     now: datetime,
 ) -> WirelessUsageQuery:
-    """Return the question of a request for usage; without a period it is about the last month.
+    """Return the query of a request for usage; without a period it is for the last month.
 
     With hourly or daily records, each hour or day that the period touches gets a record. Raises
     InvalidParameter if the period ends before it begins, or has too many records (33101).
@@ -117,7 +117,7 @@ class CommandCount(NamedTuple):
     """The number of Commands in one direction, on one network, in one period."""
 
     slot: int
-    """The number of the slot."""
+    """The number of the period."""
     network_sid: str
     direction: Direction
     messages: int
@@ -175,16 +175,16 @@ def summarize(
     slots: Iterable[UsagePeriod],
     *,
     sessions: Sequence[WirelessDataSession],
-    tallies: Iterable[CommandCount],
+    counts: Iterable[CommandCount],
     now: datetime,
 ) -> list[WirelessUsage]:
     """Return the records for these periods, in their order."""
-    counted = defaultdict[int, list[CommandCount]](list)
-    for tally in tallies:
-        counted[tally.slot].append(tally)
+    by_slot = defaultdict[int, list[CommandCount]](list)
+    for count in counts:
+        by_slot[count.slot].append(count)
     return [
         WirelessUsage(
-            account_sid, sim_sid, slot, _by_country(sessions, counted[slot.number], slot, now)
+            account_sid, sim_sid, slot, _by_country(sessions, by_slot[slot.number], slot, now)
         )
         for slot in slots
     ]
@@ -192,23 +192,25 @@ def summarize(
 
 def _by_country(
     sessions: Iterable[WirelessDataSession],
-    tallies: Iterable[CommandCount],
+    counts: Iterable[CommandCount],
     slot: UsagePeriod,
     now: datetime,
 ) -> dict[tuple[UsageZone, str], UsageTotals]:
     flows = defaultdict[tuple[UsageZone, str], list[WirelessDataSession]](list)
     for session in sessions:
         flows[_place_of(session.network)].append(session)
-    counts = defaultdict[tuple[UsageZone, str], dict[Direction, int]](dict)
-    for tally in tallies:
-        network = network_with(tally.network_sid)
+    messages = defaultdict[tuple[UsageZone, str], dict[Direction, int]](dict)
+    for count in counts:
+        network = network_with(count.network_sid)
         if network is not None:
-            of = counts[_place_of(network)]
-            of[tally.direction] = of.get(tally.direction, 0) + tally.messages
+            of = messages[_place_of(network)]
+            of[count.direction] = of.get(count.direction, 0) + count.messages
     end = min(slot.end, now)
     used = {
-        place: UsageTotals(counts.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end))
-        for place in [*flows, *counts]
+        place: UsageTotals(
+            messages.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end)
+        )
+        for place in [*flows, *messages]
     }
     return {place: one for place, one in used.items() if one != UsageTotals()}
 

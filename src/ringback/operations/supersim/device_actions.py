@@ -26,7 +26,8 @@ def receive_sms(
 ) -> SmsCommand:
     """Receive an SMS from a SIM's device, and send the fleet a callback about it.
 
-    Raises InvalidParameter if the device can't send any, and Overloaded if too many callbacks wait.
+    Raises InvalidParameter if the device can't send any, and BacklogFull if too many callbacks
+    wait.
     """
     check_sms(payload)
     fleet = _fleet_of(tx, sim)
@@ -53,7 +54,7 @@ def receive_datagram(
     """Receive a datagram from a SIM's device, and send the fleet a callback about it.
 
     A payload that is too long for an IP Command is cut off. Raises InvalidParameter if the device
-    can't send any, and Overloaded if too many callbacks wait.
+    can't send any, and BacklogFull if too many callbacks wait.
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:

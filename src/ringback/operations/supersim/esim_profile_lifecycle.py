@@ -39,7 +39,7 @@ _NEXT: Final = {
 }
 """The step that follows by itself; the download is begun by the device."""
 
-_TOLD: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
+_REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
 """The statuses that the order's callback URL gets a callback about."""
 
 
@@ -77,7 +77,7 @@ def end_profile(
     else:
         profile = profile.moved(_TO[task.step], context.now)
     tx.supersim.esim_profiles.save(profile)
-    if profile.status in _TOLD:
+    if profile.status in _REPORTED:
         event = EsimProfileChanged.of(profile)
         context.tell(tx, event, profile.callback_url, profile.callback_method)
     if profile.status is not EsimStatus.FAILED and task.step in _NEXT:

@@ -108,9 +108,9 @@ def _changes(tx: Transaction, account_sid: str, settings: FleetParameters) -> di
         changes["network_access_profile_sid"] = profile.sid
     if settings.data_limit is not None:
         changes["data_limit"] = settings.data_limit
-    for name, target_update in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
-        if target_update.url is not None or target_update.is_removed:
-            changes[f"{name}_commands_url"] = target_update.url
-        if target_update.method is not None:
-            changes[f"{name}_commands_method"] = target_update.method
+    for name, update in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
+        if update.url is not None or update.is_removed:
+            changes[f"{name}_commands_url"] = update.url
+        if update.method is not None:
+            changes[f"{name}_commands_method"] = update.method
     return changes

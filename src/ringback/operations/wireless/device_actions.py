@@ -27,7 +27,7 @@ from ringback.ports import Transaction
 _WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut off")
 
 
-class _Heard(NamedTuple):
+class _DeviceMessage(NamedTuple):
     """A message from a device, cut off at the longest that is allowed."""
 
     command: str
@@ -41,13 +41,13 @@ def receive_text(
     """Receive a text from a SIM's device, and send the SIM's callback URL a callback about it.
 
     A text that is too long is cut off, and its callback says so (33111). Raises InvalidParameter if
-    the device can't send any, and Overloaded if too many callbacks wait.
+    the device can't send any, and BacklogFull if too many callbacks wait.
     """
     sent = text[:LONGEST_SMS]
     fault = fault_in_text(sent)
     if fault is not None:
         raise InvalidParameter(f"Payload: {fault}", code=33101)
-    return _receive(tx, sim, _Heard(sent, PayloadType.TEXT, len(text) > len(sent)), context)
+    return _receive(tx, sim, _DeviceMessage(sent, PayloadType.TEXT, len(text) > len(sent)), context)
 
 
 def receive_bytes(
@@ -55,8 +55,8 @@ def receive_bytes(
 ) -> WirelessCommand:
     """Receive a binary Command from a SIM's device; otherwise the same as `receive_text`."""
     sent = payload[:LONGEST_BINARY]
-    heard = _Heard(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
-    return _receive(tx, sim, heard, context)
+    message = _DeviceMessage(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
+    return _receive(tx, sim, message, context)
 
 
 def transfer_data(
@@ -82,7 +82,7 @@ def note_use(
 
 
 def _receive(
-    tx: Transaction, sim: WirelessSim, heard: _Heard, context: OperationContext
+    tx: Transaction, sim: WirelessSim, message: _DeviceMessage, context: OperationContext
 ) -> WirelessCommand:
     _check_connected(sim)
     if not has_messages_there(tx, sim, context):
@@ -92,8 +92,8 @@ def _receive(
     received = WirelessCommand(
         **context.stamp(SidKind.COMMAND, sim.account_sid),
         sim_sid=sim.sid,
-        command=heard.command,
-        command_mode=heard.mode,
+        command=message.command,
+        command_mode=message.mode,
         transport=transport_of(sim),
         status=MessageStatus.RECEIVED,
         direction=Direction.FROM_SIM,
@@ -101,7 +101,7 @@ def _receive(
     )
     keep_command(tx, received, context)
     note_use(tx, sim, Direction.FROM_SIM, context)
-    warning = _WARNING if heard.is_cut_off else None
+    warning = _WARNING if message.is_cut_off else None
     event = CommandChanged.of(received, sim.unique_name, warning)
     context.tell(tx, event, sim.commands_to.url, sim.commands_to.method)
     return received

@@ -211,7 +211,7 @@ def _changed(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
     """Return the SIM with its change of status or plan made or begun."""
-    change = plan_change(sim, _wish(tx, sim, asked))
+    change = plan_change(sim, _change_request(tx, sim, asked))
     match change:
         case WirelessNothingRequested():
             return sim
@@ -230,7 +230,9 @@ def _changed(
             assert_never(change)
 
 
-def _wish(tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest) -> WirelessChangeRequest:
+def _change_request(
+    tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest
+) -> WirelessChangeRequest:
     if asked.rate_plan is None:
         return WirelessChangeRequest(asked.status)
     if not asked.rate_plan:
@@ -255,10 +257,7 @@ def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> Wire
 
 
 def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
-    """Check that the connectivity of a SIM can be reset now.
-
-    Raises Conflict or InvalidParameter.
-    """
+    """Raise Conflict or InvalidParameter unless a SIM's connectivity can be reset now."""
     if asked.status is not None:
         raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
     if sim.is_resetting:

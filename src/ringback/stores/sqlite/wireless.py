@@ -52,7 +52,7 @@ SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid"
 
 
 class SqliteCommandUses:
-    """Answers `ports.tables.CommandUsageTable`."""
+    """Answers `ports.CommandUsageTable`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
@@ -60,11 +60,11 @@ class SqliteCommandUses:
     def add(self, use: MeteredCommand) -> None:
         self._session.write(COMMAND_USES.insert, COMMAND_USES.values(use))
 
-    def tally(
-        self, account_sid: str, sim_sid: str | None, question: WirelessUsageQuery
+    def count(
+        self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
     ) -> list[CommandCount]:
-        start, end = to_us(question.start), to_us(question.end)
-        span = end - start if question.span is None else round(question.span.total_seconds() * 1e6)
+        start, end = to_us(query.start), to_us(query.end)
+        span = end - start if query.span is None else round(query.span.total_seconds() * 1e6)
         owner, whose = ("account_sid", account_sid) if sim_sid is None else ("sim_sid", sim_sid)
         rows = self._session.read(
             "SELECT (at_us - ?) / ? AS slot, network_sid, direction, count(*) AS count"

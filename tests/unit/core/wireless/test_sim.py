@@ -201,13 +201,13 @@ def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change
 def test_what_an_update_comes_to(
     status: WirelessStatus, asked: WirelessStatus | None, plan: str | None, expected: Change | int
 ) -> None:
-    sim, wish = a_wireless_sim(status=status), WirelessChangeRequest(asked, plan)
+    sim, change_request = a_wireless_sim(status=status), WirelessChangeRequest(asked, plan)
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
-            plan_change(sim, wish)
+            plan_change(sim, change_request)
         assert refused.value.code == expected
     else:
-        assert plan_change(sim, wish) == expected
+        assert plan_change(sim, change_request) == expected
 
 
 @pytest.mark.parametrize("status", STEADY)
@@ -224,7 +224,7 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
 
 
 @pytest.mark.parametrize(
-    ("status", "wish", "change"),
+    ("status", "change_request", "change"),
     [
         (NEW, WirelessChangeRequest(), WirelessNothingRequested()),
         (NEW, WirelessChangeRequest(READY, PLAN), to(READY)),
@@ -242,9 +242,9 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
     ],
 )
 def test_a_sim_without_a_plan_does_without_or_gets_one(
-    status: WirelessStatus, wish: WirelessChangeRequest, change: Change
+    status: WirelessStatus, change_request: WirelessChangeRequest, change: Change
 ) -> None:
-    assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), wish) == change
+    assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), change_request) == change
 
 
 @pytest.mark.parametrize(
@@ -285,13 +285,16 @@ def test_a_sim_is_not_connected_without_a_plan(
 def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(
     status: WirelessStatus, asked: WirelessStatus | None, expected: Change | int
 ) -> None:
-    sim, wish = a_wireless_sim(status=status), WirelessChangeRequest(asked, removes_rate_plan=True)
+    sim, change_request = (
+        a_wireless_sim(status=status),
+        WirelessChangeRequest(asked, removes_rate_plan=True),
+    )
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
-            plan_change(sim, wish)
+            plan_change(sim, change_request)
         assert refused.value.code == expected
     else:
-        assert plan_change(sim, wish) == expected
+        assert plan_change(sim, change_request) == expected
 
 
 # ---- refusals ------------------------------------------------------------------------------------
@@ -299,7 +302,7 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
 
 @pytest.mark.parametrize("status", CHANGING)
 @pytest.mark.parametrize(
-    "wish",
+    "change_request",
     [
         *(WirelessChangeRequest(asked) for asked in WirelessStatus),
         WirelessChangeRequest(rate_plan_sid=PLAN),
@@ -309,10 +312,10 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
     ],
 )
 def test_while_a_change_runs_another_one_is_a_conflict(
-    status: WirelessStatus, wish: WirelessChangeRequest
+    status: WirelessStatus, change_request: WirelessChangeRequest
 ) -> None:
     with pytest.raises(Conflict) as refused:
-        plan_change(a_wireless_sim(status=status), wish)
+        plan_change(a_wireless_sim(status=status), change_request)
     assert (refused.value.status, refused.value.code) == (409, 33010)
     assert refused.value.message == (
         f"SIM {WIRELESS_SIM_SID} is {status}: wait for its running change before changing its"

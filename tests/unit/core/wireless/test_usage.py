@@ -16,7 +16,7 @@ from ringback.core.wireless.usage import (
     WirelessUsage,
     WirelessUsageGranularity,
     WirelessUsageQuery,
-    plan_question,
+    plan_query,
     summarize,
 )
 from tests.fakes import ACCOUNT_SID, NOW
@@ -38,7 +38,7 @@ def at(text: str) -> datetime:
 def planned(
     start: str | None = None, end: str | None = None, granularity: WirelessUsageGranularity = ALL
 ) -> WirelessUsageQuery:
-    return plan_question(
+    return plan_query(
         None if start is None else at(start), None if end is None else at(end), granularity, NOW
     )
 
@@ -48,7 +48,7 @@ def test_periods_are_named_as_in_the_api() -> None:
 
 
 @pytest.mark.parametrize(
-    ("granularity", "question"),
+    ("granularity", "query"),
     [
         (ALL, WirelessUsageQuery(at("2024-06-03T14:40:58"), at("2024-07-03T14:40:58"), None)),
         (HOURLY, WirelessUsageQuery(at("2024-06-03T14:00"), at("2024-07-03T15:00"), AN_HOUR)),
@@ -56,9 +56,9 @@ def test_periods_are_named_as_in_the_api() -> None:
     ],
 )
 def test_without_a_period_it_is_the_last_month_in_whole_hours_or_days(
-    granularity: WirelessUsageGranularity, question: WirelessUsageQuery
+    granularity: WirelessUsageGranularity, query: WirelessUsageQuery
 ) -> None:
-    assert planned(granularity=granularity) == question
+    assert planned(granularity=granularity) == query
 
 
 def test_an_end_alone_asks_for_the_month_before_it() -> None:
@@ -73,8 +73,8 @@ def test_a_start_alone_asks_for_all_since() -> None:
 def test_what_begins_and_ends_on_boundaries_stays_as_it_is(
     granularity: WirelessUsageGranularity,
 ) -> None:
-    question = planned("2024-07-01", "2024-07-03", granularity)
-    assert (question.start, question.end) == (at("2024-07-01"), at("2024-07-03"))
+    query = planned("2024-07-01", "2024-07-03", granularity)
+    assert (query.start, query.end) == (at("2024-07-01"), at("2024-07-03"))
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_so_many_records_can_be_asked_for_and_not_one_more(
     granularity: WirelessUsageGranularity, span: timedelta
 ) -> None:
     end = at("2024-07-03")
-    most = plan_question(end - MOST_RECORDS * span, end, granularity, NOW)
+    most = plan_query(end - MOST_RECORDS * span, end, granularity, NOW)
     assert len(most.slots()) == MOST_RECORDS == 10_000
     for late, early in ((INSTANT, timedelta(0)), (timedelta(0), INSTANT)):
         start = end - MOST_RECORDS * span - early
         with pytest.raises(InvalidParameter) as refused:
-            plan_question(start, end + late, granularity, NOW)
+            plan_query(start, end + late, granularity, NOW)
         assert refused.value.code == 33101
         assert refused.value.message.endswith(
             " makes 10001 records; at most 10000 can be asked for"
@@ -140,17 +140,17 @@ def test_the_refusal_of_too_many_records_says_what_makes_them() -> None:
 def test_what_a_question_comes_to_can_itself_be_asked_for(
     start: str, end: str, granularity: WirelessUsageGranularity
 ) -> None:
-    question = planned(start, end, granularity)
-    assert plan_question(question.start, question.end, granularity, NOW) == question
+    query = planned(start, end, granularity)
+    assert plan_query(query.start, query.end, granularity, NOW) == query
 
 
 @pytest.mark.parametrize("granularity", [HOURLY, DAILY])
 def test_the_last_period_of_the_calendar_is_never_over(
     granularity: WirelessUsageGranularity,
 ) -> None:
-    question = planned("9999-12-31T23:10", "9999-12-31T23:20", granularity)
-    assert question.end == datetime.max.replace(tzinfo=UTC)
-    assert question.slots() == []
+    query = planned("9999-12-31T23:10", "9999-12-31T23:20", granularity)
+    assert query.end == datetime.max.replace(tzinfo=UTC)
+    assert query.slots() == []
 
 
 def test_the_first_instant_of_the_calendar_can_be_asked_for() -> None:
@@ -181,7 +181,7 @@ def test_no_two_slots_of_a_list_have_one_sid(granularity: WirelessUsageGranulari
 
 def summed(
     sessions: list[WirelessDataSession],
-    tallies: list[CommandCount] | None = None,
+    counts: list[CommandCount] | None = None,
     *,
     slots: list[UsagePeriod] | None = None,
     now: datetime = NOW + 10 * AN_HOUR,
@@ -191,7 +191,7 @@ def summed(
         WIRELESS_SIM_SID,
         slots or [UsagePeriod(0, NOW, NOW + 2 * AN_HOUR)],
         sessions=sessions,
-        tallies=tallies or [],
+        counts=counts or [],
         now=now,
     )
 
@@ -227,13 +227,13 @@ def test_what_was_used_is_told_by_zone_and_country() -> None:
 
 
 def test_commands_are_told_by_zone_country_and_way() -> None:
-    tallies = [
+    counts = [
         CommandCount(0, HOME.sid, TO_SIM, 3),
         CommandCount(0, HOME.sid, FROM_SIM, 2),
         CommandCount(0, NATIONAL.sid, TO_SIM, 1),
         CommandCount(0, FRANCE.sid, FROM_SIM, 4),
     ]
-    (record,) = summed([], tallies)
+    (record,) = summed([], counts)
     assert record.by_country == {
         (UsageZone.HOME, "US"): UsageTotals({TO_SIM: 3, FROM_SIM: 2}),
         (UsageZone.NATIONAL, "US"): UsageTotals({TO_SIM: 1}),
@@ -267,8 +267,8 @@ def test_a_command_on_a_network_that_is_not_known_any_more_is_not_told() -> None
 def test_what_was_used_counts_in_its_slot() -> None:
     slots = [UsagePeriod(1, NOW + AN_HOUR, NOW + 2 * AN_HOUR), UsagePeriod(0, NOW, NOW + AN_HOUR)]
     session = a_wireless_session(ended=NOW + 1.5 * AN_HOUR)
-    tallies = [CommandCount(0, HOME.sid, TO_SIM, 1), CommandCount(1, HOME.sid, TO_SIM, 7)]
-    records = summed([session], tallies, slots=slots)
+    counts = [CommandCount(0, HOME.sid, TO_SIM, 1), CommandCount(1, HOME.sid, TO_SIM, 7)]
+    records = summed([session], counts, slots=slots)
     assert [record.slot for record in records] == slots
     assert [record.used_in(UsageZone.HOME) for record in records] == [
         UsageTotals({TO_SIM: 7, FROM_SIM: 0}, 500, 1000),
@@ -283,12 +283,12 @@ def test_what_is_still_to_come_is_not_told() -> None:
 
 def test_zones_can_be_told_together() -> None:
     sessions = [session_on(network) for network in (HOME, NATIONAL, ABROAD, FRANCE)]
-    tallies = [
+    counts = [
         CommandCount(0, HOME.sid, TO_SIM, 1),
         CommandCount(0, FRANCE.sid, TO_SIM, 2),
         CommandCount(0, ABROAD.sid, FROM_SIM, 5),
     ]
-    (record,) = summed(sessions, tallies)
+    (record,) = summed(sessions, counts)
     assert record.used_in(*UsageZone) == UsageTotals({TO_SIM: 3, FROM_SIM: 5}, 8000, 16000)
     assert record.used_in(UsageZone.NATIONAL) == UsageTotals({TO_SIM: 0, FROM_SIM: 0}, 2000, 4000)
     assert record.used_in(UsageZone.INTERNATIONAL) == UsageTotals(
