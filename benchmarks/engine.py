@@ -14,7 +14,7 @@ from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, limits_of
 from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, delivered
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
@@ -63,7 +63,7 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[OutgoingC
             to=target,
             method=HttpMethod.POST,
             policy=NOTICE,
-            chance=_CHANCE.bytes(ANNOUNCEMENT_BYTES),
+            chance=_CHANCE.bytes(CALLBACK_BYTES),
             now=_CLOCK.now(),
         )
         yield callback if due is None else callback.having(callback.progress._replace(due=due))

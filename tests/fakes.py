@@ -295,12 +295,12 @@ def a_fleet(
     )
 
 
-def a_moment(
+def a_context(
     *,
     now: datetime = NOW,
     chance: RandomSource | None = None,
     policy: Policy | None = None,
-    intake: CallbackQueue | None = None,
+    queue: CallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
     signing_keys: CurrentSigningKeys | None = None,
 ) -> OperationContext:
@@ -308,7 +308,7 @@ def a_moment(
         now=now,
         chance=chance or SeededChance(),
         policy=policy or NOTICE,
-        intake=intake or KeepingIntake(),
+        queue=queue or KeepingIntake(),
         simulation=simulation or SimulationSettings(TAKES),
         signing_keys=signing_keys or CurrentSigningKeys(),
         sources=BUILT_IN,

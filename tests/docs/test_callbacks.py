@@ -150,10 +150,10 @@ def test_each_trigger_is_in_the_reference_as_its_list_has_it(trigger: Trigger) -
 
 def test_each_code_that_anything_fails_with_is_explained() -> None:
     of_scenarios = {
-        str(ending.code)
+        str(result.code)
         for scenario in SCENARIOS.values()
-        for step, ending in scenario.endings.items()
-        if isinstance(ending, CarrierFailure) and step not in NOT_TOLD
+        for step, result in scenario.results.items()
+        if isinstance(result, CarrierFailure) and step not in NOT_TOLD
     }
     sources = [path.read_text("utf-8") for path in OPERATIONS.rglob("*.py")]
     beside = {code for text in sources for code in re.findall(r"CarrierFailure\((\d+)", text)}

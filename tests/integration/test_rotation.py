@@ -126,7 +126,7 @@ class Engine:
             )
             for each in range(BATCH)
         ]
-        await self.store.transact(lambda tx: send_callbacks(tx, callbacks, context.intake))
+        await self.store.transact(lambda tx: send_callbacks(tx, callbacks, context.queue))
 
     async def rotate(self) -> None:
         """Make a secret and activate it; note when it may sign, and its predecessor no more."""

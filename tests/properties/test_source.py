@@ -19,9 +19,9 @@ account_sids = st.sampled_from(["AC1", "AC2", "AC3"])
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     """Draw a policy of one to five phases, in each of which the default may also be asked for."""
-    borders = sorted(draw(st.sets(instants, max_size=4)))
+    dates = sorted(draw(st.sets(instants, max_size=4)))
     phases = []
-    for number, since in enumerate([None, *borders]):
+    for number, since in enumerate([None, *dates]):
         default = draw(sources)
         may_ask = draw(st.sampled_from([BOTH, frozenset({default})]))
         phases.append(Phase(f"phase {number}", since, default, may_ask))

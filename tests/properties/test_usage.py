@@ -20,8 +20,8 @@ AN_INSTANT = timedelta(microseconds=1)
 rates = st.one_of(st.integers(0, 10), st.integers(0, 10**9))
 counts = st.one_of(st.integers(0, 10), st.integers(0, 2 * 10**12))
 spans = st.timedeltas(timedelta(0), timedelta(days=400))
-moments = st.timedeltas(timedelta(days=-200), timedelta(days=500)).map(lambda by: NOW + by)
-instants = st.one_of(moments, st.datetimes(timezones=st.just(UTC)))
+near_instants = st.timedeltas(timedelta(days=-200), timedelta(days=500)).map(lambda by: NOW + by)
+instants = st.one_of(near_instants, st.datetimes(timezones=st.just(UTC)))
 
 
 @st.composite
@@ -31,7 +31,7 @@ def sessions(draw: st.DrawFn) -> SuperSimDataSession:
     return a_session(up=draw(rates), down=draw(rates), ended=None if lasts is None else NOW + lasts)
 
 
-@given(sessions(), st.lists(moments, min_size=3, max_size=6).map(sorted))
+@given(sessions(), st.lists(near_instants, min_size=3, max_size=6).map(sorted))
 def test_adjoining_spans_add_up_exactly_to_the_whole(
     session: SuperSimDataSession, bounds: list[datetime]
 ) -> None:
@@ -40,7 +40,7 @@ def test_adjoining_spans_add_up_exactly_to_the_whole(
     assert (sum(up for up, _ in parts), sum(down for _, down in parts)) == whole
 
 
-@given(sessions(), moments, moments)
+@given(sessions(), near_instants, near_instants)
 def test_nothing_is_used_outside_of_a_session(
     session: SuperSimDataSession, start: datetime, end: datetime
 ) -> None:
@@ -51,7 +51,7 @@ def test_nothing_is_used_outside_of_a_session(
     assert min(within) >= 0
 
 
-@given(sessions(), counts, moments)
+@given(sessions(), counts, near_instants)
 def test_at_this_instant_so_much_is_used_and_a_microsecond_before_it_is_not(
     session: SuperSimDataSession, count: int, since: datetime
 ) -> None:

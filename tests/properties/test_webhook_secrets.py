@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.operations.webhook_secrets import change_secret, create_secret
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
@@ -40,7 +40,7 @@ class Secrets(RuleBasedStateMachine):
         account = self.tx.accounts.accounts[ACCOUNT_SID]
         try:
             status, secret = create_secret(
-                self.tx, account, name or "", a_moment(now=self.now, chance=self.chance)
+                self.tx, account, name or "", a_context(now=self.now, chance=self.chance)
             )
         except InvalidParameter:
             assert not name
@@ -63,7 +63,7 @@ class Secrets(RuleBasedStateMachine):
                 secret_id,
                 name=name,
                 status=status,
-                context=a_moment(now=self.now),
+                context=a_context(now=self.now),
             )
         except NotFound:
             assert had is None

@@ -93,7 +93,7 @@ NEVER_TOLD: Final = CallbackTarget(CallbackUrl.parse("http://never.example"))
 """Who asks for what nobody is called back of."""
 BY_SID: Final = {plan.sid: plan for plan in PLANS}
 
-listeners = st.builds(CallbackTarget, urls, st.sampled_from(HttpMethod))
+targets = st.builds(CallbackTarget, urls, st.sampled_from(HttpMethod))
 behaviours = st.sampled_from([None, *map(SCENARIOS.__getitem__, BEHAVIOURS)])
 plans = st.sampled_from([WHOLE.sid, WHOLE.sid, *BY_SID])
 
@@ -397,7 +397,7 @@ class WirelessWalk(Walk):
     def has_commands(self) -> bool:
         return bool(self.tables.wireless.commands.records)
 
-    @initialize(told=listeners, scenario=behaviours)
+    @initialize(told=targets, scenario=behaviours)
     def begin(self, told: CallbackTarget, scenario: NetworkScenario | None) -> None:
         """Let there be a SIM that is ready, and another one that is new."""
         for status in (READY, None):
@@ -408,7 +408,7 @@ class WirelessWalk(Walk):
     @rule(
         status=st.sampled_from([READY, READY, ACTIVE, None]),
         plan=plans,
-        told=listeners,
+        told=targets,
         is_narrowband=st.booleans(),
     )
     def register(
@@ -430,7 +430,7 @@ class WirelessWalk(Walk):
         status=st.sampled_from([None, READY, ACTIVE, SUSPENDED, DEACTIVATED]),
         plan=st.sampled_from([None, "", *BY_SID]),
         resets=st.sampled_from([False, False, True]),
-        told=listeners,
+        told=targets,
     )
     def update(
         self,
@@ -464,7 +464,7 @@ class WirelessWalk(Walk):
         assert refused is None or refused.code in faults
 
     @precondition(has_sims)
-    @rule(pick=picks, choice=st.integers(0, 2), plan=plans, told=listeners, then=pauses)
+    @rule(pick=picks, choice=st.integers(0, 2), plan=plans, told=targets, then=pauses)
     def update_legally(
         self, pick: int, choice: int, plan: str, told: CallbackTarget, *, then: timedelta | None
     ) -> None:
@@ -474,7 +474,7 @@ class WirelessWalk(Walk):
         self.pause(then)
 
     @precondition(has_sims)
-    @rule(pick=picks, plan=plans, told=listeners, then=pauses)
+    @rule(pick=picks, plan=plans, told=targets, then=pauses)
     def change_plan(
         self, pick: int, plan: str, told: CallbackTarget, *, then: timedelta | None
     ) -> None:
@@ -483,7 +483,7 @@ class WirelessWalk(Walk):
         self.pause(then)
 
     @precondition(has_sims)
-    @rule(pick=picks, told=listeners, then=pauses)
+    @rule(pick=picks, told=targets, then=pauses)
     def reset(self, pick: int, told: CallbackTarget, *, then: timedelta | None) -> None:
         self.update(pick, None, None, told, resets=True)
         self.pause(then)
@@ -501,7 +501,7 @@ class WirelessWalk(Walk):
         assert (refused is not None) is is_taken
 
     @precondition(has_sims)
-    @rule(pick=picks, to=listeners)
+    @rule(pick=picks, to=targets)
     def tell_of_commands(self, pick: int, to: CallbackTarget) -> None:
         sim = self.sim(pick)
         target_update = CallbackTargetUpdate(to.url, is_removed=to.url is None, method=to.method)
@@ -554,7 +554,7 @@ class WirelessWalk(Walk):
     @precondition(has_sims)
     @rule(
         pick=picks,
-        told=listeners,
+        told=targets,
         wants_receipt=st.booleans(),
         times=st.sampled_from([1, 1, 2, 5]),
         then=pauses,

@@ -24,7 +24,7 @@ from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import TaskHandler, Transaction
-from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_context, an_account
 from tests.memory_store import MemoryStore, MemoryTransaction
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
 
 
 class WatchedHandlers:
-    """Hand on to the handlers of tasks; each ending is looked at within its transaction."""
+    """Hand on to the handlers of tasks; each result is looked at within its transaction."""
 
     def __init__(self, observe: Callable[[Transaction, ScheduledTask], None]) -> None:
         self._observe = observe
@@ -56,10 +56,10 @@ class WatchedHandlers:
                 return handler.begin(tx, task, context)
 
         def end(
-            tx: Transaction, task: ScheduledTask, ending: CarrierResult, context: OperationContext
+            tx: Transaction, task: ScheduledTask, result: CarrierResult, context: OperationContext
         ) -> None:
             with self._noted():
-                handler.end(tx, task, ending, context)
+                handler.end(tx, task, result, context)
                 self._observe(tx, task)
 
         return TaskHandler(begin, end)
@@ -112,7 +112,7 @@ class Walk(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     def context(self) -> OperationContext:
-        return a_moment(now=self.clock.now(), chance=self.chance)
+        return a_context(now=self.clock.now(), chance=self.chance)
 
     @property
     def tables(self) -> MemoryTransaction:

@@ -21,7 +21,7 @@ from ringback.operations.supersim.device_actions import receive_datagram, receiv
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import SettingsCommand, load
-from tests.fakes import SeededChance, a_fleet, a_moment, a_profile, a_sim
+from tests.fakes import SeededChance, a_context, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
@@ -161,7 +161,7 @@ def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        account = create_account(tx, name=name, context=a_moment(now=START, chance=chance)).account
+        account = create_account(tx, name=name, context=a_context(now=START, chance=chance)).account
         world.accounts.append(account)
         profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
         tx.supersim.access_profiles.add(

@@ -14,7 +14,7 @@ from ringback.core.callbacks.callback import (
     discard,
     replay,
 )
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.retry_schedule import RetrySchedule
@@ -149,7 +149,7 @@ class Customers:
             to=CallbackUrl.parse(url),
             method=HttpMethod(asked.method),
             policy=NOTICE,
-            chance=self._chance.bytes(ANNOUNCEMENT_BYTES),
+            chance=self._chance.bytes(CALLBACK_BYTES),
             now=self._clock.now(),
             due=due,
             idempotency_key=key,

@@ -18,7 +18,7 @@ from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageRequest, Store, Transaction
 from ringback.stores.sqlite.field_columns import to_us
-from tests.fakes import NOW, a_moment
+from tests.fakes import NOW, a_context
 from tests.stores.asking import opened
 from tests.stores.old_files import (
     NEWEST,
@@ -271,7 +271,7 @@ async def test_a_sim_lives_on_after_its_change(
         for task in tx.tasks.due(NOW, limit=9):
             if tx.tasks.take(task):
                 ended = ending if task.step is TaskKind.UPDATE_SIM else CARRIED_OUT
-                TASK_HANDLERS[task.step].end(tx, task, ended, a_moment(now=NOW))
+                TASK_HANDLERS[task.step].end(tx, task, ended, a_context(now=NOW))
 
     async with opened(path) as store:
         await store.transact(live)

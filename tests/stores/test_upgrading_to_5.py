@@ -13,7 +13,7 @@ from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.authentication import sign_in
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import CallbackFilter, PageRequest, Transaction
-from tests.fakes import AUTH_TOKEN, KORE_SECRET, a_moment
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, a_context
 from tests.stores.asking import keep, opened
 from tests.stores.old_files import (
     NEWEST,
@@ -78,7 +78,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
     def rotate(tx: Transaction) -> list[str]:
         """Return what the account signed with on the way."""
         signed_with = list[str]()
-        _, made = create_secret(tx, account_in(tx), "next", a_moment())
+        _, made = create_secret(tx, account_in(tx), "next", a_context())
         signed_with.append(account_in(tx).kore_secret)
         change_secret(
             tx,
@@ -86,7 +86,7 @@ async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
             made.id,
             name=None,
             status=WebhookSecretStatus.ACTIVE,
-            context=a_moment(),
+            context=a_context(),
         )
         return [*signed_with, account_in(tx).kore_secret, made.value]
 

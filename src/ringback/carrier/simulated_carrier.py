@@ -9,4 +9,4 @@ class SimulatedCarrier:
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         """Return at once how the step ends; the caller has waited for as long as it takes."""
-        return carrier_request.scenario.ending_of(carrier_request.step)
+        return carrier_request.scenario.result_of(carrier_request.step)

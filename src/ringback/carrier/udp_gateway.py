@@ -128,13 +128,13 @@ class UdpGateway:
         self._socket.close()
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        ending = await self._behind.carry_out(carrier_request)
-        if isinstance(carrier_request.subject, IpCommand) and isinstance(ending, CarrierSucceeded):
+        result = await self._behind.carry_out(carrier_request)
+        if isinstance(carrier_request.subject, IpCommand) and isinstance(result, CarrierSucceeded):
             device_ip = (
                 carrier_request.sim.device_ip if isinstance(carrier_request.sim, SuperSim) else None
             )
             return await self._send(carrier_request.subject, device_ip)
-        return ending
+        return result
 
     async def _send(self, command: IpCommand, device_ip: str | None) -> CarrierResult:
         if device_ip is None:

@@ -116,17 +116,17 @@ def keep_changed(tx: Transaction, account: Account, context: AccountContext) -> 
     return changed
 
 
-def family_of(tx: Transaction, account: Account) -> list[Account]:
+def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
     """Return an account, as it is now, and its subaccounts, oldest first."""
     return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
 
 
-def in_family(tx: Transaction, account: Account, kore_id: str) -> Account:
+def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Account:
     """Return the account with this id: the account itself or one of its subaccounts.
 
     Raises NotFound for any other id, whether it exists or not, so that nobody can probe for ids.
     """
-    for one in family_of(tx, account):
+    for one in with_subaccounts(tx, account):
         if one.kore_id == kore_id:
             return one
     raise NotFound(f"there is no account {kore_id!r} among {account.kore_id} and its subaccounts")

@@ -20,7 +20,7 @@ M = TypeVar("M", SmsCommand, WirelessCommand)
 MOST: Final = 100
 _EXAMINED: Final = 10_000
 """How many of a SIM's newest messages are searched for those to its device."""
-_CAME: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
+_ARRIVED: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
 def transfer_data(
@@ -114,7 +114,7 @@ class InboxMessage(NamedTuple):
     """A text in UTF-8."""
 
 
-def arrivals_at(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
+def inbox_of(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
     """Return the messages that have arrived at a SIM's device, newest first, up to `MOST`."""
     match sim:
         case SuperSim():
@@ -134,4 +134,4 @@ def arrivals_at(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
 def _newest(messages: Records[M], sim: EitherSim) -> list[M]:
     which = {"sim_sid": sim.sid, "direction": Direction.TO_SIM}
     newest = messages.page(sim.account_sid, which, PageRequest(MOST, examining=_EXAMINED))
-    return [one for one in newest if one.status in _CAME]
+    return [one for one in newest if one.status in _ARRIVED]

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypedDict
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.events.payload import Event, parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Policy
@@ -55,7 +55,7 @@ class OperationContext(AccountContext):
     """What all operations need, at one instant."""
 
     policy: Policy
-    intake: CallbackQueue
+    queue: CallbackQueue
     simulation: SimulationSettings
     sources: Sources
 
@@ -63,7 +63,7 @@ class OperationContext(AccountContext):
         """Return the SID of a new resource."""
         return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
 
-    def stamp(self, kind: SidKind, account_sid: str) -> NewRecordFields:
+    def record_fields(self, kind: SidKind, account_sid: str) -> NewRecordFields:
         """Return the common fields of a new resource of an account."""
         return NewRecordFields(
             sid=self.sid(kind),
@@ -72,14 +72,14 @@ class OperationContext(AccountContext):
             date_updated=self.now,
         )
 
-    def tell(
+    def emit(
         self, tx: Transaction, event: Event, url: CallbackUrl | None, method: HttpMethod
     ) -> None:
-        """Send a callback about an event, if somebody wants one."""
+        """Send a callback about an event, if there is a URL for it."""
         if url is None:
             return
         body = encode(parameters_of(event))
-        self.intake.take(tx, self.compose(body, event.account_sid, url, method))
+        self.queue.take(tx, self.compose(body, event.account_sid, url, method))
 
     def compose(
         self,
@@ -99,7 +99,7 @@ class OperationContext(AccountContext):
             method=method,
             policy=self.policy,
             sources=self.sources,
-            chance=self.chance.bytes(ANNOUNCEMENT_BYTES),
+            chance=self.chance.bytes(CALLBACK_BYTES),
             now=self.now,
             due=due,
             idempotency_key=idempotency_key,

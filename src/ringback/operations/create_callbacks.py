@@ -31,7 +31,7 @@ def prepare_callback(
 
 
 def send_callbacks(
-    tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: CallbackQueue
+    tx: Transaction, callbacks: Sequence[OutgoingCallback], queue: CallbackQueue
 ) -> list[OutgoingCallback]:
     """Save and send these new callbacks, and return their records in the same order.
 
@@ -46,7 +46,7 @@ def send_callbacks(
         record = first_with.get(callback.idempotency_key)
         if record is None:
             record = callback
-            intake.take(tx, callback)
+            queue.take(tx, callback)
             if callback.idempotency_key is not None:
                 first_with[callback.idempotency_key] = callback
         records.append(record)

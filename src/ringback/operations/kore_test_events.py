@@ -7,7 +7,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_OF_TEST_BYTES, announce_test
+from ringback.core.callbacks.create_callback import TEST_CALLBACK_BYTES, compose_test
 from ringback.core.errors import Conflict, NotFound
 from ringback.operations.account_destinations import CallbackDestination
 from ringback.operations.accounts import fetch_account
@@ -33,15 +33,15 @@ def send_test_event(
     """
     if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
-    callback = announce_test(
+    callback = compose_test(
         account_sid=account.sid,
         to=url,
         method=method,
         secret_id=secret_id,
-        chance=context.chance.bytes(ANNOUNCEMENT_OF_TEST_BYTES),
+        chance=context.chance.bytes(TEST_CALLBACK_BYTES),
         now=context.now,
     )
-    context.intake.take(tx, callback)
+    context.queue.take(tx, callback)
     return callback
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, discard, replay
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, repeat
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, repeat
 from ringback.core.errors import Conflict
 from ringback.core.sources.source_definition import other_than
 from ringback.operations.context import OperationContext
@@ -78,7 +78,7 @@ def from_same_source(context: OperationContext) -> Replay:
 
     def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
         progress = replay(callback.progress, context.now)
-        context.intake.change(tx, callback, progress)
+        context.queue.change(tx, callback, progress)
         return callback.having(progress)
 
     return send_again
@@ -98,14 +98,14 @@ def from_other_source(context: OperationContext) -> Replay:
         again = repeat(
             callback,
             source=source,
-            chance=context.chance.bytes(ANNOUNCEMENT_BYTES),
+            chance=context.chance.bytes(CALLBACK_BYTES),
             now=context.now,
             sources=sources,
         )
-        context.intake.take(tx, again)
+        context.queue.take(tx, again)
         if callback.status is CallbackStatus.FAILED:
             why = f"replayed from {source} as {again.sid}"
-            context.intake.change(tx, callback, discard(callback.progress, why, context.now))
+            context.queue.change(tx, callback, discard(callback.progress, why, context.now))
         return again
 
     return send_again
@@ -179,7 +179,7 @@ def discard_callback(
         because = f" ({callback.progress.status_reason})" if callback.progress.status_reason else ""
         raise _conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
     progress = discard(callback.progress, why, context.now)
-    context.intake.change(tx, callback, progress)
+    context.queue.change(tx, callback, progress)
     return callback.having(progress)
 
 

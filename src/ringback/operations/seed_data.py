@@ -38,12 +38,12 @@ def find_or_seed(
     `known` are the SID and secret of the API key that was returned last time: it is kept if it is
     still valid. Otherwise a new one is created, since only a hash of the secret is saved.
     """
-    account = tx.accounts.get(ACCOUNT_SID) or _plant(tx, context)
+    account = tx.accounts.get(ACCOUNT_SID) or _seed(tx, context)
     if account.uses_static_proxy != uses_static_proxy:
         changed = replace(account, uses_static_proxy=uses_static_proxy)
         account = keep_changed(tx, changed, context)
     supersim.address_first_sim(tx)
-    wireless.plant_where_missing(tx, ACCOUNT_SID, context)
+    wireless.seed_where_missing(tx, ACCOUNT_SID, context)
     key = _known_key(tx, known) or _new_key(tx, context)
     return SeededAccount(account, key, supersim.SIM_SID, wireless.SIM_SID)
 
@@ -65,7 +65,7 @@ def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
     return create_key(tx, ACCOUNT_SID, _KEY_NAME, context)
 
 
-def _plant(tx: Transaction, context: OperationContext) -> Account:
+def _seed(tx: Transaction, context: OperationContext) -> Account:
     account = create_account(tx, name=_ACCOUNT_NAME, context=context, sid=ACCOUNT_SID).account
-    supersim.plant(tx, ACCOUNT_SID, context)
+    supersim.seed(tx, ACCOUNT_SID, context)
     return account

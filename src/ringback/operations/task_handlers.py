@@ -55,11 +55,11 @@ def handler(
         return None if found is None else begin(tx, task, found, context)
 
     def end_found(
-        tx: Transaction, task: ScheduledTask, ending: CarrierResult, context: OperationContext
+        tx: Transaction, task: ScheduledTask, result: CarrierResult, context: OperationContext
     ) -> None:
         found = find(tx, task.subject_sid)
         if found is not None:
-            end(tx, task, found, ending, context)
+            end(tx, task, found, result, context)
 
     return TaskHandler(begin_found, end_found)
 

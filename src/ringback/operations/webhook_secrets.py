@@ -10,11 +10,13 @@ from ringback.operations.context import AccountContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
-Held = tuple[WebhookSecretStatus, WebhookSecret]
+SecretAndStatus = tuple[WebhookSecretStatus, WebhookSecret]
 """A secret and its status."""
 
 
-def create_secret(tx: Transaction, account: Account, name: str, context: AccountContext) -> Held:
+def create_secret(
+    tx: Transaction, account: Account, name: str, context: AccountContext
+) -> SecretAndStatus:
     """Create a secret: the first is active at once, a later one is pending.
 
     An earlier pending secret is deleted. Raises InvalidParameter for an unreadable name.
@@ -34,7 +36,7 @@ def change_secret(
     name: str | None,
     status: WebhookSecretStatus | None,
     context: AccountContext,
-) -> Held:
+) -> SecretAndStatus:
     """Rename a secret, activate it, or both; None leaves the name or status as it is.
 
     Activating a secret ends the previously active one for good. Raises NotFound, and
@@ -61,7 +63,7 @@ def change_secret(
     return _held(secrets.find(secret_id), secret_id)
 
 
-def _held(found: Held | None, secret_id: str) -> Held:
+def _held(found: SecretAndStatus | None, secret_id: str) -> SecretAndStatus:
     if found is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
     return found

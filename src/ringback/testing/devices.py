@@ -69,7 +69,7 @@ class Device:
 
     def messages(self) -> list[bytes]:
         """Return the newest SMS or Commands that have come to it, the newest first."""
-        newest = self.look(lambda tx, _: any_sim.arrivals_at(tx, self._any_sim(tx)))
+        newest = self.look(lambda tx, _: any_sim.inbox_of(tx, self._any_sim(tx)))
         return [one.message for one in newest]
 
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:

@@ -22,8 +22,8 @@ from tests.fakes import (
     SIM_SID,
     UNIQUE_NAME,
     FakeClock,
+    a_context,
     a_fleet,
-    a_moment,
     a_sim,
 )
 from tests.intakes import BatchesAtOnce, KeepingIntake
@@ -232,7 +232,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
     dependencies = ApiDependencies(
         store=store,
         clock=clock,
-        context=lambda: a_moment(intake=intake),
+        context=lambda: a_context(queue=intake),
         progress=Rung(),
         intake=intake,
         batch_queue=BatchesAtOnce(store, intake),

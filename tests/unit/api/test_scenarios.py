@@ -7,7 +7,7 @@ import pytest
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.ports import Store
-from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_moment, a_sim
+from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_context, a_sim
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, refusal
 from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_wireless_sim
@@ -111,7 +111,7 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
     slow, ip_fails = SCENARIOS["slow"], SCENARIOS["ip-fails"]
     sim = a_sim()
     scenarios = {SIM_SID: ip_fails, sim.account_sid: slow}
-    context = a_moment(simulation=SimulationSettings(TAKES, scenarios=scenarios))
+    context = a_context(simulation=SimulationSettings(TAKES, scenarios=scenarios))
     of_sim, of_account = await store.transact(
         lambda tx: (
             context.in_force_for_sim(tx, sim),

@@ -18,7 +18,7 @@ from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_moment
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_context
 from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import (
@@ -218,7 +218,7 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
             return super().bytes(count)
 
     dependencies, chance = services_on(counting), Chance()
-    dependencies = replace(dependencies, context=lambda: a_moment(chance=chance))
+    dependencies = replace(dependencies, context=lambda: a_context(chance=chance))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     await caller.get("/v1/Sims")
     asked = counting.asked

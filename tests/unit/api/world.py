@@ -25,8 +25,8 @@ from tests.fakes import (
     ACCOUNT_SID,
     FakeClock,
     SeededChance,
+    a_context,
     a_fleet,
-    a_moment,
     a_profile,
     a_sim,
     an_account,
@@ -99,7 +99,7 @@ def services_on(
     return ApiDependencies(
         store=store,
         clock=on,
-        context=lambda: a_moment(now=on.now(), chance=chance, intake=takes_in),
+        context=lambda: a_context(now=on.now(), chance=chance, queue=takes_in),
         progress=progress or Rung(),
         intake=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),

@@ -153,37 +153,37 @@ async def test_what_the_scenario_has_fail_is_not_sent(
     gateway: UdpGateway, device: socket.socket, scenario: str, code: int
 ) -> None:
     failing = sending(a_command("lost", port_of(device)), scenario=scenario)
-    ending = await gateway.carry_out(failing)
-    assert isinstance(ending, CarrierFailure)
-    assert ending.code == code
+    result = await gateway.carry_out(failing)
+    assert isinstance(result, CarrierFailure)
+    assert result.code == code
     await gateway.carry_out(sending(a_command("next", port_of(device))))
     assert device.recv(2000) == b"next"
 
 
 async def test_all_else_is_done_by_the_carrier_behind_it(gateway: UdpGateway) -> None:
     failing = CarrierRequest(TaskKind.UPDATE_SIM, SCENARIOS["update-fails"], an_update(), a_sim())
-    assert await gateway.carry_out(failing) == SCENARIOS["update-fails"].ending_of(
+    assert await gateway.carry_out(failing) == SCENARIOS["update-fails"].result_of(
         TaskKind.UPDATE_SIM
     )
     normal = CarrierRequest(TaskKind.UPDATE_SIM, SCENARIOS["normal"], an_update(), a_sim())
     assert await gateway.carry_out(normal) is CARRIED_OUT
 
 
-def told(ending: CarrierResult) -> tuple[int, str]:
-    assert isinstance(ending, CarrierFailure)
-    return ending.code, ending.message
+def told(result: CarrierResult) -> tuple[int, str]:
+    assert isinstance(result, CarrierFailure)
+    return result.code, result.message
 
 
 async def test_what_the_system_does_not_send_is_a_failure(gateway: UdpGateway) -> None:
-    ending = await gateway.carry_out(sending(a_command("x", 4000), to="255.255.255.255"))
-    code, message = told(ending)
+    result = await gateway.carry_out(sending(a_command("x", 4000), to="255.255.255.255"))
+    code, message = told(result)
     assert code == 83400
     assert message.startswith("no datagram can be sent to 255.255.255.255:4000: ")
 
 
 async def test_a_device_without_an_address_is_not_attached(gateway: UdpGateway) -> None:
-    ending = await gateway.carry_out(sending(a_command("x", 4000), to=None))
-    assert told(ending) == (83401, "the SIM's device has no address")
+    result = await gateway.carry_out(sending(a_command("x", 4000), to=None))
+    assert told(result) == (83401, "the SIM's device has no address")
 
 
 async def test_nothing_is_sent_to_the_gateway_itself(gateway: UdpGateway) -> None:
@@ -222,8 +222,8 @@ async def test_where_the_system_has_no_room_it_is_waited_for(device: socket.sock
     gateway = UdpGateway(reluctant, behind=SimulatedCarrier(), stopwatch=lambda: 0.0)
     commands = [sending(a_command(f"{number}", port_of(device))) for number in range(5)]
     async with asyncio.timeout(10):
-        endings = await asyncio.gather(*map(gateway.carry_out, commands))
-    assert set(endings) == {CARRIED_OUT}
+        results = await asyncio.gather(*map(gateway.carry_out, commands))
+    assert set(results) == {CARRIED_OUT}
     assert [device.recv(2000) for _ in commands] == [b"0", b"1", b"2", b"3", b"4"]
     gateway.close()
 

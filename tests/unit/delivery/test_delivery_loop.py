@@ -16,7 +16,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, discard
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
@@ -471,7 +471,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
         to=CallbackUrl.parse("http://a.example"),
         method=HttpMethod.POST,
         policy=NOTICE,
-        chance=SeededChance().bytes(ANNOUNCEMENT_BYTES),
+        chance=SeededChance().bytes(CALLBACK_BYTES),
         now=clock.now(),
     )
     transport = SlowTransport(clock, 2 * SECOND, [NOT_CONNECTED])

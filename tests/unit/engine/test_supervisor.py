@@ -27,7 +27,7 @@ from tests.fakes import (
     RecordingTransport,
     SeededChance,
     a_callback,
-    a_moment,
+    a_context,
     a_sim,
     an_update,
 )
@@ -74,7 +74,7 @@ class Bench:
         self.supervisor = Supervisor(self.task_runner, self.delivery, clock=self.clock)
 
     def _moment(self) -> OperationContext:
-        return a_moment(now=self.clock.now(), intake=self.delivery.queue)
+        return a_context(now=self.clock.now(), queue=self.delivery.queue)
 
 
 class BreakingStore:

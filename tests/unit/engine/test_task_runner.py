@@ -36,8 +36,8 @@ from tests.fakes import (
     SIM_SID,
     FakeClock,
     SeededChance,
+    a_context,
     a_fleet,
-    a_moment,
     a_sim,
     an_update,
 )
@@ -89,7 +89,7 @@ class Bench:
         )
 
     def context(self) -> OperationContext:
-        return a_moment(now=self.clock.now(), chance=self.chance, intake=self.intake)
+        return a_context(now=self.clock.now(), chance=self.chance, queue=self.intake)
 
 
 def begin(tx: Transaction, update: SuperSimUpdate, due: datetime = NOW) -> None:
@@ -470,7 +470,7 @@ async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> N
 
 async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_instant() -> None:
     store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
-    at_once = a_moment(simulation=SimulationSettings(timedelta(0)))
+    at_once = a_context(simulation=SimulationSettings(timedelta(0)))
     sms = await store.transact(
         lambda tx: send_sms(tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), at_once)
     )

@@ -1,4 +1,4 @@
-"""Where the callbacks of an account go, as a rehearsal finds it out."""
+"""Where the callbacks of an account go, as a rehearsal of a new secret finds them."""
 
 from dataclasses import replace
 
@@ -50,8 +50,8 @@ def test_what_fleets_and_sims_are_configured_with_is_found_with_its_methods(
             ip_commands_method=HttpMethod.GET,
         )
     )
-    listeners = [a_listener(f"https://a.example/{name}") for name in ("told", "reset", "final")]
-    commands_to, reset_to, final_to = listeners
+    targets = [a_listener(f"https://a.example/{name}") for name in ("told", "reset", "final")]
+    commands_to, reset_to, final_to = targets
     tx.wireless.sims.add(
         replace(a_wireless_sim(), commands_to=commands_to, reset_to=reset_to, final_to=final_to)
     )

@@ -19,7 +19,7 @@ from ringback.operations.accounts import (
 )
 from ringback.operations.authentication import sign_in
 from ringback.ports import RandomSource
-from tests.fakes import NOW, SeededChance, a_moment
+from tests.fakes import NOW, SeededChance, a_context
 from tests.memory_store import MemoryTransaction
 
 CHANCE = SeededChance()
@@ -34,7 +34,7 @@ def create(
     parent_sid: str | None = None,
 ) -> CreatedAccount:
     return create_account(
-        tx, name=name, schedule=schedule, context=a_moment(chance=chance), parent_sid=parent_sid
+        tx, name=name, schedule=schedule, context=a_context(chance=chance), parent_sid=parent_sid
     )
 
 
@@ -130,7 +130,7 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
     made = create_bare_account(
-        tx, name="Acme", context=a_moment(chance=CHANCE), parent_sid=parent.sid
+        tx, name="Acme", context=a_context(chance=CHANCE), parent_sid=parent.sid
     )
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
@@ -141,9 +141,9 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
 def test_such_an_account_is_refused_what_any_other_is() -> None:
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
-        create_bare_account(tx, name="", context=a_moment())
+        create_bare_account(tx, name="", context=a_context())
     with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
-        create_bare_account(tx, name="Acme", context=a_moment(chance=CHANCE), parent_sid="AC0")
+        create_bare_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid="AC0")
     assert list_accounts(tx) == []
 
 
@@ -172,11 +172,11 @@ def test_an_account_is_suspended_and_active_again_each_time_a_newer_state() -> N
     tx = MemoryTransaction()
     account = create(tx).account
     for revision, status in enumerate((AccountStatus.SUSPENDED, AccountStatus.ACTIVE), start=1):
-        changed = set_status(tx, account.kore_id, status, a_moment())
+        changed = set_status(tx, account.kore_id, status, a_context())
         assert changed == replace(account, status=status, revision=revision)
         assert tx.accounts.get(account.sid) == changed
 
 
 def test_an_account_that_is_not_there_cant_be_suspended() -> None:
     with pytest.raises(NotFound):
-        set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, a_moment())
+        set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, a_context())

@@ -17,7 +17,7 @@ from ringback.operations.any_sim import (
     wireless_of,
 )
 from ringback.ports import Transaction
-from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_fleet, a_moment, a_sim
+from tests.fakes import ACCOUNT_SID, SIM_SID, UNIQUE_NAME, a_context, a_fleet, a_sim
 from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_rate_plan, a_wireless_sim
 
@@ -111,7 +111,7 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
 
 
 def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
-    context = a_moment()
+    context = a_context()
     flows = [*tx.supersim.sessions.flows.values(), *tx.wireless.sessions.flows.values()]
     own = [flow for flow in flows if flow.sim_sid == card.sid]
     return [flow.bytes_between(flow.date_created, context.now) for flow in own]
@@ -121,7 +121,7 @@ def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
 def test_the_device_of_a_sim_of_either_product_uses_data(
     tx: MemoryTransaction, card: SuperSim | WirelessSim
 ) -> None:
-    transfer_data(tx, card, upload=300, download=700, context=a_moment())
+    transfer_data(tx, card, upload=300, download=700, context=a_context())
     assert used(tx, card) == [(300, 700)]
     assert sum(len(used(tx, each)) for each in (OURS, WIRELESS)) == 1
 
@@ -138,6 +138,6 @@ def test_what_can_not_be_used_is_refused_with_the_code_of_its_product(
             fetch_any_sim(tx, ACCOUNT_SID, sim_sid),
             upload=300,
             download=700,
-            context=a_moment(),
+            context=a_context(),
         )
     assert refused.value.code == code

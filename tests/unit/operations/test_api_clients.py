@@ -16,7 +16,7 @@ from ringback.operations.api_clients import (
     fetch_client,
     sign_in_client,
 )
-from tests.fakes import ACCOUNT_SID, NOW, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -39,7 +39,7 @@ def create(
         name,
         type=ClientType.STANDARD,
         products=[AccessScope.SUPER_SIM],
-        context=a_moment(),
+        context=a_context(),
         lifetime=lifetime,
         locked=True,
     )
@@ -75,7 +75,7 @@ def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransac
 
 def test_a_client_of_a_suspended_account_is_told_so(tx: MemoryTransaction) -> None:
     made = create(tx)
-    set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_moment())
+    set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_context())
     with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
         sign_in_client(tx, made.client.sid, made.secret)
     with pytest.raises(Unauthorized):

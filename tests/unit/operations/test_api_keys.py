@@ -6,7 +6,7 @@ from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.errors import InvalidParameter, NotFound, Unauthorized
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.operations.authentication import sign_in
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 
@@ -18,20 +18,20 @@ def tx() -> MemoryTransaction:
 
 
 def test_a_new_key_signs_in_to_its_account(tx: MemoryTransaction) -> None:
-    made = create_key(tx, ACCOUNT_SID, "CI", a_moment())
+    made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert sign_in(tx, made.key.sid, made.secret).account == an_account()
     assert (made.key.name, made.key.date_created) == ("CI", NOW)
     assert tx.accounts.keys_of(ACCOUNT_SID) == [made.key]
 
 
 def test_a_key_without_an_account_is_the_operators(tx: MemoryTransaction) -> None:
-    made = create_key(tx, None, "backup", a_moment())
+    made = create_key(tx, None, "backup", a_context())
     assert sign_in(tx, made.key.sid, made.secret) == OPERATOR
     assert tx.accounts.keys_of(ACCOUNT_SID) == []
 
 
 def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
-    made = create_key(tx, ACCOUNT_SID, "CI", a_moment())
+    made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert made.secret not in repr(made)
     assert made.secret not in str(vars(tx.accounts))
     assert made.secret not in made.key.secret_hash
@@ -39,7 +39,7 @@ def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
 
 def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
     chance = SeededChance()
-    one, other = (create_key(tx, ACCOUNT_SID, "CI", a_moment(chance=chance)) for _ in range(2))
+    one, other = (create_key(tx, ACCOUNT_SID, "CI", a_context(chance=chance)) for _ in range(2))
     assert one.key.sid != other.key.sid
     assert one.secret != other.secret
 
@@ -47,12 +47,12 @@ def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
 def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction, name: str) -> None:
     with pytest.raises(InvalidParameter, match="a key's name"):
-        create_key(tx, ACCOUNT_SID, name, a_moment())
+        create_key(tx, ACCOUNT_SID, name, a_context())
     assert tx.accounts.keys_of(ACCOUNT_SID) == []
 
 
 def test_a_key_that_was_taken_back_signs_in_no_more(tx: MemoryTransaction) -> None:
-    made = create_key(tx, ACCOUNT_SID, "CI", a_moment())
+    made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert delete_key(tx, made.key.sid) == made.key
     with pytest.raises(Unauthorized):
         sign_in(tx, made.key.sid, made.secret)

@@ -10,7 +10,7 @@ from ringback.operations.auth_tokens import create_secondary, delete_secondary, 
 from ringback.operations.authentication import sign_in
 from ringback.operations.context import AccountContext
 from ringback.ports import Transaction
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 
@@ -34,7 +34,7 @@ def signs_in(tx: MemoryTransaction, token: str) -> bool:
 
 
 def test_both_sign_in_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
-    account = create_secondary(tx, ACCOUNT_SID, a_moment())
+    account = create_secondary(tx, ACCOUNT_SID, a_context())
     assert account.auth_token == AUTH_TOKEN
     assert signs_in(tx, AUTH_TOKEN)
     assert signs_in(tx, secondary_of(account))
@@ -45,7 +45,7 @@ def test_both_sign_in_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
 def test_a_new_one_takes_the_place_of_the_secondary_one(tx: MemoryTransaction) -> None:
     chance = SeededChance()
     first, second = (
-        secondary_of(create_secondary(tx, ACCOUNT_SID, a_moment(chance=chance))) for _ in range(2)
+        secondary_of(create_secondary(tx, ACCOUNT_SID, a_context(chance=chance))) for _ in range(2)
     )
     assert first != second
     assert not signs_in(tx, first)
@@ -53,26 +53,26 @@ def test_a_new_one_takes_the_place_of_the_secondary_one(tx: MemoryTransaction) -
 
 
 def test_promoted_it_signs_and_the_primary_one_is_gone(tx: MemoryTransaction) -> None:
-    made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_moment()))
-    account = promote_secondary(tx, ACCOUNT_SID, a_moment())
+    made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_context()))
+    account = promote_secondary(tx, ACCOUNT_SID, a_context())
     assert (account.auth_token, account.secondary_auth_token) == (made, None)
     assert not signs_in(tx, AUTH_TOKEN)
     assert signs_in(tx, made)
 
 
 def test_taken_back_it_signs_in_no_more(tx: MemoryTransaction) -> None:
-    made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_moment()))
-    account = delete_secondary(tx, ACCOUNT_SID, a_moment())
+    made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_context()))
+    account = delete_secondary(tx, ACCOUNT_SID, a_context())
     assert (account.auth_token, account.secondary_auth_token) == (AUTH_TOKEN, None)
     assert not signs_in(tx, made)
 
 
 def test_each_of_these_is_a_newer_state_of_the_account(tx: MemoryTransaction) -> None:
     revisions = [
-        create_secondary(tx, ACCOUNT_SID, a_moment()).revision,
-        promote_secondary(tx, ACCOUNT_SID, a_moment()).revision,
-        create_secondary(tx, ACCOUNT_SID, a_moment(chance=SeededChance(1))).revision,
-        delete_secondary(tx, ACCOUNT_SID, a_moment()).revision,
+        create_secondary(tx, ACCOUNT_SID, a_context()).revision,
+        promote_secondary(tx, ACCOUNT_SID, a_context()).revision,
+        create_secondary(tx, ACCOUNT_SID, a_context(chance=SeededChance(1))).revision,
+        delete_secondary(tx, ACCOUNT_SID, a_context()).revision,
     ]
     assert revisions == [1, 2, 3, 4]
 
@@ -83,10 +83,10 @@ def test_without_a_secondary_one_there_is_nothing_to_do(
 ) -> None:
     told = f"account {ACCOUNT_SID} has no secondary Auth Token; create one first"
     with pytest.raises(NotFound, match=told):
-        change(tx, ACCOUNT_SID, a_moment())
+        change(tx, ACCOUNT_SID, a_context())
     assert tx.accounts.get(ACCOUNT_SID) == an_account()
 
 
 def test_an_account_that_is_not_there_has_none(tx: MemoryTransaction) -> None:
     with pytest.raises(NotFound, match="there is no account 'AC0'"):
-        create_secondary(tx, "AC0", a_moment())
+        create_secondary(tx, "AC0", a_context())

@@ -12,7 +12,7 @@ from ringback.core.sims.scenario import NORMAL, SCENARIOS, TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.sim import SuperSim
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_moment, a_sim
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_sim
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_esim_profile, an_sms
@@ -25,45 +25,45 @@ FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
 
 
 def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
-    earlier, later = a_moment(), a_moment(now=NOW + timedelta(milliseconds=1))
+    earlier, later = a_context(), a_context(now=NOW + timedelta(milliseconds=1))
     assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(SidKind.FLEET))
     assert earlier.sid(SidKind.SIM)[:14] < later.sid(SidKind.SIM)[:14]
 
 
 def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
-    context = a_moment()
-    stamp = context.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)
-    assert re.fullmatch("WP[0-9a-f]{32}", stamp["sid"])
-    assert stamp == {
-        "sid": stamp["sid"],
+    context = a_context()
+    fields = context.record_fields(SidKind.RATE_PLAN, ACCOUNT_SID)
+    assert re.fullmatch("WP[0-9a-f]{32}", fields["sid"])
+    assert fields == {
+        "sid": fields["sid"],
         "account_sid": ACCOUNT_SID,
         "date_created": NOW,
         "date_updated": NOW,
     }
-    assert context.stamp(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != stamp["sid"]
+    assert context.record_fields(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != fields["sid"]
 
 
 def test_an_event_is_told_to_a_url_once() -> None:
-    tx, intake = MemoryTransaction(), KeepingIntake()
+    tx, queue = MemoryTransaction(), KeepingIntake()
     url = CallbackUrl.parse("https://example.com/told")
-    a_moment(intake=intake).tell(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
+    a_context(queue=queue).emit(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
     (callback,) = tx.callbacks.callbacks.values()
     assert (callback.url, callback.method, callback.progress.due) == (url, HttpMethod.GET, NOW)
     for ending in tx.endings:
         ending.durable()
-    assert intake.taken == [callback.sid]
+    assert queue.taken == [callback.sid]
 
 
 def test_without_a_url_nothing_is_told() -> None:
     tx = MemoryTransaction()
-    a_moment().tell(tx, SimUpdated.of(a_sim()), None, HttpMethod.POST)
+    a_context().emit(tx, SimUpdated.of(a_sim()), None, HttpMethod.POST)
     assert tx.callbacks.callbacks == {}
 
 
 @pytest.mark.parametrize(("name", "times"), [("normal", 1), ("slow", 20)])
 def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: int) -> None:
     tx = MemoryTransaction()
-    a_moment().begin_step(tx, TaskKind.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
+    a_context().begin_step(tx, TaskKind.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
         ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW + times * TAKES)
     ]
@@ -72,7 +72,7 @@ def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: in
 def test_a_step_of_no_sim_takes_as_long_as_in_its_accounts_scenario() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(ACCOUNT_SID, "slow")
-    a_moment().begin_step(tx, TaskKind.RESERVE_PROFILE, an_esim_profile(), None)
+    a_context().begin_step(tx, TaskKind.RESERVE_PROFILE, an_esim_profile(), None)
     assert tx.tasks.due_of(an_esim_profile().sid, TaskKind.RESERVE_PROFILE) == NOW + 20 * TAKES
 
 
@@ -82,7 +82,7 @@ def test_the_network_takes_a_step_in_the_scenario_of_the_sim_or_else_of_the_acco
 ) -> None:
     tx, task = MemoryTransaction(), ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW)
     tx.scenarios.put(ACCOUNT_SID, "sms-fails")
-    carrier_request = a_moment().carrier_request(tx, task, an_sms(), sim)
+    carrier_request = a_context().carrier_request(tx, task, an_sms(), sim)
     scenario = SCENARIOS["sms-fails" if sim is None else "slow"]
     assert carrier_request == CarrierRequest(TaskKind.SEND_SMS, scenario, an_sms(), sim)
 
@@ -99,12 +99,12 @@ def test_a_step_waits_for_the_network_as_its_scenario_has_it(
     name: str, step: TaskKind, wait: timedelta
 ) -> None:
     tx = MemoryTransaction()
-    a_moment().begin_step(tx, step, a_sim(), a_sim(unique_name=f"meter+{name}"))
+    a_context().begin_step(tx, step, a_sim(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due_of(SIM_SID, step) == NOW + TAKES + wait
 
 
 def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
-    tx, context = MemoryTransaction(), a_moment()
+    tx, context = MemoryTransaction(), a_context()
     for until in (NOW + 2 * TAKES, NOW + TAKES):
         context.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
     assert tx.tasks.due(NOW + 9 * TAKES, limit=9) == [
@@ -116,7 +116,7 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     tx = MemoryTransaction()
     named, unnamed = a_sim(unique_name=f"meter+{BY_NAME.name}"), a_sim(unique_name="meter")
     settings = {SIM_SID: SET_FOR_SIM, ACCOUNT_SID: SET_FOR_ACCOUNT, "*": SET_FOR_ALL}
-    context = a_moment(simulation=SimulationSettings(TAKES, scenarios=settings))
+    context = a_context(simulation=SimulationSettings(TAKES, scenarios=settings))
     tx.scenarios.put(SIM_SID, FOR_SIM.name)
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
     assert context.scenario_of_sim(tx, named) == FOR_SIM
@@ -135,12 +135,12 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
 
 def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> None:
     sim = a_wireless_sim(unique_name="meter+operator-busy")
-    assert a_moment().scenario_of_sim(MemoryTransaction(), sim) == SCENARIOS["operator-busy"]
+    assert a_context().scenario_of_sim(MemoryTransaction(), sim) == SCENARIOS["operator-busy"]
 
 
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     tx = MemoryTransaction()
-    context = a_moment(
+    context = a_context(
         simulation=SimulationSettings(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT})
     )
     assert context.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
@@ -152,4 +152,4 @@ def test_a_choice_that_an_older_version_knew_is_none() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(SIM_SID, "forgotten")
     tx.scenarios.put(ACCOUNT_SID, "forgotten")
-    assert a_moment().scenario_of_sim(tx, a_sim()) == NORMAL
+    assert a_context().scenario_of_sim(tx, a_sim()) == NORMAL

@@ -9,7 +9,7 @@ from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_context, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 
@@ -37,11 +37,11 @@ def new(
 
 
 def send(
-    tx: MemoryTransaction, *wanted: NewCallback, intake: KeepingIntake | None = None, seed: int = 0
+    tx: MemoryTransaction, *wanted: NewCallback, queue: KeepingIntake | None = None, seed: int = 0
 ) -> list[OutgoingCallback]:
-    context = a_moment(chance=SeededChance(seed))
+    context = a_context(chance=SeededChance(seed))
     callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
-    return send_callbacks(tx, callbacks, intake or KeepingIntake())
+    return send_callbacks(tx, callbacks, queue or KeepingIntake())
 
 
 def kept(tx: MemoryTransaction) -> list[OutgoingCallback]:
@@ -82,12 +82,12 @@ def test_many_are_returned_in_their_order_each_with_its_own_sid_and_token(
     assert len({callback.idempotency_token for callback in callbacks}) == 3
 
 
-def test_each_is_taken_in_by_the_intake(tx: MemoryTransaction) -> None:
-    intake = KeepingIntake()
-    callbacks = send(tx, new("n=1"), new("n=2"), intake=intake)
+def test_each_is_taken_by_the_queue(tx: MemoryTransaction) -> None:
+    queue = KeepingIntake()
+    callbacks = send(tx, new("n=1"), new("n=2"), queue=queue)
     for ending in tx.endings:
         ending.durable()
-    assert intake.taken == [callback.sid for callback in callbacks]
+    assert queue.taken == [callback.sid for callback in callbacks]
 
 
 def test_a_key_that_was_seen_before_leads_to_the_first_ones_record(tx: MemoryTransaction) -> None:

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.scheduled_task import EitherSim
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import SidPlacement
-from ringback.operations.any_sim import MOST, InboxMessage, arrivals_at
+from ringback.operations.any_sim import MOST, InboxMessage, inbox_of
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_sms
@@ -42,7 +42,7 @@ def test_what_came_to_a_device_is_told_newest_first(card: EitherSim, prefix: str
     tx = MemoryTransaction()
     keep(tx, 1, text="first")
     keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
-    assert arrivals_at(tx, card) == [
+    assert inbox_of(tx, card) == [
         InboxMessage(f"{prefix}{2:032}", LATER, b"\xc3\xa4"),
         InboxMessage(f"{prefix}{1:032}", LATER, b"first"),
     ]
@@ -62,7 +62,7 @@ def test_what_did_not_come_to_a_device_is_not_told(
 ) -> None:
     tx = MemoryTransaction()
     keep(tx, status=status, direction=direction)
-    assert arrivals_at(tx, card) == []
+    assert inbox_of(tx, card) == []
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_did_not_come_to_a_device_is_not_told(
 def test_what_came_to_another_device_is_not_told(card: EitherSim) -> None:
     tx = MemoryTransaction()
     keep(tx)
-    assert arrivals_at(tx, card) == []
+    assert inbox_of(tx, card) == []
 
 
 @pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
@@ -79,7 +79,7 @@ def test_only_the_newest_are_told(card: EitherSim) -> None:
     tx = MemoryTransaction()
     for number in range(MOST + 1):
         keep(tx, number)
-    sids = [arrival.sid[2:] for arrival in arrivals_at(tx, card)]
+    sids = [message.sid[2:] for message in inbox_of(tx, card)]
     assert sids == [f"{number:032}" for number in range(MOST, 0, -1)]
 
 
@@ -91,5 +91,5 @@ def test_a_command_is_told_as_its_device_got_it() -> None:
         sid="DC" + "b" * 32, status=sent, command="AP8=", command_mode=PayloadType.BINARY
     )
     tx.wireless.commands.add(binary)
-    messages = [arrival.message for arrival in arrivals_at(tx, a_wireless_sim())]
+    messages = [one.message for one in inbox_of(tx, a_wireless_sim())]
     assert messages == [b"\x00\xff", f"{COMMAND_SID} wake up".encode()]

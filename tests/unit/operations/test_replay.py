@@ -23,7 +23,7 @@ from ringback.operations.replay import (
     replay_oldest,
 )
 from ringback.ports import CallbackFilter, PageRequest
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_context, an_account
 from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 
@@ -42,18 +42,18 @@ def tx() -> MemoryTransaction:
 
 
 @pytest.fixture
-def intake() -> KeepingIntake:
+def queue() -> KeepingIntake:
     return KeepingIntake()
 
 
 @pytest.fixture
-def again(intake: KeepingIntake) -> Replay:
-    return from_same_source(a_moment(now=NOON, intake=intake))
+def again(queue: KeepingIntake) -> Replay:
+    return from_same_source(a_context(now=NOON, queue=queue))
 
 
 @pytest.fixture
-def elsewhere(intake: KeepingIntake) -> Replay:
-    return from_other_source(a_moment(now=NOON, intake=intake))
+def elsewhere(queue: KeepingIntake) -> Replay:
+    return from_other_source(a_context(now=NOON, queue=queue))
 
 
 def sid(number: int) -> str:
@@ -83,14 +83,14 @@ def done(tx: MemoryTransaction) -> None:
 
 @pytest.mark.parametrize("status", [FAILED, DISCARDED, DELIVERED])
 def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
-    tx: MemoryTransaction, again: Replay, intake: KeepingIntake, status: CallbackStatus
+    tx: MemoryTransaction, again: Replay, queue: KeepingIntake, status: CallbackStatus
 ) -> None:
     before = add(tx, status=status, status_reason="it went wrong", round_number=7)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert replayed == before.having(DeliveryState(NOON, attempt_count=2, due=NOON))
     assert all_of(tx) == [replayed]
     done(tx)
-    assert (intake.taken, intake.changed) == ([], [before.sid])
+    assert (queue.taken, queue.changed) == ([], [before.sid])
 
 
 def test_one_that_was_never_attempted_is_replayed(tx: MemoryTransaction, again: Replay) -> None:
@@ -109,7 +109,7 @@ def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None
     ("source", "other"), [(Source.KORE, Source.TWILIO), (Source.TWILIO, Source.KORE)]
 )
 def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
-    tx: MemoryTransaction, elsewhere: Replay, intake: KeepingIntake, source: Source, other: Source
+    tx: MemoryTransaction, elsewhere: Replay, queue: KeepingIntake, source: Source, other: Source
 ) -> None:
     before = add(tx, source=source, idempotency_key="order 7")
     new = replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)
@@ -118,7 +118,7 @@ def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
     assert (new.url, new.method, new.body) == (before.url, before.method, before.body)
     assert (new.idempotency_key, new.progress) == (None, DeliveryState(NOON, due=NOON))
     done(tx)
-    assert intake.taken == [new.sid]
+    assert queue.taken == [new.sid]
 
 
 def test_one_that_failed_is_done_with_when_the_other_source_takes_over(
@@ -172,13 +172,13 @@ def test_one_with_an_attempt_under_way_is_left_alone(tx: MemoryTransaction, agai
 
 @pytest.mark.parametrize("wanted", [STRANGER, CALLBACK_SID], ids=["unknown", "another account's"])
 def test_what_the_account_does_not_have_is_not_found(
-    tx: MemoryTransaction, again: Replay, intake: KeepingIntake, wanted: str
+    tx: MemoryTransaction, again: Replay, queue: KeepingIntake, wanted: str
 ) -> None:
     tx.callbacks.add(a_callback(account_sid=THEIRS, status=FAILED, due=None))
     with pytest.raises(NotFound):
         replay_callback(tx, ACCOUNT_SID, wanted, again, statuses=ANY)
     with pytest.raises(NotFound):
-        discard_callback(tx, ACCOUNT_SID, wanted, "why", a_moment(now=NOON, intake=intake))
+        discard_callback(tx, ACCOUNT_SID, wanted, "why", a_context(now=NOON, queue=queue))
 
 
 # ---- many ----------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_counts_add_up() -> None:
 
 
 def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> OutgoingCallback:
-    return discard_callback(tx, ACCOUNT_SID, which, why, a_moment(now=NOON))
+    return discard_callback(tx, ACCOUNT_SID, which, why, a_context(now=NOON))
 
 
 @pytest.mark.parametrize(("status", "due"), [(SCHEDULED, NOW), (FAILED, None)])

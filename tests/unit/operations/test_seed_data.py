@@ -19,7 +19,7 @@ from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_moment, an_account, an_api_key
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_context, an_account, an_api_key
 from tests.memory_store import MemoryTransaction
 
 
@@ -30,7 +30,7 @@ def seed(
     uses_static_proxy: bool = False,
     known: tuple[str, str] | None = None,
 ) -> SeededAccount:
-    context = a_moment(chance=SeededChance(chance))
+    context = a_context(chance=SeededChance(chance))
     return find_or_seed(tx, context, uses_static_proxy=uses_static_proxy, known=known)
 
 
@@ -61,7 +61,7 @@ def test_the_card_that_the_vendors_samples_register_is_free() -> None:
     tx = MemoryTransaction()
     seed(tx)
     sample = {"iccid": "89883070000123456789", "registration_code": "H3LL0W0RLD"}
-    made = register_sim(tx, ACCOUNT_SID, **sample, context=a_moment(chance=SeededChance(1)))
+    made = register_sim(tx, ACCOUNT_SID, **sample, context=a_context(chance=SeededChance(1)))
     assert (made.status, made.sid != SIM_SID) == (SimStatus.NEW, True)
 
 
@@ -118,7 +118,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
 def test_keys_of_other_names_are_left_alone() -> None:
     tx = MemoryTransaction()
     seed(tx, chance=1)
-    own = create_key(tx, ACCOUNT_SID, "mine", a_moment(chance=SeededChance(3)))
+    own = create_key(tx, ACCOUNT_SID, "mine", a_context(chance=SeededChance(3)))
     again = seed(tx, chance=2)
     assert tx.accounts.keys_of(ACCOUNT_SID) == [own.key, again.api_key.key]
 

@@ -12,7 +12,7 @@ def test_every_step_has_its_turn() -> None:
     assert set(TASK_HANDLERS) == set(TaskKind)
 
 
-def test_an_errand_says_what_to_do_with_what_in_which_scenario() -> None:
+def test_a_carrier_request_has_its_step_its_subject_and_its_scenario() -> None:
     world = World()
     world.update(SimStatus.ACTIVE)
     carrier_request = world.begin_task(

@@ -10,8 +10,8 @@ from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.delivery.signing_keys import CurrentSigningKeys
-from ringback.operations.webhook_secrets import Held, change_secret, create_secret
-from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_moment, an_account
+from ringback.operations.webhook_secrets import SecretAndStatus, change_secret, create_secret
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
@@ -31,20 +31,20 @@ class Ours:
     def account(self) -> Account:
         return self.tx.accounts.accounts[ACCOUNT_SID]
 
-    def create(self, name: str = "next") -> Held:
-        context = a_moment(chance=self.chance, signing_keys=self.signing_keys)
+    def create(self, name: str = "next") -> SecretAndStatus:
+        context = a_context(chance=self.chance, signing_keys=self.signing_keys)
         return create_secret(self.tx, self.account, name, context)
 
     def change(
         self, secret_id: str, *, name: str | None = None, status: WebhookSecretStatus | None = None
-    ) -> Held:
+    ) -> SecretAndStatus:
         return change_secret(
             self.tx,
             self.account,
             secret_id,
             name=name,
             status=status,
-            context=a_moment(now=LATER, signing_keys=self.signing_keys),
+            context=a_context(now=LATER, signing_keys=self.signing_keys),
         )
 
     @property

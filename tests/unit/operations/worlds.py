@@ -11,7 +11,7 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 INSTANT: Final = timedelta(microseconds=1)
@@ -24,14 +24,14 @@ class TimedWorld:
     def __init__(self, *, data_per_day: int = 0, devices: str = "100.64.0.0/10") -> None:
         self.tx = MemoryTransaction()
         self.now = NOW
-        self.endings = dict[TaskKind, CarrierResult]()
+        self.results = dict[TaskKind, CarrierResult]()
         """How the network ends steps, whatever the scenario."""
         self.simulation = SimulationSettings(TAKES, IPv4Network(devices), data_per_day=data_per_day)
         self._chance = SeededChance()
         self.tx.accounts.add(an_account(), [])
 
     def context(self) -> OperationContext:
-        return a_moment(now=self.now, chance=self._chance, simulation=self.simulation)
+        return a_context(now=self.now, chance=self._chance, simulation=self.simulation)
 
     def advance(self, by: timedelta) -> None:
         """Let time pass, and have done whatever comes due meanwhile, in its order."""
@@ -49,19 +49,19 @@ class TimedWorld:
             if isinstance(carrier_request, DeferredTask):
                 self.tx.tasks.put(task._replace(due=carrier_request.until))
                 continue
-            ending = (
+            result = (
                 self._carried_out(carrier_request)
                 if isinstance(carrier_request, CarrierRequest)
                 else carrier_request
             )
-            if self.tx.tasks.take(task) and ending is not None:
-                self.end_task(task, ending)
+            if self.tx.tasks.take(task) and result is not None:
+                self.end_task(task, result)
 
     def begin_task(self, task: ScheduledTask) -> BeginResult:
         return TASK_HANDLERS[task.step].begin(self.tx, task, self.context())
 
-    def end_task(self, task: ScheduledTask, ending: CarrierResult) -> None:
-        TASK_HANDLERS[task.step].end(self.tx, task, ending, self.context())
+    def end_task(self, task: ScheduledTask, result: CarrierResult) -> None:
+        TASK_HANDLERS[task.step].end(self.tx, task, result, self.context())
 
     def callbacks(self) -> list[OutgoingCallback]:
         """Return the callbacks that were made, in their order."""
@@ -76,6 +76,6 @@ class TimedWorld:
         return self.tx.tasks.due_of(sid, step)
 
     def _carried_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        return self.endings.get(carrier_request.step) or carrier_request.scenario.ending_of(
+        return self.results.get(carrier_request.step) or carrier_request.scenario.result_of(
             carrier_request.step
         )

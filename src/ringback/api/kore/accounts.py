@@ -14,7 +14,7 @@ from ringback.api.request_parameters import RequestParameters, read_query
 from ringback.api.serializers import json_answer, with_unknown
 from ringback.core.accounts.account import Account
 from ringback.core.errors import PLATFORM, Forbidden
-from ringback.operations.accounts import create_bare_account, family_of, in_family
+from ringback.operations.accounts import create_bare_account, own_or_subaccount, with_subaccounts
 from ringback.ports import Transaction
 
 _FILTER: Final = "account_id"
@@ -60,8 +60,9 @@ class KoreAccountEndpoints(EndpointGroup):
         wanted = query.text(_FILTER)
 
         def work(tx: Transaction) -> tuple[list[Account], list[Account]]:
-            family = family_of(tx, account)
-            return family if wanted is None else [in_family(tx, account, wanted)], family
+            family = with_subaccounts(tx, account)
+            found = family if wanted is None else [own_or_subaccount(tx, account, wanted)]
+            return found, family
 
         found, family = await self.read(account.sid, work)
         return query, found, {one.sid: one for one in family}

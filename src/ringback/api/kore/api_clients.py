@@ -24,7 +24,7 @@ from ringback.core.accounts.client_credentials import (
     ClientType,
 )
 from ringback.core.errors import PLATFORM
-from ringback.operations.accounts import family_of, in_family
+from ringback.operations.accounts import own_or_subaccount, with_subaccounts
 from ringback.operations.api_clients import CreatedApiClient, create_client, fetch_client
 from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
@@ -46,7 +46,7 @@ class ApiClientEndpoints(EndpointGroup):
         locked, account_id = _locked_in(asked), asked.text("account_id")
 
         def work(tx: Transaction, context: OperationContext) -> tuple[CreatedApiClient, Account]:
-            owner = account if account_id is None else in_family(tx, account, account_id)
+            owner = account if account_id is None else own_or_subaccount(tx, account, account_id)
             made = create_client(
                 tx,
                 owner.sid,
@@ -80,7 +80,7 @@ class ApiClientEndpoints(EndpointGroup):
         sid = request.path_params["client_id"]
 
         def work(tx: Transaction) -> tuple[ClientCredentials, Account]:
-            owners = {one.sid: one for one in family_of(tx, account)}
+            owners = {one.sid: one for one in with_subaccounts(tx, account)}
             client = fetch_client(tx, sid, owners)
             return client, owners[client.account_sid]
 

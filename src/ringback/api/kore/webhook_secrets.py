@@ -16,7 +16,7 @@ from ringback.api.serializers import json_answer, shown_once, with_unknown
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import PLATFORM
 from ringback.operations.accounts import fetch_account
-from ringback.operations.webhook_secrets import Held, change_secret, create_secret
+from ringback.operations.webhook_secrets import SecretAndStatus, change_secret, create_secret
 
 _KNOWN: Final = ("Name", "Status")
 
@@ -78,7 +78,7 @@ def _status_in(asked: JsonRequestBody) -> WebhookSecretStatus | None:
     return WebhookSecretStatus(given)
 
 
-def _show(held: Held) -> dict[str, Any]:
+def _show(held: SecretAndStatus) -> dict[str, Any]:
     status, secret = held
     return {
         "id": secret.id,

@@ -39,8 +39,8 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, make_iccid
 from ringback.operations.any_sim import (
-    arrivals_at,
     fetch_any_sim,
+    inbox_of,
     supersim_of,
     transfer_data,
     wireless_of,
@@ -177,8 +177,7 @@ class DeviceEndpoints(EndpointGroup):
 
     async def _inbox(self, call: ApiRequest) -> dict[str, Any]:
         arrived = await self.read(
-            call.account_sid,
-            lambda tx: arrivals_at(tx, fetch_any_sim(tx, call.account_sid, call.sid)),
+            call.account_sid, lambda tx: inbox_of(tx, fetch_any_sim(tx, call.account_sid, call.sid))
         )
         shown = [{"sid": one.sid, "date": one.date, "hex": one.message.hex()} for one in arrived]
         return {"messages": shown}

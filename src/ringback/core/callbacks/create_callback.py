@@ -11,9 +11,9 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
-ANNOUNCEMENT_BYTES: Final = SID_BYTES + TOKEN_BYTES
+CALLBACK_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """How many random bytes a callback needs."""
-ANNOUNCEMENT_OF_TEST_BYTES: Final = ANNOUNCEMENT_BYTES + TEST_EVENT_BYTES
+TEST_CALLBACK_BYTES: Final = CALLBACK_BYTES + TEST_EVENT_BYTES
 """How many a test event needs."""
 
 
@@ -48,7 +48,7 @@ def compose(
     )
 
 
-def announce_test(
+def compose_test(
     *,
     account_sid: str,
     to: CallbackUrl,
@@ -57,8 +57,8 @@ def announce_test(
     chance: bytes,
     now: datetime,
 ) -> OutgoingCallback:
-    """Return a test event to this URL, due now, signed by this secret; None: the active one."""
-    own = chance[ANNOUNCEMENT_BYTES:]
+    """Return a test event to this URL, due now; this secret signs it, None for the active one."""
+    own = chance[CALLBACK_BYTES:]
     return OutgoingCallback(
         sid=_sid(chance, now),
         account_sid=account_sid,
@@ -68,7 +68,7 @@ def announce_test(
         source=Source.KORE,
         source_asked=to.source,
         source_reason="a test event comes from kore",
-        idempotency_token=_token(KORE_TOKEN, chance[:ANNOUNCEMENT_BYTES], now),
+        idempotency_token=_token(KORE_TOKEN, chance[:CALLBACK_BYTES], now),
         date_created=now,
         progress=DeliveryState(now, due=now),
         is_test=True,

@@ -67,21 +67,21 @@ CarrierResult = CarrierSucceeded | CarrierFailure | CarrierTimeout
 CARRIED_OUT: Final = CarrierSucceeded()
 
 
-def failure_in(ending: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
+def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
     """Return why a step failed, or None; no answer is a failure with this code.
 
     >>> failure_in(CarrierTimeout(), unanswered=83400)
     CarrierFailure(code=83400, message='the network did not answer')
     """
-    match ending:
+    match result:
         case CarrierSucceeded():
             return None
         case CarrierFailure():
-            return ending
+            return result
         case CarrierTimeout():
             return CarrierFailure(unanswered, "the network did not answer")
         case _:
-            assert_never(ending)
+            assert_never(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,15 @@ class NetworkScenario:
 
     name: str
     meaning: str
-    endings: Mapping[TaskKind, CarrierResult] = field(default_factory=dict[TaskKind, CarrierResult])
+    results: Mapping[TaskKind, CarrierResult] = field(default_factory=dict[TaskKind, CarrierResult])
     slowness: int = 1
     """How many times as long as usual each step takes."""
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
     """How long some steps have to wait before the network takes them."""
 
-    def ending_of(self, step: TaskKind) -> CarrierResult:
+    def result_of(self, step: TaskKind) -> CarrierResult:
         """Return how this step ends."""
-        return self.endings.get(step, CARRIED_OUT)
+        return self.results.get(step, CARRIED_OUT)
 
     def wait_before(self, step: TaskKind) -> timedelta:
         """Return how long this step has to wait for the network."""

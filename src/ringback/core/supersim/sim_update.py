@@ -23,13 +23,13 @@ class SuperSimUpdate:
 
 
 def finish(
-    sim: SuperSim, update: SuperSimUpdate, ending: CarrierResult, now: datetime
+    sim: SuperSim, update: SuperSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[SuperSim, SimUpdated]:
     """Return the SIM after its change, and the event about it.
 
     A failed change leaves the SIM as it was before.
     """
-    failure = failure_in(ending, unanswered=83004)
+    failure = failure_in(result, unanswered=83004)
     if failure is None:
         finished = replace(moved(sim, update.to_status, now), fleet_sid=update.to_fleet_sid)
     else:

@@ -22,14 +22,14 @@ class WirelessSimUpdate:
 
 
 def finish(
-    sim: WirelessSim, update: WirelessSimUpdate, ending: CarrierResult, now: datetime
+    sim: WirelessSim, update: WirelessSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[WirelessSim, SimUpdated]:
     """Return the SIM after its change, and the event about it.
 
     A failed change leaves the SIM and the callback URL for its final status as they were. After a
     successful one, only the URL of this change gets the callback about the final status.
     """
-    failure, before = failure_in(ending, unanswered=33000), update.from_status
+    failure, before = failure_in(result, unanswered=33000), update.from_status
     status = update.to_status if failure is None else before
     done = moved(sim, status, now, before=before)
     if failure is None:

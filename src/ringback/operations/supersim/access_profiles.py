@@ -24,7 +24,7 @@ def create_access_profile(
     """Create a profile; raises InvalidParameter for an unknown network, or a name that is taken."""
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
-        **context.stamp(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
+        **context.record_fields(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
         unique_name=unique_name or None,
         network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
     )

@@ -52,7 +52,7 @@ def renew_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> N
 
 def _add_period(tx: Transaction, sim: SuperSim, start: datetime, context: OperationContext) -> None:
     period = BillingPeriod(
-        **context.stamp(SidKind.BILLING_PERIOD, sim.account_sid),
+        **context.record_fields(SidKind.BILLING_PERIOD, sim.account_sid),
         sim_sid=sim.sid,
         period_type=_type_of(sim),
         start_time=start,

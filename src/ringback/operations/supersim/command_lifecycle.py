@@ -50,12 +50,12 @@ def end_sms(
     tx: Transaction,
     task: ScheduledTask,
     found: _Sms,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save whether an SMS was sent; if so, wait for its confirmation."""
     command, sim = found
-    failure = failure_in(ending, unanswered=20500)
+    failure = failure_in(result, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, context)
     if failure is None:
         context.begin_step(tx, TaskKind.CONFIRM_SMS, command, sim)
@@ -66,12 +66,12 @@ def end_confirmation(
     tx: Transaction,
     task: ScheduledTask,
     found: _Sms,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save that an SMS was delivered or failed; one that is never confirmed stays sent."""
-    if not isinstance(ending, CarrierTimeout):
-        failure = failure_in(ending, unanswered=20500)
+    if not isinstance(result, CarrierTimeout):
+        failure = failure_in(result, unanswered=20500)
         _change_sms(tx, found, MessageStatus.DELIVERED, failure, context)
 
 
@@ -86,19 +86,19 @@ def end_datagram(
     tx: Transaction,
     task: ScheduledTask,
     found: _Datagram,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save whether a datagram was sent."""
     command, sim = found
-    failure = failure_in(ending, unanswered=83400)
+    failure = failure_in(result, unanswered=83400)
     if failure is None:
         command = replace(command.moved(IpStatus.SENT, context.now), device_ip=sim.device_ip)
     else:
         command = command.moved(IpStatus.FAILED, context.now)
     tx.supersim.ip_commands.save(command)
     event = IpCommandChanged.of(command, sim, failure)
-    context.tell(tx, event, command.callback_url, command.callback_method)
+    context.emit(tx, event, command.callback_url, command.callback_method)
 
 
 def _begin(
@@ -150,4 +150,4 @@ def _change_sms(
     command = command.moved(status if failure is None else MessageStatus.FAILED, context.now)
     tx.supersim.sms_commands.save(command)
     event = SmsCommandChanged.of(command, sim, failure)
-    context.tell(tx, event, command.callback_url, command.callback_method)
+    context.emit(tx, event, command.callback_url, command.callback_method)

@@ -50,7 +50,7 @@ def send_sms(
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
     command = SmsCommand(
-        **context.stamp(SidKind.SMS_COMMAND, account_sid),
+        **context.record_fields(SidKind.SMS_COMMAND, account_sid),
         sim_sid=sim.sid,
         payload=new.payload,
         status=MessageStatus.QUEUED,
@@ -70,7 +70,7 @@ def send_datagram(
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
-        **context.stamp(SidKind.IP_COMMAND, account_sid),
+        **context.record_fields(SidKind.IP_COMMAND, account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.QUEUED,

@@ -35,7 +35,7 @@ def receive_sms(
         raise InvalidParameter(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
     _make_room(sim, fleet.sms_commands_url, context)
     command = SmsCommand(
-        **context.stamp(SidKind.SMS_COMMAND, sim.account_sid),
+        **context.record_fields(SidKind.SMS_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         payload=payload,
         status=MessageStatus.RECEIVED,
@@ -43,7 +43,7 @@ def receive_sms(
     )
     tx.supersim.sms_commands.add(command)
     event = SmsCommandChanged.of(command, sim)
-    context.tell(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
+    context.emit(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
     count_sms(tx, sim, context)
     return command
 
@@ -63,7 +63,7 @@ def receive_datagram(
         raise InvalidParameter(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
     _make_room(sim, fleet.ip_commands_url, context)
     command = IpCommand(
-        **context.stamp(SidKind.IP_COMMAND, sim.account_sid),
+        **context.record_fields(SidKind.IP_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.RECEIVED,
@@ -75,7 +75,7 @@ def receive_datagram(
     )
     tx.supersim.ip_commands.add(command)
     event = IpCommandChanged.of(command, sim)
-    context.tell(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
+    context.emit(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
     return command
 
 
@@ -133,7 +133,7 @@ def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
 
 def _make_room(sim: SuperSim, url: CallbackUrl | None, context: OperationContext) -> None:
     if url is not None:
-        context.intake.make_room(sim.account_sid, 1)
+        context.queue.make_room(sim.account_sid, 1)
 
 
 def _fleet_of(tx: Transaction, sim: SuperSim) -> Fleet:

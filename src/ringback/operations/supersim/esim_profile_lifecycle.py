@@ -58,7 +58,7 @@ def end_profile(
     tx: Transaction,
     task: ScheduledTask,
     found: tuple[EsimProfile, None],
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save how a step of a profile ended, and send a callback about it.
@@ -66,7 +66,7 @@ def end_profile(
     Whether an order can be fulfilled shows when its profile is offered, not when it is reserved.
     """
     profile, _ = found
-    failure = failure_in(ending, unanswered=20500)
+    failure = failure_in(result, unanswered=20500)
     if failure is not None and task.step is TaskKind.INSTALL_PROFILE:
         # The life cycle knows no such failure: the device has the profile, installed or not.
         return
@@ -79,7 +79,7 @@ def end_profile(
     tx.supersim.esim_profiles.save(profile)
     if profile.status in _REPORTED:
         event = EsimProfileChanged.of(profile)
-        context.tell(tx, event, profile.callback_url, profile.callback_method)
+        context.emit(tx, event, profile.callback_url, profile.callback_method)
     if profile.status is not EsimStatus.FAILED and task.step in _NEXT:
         context.begin_step(tx, _NEXT[task.step], profile, None)
 
@@ -88,7 +88,7 @@ def end_settings(
     tx: Transaction,
     task: ScheduledTask,
     found: tuple[SimSettingsUpdate, SuperSim],
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save how a step of a Settings Update ended; there is no callback about it."""
@@ -99,7 +99,7 @@ def end_settings(
         )
         context.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
         return
-    is_done = isinstance(ending, CarrierSucceeded)
+    is_done = isinstance(result, CarrierSucceeded)
     status = SettingsUpdateStatus.SUCCESSFUL if is_done else SettingsUpdateStatus.FAILED
     tx.supersim.settings_updates.save(update.moved(status, context.now))
 

@@ -33,7 +33,7 @@ def order_esim_profile(
             code=20002,
         )
     profile = EsimProfile(
-        **context.stamp(SidKind.ESIM_PROFILE, account_sid),
+        **context.record_fields(SidKind.ESIM_PROFILE, account_sid),
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,

@@ -43,7 +43,7 @@ def create_fleet(
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
     fleet = Fleet(
-        **context.stamp(SidKind.FLEET, account_sid),
+        **context.record_fields(SidKind.FLEET, account_sid),
         unique_name=settings.unique_name or None,
         network_access_profile_sid=profile.sid,
         data_enabled=data_enabled,

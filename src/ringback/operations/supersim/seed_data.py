@@ -21,7 +21,7 @@ _DEVICE_IP: Final = "127.0.0.1"
 """So that a program that knows of no addresses can play its device."""
 
 
-def plant(tx: Transaction, account_sid: str, context: OperationContext) -> None:
+def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
     """Create the account's fleet, and a SIM in it."""
     profile = create_access_profile(
         tx, account_sid, unique_name=_PROFILE_NAME, networks=(), context=context

@@ -43,7 +43,7 @@ def _update_of(
     sim: SuperSim, status: SettingsUpdateStatus, context: OperationContext
 ) -> SimSettingsUpdate:
     return SimSettingsUpdate(
-        **context.stamp(SidKind.SETTINGS_UPDATE, sim.account_sid),
+        **context.record_fields(SidKind.SETTINGS_UPDATE, sim.account_sid),
         iccid=sim.iccid,
         sim_sid=sim.sid,
         status=status,

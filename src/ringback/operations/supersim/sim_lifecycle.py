@@ -30,24 +30,24 @@ def end_update(
     tx: Transaction,
     task: ScheduledTask,
     found: tuple[SuperSimUpdate, SuperSim],
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
     tx.supersim.sim_updates.end(sim.sid)
-    finished, event = finish(sim, update, ending, context.now)
+    finished, event = finish(sim, update, result, context.now)
     tx.supersim.sims.save(finished)
     # Also after a failed change: the SIM's activation may have come due meanwhile.
     follow(tx, finished, context)
-    context.tell(tx, event, update.callback_url, update.callback_method)
+    context.emit(tx, event, update.callback_url, update.callback_method)
 
 
 def activate(
     tx: Transaction,
     task: ScheduledTask,
     sim: SuperSim,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Activate a SIM that has been ready long enough, or was used enough."""
@@ -61,7 +61,7 @@ def renew(
     tx: Transaction,
     task: ScheduledTask,
     sim: SuperSim,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""

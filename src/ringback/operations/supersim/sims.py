@@ -84,7 +84,7 @@ def add_sim(
 ) -> SuperSim:
     """Save a new SIM, with an address for its device."""
     sim = SuperSim(
-        **context.stamp(SidKind.SIM, account_sid),
+        **context.record_fields(SidKind.SIM, account_sid),
         iccid=iccid,
         unique_name=None,
         status=SimStatus.NEW,
@@ -154,7 +154,7 @@ def update_sim(
         case FleetAssigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=context.now)
         case NoChangeNeeded():
-            context.tell(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
+            context.emit(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
         case ChangeRequired():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
             context.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)

@@ -50,12 +50,12 @@ def end_command(
     tx: Transaction,
     task: ScheduledTask,
     found: _Found,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save whether a Command was sent; if a receipt was asked for, wait for it."""
     command, sim = found
-    failure = failure_in(ending, unanswered=33000)
+    failure = failure_in(result, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
     command = command.moved(status, context.now)
     tx.wireless.commands.save(command)
@@ -64,25 +64,25 @@ def end_command(
     if failure is None and command.delivery_receipt_requested:
         context.begin_step(tx, TaskKind.CONFIRM_COMMAND, command, sim)
     else:
-        _tell(tx, command, failure, context)
+        _emit(tx, command, failure, context)
 
 
 def end_receipt(
     tx: Transaction,
     task: ScheduledTask,
     found: _Found,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save that a Command was delivered or failed; one that is never confirmed stays sent."""
     command, _ = found
     failure = None
-    if not isinstance(ending, CarrierTimeout):
-        failure = failure_in(ending, unanswered=33000)
+    if not isinstance(result, CarrierTimeout):
+        failure = failure_in(result, unanswered=33000)
         status = MessageStatus.DELIVERED if failure is None else MessageStatus.FAILED
         command = command.moved(status, context.now)
         tx.wireless.commands.save(command)
-    _tell(tx, command, failure, context)
+    _emit(tx, command, failure, context)
 
 
 def begin_forgetting(
@@ -97,7 +97,7 @@ def end_forgetting(
     tx: Transaction,
     task: ScheduledTask,
     found: _Found,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Delete a Command that could be read for long enough."""
@@ -132,7 +132,7 @@ def _count(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None
         plan_final(tx, sim, context)
 
 
-def _tell(
+def _emit(
     tx: Transaction,
     command: WirelessCommand,
     failure: CarrierFailure | None,
@@ -140,4 +140,4 @@ def _tell(
 ) -> None:
     sim = tx.wireless.sims.get(command.sim_sid)
     event = CommandChanged.of(command, sim and sim.unique_name, failure)
-    context.tell(tx, event, command.told.url, command.told.method)
+    context.emit(tx, event, command.told.url, command.told.method)

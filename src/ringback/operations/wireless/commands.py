@@ -49,7 +49,7 @@ def send_command(
         raise InvalidParameter(f"Command: {fault.words}", code=fault.code)
     _check_can_get(tx, sim)
     command = WirelessCommand(
-        **context.stamp(SidKind.COMMAND, account_sid),
+        **context.record_fields(SidKind.COMMAND, account_sid),
         sim_sid=sim.sid,
         command=new.command,
         command_mode=new.mode,

@@ -88,9 +88,9 @@ def _receive(
     if not has_messages_there(tx, sim, context):
         raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows no Commands", code=33203)
     if sim.commands_to.url is not None:
-        context.intake.make_room(sim.account_sid, 1)
+        context.queue.make_room(sim.account_sid, 1)
     received = WirelessCommand(
-        **context.stamp(SidKind.COMMAND, sim.account_sid),
+        **context.record_fields(SidKind.COMMAND, sim.account_sid),
         sim_sid=sim.sid,
         command=message.command,
         command_mode=message.mode,
@@ -103,7 +103,7 @@ def _receive(
     note_use(tx, sim, Direction.FROM_SIM, context)
     warning = _WARNING if message.is_cut_off else None
     event = CommandChanged.of(received, sim.unique_name, warning)
-    context.tell(tx, event, sim.commands_to.url, sim.commands_to.method)
+    context.emit(tx, event, sim.commands_to.url, sim.commands_to.method)
     return received
 
 

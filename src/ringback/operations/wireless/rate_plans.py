@@ -35,8 +35,8 @@ def create_rate_plan(
     Raises InvalidParameter if its name is taken (33101).
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
-    stamp = context.stamp(SidKind.RATE_PLAN, account_sid)
-    plan = RatePlan(**stamp, **allowed, **_changes(names))
+    fields = context.record_fields(SidKind.RATE_PLAN, account_sid)
+    plan = RatePlan(**fields, **allowed, **_changes(names))
     tx.wireless.rate_plans.add(plan)
     return plan
 

@@ -16,7 +16,7 @@ _ICCID: Final = "8901340000000000019"
 _PLAN_NAME: Final = "my_rate_plan"
 
 
-def plant_where_missing(tx: Transaction, account_sid: str, context: OperationContext) -> None:
+def seed_where_missing(tx: Transaction, account_sid: str, context: OperationContext) -> None:
     """Create the account's SIM and rate plan, also if an earlier Ringback created the account."""
     if tx.wireless.sims.get(SIM_SID) is not None:
         return

@@ -38,7 +38,7 @@ def take_on(
     tx: Transaction,
     task: ScheduledTask,
     sim: WirelessSim,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Let the network begin a scheduled change."""
@@ -52,15 +52,15 @@ def end_change(
     tx: Transaction,
     task: ScheduledTask,
     found: _Change,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
     tx.wireless.sim_updates.end(sim.sid)
-    done, event = finish(sim, update, ending, context.now)
+    done, event = finish(sim, update, result, context.now)
     tx.wireless.sims.save(done)
-    context.tell(tx, event, update.told.url, update.told.method)
+    context.emit(tx, event, update.told.url, update.told.method)
     follow(tx, done, context)
 
 
@@ -68,7 +68,7 @@ def end_in_final(
     tx: Transaction,
     task: ScheduledTask,
     sim: WirelessSim,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Give a SIM its final status, and send a callback to whoever asked for the status before."""
@@ -77,7 +77,7 @@ def end_in_final(
         return
     done, event, told = finalize(sim, context.now)
     tx.wireless.sims.save(done)
-    context.tell(tx, event, told.url, told.method)
+    context.emit(tx, event, told.url, told.method)
     follow(tx, done, context)
 
 
@@ -85,22 +85,22 @@ def end_reset(
     tx: Transaction,
     task: ScheduledTask,
     found: tuple[WirelessSim, WirelessSim],
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Save that a reset is over, and send a callback about it."""
     sim, _ = found
     done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=context.now)
     tx.wireless.sims.save(done)
-    event = SimUpdated.of(done, failure_in(ending, unanswered=33000))
-    context.tell(tx, event, sim.reset_to.url, sim.reset_to.method)
+    event = SimUpdated.of(done, failure_in(result, unanswered=33000))
+    context.emit(tx, event, sim.reset_to.url, sim.reset_to.method)
 
 
 def meter(
     tx: Transaction,
     task: ScheduledTask,
     sim: WirelessSim,
-    ending: CarrierResult,
+    result: CarrierResult,
     context: OperationContext,
 ) -> None:
     """Work out again how much data a SIM may use."""

@@ -85,7 +85,7 @@ def register_sim(
     if tx.wireless.sims.first({"iccid": card.iccid}) is not None:
         raise InvalidParameter(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
     sim = WirelessSim(
-        **context.stamp(SidKind.WIRELESS_SIM, account_sid),
+        **context.record_fields(SidKind.WIRELESS_SIM, account_sid),
         iccid=card.iccid,
         registration_code=card.registration_code,
         eid=card.eid,
@@ -217,7 +217,7 @@ def _changed(
             return sim
         case WirelessNoChangeNeeded(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
-            context.tell(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
+            context.emit(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
             return sim
         case WirelessChangeRequired():
             plan_sid = change.rate_plan_sid

@@ -10,7 +10,7 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Store, Transaction
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_moment
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_context
 from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, Rung, error, refusal
@@ -28,7 +28,7 @@ async def hear_from_the_device(store: Store) -> None:
     def work(tx: Transaction) -> None:
         sim = tx.supersim.sims.get(SIM_SID)
         assert sim is not None
-        context = a_moment(chance=SeededChance(9))
+        context = a_context(chance=SeededChance(9))
         receive_sms(tx, sim, "pong", context)
         receive_datagram(tx, sim, b"\x00pong", port=4000, context=context)
 

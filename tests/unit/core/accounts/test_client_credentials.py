@@ -46,14 +46,14 @@ def test_tokens_are_good_for_an_hour_unless_it_is_said_otherwise() -> None:
 
 
 def test_an_accounts_own_credentials_are_good_for_everything_and_dont_end() -> None:
-    caller = Principal(an_account())
-    assert all(map(caller.may, AccessScope))
-    assert caller.until is None
+    principal = Principal(an_account())
+    assert all(map(principal.may, AccessScope))
+    assert principal.until is None
 
 
-def test_a_caller_may_do_what_its_areas_say_and_nothing_else() -> None:
-    caller = Principal(an_account(), frozenset({AccessScope.WIRELESS}))
-    assert [area for area in AccessScope if caller.may(area)] == [AccessScope.WIRELESS]
+def test_a_principal_may_do_what_its_areas_say_and_nothing_else() -> None:
+    principal = Principal(an_account(), frozenset({AccessScope.WIRELESS}))
+    assert [area for area in AccessScope if principal.may(area)] == [AccessScope.WIRELESS]
 
 
 def test_the_operator_is_no_account_and_may_do_everything() -> None:

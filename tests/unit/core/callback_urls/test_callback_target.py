@@ -12,7 +12,7 @@ def test_nobody_has_no_url_and_would_be_told_by_post() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target_update", "after"),
+    ("update", "after"),
     [
         pytest.param(CallbackTargetUpdate(), BEFORE, id="nothing is given"),
         pytest.param(CallbackTargetUpdate(NEW), CallbackTarget(NEW, HttpMethod.GET), id="a URL"),
@@ -39,13 +39,13 @@ def test_nobody_has_no_url_and_would_be_told_by_post() -> None:
     ],
 )
 def test_a_request_changes_what_it_gives_and_leaves_the_rest(
-    target_update: CallbackTargetUpdate, after: CallbackTarget
+    update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
-    assert target_update.after(BEFORE) == after
+    assert update.after(BEFORE) == after
 
 
 @pytest.mark.parametrize(
-    ("target_update", "after"),
+    ("update", "after"),
     [
         (CallbackTargetUpdate(), NOBODY),
         (CallbackTargetUpdate(is_removed=True), NOBODY),
@@ -54,6 +54,6 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
     ],
 )
 def test_where_nobody_was_told_somebody_can_be(
-    target_update: CallbackTargetUpdate, after: CallbackTarget
+    update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
-    assert target_update.after(NOBODY) == after
+    assert update.after(NOBODY) == after

@@ -16,7 +16,7 @@ from ringback.core.callbacks.batched_callback_text import (
     write_warnings,
 )
 from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.callbacks.create_callback import ANNOUNCEMENT_BYTES, compose
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.policy.source_policy import NOTICE
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def a_new_callback(
         to=url,
         method=method,
         policy=NOTICE,
-        chance=bytes(range(ANNOUNCEMENT_BYTES)),
+        chance=bytes(range(CALLBACK_BYTES)),
         now=now,
         due=due,
         idempotency_key=key,

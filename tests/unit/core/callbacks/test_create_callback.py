@@ -6,10 +6,10 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
 from ringback.core.callbacks.create_callback import (
-    ANNOUNCEMENT_BYTES,
-    ANNOUNCEMENT_OF_TEST_BYTES,
-    announce_test,
+    CALLBACK_BYTES,
+    TEST_CALLBACK_BYTES,
     compose,
+    compose_test,
     repeat,
 )
 from ringback.core.events.kore_test_event import write_test_event
@@ -24,7 +24,7 @@ BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
 AFTER = datetime(2024, 11, 2, tzinfo=UTC)
 
 
-def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> OutgoingCallback:
+def of_an_event(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> OutgoingCallback:
     return compose(
         encode(parameters_of(an_event(sim_status=SimStatus.INACTIVE))),
         account_sid=ACCOUNT_SID,
@@ -37,7 +37,7 @@ def announced(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> O
 
 
 def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
-    assert announced("http://a.example/p?x=1#cbs=kore&foo") == OutgoingCallback(
+    assert of_an_event("http://a.example/p?x=1#cbs=kore&foo") == OutgoingCallback(
         sid="CB01928d797400060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=CallbackUrl.parse("http://a.example/p?x=1#cbs=kore&foo"),
@@ -66,12 +66,12 @@ def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
 def test_the_token_is_one_of_its_source(
     url: str, now: datetime, source: Source, token: str
 ) -> None:
-    callback = announced(url, now=now)
+    callback = of_an_event(url, now=now)
     assert (callback.source, callback.idempotency_token) == (source, token)
 
 
 def test_asking_for_twilio_too_late_is_on_the_record() -> None:
-    callback = announced("http://a.example/#cbs=twilio", now=AFTER)
+    callback = of_an_event("http://a.example/#cbs=twilio", now=AFTER)
     assert (callback.source_asked, callback.source, callback.source_reason) == (
         Source.TWILIO,
         Source.KORE,
@@ -80,8 +80,8 @@ def test_asking_for_twilio_too_late_is_on_the_record() -> None:
 
 
 def test_both_sources_tell_the_same_body() -> None:
-    twilio = announced("http://a.example/#cbs=twilio")
-    kore = announced("http://a.example/#cbs=kore")
+    twilio = of_an_event("http://a.example/#cbs=twilio")
+    kore = of_an_event("http://a.example/#cbs=kore")
     assert (twilio.source, kore.source) == (Source.TWILIO, Source.KORE)
     assert twilio.body == kore.body
 
@@ -90,24 +90,24 @@ def test_both_sources_tell_the_same_body() -> None:
     "hold", [Hold("after", account_sid=ACCOUNT_SID), Hold("after", url_prefix="http://a.example/")]
 )
 def test_a_hold_is_looked_up_by_account_and_by_url(hold: Hold) -> None:
-    callback = announced("http://a.example/p", policy=replace(NOTICE, holds=(hold,)))
+    callback = of_an_event("http://a.example/p", policy=replace(NOTICE, holds=(hold,)))
     assert callback.source is Source.KORE
 
 
 def test_credentials_in_a_url_do_not_hide_it_from_a_hold() -> None:
     policy = replace(NOTICE, holds=(Hold("after", url_prefix="http://a.example/"),))
-    callback = announced("http://user:hunter2@a.example/p", policy=policy)
+    callback = of_an_event("http://user:hunter2@a.example/p", policy=policy)
     assert callback.source is Source.KORE
     assert "hunter2" not in callback.source_reason
 
 
-def test_an_announcement_needs_32_bytes() -> None:
-    assert ANNOUNCEMENT_BYTES == 32
+def test_a_callback_needs_32_bytes() -> None:
+    assert CALLBACK_BYTES == 32
 
 
 def test_a_later_callback_has_the_higher_sid() -> None:
     early, late = (
-        announced("http://a.example/", now=now) for now in (BEFORE, BEFORE + timedelta(seconds=1))
+        of_an_event("http://a.example/", now=now) for now in (BEFORE, BEFORE + timedelta(seconds=1))
     )
     assert early.sid < late.sid
 
@@ -162,8 +162,8 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
     fragment: str, secret_id: str | None
 ) -> None:
     url = CallbackUrl.parse(f"http://u:p@a.example/{fragment}")
-    chance = bytes(range(ANNOUNCEMENT_OF_TEST_BYTES))
-    made = announce_test(
+    chance = bytes(range(TEST_CALLBACK_BYTES))
+    made = compose_test(
         account_sid=ACCOUNT_SID,
         to=url,
         method=HttpMethod.GET,
@@ -176,7 +176,7 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
         account_sid=ACCOUNT_SID,
         url=url,
         method=HttpMethod.GET,
-        body=write_test_event(chance[ANNOUNCEMENT_BYTES:], at=AFTER),
+        body=write_test_event(chance[CALLBACK_BYTES:], at=AFTER),
         source=Source.KORE,
         source_asked=url.source,
         source_reason="a test event comes from kore",

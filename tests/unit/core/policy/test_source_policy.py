@@ -106,7 +106,7 @@ def test_the_day_that_the_notice_names_still_belongs_to_the_earlier_phase(
     assert choose(asked, last_instant).source is source
 
 
-def test_a_border_is_an_instant_in_utc_whatever_the_zone_of_the_clock() -> None:
+def test_a_date_is_an_instant_in_utc_whatever_the_zone_of_the_clock() -> None:
     west = datetime.fromisoformat("2024-10-15T20:00:00-04:00")
     assert choose(None, west).source is KORE
 

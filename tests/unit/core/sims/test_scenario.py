@@ -17,7 +17,7 @@ from ringback.core.sims.scenario import (
 )
 
 # Every scenario with each step that ends otherwise than as asked, and how.
-ENDINGS: dict[str, dict[TaskKind, CarrierResult]] = {
+RESULTS: dict[str, dict[TaskKind, CarrierResult]] = {
     "normal": {},
     "update-fails": {
         TaskKind.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
@@ -59,35 +59,35 @@ WAITS = {
 
 
 def test_there_are_these_scenarios_and_no_others() -> None:
-    assert list(SCENARIOS) == list(ENDINGS)
-    assert [scenario.name for scenario in SCENARIOS.values()] == list(ENDINGS)
+    assert list(SCENARIOS) == list(RESULTS)
+    assert [scenario.name for scenario in SCENARIOS.values()] == list(RESULTS)
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_scenario_ends_these_steps_otherwise_and_all_others_as_asked(name: str) -> None:
-    ends = {step: SCENARIOS[name].ending_of(step) for step in TaskKind}
-    assert ends == {step: ENDINGS[name].get(step, CarrierSucceeded()) for step in TaskKind}
+    ends = {step: SCENARIOS[name].result_of(step) for step in TaskKind}
+    assert ends == {step: RESULTS[name].get(step, CarrierSucceeded()) for step in TaskKind}
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_only_the_slow_scenario_is_slower(name: str) -> None:
     assert SCENARIOS[name].slowness == (20 if name == "slow" else 1)
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_scenario_lets_these_steps_wait_and_no_others(name: str) -> None:
     waits = {step: SCENARIOS[name].wait_before(step) for step in TaskKind}
     assert waits == {step: WAITS.get(name, {}).get(step, timedelta(0)) for step in TaskKind}
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: str) -> None:
     meaning = SCENARIOS[name].meaning
     assert meaning
     codes = [
-        str(ending.code)
-        for ending in SCENARIOS[name].endings.values()
-        if isinstance(ending, CarrierFailure) and ending.code != 20500
+        str(result.code)
+        for result in SCENARIOS[name].results.values()
+        if isinstance(result, CarrierFailure) and result.code != 20500
     ]
     assert [code for code in codes if code not in meaning] == []
 
@@ -102,7 +102,7 @@ def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
         TaskKind.FORGET_COMMAND,
     )
     for step in by_itself:
-        assert {scenario.ending_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
+        assert {scenario.result_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
 
 
 def test_steps_are_named_as_the_store_keeps_them() -> None:
@@ -130,7 +130,7 @@ def test_steps_are_named_as_the_store_keeps_them() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_scenario_is_called_by_its_name(name: str) -> None:
     assert scenario_called(name) is SCENARIOS[name]
 
@@ -139,10 +139,10 @@ def test_a_scenario_is_called_by_its_name(name: str) -> None:
 def test_a_name_of_no_scenario_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(ValueError, match=f"^there is no scenario '{name}'; there are ") as refused:
         scenario_called(name)
-    assert str(refused.value).endswith(", ".join(ENDINGS))
+    assert str(refused.value).endswith(", ".join(RESULTS))
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("front", ["", "meter 7", "a+b", "a+update-fails"])
 def test_a_unique_name_asks_for_the_scenario_behind_its_last_plus(front: str, name: str) -> None:
     assert scenario_in(f"{front}+{name}") is SCENARIOS[name]

@@ -14,8 +14,8 @@ SCHEDULED = a_sim(status=SimStatus.SCHEDULED)
 FAILURE = CarrierFailure(83004, "the network refused")
 
 
-def finished(ending: CarrierResult) -> tuple[SuperSim, SimUpdated]:
-    return finish(SCHEDULED, an_update(to_fleet_sid=OTHER_FLEET), ending, LATER)
+def finished(result: CarrierResult) -> tuple[SuperSim, SimUpdated]:
+    return finish(SCHEDULED, an_update(to_fleet_sid=OTHER_FLEET), result, LATER)
 
 
 def test_a_change_carried_out_gives_the_sim_its_status_and_fleet() -> None:
@@ -45,9 +45,9 @@ def test_a_change_that_the_network_never_answers_has_failed() -> None:
     assert finished(CarrierTimeout()) == finished(failure)
 
 
-@pytest.mark.parametrize("ending", [CARRIED_OUT, FAILURE, CarrierTimeout()])
-def test_a_finished_change_keeps_what_it_was_not_about(ending: CarrierResult) -> None:
-    sim, _ = finished(ending)
+@pytest.mark.parametrize("result", [CARRIED_OUT, FAILURE, CarrierTimeout()])
+def test_a_finished_change_keeps_what_it_was_not_about(result: CarrierResult) -> None:
+    sim, _ = finished(result)
     kept = ("sid", "account_sid", "iccid", "unique_name", "date_created", "device_ip")
     assert [getattr(sim, name) for name in kept] == [getattr(SCHEDULED, name) for name in kept]
 
@@ -66,13 +66,13 @@ def test_a_sim_that_is_ready_no_more_is_counted_no_more(status: SimStatus) -> No
     assert moved(ready, status, LATER) == a_sim(status=status, date_updated=LATER)
 
 
-@pytest.mark.parametrize("ending", [CARRIED_OUT, FAILURE])
+@pytest.mark.parametrize("result", [CARRIED_OUT, FAILURE])
 def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_it_was(
-    ending: CarrierResult,
+    result: CarrierResult,
 ) -> None:
     scheduled = a_sim(status=SimStatus.SCHEDULED, ready_since=NOW, sms_while_ready=3)
     update = an_update(from_status=SimStatus.READY, to_status=SimStatus.READY)
-    sim, _ = finish(scheduled, update, ending, LATER)
+    sim, _ = finish(scheduled, update, result, LATER)
     assert (sim.status, sim.ready_since, sim.sms_while_ready) == (SimStatus.READY, NOW, 3)
 
 

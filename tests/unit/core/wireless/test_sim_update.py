@@ -26,7 +26,7 @@ CHANGING = a_wireless_sim(status=UPDATING, metered_since=NOW, final_to=EARLIER)
 
 
 def finished(
-    ending: CarrierResult,
+    result: CarrierResult,
     *,
     from_status: WirelessStatus = ACTIVE,
     to_status: WirelessStatus = SUSPENDED,
@@ -35,7 +35,7 @@ def finished(
     update = a_wireless_update(
         from_status=from_status, to_status=to_status, to_rate_plan_sid=OTHER_PLAN, told=told
     )
-    return finish(CHANGING, update, ending, LATER)
+    return finish(CHANGING, update, result, LATER)
 
 
 def told_of(status: WirelessStatus) -> SimUpdated:

@@ -21,7 +21,7 @@ from ringback.operations.supersim.access_profiles import (
     rename_access_profile,
 )
 from ringback.ports import PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, PROFILE_SID, TAKES, a_moment, a_profile
+from tests.fakes import ACCOUNT_SID, NOW, PROFILE_SID, TAKES, a_context, a_profile
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -44,7 +44,7 @@ def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) ->
         ACCOUNT_SID,
         unique_name="new",
         networks=(SECOND, FIRST, SECOND),
-        context=a_moment(now=LATER),
+        context=a_context(now=LATER),
     )
     assert re.fullmatch("HA[0-9a-f]{32}", made.sid)
     assert made == a_profile(
@@ -58,7 +58,7 @@ def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) ->
 
 
 def test_a_profile_needs_neither_name_nor_networks(tx: MemoryTransaction) -> None:
-    made = create_access_profile(tx, ACCOUNT_SID, unique_name="", networks=(), context=a_moment())
+    made = create_access_profile(tx, ACCOUNT_SID, unique_name="", networks=(), context=a_context())
     assert (made.unique_name, made.network_sids) == (None, ())
 
 
@@ -72,7 +72,7 @@ def test_a_profile_that_cant_be_made_leaves_nothing(
     before = copy.deepcopy(tx.supersim.access_profiles)
     with pytest.raises(InvalidParameter) as refused:
         create_access_profile(
-            tx, ACCOUNT_SID, unique_name=name, networks=networks, context=a_moment()
+            tx, ACCOUNT_SID, unique_name=name, networks=networks, context=a_context()
         )
     assert refused.value.code == code
     assert tx.supersim.access_profiles == before
@@ -107,7 +107,7 @@ def test_profiles_are_listed_newest_first(tx: MemoryTransaction) -> None:
 @pytest.mark.parametrize(("name", "kept"), [("renamed", "renamed"), ("", None)])
 def test_a_profile_is_renamed(tx: MemoryTransaction, name: str, kept: str | None) -> None:
     rename_access_profile(
-        tx, ACCOUNT_SID, "my_profile", unique_name=name, context=a_moment(now=LATER)
+        tx, ACCOUNT_SID, "my_profile", unique_name=name, context=a_context(now=LATER)
     )
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(
         unique_name=kept, network_sids=(FIRST,), date_updated=LATER
@@ -116,7 +116,7 @@ def test_a_profile_is_renamed(tx: MemoryTransaction, name: str, kept: str | None
 
 def test_a_rename_that_mentions_no_name_changes_nothing(tx: MemoryTransaction) -> None:
     rename_access_profile(
-        tx, ACCOUNT_SID, "my_profile", unique_name=None, context=a_moment(now=LATER)
+        tx, ACCOUNT_SID, "my_profile", unique_name=None, context=a_context(now=LATER)
     )
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(network_sids=(FIRST,))
 
@@ -125,14 +125,14 @@ def test_a_profile_can_have_the_name_of_no_other(tx: MemoryTransaction) -> None:
     tx.supersim.access_profiles.add(a_profile(sid="HA" + "e" * 32, unique_name="taken"))
     with pytest.raises(InvalidParameter) as refused:
         rename_access_profile(
-            tx, ACCOUNT_SID, "my_profile", unique_name="taken", context=a_moment()
+            tx, ACCOUNT_SID, "my_profile", unique_name="taken", context=a_context()
         )
     assert refused.value.code == 83011
 
 
 def test_a_network_is_added_at_the_end(tx: MemoryTransaction) -> None:
     profile, network = add_network(
-        tx, ACCOUNT_SID, PROFILE_SID, network_sid=SECOND, context=a_moment(now=LATER)
+        tx, ACCOUNT_SID, PROFILE_SID, network_sid=SECOND, context=a_context(now=LATER)
     )
     assert network.sid == SECOND
     assert profile == a_profile(network_sids=(FIRST, SECOND), date_updated=LATER)
@@ -142,19 +142,19 @@ def test_a_network_is_added_at_the_end(tx: MemoryTransaction) -> None:
 
 def test_a_network_that_is_in_the_profile_already_stays(tx: MemoryTransaction) -> None:
     profile, _ = add_network(
-        tx, ACCOUNT_SID, PROFILE_SID, network_sid=FIRST, context=a_moment(now=LATER)
+        tx, ACCOUNT_SID, PROFILE_SID, network_sid=FIRST, context=a_context(now=LATER)
     )
     assert profile == a_profile(network_sids=(FIRST,))
 
 
 def test_a_network_that_is_not_there_cant_be_added(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, context=a_moment())
+        add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, context=a_context())
     assert refused.value.code == 83600
 
 
 def test_a_network_is_taken_out(tx: MemoryTransaction) -> None:
-    remove_network(tx, ACCOUNT_SID, PROFILE_SID, FIRST, a_moment(now=LATER))
+    remove_network(tx, ACCOUNT_SID, PROFILE_SID, FIRST, a_context(now=LATER))
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(date_updated=LATER)
 
 
@@ -162,7 +162,7 @@ def test_a_network_that_is_not_in_the_profile_is_not_found(tx: MemoryTransaction
     with pytest.raises(NotFound):
         fetch_network_of(a_profile(network_sids=(FIRST,)), SECOND)
     with pytest.raises(NotFound):
-        remove_network(tx, ACCOUNT_SID, PROFILE_SID, SECOND, a_moment())
+        remove_network(tx, ACCOUNT_SID, PROFILE_SID, SECOND, a_context())
 
 
 def test_a_network_is_fetched_by_its_sid() -> None:

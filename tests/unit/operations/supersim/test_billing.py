@@ -118,7 +118,7 @@ def test_renewals_that_are_overdue_are_made_up_for_one_by_one() -> None:
 
 def test_a_period_that_ends_while_a_change_is_carried_out_is_renewed() -> None:
     world = World(a_sim())
-    world.endings[TaskKind.UPDATE_SIM] = CarrierFailure(83004, "the SIM could not be updated")
+    world.results[TaskKind.UPDATE_SIM] = CarrierFailure(83004, "the SIM could not be updated")
     world.advance(A_MONTH - INSTANT)
     world.update(SimStatus.INACTIVE)
     world.advance(INSTANT)

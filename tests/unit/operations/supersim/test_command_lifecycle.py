@@ -83,14 +83,14 @@ def test_an_sms_is_sent_and_then_delivered_and_both_are_told_once(status: SimSta
 
 
 @pytest.mark.parametrize(
-    ("ending", "message"),
+    ("result", "message"),
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
-    ending: CarrierFailure | CarrierTimeout, message: str
+    result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with()
-    world.endings[TaskKind.SEND_SMS] = ending
+    world.results[TaskKind.SEND_SMS] = result
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
@@ -100,7 +100,7 @@ def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
 
 def test_an_sms_that_is_sent_can_fail_yet() -> None:
     world = world_with()
-    world.endings[TaskKind.CONFIRM_SMS] = FAILURE
+    world.results[TaskKind.CONFIRM_SMS] = FAILURE
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
@@ -109,7 +109,7 @@ def test_an_sms_that_is_sent_can_fail_yet() -> None:
 
 def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
     world = world_with()
-    world.endings[TaskKind.CONFIRM_SMS] = CarrierTimeout()
+    world.results[TaskKind.CONFIRM_SMS] = CarrierTimeout()
     sms(world)
     world.advance(30 * DAY)
     assert sms_in(world).status is MessageStatus.SENT
@@ -141,13 +141,13 @@ def test_a_datagram_is_sent_to_its_devices_address_and_told_once(status: SimStat
 
 
 @pytest.mark.parametrize(
-    ("ending", "code"), [(CarrierFailure(83401, "gone"), "83401"), (CarrierTimeout(), "83400")]
+    ("result", "code"), [(CarrierFailure(83401, "gone"), "83401"), (CarrierTimeout(), "83400")]
 )
 def test_a_datagram_that_cant_be_sent_fails_and_is_told_once(
-    ending: CarrierFailure | CarrierTimeout, code: str
+    result: CarrierFailure | CarrierTimeout, code: str
 ) -> None:
     world = world_with()
-    world.endings[TaskKind.SEND_IP] = ending
+    world.results[TaskKind.SEND_IP] = result
     datagram(world)
     world.advance(DAY)
     command = datagram_in(world)

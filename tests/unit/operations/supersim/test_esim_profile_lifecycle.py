@@ -107,17 +107,17 @@ def test_a_download_is_told_and_the_installation_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "code", "message"),
+    ("result", "code", "message"),
     [
         (FAILURE, "83500", "no eSIM Profiles are available"),
         (CarrierTimeout(), "20500", "the network did not answer"),
     ],
 )
 def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
-    ending: CarrierResult, code: str, message: str
+    result: CarrierResult, code: str, message: str
 ) -> None:
     world = World()
-    world.endings[TaskKind.OFFER_PROFILE] = ending
+    world.results[TaskKind.OFFER_PROFILE] = result
     order(world)
     world.advance(DAY)
     profile = profile_in(world)
@@ -130,7 +130,7 @@ def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
 
 def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
     world = World()
-    world.endings[TaskKind.DOWNLOAD_PROFILE] = FAILURE
+    world.results[TaskKind.DOWNLOAD_PROFILE] = FAILURE
     sid = order(world)
     world.advance(DAY)
     download_profile(world.tx, ACCOUNT_SID, sid, world.context())
@@ -149,19 +149,19 @@ def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
     assert world.told()[-1]["ErrorCode"] == "83000"
 
 
-@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
-def test_what_the_life_cycle_lets_fail_only_later_goes_on(ending: CarrierResult) -> None:
+@pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
+def test_what_the_life_cycle_lets_fail_only_later_goes_on(result: CarrierResult) -> None:
     world = World()
-    world.endings[TaskKind.RESERVE_PROFILE] = ending
+    world.results[TaskKind.RESERVE_PROFILE] = result
     order(world)
     world.advance(TAKES)
     assert profile_in(world).status is EsimStatus.RESERVING
 
 
-@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
-def test_a_profile_that_cant_be_installed_stays_downloaded(ending: CarrierResult) -> None:
+@pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
+def test_a_profile_that_cant_be_installed_stays_downloaded(result: CarrierResult) -> None:
     world = World()
-    world.endings[TaskKind.INSTALL_PROFILE] = ending
+    world.results[TaskKind.INSTALL_PROFILE] = result
     sid = order(world)
     world.advance(DAY)
     download_profile(world.tx, ACCOUNT_SID, sid, world.context())
@@ -194,10 +194,10 @@ def test_settings_are_written_in_two_steps_and_nobody_is_told() -> None:
     assert world.told() == []
 
 
-@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
-def test_settings_that_cant_be_written_fail(ending: CarrierResult) -> None:
+@pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
+def test_settings_that_cant_be_written_fail(result: CarrierResult) -> None:
     world = World(a_sim())
-    world.endings = {TaskKind.BEGIN_SETTINGS: ending, TaskKind.END_SETTINGS: ending}
+    world.results = {TaskKind.BEGIN_SETTINGS: result, TaskKind.END_SETTINGS: result}
     world.advance(DAY)
     failed = settings_in(world)
     assert (failed.status, failed.date_completed) == (SettingsUpdateStatus.FAILED, None)

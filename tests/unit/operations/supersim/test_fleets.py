@@ -26,8 +26,8 @@ from tests.fakes import (
     NOW,
     PROFILE_SID,
     TAKES,
+    a_context,
     a_fleet,
-    a_moment,
     a_profile,
 )
 from tests.memory_store import MemoryTransaction
@@ -65,7 +65,7 @@ def create(tx: MemoryTransaction, settings: FleetParameters) -> Fleet:
         settings,
         data_enabled=False,
         sms_commands_enabled=False,
-        context=a_moment(now=LATER),
+        context=a_context(now=LATER),
     )
 
 
@@ -191,7 +191,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
     tx: MemoryTransaction, what: str
 ) -> None:
     settings, changes = CHANGES[what]
-    updated = update_fleet(tx, ACCOUNT_SID, "my_fleet", settings, a_moment(now=LATER))
+    updated = update_fleet(tx, ACCOUNT_SID, "my_fleet", settings, a_context(now=LATER))
     assert updated == replace(told_fleet(), **changes, date_updated=LATER)
     assert tx.supersim.fleets.get(FLEET_SID) == updated
 
@@ -214,6 +214,6 @@ def test_an_update_that_is_refused_changes_nothing(
     tx.supersim.fleets.add(a_fleet(sid="HF" + "d" * 32, unique_name="taken"))
     before = copy.deepcopy(tx.supersim.fleets)
     with pytest.raises(kind) as refused:
-        update_fleet(tx, ACCOUNT_SID, fleet, settings, a_moment())
+        update_fleet(tx, ACCOUNT_SID, fleet, settings, a_context())
     assert refused.value.code == code
     assert tx.supersim.fleets == before

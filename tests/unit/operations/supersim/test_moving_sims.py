@@ -9,7 +9,7 @@ import pytest
 from ringback.core.errors import InvalidParameter
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_moment, a_sim, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_fleet, a_sim, an_account
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.supersim.bench import URL
 
@@ -35,7 +35,7 @@ def tx() -> MemoryTransaction:
 
 
 def ask(tx: MemoryTransaction, asked: SuperSimUpdateRequest) -> None:
-    update_sim(tx, ACCOUNT_SID, SIM_SID, asked, a_moment(now=LATER))
+    update_sim(tx, ACCOUNT_SID, SIM_SID, asked, a_context(now=LATER))
 
 
 def test_a_new_sim_is_moved_to_a_subaccount_and_leaves_its_fleet(tx: MemoryTransaction) -> None:

@@ -56,7 +56,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
 
 def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
     world = World(data_per_day=1_000_000)
-    world.endings[TaskKind.UPDATE_SIM] = FAILURE
+    world.results[TaskKind.UPDATE_SIM] = FAILURE
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
     assert world.sim == a_sim(status=NEW, date_updated=NOW + TAKES)
@@ -70,7 +70,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
 
 def test_a_change_without_an_answer_fails() -> None:
     world = World()
-    world.endings[TaskKind.UPDATE_SIM] = CarrierTimeout()
+    world.results[TaskKind.UPDATE_SIM] = CarrierTimeout()
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
     assert (world.sim.status, world.told()[0]["ErrorCode"]) == (NEW, "83004")
@@ -131,7 +131,7 @@ def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received(
 
 def test_an_sms_that_fails_does_not_count() -> None:
     world = ready_world()
-    world.endings[TaskKind.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
+    world.results[TaskKind.SEND_SMS] = CarrierFailure(20500, "the SMS could not be sent")
     send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), world.context())
     world.advance(TAKES)
     assert world.sim.sms_while_ready == 0
@@ -183,7 +183,7 @@ def test_a_sim_that_becomes_inactive_is_not_activated_by_itself_any_more() -> No
 
 def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then() -> None:
     world = ready_world()
-    world.endings[TaskKind.UPDATE_SIM] = FAILURE
+    world.results[TaskKind.UPDATE_SIM] = FAILURE
     world.advance(IN_3_MONTHS - NOW - INSTANT)
     world.update(INACTIVE, url=URL)
     world.advance(INSTANT)

@@ -33,8 +33,8 @@ from tests.fakes import (
     NOW,
     SIM_SID,
     TAKES,
+    a_context,
     a_fleet,
-    a_moment,
     a_sim,
     an_account,
     an_update,
@@ -68,14 +68,14 @@ def register(
     account_sid: str = ACCOUNT_SID,
 ) -> SuperSim:
     return register_sim(
-        tx, account_sid, iccid=iccid, registration_code=code, context=a_moment(now=LATER)
+        tx, account_sid, iccid=iccid, registration_code=code, context=a_context(now=LATER)
     )
 
 
 def update(
     tx: MemoryTransaction, asked: SuperSimUpdateRequest, sim: str = SIM_SID
 ) -> UpdatedSuperSim:
-    return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
+    return update_sim(tx, ACCOUNT_SID, sim, asked, a_context(now=LATER))
 
 
 def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:

@@ -93,7 +93,7 @@ def test_a_command_without_a_receipt_has_finished_once_it_is_sent(world: World) 
 
 
 def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) -> None:
-    world.endings[TaskKind.CONFIRM_COMMAND] = CarrierTimeout()
+    world.results[TaskKind.CONFIRM_COMMAND] = CarrierTimeout()
     send(world, wants_receipt=True)
     world.advance(2 * TAKES)
     assert statuses_told(world) == [("sent", None)]
@@ -103,14 +103,14 @@ def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("ending", "message"),
+    ("result", "message"),
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 @pytest.mark.parametrize("wants_receipt", [True, False])
 def test_a_command_that_cant_be_sent_fails_and_is_told_once(
-    world: World, ending: CarrierFailure | CarrierTimeout, message: str, *, wants_receipt: bool
+    world: World, result: CarrierFailure | CarrierTimeout, message: str, *, wants_receipt: bool
 ) -> None:
-    world.endings[TaskKind.SEND_COMMAND] = ending
+    world.results[TaskKind.SEND_COMMAND] = result
     send(world, wants_receipt=wants_receipt)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED
@@ -119,7 +119,7 @@ def test_a_command_that_cant_be_sent_fails_and_is_told_once(
 
 
 def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
-    world.endings[TaskKind.CONFIRM_COMMAND] = FAILURE
+    world.results[TaskKind.CONFIRM_COMMAND] = FAILURE
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED

@@ -22,7 +22,7 @@ from ringback.operations.wireless.rate_plans import (
     rename_rate_plan,
 )
 from ringback.ports import PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_context
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import OTHER_PLAN, THEIRS, World, sim_that_is
 from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID, a_rate_plan, a_wireless_sim
@@ -48,7 +48,7 @@ def tx() -> MemoryTransaction:
 def create(
     tx: MemoryTransaction, names: RatePlanNames, allowed: Mapping[str, Any] | None = None
 ) -> RatePlan:
-    return create_rate_plan(tx, ACCOUNT_SID, names, dict(allowed or {}), a_moment(now=LATER))
+    return create_rate_plan(tx, ACCOUNT_SID, names, dict(allowed or {}), a_context(now=LATER))
 
 
 # ---- made ----------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
     tx: MemoryTransaction, what: str
 ) -> None:
     names, after = CHANGES[what]
-    updated = rename_rate_plan(tx, ACCOUNT_SID, "my_plan", names, a_moment(now=LATER))
+    updated = rename_rate_plan(tx, ACCOUNT_SID, "my_plan", names, a_context(now=LATER))
     assert updated == replace(after, date_updated=LATER)
     assert tx.wireless.rate_plans.get(RATE_PLAN_SID) == updated
 
@@ -199,7 +199,7 @@ def test_an_update_that_is_refused_changes_nothing(
     create(tx, RatePlanNames("taken"))
     before = copy.deepcopy(tx.wireless)
     with pytest.raises(kind) as refused:
-        rename_rate_plan(tx, ACCOUNT_SID, plan, names, a_moment(now=LATER))
+        rename_rate_plan(tx, ACCOUNT_SID, plan, names, a_context(now=LATER))
     assert refused.value.code == code
     assert tx.wireless == before
 
@@ -210,7 +210,7 @@ def test_an_update_that_is_refused_changes_nothing(
 @pytest.mark.parametrize("plan", [RATE_PLAN_SID, "my_plan"])
 def test_a_plan_that_nobody_has_can_be_deleted(tx: MemoryTransaction, plan: str) -> None:
     tx.wireless.sims.add(a_wireless_sim(rate_plan_sid=None))
-    delete_rate_plan(tx, ACCOUNT_SID, plan, a_moment())
+    delete_rate_plan(tx, ACCOUNT_SID, plan, a_context())
     assert tx.wireless.rate_plans.get(RATE_PLAN_SID) is None
 
 
@@ -219,7 +219,7 @@ def test_a_plan_that_the_account_has_not_can_not_be_deleted(
     tx: MemoryTransaction, plan: str
 ) -> None:
     with pytest.raises(NotFound):
-        delete_rate_plan(tx, ACCOUNT_SID, plan, a_moment())
+        delete_rate_plan(tx, ACCOUNT_SID, plan, a_context())
     assert len(tx.wireless.rate_plans.records) == 2
 
 
@@ -229,7 +229,7 @@ def test_a_plan_that_a_sim_has_has_33201_whatever_the_sim_is(
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
     with pytest.raises(InvalidParameter) as refused:
-        delete_rate_plan(tx, ACCOUNT_SID, "my_plan", a_moment())
+        delete_rate_plan(tx, ACCOUNT_SID, "my_plan", a_context())
     assert (refused.value.code, refused.value.message) == (
         33201,
         f"RatePlan {RATE_PLAN_SID} can't be deleted while SIMs have it, such as {WIRELESS_SIM_SID}",

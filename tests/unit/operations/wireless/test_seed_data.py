@@ -7,10 +7,10 @@ import pytest
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
-from ringback.operations.wireless.seed_data import SIM_NAME, SIM_SID, plant_where_missing
+from ringback.operations.wireless.seed_data import SIM_NAME, SIM_SID, seed_where_missing
 from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, a_context, an_account
 from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import RATE_PLAN_SID, a_rate_plan, a_wireless_sim
 
@@ -23,7 +23,7 @@ def tx() -> MemoryTransaction:
 
 
 def plant(tx: MemoryTransaction) -> None:
-    plant_where_missing(tx, ACCOUNT_SID, a_moment())
+    seed_where_missing(tx, ACCOUNT_SID, a_context())
 
 
 def test_the_sim_is_active_with_a_plan_and_metered_from_the_start(tx: MemoryTransaction) -> None:

@@ -83,12 +83,12 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     assert world.tx.wireless.sim_updates.get(WIRELESS_SIM_SID) is None
 
 
-@pytest.mark.parametrize("ending", [FAILURE, CarrierTimeout()])
+@pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
 def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why(
-    ending: CarrierFailure | CarrierTimeout,
+    result: CarrierFailure | CarrierTimeout,
 ) -> None:
     world = world_with(NEW, data_per_day=1_000_000)
-    world.endings[TaskKind.CHANGE_SIM] = ending
+    world.results[TaskKind.CHANGE_SIM] = result
     world.update(ACTIVE, rate_plan="other_plan", told=ASKS)
     world.advance(TAKES)
     assert world.sim == a_wireless_sim(status=NEW, date_updated=NOW + TAKES)
@@ -144,7 +144,7 @@ def test_a_change_that_was_scheduled_can_fail() -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED, told=ASKS)
-    world.endings[TaskKind.CHANGE_SIM] = FAILURE
+    world.results[TaskKind.CHANGE_SIM] = FAILURE
     world.advance(DAY)
     assert world.sim.status is ACTIVE
     assert world.told()[0]["ErrorCode"] == "33000"
@@ -224,7 +224,7 @@ def test_commands_that_a_device_sends_do_not_activate_its_sim() -> None:
 
 def test_commands_that_fail_do_not_activate_a_sim() -> None:
     world = world_with(READY)
-    world.endings[TaskKind.SEND_COMMAND] = CarrierFailure(33000, "it could not be sent")
+    world.results[TaskKind.SEND_COMMAND] = CarrierFailure(33000, "it could not be sent")
     send_five(world)
     assert (world.sim.status, world.sim.commands_while_ready) == (READY, 0)
 
@@ -351,7 +351,7 @@ def test_a_change_that_fails_leaves_the_promise_and_its_time_as_they_were(
 ) -> None:
     world = promised(status)
     due = world.due(TaskKind.FINALIZE_SIM)
-    world.endings[TaskKind.CHANGE_SIM] = FAILURE
+    world.results[TaskKind.CHANGE_SIM] = FAILURE
     world.update(asked, told=LATER_ASKS)
     world.advance(DAY)
     assert (world.sim.status, world.due(TaskKind.FINALIZE_SIM)) == (status, due)
@@ -378,7 +378,7 @@ def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
     status: WirelessStatus, asked: WirelessStatus, time: timedelta, final: WirelessStatus
 ) -> None:
     world = promised(status)
-    world.endings[TaskKind.CHANGE_SIM] = FAILURE
+    world.results[TaskKind.CHANGE_SIM] = FAILURE
     world.advance(time - INSTANT)
     world.update(asked, told=LATER_ASKS)
     world.advance(INSTANT)
@@ -437,17 +437,17 @@ def test_a_reset_is_over_after_a_while_and_told_by_the_sims_status(status: Wirel
 
 
 @pytest.mark.parametrize(
-    ("ending", "message"),
+    ("result", "message"),
     [
         (CarrierFailure(33000, "it could not be reset"), "it could not be reset"),
         (CarrierTimeout(), "the network did not answer"),
     ],
 )
 def test_a_reset_that_fails_is_over_too_and_told_with_its_error(
-    ending: CarrierFailure | CarrierTimeout, message: str
+    result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with(ACTIVE)
-    world.endings[TaskKind.RESET_SIM] = ending
+    world.results[TaskKind.RESET_SIM] = result
     world.update(resets=True, told=ASKS)
     world.advance(TAKES)
     assert not world.sim.is_resetting

@@ -27,7 +27,7 @@ from ringback.operations.wireless.sims import (
     update_sim,
 )
 from ringback.ports import CallbackFilter, PageRequest
-from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_moment, an_account
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_context, an_account
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import (
     ASKS,
@@ -80,13 +80,13 @@ def tx() -> MemoryTransaction:
 def register(
     tx: MemoryTransaction, card: RegisteredSimCard, account_sid: str = ACCOUNT_SID
 ) -> WirelessSim:
-    return register_sim(tx, account_sid, card, a_moment(now=LATER))
+    return register_sim(tx, account_sid, card, a_context(now=LATER))
 
 
 def update(
     tx: MemoryTransaction, asked: WirelessUpdateRequest, sim: str = WIRELESS_SIM_SID
 ) -> WirelessSim:
-    return update_sim(tx, ACCOUNT_SID, sim, asked, a_moment(now=LATER))
+    return update_sim(tx, ACCOUNT_SID, sim, asked, a_context(now=LATER))
 
 
 def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
@@ -593,7 +593,7 @@ def test_a_sim_that_is_off_the_air_can_be_deleted(
     tx: MemoryTransaction, status: WirelessStatus, sim: str
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
-    delete_sim(tx, ACCOUNT_SID, sim, a_moment())
+    delete_sim(tx, ACCOUNT_SID, sim, a_context())
     assert tx.wireless.sims.records == {}
 
 
@@ -612,7 +612,7 @@ def test_a_sim_that_is_connected_or_changing_can_not_be_deleted(
     tx.wireless.sims.add(a_wireless_sim(status=status))
     before = content_of(tx)
     with pytest.raises(kind) as refused:
-        delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_moment())
+        delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_context())
     assert refused.value.code == code
     assert content_of(tx) == before
 
@@ -620,7 +620,7 @@ def test_a_sim_that_is_connected_or_changing_can_not_be_deleted(
 def test_a_sim_of_another_account_can_not_be_deleted(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(NotFound):
-        delete_sim(tx, THEIRS, WIRELESS_SIM_SID, a_moment())
+        delete_sim(tx, THEIRS, WIRELESS_SIM_SID, a_context())
     assert list(tx.wireless.sims.records) == [WIRELESS_SIM_SID]
 
 
@@ -652,5 +652,5 @@ def test_what_a_deleted_sim_used_and_sent_stays() -> None:
 
 def test_a_card_whose_sim_was_deleted_can_be_registered_again(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=CANCELED))
-    delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_moment())
+    delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_context())
     assert register(tx, RegisteredSimCard(WIRELESS_ICCID)).status is NEW
