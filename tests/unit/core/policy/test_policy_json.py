@@ -52,10 +52,14 @@ def test_there_is_a_warning_of_what_is_near() -> None:
 def test_holds_that_concern_nobody_who_asks_are_left_out_with_their_ends() -> None:
     def meanings(*whose: str) -> list[str]:
         record = policy_record(
-            POLICY, date=DATE, before=(), concerns=lambda hold: hold.account_sid in whose
+            POLICY, date=DATE, before=(DAY,), concerns=lambda hold: hold.account_sid in whose
         )
         assert [hold["account_sid"] for hold in record["holds"]] == [*whose]
-        return [change["meaning"] for change in record["borders"]]
+        found = [change["meaning"] for change in record["borders"]]
+        # What is a day ahead is warned of too: the ends of holds are, and the phases are not.
+        warned = [warning.partition(" at ")[0] for warning in record["warnings"]]
+        assert warned == found[:-2]
+        return found
 
     of_the_notice = ["the default moves from twilio to kore", "twilio ends"]
     assert meanings("AC1") == ["the hold of AC1 in phase before ends", *of_the_notice]
