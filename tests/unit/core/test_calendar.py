@@ -140,7 +140,7 @@ def test_hours_and_days_begin_and_end_in_utc(
     assert next_boundary(at(instant), span) == at(next_one)
 
 
-def test_periods_are_told_the_newest_first_and_lie_side_by_side() -> None:
+def test_periods_are_reported_the_newest_first_and_lie_side_by_side() -> None:
     start, end = at("2024-07-03T00:00"), at("2024-07-03T03:00")
     assert periods_between(start, end, HOUR) == [
         (at("2024-07-03T02:00"), end),

@@ -71,7 +71,7 @@ def test_the_tree_is_the_one_that_the_module_draws(
     assert kind.__bases__ == (parent,)
 
 
-def test_who_asks_too_much_is_told_when_to_ask_again() -> None:
+def test_a_full_backlog_says_when_to_ask_again() -> None:
     assert BacklogFull("m", retry_after=5).retry_after == 5
 
 
@@ -88,7 +88,7 @@ def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_th
 
 
 @pytest.mark.parametrize(("given", "code"), [({}, 20006), ({"code": 20005}, 20005)])
-def test_what_is_forbidden_is_told_with_the_code_of_its_reason(
+def test_what_is_forbidden_is_reported_with_the_code_of_its_reason(
     given: dict[str, int], code: int
 ) -> None:
     assert (Forbidden("m", **given).status, Forbidden("m", **given).code) == (403, code)

@@ -31,7 +31,7 @@ def test_a_task_that_waits_says_until_when() -> None:
         (TaskKind.BEGIN_SETTINGS, a_settings_update()),
     ],
 )
-def test_the_network_is_told_the_step_its_subject_and_whom_it_reaches(
+def test_a_carrier_request_has_its_step_its_subject_and_its_sim(
     step: TaskKind, subject: Subject
 ) -> None:
     carrier_request = CarrierRequest(step, NORMAL, subject, a_sim())
@@ -51,7 +51,7 @@ def test_the_network_is_told_the_step_its_subject_and_whom_it_reaches(
         (TaskKind.SEND_COMMAND, a_command()),
     ],
 )
-def test_the_network_is_told_of_both_products(step: TaskKind, subject: Subject) -> None:
+def test_a_carrier_request_is_about_either_product(step: TaskKind, subject: Subject) -> None:
     carrier_request = CarrierRequest(step, NORMAL, subject, a_wireless_sim())
     assert (carrier_request.step, carrier_request.subject, carrier_request.sim) == (
         step,

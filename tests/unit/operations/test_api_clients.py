@@ -65,7 +65,7 @@ def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
     assert made.secret not in str(vars(tx.api_clients))
 
 
-def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransaction) -> None:
+def test_wrong_credentials_get_the_same_answer_whatever_is_wrong(tx: MemoryTransaction) -> None:
     made = create(tx)
     for pair in ((made.client.sid, "wrong"), ("apiclient_0", made.secret), ("", "")):
         with pytest.raises(Unauthorized) as refused:
@@ -73,7 +73,7 @@ def test_wrong_credentials_are_told_the_same_whatever_is_wrong(tx: MemoryTransac
         assert refused.value.message == "Invalid client or Invalid client credentials"
 
 
-def test_a_client_of_a_suspended_account_is_told_so(tx: MemoryTransaction) -> None:
+def test_a_client_of_a_suspended_account_is_refused_for_that(tx: MemoryTransaction) -> None:
     made = create(tx)
     set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_context())
     with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):

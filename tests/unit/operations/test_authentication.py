@@ -40,7 +40,9 @@ def test_an_api_key_signs_in_with_its_sid_and_secret(tx: MemoryTransaction) -> N
     assert sign_in(tx, KEY.sid, KEY_SECRET).account == an_account()
 
 
-def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(tx: MemoryTransaction) -> None:
+def test_an_api_key_with_the_auth_token_is_refused_with_what_goes_with_what(
+    tx: MemoryTransaction,
+) -> None:
     assert refusal_of(tx, KEY.sid, AUTH_TOKEN) == (
         "wrong credentials: the user name is an API key SID, so the password has to be that key's"
         " secret; the Auth Token goes with the Account SID"
@@ -60,7 +62,7 @@ def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(tx: MemoryTr
         pytest.param("", "", id="nothing at all"),
     ],
 )
-def test_wrong_account_credentials_are_told_which_ones_there_are(
+def test_wrong_account_credentials_are_refused_with_the_kinds_that_there_are(
     tx: MemoryTransaction, username: str, password: str
 ) -> None:
     assert refusal_of(tx, username, password) == (
@@ -78,7 +80,7 @@ def test_wrong_account_credentials_are_told_which_ones_there_are(
         pytest.param("SK", "", id="the start of a key"),
     ],
 )
-def test_a_wrong_key_and_a_wrong_secret_are_told_the_same(
+def test_a_wrong_key_and_a_wrong_secret_get_the_same_answer(
     tx: MemoryTransaction, username: str, password: str
 ) -> None:
     assert refusal_of(tx, username, password) == (
@@ -101,7 +103,7 @@ def test_both_auth_tokens_sign_in_and_no_other(tx: MemoryTransaction) -> None:
         refusal_of(tx, ACCOUNT_SID, wrong)
 
 
-def test_an_api_key_with_the_secondary_token_is_told_what_goes_with_what(
+def test_an_api_key_with_the_secondary_token_is_refused_with_what_goes_with_what(
     tx: MemoryTransaction,
 ) -> None:
     tx.accounts.save(replace(an_account(), secondary_auth_token="the-second"))
@@ -157,6 +159,6 @@ def test_a_suspended_subaccount_leaves_its_parent_alone(tx: MemoryTransaction) -
     assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN).account == an_account()
 
 
-def test_a_key_whose_account_is_gone_is_told_so(tx: MemoryTransaction) -> None:
+def test_a_key_whose_account_is_gone_is_refused_for_that(tx: MemoryTransaction) -> None:
     tx.accounts.add_key(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
     assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials is gone"

@@ -43,7 +43,7 @@ def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
     assert context.record_fields(SidKind.RATE_PLAN, ACCOUNT_SID)["sid"] != fields["sid"]
 
 
-def test_an_event_is_told_to_a_url_once() -> None:
+def test_an_event_is_sent_to_a_url_once() -> None:
     tx, queue = MemoryTransaction(), KeepingIntake()
     url = CallbackUrl.parse("https://example.com/told")
     a_context(queue=queue).emit(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
@@ -54,7 +54,7 @@ def test_an_event_is_told_to_a_url_once() -> None:
     assert queue.taken == [callback.sid]
 
 
-def test_without_a_url_nothing_is_told() -> None:
+def test_without_a_url_nothing_is_sent() -> None:
     tx = MemoryTransaction()
     a_context().emit(tx, SimUpdated.of(a_sim()), None, HttpMethod.POST)
     assert tx.callbacks.callbacks == {}

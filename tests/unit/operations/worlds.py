@@ -67,8 +67,8 @@ class TimedWorld:
         """Return the callbacks that were made, in their order."""
         return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))[::-1]
 
-    def told(self) -> list[dict[str, str]]:
-        """Return what was told, in its order."""
+    def reported(self) -> list[dict[str, str]]:
+        """Return the parameters of the callbacks, in their order."""
         return [dict(callback.parameters) for callback in self.callbacks()]
 
     def due_of(self, step: TaskKind, sid: str) -> datetime | None:

@@ -7,7 +7,7 @@ OLD, NEW = (CallbackUrl.parse(f"https://{name}.example") for name in ("old", "ne
 BEFORE = CallbackTarget(OLD, HttpMethod.GET)
 
 
-def test_nobody_has_no_url_and_would_be_told_by_post() -> None:
+def test_nobody_has_no_url_and_would_be_called_by_post() -> None:
     assert (NOBODY.url, NOBODY.method) == (None, HttpMethod.POST)
 
 
@@ -53,7 +53,7 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
         (CallbackTargetUpdate(method=HttpMethod.GET), CallbackTarget(None, HttpMethod.GET)),
     ],
 )
-def test_where_nobody_was_told_somebody_can_be(
+def test_a_target_can_be_set_where_there_was_none(
     update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
     assert update.after(NOBODY) == after

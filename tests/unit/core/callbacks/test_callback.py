@@ -334,7 +334,7 @@ def test_a_discarded_callback_says_why_and_is_not_due() -> None:
         (HttpMethod.GET, True, "https://a.example/hook?x=1", ""),
     ],
 )
-def test_what_is_told_goes_into_the_body_or_the_url(
+def test_parameters_go_into_the_body_or_the_url(
     method: HttpMethod, is_test: bool, url: str, sent: str
 ) -> None:
     callback = a_callback(

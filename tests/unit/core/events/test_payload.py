@@ -42,7 +42,7 @@ def test_an_event_does_not_change_once_it_has_happened(event: Event) -> None:
         event.account_sid = "AC0"  # pyright: ignore[reportAttributeAccessIssue] - the point
 
 
-def test_a_sim_update_is_told_by_the_five_parameters_of_the_notice() -> None:
+def test_a_sim_update_is_reported_by_the_five_parameters_of_the_notice() -> None:
     assert parameters_of(an_event(sim_status=SimStatus.INACTIVE)) == [
         ("ApiVersion", "v1"),
         ("SimUniqueName", "my_super_sim"),
@@ -79,7 +79,7 @@ def test_a_zero_is_a_value() -> None:
 # ---- commands and profiles -----------------------------------------------------------------------
 
 
-def test_an_sms_from_a_device_is_told_as_in_the_captured_request() -> None:
+def test_an_sms_from_a_device_is_reported_as_in_the_captured_request() -> None:
     command = an_sms(status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
     told = parameters_of(SmsCommandChanged.of(command, a_sim(unique_name="project")))
     assert told == [
@@ -97,7 +97,7 @@ def test_an_sms_from_a_device_is_told_as_in_the_captured_request() -> None:
     assert "Payload=Hello%3B1234%3Btesting%40%21%23&" in encode(told)
 
 
-def test_a_datagram_from_a_device_is_told_with_its_address_in_base64() -> None:
+def test_a_datagram_from_a_device_is_reported_with_its_address_in_base64() -> None:
     command = a_datagram(
         status=IpStatus.RECEIVED,
         direction=Direction.FROM_SIM,
@@ -134,7 +134,7 @@ def test_a_failed_command_adds_its_error_at_the_end(event: Event) -> None:
     assert told[-2:] == [("ErrorCode", "83401"), ("ErrorMessage", "it is not attached")]
 
 
-def test_a_profile_is_told_by_what_it_has_by_then() -> None:
+def test_a_profile_is_reported_by_what_it_has_by_then() -> None:
     profile = an_esim_profile(
         status=EsimStatus.AVAILABLE,
         iccid=ICCID,
@@ -155,7 +155,7 @@ def test_a_profile_is_told_by_what_it_has_by_then() -> None:
     ]
 
 
-def test_a_profile_that_failed_is_told_with_its_chip_and_its_error() -> None:
+def test_a_profile_that_failed_is_reported_with_its_chip_and_its_error() -> None:
     profile = an_esim_profile(
         status=EsimStatus.FAILED, eid="8" * 32, error_code="83500", error_message="none left"
     )
@@ -170,7 +170,7 @@ def test_a_profile_that_failed_is_told_with_its_chip_and_its_error() -> None:
     ]
 
 
-def test_an_update_of_a_programmable_wireless_sim_is_told_by_the_same_parameters() -> None:
+def test_an_update_of_a_programmable_wireless_sim_is_reported_by_the_same_parameters() -> None:
     sim = a_wireless_sim(status=WirelessStatus.CANCELED, unique_name="meter_1")
     assert parameters_of(SimUpdated.of(sim)) == [
         ("ApiVersion", "v1"),
@@ -181,7 +181,7 @@ def test_an_update_of_a_programmable_wireless_sim_is_told_by_the_same_parameters
     ]
 
 
-def test_a_command_from_a_device_is_told_by_the_names_of_its_own_product() -> None:
+def test_a_command_from_a_device_is_reported_by_the_names_of_its_own_product() -> None:
     command = a_command(command="ping", status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
     assert parameters_of(CommandChanged.of(command, "meter_1")) == [
         ("CommandSid", COMMAND_SID),
@@ -195,7 +195,7 @@ def test_a_command_from_a_device_is_told_by_the_names_of_its_own_product() -> No
     ]
 
 
-def test_a_command_that_failed_is_told_with_its_error_in_the_middle() -> None:
+def test_a_command_that_failed_is_reported_with_its_error_in_the_middle() -> None:
     command = a_command(
         command="AP8=", command_mode=PayloadType.BINARY, status=MessageStatus.FAILED
     )
@@ -224,13 +224,13 @@ def test_every_kind_of_event_has_its_parameters() -> None:
 
 
 @pytest.mark.parametrize("event", PARAMETERS)
-def test_every_field_of_an_event_is_told(event: type[Event]) -> None:
+def test_every_field_of_an_event_is_reported(event: type[Event]) -> None:
     told = {field for _, field in PARAMETERS[event]}
     constant = {name for name in CONSTANTS if name in vars(event)}
     assert told == {field.name for field in fields(event)} | constant
 
 
 @pytest.mark.parametrize("event", PARAMETERS)
-def test_no_parameter_is_told_twice(event: type[Event]) -> None:
+def test_no_parameter_is_reported_twice(event: type[Event]) -> None:
     names = [name for name, _ in PARAMETERS[event]]
     assert len(set(names)) == len(names)

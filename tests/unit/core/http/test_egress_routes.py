@@ -73,7 +73,7 @@ class TestAProxy:
             ("us%40er:p%3Aw", "Basic dXNAZXI6cDp3"),
         ],
     )
-    def test_is_told_who_we_are(self, credentials: str | None, authorization: str | None) -> None:
+    def test_gets_our_credentials(self, credentials: str | None, authorization: str | None) -> None:
         assert Proxy("proxy.example", 3128, credentials).authorization == authorization
 
 

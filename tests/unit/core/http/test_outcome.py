@@ -118,7 +118,7 @@ def test_every_failure_has_its_own_label() -> None:
         ),
     ],
 )
-def test_an_ending_is_told_in_words(outcome: Outcome, words: str) -> None:
+def test_an_outcome_is_described_in_words(outcome: Outcome, words: str) -> None:
     assert describe(outcome) == words
 
 

@@ -187,7 +187,7 @@ def test_a_change_that_is_far_has_no_reminder() -> None:
     assert reminders(NOTICE, since=at, at=at, before=BEFORE) == []
 
 
-def test_a_change_that_was_reached_since_is_told_of_once_more() -> None:
+def test_a_change_that_was_reached_since_has_one_more_reminder() -> None:
     reached = reminders(NOTICE, since=AFTER - DAY, at=AFTER + DAY, before=BEFORE)
     assert reached == [PolicyChangeReminder(ENDS, timedelta(0))]
     assert reminders(NOTICE, since=AFTER, at=AFTER, before=BEFORE) == []
@@ -201,7 +201,7 @@ def test_reminders_come_due_one_after_the_other() -> None:
     assert due == sorted(of_both)
 
 
-def test_without_times_before_it_a_change_is_told_of_when_it_is_there() -> None:
+def test_without_times_before_it_a_change_has_its_reminder_when_it_is_there() -> None:
     assert next_reminder(NOTICE, after=LONG_AGO, before=()) == BETWEEN
 
 

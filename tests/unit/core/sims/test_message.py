@@ -55,5 +55,5 @@ def test_so_many_single_byte_characters_are_one_sms(text: str) -> None:
         ("x" * 161, "161 characters are too many; an SMS has at most 160"),
     ],
 )
-def test_what_is_no_sms_is_told_what_is_wrong(text: str, fault: str) -> None:
+def test_a_text_that_is_no_sms_has_its_fault_named(text: str, fault: str) -> None:
     assert fault_in_text(text) == fault

@@ -75,5 +75,5 @@ def test_a_datagram_leaves_as_its_bytes(
     assert a_datagram(payload_type=payload_type, payload=payload).datagram == wire
 
 
-def test_commands_are_told_by_post_unless_they_say_otherwise() -> None:
+def test_commands_are_reported_by_post_unless_they_say_otherwise() -> None:
     assert an_sms().callback_method is a_datagram().callback_method is HttpMethod.POST

@@ -66,7 +66,7 @@ def test_a_profile_moves_in_no_other_way(old: EsimStatus, new: EsimStatus) -> No
         an_esim_profile(status=old).moved(new, LATER)
 
 
-def test_a_profile_is_told_by_post_unless_it_says_otherwise() -> None:
+def test_a_profile_is_reported_by_post_unless_it_says_otherwise() -> None:
     assert an_esim_profile().callback_method is HttpMethod.POST
 
 
@@ -99,7 +99,7 @@ def test_an_eid_has_32_digits_and_in_samples_letters(eid: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "8" * 31, "8" * 33, "g" * 32, "²" * 32, f"{'8' * 32}\n", f" {'8' * 31}", "٣" * 32]
 )
-def test_what_is_no_eid_is_told_from_one(text: str) -> None:
+def test_what_is_no_eid_is_recognised(text: str) -> None:
     assert not is_eid(text)
 
 

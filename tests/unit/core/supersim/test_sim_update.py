@@ -23,7 +23,7 @@ def test_a_change_carried_out_gives_the_sim_its_status_and_fleet() -> None:
     assert sim == a_sim(status=SimStatus.INACTIVE, fleet_sid=OTHER_FLEET, date_updated=LATER)
 
 
-def test_a_change_carried_out_is_told_by_its_new_status() -> None:
+def test_a_change_carried_out_is_reported_by_its_new_status() -> None:
     _, event = finished(CARRIED_OUT)
     assert event == SimUpdated(ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.INACTIVE)
 
@@ -33,7 +33,7 @@ def test_a_failed_change_leaves_the_sim_as_it_was() -> None:
     assert sim == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID, date_updated=LATER)
 
 
-def test_a_failed_change_is_told_with_its_error_and_the_old_status() -> None:
+def test_a_failed_change_is_reported_with_its_error_and_the_old_status() -> None:
     _, event = finished(FAILURE)
     assert event == SimUpdated(
         ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.ACTIVE, 83004, "the network refused"

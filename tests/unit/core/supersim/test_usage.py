@@ -255,7 +255,7 @@ def summed(
     return summarize(ACCOUNT_SID, query, sessions, now)
 
 
-def test_periods_are_told_newest_first_and_empty_ones_with_them() -> None:
+def test_periods_are_reported_newest_first_and_empty_ones_with_them() -> None:
     records = summed(
         [a_session(ended=NOW + 1.5 * AN_HOUR)], end=NOW + 3 * AN_HOUR, granularity=HOUR
     )
@@ -271,14 +271,14 @@ def test_periods_are_told_newest_first_and_empty_ones_with_them() -> None:
     ]
 
 
-def test_days_are_told_by_days() -> None:
+def test_days_are_reported_by_days() -> None:
     records = summed(
         [], start=at("2024-07-01"), end=at("2024-07-03"), granularity=DAY, now=at("2024-07-09")
     )
     assert [f"{record.start:%d} {record.end:%d}" for record in records] == ["02 03", "01 02"]
 
 
-def test_what_is_still_to_come_is_not_told() -> None:
+def test_what_is_still_to_come_is_not_reported() -> None:
     (record,) = summed([a_session()], now=NOW + AN_HOUR)
     assert (record.end, record.upload) == (NOW + 2 * AN_HOUR, 1000)
 

@@ -98,7 +98,7 @@ def test_a_status_that_is_new_is_counted_from_then_on(to_status: WirelessStatus)
     [(NEW, READY), (NEW, DEACTIVATED), (READY, DEACTIVATED), (ACTIVE, DEACTIVATED)],
 )
 @pytest.mark.parametrize("told", [ASKS, NOBODY])
-def test_the_final_status_is_told_to_whoever_asked_for_the_one_before(
+def test_the_final_status_is_reported_to_whoever_asked_for_the_one_before(
     from_status: WirelessStatus, to_status: WirelessStatus, told: CallbackTarget
 ) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=from_status, to_status=to_status, told=told)

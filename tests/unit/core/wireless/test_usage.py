@@ -160,7 +160,7 @@ def test_the_first_instant_of_the_calendar_can_be_asked_for() -> None:
 # ---- slots ---------------------------------------------------------------------------------------
 
 
-def test_slots_are_told_newest_first_and_counted_from_the_start() -> None:
+def test_slots_are_reported_newest_first_and_counted_from_the_start() -> None:
     slots = planned("2024-07-03T12:30", "2024-07-03T14:40:58", HOURLY).slots()
     assert slots == [
         UsagePeriod(2, at("2024-07-03T14:00"), at("2024-07-03T15:00")),
@@ -211,7 +211,7 @@ def test_a_record_is_of_an_account_a_sim_and_a_slot() -> None:
     assert record.sid == slot.sid
 
 
-def test_what_was_used_is_told_by_zone_and_country() -> None:
+def test_what_was_used_is_reported_by_zone_and_country() -> None:
     sessions = [
         session_on(HOME),
         session_on(HOME, up=1, down=2),
@@ -226,7 +226,7 @@ def test_what_was_used_is_told_by_zone_and_country() -> None:
     }
 
 
-def test_commands_are_told_by_zone_country_and_way() -> None:
+def test_commands_are_reported_by_zone_country_and_way() -> None:
     counts = [
         CommandCount(0, HOME.sid, TO_SIM, 3),
         CommandCount(0, HOME.sid, FROM_SIM, 2),
@@ -241,7 +241,7 @@ def test_commands_are_told_by_zone_country_and_way() -> None:
     }
 
 
-def test_commands_on_two_networks_of_one_country_are_told_together() -> None:
+def test_commands_on_two_networks_of_one_country_are_reported_together() -> None:
     of_france = [network.sid for network in NETWORKS if network.iso_country == "FR"]
     (record,) = summed([], [CommandCount(0, sid, TO_SIM, 2) for sid in of_france])
     assert record.by_country == {
@@ -254,12 +254,12 @@ def test_data_and_commands_of_one_place_stand_side_by_side() -> None:
     assert record.by_country == {(UsageZone.HOME, "US"): UsageTotals({TO_SIM: 1}, 2000, 4000)}
 
 
-def test_a_place_where_nothing_was_used_is_not_told() -> None:
+def test_a_place_where_nothing_was_used_is_not_reported() -> None:
     (record,) = summed([session_on(HOME, up=0, down=0), session_on(FRANCE, up=1, down=0)])
     assert set(record.by_country) == {(UsageZone.INTERNATIONAL, "FR")}
 
 
-def test_a_command_on_a_network_that_is_not_known_any_more_is_not_told() -> None:
+def test_a_command_on_a_network_that_is_not_known_any_more_is_not_reported() -> None:
     (record,) = summed([], [CommandCount(0, "HW" + "0" * 32, TO_SIM, 1)])
     assert record.by_country == {}
 
@@ -276,12 +276,12 @@ def test_what_was_used_counts_in_its_slot() -> None:
     ]
 
 
-def test_what_is_still_to_come_is_not_told() -> None:
+def test_what_is_still_to_come_is_not_reported() -> None:
     (record,) = summed([session_on(HOME)], now=NOW + AN_HOUR)
     assert record.used_in(UsageZone.HOME).upload == 1000
 
 
-def test_zones_can_be_told_together() -> None:
+def test_zones_can_be_reported_together() -> None:
     sessions = [session_on(network) for network in (HOME, NATIONAL, ABROAD, FRANCE)]
     counts = [
         CommandCount(0, HOME.sid, TO_SIM, 1),
@@ -296,7 +296,7 @@ def test_zones_can_be_told_together() -> None:
     )
 
 
-def test_other_countries_are_told_one_by_one_by_their_codes() -> None:
+def test_other_countries_are_reported_one_by_one_by_their_codes() -> None:
     sessions = [session_on(FRANCE), session_on(HOME), session_on(ABROAD, up=1, down=1)]
     (record,) = summed(sessions)
     assert record.abroad() == [

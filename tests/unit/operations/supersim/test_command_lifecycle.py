@@ -60,33 +60,33 @@ def datagram_in(world: World) -> IpCommand:
     return command
 
 
-def statuses_told(world: World) -> list[tuple[str, str | None]]:
-    return [(told["Status"], told.get("ErrorCode")) for told in world.told()]
+def statuses_reported(world: World) -> list[tuple[str, str | None]]:
+    return [(told["Status"], told.get("ErrorCode")) for told in world.reported()]
 
 
 # ---- SMS -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
-def test_an_sms_is_sent_and_then_delivered_and_both_are_told_once(status: SimStatus) -> None:
+def test_an_sms_is_sent_and_then_delivered_and_both_are_reported_once(status: SimStatus) -> None:
     world = world_with(status)
     sid = sms(world)
     world.advance(TAKES - INSTANT)
-    assert (sms_in(world).status, world.told()) == (MessageStatus.QUEUED, [])
+    assert (sms_in(world).status, world.reported()) == (MessageStatus.QUEUED, [])
     world.advance(INSTANT)
     assert (sms_in(world).status, sms_in(world).date_updated) == (MessageStatus.SENT, NOW + TAKES)
-    assert statuses_told(world) == [("sent", None)]
+    assert statuses_reported(world) == [("sent", None)]
     assert world.due(TaskKind.CONFIRM_SMS, sid) == NOW + 2 * TAKES
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.DELIVERED
-    assert statuses_told(world) == [("sent", None), ("delivered", None)]
+    assert statuses_reported(world) == [("sent", None), ("delivered", None)]
 
 
 @pytest.mark.parametrize(
     ("result", "message"),
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
-def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
+def test_an_sms_that_cant_be_sent_fails_and_is_reported_once(
     result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with()
@@ -94,8 +94,8 @@ def test_an_sms_that_cant_be_sent_fails_and_is_told_once(
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
-    assert statuses_told(world) == [("failed", "20500")]
-    assert world.told()[0]["ErrorMessage"] == message
+    assert statuses_reported(world) == [("failed", "20500")]
+    assert world.reported()[0]["ErrorMessage"] == message
 
 
 def test_an_sms_that_is_sent_can_fail_yet() -> None:
@@ -104,7 +104,7 @@ def test_an_sms_that_is_sent_can_fail_yet() -> None:
     sms(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
-    assert statuses_told(world) == [("sent", None), ("failed", "20500")]
+    assert statuses_reported(world) == [("sent", None), ("failed", "20500")]
 
 
 def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
@@ -113,37 +113,37 @@ def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
     sms(world)
     world.advance(30 * DAY)
     assert sms_in(world).status is MessageStatus.SENT
-    assert statuses_told(world) == [("sent", None)]
+    assert statuses_reported(world) == [("sent", None)]
 
 
-def test_where_sms_are_not_enabled_an_sms_fails_and_is_told() -> None:
+def test_where_sms_are_not_enabled_an_sms_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(sms_commands_enabled=False))
     sms(world)
     datagram(world)
     world.advance(DAY)
     assert sms_in(world).status is MessageStatus.FAILED
-    assert statuses_told(world) == [("failed", "20500"), ("sent", None)]
+    assert statuses_reported(world) == [("failed", "20500"), ("sent", None)]
 
 
 # ---- datagrams -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
-def test_a_datagram_is_sent_to_its_devices_address_and_told_once(status: SimStatus) -> None:
+def test_a_datagram_is_sent_to_its_devices_address_and_reported_once(status: SimStatus) -> None:
     world = world_with(status)
     datagram(world)
     world.advance(TAKES)
     command = datagram_in(world)
     assert (command.status, command.device_ip) == (IpStatus.SENT, ADDRESS)
     world.advance(DAY)
-    assert statuses_told(world) == [("sent", None)]
-    assert world.told()[0]["DeviceIp"] == ADDRESS
+    assert statuses_reported(world) == [("sent", None)]
+    assert world.reported()[0]["DeviceIp"] == ADDRESS
 
 
 @pytest.mark.parametrize(
     ("result", "code"), [(CarrierFailure(83401, "gone"), "83401"), (CarrierTimeout(), "83400")]
 )
-def test_a_datagram_that_cant_be_sent_fails_and_is_told_once(
+def test_a_datagram_that_cant_be_sent_fails_and_is_reported_once(
     result: CarrierFailure | CarrierTimeout, code: str
 ) -> None:
     world = world_with()
@@ -152,18 +152,18 @@ def test_a_datagram_that_cant_be_sent_fails_and_is_told_once(
     world.advance(DAY)
     command = datagram_in(world)
     assert (command.status, command.device_ip) == (IpStatus.FAILED, None)
-    assert statuses_told(world) == [("failed", code)]
+    assert statuses_reported(world) == [("failed", code)]
 
 
-def test_where_data_is_not_enabled_a_datagram_fails_and_is_told() -> None:
+def test_where_data_is_not_enabled_a_datagram_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(data_enabled=False))
     datagram(world)
     sms(world)
     world.advance(TAKES)
-    assert statuses_told(world) == [("failed", "83400"), ("sent", None)]
+    assert statuses_reported(world) == [("failed", "83400"), ("sent", None)]
 
 
-def test_where_the_data_limit_is_used_up_a_datagram_fails_and_is_told() -> None:
+def test_where_the_data_limit_is_used_up_a_datagram_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(data_limit=1))
     transfer_data(world.tx, world.sim, upload=999_999, download=0, context=world.context())
     datagram(world)
@@ -171,21 +171,21 @@ def test_where_the_data_limit_is_used_up_a_datagram_fails_and_is_told() -> None:
     transfer_data(world.tx, world.sim, upload=1, download=0, context=world.context())
     datagram(world)
     world.advance(TAKES)
-    assert statuses_told(world) == [("sent", None), ("failed", "83401")]
+    assert statuses_reported(world) == [("sent", None), ("failed", "83401")]
 
 
 # ---- both ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SimStatus.NEW, SimStatus.INACTIVE])
-def test_a_command_to_a_sim_that_is_not_connected_fails_and_is_told(status: SimStatus) -> None:
+def test_a_command_to_a_sim_that_is_not_connected_fails_and_is_reported(status: SimStatus) -> None:
     world = world_with(status)
     sms(world)
     datagram(world)
     world.advance(DAY)
     assert (sms_in(world).status, datagram_in(world).status) == ("failed", "failed")
-    assert statuses_told(world) == [("failed", "83401"), ("failed", "83401")]
-    told = world.told()[0]["ErrorMessage"]
+    assert statuses_reported(world) == [("failed", "83401"), ("failed", "83401")]
+    told = world.reported()[0]["ErrorMessage"]
     assert told == f"the SIM is {status}, so its device is not attached"
 
 
@@ -195,7 +195,7 @@ def test_a_command_to_a_sim_without_a_fleet_fails() -> None:
     sms(world)
     datagram(world)
     world.advance(DAY)
-    assert statuses_told(world) == [("failed", "83401"), ("failed", "83401")]
+    assert statuses_reported(world) == [("failed", "83401"), ("failed", "83401")]
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_a_command_waits_for_a_change_that_was_asked_for_before_it_however_late_
     # As after a restart: the change and both commands are overdue, and taken on together.
     world.now += DAY
     world.step()
-    assert (world.sim.status, world.told()) == (after, [])
+    assert (world.sim.status, world.reported()) == (after, [])
     world.advance(TAKES)
-    assert statuses_told(world) == told
+    assert statuses_reported(world) == told
 
 
 def test_a_command_that_waits_for_a_change_waits_until_that_is_due() -> None:
@@ -238,17 +238,17 @@ def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time() -> N
     sms(world)
     datagram(world)
     world.advance(timedelta(0))
-    assert statuses_told(world) == [("sent", None), ("sent", None), ("delivered", None)]
+    assert statuses_reported(world) == [("sent", None), ("sent", None), ("delivered", None)]
 
 
-def test_nobody_is_told_without_a_url() -> None:
+def test_there_is_no_callback_without_a_url() -> None:
     world = world_with()
     send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello"), world.context())
     new = NewIpCommand(SIM_SID, "hello", PayloadType.TEXT, 7070)
     send_datagram(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
     assert (sms_in(world).status, datagram_in(world).status) == ("delivered", "sent")
-    assert world.told() == []
+    assert world.reported() == []
 
 
 def test_in_the_scenario_slow_everything_takes_twenty_times_as_long() -> None:
@@ -270,4 +270,4 @@ def test_a_step_of_a_command_that_is_gone_does_nothing(step: TaskKind) -> None:
     task = ScheduledTask(step, "HC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)
-    assert world.told() == []
+    assert world.reported() == []

@@ -65,7 +65,7 @@ def test_an_sms_is_queued_for_its_sim_and_sent_later(world: World, sim: str) -> 
     )
     assert fetch_sms(world.tx, ACCOUNT_SID, command.sid) == command
     assert world.due(TaskKind.SEND_SMS, command.sid) == NOW + TAKES
-    assert world.told() == []
+    assert world.reported() == []
 
 
 @pytest.mark.parametrize("sim", [SIM_SID, "my_super_sim"])

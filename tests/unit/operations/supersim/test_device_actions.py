@@ -54,7 +54,7 @@ def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("status", CONNECTED)
-def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
+def test_an_sms_from_a_device_is_received_and_reported_to_its_fleets_receiver(
     status: SimStatus,
 ) -> None:
     world = world_with(status)
@@ -71,7 +71,7 @@ def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
         date_updated=NOW,
     )
     assert world.tx.supersim.sms_commands.get(command.sid) == command
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["Status"], told["Payload"], told["SimUniqueName"]) == (
         "received",
         "hello",
@@ -82,7 +82,7 @@ def test_an_sms_from_a_device_is_received_and_told_to_its_fleets_receiver(
 
 
 @pytest.mark.parametrize("status", CONNECTED)
-def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimStatus) -> None:
+def test_a_datagram_from_a_device_is_received_in_base_64_and_reported(status: SimStatus) -> None:
     world = world_with(status)
     command = receive_datagram(world.tx, world.sim, b"\x00\xff", port=7070, context=world.context())
     assert re.fullmatch("HG[0-9a-f]{32}", command.sid)
@@ -101,7 +101,7 @@ def test_a_datagram_from_a_device_is_received_in_base_64_and_told(status: SimSta
         date_updated=NOW,
     )
     assert world.tx.supersim.ip_commands.get(command.sid) == command
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["Status"], told["Payload"], told["DeviceIp"]) == ("received", "AP8=", ADDRESS)
     (callback,) = world.tx.callbacks.callbacks.values()
     assert (callback.url.wire, callback.method) == (TO, HttpMethod.GET)
@@ -111,7 +111,7 @@ def test_a_fleet_without_urls_tells_nobody() -> None:
     world = World(a_sim())
     receive_sms(world.tx, world.sim, "hello", world.context())
     receive_datagram(world.tx, world.sim, b"hello", port=7070, context=world.context())
-    assert world.told() == []
+    assert world.reported() == []
 
 
 @pytest.mark.parametrize("size", [0, 1300, 1301, 65507])

@@ -41,23 +41,23 @@ def settings_in(world: World) -> SimSettingsUpdate:
     return update
 
 
-def statuses_told(world: World) -> list[str]:
-    return [told["Status"] for told in world.told()]
+def statuses_reported(world: World) -> list[str]:
+    return [told["Status"] for told in world.reported()]
 
 
 # ---- eSIM Profiles -------------------------------------------------------------------------------
 
 
-def test_a_profile_is_reserved_and_offered_and_only_that_it_is_available_is_told() -> None:
+def test_a_profile_is_reserved_and_offered_and_only_that_it_is_available_is_reported() -> None:
     world = World()
     order(world)
     world.advance(TAKES)
-    assert (profile_in(world).status, world.told()) == (EsimStatus.RESERVING, [])
+    assert (profile_in(world).status, world.reported()) == (EsimStatus.RESERVING, [])
     world.advance(TAKES)
     assert profile_in(world).status is EsimStatus.AVAILABLE
     world.advance(30 * DAY)
     assert profile_in(world).status is EsimStatus.AVAILABLE
-    assert statuses_told(world) == ["available"]
+    assert statuses_reported(world) == ["available"]
 
 
 def test_an_available_profile_has_a_new_sim_of_its_own() -> None:
@@ -79,7 +79,7 @@ def test_an_available_profile_has_a_new_sim_of_its_own() -> None:
         device_ip=sim.device_ip,
     )
     assert sim.device_ip is not None
-    told = world.told()[0]
+    told = world.reported()[0]
     assert (told["SimSid"], told["Iccid"], told["Eid"]) == (sim.sid, sim.iccid, EID)
 
 
@@ -93,7 +93,7 @@ def test_only_a_profile_that_was_ordered_with_a_matching_id_has_one(eid: str | N
     assert (profile.matching_id is None) is (profile.activation_code is None) is (eid is not None)
 
 
-def test_a_download_is_told_and_the_installation_is_not() -> None:
+def test_a_download_is_reported_and_the_installation_is_not() -> None:
     world = World()
     sid = order(world)
     world.advance(DAY)
@@ -103,7 +103,7 @@ def test_a_download_is_told_and_the_installation_is_not() -> None:
     world.advance(TAKES)
     assert profile_in(world).status is EsimStatus.INSTALLED
     world.advance(DAY)
-    assert statuses_told(world) == ["available", "downloaded"]
+    assert statuses_reported(world) == ["available", "downloaded"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_download_is_told_and_the_installation_is_not() -> None:
         (CarrierTimeout(), "20500", "the network did not answer"),
     ],
 )
-def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
+def test_an_order_that_cant_be_met_fails_and_is_reported_and_leaves_no_sim(
     result: CarrierResult, code: str, message: str
 ) -> None:
     world = World()
@@ -124,11 +124,11 @@ def test_an_order_that_cant_be_met_fails_and_is_told_and_leaves_no_sim(
     assert profile.status is EsimStatus.FAILED
     assert (profile.error_code, profile.error_message) == (code, message)
     assert (profile.iccid, profile.sim_sid) == (None, None)
-    assert [(told["Status"], told["ErrorCode"]) for told in world.told()] == [("failed", code)]
+    assert [(told["Status"], told["ErrorCode"]) for told in world.reported()] == [("failed", code)]
     assert len(world.tx.supersim.sims.records) == 1
 
 
-def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
+def test_a_download_that_fails_is_reported_and_nothing_is_installed() -> None:
     world = World()
     world.results[TaskKind.DOWNLOAD_PROFILE] = FAILURE
     sid = order(world)
@@ -136,7 +136,7 @@ def test_a_download_that_fails_is_told_and_nothing_is_installed() -> None:
     download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
     assert profile_in(world).status is EsimStatus.FAILED
-    assert statuses_told(world) == ["available", "failed"]
+    assert statuses_reported(world) == ["available", "failed"]
 
 
 def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
@@ -146,7 +146,7 @@ def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
     world.advance(DAY)
     statuses = [profile.status for profile in world.tx.supersim.esim_profiles.records.values()]
     assert statuses == ["available", "failed"]
-    assert world.told()[-1]["ErrorCode"] == "83000"
+    assert world.reported()[-1]["ErrorCode"] == "83000"
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
@@ -167,7 +167,7 @@ def test_a_profile_that_cant_be_installed_stays_downloaded(result: CarrierResult
     download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
     assert profile_in(world).status is EsimStatus.DOWNLOADED
-    assert statuses_told(world) == ["available", "downloaded"]
+    assert statuses_reported(world) == ["available", "downloaded"]
 
 
 def test_a_device_that_asks_twice_downloads_once() -> None:
@@ -178,20 +178,20 @@ def test_a_device_that_asks_twice_downloads_once() -> None:
     world.advance(TAKES - INSTANT)
     download_profile(world.tx, ACCOUNT_SID, sid, world.context())
     world.advance(DAY)
-    assert statuses_told(world) == ["available", "downloaded"]
+    assert statuses_reported(world) == ["available", "downloaded"]
 
 
 # ---- Settings Updates ----------------------------------------------------------------------------
 
 
-def test_settings_are_written_in_two_steps_and_nobody_is_told() -> None:
+def test_settings_are_written_in_two_steps_without_a_callback() -> None:
     world = World(a_sim())
     world.advance(TAKES)
     assert (settings_in(world).status, settings_in(world).date_completed) == ("in-progress", None)
     world.advance(TAKES)
     done = settings_in(world)
     assert (done.status, done.date_completed) == (SettingsUpdateStatus.SUCCESSFUL, NOW + 2 * TAKES)
-    assert world.told() == []
+    assert world.reported() == []
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])

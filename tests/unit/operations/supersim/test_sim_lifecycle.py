@@ -43,7 +43,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     world.advance(TAKES)
     done = NOW + TAKES
     assert world.sim == a_sim(status=READY, date_updated=done, ready_since=done)
-    assert [told["SimStatus"] for told in world.told()] == ["ready"]
+    assert [told["SimStatus"] for told in world.reported()] == ["ready"]
     (period,) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageRequest(9))
     assert (period.period_type, period.start_time) == (BillingPeriodType.READY, done)
     (session,) = world.tx.supersim.sessions.of_sim(SIM_SID, since=done)
@@ -60,7 +60,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
     assert world.sim == a_sim(status=NEW, date_updated=NOW + TAKES)
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["SimStatus"], told["ErrorCode"]) == ("new", "83004")
     assert world.tx.supersim.billing_periods.records == {}
     assert world.tx.supersim.sessions.flows == {}
@@ -73,7 +73,7 @@ def test_a_change_without_an_answer_fails() -> None:
     world.results[TaskKind.UPDATE_SIM] = CarrierTimeout()
     world.update(ACTIVE, url=URL)
     world.advance(TAKES)
-    assert (world.sim.status, world.told()[0]["ErrorCode"]) == (NEW, "83004")
+    assert (world.sim.status, world.reported()[0]["ErrorCode"]) == (NEW, "83004")
 
 
 def test_another_fleet_counts_from_its_beginning() -> None:
@@ -108,7 +108,7 @@ def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_
     assert world.sim.status is READY
     world.advance(INSTANT)
     assert world.sim == a_sim(status=ACTIVE, date_updated=IN_3_MONTHS)
-    assert world.told() == []
+    assert world.reported() == []
     (active, *ready) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageRequest(9))
     assert (active.period_type, active.start_time) == (BillingPeriodType.ACTIVE, IN_3_MONTHS)
     assert {period.period_type for period in ready} == {BillingPeriodType.READY}
@@ -190,7 +190,7 @@ def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then(
     assert world.sim.status is SCHEDULED
     world.advance(TAKES)
     assert world.sim.status is ACTIVE
-    assert [told["SimStatus"] for told in world.told()] == ["ready"]
+    assert [told["SimStatus"] for told in world.reported()] == ["ready"]
 
 
 def test_a_sim_that_came_of_age_while_it_was_made_inactive_is_inactive() -> None:

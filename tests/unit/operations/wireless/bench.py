@@ -85,8 +85,8 @@ class World(TimedWorld):
         """Return when a step of the SIM, or of another resource, is due."""
         return self.due_of(step, sid)
 
-    def told_where(self) -> list[tuple[str, str]]:
-        """Return where the statuses of SIMs were told, and which, in their order."""
+    def reported_where(self) -> list[tuple[str, str]]:
+        """Return where callbacks about SIMs went, and the statuses in them, in their order."""
         return [
             (callback.url.wire, dict(callback.parameters)["SimStatus"])
             for callback in self.callbacks()

@@ -49,15 +49,15 @@ def send(world: World, *, wants_receipt: bool) -> str:
     return send_command(world.tx, ACCOUNT_SID, new, world.context()).sid
 
 
-def statuses_told(world: World) -> list[tuple[str, str | None]]:
-    return [(told["CommandStatus"], told.get("ErrorCode")) for told in world.told()]
+def statuses_reported(world: World) -> list[tuple[str, str | None]]:
+    return [(told["CommandStatus"], told.get("ErrorCode")) for told in world.reported()]
 
 
 # ---- sent, and confirmed -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_command_is_sent_and_then_delivered_and_told_once_at_the_end(
+def test_a_command_is_sent_and_then_delivered_and_reported_once_at_the_end(
     status: WirelessStatus,
 ) -> None:
     world = World(sim_that_is(status))
@@ -66,7 +66,7 @@ def test_a_command_is_sent_and_then_delivered_and_told_once_at_the_end(
     assert world.command().status is MessageStatus.QUEUED
     world.advance(INSTANT)
     assert (world.command().status, world.command().date_updated) == ("sent", NOW + TAKES)
-    assert (world.told(), world.due(TaskKind.CONFIRM_COMMAND, sid)) == ([], NOW + 2 * TAKES)
+    assert (world.reported(), world.due(TaskKind.CONFIRM_COMMAND, sid)) == ([], NOW + 2 * TAKES)
     world.advance(TAKES)
     assert (world.command().status, world.command().date_updated) == ("delivered", world.now)
     world.advance(DAY)
@@ -87,19 +87,19 @@ def test_a_command_is_sent_and_then_delivered_and_told_once_at_the_end(
 def test_a_command_without_a_receipt_has_finished_once_it_is_sent(world: World) -> None:
     send(world, wants_receipt=False)
     world.advance(TAKES)
-    assert statuses_told(world) == [("sent", None)]
+    assert statuses_reported(world) == [("sent", None)]
     world.advance(DAY)
-    assert (world.command().status, len(world.told())) == ("sent", 1)
+    assert (world.command().status, len(world.reported())) == ("sent", 1)
 
 
-def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) -> None:
+def test_a_command_that_nobody_confirms_stays_sent_and_is_reported_as_sent(world: World) -> None:
     world.results[TaskKind.CONFIRM_COMMAND] = CarrierTimeout()
     send(world, wants_receipt=True)
     world.advance(2 * TAKES)
-    assert statuses_told(world) == [("sent", None)]
+    assert statuses_reported(world) == [("sent", None)]
     assert (world.command().status, world.command().date_updated) == ("sent", NOW + TAKES)
     world.advance(DAY)
-    assert (world.command().status, len(world.told())) == ("sent", 1)
+    assert (world.command().status, len(world.reported())) == ("sent", 1)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_a_command_that_nobody_confirms_stays_sent_and_is_told_so(world: World) 
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 @pytest.mark.parametrize("wants_receipt", [True, False])
-def test_a_command_that_cant_be_sent_fails_and_is_told_once(
+def test_a_command_that_cant_be_sent_fails_and_is_reported_once(
     world: World, result: CarrierFailure | CarrierTimeout, message: str, *, wants_receipt: bool
 ) -> None:
     world.results[TaskKind.SEND_COMMAND] = result
     send(world, wants_receipt=wants_receipt)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED
-    assert statuses_told(world) == [("failed", "33000")]
-    assert world.told()[0]["ErrorMessage"] == message
+    assert statuses_reported(world) == [("failed", "33000")]
+    assert world.reported()[0]["ErrorMessage"] == message
 
 
 def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
@@ -123,7 +123,7 @@ def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert world.command().status is MessageStatus.FAILED
-    assert statuses_told(world) == [("failed", "33000")]
+    assert statuses_reported(world) == [("failed", "33000")]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_what_becomes_of_a_command_depends_on_the_scenario(
     world.choose(SCENARIOS[scenario])
     send(world, wants_receipt=True)
     world.advance(2 * DAY)
-    assert statuses_told(world) == [told]
+    assert statuses_reported(world) == [told]
 
 
 def test_in_the_scenario_slow_a_receipt_comes_later_too(world: World) -> None:
@@ -152,10 +152,10 @@ def test_in_the_scenario_slow_a_receipt_comes_later_too(world: World) -> None:
     assert world.due(TaskKind.CONFIRM_COMMAND, sid) == NOW + 40 * TAKES
 
 
-def test_nobody_is_told_without_a_url(world: World) -> None:
+def test_there_is_no_callback_without_a_url(world: World) -> None:
     world.send()
     world.advance(DAY)
-    assert (world.command().status, world.told()) == ("delivered", [])
+    assert (world.command().status, world.reported()) == ("delivered", [])
 
 
 def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(world: World) -> None:
@@ -163,7 +163,7 @@ def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(worl
     command = send_command(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
     assert world.command().message == f"wake up {command.sid}".encode()
-    assert world.told()[0]["Command"] == "wake up"
+    assert world.reported()[0]["Command"] == "wake up"
 
 
 # ---- what can't be sent whatever the network does ------------------------------------------------
@@ -176,8 +176,8 @@ def test_a_command_to_a_sim_that_is_not_connected_any_more_fails_with_33104(
     send(world, wants_receipt=True)
     world.tx.wireless.sims.save(replace(world.sim, status=status))
     world.advance(DAY)
-    assert statuses_told(world) == [("failed", "33104")]
-    assert world.told()[0]["ErrorMessage"] == f"the SIM is {status}"
+    assert statuses_reported(world) == [("failed", "33104")]
+    assert world.reported()[0]["ErrorMessage"] == f"the SIM is {status}"
 
 
 def test_a_command_to_a_deleted_sim_fails_with_33107_and_names_it_by_its_sid(world: World) -> None:
@@ -186,7 +186,7 @@ def test_a_command_to_a_deleted_sim_fails_with_33107_and_names_it_by_its_sid(wor
     world.become(SUSPENDED)
     delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     world.advance(2 * DAY)
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["CommandStatus"], told["ErrorCode"]) == ("failed", "33107")
     assert told["SimSid"] == WIRELESS_SIM_SID
     assert "SimUniqueName" not in told
@@ -198,7 +198,7 @@ def test_a_command_is_confirmed_though_its_sim_was_deleted_meanwhile(world: Worl
     world.tx.wireless.sims.save(replace(world.sim, status=SUSPENDED))
     delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     world.advance(DAY)
-    assert statuses_told(world) == [("delivered", None)]
+    assert statuses_reported(world) == [("delivered", None)]
 
 
 def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(world: World) -> None:
@@ -206,7 +206,7 @@ def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(worl
     world.tx.wireless.sims.remove(WIRELESS_SIM_SID)
     task = ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW)
     world.end_task(task, CARRIED_OUT)
-    assert statuses_told(world) == [("sent", None)]
+    assert statuses_reported(world) == [("sent", None)]
     assert world.tx.wireless.command_uses.uses == []
 
 
@@ -224,14 +224,14 @@ def test_a_command_that_its_sims_plan_does_not_allow_any_more_fails_with_33203(
     send(world, wants_receipt=True)
     world.tx.wireless.rate_plans.save(plan)
     world.advance(DAY)
-    assert statuses_told(world) == [("failed", "33203")]
+    assert statuses_reported(world) == [("failed", "33203")]
 
 
 def test_a_command_to_a_sim_that_has_lost_its_plan_fails_with_33104(world: World) -> None:
     send(world, wants_receipt=True)
     world.tx.wireless.sims.save(replace(world.sim, rate_plan_sid=None))
     world.advance(DAY)
-    assert statuses_told(world) == [("failed", "33104")]
+    assert statuses_reported(world) == [("failed", "33104")]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_device_abroad_gets_commands_where_its_plan_has_messages_there(
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
     send(world, wants_receipt=True)
     world.advance(DAY)
-    assert statuses_told(world) == [told]
+    assert statuses_reported(world) == [told]
 
 
 # ---- what waits for a change ---------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_a_command_waits_for_a_change_that_began_after_it(
     assert world.command().status is MessageStatus.QUEUED
     assert world.due(TaskKind.SEND_COMMAND, sid) == change
     world.advance(DAY)
-    assert statuses_told(world) == [told]
+    assert statuses_reported(world) == [told]
 
 
 def test_a_command_waits_for_a_change_however_late_both_are(world: World) -> None:
@@ -284,9 +284,9 @@ def test_a_command_waits_for_a_change_however_late_both_are(world: World) -> Non
     # As after a restart: both are overdue, and taken on together.
     world.now += DAY
     world.step()
-    assert (world.sim.status, world.told()) == (SUSPENDED, [])
+    assert (world.sim.status, world.reported()) == (SUSPENDED, [])
     world.step()
-    assert statuses_told(world) == [("failed", "33104")]
+    assert statuses_reported(world) == [("failed", "33104")]
 
 
 def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time(world: World) -> None:
@@ -294,7 +294,7 @@ def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time(world:
     send(world, wants_receipt=True)
     world.update(SUSPENDED)
     world.advance(timedelta(0))
-    assert statuses_told(world) == [("failed", "33104")]
+    assert statuses_reported(world) == [("failed", "33104")]
 
 
 # ---- what is counted -----------------------------------------------------------------------------
@@ -337,17 +337,17 @@ def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -
     assert world.tx.wireless.commands.records == {}
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
     assert len(world.tx.wireless.command_uses.uses) == 2
-    assert statuses_told(world) == [("delivered", None)]
+    assert statuses_reported(world) == [("delivered", None)]
 
 
-def test_a_command_is_not_forgotten_before_its_end_was_told(world: World) -> None:
+def test_a_command_is_not_forgotten_before_its_end_is_reported(world: World) -> None:
     send(world, wants_receipt=True)
     # As after a month without a process: it is to be sent, and to be forgotten.
     world.now += 31 * DAY
     world.step()
-    assert (world.command().status, world.told()) == ("sent", [])
+    assert (world.command().status, world.reported()) == ("sent", [])
     world.advance(TAKES)
-    assert statuses_told(world) == [("delivered", None)]
+    assert statuses_reported(world) == [("delivered", None)]
     assert world.tx.wireless.commands.records == {}
 
 
@@ -358,4 +358,4 @@ def test_a_step_of_a_command_that_is_gone_does_nothing(world: World, step: TaskK
     task = ScheduledTask(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)
-    assert (world.told(), world.tx.wireless.commands.records) == ([], {})
+    assert (world.reported(), world.tx.wireless.commands.records) == ([], {})

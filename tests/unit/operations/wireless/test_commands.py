@@ -73,7 +73,7 @@ def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: Wirele
     assert command == a_command(sid=command.sid, told=TO)
     assert fetch_command(world.tx, ACCOUNT_SID, command.sid) == command
     assert world.due(TaskKind.SEND_COMMAND, command.sid) == NOW + TAKES
-    assert world.told() == []
+    assert world.reported() == []
 
 
 def test_a_command_is_as_it_is_asked_for(world: World) -> None:
@@ -255,16 +255,16 @@ def test_a_command_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -
     assert world.tx.wireless.commands.records == {}
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
     world.advance(DAY)
-    assert (world.told(), world.tx.wireless.command_uses.uses) == ([], [])
+    assert (world.reported(), world.tx.wireless.command_uses.uses) == ([], [])
 
 
-def test_a_command_that_is_deleted_before_its_receipt_came_is_not_told(world: World) -> None:
+def test_a_command_that_is_deleted_before_its_receipt_came_is_not_reported(world: World) -> None:
     command = world.send(told=ASKS)
     world.advance(TAKES)
     delete_command(world.tx, ACCOUNT_SID, command.sid, world.context())
     assert {sid for sid, _ in world.tx.tasks.tasks} == {WIRELESS_SIM_SID}
     world.advance(DAY)
-    assert world.told() == []
+    assert world.reported() == []
     assert len(world.tx.wireless.command_uses.uses) == 1
 
 

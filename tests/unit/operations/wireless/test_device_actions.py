@@ -62,7 +62,7 @@ def binary(world: World, sent: bytes) -> WirelessCommand:
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_text_from_a_device_is_received_and_told_to_its_sims_receiver(
+def test_a_text_from_a_device_is_received_and_reported_to_its_sims_receiver(
     status: WirelessStatus,
 ) -> None:
     world = world_with(status)
@@ -90,19 +90,19 @@ def test_a_text_from_a_device_is_received_and_told_to_its_sims_receiver(
     }
 
 
-def test_bytes_from_a_device_are_received_in_base64_and_told() -> None:
+def test_bytes_from_a_device_are_received_in_base64_and_reported() -> None:
     world = world_with()
     command = binary(world, b"\x00\xff")
     assert (command.command, command.command_mode) == ("AP8=", PayloadType.BINARY)
     assert command.message == b"\x00\xff"
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["Command"], told["CommandMode"]) == ("AP8=", "binary")
 
 
 def test_a_sim_without_a_receiver_tells_nobody() -> None:
     world = World(sim_that_is(ACTIVE))
     assert text(world, "ping").status is MessageStatus.RECEIVED
-    assert world.told() == []
+    assert world.reported() == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_text_that_is_too_long_is_cut_off_and_its_callback_says_so(
 ) -> None:
     world = world_with()
     assert text(world, sent).command == kept
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["Command"], told.get("ErrorCode")) == (kept, code)
     assert told["CommandStatus"] == "received"
 
@@ -154,7 +154,7 @@ def test_bytes_that_are_too_many_are_cut_off_and_their_callback_says_so(
     world = world_with()
     sent = (bytes(range(256)) * 20)[:size]
     assert binary(world, sent).command == b64encode(sent[:kept]).decode()
-    assert [told.get("ErrorCode") for told in world.told()] == [code]
+    assert [told.get("ErrorCode") for told in world.reported()] == [code]
 
 
 def test_a_device_sends_no_text_that_none_can_be() -> None:
@@ -162,7 +162,7 @@ def test_a_device_sends_no_text_that_none_can_be() -> None:
     with pytest.raises(InvalidParameter) as refused:
         text(world, "5 \u20ac")
     assert refused.value.code == 33101
-    assert (world.tx.wireless.commands.records, world.told()) == ({}, [])
+    assert (world.tx.wireless.commands.records, world.reported()) == ({}, [])
 
 
 @pytest.mark.parametrize("status", OTHERS)
@@ -212,7 +212,7 @@ def test_a_device_is_heard_where_its_plan_has_what_its_commands_travel_by(
     else:
         with pytest.raises(InvalidParameter) as refused:
             text(world, "ping")
-        assert (refused.value.code, world.told()) == (33203, [])
+        assert (refused.value.code, world.reported()) == (33203, [])
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
         metered_since=done,
         final_to=ASKS,
     )
-    assert world.told_where() == [(ASKS_URL, "ready")]
+    assert world.reported_where() == [(ASKS_URL, "ready")]
     (session,) = world.tx.wireless.sessions.flows.values()
     assert (session.date_created, session.rate_plan_sid) == (done, OTHER_PLAN)
     assert world.due(TaskKind.FINALIZE_SIM) is not None
@@ -92,7 +92,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why(
     world.update(ACTIVE, rate_plan="other_plan", told=ASKS)
     world.advance(TAKES)
     assert world.sim == a_wireless_sim(status=NEW, date_updated=NOW + TAKES)
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["SimStatus"], told["ErrorCode"]) == ("new", "33000")
     assert world.tx.wireless.sessions.flows == {}
     assert world.tx.tasks.tasks == {}
@@ -104,7 +104,7 @@ def test_in_the_scenario_update_fails_a_change_fails() -> None:
     world.update(SUSPENDED, told=ASKS)
     world.advance(DAY)
     assert world.sim.status is ACTIVE
-    assert [(told["SimStatus"], told["ErrorCode"]) for told in world.told()] == [
+    assert [(told["SimStatus"], told["ErrorCode"]) for told in world.reported()] == [
         ("active", "33000")
     ]
 
@@ -115,7 +115,7 @@ def test_another_plan_alone_is_a_change_that_calls_back_once() -> None:
     assert world.sim.status is UPDATING
     world.advance(DAY)
     assert (world.sim.status, world.sim.rate_plan_sid) == (ACTIVE, OTHER_PLAN)
-    assert world.told_where() == [(ASKS_URL, "active")]
+    assert world.reported_where() == [(ASKS_URL, "active")]
     plans = [session.rate_plan_sid for session in world.tx.wireless.sessions.flows.values()]
     assert plans == [RATE_PLAN_SID, OTHER_PLAN]
 
@@ -123,7 +123,7 @@ def test_another_plan_alone_is_a_change_that_calls_back_once() -> None:
 # ---- a change that the operator takes on later ---------------------------------------------------
 
 
-def test_a_change_that_the_operator_cant_take_yet_is_scheduled_and_told_once_done() -> None:
+def test_a_change_that_the_operator_cant_take_yet_is_scheduled_and_reported_when_done() -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED, told=ASKS)
@@ -133,11 +133,11 @@ def test_a_change_that_the_operator_cant_take_yet_is_scheduled_and_told_once_don
     world.advance(INSTANT)
     assert (world.sim.status, world.sim.date_updated) == (UPDATING, NOW + HOUR + TAKES)
     world.advance(TAKES - INSTANT)
-    assert (world.sim.status, world.told()) == (UPDATING, [])
+    assert (world.sim.status, world.reported()) == (UPDATING, [])
     world.advance(INSTANT)
     assert (world.sim.status, world.sim.date_updated) == (SUSPENDED, NOW + HOUR + 2 * TAKES)
     world.advance(DAY)
-    assert world.told_where() == [(ASKS_URL, "suspended")]
+    assert world.reported_where() == [(ASKS_URL, "suspended")]
 
 
 def test_a_change_that_was_scheduled_can_fail() -> None:
@@ -147,7 +147,7 @@ def test_a_change_that_was_scheduled_can_fail() -> None:
     world.results[TaskKind.CHANGE_SIM] = FAILURE
     world.advance(DAY)
     assert world.sim.status is ACTIVE
-    assert world.told()[0]["ErrorCode"] == "33000"
+    assert world.reported()[0]["ErrorCode"] == "33000"
 
 
 @pytest.mark.parametrize("wait", [timedelta(0), HOUR + TAKES])
@@ -184,23 +184,23 @@ def test_a_sim_that_becomes_ready_calls_back_again_when_it_is_active(way: str) -
     world = world_with(NEW)
     world.update(READY, told=ASKS)
     world.advance(TAKES)
-    assert world.told_where() == [(ASKS_URL, "ready")]
+    assert world.reported_where() == [(ASKS_URL, "ready")]
     WAYS[way](world)
     world.step()
     assert world.sim == a_wireless_sim(
         status=ACTIVE, date_updated=world.now, metered_since=NOW + TAKES
     )
     world.advance(365 * DAY)
-    assert world.told_where() == [(ASKS_URL, "ready"), (ASKS_URL, "active")]
+    assert world.reported_where() == [(ASKS_URL, "ready"), (ASKS_URL, "active")]
 
 
 def test_a_sim_that_does_nothing_is_ready_until_three_months_are_over() -> None:
     world = promised(READY)
     world.advance(IN_3_MONTHS - NOW - INSTANT)
-    assert (world.sim.status, world.told()) == (READY, [])
+    assert (world.sim.status, world.reported()) == (READY, [])
     world.advance(INSTANT)
     assert (world.sim.status, world.sim.date_updated) == (ACTIVE, IN_3_MONTHS)
-    assert world.told_where() == [(ASKS_URL, "active")]
+    assert world.reported_where() == [(ASKS_URL, "active")]
 
 
 def test_a_sim_is_ready_until_its_fifth_command() -> None:
@@ -263,14 +263,14 @@ def test_a_sim_that_is_deactivated_calls_back_again_when_it_is_canceled(
     world.update(DEACTIVATED, told=ASKS)
     world.advance(TAKES)
     assert world.sim.status is DEACTIVATED
-    assert world.told_where() == [(ASKS_URL, "deactivated")]
+    assert world.reported_where() == [(ASKS_URL, "deactivated")]
     world.advance(IN_72_HOURS - INSTANT)
     assert world.sim.status is DEACTIVATED
     world.advance(INSTANT)
     assert (world.sim.status, world.sim.date_updated) == (CANCELED, NOW + TAKES + IN_72_HOURS)
     world.advance(365 * DAY)
     assert world.sim.status is CANCELED
-    assert world.told_where() == [(ASKS_URL, "deactivated"), (ASKS_URL, "canceled")]
+    assert world.reported_where() == [(ASKS_URL, "deactivated"), (ASKS_URL, "canceled")]
 
 
 def test_a_sim_that_is_called_back_in_time_is_not_canceled() -> None:
@@ -280,7 +280,7 @@ def test_a_sim_that_is_called_back_in_time_is_not_canceled() -> None:
     world.update(ACTIVE, told=LATER_ASKS)
     world.advance(365 * DAY)
     assert world.sim.status is ACTIVE
-    assert world.told_where() == [(ASKS_URL, "deactivated"), (LATER_URL, "active")]
+    assert world.reported_where() == [(ASKS_URL, "deactivated"), (LATER_URL, "active")]
 
 
 # ---- who is told of the final status, and who is not ---------------------------------------------
@@ -289,22 +289,22 @@ def test_a_sim_that_is_called_back_in_time_is_not_canceled() -> None:
 @pytest.mark.parametrize(
     ("status", "asked", "final"), [(NEW, READY, ACTIVE), (ACTIVE, DEACTIVATED, CANCELED)]
 )
-def test_who_gave_no_url_is_told_neither_status(
+def test_who_gave_no_url_gets_a_callback_about_neither_status(
     status: WirelessStatus, asked: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = world_with(status)
     world.update(asked)
     world.advance(365 * DAY)
-    assert (world.sim.status, world.told()) == (final, [])
+    assert (world.sim.status, world.reported()) == (final, [])
 
 
-def test_the_last_to_ask_is_told_of_the_final_status_and_nobody_before() -> None:
+def test_the_last_to_ask_gets_the_callback_about_the_final_status() -> None:
     world = world_with(NEW)
     world.update(READY, told=ASKS)
     world.advance(DAY)
     world.update(DEACTIVATED, told=LATER_ASKS)
     world.advance(DAY + IN_72_HOURS)
-    assert world.told_where() == [
+    assert world.reported_where() == [
         (ASKS_URL, "ready"),
         (LATER_URL, "deactivated"),
         (LATER_URL, "canceled"),
@@ -315,11 +315,11 @@ def test_a_later_request_without_a_url_takes_the_promise_of_an_earlier_one_back(
     world = promised(READY)
     world.update(DEACTIVATED)
     world.advance(DAY + IN_72_HOURS)
-    assert (world.sim.status, world.told()) == (CANCELED, [])
+    assert (world.sim.status, world.reported()) == (CANCELED, [])
 
 
 @pytest.mark.parametrize("asked", [ACTIVE, SUSPENDED])
-def test_who_was_promised_the_final_status_is_not_told_of_one_that_another_asked_for(
+def test_who_was_promised_the_final_status_gets_none_that_another_asked_for(
     asked: WirelessStatus,
 ) -> None:
     world = promised(READY)
@@ -327,7 +327,7 @@ def test_who_was_promised_the_final_status_is_not_told_of_one_that_another_asked
     world.advance(TAKES)
     assert (world.sim.final_to, world.due(TaskKind.FINALIZE_SIM)) == (NOBODY, None)
     world.advance(365 * DAY)
-    assert world.told_where() == [(LATER_URL, asked)]
+    assert world.reported_where() == [(LATER_URL, asked)]
 
 
 @pytest.mark.parametrize(("status", "final"), [(READY, ACTIVE), (DEACTIVATED, CANCELED)])
@@ -340,7 +340,7 @@ def test_another_plan_leaves_the_promise_and_its_time_as_they_were(
     world.advance(DAY)
     assert world.due(TaskKind.FINALIZE_SIM) == due
     world.advance(365 * DAY)
-    assert world.told_where() == [(LATER_URL, status), (ASKS_URL, final)]
+    assert world.reported_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
 
 @pytest.mark.parametrize(
@@ -356,15 +356,15 @@ def test_a_change_that_fails_leaves_the_promise_and_its_time_as_they_were(
     world.advance(DAY)
     assert (world.sim.status, world.due(TaskKind.FINALIZE_SIM)) == (status, due)
     world.advance(365 * DAY)
-    assert world.told_where() == [(LATER_URL, status), (ASKS_URL, final)]
+    assert world.reported_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
 
-def test_the_status_that_a_sim_has_is_told_at_once_and_takes_no_promise_over() -> None:
+def test_the_status_that_a_sim_has_is_reported_at_once_and_takes_no_promise_over() -> None:
     world = promised(DEACTIVATED)
     world.update(DEACTIVATED, told=LATER_ASKS)
-    assert world.told_where() == [(LATER_URL, "deactivated")]
+    assert world.reported_where() == [(LATER_URL, "deactivated")]
     world.advance(IN_72_HOURS)
-    assert world.told_where() == [(LATER_URL, "deactivated"), (ASKS_URL, "canceled")]
+    assert world.reported_where() == [(LATER_URL, "deactivated"), (ASKS_URL, "canceled")]
 
 
 # ---- a change that overlaps the final step -------------------------------------------------------
@@ -382,10 +382,10 @@ def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
     world.advance(time - INSTANT)
     world.update(asked, told=LATER_ASKS)
     world.advance(INSTANT)
-    assert (world.sim.status, world.told()) == (UPDATING, [])
+    assert (world.sim.status, world.reported()) == (UPDATING, [])
     world.advance(TAKES - INSTANT)
     assert (world.sim.status, world.sim.date_updated) == (final, NOW + time - INSTANT + TAKES)
-    assert world.told_where() == [(LATER_URL, status), (ASKS_URL, final)]
+    assert world.reported_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_a_final_status_that_came_due_while_the_sim_got_another_does_not_follow(
     world.advance(time - INSTANT)
     world.update(asked, told=LATER_ASKS)
     world.advance(DAY)
-    assert (world.sim.status, world.told_where()) == (asked, [(LATER_URL, asked)])
+    assert (world.sim.status, world.reported_where()) == (asked, [(LATER_URL, asked)])
 
 
 def test_72_hours_that_end_while_the_plan_changes_cancel_the_sim_after_that() -> None:
@@ -408,7 +408,7 @@ def test_72_hours_that_end_while_the_plan_changes_cancel_the_sim_after_that() ->
     world.update(rate_plan="other_plan", told=LATER_ASKS)
     world.advance(TAKES)
     assert (world.sim.status, world.sim.rate_plan_sid) == (CANCELED, OTHER_PLAN)
-    assert world.told_where() == [(LATER_URL, "deactivated"), (ASKS_URL, "canceled")]
+    assert world.reported_where() == [(LATER_URL, "deactivated"), (ASKS_URL, "canceled")]
 
 
 @pytest.mark.parametrize("status", [NEW, ACTIVE, SUSPENDED, CANCELED])
@@ -424,16 +424,18 @@ def test_a_sim_without_a_final_status_ahead_of_it_stays_as_it_is(status: Wireles
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_reset_is_over_after_a_while_and_told_by_the_sims_status(status: WirelessStatus) -> None:
+def test_a_reset_is_over_after_a_while_and_reported_by_the_sims_status(
+    status: WirelessStatus,
+) -> None:
     world = world_with(status)
     world.update(resets=True, told=ASKS)
     assert (world.sim.is_resetting, world.sim.reset_to) == (True, ASKS)
     world.advance(TAKES - INSTANT)
-    assert (world.sim.is_resetting, world.told()) == (True, [])
+    assert (world.sim.is_resetting, world.reported()) == (True, [])
     world.advance(INSTANT)
     assert world.sim == replace(sim_that_is(status), date_updated=NOW + TAKES)
-    assert world.told_where() == [(ASKS_URL, status)]
-    assert "ErrorCode" not in world.told()[0]
+    assert world.reported_where() == [(ASKS_URL, status)]
+    assert "ErrorCode" not in world.reported()[0]
 
 
 @pytest.mark.parametrize(
@@ -443,7 +445,7 @@ def test_a_reset_is_over_after_a_while_and_told_by_the_sims_status(status: Wirel
         (CarrierTimeout(), "the network did not answer"),
     ],
 )
-def test_a_reset_that_fails_is_over_too_and_told_with_its_error(
+def test_a_reset_that_fails_is_over_too_and_reported_with_its_error(
     result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with(ACTIVE)
@@ -451,7 +453,7 @@ def test_a_reset_that_fails_is_over_too_and_told_with_its_error(
     world.update(resets=True, told=ASKS)
     world.advance(TAKES)
     assert not world.sim.is_resetting
-    (told,) = world.told()
+    (told,) = world.reported()
     assert (told["SimStatus"], told["ErrorCode"], told["ErrorMessage"]) == (
         "active",
         "33000",
@@ -464,24 +466,24 @@ def test_in_the_scenario_reset_fails_a_reset_fails() -> None:
     world.choose(SCENARIOS["reset-fails"])
     world.update(resets=True, told=ASKS)
     world.advance(DAY)
-    assert [told["ErrorCode"] for told in world.told()] == ["33000"]
+    assert [told["ErrorCode"] for told in world.reported()] == ["33000"]
 
 
 def test_a_reset_without_a_url_tells_nobody() -> None:
     world = world_with(ACTIVE)
     world.update(resets=True)
     world.advance(DAY)
-    assert (world.sim.is_resetting, world.told()) == (False, [])
+    assert (world.sim.is_resetting, world.reported()) == (False, [])
 
 
-def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_told() -> None:
+def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_reported() -> None:
     world = world_with(ACTIVE)
     world.update(resets=True, told=ASKS)
     world.advance(TAKES / 2)
     world.update(SUSPENDED, told=LATER_ASKS)
     world.advance(TAKES)
     assert (world.sim.status, world.sim.is_resetting) == (SUSPENDED, False)
-    assert world.told_where() == [(ASKS_URL, "updating"), (LATER_URL, "suspended")]
+    assert world.reported_where() == [(ASKS_URL, "updating"), (LATER_URL, "suspended")]
 
 
 # ---- what is gone, and what takes no time --------------------------------------------------------
@@ -503,7 +505,7 @@ def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
     assert world.begin_task(task) in (None, CARRIED_OUT)
     world.end_task(task, FAILURE)
     assert list(world.tx.wireless.sims.records) == [WIRELESS_SIM_SID]
-    assert (world.tx.tasks.tasks, world.told()) == ({}, [])
+    assert (world.tx.tasks.tasks, world.reported()) == ({}, [])
 
 
 def test_where_the_network_takes_no_time_a_change_is_done_at_the_same_instant() -> None:
@@ -511,4 +513,4 @@ def test_where_the_network_takes_no_time_a_change_is_done_at_the_same_instant() 
     world.simulation = SimulationSettings(timedelta(0))
     world.update(READY, told=ASKS)
     world.advance(timedelta(0))
-    assert (world.sim.status, world.told_where()) == (READY, [(ASKS_URL, "ready")])
+    assert (world.sim.status, world.reported_where()) == (READY, [(ASKS_URL, "ready")])

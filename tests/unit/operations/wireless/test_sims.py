@@ -624,7 +624,7 @@ def test_a_sim_of_another_account_can_not_be_deleted(tx: MemoryTransaction) -> N
     assert list(tx.wireless.sims.records) == [WIRELESS_SIM_SID]
 
 
-def test_nothing_comes_due_of_a_deleted_sim_and_nobody_is_told_of_it() -> None:
+def test_nothing_comes_due_of_a_deleted_sim_and_there_is_no_callback() -> None:
     world = World(replace(sim_that_is(ACTIVE), is_resetting=True, reset_to=ASKS))
     world.context().put_off(world.tx, TaskKind.RESET_SIM, world.sim, NOW + DAY)
     world.choose(SCENARIOS["slow"])
@@ -634,7 +634,7 @@ def test_nothing_comes_due_of_a_deleted_sim_and_nobody_is_told_of_it() -> None:
     delete_sim(world.tx, ACCOUNT_SID, WIRELESS_SIM_SID, world.context())
     assert (world.tx.tasks.tasks, world.tx.scenarios.names) == ({}, {})
     world.advance(365 * DAY)
-    assert [told["SimStatus"] for told in world.told()] == ["deactivated"]
+    assert [told["SimStatus"] for told in world.reported()] == ["deactivated"]
 
 
 def test_what_a_deleted_sim_used_and_sent_stays() -> None:
