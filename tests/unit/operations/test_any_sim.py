@@ -38,15 +38,15 @@ def tx() -> MemoryTransaction:
 
 
 @pytest.mark.parametrize(
-    ("asked", "card"),
+    ("asked", "sim"),
     [(SIM_SID, OURS), (UNIQUE_NAME, OURS), (WIRELESS_SIM_SID, WIRELESS), (WIRELESS_NAME, WIRELESS)],
 )
 def test_a_sim_of_either_product_is_found_by_its_sid_or_name(
-    tx: MemoryTransaction, asked: str, card: EitherSim
+    tx: MemoryTransaction, asked: str, sim: EitherSim
 ) -> None:
-    assert find_any_sim(tx, ACCOUNT_SID, asked) == card
-    assert fetch_any_sim(tx, ACCOUNT_SID, asked) == card
-    assert any_sim_named(tx, ACCOUNT_SID, asked) == card
+    assert find_any_sim(tx, ACCOUNT_SID, asked) == sim
+    assert fetch_any_sim(tx, ACCOUNT_SID, asked) == sim
+    assert any_sim_named(tx, ACCOUNT_SID, asked) == sim
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
     )
 
 
-def used(tx: MemoryTransaction, card: EitherSim) -> list[tuple[int, int]]:
+def used(tx: MemoryTransaction, sim: EitherSim) -> list[tuple[int, int]]:
     context = a_context()
     flows = [*tx.supersim.sessions.flows.values(), *tx.wireless.sessions.flows.values()]
-    own = [flow for flow in flows if flow.sim_sid == card.sid]
+    own = [flow for flow in flows if flow.sim_sid == sim.sid]
     return [flow.bytes_between(flow.date_created, context.now) for flow in own]
 
 
-@pytest.mark.parametrize("card", [OURS, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
+@pytest.mark.parametrize("sim", [OURS, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
 def test_the_device_of_a_sim_of_either_product_uses_data(
-    tx: MemoryTransaction, card: SuperSim | WirelessSim
+    tx: MemoryTransaction, sim: SuperSim | WirelessSim
 ) -> None:
-    transfer_data(tx, card, upload=300, download=700, context=a_context())
-    assert used(tx, card) == [(300, 700)]
+    transfer_data(tx, sim, upload=300, download=700, context=a_context())
+    assert used(tx, sim) == [(300, 700)]
     assert sum(len(used(tx, each)) for each in (OURS, WIRELESS)) == 1
 
 

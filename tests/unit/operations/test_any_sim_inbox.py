@@ -14,7 +14,7 @@ from tests.unit.core.builders import an_sms
 from tests.wireless_fakes import COMMAND_SID, a_command, a_wireless_sim
 
 LATER = NOW + timedelta(minutes=1)
-CARDS: list[EitherSim] = [a_sim(), a_wireless_sim()]
+SIMS: list[EitherSim] = [a_sim(), a_wireless_sim()]
 PRODUCTS = ["Super SIM", "Programmable Wireless"]
 
 
@@ -37,18 +37,18 @@ def keep(
     tx.wireless.commands.add(command)
 
 
-@pytest.mark.parametrize(("card", "prefix"), [(CARDS[0], "HC"), (CARDS[1], "DC")], ids=PRODUCTS)
-def test_what_came_to_a_device_is_reported_newest_first(card: EitherSim, prefix: str) -> None:
+@pytest.mark.parametrize(("sim", "prefix"), [(SIMS[0], "HC"), (SIMS[1], "DC")], ids=PRODUCTS)
+def test_what_came_to_a_device_is_reported_newest_first(sim: EitherSim, prefix: str) -> None:
     tx = MemoryTransaction()
     keep(tx, 1, text="first")
     keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
-    assert inbox_of(tx, card) == [
+    assert inbox_of(tx, sim) == [
         InboxMessage(f"{prefix}{2:032}", LATER, b"\xc3\xa4"),
         InboxMessage(f"{prefix}{1:032}", LATER, b"first"),
     ]
 
 
-@pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
+@pytest.mark.parametrize("sim", SIMS, ids=PRODUCTS)
 @pytest.mark.parametrize(
     ("status", "direction"),
     [
@@ -58,28 +58,28 @@ def test_what_came_to_a_device_is_reported_newest_first(card: EitherSim, prefix:
     ],
 )
 def test_what_did_not_come_to_a_device_is_not_reported(
-    card: EitherSim, status: MessageStatus, direction: Direction
+    sim: EitherSim, status: MessageStatus, direction: Direction
 ) -> None:
     tx = MemoryTransaction()
     keep(tx, status=status, direction=direction)
-    assert inbox_of(tx, card) == []
+    assert inbox_of(tx, sim) == []
 
 
 @pytest.mark.parametrize(
-    "card", [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)], ids=PRODUCTS
+    "sim", [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)], ids=PRODUCTS
 )
-def test_what_came_to_another_device_is_not_reported(card: EitherSim) -> None:
+def test_what_came_to_another_device_is_not_reported(sim: EitherSim) -> None:
     tx = MemoryTransaction()
     keep(tx)
-    assert inbox_of(tx, card) == []
+    assert inbox_of(tx, sim) == []
 
 
-@pytest.mark.parametrize("card", CARDS, ids=PRODUCTS)
-def test_only_the_newest_are_reported(card: EitherSim) -> None:
+@pytest.mark.parametrize("sim", SIMS, ids=PRODUCTS)
+def test_only_the_newest_are_reported(sim: EitherSim) -> None:
     tx = MemoryTransaction()
     for number in range(MOST + 1):
         keep(tx, number)
-    sids = [message.sid[2:] for message in inbox_of(tx, card)]
+    sids = [message.sid[2:] for message in inbox_of(tx, sim)]
     assert sids == [f"{number:032}" for number in range(MOST, 0, -1)]
 
 
