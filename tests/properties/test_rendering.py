@@ -92,11 +92,11 @@ def test_credentials_are_in_no_record(
 
 @given(urls(), parameters, accounts(), methods)
 def test_both_sources_send_the_same_body_to_the_same_target(
-    url: str, told: list[tuple[str, str]], account: Account, method: HttpMethod
+    url: str, parameters: list[tuple[str, str]], account: Account, method: HttpMethod
 ) -> None:
     twilio, kore = (
         render(
-            a_callback(url=url, source=source, method=method, body=encode(told)),
+            a_callback(url=url, source=source, method=method, body=encode(parameters)),
             account=account,
             at=NOW,
         )
@@ -117,11 +117,11 @@ def test_the_parameters_follow_all_that_the_url_says_itself(
 
 
 @given(parameters)
-def test_what_is_encoded_decodes_to_the_same(told: list[tuple[str, str]]) -> None:
-    assert parse_qsl(encode(told), keep_blank_values=True) == told
-    assert a_callback(body=encode(told)).parameters == told
+def test_what_is_encoded_decodes_to_the_same(parameters: list[tuple[str, str]]) -> None:
+    assert parse_qsl(encode(parameters), keep_blank_values=True) == parameters
+    assert a_callback(body=encode(parameters)).parameters == parameters
 
 
 @given(parameters)
-def test_an_encoded_form_has_only_what_a_query_may_hold(told: list[tuple[str, str]]) -> None:
-    assert re.fullmatch("[A-Za-z0-9_.~+%&=-]*", encode(told))
+def test_an_encoded_form_has_only_what_a_query_may_hold(parameters: list[tuple[str, str]]) -> None:
+    assert re.fullmatch("[A-Za-z0-9_.~+%&=-]*", encode(parameters))

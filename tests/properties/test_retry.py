@@ -39,7 +39,7 @@ waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
 
 @dataclass
 class Attempt:
-    """One attempt of a life: where it was, how it ended, and what followed."""
+    """One attempt of a callback: where it was, how it ended, and what followed."""
 
     begun: DeliveryState
     outcome: Outcome
@@ -55,7 +55,7 @@ def rules(draw: st.DrawFn) -> RetryRules:
 
 
 @st.composite
-def lives(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
+def histories(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
     """Draw all that happens to a callback, up to its end or up to 30 attempts."""
     attempts, progress, now = list[Attempt](), DeliveryState(NOW, due=NOW), NOW
     while progress.due is not None and len(attempts) < 30:
@@ -71,17 +71,19 @@ def lives(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
     return attempts
 
 
-rules_and_lives = rules().flatmap(lambda given: st.tuples(st.just(given), lives(given)))
+rules_and_attempts = rules().flatmap(lambda given: st.tuples(st.just(given), histories(given)))
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_stale_ones(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    rules, life = given
-    rounds = Counter(one.begun.round_number for one in life if not isinstance(one.outcome, Unknown))
+    rules, attempts = given
+    rounds = Counter(
+        one.begun.round_number for one in attempts if not isinstance(one.outcome, Unknown)
+    )
     most, after_stale = rules.connection.retry_count + 1, False
-    for one in life:
+    for one in attempts:
         assert one.begun.round_attempts <= most + after_stale
         after_stale = (
             isinstance(one.outcome, Unreachable) and one.outcome.failure is AttemptFailure.STALE
@@ -92,41 +94,41 @@ def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_sta
     assert all(count <= most + 1 for count in rounds.values())
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_there_are_no_more_rounds_than_the_schedule_has(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    rules, life = given
-    numbers = [one.begun.round_number for one in life]
+    rules, attempts = given
+    numbers = [one.begun.round_number for one in attempts]
     assert max(numbers) <= len(rules.schedule.waits)
     assert all(second in (first, first + 1) for first, second in pairwise(numbers))
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_attempts_are_counted_one_by_one(given: tuple[RetryRules, list[Attempt]]) -> None:
-    _, life = given
-    counts = [one.begun.attempt_count for one in life]
-    assert counts == list(range(1, len(life) + 1))
+    _, attempts = given
+    counts = [one.begun.attempt_count for one in attempts]
+    assert counts == list(range(1, len(attempts) + 1))
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_a_callback_is_due_exactly_while_it_is_scheduled(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    _, life = given
-    for one in life:
+    _, attempts = given
+    for one in attempts:
         status = one.after.status
         assert (one.after.due is not None) is (status is CallbackStatus.SCHEDULED)
         assert (status is CallbackStatus.DELIVERED) is isinstance(one.outcome, Delivered)
         assert (one.after.status_reason is not None) is (status is CallbackStatus.FAILED)
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    _, life = given
-    for one in life:
+    _, attempts = given
+    for one in attempts:
         match one.outcome:
             case Delivered():
                 assert one.decision == Done()
@@ -140,12 +142,12 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
                 assert not isinstance(one.decision, Done)
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    rules, life = given
-    for one in life:
+    rules, attempts = given
+    for one in attempts:
         if isinstance(one.decision, RetryLater) and not isinstance(one.outcome, Unknown):
             wait = rules.schedule.waits[one.begun.round_number]
             text = one.outcome.retry_after if isinstance(one.outcome, Refused) else None
@@ -155,12 +157,12 @@ def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
             assert max(wait * 0.8, asked) <= came <= max(wait * 1.2, asked)
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_an_attempt_that_is_made_again_at_once_has_time_left(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    rules, life = given
-    for one in life:
+    rules, attempts = given
+    for one in attempts:
         if isinstance(one.decision, RetryNow):
             left = time_left(rules.connection, one.begun.round, one.ended)
             limits = limits_of(rules.connection, left)
@@ -174,12 +176,12 @@ def test_what_changes_of_a_callback_is_its_progress_alone(url: str, source: Sour
     assert changed._replace(progress=callback.progress) == callback
 
 
-@given(rules_and_lives)
+@given(rules_and_attempts)
 def test_an_attempt_that_is_put_back_leaves_no_trace(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
-    rules, life = given
-    for one in life:
+    rules, attempts = given
+    for one in attempts:
         back = put_back(one.begun, one.ended)
         again = begin(back, one.begun.date_updated, total_timeout=rules.connection.total_timeout)
         assert again == one.begun

@@ -1,8 +1,8 @@
-"""Random walks through the life cycles, over the real operations and the real loop.
+"""Random walks through the life cycles of Super SIM, over the real operations and the real loop.
 
 After each step the walk compares what has become of every resource with the tables of moves, and
-what was told with a model of its own, which knows the URLs that were given and the statuses that it
-has seen, and nothing of how the operations come to tell anybody.
+the callbacks with a model of its own, which knows the URLs that were given and the statuses that it
+has seen, and nothing of how the operations make callbacks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,13 +68,13 @@ FLEETS: Final = (
         sms_commands_url="http://sms.example#cbs=kore",
     ),
 )
-TOLD: Final = {
+REPORTED: Final = {
     "sms": {"sent", "delivered", "failed"},
     "ip": {"sent", "failed"},
     "esim": {"available", "downloaded", "failed"},
     "settings": set[str](),
 }
-"""The statuses of each kind of resource, but SIMs, of which whoever asked for it is told."""
+"""The statuses that callbacks report, of each kind of resource but SIMs."""
 
 TABLES: Final[Mapping[str, Mapping[Any, frozenset[Any]]]] = {
     "sms": MESSAGE_MOVES,
@@ -92,8 +92,8 @@ FIRST: Final[Mapping[str, set[Any]]] = {
 """In which statuses a resource may begin."""
 
 
-class Told(NamedTuple):
-    """One callback, as far as the model foretells it."""
+class ExpectedCallback(NamedTuple):
+    """One callback, as far as the model expects it."""
 
     sid: str
     status: str
@@ -136,10 +136,10 @@ class SuperSimWalk(Walk):
         self.seen = dict[str, tuple[str, Any]]()
         """Of each resource its kind and its status, as seen last."""
         self.urls = dict[str, CallbackUrl | None]()
-        """Whom the sender of a command, or who ordered a profile, wants told."""
+        """The URL that the sender of a command, or who ordered a profile, wants called."""
         self.asked = dict[str, Asked]()
         self.ready = dict[str, Readiness]()
-        self.expected = list[Told]()
+        self.expected = list[ExpectedCallback]()
         super().__init__()
 
     def set_up(self, tx: Transaction) -> None:
@@ -151,7 +151,7 @@ class SuperSimWalk(Walk):
     # What is seen.
 
     def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
-        """Compare what is there with what was, and foretell what is told of it."""
+        """Compare what is there with what was, and expect the callbacks about it."""
         assert isinstance(tx, MemoryTransaction)
         now = dict(_statuses(tx))
         assert self.seen.keys() <= now.keys(), "a resource is gone"
@@ -161,15 +161,15 @@ class SuperSimWalk(Walk):
             elif (before := self.seen[sid][1]) != status:
                 self.moved(tx, kind, sid, before, status)
         self.seen = now
-        assert [_told(one) for one in tx.callbacks.callbacks.values()] == self.expected
+        assert [_as_expected(one) for one in tx.callbacks.callbacks.values()] == self.expected
 
     def moved(self, tx: MemoryTransaction, kind: str, sid: str, before: Any, status: Any) -> None:
         if kind == "sim":
             self.moved_sim(tx.supersim.sims.records[sid], before, status)
             return
         assert status in TABLES[kind][before], f"a {kind} that was {before} is {status}"
-        if status in TOLD[kind]:
-            self.foretell(sid, status, self.urls[sid], has_failed=status == "failed")
+        if status in REPORTED[kind]:
+            self.expect(sid, status, self.urls[sid], has_failed=status == "failed")
         if kind == "sms" and status is MessageStatus.SENT:
             self.count(tx.supersim.sms_commands.records[sid].sim_sid, sms=1)
 
@@ -180,7 +180,7 @@ class SuperSimWalk(Walk):
             asked = self.asked.pop(sim.sid)
             assert (status, sim.fleet_sid) in (asked.before, asked.wanted)
             has_failed = (status, sim.fleet_sid) != asked.wanted
-            self.foretell(sim.sid, status, asked.url, has_failed=has_failed)
+            self.expect(sim.sid, status, asked.url, has_failed=has_failed)
         else:
             assert (before, status) == (SimStatus.READY, SimStatus.ACTIVE)
             assert self.ready[sim.sid].is_over(self.clock.now())
@@ -189,7 +189,7 @@ class SuperSimWalk(Walk):
         elif status is not SimStatus.SCHEDULED:
             self.ready.pop(sim.sid, None)
 
-    def foretell(
+    def expect(
         self,
         sid: str,
         status: str,
@@ -199,7 +199,7 @@ class SuperSimWalk(Walk):
         method: HttpMethod = HttpMethod.POST,
     ) -> None:
         if url is not None:
-            self.expected.append(Told(sid, status, has_failed, url.wire, method))
+            self.expected.append(ExpectedCallback(sid, status, has_failed, url.wire, method))
 
     def count(self, sim_sid: str, *, sms: int = 0, used: int = 0) -> None:
         if self.seen[sim_sid][1] is SimStatus.READY:
@@ -262,7 +262,7 @@ class SuperSimWalk(Walk):
                 self.asked[sim.sid] = Asked(before, wanted, url)
             elif status is not None or (fleet is not None and sim.status is not SimStatus.NEW):
                 assert to_status is sim.status
-                self.foretell(sim.sid, sim.status, url)
+                self.expect(sim.sid, sim.status, url)
 
         refused = self.do(
             lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context), learn
@@ -369,7 +369,7 @@ class SuperSimWalk(Walk):
             def learn(command: Any, sim: SuperSim = sim, fleet: Fleet | None = fleet) -> None:
                 assert fleet is not None
                 url, method = fleet.sms_commands_url, fleet.sms_commands_method
-                self.foretell(command.sid, "received", url, method=method)
+                self.expect(command.sid, "received", url, method=method)
                 self.count(sim.sid, sms=1)
 
             refused = self.do(lambda tx, context: receive_sms(tx, sim, "hi", context), learn)  # noqa: B023 (at once)
@@ -386,7 +386,7 @@ class SuperSimWalk(Walk):
         def learn(command: Any) -> None:
             assert fleet is not None
             url, method = fleet.ip_commands_url, fleet.ip_commands_method
-            self.foretell(command.sid, "received", url, method=method)
+            self.expect(command.sid, "received", url, method=method)
 
         refused = self.do(
             lambda tx, context: receive_datagram(tx, sim, b"hi", port=7070, context=context), learn
@@ -465,11 +465,11 @@ def _statuses(tx: MemoryTransaction) -> Iterator[tuple[str, tuple[str, Any]]]:
             yield record.sid, (kind, record.status)
 
 
-def _told(callback: Any) -> Told:
+def _as_expected(callback: Any) -> ExpectedCallback:
     told = dict(callback.parameters)
     sid = told.get("CommandSid") or told.get("EsimProfileSid") or told["SimSid"]
     status = told.get("Status") or told["SimStatus"]
-    return Told(sid, status, "ErrorCode" in told, callback.url.wire, callback.method)
+    return ExpectedCallback(sid, status, "ErrorCode" in told, callback.url.wire, callback.method)
 
 
 TestLife = SuperSimWalk.TestCase

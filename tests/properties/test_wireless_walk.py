@@ -1,7 +1,7 @@
 """Random walks through the life cycles of Programmable Wireless.
 
 The model knows what was asked for and the rules as the documentation has them, in figures of its
-own. Of each change that it sees it knows whether and when it may come, and what is told of it; of
+own. Of each change that it sees it knows whether and when it may come, and its callback; of
 whatever is yet to come it knows when it has to.
 """
 
@@ -89,7 +89,7 @@ WHOLE, SMALL, ROAMING, SILENT, OFFLINE, SPARE = PLANS = (
     a_rate_plan(sid="WP" + "5" * 32, unique_name="offline", data_enabled=False),
     a_rate_plan(sid="WP" + "6" * 32, unique_name="spare"),
 )
-NEVER_TOLD: Final = CallbackTarget(CallbackUrl.parse("http://never.example"))
+NEVER_CALLED: Final = CallbackTarget(CallbackUrl.parse("http://never.example"))
 """Who asks for what nobody is called back of."""
 BY_SID: Final = {plan.sid: plan for plan in PLANS}
 
@@ -98,8 +98,8 @@ behaviours = st.sampled_from([None, *map(SCENARIOS.__getitem__, BEHAVIOURS)])
 plans = st.sampled_from([WHOLE.sid, WHOLE.sid, *BY_SID])
 
 
-class Told(NamedTuple):
-    """One callback, as far as the model foretells it."""
+class ExpectedCallback(NamedTuple):
+    """One callback, as far as the model expects it."""
 
     sid: str
     name: str | None
@@ -176,7 +176,7 @@ class WirelessWalk(Walk):
         """The scenarios that were chosen, by SIM and account."""
         self.uses = 0
         """So many Commands have gone to devices and come from them."""
-        self.expected = list[Told]()
+        self.expected = list[ExpectedCallback]()
         super().__init__()
 
     def set_up(self, tx: Transaction) -> None:
@@ -191,7 +191,7 @@ class WirelessWalk(Walk):
         self.see_sims(tx)
         self.see_commands(tx, task)
         assert len(tx.wireless.command_uses.uses) == self.uses
-        assert [_told(one) for one in tx.callbacks.callbacks.values()] == self.expected
+        assert [_as_expected(one) for one in tx.callbacks.callbacks.values()] == self.expected
 
     def see_sims(self, tx: MemoryTransaction) -> None:
         sims = tx.wireless.sims.records
@@ -217,7 +217,7 @@ class WirelessWalk(Walk):
         else:
             assert sim.status is FINAL[before]
             assert seen.is_finished(now), f"it was {before} for too short a time"
-            self.foretell(sim.sid, sim, sim.status, seen.final_to)
+            self.expect(sim.sid, sim, sim.status, seen.final_to)
             seen.final_to = None
         seen.status = sim.status
 
@@ -241,20 +241,20 @@ class WirelessWalk(Walk):
         if status is not change.before[0]:
             seen.since, seen.commands, seen.used = now, 0, 0
             seen.final_to = change.told
-        self.foretell(sim.sid, sim, status, change.told, 33000 if fails else None)
+        self.expect(sim.sid, sim, status, change.told, 33000 if fails else None)
         seen.change = None
 
     def reset_ended(self, sim: WirelessSim, reset: Reset) -> None:
         assert self.clock.now() >= reset.due, "the network was not that quick"
         code = 33000 if self.in_force(sim) == "reset-fails" else None
-        self.foretell(sim.sid, sim, sim.status, reset.told, code)
+        self.expect(sim.sid, sim, sim.status, reset.told, code)
 
     def see_commands(self, tx: MemoryTransaction, task: ScheduledTask | None) -> None:
         commands, now = tx.wireless.commands.records, self.clock.now()
         for sid in self.messages.keys() - commands.keys():
             gone = self.messages.pop(sid)
             assert now >= gone.created + 30 * DAY, "a Command is gone"
-            assert gone.due is None, "a Command is forgotten of which nobody was told"
+            assert gone.due is None, "a Command is deleted before there was a callback about it"
         for sid, command in commands.items():
             message, sim = self.messages[sid], tx.wireless.sims.get(command.sim_sid)
             if command.status is not message.status:
@@ -264,7 +264,7 @@ class WirelessWalk(Walk):
                 sid,
             ):
                 assert self.in_force(sim) in UNCONFIRMED
-                self.told_of(command, sim, message)
+                self.expect_callback(command, sim, message)
 
     def went(self, command: WirelessCommand, sim: WirelessSim | None, message: Message) -> None:
         assert message.due is not None
@@ -273,7 +273,7 @@ class WirelessWalk(Walk):
         if before is SENT:
             assert command.status is DELIVERED
             assert self.in_force(sim) not in UNCONFIRMED
-            self.told_of(command, sim, message)
+            self.expect_callback(command, sim, message)
             return
         assert before is QUEUED
         assert sim is None or sim.status not in CHANGING, "it should wait for the SIM's change"
@@ -285,16 +285,16 @@ class WirelessWalk(Walk):
         if code is None and message.wants_receipt:
             message.due = self.clock.now() + self.takes(sim)
         else:
-            self.told_of(command, sim, message, code)
+            self.expect_callback(command, sim, message, code)
 
-    def told_of(
+    def expect_callback(
         self,
         command: WirelessCommand,
         sim: WirelessSim | None,
         message: Message,
         code: int | None = None,
     ) -> None:
-        self.foretell(command.sid, sim, command.status, message.told, code)
+        self.expect(command.sid, sim, command.status, message.told, code)
         message.due = None
 
     def why_not(self, sim: WirelessSim | None) -> int | None:
@@ -307,7 +307,7 @@ class WirelessWalk(Walk):
             return 33203
         return 33000 if self.in_force(sim) == "sms-fails" else None
 
-    def foretell(
+    def expect(
         self,
         sid: str,
         sim: WirelessSim | None,
@@ -317,7 +317,9 @@ class WirelessWalk(Walk):
     ) -> None:
         if told is not None and told.url is not None:
             name, shown = sim and sim.unique_name, None if code is None else str(code)
-            self.expected.append(Told(sid, name, status, shown, told.url.wire, told.method))
+            self.expected.append(
+                ExpectedCallback(sid, name, status, shown, told.url.wire, told.method)
+            )
 
     def count(self, sim_sid: str, *, commands: int = 0, used: int = 0) -> None:
         seen = self.sims[sim_sid]
@@ -421,7 +423,7 @@ class WirelessWalk(Walk):
         assert refused is None
         newest = list(self.tables.wireless.sims.records.values())[-1]
         pick = self.in_order().index(newest)
-        self.tell_of_commands(pick, told)
+        self.set_commands_target(pick, told)
         self.update(pick, status, plan, told)
 
     @precondition(has_sims)
@@ -451,7 +453,7 @@ class WirelessWalk(Walk):
                 at_rest = wanted[0] is seen.status and seen.status in (NEW, CANCELED)
                 if at_rest or wanted == (seen.status, seen.plan):
                     seen.plan = wanted[1]
-                    self.foretell(sim.sid, sim, sim.status, asked.told)
+                    self.expect(sim.sid, sim, sim.status, asked.told)
                 else:
                     seen.change = Change((seen.status, seen.plan), wanted, asked.told)
             if asked.resets:
@@ -494,7 +496,7 @@ class WirelessWalk(Walk):
         sim = self.sim(pick)
         others = [one for one in self.tables.wireless.sims.records.values() if one.sid != sim.sid]
         is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
-        asked = WirelessUpdateRequest(unique_name=name, friendly_name=name, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(unique_name=name, friendly_name=name, told=NEVER_CALLED)
         refused = self.do(
             lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
         )
@@ -502,10 +504,10 @@ class WirelessWalk(Walk):
 
     @precondition(has_sims)
     @rule(pick=picks, to=targets)
-    def tell_of_commands(self, pick: int, to: CallbackTarget) -> None:
+    def set_commands_target(self, pick: int, to: CallbackTarget) -> None:
         sim = self.sim(pick)
         target_update = CallbackTargetUpdate(to.url, is_removed=to.url is None, method=to.method)
-        asked = WirelessUpdateRequest(commands_to=target_update, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(commands_to=target_update, told=NEVER_CALLED)
         refused = self.do(
             lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
         )
@@ -527,7 +529,7 @@ class WirelessWalk(Walk):
             if not is_there:
                 self.sims[sim.sid].plan = None
 
-        asked = WirelessUpdateRequest(account_sid=CHILD, told=NEVER_TOLD)
+        asked = WirelessUpdateRequest(account_sid=CHILD, told=NEVER_CALLED)
         refused = self.do(
             lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context), learn
         )
@@ -602,7 +604,7 @@ class WirelessWalk(Walk):
         def learn(command: WirelessCommand) -> None:
             self.messages[command.sid] = Message(RECEIVED, self.clock.now(), NOBODY)
             code = 33111 if is_too_long else None
-            self.foretell(command.sid, sim, RECEIVED, sim.commands_to, code)
+            self.expect(command.sid, sim, RECEIVED, sim.commands_to, code)
             self.uses += 1
 
         if mode is PayloadType.TEXT:
@@ -697,12 +699,12 @@ class WirelessWalk(Walk):
         assert {task.subject_sid for task in self.tables.tasks.tasks.values()} <= there
 
 
-def _told(callback: OutgoingCallback) -> Told:
+def _as_expected(callback: OutgoingCallback) -> ExpectedCallback:
     told = dict(callback.parameters)
     status = told.get("CommandStatus") or told["SimStatus"]
     sid, code = told.get("CommandSid") or told["SimSid"], told.get("ErrorCode")
     name = told.get("SimUniqueName")
-    return Told(sid, name, status, code, callback.url.wire, callback.method)
+    return ExpectedCallback(sid, name, status, code, callback.url.wire, callback.method)
 
 
 TestWirelessLife = WirelessWalk.TestCase
