@@ -34,7 +34,7 @@ class KeepingIntake:
 
 
 class BatchesAtOnce:
-    """Answers `ports.BatchQueue`, and keeps each batch as a whole."""
+    """Answers `ports.NewCallbackBatchQueue`, and keeps each batch as a whole."""
 
     def __init__(self, store: Store, intake: CallbackQueue) -> None:
         self._store = store

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from ringback.core.calendar import HOUR
-from ringback.core.sims.data_flow import INSTANT, total_between, when_used
+from ringback.core.calendar import HOUR, INSTANT
+from ringback.core.sims.data_flow import total_between, when_used
 from ringback.ports import DataFlows, F
 
 MOST_AT_ONCE: Final = 1_000_000_000

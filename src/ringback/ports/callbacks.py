@@ -127,7 +127,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[OutgoingCallback]:
         """Return one page, newest first.
 
-        Raises PageNotFound if the account has no record with the SID that the window begins at.
+        Raises PageNotFound if the account has no record with the SID that the page begins at.
         """
         ...
 

@@ -112,8 +112,7 @@ class Records(Protocol[R]):
     def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
-        Raises PageNotFound if the account never had a record with the SID that the window begins
-        at.
+        Raises PageNotFound if the account never had a record with the SID that the page begins at.
         """
         ...
 

@@ -54,7 +54,7 @@ class ShadowCallbacks(Protocol):
     ) -> RecordPage[ComparedShadow]:
         """Return one page, newest first.
 
-        Raises PageNotFound if the account has no copy with the SID that the window begins at.
+        Raises PageNotFound if the account has no copy with the SID that the page begins at.
         """
         ...
 

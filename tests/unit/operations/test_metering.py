@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.sims.data_flow import INSTANT
+from ringback.core.calendar import INSTANT
 from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from tests.fakes import NOW, SIM_SID

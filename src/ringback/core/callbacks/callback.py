@@ -128,7 +128,7 @@ class OutgoingCallback(NamedTuple):
 
     @property
     def status(self) -> CallbackStatus:
-        """Where it is on its way."""
+        """The status of the present state."""
         return self.progress.status
 
     def retry_rules(self, schedule: RetrySchedule) -> RetryRules:

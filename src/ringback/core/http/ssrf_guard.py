@@ -20,7 +20,6 @@ SCHEMES: Final = ("http", "https")
 class SsrfGuard:
     """What the operator permits; by default any public address, on any port.
 
-    >>> from ringback.core.callback_urls.callback_url import CallbackUrl
     >>> SsrfGuard(schemes=("https",)).refusal_of(CallbackUrl.parse("http://a.example/"))
     'callbacks may not go to http URLs; the settings permit https'
     """

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
-from ringback.core.calendar import DAY, HOUR, iso
+from ringback.core.calendar import DAY, HOUR, INSTANT, iso
 from ringback.core.policy.source_policy import Hold, Policy, SourceName
-
-_JUST_BEFORE: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +177,7 @@ def in_words(change: PolicyChange, date: datetime) -> str:
 
 
 def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind]:
-    old, new = general.general_phase(at - _JUST_BEFORE), general.general_phase(at)
+    old, new = general.general_phase(at - INSTANT), general.general_phase(at)
     if old.default != new.default:
         yield DefaultChanged(old.default, new.default)
     yield from map(SourceRetired, sorted(old.may_ask - new.may_ask))
@@ -194,9 +192,7 @@ def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
         if hold.is_for_all:
             for_all.append(hold)
         # While a hold of everything lasts, the ends of those that follow it change nothing.
-        elif hold.until is not None and all(
-            one.has_ended(hold.until - _JUST_BEFORE) for one in for_all
-        ):
+        elif hold.until is not None and all(one.has_ended(hold.until - INSTANT) for one in for_all):
             ends.setdefault(hold.until, []).append(hold)
     return ends
 

@@ -7,12 +7,12 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final, NamedTuple
 
+from ringback.core.calendar import INSTANT
 from ringback.core.policy.dated_changes import PolicyChange
 from ringback.core.policy.source_policy import Hold, Policy, SourceName, SourceSelection
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
-_JUST_BEFORE: Final = timedelta(microseconds=1)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -128,7 +128,7 @@ def changed_at(
     change: PolicyChange, policy: Policy, sent: Iterable[DeliveryCount]
 ) -> list[UrlForecast]:
     """Return the URLs that another source sends to from this change on."""
-    found = forecast_urls(policy, sent, now=change.at - _JUST_BEFORE, then=change.at)
+    found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 
 

@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from ringback.core.calendar import HOUR
+from ringback.core.calendar import HOUR, INSTANT
 
-INSTANT: Final = timedelta(microseconds=1)
-"""The smallest difference between two times."""
 MEGABYTE: Final = 1_000_000
 _PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
 """In USD, as in the published samples of both products: 300,000 bytes for 0.03."""

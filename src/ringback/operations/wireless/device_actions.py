@@ -3,9 +3,9 @@
 from base64 import b64encode
 from typing import Final, NamedTuple
 
+from ringback.core.calendar import INSTANT
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
-from ringback.core.sims.data_flow import INSTANT
 from ringback.core.sims.message import (
     LONGEST_SMS,
     Direction,

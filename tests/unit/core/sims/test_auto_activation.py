@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ringback.core.calendar import INSTANT
 from ringback.core.sims.auto_activation import READY_DATA, READY_MESSAGES, READY_MONTHS, when_active
-from ringback.core.sims.data_flow import INSTANT
 from tests.fakes import NOW
 from tests.unit.core.builders import a_session
 

@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
+from ringback.core.calendar import INSTANT
 from ringback.core.sims.data_flow import (
-    INSTANT,
     MEGABYTE,
     DataFlow,
     bytes_of,

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ringback.core.calendar import INSTANT
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import INSTANT
 from ringback.core.sims.message import Direction
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.wireless.data_session import WirelessDataSession
