@@ -129,11 +129,9 @@ class UdpGateway:
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         result = await self._behind.carry_out(carrier_request)
-        if isinstance(carrier_request.subject, IpCommand) and isinstance(result, CarrierSucceeded):
-            device_ip = (
-                carrier_request.sim.device_ip if isinstance(carrier_request.sim, SuperSim) else None
-            )
-            return await self._send(carrier_request.subject, device_ip)
+        command, sim = carrier_request.subject, carrier_request.sim
+        if isinstance(command, IpCommand) and isinstance(result, CarrierSucceeded):
+            return await self._send(command, sim.device_ip if isinstance(sim, SuperSim) else None)
         return result
 
     async def _send(self, command: IpCommand, device_ip: str | None) -> CarrierResult:

@@ -7,9 +7,11 @@ bits, in Crockford's Base32.
 
 import hashlib
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from ringback.core.sids import dated
 
 ULID_BYTES: Final = 10
 """How many random bytes an id is made from."""
@@ -17,7 +19,6 @@ ULID_BYTES: Final = 10
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26
 _BITS: Final = 5
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ULID: Final = re.compile(f"[0-7][{_DIGITS}]{{{_LENGTH - 1}}}")
 
 
@@ -32,13 +33,14 @@ class KoreIdKind(StrEnum):
 def make_kore_id(kind: KoreIdKind, now: datetime, chance: bytes) -> str:
     """Return an id of this kind from the time and 10 random bytes.
 
+    >>> from datetime import UTC
     >>> make_kore_id(KoreIdKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
     'whs_01jf8ym6000000000000000000'
     """
     if len(chance) != ULID_BYTES:
         raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(chance)}")
-    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1)
-    number = int.from_bytes(milliseconds.to_bytes(6, "big") + chance, "big")
+    # A ULID begins with the time as `dated` writes it.
+    number = int.from_bytes(dated(bytes(6) + chance, now))
     places = range(_BITS * (_LENGTH - 1), -1, -_BITS)
     return f"{kind}_{''.join(_DIGITS[number >> place & 31] for place in places)}"
 

@@ -197,18 +197,18 @@ def _replay(
             skipped[UNDER_WAY] += 1
         elif callback.status not in statuses:
             skipped[callback.status.value] += 1
-        else:
-            skipped.update(_not_of_other(tx, callback, send_again))
+        elif not _is_sent_again(tx, callback, send_again):
+            skipped[TEST] += 1
     return BulkReplayTotals(matched, skipped, last)
 
 
-def _not_of_other(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> list[str]:
-    """Send it again and return an empty list, or the reason why that is not possible."""
+def _is_sent_again(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> bool:
+    """Send it again; False for a test event that would come from the other source."""
     try:
         send_again(tx, callback)
     except KoreOnlyReplay:
-        return [TEST]
-    return []
+        return False
+    return True
 
 
 def _refuse_test(callback: OutgoingCallback) -> None:

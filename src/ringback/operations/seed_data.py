@@ -53,8 +53,9 @@ def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey 
         return None
     sid, secret = known
     key = tx.accounts.key(sid)
-    is_it = key is not None and key.account_sid == ACCOUNT_SID and key.opens_with(secret)
-    return CreatedApiKey(key, secret) if key is not None and is_it else None
+    if key is None or key.account_sid != ACCOUNT_SID or not key.opens_with(secret):
+        return None
+    return CreatedApiKey(key, secret)
 
 
 def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:

@@ -34,13 +34,9 @@ def test_a_task_that_waits_says_until_when() -> None:
 def test_a_carrier_request_has_its_step_its_subject_and_its_sim(
     step: TaskKind, subject: Subject
 ) -> None:
-    carrier_request = CarrierRequest(step, NORMAL, subject, a_sim())
-    assert (carrier_request.step, carrier_request.subject, carrier_request.sim) == (
-        step,
-        subject,
-        a_sim(),
-    )
-    assert carrier_request.scenario is NORMAL
+    request = CarrierRequest(step, NORMAL, subject, a_sim())
+    assert (request.step, request.subject, request.sim) == (step, subject, a_sim())
+    assert request.scenario is NORMAL
 
 
 @pytest.mark.parametrize(
@@ -52,12 +48,8 @@ def test_a_carrier_request_has_its_step_its_subject_and_its_sim(
     ],
 )
 def test_a_carrier_request_is_about_either_product(step: TaskKind, subject: Subject) -> None:
-    carrier_request = CarrierRequest(step, NORMAL, subject, a_wireless_sim())
-    assert (carrier_request.step, carrier_request.subject, carrier_request.sim) == (
-        step,
-        subject,
-        a_wireless_sim(),
-    )
+    request = CarrierRequest(step, NORMAL, subject, a_wireless_sim())
+    assert (request.step, request.subject, request.sim) == (step, subject, a_wireless_sim())
 
 
 def test_an_ordered_profile_reaches_nobody_yet() -> None:

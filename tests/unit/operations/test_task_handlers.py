@@ -15,15 +15,11 @@ def test_every_step_has_its_turn() -> None:
 def test_a_carrier_request_has_its_step_its_subject_and_its_scenario() -> None:
     world = World()
     world.update(SimStatus.ACTIVE)
-    carrier_request = world.begin_task(
-        ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW)
-    )
-    assert isinstance(carrier_request, CarrierRequest)
-    assert (carrier_request.step, carrier_request.subject) == (
-        TaskKind.UPDATE_SIM,
-        world.tx.supersim.sim_updates.get(SIM_SID),
-    )
-    assert (carrier_request.sim, carrier_request.scenario.name) == (world.sim, "normal")
+    request = world.begin_task(ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW))
+    assert isinstance(request, CarrierRequest)
+    update = world.tx.supersim.sim_updates.get(SIM_SID)
+    assert (request.step, request.subject) == (TaskKind.UPDATE_SIM, update)
+    assert (request.sim, request.scenario.name) == (world.sim, "normal")
 
 
 def test_a_step_ends_when_it_ends_and_not_when_it_was_due() -> None:

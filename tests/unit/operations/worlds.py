@@ -44,16 +44,11 @@ class TimedWorld:
     def step(self) -> None:
         """Have done what is due now, all at a time, as the loop does it."""
         due = self.tx.tasks.due(self.now, limit=100)
-        begun = [(task, self.begin_task(task)) for task in due]
-        for task, carrier_request in begun:
-            if isinstance(carrier_request, DeferredTask):
-                self.tx.tasks.put(task._replace(due=carrier_request.until))
+        for task, begun in [(task, self.begin_task(task)) for task in due]:
+            if isinstance(begun, DeferredTask):
+                self.tx.tasks.put(task._replace(due=begun.until))
                 continue
-            result = (
-                self._carried_out(carrier_request)
-                if isinstance(carrier_request, CarrierRequest)
-                else carrier_request
-            )
+            result = self._carried_out(begun) if isinstance(begun, CarrierRequest) else begun
             if self.tx.tasks.take(task) and result is not None:
                 self.end_task(task, result)
 
@@ -75,7 +70,5 @@ class TimedWorld:
         """Return when a step of a resource is due."""
         return self.tx.tasks.due_of(sid, step)
 
-    def _carried_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        return self.results.get(carrier_request.step) or carrier_request.scenario.result_of(
-            carrier_request.step
-        )
+    def _carried_out(self, request: CarrierRequest) -> CarrierResult:
+        return self.results.get(request.step) or request.scenario.result_of(request.step)

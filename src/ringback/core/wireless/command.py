@@ -4,7 +4,6 @@ Source: the documentation of the Command resource, and the vendors' OpenAPI file
 """
 
 from base64 import b64decode
-from binascii import Error as NotBase64
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -120,7 +119,7 @@ def fault_in(
 def _fault_in_binary(command: str) -> CommandValidationError | None:
     try:
         size = len(b64decode(command, validate=True))
-    except (NotBase64, ValueError):
+    except ValueError:
         return CommandValidationError(
             "it is not Base64, which CommandMode=binary asks for", _INVALID
         )

@@ -1,7 +1,6 @@
 """SMS and IP Commands: sending them to SIMs, finding and listing them."""
 
 from base64 import b64decode
-from binascii import Error as NotBase64
 from dataclasses import dataclass
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -138,7 +137,7 @@ def _check_datagram(payload: str, kind: PayloadType) -> None:
     if kind is PayloadType.BINARY:
         try:
             size = len(b64decode(payload, validate=True))
-        except (NotBase64, ValueError):
+        except ValueError:
             raise InvalidParameter(
                 "Payload is not Base64, which PayloadType=binary asks for", code=83600
             ) from None
