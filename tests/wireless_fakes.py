@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
@@ -32,7 +32,7 @@ WIRELESS_ICCID: Final = "8901340852295524703"
 RATE_PLAN_SID: Final = "WP0123456789abcdef0123456789abcdef"
 COMMAND_SID: Final = "DC0123456789abcdef0123456789abcdef"
 SESSION_SID: Final = "WN0123456789abcdef0123456789abcdef"
-LISTENER_URL: Final = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
+TARGET_URL: Final = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
 
 HOME, NATIONAL, ABROAD = (
     next(network for network in NETWORKS if zone_of(network) is zone)
@@ -41,7 +41,7 @@ HOME, NATIONAL, ABROAD = (
 """A network in each zone: T-Mobile's, another one in the USA, and one elsewhere."""
 
 
-def a_listener(url: str = LISTENER_URL, method: HttpMethod = HttpMethod.POST) -> CallbackTarget:
+def a_target(url: str = TARGET_URL, method: HttpMethod = HttpMethod.POST) -> CallbackTarget:
     return CallbackTarget(CallbackUrl.parse(url), method)
 
 
@@ -102,11 +102,11 @@ def a_wireless_sim(
     eid: str | None = None,
     registration_code: str | None = None,
     is_narrowband: bool = False,
-    commands_to: CallbackTarget = NOBODY,
+    commands_to: CallbackTarget = NO_TARGET,
     handlers: Mapping[str, str] | None = None,
     is_resetting: bool = False,
-    reset_to: CallbackTarget = NOBODY,
-    final_to: CallbackTarget = NOBODY,
+    reset_to: CallbackTarget = NO_TARGET,
+    final_to: CallbackTarget = NO_TARGET,
     status_since: datetime | None = None,
     commands_while_ready: int = 0,
     metered_since: datetime | None = None,
@@ -151,7 +151,7 @@ def a_wireless_update(
         from_status=from_status,
         to_status=to_status,
         to_rate_plan_sid=to_rate_plan_sid,
-        told=a_listener() if told is None else told,
+        told=a_target() if told is None else told,
     )
 
 
@@ -169,7 +169,7 @@ def a_command(
     date_updated: datetime = NOW,
     include_sid: SidPlacement = SidPlacement.NONE,
     delivery_receipt_requested: bool = True,
-    told: CallbackTarget = NOBODY,
+    told: CallbackTarget = NO_TARGET,
 ) -> WirelessCommand:
     return WirelessCommand(
         sid=sid,

@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ringback.core.calendar import months_after
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_target import (
+    NO_TARGET,
+    CallbackTarget,
+    CallbackTargetUpdate,
+)
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.scheduled_task import ScheduledTask
@@ -602,7 +606,7 @@ class WirelessWalk(Walk):
         payload = "x" * (161 if is_too_long else 140)
 
         def learn(command: WirelessCommand) -> None:
-            self.messages[command.sid] = Message(RECEIVED, self.clock.now(), NOBODY)
+            self.messages[command.sid] = Message(RECEIVED, self.clock.now(), NO_TARGET)
             code = 33111 if is_too_long else None
             self.expect(command.sid, sim, RECEIVED, sim.commands_to, code)
             self.uses += 1

@@ -21,7 +21,7 @@ from ringback.ports import Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, table_of
 from tests.stores.records import OURS, SECOND, THEIRS, fleet, sim, wireless_sim
-from tests.wireless_fakes import a_listener
+from tests.wireless_fakes import a_target
 
 OLD, NEW = (
     "https://user:pass@a.example/p?x=1#rc=2",
@@ -71,7 +71,7 @@ async def saved(store: Store, record: Any) -> Any:
 
 def with_url(parameter: str, url: CallbackUrl = WARNED, method: HttpMethod = HttpMethod.GET) -> Any:
     """Return a fleet or a SIM that has this URL where this parameter puts it."""
-    listener = replace(a_listener(method=method), url=url)
+    listener = replace(a_target(method=method), url=url)
     match parameter:
         case "SmsCommandsUrl":
             return replace(fleet(1), sms_commands_url=url, sms_commands_method=method)
@@ -110,9 +110,7 @@ async def test_what_a_urls_text_tells_is_not_said_of_its_request(furnished: Stor
 
 
 async def test_urls_of_what_is_under_way_are_not_configured(furnished: Store) -> None:
-    await keep(
-        furnished, sim(1), replace(wireless_sim(1), is_resetting=True, reset_to=a_listener())
-    )
+    await keep(furnished, sim(1), replace(wireless_sim(1), is_resetting=True, reset_to=a_target()))
     assert await all_urls(furnished) == []
 
 
@@ -120,7 +118,7 @@ async def test_urls_of_what_is_under_way_are_not_configured(furnished: Store) ->
 async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int) -> None:
     url = CallbackUrl.parse(OLD)
     fleets = [replace(fleet(n), sms_commands_url=url, ip_commands_url=url) for n in range(1, 5)]
-    sims = [replace(wireless_sim(n), commands_to=a_listener()) for n in range(1, 4)]
+    sims = [replace(wireless_sim(n), commands_to=a_target()) for n in range(1, 4)]
     await keep(furnished, *fleets, *sims)
     places = [found.place for found in await all_urls(furnished, size=size)]
     assert places == [

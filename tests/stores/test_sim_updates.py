@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.sim_update import SuperSimUpdate
@@ -65,7 +65,7 @@ WIRELESS = Product(
         RATE_PLANS[OURS].sid,
         CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
-    replace(wireless_update_of(WIRELESS_SIMS[OURS]), told=NOBODY),
+    replace(wireless_update_of(WIRELESS_SIMS[OURS]), told=NO_TARGET),
 )
 
 

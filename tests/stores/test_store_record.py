@@ -15,7 +15,7 @@ from ringback.ports import Store
 from tests.fakes import NOW, FakeClock
 from tests.stores.asking import keep, table_of
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, fleet, wireless_sim
-from tests.wireless_fakes import a_listener
+from tests.wireless_fakes import a_target
 
 OLD, NEW = "https://user:pass@a.example/#rc=2", "https://user:pass@a.example/#rc=2&cbs=kore"
 LATER = NOW + SECOND
@@ -41,9 +41,7 @@ async def test_its_entries_name_places_as_the_api_names_parameters(furnished: St
     odd = CallbackUrl.parse(OLD).with_warnings("the request was odd")
     both = replace(with_sms_url(1), ip_commands_url=odd, ip_commands_method=HttpMethod.GET)
     sim = replace(
-        wireless_sim(2, THEIRS),
-        commands_to=a_listener("http://a.example"),
-        final_to=a_listener(NEW),
+        wireless_sim(2, THEIRS), commands_to=a_target("http://a.example"), final_to=a_target(NEW)
     )
     await keep(furnished, both, sim)
     assert await record_of(furnished).entries() == [

@@ -39,8 +39,8 @@ from tests.wireless_fakes import (
     NATIONAL,
     WIRELESS_SIM_SID,
     a_command,
-    a_listener,
     a_rate_plan,
+    a_target,
     a_wireless_session,
     a_wireless_sim,
 )
@@ -185,7 +185,7 @@ def _fill_wireless(tx: Transaction) -> None:
             rate_plan_sid=None,
             eid="89049032005008882600033489000000",
             registration_code="H3LL0W0RLD",
-            commands_to=a_listener(),
+            commands_to=a_target(),
             handlers={"sms_url": "http://127.0.0.1:9000/sms", "voice_method": "GET"},
         )
     )

@@ -13,7 +13,7 @@ from ringback.operations.account_destinations import (
 )
 from tests.fakes import ACCOUNT_SID, a_callback, a_fleet, an_account
 from tests.memory_store import MemoryTransaction
-from tests.wireless_fakes import a_listener, a_wireless_sim
+from tests.wireless_fakes import a_target, a_wireless_sim
 
 THEIRS = "AC" + "f" * 32
 
@@ -50,7 +50,7 @@ def test_what_fleets_and_sims_are_configured_with_is_found_with_its_methods(
             ip_commands_method=HttpMethod.GET,
         )
     )
-    targets = [a_listener(f"https://a.example/{name}") for name in ("told", "reset", "final")]
+    targets = [a_target(f"https://a.example/{name}") for name in ("told", "reset", "final")]
     commands_to, reset_to, final_to = targets
     tx.wireless.sims.add(
         replace(a_wireless_sim(), commands_to=commands_to, reset_to=reset_to, final_to=final_to)

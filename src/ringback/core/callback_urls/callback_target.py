@@ -14,7 +14,8 @@ class CallbackTarget:
     method: HttpMethod = HttpMethod.POST
 
 
-NOBODY: Final = CallbackTarget()
+NO_TARGET: Final = CallbackTarget()
+"""No URL, so no callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class CallbackTargetUpdate:
     def after(self, before: CallbackTarget) -> CallbackTarget:
         """Return the new URL and method after this change.
 
-        >>> CallbackTargetUpdate(method=HttpMethod.GET).after(NOBODY).method
+        >>> CallbackTargetUpdate(method=HttpMethod.GET).after(NO_TARGET).method
         <HttpMethod.GET: 'GET'>
         """
         kept = None if self.is_removed else before.url

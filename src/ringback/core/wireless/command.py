@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.message import (
     LONGEST_SMS,
     Direction,
@@ -63,7 +63,7 @@ class WirelessCommand:
     date_updated: datetime
     include_sid: SidPlacement = SidPlacement.NONE
     delivery_receipt_requested: bool = True
-    told: CallbackTarget = NOBODY
+    told: CallbackTarget = NO_TARGET
     """Gets a callback when its sending has ended."""
 
     @property

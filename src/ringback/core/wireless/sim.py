@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.errors import Conflict, InvalidParameter
 
 
@@ -80,14 +80,14 @@ class WirelessSim:
     registration_code: str | None = None
     is_narrowband: bool = False
     """Whether it is a Narrowband (NB-IoT) SIM: data, but no SMS."""
-    commands_to: CallbackTarget = NOBODY
+    commands_to: CallbackTarget = NO_TARGET
     """Gets a callback for each Command from its device."""
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The deprecated URLs and methods for SMS and calls, by their names in answers."""
     is_resetting: bool = False
-    reset_to: CallbackTarget = NOBODY
+    reset_to: CallbackTarget = NO_TARGET
     """Gets a callback when the reset of its connectivity is over."""
-    final_to: CallbackTarget = NOBODY
+    final_to: CallbackTarget = NO_TARGET
     """Gets a callback when it gets its final status by itself."""
     status_since: datetime | None = None
     """Since when it has been ready or deactivated; kept while a change is carried out."""

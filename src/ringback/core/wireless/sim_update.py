@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.scenario import CarrierResult, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
@@ -35,11 +35,11 @@ def finish(
     if failure is None:
         done = replace(done, rate_plan_sid=update.to_rate_plan_sid)
     if status is not before:
-        done = replace(done, final_to=update.told if status in FINAL else NOBODY)
+        done = replace(done, final_to=update.told if status in FINAL else NO_TARGET)
     return done, SimUpdated.of(done, failure)
 
 
 def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, CallbackTarget]:
     """Return a SIM in its final status, the event about it, and the callback URL."""
-    done = replace(moved(sim, FINAL[sim.status], now), final_to=NOBODY)
+    done = replace(moved(sim, FINAL[sim.status], now), final_to=NO_TARGET)
     return done, SimUpdated.of(done), sim.final_to

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
@@ -32,7 +32,7 @@ class NewWirelessCommand(NamedTuple):
     mode: PayloadType = PayloadType.TEXT
     include_sid: SidPlacement = SidPlacement.NONE
     wants_receipt: bool = True
-    told: CallbackTarget = NOBODY
+    told: CallbackTarget = NO_TARGET
 
 
 def send_command(

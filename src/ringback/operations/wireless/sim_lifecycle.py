@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ringback.core.callback_urls.callback_target import NOBODY
+from ringback.core.callback_urls.callback_target import NO_TARGET
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
@@ -90,7 +90,7 @@ def end_reset(
 ) -> None:
     """Save that a reset is over, and send a callback about it."""
     sim, _ = found
-    done = replace(sim, is_resetting=False, reset_to=NOBODY, date_updated=context.now)
+    done = replace(sim, is_resetting=False, reset_to=NO_TARGET, date_updated=context.now)
     tx.wireless.sims.save(done)
     event = SimUpdated.of(done, failure_in(result, unanswered=33000))
     context.emit(tx, event, sim.reset_to.url, sim.reset_to.method)

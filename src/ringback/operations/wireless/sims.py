@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_target import (
+    NO_TARGET,
+    CallbackTarget,
+    CallbackTargetUpdate,
+)
 from ringback.core.errors import WIRELESS, Conflict, InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
@@ -67,7 +71,7 @@ class WirelessUpdateRequest(NamedTuple):
     commands_to: CallbackTargetUpdate = CallbackTargetUpdate()
     handlers: Mapping[str, str] = _NOTHING
     """The deprecated URLs and methods to change; an empty URL removes one."""
-    told: CallbackTarget = NOBODY
+    told: CallbackTarget = NO_TARGET
 
 
 def register_sim(

@@ -1,14 +1,18 @@
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_target import (
+    NO_TARGET,
+    CallbackTarget,
+    CallbackTargetUpdate,
+)
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 
 OLD, NEW = (CallbackUrl.parse(f"https://{name}.example") for name in ("old", "new"))
 BEFORE = CallbackTarget(OLD, HttpMethod.GET)
 
 
-def test_nobody_has_no_url_and_would_be_called_by_post() -> None:
-    assert (NOBODY.url, NOBODY.method) == (None, HttpMethod.POST)
+def test_no_target_has_no_url_and_would_be_called_by_post() -> None:
+    assert (NO_TARGET.url, NO_TARGET.method) == (None, HttpMethod.POST)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +51,8 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
 @pytest.mark.parametrize(
     ("update", "after"),
     [
-        (CallbackTargetUpdate(), NOBODY),
-        (CallbackTargetUpdate(is_removed=True), NOBODY),
+        (CallbackTargetUpdate(), NO_TARGET),
+        (CallbackTargetUpdate(is_removed=True), NO_TARGET),
         (CallbackTargetUpdate(NEW), CallbackTarget(NEW, HttpMethod.POST)),
         (CallbackTargetUpdate(method=HttpMethod.GET), CallbackTarget(None, HttpMethod.GET)),
     ],
@@ -56,4 +60,4 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
 def test_a_target_can_be_set_where_there_was_none(
     update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
-    assert update.after(NOBODY) == after
+    assert update.after(NO_TARGET) == after

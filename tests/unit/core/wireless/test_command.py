@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY
+from ringback.core.callback_urls.callback_target import NO_TARGET
 from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.wireless.command import (
     KEPT_FOR,
@@ -72,7 +72,7 @@ def test_a_device_gets_the_bytes_of_a_binary_command_and_no_sid(
 
 def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody() -> None:
     command = a_command()
-    assert (command.include_sid, command.told) == (NONE, NOBODY)
+    assert (command.include_sid, command.told) == (NONE, NO_TARGET)
     assert command.delivery_receipt_requested
 
 

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierTimeout
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
@@ -12,7 +12,7 @@ from tests.wireless_fakes import (
     RATE_PLAN_SID,
     WIRELESS_NAME,
     WIRELESS_SIM_SID,
-    a_listener,
+    a_target,
     a_wireless_sim,
     a_wireless_update,
 )
@@ -21,7 +21,7 @@ NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED, _, UPDATING = WirelessStat
 LATER = NOW + timedelta(seconds=2)
 OTHER_PLAN = "WP" + "f" * 32
 FAILURE = CarrierFailure(33000, "the SIM could not be updated")
-EARLIER, ASKS = a_listener("https://earlier.example"), a_listener("https://asks.example")
+EARLIER, ASKS = a_target("https://earlier.example"), a_target("https://asks.example")
 CHANGING = a_wireless_sim(status=UPDATING, metered_since=NOW, final_to=EARLIER)
 
 
@@ -97,7 +97,7 @@ def test_a_status_that_is_new_is_counted_from_then_on(to_status: WirelessStatus)
     ("from_status", "to_status"),
     [(NEW, READY), (NEW, DEACTIVATED), (READY, DEACTIVATED), (ACTIVE, DEACTIVATED)],
 )
-@pytest.mark.parametrize("told", [ASKS, NOBODY])
+@pytest.mark.parametrize("told", [ASKS, NO_TARGET])
 def test_the_final_status_is_reported_to_whoever_asked_for_the_one_before(
     from_status: WirelessStatus, to_status: WirelessStatus, told: CallbackTarget
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_status_without_a_final_one_leaves_nobody_to_tell(
     from_status: WirelessStatus, to_status: WirelessStatus
 ) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=from_status, to_status=to_status)
-    assert sim.final_to == NOBODY
+    assert sim.final_to == NO_TARGET
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
@@ -135,7 +135,7 @@ def test_a_failed_change_leaves_the_promise_of_the_final_status_as_it_was(
 
 
 @pytest.mark.parametrize(("status", "final"), [(READY, ACTIVE), (DEACTIVATED, CANCELED)])
-@pytest.mark.parametrize("promised", [EARLIER, NOBODY])
+@pytest.mark.parametrize("promised", [EARLIER, NO_TARGET])
 def test_a_sim_gets_its_final_status_once_and_tells_whom_it_was_promised(
     status: WirelessStatus, final: WirelessStatus, promised: CallbackTarget
 ) -> None:

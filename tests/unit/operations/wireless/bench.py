@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import count
 from typing import Final
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.scenario import NetworkScenario, TaskKind
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.wireless.command import WirelessCommand
@@ -18,13 +18,13 @@ from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.operations.wireless.sims import WirelessUpdateRequest, update_sim
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.worlds import TimedWorld
-from tests.wireless_fakes import WIRELESS_SIM_SID, a_listener, a_rate_plan, a_wireless_sim
+from tests.wireless_fakes import WIRELESS_SIM_SID, a_rate_plan, a_target, a_wireless_sim
 
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "DE" + "e" * 32
 OTHER_PLAN: Final = "WP" + "d" * 32
 ASKS_URL: Final = "http://127.0.0.1:9000/asks"
-ASKS: Final = a_listener(ASKS_URL)
+ASKS: Final = a_target(ASKS_URL)
 
 
 class World(TimedWorld):
@@ -50,7 +50,7 @@ class World(TimedWorld):
         *,
         rate_plan: str | None = None,
         resets: bool = False,
-        told: CallbackTarget = NOBODY,
+        told: CallbackTarget = NO_TARGET,
     ) -> WirelessSim:
         """Ask for another status or plan of the SIM, or for a reset."""
         asked = WirelessUpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
@@ -63,7 +63,7 @@ class World(TimedWorld):
             self.advance(TAKES)
             assert self.sim.status is status
 
-    def send(self, text: str = "wake up", *, told: CallbackTarget = NOBODY) -> WirelessCommand:
+    def send(self, text: str = "wake up", *, told: CallbackTarget = NO_TARGET) -> WirelessCommand:
         """Send a Command to the SIM's device."""
         new = NewWirelessCommand(WIRELESS_SIM_SID, text, told=told)
         return send_command(self.tx, ACCOUNT_SID, new, self.context())

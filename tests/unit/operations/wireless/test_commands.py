@@ -29,14 +29,14 @@ from tests.wireless_fakes import (
     WIRELESS_NAME,
     WIRELESS_SIM_SID,
     a_command,
-    a_listener,
     a_rate_plan,
+    a_target,
     a_wireless_sim,
 )
 
 ACTIVE, READY = WirelessStatus.ACTIVE, WirelessStatus.READY
 TEXT, BINARY = PayloadType.TEXT, PayloadType.BINARY
-TO: Final = a_listener("https://told.example", HttpMethod.GET)
+TO: Final = a_target("https://told.example", HttpMethod.GET)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from tests.wireless_fakes import (
     WIRELESS_NAME,
     WIRELESS_SIM_SID,
     a_command,
-    a_listener,
     a_rate_plan,
+    a_target,
 )
 
 ACTIVE, READY = WirelessStatus.ACTIVE, WirelessStatus.READY
@@ -45,7 +45,7 @@ def world_with(
     status: WirelessStatus = ACTIVE, plan: RatePlan | None = None, *, is_narrowband: bool = False
 ) -> World:
     """Return a world whose SIM has somebody told of the Commands from its device."""
-    told = a_listener(TO, HttpMethod.GET)
+    told = a_target(TO, HttpMethod.GET)
     sim = replace(sim_that_is(status), commands_to=told, is_narrowband=is_narrowband)
     return World(sim, plan)
 

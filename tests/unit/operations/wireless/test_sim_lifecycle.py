@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY
+from ringback.core.callback_urls.callback_target import NO_TARGET
 from ringback.core.errors import Conflict
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import (
@@ -26,8 +26,8 @@ from tests.unit.operations.worlds import DAY, INSTANT
 from tests.wireless_fakes import (
     RATE_PLAN_SID,
     WIRELESS_SIM_SID,
-    a_listener,
     a_rate_plan,
+    a_target,
     a_wireless_sim,
 )
 
@@ -37,7 +37,7 @@ HOUR: Final = timedelta(hours=1)
 IN_72_HOURS: Final = timedelta(hours=72)
 IN_3_MONTHS: Final = datetime(2024, 10, 3, 14, 40, 58, tzinfo=UTC)
 LATER_URL: Final = "http://127.0.0.1:9000/later"
-LATER_ASKS: Final = a_listener(LATER_URL)
+LATER_ASKS: Final = a_target(LATER_URL)
 
 
 def world_with(status: WirelessStatus, *, data_per_day: int = 0) -> World:
@@ -325,7 +325,7 @@ def test_who_was_promised_the_final_status_gets_none_that_another_asked_for(
     world = promised(READY)
     world.update(asked, told=LATER_ASKS)
     world.advance(TAKES)
-    assert (world.sim.final_to, world.due(TaskKind.FINALIZE_SIM)) == (NOBODY, None)
+    assert (world.sim.final_to, world.due(TaskKind.FINALIZE_SIM)) == (NO_TARGET, None)
     world.advance(365 * DAY)
     assert world.reported_where() == [(LATER_URL, asked)]
 

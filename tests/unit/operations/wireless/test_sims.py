@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.core.callback_urls.callback_target import NOBODY, CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_target import (
+    NO_TARGET,
+    CallbackTarget,
+    CallbackTargetUpdate,
+)
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import Conflict, InvalidParameter, NotFound, RequestRefused
@@ -43,8 +47,8 @@ from tests.wireless_fakes import (
     WIRELESS_ICCID,
     WIRELESS_NAME,
     WIRELESS_SIM_SID,
-    a_listener,
     a_rate_plan,
+    a_target,
     a_wireless_sim,
     a_wireless_update,
 )
@@ -56,7 +60,7 @@ CHILDS_PLAN: Final = "WP" + "c" * 32
 ROAMING_PLAN: Final = "WP" + "a" * 32
 OTHER_ICCID: Final = "8901340000000000001"
 LATER: Final = NOW + DAY
-TO: Final = a_listener("https://told.example", HttpMethod.GET)
+TO: Final = a_target("https://told.example", HttpMethod.GET)
 
 
 @pytest.fixture
@@ -356,7 +360,7 @@ def test_a_plan_is_taken_away_with_the_deactivation(tx: MemoryTransaction) -> No
     tx.wireless.sims.add(a_wireless_sim())
     update(tx, WirelessUpdateRequest(status=DEACTIVATED, rate_plan=""))
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
-        to_status=DEACTIVATED, to_rate_plan_sid=None, told=NOBODY
+        to_status=DEACTIVATED, to_rate_plan_sid=None, told=NO_TARGET
     )
 
 
