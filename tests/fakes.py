@@ -38,7 +38,7 @@ from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, RandomSource
 from ringback.stores.encryption import SecretCipher, new_key
-from tests.intakes import KeepingIntake
+from tests.callback_queues import RecordingQueue
 
 # What the notice's walkthrough is about, as it stands there.
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -308,7 +308,7 @@ def a_context(
         now=now,
         chance=chance or SeededChance(),
         policy=policy or NOTICE,
-        queue=queue or KeepingIntake(),
+        queue=queue or RecordingQueue(),
         simulation=simulation or SimulationSettings(TAKES),
         signing_keys=signing_keys or CurrentSigningKeys(),
         sources=BUILT_IN,

@@ -6,8 +6,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.ports import Store
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
@@ -32,12 +32,12 @@ def progress() -> Rung:
 
 
 @pytest.fixture
-def intake() -> KeepingIntake:
-    return KeepingIntake()
+def intake() -> RecordingQueue:
+    return RecordingQueue()
 
 
 @pytest.fixture
-def app(store: Store, clock: FakeClock, progress: Rung, intake: KeepingIntake) -> ASGIApp:
+def app(store: Store, clock: FakeClock, progress: Rung, intake: RecordingQueue) -> ASGIApp:
     return app_on(store, clock=clock, progress=progress, intake=intake)
 
 

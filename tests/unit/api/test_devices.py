@@ -14,6 +14,7 @@ from ringback.core.supersim.command import SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.ports import Store, Transaction
+from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -26,7 +27,6 @@ from tests.fakes import (
     a_fleet,
     a_sim,
 )
-from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, called_back, refusal
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_wireless_sim
@@ -178,7 +178,7 @@ async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> N
 
 @pytest.mark.usefixtures("told")
 async def test_where_too_many_callbacks_wait_nothing_is_taken(
-    caller: Caller, intake: KeepingIntake
+    caller: Caller, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     for path in ("sms", "ip"):
@@ -227,7 +227,7 @@ async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
 
 
 async def test_it_shows_the_gateway_and_who_is_told(
-    store: Store, clock: FakeClock, intake: KeepingIntake
+    store: Store, clock: FakeClock, intake: RecordingQueue
 ) -> None:
     dependencies = ApiDependencies(
         store=store,

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 from ringback.api.openapi.responses import ERRORS
 from ringback.core.accounts.account import AccountStatus
 from ringback.core.errors import StoreUnavailable
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import (
@@ -221,7 +221,7 @@ async def test_who_is_not_signed_in_gets_what_the_document_says(
 
 
 async def test_too_many_callbacks_are_answered_as_the_document_says(
-    caller: Caller, api: Api, document: Document, intake: KeepingIntake
+    caller: Caller, api: Api, document: Document, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     calling = [call for call in CALLS[api.document] if "CallbackUrl" in call.given]

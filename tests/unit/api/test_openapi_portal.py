@@ -17,8 +17,8 @@ from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, running
 from tests.unit.api.caller import Caller
@@ -122,7 +122,7 @@ CALLS: Final = (
 
 
 @pytest.fixture
-async def caller(intake: KeepingIntake) -> Caller:
+async def caller(intake: RecordingQueue) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
@@ -169,7 +169,7 @@ def test_each_operation_is_among_what_is_called(document: Document) -> None:
 
 
 async def test_too_many_callbacks_are_answered_as_the_document_says(
-    caller: Caller, document: Document, intake: KeepingIntake
+    caller: Caller, document: Document, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     for call in (

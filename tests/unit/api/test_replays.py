@@ -11,8 +11,8 @@ from ringback.core.errors import BacklogFull
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Store
 from ringback.stores.sqlite.store import SqliteStore
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, VAULT, FakeClock, a_callback
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, app_on, error, fill, refusal
 
@@ -80,7 +80,7 @@ def counts(matched: int, replayed: int, *, is_dry: bool = False, **skipped: int)
 
 @pytest.mark.parametrize("status", [FAILED, DELIVERED, DISCARDED])
 async def test_a_replayed_callback_is_due_again_as_it_was(
-    caller: Caller, store: Store, intake: KeepingIntake, status: CallbackStatus
+    caller: Caller, store: Store, intake: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status)
     before = (await caller.get(f"/portal/v1/callbacks/{sid(1)}")).json
@@ -143,7 +143,7 @@ async def test_anothers_callback_is_not_found(
 
 
 async def test_a_replay_needs_room_for_it(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await add(store, 1)
     intake.room = 0
@@ -156,7 +156,7 @@ async def test_a_replay_needs_room_for_it(
 
 @pytest.mark.parametrize("status", [SCHEDULED, FAILED])
 async def test_a_discarded_callback_says_why(
-    caller: Caller, store: Store, intake: KeepingIntake, status: CallbackStatus
+    caller: Caller, store: Store, intake: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status, due=NOW if status is SCHEDULED else None)
     answer = await caller.post(one(1, "discard"), {"Reason": "the order was cancelled"})
@@ -219,7 +219,7 @@ async def test_of_those_that_are_named_only_some_may_be_meant(caller: Caller, st
 
 
 async def test_a_dry_run_counts_and_changes_nothing(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await add(store, 1, 2)
     before = await kept(store)
@@ -288,7 +288,7 @@ async def test_from_the_other_source_only_what_has_ended_is_sent(
 
 
 async def test_thousands_are_worked_through_in_chunks(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await add(store, *range(1200))
     assert (await caller.post(REPLAYS, SINCE)).json == counts(1200, 1200)
@@ -309,7 +309,7 @@ async def test_a_call_ends_after_ten_thousand_and_says_how_to_go_on(tmp_path: Pa
     await store.close()
 
 
-class FillsUp(KeepingIntake):
+class FillsUp(RecordingQueue):
     """Has room for what one transaction replays."""
 
     def make_room(self, account_sid: str, count: int) -> None:

@@ -17,9 +17,9 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Store, Transaction
+from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_context
-from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import (
     THEIRS,
@@ -146,7 +146,7 @@ async def test_a_parameter_that_repeats_is_shown_as_a_list(caller: Caller) -> No
 
 
 async def test_each_goes_through_the_intake(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await send(caller, {"callbacks": [one(), one()]})
     # Before any is prepared, and again right before they are kept.
@@ -315,7 +315,7 @@ async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store
 async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_kept(
     store: Store,
 ) -> None:
-    reading, intake = SlowReading(), KeepingIntake(room=1000)
+    reading, intake = SlowReading(), RecordingQueue(room=1000)
     dependencies = services_on(store, intake=intake, read_url=reading.read)
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     intake.room = 999
@@ -626,7 +626,7 @@ async def test_the_operators_rules_hold_for_the_url(store: Store) -> None:
 
 
 async def test_without_credentials_nothing_is_kept(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     answer = await send_raw(caller, ONE, authorization="")
     assert refusal(answer) == (401, 20003)
@@ -634,7 +634,7 @@ async def test_without_credentials_nothing_is_kept(
 
 
 async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask_again(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     intake.room = 2
     answer = await send(caller, {"callbacks": [one()] * 3})
@@ -644,7 +644,7 @@ async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask
     assert (await send(caller, {"callbacks": [one()] * 2})).status == 201
 
 
-class FullDisk(KeepingIntake):
+class FullDisk(RecordingQueue):
     """Takes two callbacks, and then no more."""
 
     def take(self, tx: Any, callback: Any) -> None:

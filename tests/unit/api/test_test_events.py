@@ -10,8 +10,8 @@ from ringback.core.accounts.webhook_secret import WebhookSecret
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.policy.source_policy import Source
 from ringback.ports import Store
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, a_callback, a_fleet, a_secret, an_account
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import called_back, error
 
@@ -34,7 +34,7 @@ def urls(answer: Any) -> list[str]:
 
 
 async def test_a_test_event_is_sent_and_answered(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     answer = await caller.post(TEST_EVENTS, {"Url": URL, "Method": "GET"})
     assert answer.status == 201
@@ -97,7 +97,7 @@ async def test_a_test_event_is_not_replayed_from_the_other_source(
 
 
 async def test_a_rehearsal_goes_to_all_destinations_and_is_signed_by_the_pending_secret(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await have_pending(store)
     fleet = a_fleet(sms_commands_url="https://a.example/sms", ip_commands_url=URL)

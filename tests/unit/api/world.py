@@ -21,6 +21,7 @@ from ringback.ports import (
     Store,
     Transaction,
 )
+from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
     FakeClock,
@@ -32,7 +33,6 @@ from tests.fakes import (
     an_account,
     an_api_key,
 )
-from tests.intakes import BatchesAtOnce, KeepingIntake
 from tests.unit.api.caller import Answer
 from tests.wireless_fakes import a_rate_plan, a_wireless_sim
 
@@ -95,7 +95,7 @@ def services_on(
 ) -> ApiDependencies:
     """Return what the resources work with, on this store."""
     on, chance = clock or FakeClock(), SeededChance()
-    takes_in = intake or KeepingIntake()
+    takes_in = intake or RecordingQueue()
     return ApiDependencies(
         store=store,
         clock=on,

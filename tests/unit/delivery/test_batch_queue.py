@@ -17,8 +17,8 @@ from ringback.delivery.batch_queue import BatchQueue
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackFilter, CallbackQueue, PageRequest, Store, Transaction
 from ringback.runtime.database_outage import PAUSE
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.stores.asking import opened
 from tests.unit.delivery.parts import OTHER_ACCOUNT_SID, FailingStore, all_has_run, running, sid
@@ -32,7 +32,7 @@ class Bench:
 
     store: Store = field(default_factory=MemoryStore)
     are_others_there: bool = True
-    intake: KeepingIntake = field(default_factory=KeepingIntake)
+    intake: RecordingQueue = field(default_factory=RecordingQueue)
     clock: FakeClock = field(default_factory=FakeClock)
     sizes: list[int] = field(default_factory=list[int])
     """How many callbacks were added at a time."""
@@ -227,7 +227,7 @@ async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
 
 
 async def test_there_has_to_be_room_when_its_turn_comes() -> None:
-    bench = Bench(intake=KeepingIntake(room=2))
+    bench = Bench(intake=RecordingQueue(room=2))
     async with bench.running():
         with pytest.raises(BacklogFull):
             await bench.keep(1, 2, 3)

@@ -29,6 +29,7 @@ from ringback.ports import (
     TaskHandler,
     Transaction,
 )
+from tests.callback_queues import RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -41,7 +42,6 @@ from tests.fakes import (
     a_sim,
     an_update,
 )
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryStore
 from tests.unit.delivery.parts import FailingStore, Steps, a_store, all_has_run, running
 
@@ -71,7 +71,7 @@ class Bench:
     carrier: Carrier = field(default_factory=SimulatedCarrier)
     chance: RandomSource = field(default_factory=SeededChance)
     clock: FakeClock = field(default_factory=FakeClock)
-    intake: KeepingIntake = field(default_factory=KeepingIntake)
+    intake: RecordingQueue = field(default_factory=RecordingQueue)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
     handlers: Mapping[TaskKind, TaskHandler[OperationContext]] = field(

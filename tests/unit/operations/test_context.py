@@ -12,8 +12,8 @@ from ringback.core.sims.scenario import NORMAL, SCENARIOS, TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.core.supersim.sim import SuperSim
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_sim
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_esim_profile, an_sms
 from tests.wireless_fakes import a_wireless_sim
@@ -44,7 +44,7 @@ def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
 
 
 def test_an_event_is_sent_to_a_url_once() -> None:
-    tx, queue = MemoryTransaction(), KeepingIntake()
+    tx, queue = MemoryTransaction(), RecordingQueue()
     url = CallbackUrl.parse("https://example.com/told")
     a_context(queue=queue).emit(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
     (callback,) = tx.callbacks.callbacks.values()

@@ -9,8 +9,8 @@ from ringback.core.callbacks.callback import OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, PageRequest
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_context, an_account
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -37,11 +37,11 @@ def new(
 
 
 def send(
-    tx: MemoryTransaction, *wanted: NewCallback, queue: KeepingIntake | None = None, seed: int = 0
+    tx: MemoryTransaction, *wanted: NewCallback, queue: RecordingQueue | None = None, seed: int = 0
 ) -> list[OutgoingCallback]:
     context = a_context(chance=SeededChance(seed))
     callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
-    return send_callbacks(tx, callbacks, queue or KeepingIntake())
+    return send_callbacks(tx, callbacks, queue or RecordingQueue())
 
 
 def kept(tx: MemoryTransaction) -> list[OutgoingCallback]:
@@ -83,7 +83,7 @@ def test_many_are_returned_in_their_order_each_with_its_own_sid_and_token(
 
 
 def test_each_is_taken_by_the_queue(tx: MemoryTransaction) -> None:
-    queue = KeepingIntake()
+    queue = RecordingQueue()
     callbacks = send(tx, new("n=1"), new("n=2"), queue=queue)
     for ending in tx.endings:
         ending.durable()

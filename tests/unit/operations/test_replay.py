@@ -23,8 +23,8 @@ from ringback.operations.replay import (
     replay_oldest,
 )
 from ringback.ports import CallbackFilter, PageRequest
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_context, an_account
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -42,17 +42,17 @@ def tx() -> MemoryTransaction:
 
 
 @pytest.fixture
-def queue() -> KeepingIntake:
-    return KeepingIntake()
+def queue() -> RecordingQueue:
+    return RecordingQueue()
 
 
 @pytest.fixture
-def again(queue: KeepingIntake) -> Replay:
+def again(queue: RecordingQueue) -> Replay:
     return from_same_source(a_context(now=NOON, queue=queue))
 
 
 @pytest.fixture
-def elsewhere(queue: KeepingIntake) -> Replay:
+def elsewhere(queue: RecordingQueue) -> Replay:
     return from_other_source(a_context(now=NOON, queue=queue))
 
 
@@ -83,7 +83,7 @@ def done(tx: MemoryTransaction) -> None:
 
 @pytest.mark.parametrize("status", [FAILED, DISCARDED, DELIVERED])
 def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
-    tx: MemoryTransaction, again: Replay, queue: KeepingIntake, status: CallbackStatus
+    tx: MemoryTransaction, again: Replay, queue: RecordingQueue, status: CallbackStatus
 ) -> None:
     before = add(tx, status=status, status_reason="it went wrong", round_number=7)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
@@ -109,7 +109,7 @@ def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None
     ("source", "other"), [(Source.KORE, Source.TWILIO), (Source.TWILIO, Source.KORE)]
 )
 def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
-    tx: MemoryTransaction, elsewhere: Replay, queue: KeepingIntake, source: Source, other: Source
+    tx: MemoryTransaction, elsewhere: Replay, queue: RecordingQueue, source: Source, other: Source
 ) -> None:
     before = add(tx, source=source, idempotency_key="order 7")
     new = replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)
@@ -172,7 +172,7 @@ def test_one_with_an_attempt_under_way_is_left_alone(tx: MemoryTransaction, agai
 
 @pytest.mark.parametrize("wanted", [STRANGER, CALLBACK_SID], ids=["unknown", "another account's"])
 def test_what_the_account_does_not_have_is_not_found(
-    tx: MemoryTransaction, again: Replay, queue: KeepingIntake, wanted: str
+    tx: MemoryTransaction, again: Replay, queue: RecordingQueue, wanted: str
 ) -> None:
     tx.callbacks.add(a_callback(account_sid=THEIRS, status=FAILED, due=None))
     with pytest.raises(NotFound):

@@ -10,8 +10,8 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_context
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, Rung, error, refusal
 
@@ -112,7 +112,7 @@ async def test_a_command_that_is_not_there_is_not_found(caller: Caller, kind: Ki
 
 @BOTH
 async def test_a_command_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: KeepingIntake, kind: Kind
+    caller: Caller, intake: RecordingQueue, kind: Kind
 ) -> None:
     intake.room = 0
     answer = await caller.post(kind.path, {**kind.form, "CallbackUrl": URL})

@@ -7,8 +7,8 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.ports import Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import error, refusal
 
@@ -104,7 +104,7 @@ async def test_an_order_that_cant_be_taken_says_why_and_is_not_kept(
 
 
 async def test_an_order_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: KeepingIntake
+    caller: Caller, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     answer = await caller.post(PATH, {"Eid": EID, "CallbackUrl": URL})

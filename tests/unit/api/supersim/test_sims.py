@@ -9,6 +9,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.ports import PageRequest, Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -20,7 +21,6 @@ from tests.fakes import (
     a_fleet,
     an_account,
 )
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import (
     THEIR_SIM,
@@ -229,27 +229,27 @@ async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: St
 
 
 async def test_an_update_wakes_the_engine(
-    caller: Caller, progress: Rung, intake: KeepingIntake
+    caller: Caller, progress: Rung, intake: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
     assert (progress.times, intake.taken) == (1, [])
 
 
 async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
     assert intake.taken == [callback.sid for callback in await called_back(store)]
 
 
-async def test_looking_wakes_nobody(caller: Caller, progress: Rung, intake: KeepingIntake) -> None:
+async def test_looking_wakes_nobody(caller: Caller, progress: Rung, intake: RecordingQueue) -> None:
     await caller.get(UPDATE)
     await caller.get("/v1/Sims")
     assert (progress.times, intake.asked) == (0, [])
 
 
 async def test_an_update_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     before = await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID))

@@ -14,8 +14,8 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.command import CommandTransport
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_WIRELESS_SIM, Rung, error, refusal
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_rate_plan, a_wireless_sim
@@ -242,7 +242,7 @@ async def test_any_number_of_commands_is_queued_for_other_sims(caller: Caller) -
 
 
 async def test_a_command_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: KeepingIntake
+    caller: Caller, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     answer = await caller.post(PATH, {**PING, "CallbackUrl": URL})

@@ -13,8 +13,8 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.command import SidPlacement
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import Rung, called_back, refusal
 from tests.wireless_fakes import (
@@ -238,7 +238,7 @@ async def test_what_its_plan_does_not_have_a_device_cant_use(
 
 
 async def test_where_too_many_callbacks_wait_nothing_is_taken(
-    caller: Caller, store: Store, intake: KeepingIntake
+    caller: Caller, store: Store, intake: RecordingQueue
 ) -> None:
     await put(store, commands_to=TO_TOLD)
     intake.room = 0

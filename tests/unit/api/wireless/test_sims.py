@@ -12,8 +12,8 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, TAKES, an_account
-from tests.intakes import KeepingIntake
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import (
     THEIR_PLAN,
@@ -350,7 +350,7 @@ async def test_a_sim_that_is_new_gets_its_plan_at_once(
 
 @pytest.mark.parametrize("form", [{"Status": "active"}, {"RatePlan": "my_plan"}])
 async def test_what_a_sim_is_already_calls_back_at_once(
-    caller: Caller, store: Store, intake: KeepingIntake, form: dict[str, str]
+    caller: Caller, store: Store, intake: RecordingQueue, form: dict[str, str]
 ) -> None:
     answer = await caller.post(ONE, {**form, "CallbackUrl": URL, "CallbackMethod": "GET"})
     (callback,) = await called_back(store)
@@ -497,7 +497,7 @@ async def test_a_second_change_waits_for_the_first(caller: Caller) -> None:
 
 
 async def test_an_update_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: KeepingIntake
+    caller: Caller, intake: RecordingQueue
 ) -> None:
     intake.room = 0
     answer = await caller.post(ONE, {"Status": "suspended", "CallbackUrl": URL})

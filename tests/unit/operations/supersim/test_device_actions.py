@@ -21,8 +21,8 @@ from ringback.operations.supersim.device_actions import (
     receive_sms,
     transfer_data,
 )
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_fleet, a_sim
-from tests.intakes import KeepingIntake
 from tests.memory_store import MemoryTransaction
 from tests.unit.core.builders import an_esim_profile
 from tests.unit.operations.supersim.bench import TO, World
@@ -187,7 +187,7 @@ def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
 
 def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     world = world_with()
-    full = a_context(queue=KeepingIntake(room=0))
+    full = a_context(queue=RecordingQueue(room=0))
     before = content_of(world.tx)
     with pytest.raises(BacklogFull):
         receive_sms(world.tx, world.sim, "hello", full)
@@ -198,7 +198,7 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
 
 def test_whoever_tells_nobody_needs_no_room() -> None:
     world = World(a_sim())
-    full = a_context(queue=KeepingIntake(room=0))
+    full = a_context(queue=RecordingQueue(room=0))
     receive_sms(world.tx, world.sim, "hello", full)
     receive_datagram(world.tx, world.sim, b"", port=7070, context=full)
 

@@ -23,8 +23,8 @@ from ringback.operations.wireless.device_actions import (
     receive_text,
     transfer_data,
 )
+from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, a_context
-from tests.intakes import KeepingIntake
 from tests.unit.operations.wireless.bench import World, a_card_in, sim_that_is
 from tests.unit.operations.worlds import DAY, INSTANT
 from tests.wireless_fakes import (
@@ -234,7 +234,7 @@ def test_a_device_abroad_is_heard_where_its_plan_has_messages_there(
 
 def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     world = world_with()
-    full = a_context(queue=KeepingIntake(room=0))
+    full = a_context(queue=RecordingQueue(room=0))
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
     with pytest.raises(BacklogFull):
         receive_text(world.tx, world.sim, "ping", full)
@@ -245,7 +245,7 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
 
 def test_a_sim_that_tells_nobody_needs_no_room() -> None:
     world = World(sim_that_is(ACTIVE))
-    receive_text(world.tx, world.sim, "ping", a_context(queue=KeepingIntake(room=0)))
+    receive_text(world.tx, world.sim, "ping", a_context(queue=RecordingQueue(room=0)))
     assert world.command().status is MessageStatus.RECEIVED
 
 

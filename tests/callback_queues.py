@@ -1,4 +1,4 @@
-"""Intakes that send nothing: they keep what they are given, and note what they were asked."""
+"""Queues of callbacks that send nothing: they keep what they get, and note what they are asked."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackQueue, Store, Transaction
 
 
-class KeepingIntake:
+class RecordingQueue:
     """Answers `ports.CallbackQueue`; `room` is how many more callbacks may come."""
 
     def __init__(self, room: int = 1_000_000) -> None:
@@ -36,13 +36,13 @@ class KeepingIntake:
 class BatchesAtOnce:
     """Answers `ports.NewCallbackBatchQueue`, and keeps each batch as a whole."""
 
-    def __init__(self, store: Store, intake: CallbackQueue) -> None:
+    def __init__(self, store: Store, queue: CallbackQueue) -> None:
         self._store = store
-        self._intake = intake
+        self._queue = queue
 
     async def keep(
         self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
     ) -> list[OutgoingCallback]:
         assert list(map(read_new, texts)) == callbacks
-        self._intake.make_room(account_sid, len(callbacks))
-        return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._intake))
+        self._queue.make_room(account_sid, len(callbacks))
+        return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._queue))
