@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -208,11 +209,11 @@ class Reluctant(socket.socket):
 
     refusals = 3
 
-    def sendto(self, *given: object) -> int:  # type: ignore[override] - as it is called
+    def sendto(self, *given: Any) -> int:
         if self.refusals:
             self.refusals -= 1
             raise BlockingIOError
-        return super().sendto(*given)  # type: ignore[call-overload] - likewise
+        return super().sendto(*given)
 
 
 async def test_where_the_system_has_no_room_it_is_waited_for(device: socket.socket) -> None:
