@@ -6,8 +6,6 @@
         case Duplicate(callback): ...
         case Rejected(reason): ...
 
-Needs the standard library alone.
-
 May import `core`, and needs the standard library alone.
 Start with `receiver`, then `verification/verify` and `dedupe/claims`.
 """

@@ -1,8 +1,8 @@
 """Decides who may do a callback's work, for every store that has rows.
 
 Laws of this file. It is given a table, a visit and the time. The store has to make sure that nobody
-else changes the rows meanwhile. Where two callbacks are the same
-event, one row stands for both. `redis.py` says the same in Redis's own language.
+else changes the rows meanwhile. Where two callbacks are the same event, one row stands for both.
+`redis.py` says the same in Redis's own language.
 """
 
 from abc import ABC, abstractmethod
@@ -80,22 +80,22 @@ Work = Callable[[ClaimTable, datetime], T]
 
 
 class RowStore(ABC):
-    """Answers `Seen` from rows."""
+    """Answers `DedupeStore` from rows."""
 
     @abstractmethod
     def _at_once(self, work: Work[T]) -> T:
         """Do work that no other may come between."""
 
     def claim(self, visit: ClaimRequest) -> Claimed:
-        """Answer `Seen.claim`."""
+        """Answer `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
     def done(self, visit: ClaimRequest) -> bool:
-        """Answer `Seen.done`."""
+        """Answer `DedupeStore.done`."""
         return self._at_once(lambda table, now: done(table, visit, now))
 
     def release(self, visit: ClaimRequest) -> None:
-        """Answer `Seen.release`."""
+        """Answer `DedupeStore.release`."""
         self._at_once(lambda table, now: release(table, visit, now))
 
 

@@ -38,7 +38,7 @@ class MemoryDedupe(RowStore):
 
 
 class _MemoryTable:
-    """Answers `claiming.Table`."""
+    """Answers `ClaimTable`."""
 
     def __init__(self) -> None:
         self._rows = OrderedDict[_Key, ClaimRow]()

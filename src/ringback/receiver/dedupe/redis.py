@@ -1,6 +1,6 @@
 """What was seen, in Redis, by whatever client the caller has.
 
-This is `claiming.py` in Redis's own language: each script runs while nothing else does. An event is
+This is `claims.py` in Redis's own language: each script runs while nothing else does. An event is
 a hash under the key of its first token; a second token's hash says only which that is. Instants
 are microseconds since 1970 by Redis's clock, and what is to be forgotten expires by itself.
 """

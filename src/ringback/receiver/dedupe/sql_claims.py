@@ -100,33 +100,33 @@ class DbCursor(Protocol):
 
 
 class SqlClaimTable:
-    """Answers `claiming.Table` within the transaction that a cursor is in."""
+    """Answers `ClaimTable` within the transaction that a cursor is in."""
 
     def __init__(self, cursor: DbCursor, statements: ClaimStatements) -> None:
         self._cursor = cursor
         self._statements = statements
 
     def find(self, source: Source, token: str) -> ClaimRow | None:
-        """Answer `Table.find`."""
+        """Answer `ClaimTable.find`."""
         return self._one(self._statements.find, (source.value, token, other(source).value, token))
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> ClaimRow | None:
-        """Answer `Table.find_unpaired`."""
+        """Answer `ClaimTable.find_unpaired`."""
         given = (source.value, content, _number(since), _number(now))
         return self._one(self._statements.find_unpaired, given)
 
     def put(self, row: ClaimRow) -> None:
-        """Answer `Table.put`."""
+        """Answer `ClaimTable.put`."""
         self._cursor.execute(self._statements.put, _values(row))
 
     def drop(self, row: ClaimRow) -> None:
-        """Answer `Table.drop`."""
+        """Answer `ClaimTable.drop`."""
         self._cursor.execute(self._statements.drop, (row.source.value, row.token))
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Answer `Table.drop_forgotten`."""
+        """Answer `ClaimTable.drop_forgotten`."""
         self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
         for found in self._cursor.fetchall():
             self.drop(_row(found))

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from ringback.core.events.payload import PARAMETERS
-from ringback.core.events.payload import Event as Told
+from ringback.core.events.payload import Event as SenderEvent
 from ringback.core.sids import SidKind
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -47,7 +47,7 @@ class _Field:
     """Whether it is the same for all records of the kind, and so is only compared."""
 
     def value_in(self, told: Mapping[str, str]) -> object:
-        """Return the value that these parameters give; raises Unreadable."""
+        """Return the value that these parameters give; raises UnreadableEvent."""
         name = next((name for name in reversed(self.parameters) if name in told), None)
         if name is None:
             if self.without is _REQUIRED:
@@ -63,17 +63,19 @@ class _Field:
 class _Layout:
     """The record of one kind of callback, and its fields."""
 
-    record: type[Told]
+    record: type[SenderEvent]
     fields: tuple[_Field, ...]
 
-    def read(self, told: Mapping[str, str]) -> Told:
-        """Return the record that these parameters tell; raises Unreadable."""
+    def read(self, told: Mapping[str, str]) -> SenderEvent:
+        """Return the record that these parameters tell; raises UnreadableEvent."""
         values = [(field, field.value_in(told)) for field in self.fields]
         given: dict[str, Any] = {f.name: value for f, value in values if not f.is_constant}
         return self.record(**given)
 
 
-def _layout(record: type[Told], *, body: str | None = None, **narrower: type[StrEnum]) -> _Layout:
+def _layout(
+    record: type[SenderEvent], *, body: str | None = None, **narrower: type[StrEnum]
+) -> _Layout:
     """Return the layout of a record, by the sender's table and the types of the fields.
 
     The body is the field that may be the empty text. A type is narrower where the record's own
@@ -92,7 +94,7 @@ def _layout(record: type[Told], *, body: str | None = None, **narrower: type[Str
     )
 
 
-def _parameters_by_field(record: type[Told]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _parameters_by_field(record: type[SenderEvent]) -> Iterator[tuple[str, tuple[str, ...]]]:
     table = PARAMETERS[record]
     for name in dict.fromkeys(field for _, field in table):
         yield name, tuple(parameter for parameter, field in table if field == name)
@@ -154,7 +156,7 @@ _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
 }
 
 
-def event_of_form(parameters: Iterable[tuple[str, str]]) -> Told | UnknownEvent:
+def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | UnknownEvent:
     """Return the event of these parameters, decoded and in their order; never raises.
 
     Of a repeated name the last value counts: by GET the sender puts its parameters behind the query

@@ -1,12 +1,12 @@
 """A request -> its event, whether it is a form or JSON."""
 
-from ringback.core.events.payload import Event as Told
+from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
 from ringback.receiver.events.form_events import event_of_form
 from ringback.receiver.events.unknown_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
-Event = Told | TestEvent | CloudEvents | UnknownEvent
+Event = SenderEvent | TestEvent | CloudEvents | UnknownEvent
 """All events of a request; the first five are the sender's own records."""
 
 

@@ -61,7 +61,7 @@ _Guess = tuple[str | None, SignatureMistake]
 
 def find_mistake(
     signature: str,
-    bases: Sequence[SignatureCandidate],
+    candidates: Sequence[SignatureCandidate],
     *,
     request: ReceivedRequest,
     urls: Sequence[SplitUrl],
@@ -69,43 +69,45 @@ def find_mistake(
 ) -> SignatureMistake | None:
     """Return the usual mistake that makes this signature right, or None.
 
-    The bases are what the receiver has tried in vain, and the URLs what it made them from.
+    The candidates are what the receiver has tried in vain, and the URLs what it made them from.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
     guesses = chain.from_iterable(
         chain(
-            _other_secret(basis, secrets),
-            _other_body(basis),
-            _other_method(basis),
-            _other_hash(basis),
+            _other_secret(candidate, secrets),
+            _other_body(candidate),
+            _other_method(candidate),
+            _other_hash(candidate),
         )
-        for basis in bases
+        for candidate in candidates
     )
-    # The URLs tried are the same for all bases but for their secrets.
-    first_ones = {basis.secret: basis for basis in reversed(bases)}.values()
-    guesses = chain(guesses, *(_other_url(basis, urls, request) for basis in first_ones))
+    # The URLs tried are the same for all candidates but for their secrets.
+    first_ones = {candidate.secret: candidate for candidate in reversed(candidates)}.values()
+    guesses = chain(guesses, *(_other_url(candidate, urls, request) for candidate in first_ones))
     return next((mistake for guess, mistake in guesses if is_same(signature, guess)), None)
 
 
 def compare_with_sent(
-    signature: str, bases: Sequence[SignatureCandidate], sent: SenderRecord
+    signature: str, candidates: Sequence[SignatureCandidate], sent: SenderRecord
 ) -> SignatureMistake:
     """Return the mistake that follows from the sender's own record of the request."""
-    source = bases[0].source
+    source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
-    as_sent = [replace(basis, method=sent.method, url=url, body=sent.body) for basis in bases]
-    if not any(is_same(signature, basis.signature()) for basis in as_sent):
+    as_sent = [
+        replace(candidate, method=sent.method, url=url, body=sent.body) for candidate in candidates
+    ]
+    if not any(is_same(signature, candidate.signature()) for candidate in as_sent):
         return SignatureMistake(
             Reason.WRONG_SECRET,
-            f"it was signed with another {bases[0].scheme.signs_with} than this receiver's:"
+            f"it was signed with another {candidates[0].scheme.signs_with} than this receiver's:"
             " what the sender has on record, unchanged, doesn't give this signature either",
         )
-    if url not in {basis.url for basis in bases}:
-        return _url_differs(url, bases[0].url)
-    if sent.body != bases[0].body:
-        return _body_changed(describe_change(sent.body, bases[0].body))
-    return _method_changed(sent.method, bases[0].method)
+    if url not in {candidate.url for candidate in candidates}:
+        return _url_differs(url, candidates[0].url)
+    if sent.body != candidates[0].body:
+        return _body_changed(describe_change(sent.body, candidates[0].body))
+    return _method_changed(sent.method, candidates[0].method)
 
 
 def _url_differs(signed: str, used: str) -> SignatureMistake:
@@ -124,35 +126,35 @@ def _method_changed(signed: str, used: str) -> SignatureMistake:
     )
 
 
-def _other_secret(basis: SignatureCandidate, secrets: ReceiverSecrets) -> Iterator[_Guess]:
-    family = FAMILIES[basis.source]
-    for source in set(Source) - {basis.source}:
+def _other_secret(candidate: SignatureCandidate, secrets: ReceiverSecrets) -> Iterator[_Guess]:
+    family = FAMILIES[candidate.source]
+    for source in set(Source) - {candidate.source}:
         theirs = FAMILIES[source].signs_with
         mistake = SignatureMistake(
             Reason.OTHER_FAMILYS_SECRET,
             f"it was signed with the {theirs}; {family.signature_header} takes the"
-            f" {basis.scheme.signs_with}",
+            f" {candidate.scheme.signs_with}",
         )
         for secret in secrets.of(source):
-            yield replace(basis, secret=secret).signature(), mistake
-    if basis.source is Source.KORE:
+            yield replace(candidate, secret=secret).signature(), mistake
+    if candidate.source is Source.KORE:
         for secret in secrets.pending_kore_secrets:
-            yield replace(basis, secret=secret).signature(), _PENDING
+            yield replace(candidate, secret=secret).signature(), _PENDING
     for name, secret in secrets.others():
         mistake = SignatureMistake(
             Reason.WRONG_SECRET,
-            f"it was signed with {name}, not with the {basis.scheme.signs_with} of this receiver",
+            f"it was signed with {name}, not with the {candidate.scheme.signs_with} of this"
+            " receiver",
         )
-        yield replace(basis, secret=secret).signature(), mistake
+        yield replace(candidate, secret=secret).signature(), mistake
 
 
 def _other_url(
-    basis: SignatureCandidate, urls: Sequence[SplitUrl], request: ReceivedRequest
+    candidate: SignatureCandidate, urls: Sequence[SplitUrl], request: ReceivedRequest
 ) -> Iterator[_Guess]:
-    candidates = chain.from_iterable(_rebuilt(url, request) for url in urls)
-    rebuilt = (str(candidate) for candidate in candidates)
+    rebuilt = (str(each) for url in urls for each in _rebuilt(url, request))
     for url in dict.fromkeys(chain(rebuilt, _with_fragments(urls))):
-        yield replace(basis, url=url).signature(), _url_differs(url, basis.url)
+        yield replace(candidate, url=url).signature(), _url_differs(url, candidate.url)
 
 
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
@@ -195,9 +197,9 @@ def _with_ports(scheme: str, host: str, request: ReceivedRequest) -> set[str]:
     return {host, bare, *(f"{bare}:{port}" for port in ports)}
 
 
-def _other_body(basis: SignatureCandidate) -> Iterator[_Guess]:
-    for body, how in _bodies(basis.body):
-        yield replace(basis, body=body).signature(), _body_changed(how)
+def _other_body(candidate: SignatureCandidate) -> Iterator[_Guess]:
+    for body, how in _bodies(candidate.body):
+        yield replace(candidate, body=body).signature(), _body_changed(how)
 
 
 def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
@@ -220,21 +222,24 @@ def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
         yield encode(as_sent).encode(), "its parameters were put in another order"
 
 
-def _other_method(basis: SignatureCandidate) -> Iterator[_Guess]:
+def _other_method(candidate: SignatureCandidate) -> Iterator[_Guess]:
     for method in ("POST", "GET"):
-        yield replace(basis, method=method).signature(), _method_changed(method, basis.method)
-
-
-def _other_hash(basis: SignatureCandidate) -> Iterator[_Guess]:
-    if basis.source is Source.KORE:
         yield (
-            (basis.signature() or "").upper(),
+            replace(candidate, method=method).signature(),
+            _method_changed(method, candidate.method),
+        )
+
+
+def _other_hash(candidate: SignatureCandidate) -> Iterator[_Guess]:
+    if candidate.source is Source.KORE:
+        yield (
+            (candidate.signature() or "").upper(),
             SignatureMistake(
                 Reason.UPPER_CASE, "it is right but for its letters: KORE's hex is lower case"
             ),
         )
         yield (
-            _hmac(basis),
+            _hmac(candidate),
             SignatureMistake(
                 Reason.HMAC,
                 "it is an HMAC; KORE's is the plain SHA-256 of secret, method, URL and body",
@@ -242,7 +247,7 @@ def _other_hash(basis: SignatureCandidate) -> Iterator[_Guess]:
         )
 
 
-def _hmac(basis: SignatureCandidate) -> str:
-    signed = f"{basis.method}{basis.url}".encode("utf-8", "replace") + basis.body
-    key = basis.secret.encode("utf-8", "replace")
+def _hmac(candidate: SignatureCandidate) -> str:
+    signed = f"{candidate.method}{candidate.url}".encode("utf-8", "replace") + candidate.body
+    key = candidate.secret.encode("utf-8", "replace")
     return hmac.new(key, signed, hashlib.sha256).hexdigest()

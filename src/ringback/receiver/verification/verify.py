@@ -201,14 +201,16 @@ def _find_mistake(
 
     # Of what is no form, Twilio signs no more than the hash in its URL.
     body = request.body if claim.source is Source.KORE or request.is_form else b""
-    bases = [
+    candidates = [
         SignatureCandidate(claim.scheme, request.method, url, body, secret)
         for called in urls
         for url in called.signed_by(claim.source)
         for secret in secrets.by(claim.scheme)
     ]
     splits = [called.split for called in urls]
-    mistake = find_mistake(claim.signature, bases, request=request, urls=splits, secrets=secrets)
+    mistake = find_mistake(
+        claim.signature, candidates, request=request, urls=splits, secrets=secrets
+    )
     if mistake is None and sent is not None:
-        mistake = compare_with_sent(claim.signature, bases, sent)
+        mistake = compare_with_sent(claim.signature, candidates, sent)
     return mistake or NOT_EXPLAINED
