@@ -13,7 +13,7 @@ from tests.contract.tables import Row
 from tests.contract.worlds import World
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import services_on
+from tests.unit.api.world import dependencies_on
 
 
 class Contract(NamedTuple):
@@ -40,7 +40,7 @@ class Contract(NamedTuple):
 
     def operations(self) -> list[ApiOperation]:
         """Return our own."""
-        return self.operations_on(services_on(MemoryStore()))
+        return self.operations_on(dependencies_on(MemoryStore()))
 
     @property
     def published(self) -> Description:

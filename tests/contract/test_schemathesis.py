@@ -38,7 +38,7 @@ from tests.unit.api.plenty import (
     SMS_SID,
     fill_with_plenty,
 )
-from tests.unit.api.world import services_on
+from tests.unit.api.world import dependencies_on
 from tests.wireless_fakes import (
     COMMAND_SID,
     RATE_PLAN_SID,
@@ -146,7 +146,7 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     async def run() -> None:
         async with stored(tmp_path) as store:
             started.set()
-            await serve(create_app(services_on(store)), listener, until=stop)
+            await serve(create_app(dependencies_on(store)), listener, until=stop)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()

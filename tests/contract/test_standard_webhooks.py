@@ -18,10 +18,10 @@ async def test_a_platform_moves_to_standard_webhooks_with_no_code(tmp_path: Path
         RecordingReceiver() as receiver,
         served(tmp_path, "--settings", str(SETTINGS), "--update-takes", "0") as server,
     ):
-        target_update = receiver.url("/hook")
+        target = receiver.url("/hook")
         updates = [("inactive", "standard-webhooks"), ("active", "twilio")]
         for count, (status, asked) in enumerate(updates, 1):
-            url = f"{target_update}#rc=0&cbs={asked}"
+            url = f"{target}#rc=0&cbs={asked}"
             await server.post(server.sim_path, Status=status, CallbackUrl=url)
             await receiver.wait_for(count)
             await server.settled()

@@ -1,7 +1,6 @@
 """Every command, flag, setting, route, fragment key, failure and code is in the reference."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -10,17 +9,20 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.app import all_routes
-from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes
 from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.cli.main import main
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
 from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.settings import SETTINGS, Setting, SettingsCommand
+from tests.memory_store import MemoryStore
+from tests.unit.api.world import dependencies_on
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -70,21 +72,17 @@ def _cell(setting: Setting, command: SettingsCommand) -> str:
     return f"`{default}`" if default else ""
 
 
-class NoServices:
-    """What routes are made of where nobody calls them."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_, **__: None
-
-
 def test_each_route_is_documented() -> None:
-    dependencies = cast("ApiDependencies", NoServices())
-    clock = ClockEndpoints(dependencies, cast("ClockAdvancer", ClockAdvancer))
+    dependencies = dependencies_on(MemoryStore())
+    portal = [
+        *ClockEndpoints(dependencies, cast("ClockAdvancer", ClockAdvancer)).operations(),
+        *PolicyEndpoints(dependencies, cast("PolicyMonitor", PolicyMonitor)).operations(),
+    ]
     beside = [
         *health_routes(cast("HealthChecks", HealthChecks)),
         *metrics_routes(cast("PrometheusMetrics", PrometheusMetrics)),
     ]
-    for route in all_routes(dependencies, portal=clock.operations(), beside=beside):
+    for route in all_routes(dependencies, portal=portal, beside=beside):
         assert isinstance(route, Route)
         if route.path.startswith("/docs/"):
             continue  # what the page itself loads

@@ -33,7 +33,7 @@ from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_
 from tests.stores import records
 from tests.stores.records import OURS, THEIRS
 from tests.unit.api.caller import Answer, Caller, basic
-from tests.unit.api.world import services_on
+from tests.unit.api.world import dependencies_on
 
 OPERATOR: Final = an_api_key(sid="SK" + "0" * 32, account_sid=None, secret="the operator's")
 WHOSE: Final = {OURS: "ours", THEIRS: "theirs"}
@@ -366,7 +366,7 @@ async def server(path: Path, *accounts: str) -> Server:
         tx.accounts.add_key(OPERATOR)
 
     await store.transact(fill)
-    dependencies = services_on(store)
+    dependencies = dependencies_on(store)
     caller = Caller(create_app(dependencies), credentials=None)
     routes = [route for route in all_routes(dependencies) if isinstance(route, Route)]
     signed_in = await caller.post(

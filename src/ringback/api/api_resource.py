@@ -17,7 +17,6 @@ from ringback.api.authentication import account_of, reach_of
 from ringback.api.callback_url_reader import callback_url
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation import (
-    PAGES,
     ApiOperation,
     Body,
     NoContent,
@@ -25,7 +24,7 @@ from ringback.api.operation import (
     PageBody,
     as_field,
 )
-from ringback.api.paging import EXAMINED, ListedRecord, page_of, read_paging
+from ringback.api.paging import EXAMINED, PAGING, ListedRecord, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import Account
@@ -177,7 +176,7 @@ class EndpointGroup:
             self._dependencies.intake.make_room(call.account_sid, 1)
         return url, method
 
-    def _hook(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
+    def _target_update(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
         """Return the new URL and method for later callbacks, by the parameters of this name."""
         return CallbackTargetUpdate(
             url=callback_url(form, self._dependencies.read_url, f"{name}Url"),
@@ -229,7 +228,7 @@ class EndpointGroup:
 class RecordOperations(Generic[R]):
     """Makes the operations that most kinds of records have."""
 
-    resource: EndpointGroup
+    group: EndpointGroup
     path: str
     """Of all of them; each has its SID or unique name behind it."""
     name: str
@@ -265,15 +264,15 @@ class RecordOperations(Generic[R]):
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
-            with self.resource.paging():
-                records = await self.resource.read(
+            with self.group.paging():
+                records = await self.group.read(
                     call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
                 )
             return page_of(self.shown, records, paging=paging, request=call.request)
 
-        return self.resource.answers(
+        return self.group.answers(
             *(self.path, f"List{self.name}", meaning, PageBody(self.shown), work),
-            takes=(*takes, *PAGES),
+            takes=(*takes, *PAGING),
             for_all=True,
         )
 
@@ -281,13 +280,13 @@ class RecordOperations(Generic[R]):
         """Return the operation that fetches one."""
 
         async def work(call: ApiRequest) -> dict[str, Any]:
-            record = await self.resource.read(
+            record = await self.group.read(
                 call.account_sid, lambda tx: fetching(tx, call.account_sid, call.sid)
             )
             return self.shown.at(call.request)(record)
 
         path = f"{self.path}/{{sid}}"
-        return self.resource.answers(path, f"Fetch{self.name}", meaning, self.shown, work)
+        return self.group.answers(path, f"Fetch{self.name}", meaning, self.shown, work)
 
     def deletes(
         self, meaning: str, deleting: Deleting, **about: Unpack[AboutOperation]
@@ -295,12 +294,12 @@ class RecordOperations(Generic[R]):
         """Return the operation that deletes one."""
 
         async def work(call: ApiRequest) -> Response:
-            await self.resource.change(
+            await self.group.change(
                 lambda tx, context: deleting(tx, call.account_sid, call.sid, context)
             )
             return Response(status_code=204)
 
-        return self.resource.operation(
+        return self.group.operation(
             *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
             answers={204: NoContent()},
             **about,
@@ -313,7 +312,7 @@ class RecordOperations(Generic[R]):
         **about: Unpack[AboutOperation],
     ) -> ApiOperation:
         """Return the operation that makes one."""
-        return self.resource.changes(
+        return self.group.changes(
             *(self.path, f"Create{self.name}", meaning, self.shown, asked), status=201, **about
         )
 
@@ -324,7 +323,7 @@ class RecordOperations(Generic[R]):
         **about: Unpack[AboutOperation],
     ) -> ApiOperation:
         """Return the operation that updates one."""
-        return self.resource.changes(
+        return self.group.changes(
             *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked), **about
         )
 

@@ -34,46 +34,42 @@ from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
 from ringback.api.supersim.fleets import FleetEndpoints
 from ringback.api.supersim.read_only import ReadOnlyEndpoints
 from ringback.api.supersim.sims import SuperSimEndpoints
-from ringback.api.wireless import sims as wireless_sims
 from ringback.api.wireless.commands import WirelessCommandEndpoints
 from ringback.api.wireless.data_sessions import DataSessionEndpoints
 from ringback.api.wireless.rate_plans import RatePlanEndpoints
+from ringback.api.wireless.sims import WirelessSimEndpoints
 from ringback.api.wireless.usage import UsageEndpoints
 from ringback.core.errors import RequestRefused, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
 _ANSWERED: Final = (RequestRefused, HTTPException, Exception)
 
-
 _SUPER_SIM: Final = (
-    *(
-        SuperSimEndpoints,
-        SmsCommandEndpoints,
-        IpCommandEndpoints,
-        EsimProfileEndpoints,
-        FleetEndpoints,
-    ),
-    *(AccessProfileEndpoints, NetworkEndpoints, ReadOnlyEndpoints),
+    SuperSimEndpoints,
+    SmsCommandEndpoints,
+    IpCommandEndpoints,
+    EsimProfileEndpoints,
+    FleetEndpoints,
+    AccessProfileEndpoints,
+    NetworkEndpoints,
+    ReadOnlyEndpoints,
 )
 _WIRELESS: Final = (
-    *(
-        wireless_sims.WirelessSimEndpoints,
-        WirelessCommandEndpoints,
-        RatePlanEndpoints,
-        UsageEndpoints,
-    ),
+    WirelessSimEndpoints,
+    WirelessCommandEndpoints,
+    RatePlanEndpoints,
+    UsageEndpoints,
     DataSessionEndpoints,
 )
 _PORTAL: Final = (
-    *(
-        CallbackEndpoints,
-        CreateCallbacksEndpoints,
-        ReplayEndpoints,
-        TotalsEndpoints,
-        TestEventEndpoints,
-        ShadowEndpoints,
-    ),
-    *(DeviceEndpoints, ScenarioEndpoints),
+    CallbackEndpoints,
+    CreateCallbacksEndpoints,
+    ReplayEndpoints,
+    TotalsEndpoints,
+    TestEventEndpoints,
+    ShadowEndpoints,
+    DeviceEndpoints,
+    ScenarioEndpoints,
 )
 
 

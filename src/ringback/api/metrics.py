@@ -44,6 +44,8 @@ _OF_THE_TIME: Final = 100
 _AGAIN_AFTER: Final = 1.0
 """After how many seconds it is tried again where the database could not be used."""
 
+_OF_COPIES: Final = ("source", "result")
+
 KeptBytes = Callable[[], Awaitable[int]]
 """Returns how many bytes are kept of long answers."""
 
@@ -55,7 +57,6 @@ class ClientConnectionCounts(NamedTuple):
     evicted: int
 
 
-_OF_COPIES: Final = ("source", "result")
 NO_POLICY: Final = PolicyMetrics({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
@@ -65,7 +66,7 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 """Returns for each instant how many callbacks wait that are due before it."""
 
 
-class _Counts(NamedTuple):
+class _StoredCounts(NamedTuple):
     """Figures that only the store has."""
 
     overdue: Sequence[int]
@@ -150,7 +151,7 @@ class PrometheusMetrics:
         yield _histogram("first_attempt_seconds", first, {None: counters.first_attempt_seconds})
         yield _histogram("store_commit_seconds", commits, {None: counters.commit_seconds})
 
-    def _gauges(self, stored: _Counts | None) -> Iterator[Metric]:
+    def _gauges(self, stored: _StoredCounts | None) -> Iterator[Metric]:
         open_connections, of_clients = self.open_connections(), self.of_clients().open
         yield _gauge("callbacks_under_way", "Attempts under way", self.under_way())
         yield _gauge("connections_open", "Connections to receivers", open_connections)
@@ -194,10 +195,10 @@ class _Stored:
     due_before: DueBefore
     kept_bytes: KeptBytes
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    known: _Counts | None = None
+    known: _StoredCounts | None = None
     until: float = -inf
 
-    async def counts(self) -> _Counts | None:
+    async def counts(self) -> _StoredCounts | None:
         """Return the counts; None where the store can't be read."""
         async with self.one_at_a_time:
             began = self.stopwatch()
@@ -209,11 +210,11 @@ class _Stored:
             self.until = ended + (_AGAIN_AFTER if self.known is None else stands)
             return self.known
 
-    async def _count(self) -> _Counts | None:
+    async def _count(self) -> _StoredCounts | None:
         now = self.clock.now()
         ages = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
         try:
-            return _Counts(await self.due_before(ages), await self.kept_bytes())
+            return _StoredCounts(await self.due_before(ages), await self.kept_bytes())
         except StoreUnavailable:
             return None
 

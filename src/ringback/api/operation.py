@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.api.host_routing import names_in_path
 from ringback.api.request_parameters import LONGEST_NAME
-from ringback.api.schema_pieces import METHOD, TEXT, Schema, number, one_of, text
+from ringback.api.schema_pieces import METHOD, TEXT, Schema, one_of, text
 from ringback.api.serializers import JsonObject, Serializer
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -77,17 +77,6 @@ class ApiOperation(NamedTuple):
     takes_json: JsonObject | None = None
     """The JSON body that it takes instead of a form."""
 
-
-PAGES: Final = (
-    OperationParameter("PageSize", number(1, 1000), "How many records a page has; 50 without it."),
-    OperationParameter(
-        "Page", number(0, 10**9 - 1), "What the client counts; beyond 0 only with a PageToken."
-    ),
-    OperationParameter(
-        "PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."
-    ),
-)
-"""The parameters that every list takes."""
 
 CALLED_BACK: Final = (
     OperationParameter(

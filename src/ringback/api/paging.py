@@ -14,16 +14,27 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from ringback.api.host_routing import own_url
+from ringback.api.operation import OperationParameter
 from ringback.api.request_parameters import RequestParameters
+from ringback.api.schema_pieces import TEXT, number
 from ringback.api.serializers import Serializer
 from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import PageRequest, RecordPage
 
-PAGING: Final = ("PageSize", "Page", "PageToken")
+_MOST: Final = 1000
+_FURTHEST: Final = 10**9 - 1
+PAGING: Final = (
+    OperationParameter("PageSize", number(1, _MOST), "How many records a page has; 50 without it."),
+    OperationParameter(
+        "Page", number(0, _FURTHEST), "What the client counts; beyond 0 only with a PageToken."
+    ),
+    OperationParameter(
+        "PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."
+    ),
+)
 """The parameters that every list takes."""
 
 _AFTER, _BEFORE = "PA", "PB"
-_MOST: Final = 1000
 # A bound instead of an index for each filter: every callback would pay for each index.
 EXAMINED: Final = 10_000
 """How many records are looked at for a page; it takes a few hundredths of a second."""
@@ -71,7 +82,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
         raise InvalidParameter(
             f"PageToken={token!r} is no page token; use the page URLs of the list's meta", code=code
         )
-    number = parameters.number("Page", low=0, high=10**9 - 1, default=0, code=code)
+    number = parameters.number("Page", low=0, high=_FURTHEST, default=0, code=code)
     if number > 0 and token is None:
         # No page is found by its number: that would be the first one under another's.
         raise InvalidParameter(
@@ -79,12 +90,12 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
             " the list's meta, or leave Page out for the first page",
             code=code,
         )
-    is_filter = [name for name in parameters.values if name not in (*PAGING, *parameters.unknown)]
+    beside = {*(each.name for each in PAGING), *parameters.unknown}
     return PageSelection(
         size=parameters.number("PageSize", low=1, high=_MOST, default=50, code=code),
         number=number,
         token=token,
-        filters=tuple((name, parameters.values[name]) for name in is_filter),
+        filters=tuple(pair for pair in parameters.values.items() if pair[0] not in beside),
     )
 
 

@@ -15,7 +15,7 @@ INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
 URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"maxLength": 0}]}
 """A URL, or the empty text where KORE's documents know no null."""
-HOOK_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
+REMOVABLE_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
 """A URL as a parameter, which may be empty to take one away."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
 YES_OR_NO: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}

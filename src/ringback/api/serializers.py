@@ -17,7 +17,7 @@ from ringback.core.sids import SidKind
 
 R = TypeVar("R")
 
-# Written out as `periods.iso` does.
+# As `iso` in `core/calendar` writes them.
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]

@@ -11,7 +11,7 @@ from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
-from tests.unit.api.world import Rung, app_on, fill
+from tests.unit.api.world import CountingNotifier, app_on, fill
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ async def store() -> MemoryStore:
 
 
 @pytest.fixture
-def progress() -> Rung:
-    return Rung()
+def progress() -> CountingNotifier:
+    return CountingNotifier()
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def intake() -> RecordingQueue:
 
 
 @pytest.fixture
-def app(store: Store, clock: FakeClock, progress: Rung, intake: RecordingQueue) -> ASGIApp:
+def app(
+    store: Store, clock: FakeClock, progress: CountingNotifier, intake: RecordingQueue
+) -> ASGIApp:
     return app_on(store, clock=clock, progress=progress, intake=intake)
 
 

@@ -28,7 +28,13 @@ from tests.fakes import (
     a_sim,
 )
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, called_back, refusal
+from tests.unit.api.world import (
+    THEIR_SIM,
+    THEIR_WIRELESS_SIM,
+    CountingNotifier,
+    called_back,
+    refusal,
+)
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_wireless_sim
 
 DEVICE = f"/portal/v1/devices/{UNIQUE_NAME}"
@@ -52,7 +58,9 @@ async def put(store: Store, **fields: Any) -> None:
 
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("name", [SIM_SID, UNIQUE_NAME])
-async def test_it_sends_an_sms(caller: Caller, store: Store, progress: Rung, name: str) -> None:
+async def test_it_sends_an_sms(
+    caller: Caller, store: Store, progress: CountingNotifier, name: str
+) -> None:
     answer = await caller.post(f"/portal/v1/devices/{name}/sms", {"Payload": "hi; there"})
     assert answer.status == 201
     sid = answer.json["sid"]
@@ -233,7 +241,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
         store=store,
         clock=clock,
         context=lambda: a_context(queue=intake),
-        progress=Rung(),
+        progress=CountingNotifier(),
         intake=intake,
         batch_queue=BatchesAtOnce(store, intake),
         gateway="127.0.0.1:6969",
@@ -387,7 +395,7 @@ def a_download(status: EsimStatus) -> EsimProfile:
 
 
 async def test_it_downloads_a_profile_that_is_available(
-    caller: Caller, store: Store, progress: Rung
+    caller: Caller, store: Store, progress: CountingNotifier
 ) -> None:
     await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})

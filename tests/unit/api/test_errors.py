@@ -13,7 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SIM_SID
 from tests.unit.api.caller import Caller, basic
-from tests.unit.api.world import KEY, KEY_SECRET, app_on, error, refusal, services_on
+from tests.unit.api.world import KEY, KEY_SECRET, app_on, dependencies_on, error, refusal
 
 T = TypeVar("T")
 
@@ -305,7 +305,7 @@ async def test_what_is_refused_in_an_outage_is_counted_and_not_logged_one_by_one
 ) -> None:
     refused = list[None]()
     store = BrokenStore(StoreUnavailable("the database can't be used just now: disk full"))
-    dependencies = replace(services_on(store), refused=lambda: refused.append(None))
+    dependencies = replace(dependencies_on(store), refused=lambda: refused.append(None))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     for _ in range(3):
         assert (await caller.get("/v1/Sims")).status == 503

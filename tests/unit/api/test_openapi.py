@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ringback.api.dependencies import ApiDependencies
 from ringback.api.openapi.document import document_of
 from ringback.api.operation import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
@@ -19,7 +18,7 @@ from ringback.engine.clock_advancer import ClockAdvancer
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
-from tests.unit.api.world import app_on
+from tests.unit.api.world import app_on, dependencies_on
 
 
 @pytest.fixture
@@ -56,16 +55,9 @@ def form_of(document: Document, verb: str, path: str) -> Document:
     return body["content"]["application/x-www-form-urlencoded"]["schema"]
 
 
-class NoServices:
-    """What operations are made of where nobody calls them."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_, **__: None
-
-
 @pytest.fixture
 def operations(api: Api) -> list[ApiOperation]:
-    return api.operations(cast("ApiDependencies", NoServices()))
+    return api.operations(dependencies_on(MemoryStore()))
 
 
 async def test_it_is_valid_openapi(document: Document) -> None:

@@ -14,7 +14,7 @@ from ringback.core.errors import TooManyRequests
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, an_api_client, an_api_key
 from tests.unit.api.caller import Answer, Caller
-from tests.unit.api.world import KEY, KEY_SECRET, THEIRS, called_back, refusal, services_on
+from tests.unit.api.world import KEY, KEY_SECRET, THEIRS, called_back, dependencies_on, refusal
 
 SECOND = timedelta(seconds=1)
 CALLBACKS = "/portal/v1/callbacks"
@@ -112,7 +112,7 @@ class World:
         self.clock = FakeClock()
         self.pauses = 0
         limit = AccountRateLimit(10, pause=self._pause)
-        self.dependencies = replace(services_on(store, clock=self.clock), rate_limit=limit)
+        self.dependencies = replace(dependencies_on(store, clock=self.clock), rate_limit=limit)
         self.app = create_app(self.dependencies)
         self.ours = Caller(self.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 

@@ -21,7 +21,7 @@ from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.plenty import fill_with_plenty
 from tests.unit.api.test_errors import BrokenStore
-from tests.unit.api.world import app_on, error, services_on
+from tests.unit.api.world import app_on, dependencies_on, error
 from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 
 SIDS = (
@@ -37,7 +37,7 @@ SIDS = (
 READ = sorted(
     {
         route.path
-        for route in all_routes(services_on(MemoryStore()))
+        for route in all_routes(dependencies_on(MemoryStore()))
         if isinstance(route, Route) and "GET" in (route.methods or ())
     }
 )

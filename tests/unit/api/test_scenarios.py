@@ -9,7 +9,7 @@ from ringback.core.sims.simulation_settings import SimulationSettings
 from ringback.ports import Store
 from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_context, a_sim
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, Rung, refusal
+from tests.unit.api.world import THEIR_SIM, THEIR_WIRELESS_SIM, CountingNotifier, refusal
 from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_wireless_sim
 
 PATH = "/portal/v1/scenarios"
@@ -39,7 +39,7 @@ async def test_without_a_choice_the_settings_decide(caller: Caller) -> None:
 
 
 async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
-    caller: Caller, progress: Rung
+    caller: Caller, progress: CountingNotifier
 ) -> None:
     answer = await caller.post(PATH, {"Scenario": "slow"})
     assert answer.status == 200

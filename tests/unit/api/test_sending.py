@@ -25,10 +25,10 @@ from tests.unit.api.world import (
     THEIRS,
     app_on,
     called_back,
+    dependencies_on,
     error,
     only_https,
     refusal,
-    services_on,
 )
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class ShortWork(CountingStore):
 async def test_others_have_their_turn_while_a_batch_is_prepared(store: Store) -> None:
     reading, between = SlowReading(), list[int]()
     dependencies = replace(
-        services_on(store, read_url=reading.read),
+        dependencies_on(store, read_url=reading.read),
         slices=CooperativeYield(reading.stopwatch, longest=2 / 1024),
     )
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
@@ -217,7 +217,7 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
             prepared.append(counting.is_in_transaction)
             return super().bytes(count)
 
-    dependencies, chance = services_on(counting), Chance()
+    dependencies, chance = dependencies_on(counting), Chance()
     dependencies = replace(dependencies, context=lambda: a_context(chance=chance))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     await caller.get("/v1/Sims")
@@ -240,7 +240,7 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
             asked.append((account_sid, len(callbacks)))
             return await super().keep(account_sid, callbacks, texts)
 
-    dependencies = services_on(store)
+    dependencies = dependencies_on(store)
     dependencies = replace(dependencies, batch_queue=Batches(store, dependencies.intake))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await send(caller, {"callbacks": [one(parameters={"n": n}) for n in range(count)]})
@@ -264,7 +264,7 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
             await may_go_on.wait()
             return await super().keep(account_sid, callbacks, texts)
 
-    dependencies = services_on(store)
+    dependencies = dependencies_on(store)
     app = create_app(replace(dependencies, batch_queue=Batches(store, dependencies.intake)))
     ours, theirs = (Caller(app, credentials=(sid, AUTH_TOKEN)) for sid in (ACCOUNT_SID, THEIRS))
     full = {"callbacks": [one()] * 100}
@@ -302,7 +302,7 @@ async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
 async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store: Store) -> None:
     reading = SlowReading()
     dependencies = replace(
-        services_on(store, read_url=reading.read),
+        dependencies_on(store, read_url=reading.read),
         slices=CooperativeYield(reading.stopwatch, longest=2 / 1024),
     )
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
@@ -316,7 +316,7 @@ async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_ke
     store: Store,
 ) -> None:
     reading, intake = SlowReading(), RecordingQueue(room=1000)
-    dependencies = services_on(store, intake=intake, read_url=reading.read)
+    dependencies = dependencies_on(store, intake=intake, read_url=reading.read)
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     intake.room = 999
     assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)

@@ -28,7 +28,7 @@ from ringback.operations.shadows import CHUNK
 from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIRS, services_on
+from tests.unit.api.world import THEIRS, dependencies_on
 
 LIST = "/portal/v1/shadows"
 REPORT = f"{LIST}/report"
@@ -264,12 +264,14 @@ async def test_an_account_is_told_of_its_own_copies_alone(caller: Caller, store:
 async def test_how_many_were_skipped_is_asked_for_the_account_that_is_signed_in(
     store: Store,
 ) -> None:
-    dependencies = replace(services_on(store), skipped_copies=lambda account_sid: {account_sid: 7})
+    dependencies = replace(
+        dependencies_on(store), skipped_copies=lambda account_sid: {account_sid: 7}
+    )
     caller = Caller(create_app(dependencies, beside=()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert (await caller.get(REPORT)).json["skipped"] == {ACCOUNT_SID: 7}
 
 
 @pytest.mark.parametrize("path", [LIST, REPORT])
 async def test_nobody_is_told_without_credentials(store: Store, path: str) -> None:
-    caller = Caller(create_app(services_on(store), beside=()), credentials=None)
+    caller = Caller(create_app(dependencies_on(store), beside=()), credentials=None)
     assert (await caller.get(path)).status == 401

@@ -44,7 +44,7 @@ KEY_SECRET: Final = "made-up-key-secret"
 KEY: Final = an_api_key(secret=KEY_SECRET)
 
 
-class Rung:
+class CountingNotifier:
     """Counts how often it is woken."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def fill(tx: Transaction) -> None:
     )
 
 
-def services_on(
+def dependencies_on(
     store: Store,
     *,
     clock: Clock | None = None,
@@ -100,7 +100,7 @@ def services_on(
         store=store,
         clock=on,
         context=lambda: a_context(now=on.now(), chance=chance, queue=takes_in),
-        progress=progress or Rung(),
+        progress=progress or CountingNotifier(),
         intake=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),
         read_url=read_url,
@@ -118,7 +118,7 @@ def app_on(
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
-    dependencies = services_on(
+    dependencies = dependencies_on(
         store, clock=clock, progress=progress, intake=intake, read_url=read_url
     )
     return create_app(dependencies, portal=portal(dependencies), beside=beside)

@@ -1,6 +1,6 @@
 """The callbacks in our document: what receivers are sent, which no document of the vendors says.
 
-Names, order and values come from the one table of `core/payload` and the events behind it.
+Names, order and values come from the one table of `core/events/payload` and the events behind it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,6 @@ from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.sids import SidKind
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
-
-
 _NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 

@@ -49,8 +49,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.supersim import device_actions as supersim
 from ringback.operations.wireless import device_actions as wireless
-from ringback.operations.wireless.sims import RegisteredSimCard as NewCard
-from ringback.operations.wireless.sims import register_sim
+from ringback.operations.wireless.sims import RegisteredSimCard, register_sim
 from ringback.ports import Transaction
 
 _DEVICE: Final = "/portal/v1/devices/{sim}"
@@ -242,7 +241,7 @@ def _register(call: ApiRequest) -> Change[WirelessSim]:
     def register(tx: Transaction, context: OperationContext) -> WirelessSim:
         number = iccid or make_iccid(context.chance.bytes(8))
         return register_sim(
-            tx, call.account_sid, NewCard(number, code, eid, is_narrowband), context
+            tx, call.account_sid, RegisteredSimCard(number, code, eid, is_narrowband), context
         )
 
     return register

@@ -34,7 +34,7 @@ _HOLD: Final = object_of(
     until=or_null(INSTANT),
     has_ended=FLAG,
 )
-_BORDER: Final = object_of(
+_CHANGE: Final = object_of(
     date=INSTANT,
     change={"type": "string", "enum": [change.label for change in POLICY_CHANGE_KINDS]},
     meaning=TEXT,
@@ -50,7 +50,7 @@ POLICY: Final = JsonObject(
         phase=TEXT,
         phases=list_of(_PHASE),
         holds=list_of(_HOLD),
-        borders=list_of(_BORDER),
+        borders=list_of(_CHANGE),
         warnings=list_of(TEXT),
         counted=or_null(INSTANT),
         dependents=list_of(_DEPENDENTS),

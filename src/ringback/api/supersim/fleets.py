@@ -5,7 +5,7 @@ from typing import Final
 from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.operation import UNIQUE_NAME, ApiOperation, OperationParameter, filtered, required
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import FLAG, HOOK_URL, METHOD, number, sid_of, text
+from ringback.api.schema_pieces import FLAG, METHOD, REMOVABLE_URL, number, sid_of, text
 from ringback.api.serializers import (
     ACCOUNT_SID,
     Serializer,
@@ -42,9 +42,11 @@ FLEET: Final = Serializer[Fleet](
 _PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."
 _SETTINGS: Final = (
     UNIQUE_NAME,
-    OperationParameter("IpCommandsUrl", HOOK_URL, "Who is told of datagrams that devices send."),
+    OperationParameter(
+        "IpCommandsUrl", REMOVABLE_URL, "Who is told of datagrams that devices send."
+    ),
     OperationParameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
-    OperationParameter("SmsCommandsUrl", HOOK_URL, "Who is told of SMS that devices send."),
+    OperationParameter("SmsCommandsUrl", REMOVABLE_URL, "Who is told of SMS that devices send."),
     OperationParameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
     OperationParameter(
         "DataLimit",
@@ -108,6 +110,6 @@ class FleetEndpoints(EndpointGroup):
             unique_name=form.label("UniqueName"),
             network_access_profile=form.text("NetworkAccessProfile"),
             data_limit=form.maybe_number("DataLimit", low=low, high=high),
-            sms_commands=self._hook(form, "SmsCommands"),
-            ip_commands=self._hook(form, "IpCommands"),
+            sms_commands=self._target_update(form, "SmsCommands"),
+            ip_commands=self._target_update(form, "IpCommands"),
         )

@@ -4,15 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation import (
-    PAGES,
-    ApiOperation,
-    OperationParameter,
-    PageBody,
-    as_field,
-    filtered,
-)
-from ringback.api.paging import cut, page_of, read_paging
+from ringback.api.operation import ApiOperation, OperationParameter, PageBody, as_field, filtered
+from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     INSTANT,
@@ -172,7 +165,7 @@ class ReadOnlyEndpoints(EndpointGroup):
                 *("/supersim/v1/UsageRecords", "ListUsageRecord"),
                 "Sum up how much data was used, newest period first.",
                 *(PageBody(USAGE_RECORD), self._usage_records),
-                takes=(*_USAGE, *PAGES),
+                takes=(*_USAGE, *PAGING),
             ),
         ]
 

@@ -16,8 +16,8 @@ from ringback.api.operation import (
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     FLAG,
-    HOOK_URL,
     METHOD,
+    REMOVABLE_URL,
     URL_OR_EMPTY,
     list_of,
     number,
@@ -88,7 +88,7 @@ RATE_PLAN: Final = Serializer[RatePlan](
 _NAMES: Final = (UNIQUE_NAME, FRIENDLY_NAME)
 # They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
 _NOTIFICATION: Final = (
-    OperationParameter("UsageNotificationUrl", HOOK_URL, "It is kept, and never called."),
+    OperationParameter("UsageNotificationUrl", REMOVABLE_URL, "It is kept, and never called."),
     OperationParameter("UsageNotificationMethod", METHOD, "Likewise."),
 )
 _RENAME: Final = (*_NAMES, *_NOTIFICATION)
@@ -168,8 +168,8 @@ class RatePlanEndpoints(WirelessEndpoints):
 def _allowed(form: RequestParameters) -> dict[str, Any]:
     """Return the given settings of a plan, by the names of its fields."""
     low, high = DATA_LIMITS
-    dependencies = form.all("InternationalRoaming")
-    unknown = next((each for each in dependencies if each not in list(RoamingService)), None)
+    services = form.all("InternationalRoaming")
+    unknown = next((each for each in services if each not in list(RoamingService)), None)
     if unknown is not None:
         raise form.wrong(
             f"InternationalRoaming={unknown!r}: it must be one of {', '.join(RoamingService)}"
@@ -179,6 +179,6 @@ def _allowed(form: RequestParameters) -> dict[str, Any]:
         **{as_field(name): form.maybe_number(name, low=low, high=high) for name in _LIMITS},
         "data_metering": form.choice("DataMetering", DataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
-        "international_roaming": tuple(sorted(set(dependencies))),
+        "international_roaming": tuple(sorted(set(services))),
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -14,8 +14,8 @@ from ringback.api.operation import (
     filtered,
 )
 from ringback.api.schema_pieces import (
-    HOOK_URL,
     METHOD,
+    REMOVABLE_URL,
     TEXT,
     URL,
     URL_OR_EMPTY,
@@ -118,13 +118,15 @@ _UPDATE: Final = (
     OperationParameter("Status", one_of(WirelessStatus), "What it is to become."),
     OperationParameter("CommandsCallbackMethod", METHOD, "How they are told; POST without it."),
     OperationParameter(
-        "CommandsCallbackUrl", HOOK_URL, "Who is told of Commands that its device sends."
+        "CommandsCallbackUrl", REMOVABLE_URL, "Who is told of Commands that its device sends."
     ),
     *(
         each
         for name in _HANDLERS
         for each in (
-            OperationParameter(f"{name}Url", HOOK_URL, "Deprecated: it is kept, and never called."),
+            OperationParameter(
+                f"{name}Url", REMOVABLE_URL, "Deprecated: it is kept, and never called."
+            ),
             OperationParameter(f"{name}Method", METHOD, "Deprecated, likewise."),
         )
     ),
@@ -160,7 +162,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
             rate_plan=form.text("RatePlan"),
             resets=form.meaning("ResetStatus", {"resetting": True}) or False,
             account_sid=form.text("AccountSid"),
-            commands_to=self._hook(form, "CommandsCallback"),
+            commands_to=self._target_update(form, "CommandsCallback"),
             handlers=self._handlers(call),
             told=CallbackTarget(*self._called_back(call)),
         )

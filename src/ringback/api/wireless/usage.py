@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from ringback.api.api_resource import ApiRequest, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
-from ringback.api.operation import PAGES, ApiOperation, OperationParameter, PageBody
-from ringback.api.paging import cut, page_of, read_paging
+from ringback.api.operation import ApiOperation, OperationParameter, PageBody
+from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     FLAG,
@@ -155,7 +155,7 @@ class UsageEndpoints(WirelessEndpoints):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        asked = (*_USAGE, *PAGES)
+        asked = (*_USAGE, *PAGING)
         return [
             self.answers(
                 *("/wireless/v1/UsageRecords", "ListAccountUsageRecord"),

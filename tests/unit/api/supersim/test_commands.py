@@ -13,7 +13,7 @@ from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_context
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_SIM, Rung, error, refusal
+from tests.unit.api.world import THEIR_SIM, CountingNotifier, error, refusal
 
 SMS, IP = "/v1/SmsCommands", "/v1/IpCommands"
 URL = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
@@ -78,7 +78,7 @@ async def test_a_command_is_queued_with_201(caller: Caller, kind: Kind, sim: str
 
 @BOTH
 async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
-    caller: Caller, store: Store, progress: Rung, kind: Kind
+    caller: Caller, store: Store, progress: CountingNotifier, kind: Kind
 ) -> None:
     told = {"CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(kind.path, {**kind.form, **told})).json["sid"]

@@ -25,7 +25,7 @@ from tests.unit.api.caller import Caller
 from tests.unit.api.world import (
     THEIR_SIM,
     THEIRS,
-    Rung,
+    CountingNotifier,
     app_on,
     called_back,
     error,
@@ -229,7 +229,7 @@ async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: St
 
 
 async def test_an_update_wakes_the_engine(
-    caller: Caller, progress: Rung, intake: RecordingQueue
+    caller: Caller, progress: CountingNotifier, intake: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
     assert (progress.times, intake.taken) == (1, [])
@@ -242,7 +242,9 @@ async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
     assert intake.taken == [callback.sid for callback in await called_back(store)]
 
 
-async def test_looking_wakes_nobody(caller: Caller, progress: Rung, intake: RecordingQueue) -> None:
+async def test_looking_wakes_nobody(
+    caller: Caller, progress: CountingNotifier, intake: RecordingQueue
+) -> None:
     await caller.get(UPDATE)
     await caller.get("/v1/Sims")
     assert (progress.times, intake.asked) == (0, [])

@@ -17,7 +17,7 @@ from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import THEIR_WIRELESS_SIM, Rung, error, refusal
+from tests.unit.api.world import THEIR_WIRELESS_SIM, CountingNotifier, error, refusal
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_command, a_rate_plan, a_wireless_sim
 
 PATH = "/wireless/v1/Commands"
@@ -98,7 +98,7 @@ async def test_a_text_has_the_commands_sid_in_it_where_that_is_asked_for(
 
 
 async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
-    caller: Caller, store: Store, progress: Rung
+    caller: Caller, store: Store, progress: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
     due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=30), limit=9))
@@ -346,7 +346,7 @@ async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
 
 
 async def test_a_command_is_deleted_with_204_and_isnt_sent_any_more(
-    caller: Caller, store: Store, progress: Rung
+    caller: Caller, store: Store, progress: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
     answer = await caller.call("DELETE", f"{PATH}/{sid}")

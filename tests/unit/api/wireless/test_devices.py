@@ -16,7 +16,7 @@ from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW
 from tests.unit.api.caller import Caller
-from tests.unit.api.world import Rung, called_back, refusal
+from tests.unit.api.world import CountingNotifier, called_back, refusal
 from tests.wireless_fakes import (
     COMMAND_SID,
     RATE_PLAN_SID,
@@ -44,7 +44,7 @@ async def put(store: Store, **fields: Any) -> None:
 
 
 async def test_a_card_is_registered_with_201_and_is_a_sim_that_is_new(
-    caller: Caller, progress: Rung
+    caller: Caller, progress: CountingNotifier
 ) -> None:
     answer = await caller.post(REGISTER, {"Iccid": NEW_ICCID})
     sid = answer.json["sid"]
@@ -138,7 +138,9 @@ async def test_registered_cards_can_only_be_looked_at_in_the_api(caller: Caller)
 
 
 @pytest.mark.parametrize("name", [WIRELESS_SIM_SID, "meter_1"])
-async def test_it_sends_a_command(caller: Caller, store: Store, progress: Rung, name: str) -> None:
+async def test_it_sends_a_command(
+    caller: Caller, store: Store, progress: CountingNotifier, name: str
+) -> None:
     await put(store, commands_to=TO_TOLD)
     answer = await caller.post(f"/portal/v1/devices/{name}/commands", {"Payload": "hi; thére"})
     sid = answer.json["sid"]

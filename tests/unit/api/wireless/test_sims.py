@@ -18,7 +18,7 @@ from tests.unit.api.caller import Caller
 from tests.unit.api.world import (
     THEIR_PLAN,
     THEIRS,
-    Rung,
+    CountingNotifier,
     app_on,
     called_back,
     error,
@@ -290,7 +290,7 @@ async def test_a_name_and_a_receiver_can_be_changed_while_the_network_changes_th
 
 
 async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_updating(
-    caller: Caller, store: Store, progress: Rung
+    caller: Caller, store: Store, progress: CountingNotifier
 ) -> None:
     form = {"Status": "suspended", "CallbackUrl": URL, "CallbackMethod": "GET"}
     answer = await caller.post(ONE, form)
@@ -622,7 +622,7 @@ async def test_the_card_of_a_deleted_sim_can_be_registered_again(
 
 
 async def test_deleting_names_unknown_parameters_and_wakes_the_engine(
-    caller: Caller, store: Store, progress: Rung
+    caller: Caller, store: Store, progress: CountingNotifier
 ) -> None:
     await put(store, status=WirelessStatus.NEW)
     answer = await caller.call("DELETE", f"{ONE}?Force=true")
