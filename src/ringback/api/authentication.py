@@ -88,7 +88,7 @@ class Authenticator:
     def charge(self, caller: Principal, cost: int, *, may_owe: bool = False) -> None:
         """Count what a request asks for beside itself.
 
-        Raises TooManyRequests, see `AccountRateLimit`.
+        Raises TooManyRequests; see `AccountRateLimit.take`.
         """
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)

@@ -29,7 +29,7 @@ def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """Return a socket that is bound, and takes no connection before `listen`.
 
-    Raises as `bind`.
+    Raises what `bind` raises.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
@@ -48,7 +48,8 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 def listen(listener: socket.socket, *, flag: str = "--port") -> None:
     """Take connections from now on; again where it does already.
 
-    Raises as `bind`, and closes: of two that reserve an address at once, one can listen there.
+    Raises what `bind` raises, and closes the socket: of two that reserve an address at once, one
+    can listen there.
     """
     host, port = listener.getsockname()[:2]
     try:

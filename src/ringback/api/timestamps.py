@@ -34,7 +34,7 @@ def read_instant(text: str) -> datetime:
 def read_instant_or_utc(text: str) -> datetime:
     """Return the instant that a text names; without a zone it is in UTC, a date is its midnight.
 
-    Twilio's client for Java sends instants without a zone. Raises as `read_instant`.
+    Twilio's client for Java sends instants without a zone. Raises what `read_instant` raises.
 
     >>> read_instant_or_utc("2026-11-24T10:00:30").isoformat()
     '2026-11-24T10:00:30+00:00'

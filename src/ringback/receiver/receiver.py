@@ -19,7 +19,7 @@ from ringback.receiver.dedupe.dedupe_store import (
     WorkDone,
 )
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
-from ringback.receiver.system_clock import chance, now
+from ringback.receiver.system_clock import now, random_hex
 from ringback.receiver.verification.configured_urls import MatchedUrl, read_urls
 from ringback.receiver.verification.received_request import ReceivedRequest
 from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
@@ -208,7 +208,7 @@ class Receiver:
         return ClaimRequest(
             source=callback.source,
             token=token,
-            owner=chance(),
+            owner=random_hex(),
             lease=self._lease,
             keep=self._keep[callback.source],
             content=None if self._within is None else callback.fingerprint,

@@ -1,4 +1,4 @@
-"""The real clock and the real chance; nothing else in the receiver asks the machine for either."""
+"""The real clock and real randomness; nothing else in the receiver asks the machine for either."""
 
 import secrets
 from datetime import UTC, datetime
@@ -9,6 +9,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def chance() -> str:
+def random_hex() -> str:
     """Return 32 hexadecimal digits that nobody can foresee."""
     return secrets.token_hex(16)

@@ -143,7 +143,8 @@ class _Text:
     def checked(self, policy: Policy) -> str:
         """Return the text.
 
-        Raises ConfigurationError where it says anything else than it is to say.
+        Raises ConfigurationError where it would say anything but this policy, and all else as
+        before.
         """
         # The last statement ends the line that the text leaves open.
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
@@ -157,7 +158,7 @@ class _Text:
     def _headers(self, name: str) -> list[int]:
         """Return the places of the headers `[[name]]`.
 
-        Raises ConfigurationError for another way to write.
+        Raises ConfigurationError where the tables are written in another way.
         """
         places = [
             place
