@@ -220,7 +220,7 @@ class EndpointGroup:
         """Run a change in one transaction, and wake the runner of the tasks that it made."""
         context = self._dependencies.context()
         result = await self._dependencies.store.transact(lambda tx: work(tx, context))
-        self._dependencies.progress.wake()
+        self._dependencies.task_runner.wake()
         return result
 
 

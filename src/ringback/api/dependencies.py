@@ -22,7 +22,8 @@ class ApiDependencies:
     clock: Clock
     context: Callable[[], OperationContext]
     """Gives what an operation works with now."""
-    progress: Notifier
+    task_runner: Notifier
+    """Woken when a change has made tasks."""
     intake: CallbackQueue
     batch_queue: NewCallbackBatchQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
@@ -39,7 +40,7 @@ class ApiDependencies:
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """How much each account may ask for."""
     refused: Callable[[], None] = lambda: None
-    """Told of each request that is answered 503, since the database is away."""
+    """Called for each request that is answered 503, since the database is away."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:

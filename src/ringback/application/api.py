@@ -72,7 +72,7 @@ class HttpApi:
             store=storage.store,
             clock=process.clock,
             context=partial(process.context, ports.queue),
-            progress=ports.notifier,
+            task_runner=ports.notifier,
             intake=ports.queue,
             batch_queue=ports.batch_queue,
             read_url=CallbackUrlReader(settings.guard, settings.egresses, tuple(settings.sources)),

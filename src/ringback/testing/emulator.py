@@ -233,7 +233,7 @@ class Emulator:
         dependencies = self._server.parts.api.dependencies
         context = dependencies.context()
         result = await dependencies.store.transact(lambda tx: work(tx, context))
-        dependencies.progress.wake()
+        dependencies.task_runner.wake()
         return result
 
     async def _wait_for(

@@ -27,7 +27,7 @@ async def store() -> MemoryStore:
 
 
 @pytest.fixture
-def progress() -> CountingNotifier:
+def task_runner() -> CountingNotifier:
     return CountingNotifier()
 
 
@@ -38,9 +38,9 @@ def intake() -> RecordingQueue:
 
 @pytest.fixture
 def app(
-    store: Store, clock: FakeClock, progress: CountingNotifier, intake: RecordingQueue
+    store: Store, clock: FakeClock, task_runner: CountingNotifier, intake: RecordingQueue
 ) -> ASGIApp:
-    return app_on(store, clock=clock, progress=progress, intake=intake)
+    return app_on(store, clock=clock, task_runner=task_runner, intake=intake)
 
 
 @pytest.fixture

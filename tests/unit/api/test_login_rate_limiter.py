@@ -26,8 +26,8 @@ MINUTE = timedelta(minutes=1)
 class Door:
     """Opens to `right` alone, and counts how often it is looked at."""
 
-    def __init__(self, failures: LoginRateLimiter | None = None) -> None:
-        self.failures = failures or LoginRateLimiter()
+    def __init__(self, limiter: LoginRateLimiter | None = None) -> None:
+        self.limiter = limiter or LoginRateLimiter()
         self.looks = 0
 
     async def try_(
@@ -43,7 +43,7 @@ class Door:
             return "right"
 
         try:
-            return await self.failures.look(LoginAttempt.of(name, password, address), at, look)
+            return await self.limiter.look(LoginAttempt.of(name, password, address), at, look)
         except LoginRateLimited as refused:
             return refused.retry_after
         except Unauthorized:
@@ -93,12 +93,12 @@ async def test_it_says_when_the_next_are_looked_at(door: Door) -> None:
         raise AssertionError
 
     with pytest.raises(LoginRateLimited) as refused:
-        await door.failures.look(LoginAttempt.of("AC1", "x", HERE), NOW + 20.5 * SECOND, never)
+        await door.limiter.look(LoginAttempt.of("AC1", "x", HERE), NOW + 20.5 * SECOND, never)
     assert (refused.value.status, refused.value.code) == (429, 20429)
     assert refused.value.message == (
         "too many wrong credentials came within a minute; the next are looked at in 40 s"
     )
-    assert door.failures.refused == 1
+    assert door.limiter.refused == 1
 
 
 async def test_an_owner_elsewhere_and_another_name_dont_wait(door: Door) -> None:
@@ -135,10 +135,10 @@ async def test_credentials_that_were_right_once_open_nothing_when_they_are_wrong
         door.looks += 1
         raise Unauthorized("changed meanwhile")
 
-    await door.failures.look(tried, NOW, right)
+    await door.limiter.look(tried, NOW, right)
     for _ in range(60):
         with pytest.raises((Unauthorized, LoginRateLimited)):
-            await door.failures.look(tried, NOW, wrong)
+            await door.limiter.look(tried, NOW, wrong)
     assert door.looks == 20
 
 
@@ -223,7 +223,7 @@ async def test_what_can_not_be_looked_at_is_not_wrong(door: Door) -> None:
 
     for _ in range(60):
         with pytest.raises(StoreUnavailable):
-            await door.failures.look(LoginAttempt.of("AC1", "right", HERE), NOW, away)
+            await door.limiter.look(LoginAttempt.of("AC1", "right", HERE), NOW, away)
     assert await door.try_("right") == "right"
 
 
@@ -253,7 +253,7 @@ async def test_a_flood_of_made_up_names_and_addresses_keeps_so_much_and_no_more(
         if n % 50 == 0:
             await door.fail(1, addresses=[f"203.0.113.{n // 50}"])
     kept = [
-        len(vars(vars(door.failures)[of])["_counts"])
+        len(vars(vars(door.limiter)[of])["_counts"])
         for of in ("_of_names", "_of_addresses", "_of_both")
     ]
     assert kept == [100, 100, 100]
@@ -266,12 +266,12 @@ async def test_a_flood_of_right_ones_keeps_so_much_and_no_more() -> None:
     for n in range(30):
         for address in addresses(20):
             await door.try_("right", name=f"AC{n}", address=address)
-    names = vars(vars(door.failures)["_known"])["_names"]
+    names = vars(vars(door.limiter)["_known"])["_names"]
     assert (len(names), {len(places) for places in names.values()}) == (10, {16})
 
 
 async def test_what_it_keeps_holds_neither_names_nor_addresses_nor_passwords(door: Door) -> None:
     await door.try_("wrong", name="a\udc80b")
     await door.try_("right", name="c")
-    kept = repr([vars(each) for each in vars(door.failures).values() if hasattr(each, "__dict__")])
+    kept = repr([vars(each) for each in vars(door.limiter).values() if hasattr(each, "__dict__")])
     assert not any(text in kept for text in (HERE, "a\\udc80b", "right"))

@@ -7,9 +7,9 @@ import pytest
 from ringback.core.sims.mobile_networks import NETWORKS
 from tests.fakes import FLEET_SID, PROFILE_SID, SIM_SID
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import ORIGIN
 from tests.unit.api.world import error, refusal
 
-ORIGIN = "http://127.0.0.1:8080"
 NAMED = {"Sims": SIM_SID, "Fleets": FLEET_SID, "NetworkAccessProfiles": PROFILE_SID}
 NETWORK = NETWORKS[0].sid
 

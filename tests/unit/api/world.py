@@ -89,7 +89,7 @@ def dependencies_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    progress: Notifier | None = None,
+    task_runner: Notifier | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
@@ -100,7 +100,7 @@ def dependencies_on(
         store=store,
         clock=on,
         context=lambda: a_context(now=on.now(), chance=chance, queue=takes_in),
-        progress=progress or CountingNotifier(),
+        task_runner=task_runner or CountingNotifier(),
         intake=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),
         read_url=read_url,
@@ -111,7 +111,7 @@ def app_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    progress: Notifier | None = None,
+    task_runner: Notifier | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
     portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
@@ -119,7 +119,7 @@ def app_on(
 ) -> ASGIApp:
     """Return the application, working with this store."""
     dependencies = dependencies_on(
-        store, clock=clock, progress=progress, intake=intake, read_url=read_url
+        store, clock=clock, task_runner=task_runner, intake=intake, read_url=read_url
     )
     return create_app(dependencies, portal=portal(dependencies), beside=beside)
 

@@ -11,7 +11,7 @@ from ringback.cli.main import main
 from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 from ringback.testing import Emulator
-from tests.unit.api.test_shadows import BAD, GOOD, add_pair, answered
+from tests.unit.api.portal.test_shadows import BAD, GOOD, add_pair, answered
 
 
 @pytest.fixture(scope="module")

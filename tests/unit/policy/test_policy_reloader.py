@@ -52,8 +52,8 @@ def write(file: Path, text: str | None) -> None:
 async def reloading(
     file: Path, active: ActivePolicy, command: SettingsCommand = SettingsCommand.SERVE, **flags: str
 ) -> AsyncGenerator[PolicyReloader]:
-    origin = SettingsSource({"settings": str(file), **flags}, {}, command)
-    looking = PolicyReloader(str(file), partial(origin.reload_policy, origin.load()), active)
+    source = SettingsSource({"settings": str(file), **flags}, {}, command)
+    looking = PolicyReloader(str(file), partial(source.reload_policy, source.load()), active)
     loop = asyncio.create_task(looking.run())
     try:
         yield looking
@@ -226,25 +226,3 @@ async def test_a_phase_that_dev_is_held_in_stays(file: Path, active: ActivePolic
     async with reloading(file, active, SettingsCommand.DEV, phase="between"):
         write(file, HOLD)
         await until(lambda: active.policy == HELD.held_in("between"))
-
-
-def test_a_policy_of_settings_is_held_in_their_phase() -> None:
-    held = SettingsSource({"phase": "after"}, {}, SettingsCommand.DEV).load()
-    by_date = SettingsSource({"at": "2024-10-20"}, {}, SettingsCommand.DEV).load()
-    assert held.effective_policy == NOTICE.held_in("after")
-    assert by_date.effective_policy == NOTICE
-
-
-@pytest.mark.parametrize(
-    ("flags", "environment", "path"),
-    [
-        ({"settings": "a.toml"}, {"RINGBACK_SETTINGS": "b.toml"}, "a.toml"),
-        ({"settings": None}, {"RINGBACK_SETTINGS": "b.toml"}, "b.toml"),
-        ({"settings": None}, {"RINGBACK_SETTINGS": ""}, None),
-        ({}, {}, None),
-    ],
-)
-def test_the_file_is_the_one_that_was_named(
-    flags: dict[str, str | None], environment: dict[str, str], path: str | None
-) -> None:
-    assert SettingsSource(flags, environment, SettingsCommand.SERVE).path == path

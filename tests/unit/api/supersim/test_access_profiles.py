@@ -8,13 +8,13 @@ import pytest
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from tests.fakes import ACCOUNT_SID, PROFILE_SID
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import ORIGIN
 from tests.unit.api.world import error, refusal
 
 PATH = "/v1/NetworkAccessProfiles"
 ONE = f"{PATH}/{PROFILE_SID}"
 IN_ONE = f"{ONE}/Networks"
 NETWORK_PATH = "/v1/Networks"
-ORIGIN = "http://127.0.0.1:8080"
 ATT, T_MOBILE, VERIZON = NETWORKS[:3]
 UNKNOWN = "HW" + "0" * 32
 PROFILE: dict[str, Any] = {

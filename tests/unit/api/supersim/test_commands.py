@@ -78,13 +78,13 @@ async def test_a_command_is_queued_with_201(caller: Caller, kind: Kind, sim: str
 
 @BOTH
 async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
-    caller: Caller, store: Store, progress: CountingNotifier, kind: Kind
+    caller: Caller, store: Store, task_runner: CountingNotifier, kind: Kind
 ) -> None:
     told = {"CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(kind.path, {**kind.form, **told})).json["sid"]
     (task,) = await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9))
     assert task == ScheduledTask(kind.step, sid, ACCOUNT_SID, NOW + TAKES)
-    assert progress.times == 1
+    assert task_runner.times == 1
     command = await store.transact(
         lambda tx: tx.supersim.sms_commands.get(sid) or tx.supersim.ip_commands.get(sid)
     )

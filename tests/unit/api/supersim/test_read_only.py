@@ -9,9 +9,9 @@ from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import ORIGIN
 from tests.unit.api.world import THEIR_SIM, THEIRS, error, refusal
 
-ORIGIN = "http://127.0.0.1:8080"
 UPDATES = "/v1/SettingsUpdates"
 PERIODS = f"/v1/Sims/{SIM_SID}/BillingPeriods"
 ADDRESSES = f"/v1/Sims/{SIM_SID}/IpAddresses"

@@ -229,10 +229,10 @@ async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: St
 
 
 async def test_an_update_wakes_the_engine(
-    caller: Caller, progress: CountingNotifier, intake: RecordingQueue
+    caller: Caller, task_runner: CountingNotifier, intake: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
-    assert (progress.times, intake.taken) == (1, [])
+    assert (task_runner.times, intake.taken) == (1, [])
 
 
 async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
@@ -243,11 +243,11 @@ async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
 
 
 async def test_looking_wakes_nobody(
-    caller: Caller, progress: CountingNotifier, intake: RecordingQueue
+    caller: Caller, task_runner: CountingNotifier, intake: RecordingQueue
 ) -> None:
     await caller.get(UPDATE)
     await caller.get("/v1/Sims")
-    assert (progress.times, intake.asked) == (0, [])
+    assert (task_runner.times, intake.asked) == (0, [])
 
 
 async def test_an_update_that_calls_back_needs_room_for_a_callback(

@@ -10,10 +10,10 @@ from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, a_fleet, a_sim
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import ORIGIN
 from tests.unit.api.world import THEIR_SIM, THEIRS, refusal
 
 PATH = "/v1/UsageRecords"
-ORIGIN = "http://127.0.0.1:8080"
 HOUR = timedelta(hours=1)
 OTHER_SIM, OTHER_FLEET = "HS" + "d" * 32, "HF" + "d" * 32
 US = NETWORKS[0]

@@ -98,7 +98,7 @@ async def test_a_text_has_the_commands_sid_in_it_where_that_is_asked_for(
 
 
 async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
-    caller: Caller, store: Store, progress: CountingNotifier
+    caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
     due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=30), limit=9))
@@ -106,7 +106,7 @@ async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
         ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW + TAKES),
         ScheduledTask(TaskKind.FORGET_COMMAND, sid, ACCOUNT_SID, NOW + timedelta(days=30)),
     ]
-    assert progress.times == 1
+    assert task_runner.times == 1
 
 
 @pytest.mark.parametrize("text", ["a" * 160, "\xff" * 160, "ÄÖÜ\r\n@$£", " "])
@@ -346,7 +346,7 @@ async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
 
 
 async def test_a_command_is_deleted_with_204_and_isnt_sent_any_more(
-    caller: Caller, store: Store, progress: CountingNotifier
+    caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
     answer = await caller.call("DELETE", f"{PATH}/{sid}")
@@ -354,7 +354,7 @@ async def test_a_command_is_deleted_with_204_and_isnt_sent_any_more(
     assert refusal(await caller.get(f"{PATH}/{sid}")) == (404, 20404)
     assert (await caller.get(PATH)).json["commands"] == []
     due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=99), limit=9))
-    assert (due, progress.times) == ([], 2)
+    assert (due, task_runner.times) == ([], 2)
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])

@@ -44,7 +44,7 @@ async def put(store: Store, **fields: Any) -> None:
 
 
 async def test_a_card_is_registered_with_201_and_is_a_sim_that_is_new(
-    caller: Caller, progress: CountingNotifier
+    caller: Caller, task_runner: CountingNotifier
 ) -> None:
     answer = await caller.post(REGISTER, {"Iccid": NEW_ICCID})
     sid = answer.json["sid"]
@@ -60,7 +60,7 @@ async def test_a_card_is_registered_with_201_and_is_a_sim_that_is_new(
         "url": f"http://127.0.0.1:8080{SIMS}/{sid}",
     }
     assert re.fullmatch("DE[0-9a-f]{32}", sid)
-    assert (answer.status, progress.times) == (201, 1)
+    assert (answer.status, task_runner.times) == (201, 1)
     assert answer.json.items() >= expected.items()
     assert (await caller.get(f"{SIMS}/{sid}")).json == answer.json
 
@@ -139,7 +139,7 @@ async def test_registered_cards_can_only_be_looked_at_in_the_api(caller: Caller)
 
 @pytest.mark.parametrize("name", [WIRELESS_SIM_SID, "meter_1"])
 async def test_it_sends_a_command(
-    caller: Caller, store: Store, progress: CountingNotifier, name: str
+    caller: Caller, store: Store, task_runner: CountingNotifier, name: str
 ) -> None:
     await put(store, commands_to=TO_TOLD)
     answer = await caller.post(f"/portal/v1/devices/{name}/commands", {"Payload": "hi; thére"})
@@ -163,7 +163,7 @@ async def test_it_sends_a_command(
     assert (callback.url.configured, callback.method) == (TOLD, "GET")
     assert f"CommandSid={sid}" in callback.body
     assert (await caller.get(f"/wireless/v1/Commands/{sid}")).json == answer.json
-    assert progress.times == 1
+    assert task_runner.times == 1
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, TAKES, an_account
 from tests.unit.api.caller import Caller
+from tests.unit.api.pages import ORIGIN
 from tests.unit.api.world import (
     THEIR_PLAN,
     THEIRS,
@@ -35,7 +36,6 @@ from tests.wireless_fakes import (
 
 PATH = "/wireless/v1/Sims"
 ONE = f"{PATH}/{WIRELESS_SIM_SID}"
-ORIGIN = "http://127.0.0.1:8080"
 AT_KORE = "programmable-wireless.api.korewireless.com"
 URL = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
 TOLD = CallbackTarget(CallbackUrl.parse(URL), HttpMethod.GET)
@@ -290,7 +290,7 @@ async def test_a_name_and_a_receiver_can_be_changed_while_the_network_changes_th
 
 
 async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_updating(
-    caller: Caller, store: Store, progress: CountingNotifier
+    caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     form = {"Status": "suspended", "CallbackUrl": URL, "CallbackMethod": "GET"}
     answer = await caller.post(ONE, form)
@@ -302,7 +302,7 @@ async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_up
     assert update is not None
     assert (update.to_status, update.to_rate_plan_sid) == ("suspended", RATE_PLAN_SID)
     assert update.told == TOLD
-    assert (await called_back(store), progress.times) == ([], 1)
+    assert (await called_back(store), task_runner.times) == ([], 1)
 
 
 async def test_a_change_is_scheduled_where_the_operator_is_busy(
@@ -622,10 +622,10 @@ async def test_the_card_of_a_deleted_sim_can_be_registered_again(
 
 
 async def test_deleting_names_unknown_parameters_and_wakes_the_engine(
-    caller: Caller, store: Store, progress: CountingNotifier
+    caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     await put(store, status=WirelessStatus.NEW)
     answer = await caller.call("DELETE", f"{ONE}?Force=true")
     assert answer.status == 204
     assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Force'"
-    assert progress.times == 1
+    assert task_runner.times == 1

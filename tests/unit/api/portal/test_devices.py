@@ -59,7 +59,7 @@ async def put(store: Store, **fields: Any) -> None:
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("name", [SIM_SID, UNIQUE_NAME])
 async def test_it_sends_an_sms(
-    caller: Caller, store: Store, progress: CountingNotifier, name: str
+    caller: Caller, store: Store, task_runner: CountingNotifier, name: str
 ) -> None:
     answer = await caller.post(f"/portal/v1/devices/{name}/sms", {"Payload": "hi; there"})
     assert answer.status == 201
@@ -79,7 +79,7 @@ async def test_it_sends_an_sms(
     assert callback.url.configured == f"{TOLD}/sms"
     assert f"CommandSid={sid}" in callback.body
     assert (await caller.get(f"/v1/SmsCommands/{sid}")).status == 200
-    assert progress.times == 1
+    assert task_runner.times == 1
 
 
 @pytest.mark.usefixtures("told")
@@ -241,7 +241,7 @@ async def test_it_shows_the_gateway_and_who_is_told(
         store=store,
         clock=clock,
         context=lambda: a_context(queue=intake),
-        progress=CountingNotifier(),
+        task_runner=CountingNotifier(),
         intake=intake,
         batch_queue=BatchesAtOnce(store, intake),
         gateway="127.0.0.1:6969",
@@ -395,11 +395,11 @@ def a_download(status: EsimStatus) -> EsimProfile:
 
 
 async def test_it_downloads_a_profile_that_is_available(
-    caller: Caller, store: Store, progress: CountingNotifier
+    caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
-    assert (answer.status, progress.times) == (202, 1)
+    assert (answer.status, task_runner.times) == (202, 1)
     assert (answer.json["sid"], answer.json["status"]) == (PROFILE_SID, "available")
     (task,) = await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2025), limit=9))
     assert (task.step, task.subject_sid) == (TaskKind.DOWNLOAD_PROFILE, PROFILE_SID)

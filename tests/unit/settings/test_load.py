@@ -24,7 +24,7 @@ from ringback.settings.raw_setting import RawSetting
 from ringback.settings.table import EGRESS
 from tests.fakes import SIM_SID
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 WriteFile = Callable[[str], str]
 

@@ -39,7 +39,7 @@ async def test_without_a_choice_the_settings_decide(caller: Caller) -> None:
 
 
 async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
-    caller: Caller, progress: CountingNotifier
+    caller: Caller, task_runner: CountingNotifier
 ) -> None:
     answer = await caller.post(PATH, {"Scenario": "slow"})
     assert answer.status == 200
@@ -47,7 +47,7 @@ async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
     assert await in_force(caller) == ("slow", "chosen for the account", "slow", None)
     expected = ("slow", "chosen for the account", None, SIM_SID)
     assert await in_force(caller, f"?Sim={UNIQUE_NAME}") == expected
-    assert progress.times == 1
+    assert task_runner.times == 1
 
 
 @pytest.mark.parametrize(
