@@ -206,8 +206,8 @@ class _Stored:
                 return self.known
             self.known = await self._count()
             ended = self.stopwatch()
-            stands = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
-            self.until = ended + (_AGAIN_AFTER if self.known is None else stands)
+            usable_for = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
+            self.until = ended + (_AGAIN_AFTER if self.known is None else usable_for)
             return self.known
 
     async def _count(self) -> _StoredCounts | None:

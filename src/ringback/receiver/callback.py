@@ -76,9 +76,9 @@ class Callback:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of URL, method and content: equal for the same event from the other source."""
-        told = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
-        body = b"" if told else compacted(self.request.body)
-        parts = (self.request.method, self.url, *(part for pair in told for part in pair))
+        pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
+        body = b"" if pairs else compacted(self.request.body)
+        parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))
         text = "".join(f"{len(part)}:{part}" for part in parts)
         return sha256(text.encode("utf-8", "replace") + body).hexdigest()
 

@@ -41,8 +41,8 @@ class TokenEndpoints(EndpointGroup):
                 lambda: dependencies.store.read(lambda tx: sign_in_client(tx, client_id, secret)),
             )
         except Unauthorized as refused:
-            told = {"error": "unauthorized_client", "error_description": refused.message}
-            return json_answer(told, 401)
+            body = {"error": "unauthorized_client", "error_description": refused.message}
+            return json_answer(body, 401)
         await dependencies.authenticator.let_in(Principal(account))
         token = await dependencies.authenticator.tokens.make(
             client, account, dependencies.context().chance

@@ -92,16 +92,16 @@ def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
         raise _not_text(f"{at}parameters", value, "an object of names and values")
     pairs = list[tuple[str, str]]()
-    for name, told in value.items():
-        if isinstance(told, str):
-            pairs.append((name, told))
-        elif isinstance(told, list):
+    for name, given in value.items():
+        if isinstance(given, str):
+            pairs.append((name, given))
+        elif isinstance(given, list):
             place = f"{at}parameters.{name[:_SHOWN]}"
-            if not told:
+            if not given:
                 raise _wrong(f"{place}: an empty list tells nothing; leave the parameter out")
-            pairs += [(name, _text_of(each, place)) for each in told]
+            pairs += [(name, _text_of(each, place)) for each in given]
         else:
-            pairs.append((name, _text_of(told, f"{at}parameters.{name[:_SHOWN]}")))
+            pairs.append((name, _text_of(given, f"{at}parameters.{name[:_SHOWN]}")))
     if len(pairs) > MAX_PARAMETERS:
         raise _wrong(f"{at}parameters: {len(pairs)} values; at most {MAX_PARAMETERS} are sent")
     return pairs
@@ -132,7 +132,7 @@ def _encode(pairs: list[tuple[str, str]], at: str) -> str:
         )
     # A NUL is nowhere else in it: the % of a text that says %00 is escaped itself.
     if "%00" in body:
-        name = next(name for name, told in pairs if "\0" in name or "\0" in told)
+        name = next(name for name, given in pairs if "\0" in name or "\0" in given)
         raise _wrong(f"{at}parameters.{name[:_SHOWN]!a}: a NUL character, which no form can hold")
     if body.startswith("=") or "&=" in body:
         raise _wrong(f"{at}parameters: one has an empty name; give each a name")

@@ -78,13 +78,13 @@ class SmsCommandEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        record, told = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
+        record, callback = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
         sends, lists = (
             "Send an SMS to a SIM's device.",
             "List SMS Commands in both directions, newest first.",
         )
         return [
-            record.creates(sends, self._send, takes=_NEW_SMS, calls_back=told),
+            record.creates(sends, self._send, takes=_NEW_SMS, calls_back=callback),
             record.lists(lists, commands.list_sms, *_SMS_FILTERS),
             record.fetches("Fetch an SMS Command.", commands.fetch_sms),
         ]
@@ -100,13 +100,13 @@ class IpCommandEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        record, told = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
+        record, callback = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
         sends, lists = (
             "Send a datagram to a SIM's device.",
             "List IP Commands in both directions, newest first.",
         )
         return [
-            record.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=told),
+            record.creates(sends, self._send, takes=_NEW_DATAGRAM, calls_back=callback),
             record.lists(lists, commands.list_datagrams, *_IP_FILTERS),
             record.fetches("Fetch an IP Command.", commands.fetch_datagram),
         ]

@@ -56,9 +56,11 @@ class EsimProfileEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        profiles, told = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
+        profiles, callback = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
         return [
-            profiles.creates("Order an eSIM Profile.", self._order, takes=_ORDER, calls_back=told),
+            profiles.creates(
+                "Order an eSIM Profile.", self._order, takes=_ORDER, calls_back=callback
+            ),
             profiles.lists("List eSIM Profiles, newest first.", list_esim_profiles, *_FILTERS),
             profiles.fetches("Fetch an eSIM Profile.", fetch_esim_profile),
         ]

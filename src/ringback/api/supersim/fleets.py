@@ -77,12 +77,12 @@ class FleetEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return them."""
-        record, told = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
+        record, callback = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
-            record.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=told),
+            record.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=callback),
             record.lists("List fleets, newest first.", fleets.list_fleets, _OF_PROFILE),
             record.fetches("Fetch a fleet.", fleets.fetch_fleet),
-            record.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=told),
+            record.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=callback),
         ]
 
     def _create(self, call: ApiRequest) -> Change[Fleet]:

@@ -130,8 +130,8 @@ def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
     It knows no null there, and requires two fields that it doesn't describe. A direct token would
     be one that says itself what is on a page; ours say which record the page comes after or before.
     """
-    told = {name: "" if value is None else value for name, value in meta.items()}
-    return {**told, "list_key": meta["key"], "direct_token": False}
+    without_null = {name: "" if value is None else value for name, value in meta.items()}
+    return {**without_null, "list_key": meta["key"], "direct_token": False}
 
 
 _GRANULARITY: Final = OperationParameter(

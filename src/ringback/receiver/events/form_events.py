@@ -46,17 +46,17 @@ class _Field:
     is_constant: bool = False
     """Whether it is the same for all records of the kind, and so is only compared."""
 
-    def value_in(self, told: Mapping[str, str]) -> object:
+    def value_in(self, by_name: Mapping[str, str]) -> object:
         """Return the value that these parameters give; raises UnreadableEvent."""
-        name = next((name for name in reversed(self.parameters) if name in told), None)
+        name = next((name for name in reversed(self.parameters) if name in by_name), None)
         if name is None:
             if self.without is _REQUIRED:
                 raise missing(self.parameters[-1], self.expected)
             return self.without
         try:
-            return self.read(told[name])
+            return self.read(by_name[name])
         except ValueError:
-            raise unfit(name, told[name], self.expected) from None
+            raise unfit(name, by_name[name], self.expected) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class _Layout:
     record: type[SenderEvent]
     fields: tuple[_Field, ...]
 
-    def read(self, told: Mapping[str, str]) -> SenderEvent:
+    def read(self, by_name: Mapping[str, str]) -> SenderEvent:
         """Return the record that these parameters tell; raises UnreadableEvent."""
-        values = [(field, field.value_in(told)) for field in self.fields]
+        values = [(field, field.value_in(by_name)) for field in self.fields]
         given: dict[str, Any] = {f.name: value for f, value in values if not f.is_constant}
         return self.record(**given)
 
@@ -168,15 +168,15 @@ def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | Unknow
     "SimStatus is 'lost'; expected new, ready, active, inactive or scheduled"
     """
     given = tuple(parameters)
-    told = {name: value for name, value in dict(given).items() if value}
+    by_name = {name: value for name, value in dict(given).items() if value}
     try:
-        return _layout_for(told).read(told)
+        return _layout_for(by_name).read(by_name)
     except UnreadableEvent as unreadable:
         return UnknownEvent(given, str(unreadable))
 
 
-def _layout_for(told: Mapping[str, str]) -> _Layout:
-    mark = next((mark for mark in _LAYOUTS if mark.parameter in told), None)
+def _layout_for(by_name: Mapping[str, str]) -> _Layout:
+    mark = next((mark for mark in _LAYOUTS if mark.parameter in by_name), None)
     if mark is None:
         marks = one_of([mark.parameter for mark in _LAYOUTS])
         raise UnreadableEvent(
@@ -184,9 +184,9 @@ def _layout_for(told: Mapping[str, str]) -> _Layout:
         )
     layouts = _LAYOUTS[mark]
     expected = f"a SID that begins with {one_of(list(layouts))}"
-    if mark.sid not in told:
+    if mark.sid not in by_name:
         raise missing(mark.sid, expected)
-    sid = told[mark.sid]
+    sid = by_name[mark.sid]
     if sid[:2] not in layouts:
         raise unfit(mark.sid, sid, expected)
     return layouts[sid[:2]]
