@@ -20,7 +20,7 @@ from tests.policy_monitors import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
 HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
-LOOK_EVERY = module._LOOK_EVERY_SECONDS  # pyright: ignore[reportPrivateUsage] (the real one)
+LOOK_EVERY = module._LOOK_EVERY_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ async def test_a_change_takes_two_looks_which_are_less_than_a_second(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, looks_when_taken = list[None](), list[int]()
-    state = file_watch._state_of  # pyright: ignore[reportPrivateUsage] (counts its calls)
+    state = file_watch._state_of
     monkeypatch.setattr(file_watch, "_state_of", lambda path: (looks.append(None), state(path))[1])
     monkeypatch.setattr(active, "activate", lambda _: looks_when_taken.append(len(looks)))
     async with reloading(file, active):

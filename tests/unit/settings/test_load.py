@@ -29,16 +29,6 @@ ROOT = Path(__file__).parents[3]
 WriteFile = Callable[[str], str]
 
 
-@pytest.fixture
-def write_file(tmp_path: Path) -> WriteFile:
-    def write(text: str) -> str:
-        path = tmp_path / "ringback.toml"
-        path.write_text(text, "utf-8")
-        return str(path)
-
-    return write
-
-
 def refusal_of(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str] | None = None,

@@ -99,13 +99,13 @@ def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None
         ("signature =", "signatures =", ":2: signatures is not known here; a source has signature"),
         ('signature = "hmac-sha256"\n', "", ":1: signature is missing; a source has signature"),
         ('"evt_{hex}"', '"evt"', ":3: 'evt' is no form of a token; it must be like"),
-        ('"evt_{hex}"', "7", ':3: token = 7 must be text in quotes'),
+        ('"evt_{hex}"', "7", ":3: token = 7 must be text in quotes"),
         ("X-Id: {token}", "X-Id: 7", ":4: no header has {token}"),
         ("sha256={signature}", "none", ":4: no header has {signature}"),
         ("User-Agent: Acme/1.0", "User-Agent", ":4: 'User-Agent' is no header; it must be like"),
         ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is there twice"),
     ],
-)  # fmt: skip
+)
 def test_what_can_not_be_used_is_refused_by_its_line(
     tmp_path: Path, right: str, wrong: str, why: str
 ) -> None:
