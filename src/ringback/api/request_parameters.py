@@ -22,8 +22,10 @@ MAX_BODY: Final = 64 * 1024
 LONGEST_NAME: Final = 64
 """The longest name that a person may give a record, in characters."""
 
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+"""The media type of form bodies."""
+
 _MAX_FIELDS: Final = 200
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
@@ -160,9 +162,9 @@ async def read_form(
     """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
     body = await read_body(request, most=MAX_BODY, code=codes.invalid)
     given = media_type_of(request)
-    if body and given not in (None, _FORM_TYPE):
+    if body and given not in (None, FORM_TYPE):
         raise InvalidParameter(
-            f"the body's Content-Type is {given}; send {_FORM_TYPE}", code=codes.invalid
+            f"the body's Content-Type is {given}; send {FORM_TYPE}", code=codes.invalid
         )
     return _parse(body, known, where="the body", lists=lists, codes=codes)
 

@@ -192,9 +192,7 @@ def links(**paths: Callable[[Any], str]) -> SerializedField[Any]:
 
 
 ACCOUNT_SID = field("account_sid", sid_of(SidKind.ACCOUNT))
-DATE_CREATED = field("date_created", INSTANT)
-DATE_UPDATED = field("date_updated", INSTANT)
-DATES: Final = (DATE_CREATED, DATE_UPDATED)
+DATES: Final = (field("date_created", INSTANT), field("date_updated", INSTANT))
 
 
 def dated_at(path: str) -> tuple[SerializedField[Any], ...]:

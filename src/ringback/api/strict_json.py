@@ -14,7 +14,8 @@ from ringback.core.errors import SUPER_SIM, InvalidParameter
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-_JSON_TYPE: Final = "application/json"
+JSON_TYPE: Final = "application/json"
+"""The media type of JSON bodies."""
 
 
 async def read_json(
@@ -26,9 +27,9 @@ async def read_json(
     """
     given = media_type_of(request)
     body = await read_body(request, most=most, code=code)
-    if given != _JSON_TYPE:
+    if given != JSON_TYPE:
         raise InvalidParameter(
-            f"the body's Content-Type is {given or 'not given'}; send {_JSON_TYPE}", code=code
+            f"the body's Content-Type is {given or 'not given'}; send {JSON_TYPE}", code=code
         )
     try:
         return body, cast("Json", orjson.loads(body))

@@ -9,11 +9,11 @@ from functools import cache
 from types import NoneType
 from typing import Any, ClassVar, Final, NamedTuple, get_args, get_origin, get_type_hints
 
+from ringback.api.request_parameters import FORM_TYPE
 from ringback.api.schema_pieces import INSTANT, TEXT, Schema, number, one_of, sid_of, text
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.sids import SidKind
 
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 
@@ -130,7 +130,7 @@ def header_parameters() -> dict[str, Any]:
 
 def _post(described: CallbackDescription) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{described.name}"}
-    body = {"required": True, "content": {_FORM_TYPE: {"schema": schema}}}
+    body = {"required": True, "content": {FORM_TYPE: {"schema": schema}}}
     return {**_what_both_have(described), "parameters": _headers(), "requestBody": body}
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the tables of operations, fields and callbacks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ringback import __version__
@@ -15,12 +15,12 @@ from ringback.api.openapi.responses import (
     schemas_of,
 )
 from ringback.api.operation import ApiOperation, OperationParameter
+from ringback.api.request_parameters import FORM_TYPE
 from ringback.api.schema_pieces import META, Schema, text
 
 Document = dict[str, Any]
 
 _PORTAL: Final = "/portal/"
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _VERSIONED: Final = re.compile("/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
@@ -36,13 +36,8 @@ The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
 """
 
 
-def document_of(
-    product: SimProduct,
-    operations: Sequence[ApiOperation],
-    *,
-    servers: Sequence[Mapping[str, str]] = (),
-) -> Document:
-    """Return the document of a product's operations, as reached at these servers."""
+def document_of(product: SimProduct, operations: Sequence[ApiOperation]) -> Document:
+    """Return the document of a product's operations; who answers with it names the servers."""
     tags = dict.fromkeys(map(_tag_of, operations))
     beside = ", and Ringback's own portal" if "Portal" in tags else ""
     return {
@@ -53,7 +48,7 @@ def document_of(
             "description": _ABOUT.format(name=product.name, portal=beside),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": list(servers),
+        "servers": [],
         "security": [{"basic": []}],
         "tags": [{"name": tag} for tag in tags],
         "paths": _paths_of(product, operations),
@@ -105,7 +100,7 @@ def _asked_of(operation: ApiOperation) -> dict[str, Any]:
     if operation.verb != "POST":
         return {"parameters": [_in_query(parameter) for parameter in parameters]}
     is_required = any(parameter.is_required for parameter in parameters)
-    content = {_FORM_TYPE: {"schema": _form_of(parameters)}}
+    content = {FORM_TYPE: {"schema": _form_of(parameters)}}
     return {"requestBody": {"required": is_required, "content": content}}
 
 

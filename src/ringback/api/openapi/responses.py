@@ -7,8 +7,8 @@ from ringback.api.cors import CROSS_ORIGIN, OPEN
 from ringback.api.operation import ApiOperation, Body, NoContent, PageBody
 from ringback.api.schema_pieces import TEXT, URL, Schema, list_of, number, object_of, refer
 from ringback.api.serializers import Serializer
+from ringback.api.strict_json import JSON_TYPE
 
-_JSON_TYPE: Final = "application/json"
 _HEADERS: Final = "#/components/headers"
 
 ERROR: Final[Schema] = object_of(
@@ -71,7 +71,7 @@ def _error_answer(status: int, *beside: str) -> dict[str, Any]:
 
 def content_of(name: str) -> dict[str, Any]:
     """Return a body that is JSON of this schema."""
-    return {"content": {_JSON_TYPE: {"schema": refer(name)}}}
+    return {"content": {JSON_TYPE: {"schema": refer(name)}}}
 
 
 def answers_of(operation: ApiOperation) -> dict[str, Any]:

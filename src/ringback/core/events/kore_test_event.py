@@ -14,6 +14,9 @@ from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
 TEST_EVENT_BYTES: Final = 2 * TOKEN_BYTES + 1
 """How many random bytes a test event needs."""
 
+TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
+"""The type of the event by which KORE's portal tries a URL."""
+
 
 def write_test_event(chance: bytes, *, at: datetime) -> str:
     """Return a new test event of this instant, which is in UTC."""
@@ -32,7 +35,7 @@ def as_text(*, test_id: str, event_id: str, at: datetime, seventh_digit: int) ->
         "data": {"test_id": test_id},
         "id": event_id,
         "time": f"{at:%Y-%m-%dT%H:%M:%S.%f}{seventh_digit}+00:00",
-        "type": "com.kore.eventstreams.test.event",
+        "type": TEST_EVENT_TYPE,
         "source": "kore-events",
         "dataschema": "/schemas/test/1",
         "specversion": "1.0",

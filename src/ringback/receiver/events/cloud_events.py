@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final, NoReturn, TypeAlias, cast
 
+from ringback.core.events.kore_test_event import TEST_EVENT_TYPE
 from ringback.receiver.events.unknown_event import (
     UnknownEvent,
     UnreadableEvent,
@@ -22,9 +23,6 @@ from ringback.receiver.events.unknown_event import (
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A JSON value as Python's parser gives it."""
-
-TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
-"""The type of the event by which KORE's portal tries a URL."""
 
 _VERSION: Final = "1.0"
 # RFC 3339, 5.6. `fromisoformat` alone takes dates without a time and times without an offset, too.
