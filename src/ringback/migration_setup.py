@@ -1,13 +1,13 @@
-"""Puts a migration together: opens where the URLs are, and has the probe decide who may move.
+"""Puts a migration together: opens the URL source, and has the probe decide which URLs may move.
 
-What `wiring` is to the server, this is to `ringback migrate`.
+What `application` is to the server, this is to `ringback migrate`.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -22,14 +22,14 @@ from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.migration.executor import ReadinessCheck
-from ringback.migration.url_source import DeliveryHistory, UrlEntry, UrlSource
+from ringback.migration.url_source import DeliveryHistory, UrlEntry, UrlSource, UrlSourceSpec
 from ringback.migration.url_sources.api import ApiUrlSource, base_url
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.operations.accounts import fetch_account
 from ringback.ports import Clock, Transport
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
-from ringback.probe.quick_check import gate as probe
+from ringback.probe.quick_check import quick_check
 from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
@@ -37,9 +37,6 @@ from ringback.settings import ENVIRONMENT, SEAL_KEY
 from ringback.storage import DATA_FILE, open_beside
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
-
-UrlSourceSpec = Mapping[str, Any]
-"""Where the URLs are, as plans keep it."""
 
 
 # ---- where the URLs are --------------------------------------------------------------------------
@@ -57,19 +54,19 @@ class UrlSourceCredentials:
 
 @dataclass(frozen=True, slots=True)
 class OpenedUrlSource:
-    """Where the URLs are, open to be worked on."""
+    """An open URL source, its clock, and how its callbacks go."""
 
-    record: UrlSource
+    url_source: UrlSource
     clock: Clock
     deliveries: DeliveryHistory | None
-    """None where the record doesn't know how callbacks go."""
+    """None where nothing says how callbacks go."""
 
 
 @asynccontextmanager
 async def open_url_source(
     spec: UrlSourceSpec, credentials: UrlSourceCredentials
 ) -> AsyncGenerator[OpenedUrlSource]:
-    """Open where the URLs are, and close it in the end.
+    """Open a URL source, and close it in the end.
 
     Raises ConfigurationError where it can't be used, or is of no known kind.
     """
@@ -100,10 +97,10 @@ async def _store(
     try:
         # Dates are judged by the clock of the data, which `ringback dev` may have advanced.
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
-        # The account may be named by its id at KORE, and the record knows only SIDs.
+        # The account may be named by its id at KORE, and the URL source knows only SIDs.
         owner = await store.read(lambda tx: fetch_account(tx, account).sid) if account else None
-        record = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
-        yield OpenedUrlSource(record, clock, record)
+        own_data = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
+        yield OpenedUrlSource(own_data, clock, own_data)
     finally:
         await store.close()
 
@@ -117,10 +114,10 @@ def _api(
             " or --auth-token"
         )
     _refuse_another(server, credentials.server)
-    record = ApiUrlSource.open(
+    api = ApiUrlSource.open(
         account_sid=account_sid, auth_token=credentials.auth_token, server=server
     )
-    return OpenedUrlSource(record, SystemClock(), record.deliveries)
+    return OpenedUrlSource(api, SystemClock(), api.deliveries)
 
 
 def _refuse_another(server: str | None, given: str | None) -> None:
@@ -137,8 +134,8 @@ def _refuse_another(server: str | None, given: str | None) -> None:
         )
 
 
-def _files(record: FileUrlSource) -> OpenedUrlSource:
-    return OpenedUrlSource(record, SystemClock(), None)
+def _files(files: FileUrlSource) -> OpenedUrlSource:
+    return OpenedUrlSource(files, SystemClock(), None)
 
 
 # ---- who may move: receivers that a quick probe finds ready --------------------------------------
@@ -153,11 +150,11 @@ class ProbeOptions:
     allow: tuple[Network, ...]
     extra_ca_file: Path | None
     sources: Sources
-    """As which there can be probed."""
+    """The sources that the probe can act as."""
 
 
 @dataclass(frozen=True, slots=True)
-class _ProbeGate:
+class _ProbeCheck:
     """Answers `ReadinessCheck`."""
 
     found: OpenedUrlSource
@@ -171,7 +168,7 @@ class _ProbeGate:
         account = await self._account(entry.place.account_sid)
         if account is None:
             return f"account {entry.place.account_sid} is not there any more"
-        return await probe(
+        return await quick_check(
             CallbackUrl.parse(entry.url, sources=None),
             method=entry.method,
             source=self.to,
@@ -185,8 +182,8 @@ class _ProbeGate:
 
     async def _account(self, sid: str | None) -> Account | None:
         """Return whose secrets sign towards the receivers of an account."""
-        if isinstance(self.found.record, OwnDataUrlSource):
-            return await self.found.record.account(sid or "")
+        if isinstance(self.found.url_source, OwnDataUrlSource):
+            return await self.found.url_source.account(sid or "")
         return account_of(
             sid or PROBE_ACCOUNT_SID,
             auth_token=self.auth_token,
@@ -196,7 +193,7 @@ class _ProbeGate:
 
 
 @asynccontextmanager
-async def readiness_gate(
+async def readiness_check(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> AsyncGenerator[ReadinessCheck | None]:
     """Yield the check that probes receivers before they move; None with --no-probe.
@@ -211,7 +208,7 @@ async def readiness_gate(
     tls = ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
     sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(how.allow), network=SystemNetwork(tls))
     try:
-        yield _ProbeGate(found, to, how, auth_token, sender)
+        yield _ProbeCheck(found, to, how, auth_token, sender)
     finally:
         await sender.close()
 
@@ -220,7 +217,7 @@ def missing_secret(
     found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
 ) -> str | None:
     """Return the secret that the probe of a source needs and lacks, by its name; else None."""
-    if isinstance(found.record, OwnDataUrlSource):
+    if isinstance(found.url_source, OwnDataUrlSource):
         return None
     if how.sources[to].signature.is_by_auth_token:
         return None if auth_token else "auth_token"

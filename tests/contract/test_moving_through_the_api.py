@@ -1,4 +1,4 @@
-"""An account's API as the URL source of a move: the official client, and a real server."""
+"""An account's API as a URL source: the official client, and a real server."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ async def dev(tmp_path: Path) -> AsyncGenerator[Served]:
         yield dev
 
 
-def source_at(dev: Served, **given: str) -> ApiUrlSource:
+def url_source_at(dev: Served, **given: str) -> ApiUrlSource:
     account = {"account_sid": dev.dev["account_sid"], "auth_token": dev.dev["auth_token"]}
     return ApiUrlSource.open(**{**account, "server": dev.dev["base_url"], **given})
 
@@ -58,7 +58,7 @@ async def test_all_urls_that_the_api_shows_are_read_page_by_page(
     def at(name: str) -> UrlLocation:
         return UrlLocation(name, own)
 
-    entries = await source_at(dev).entries()
+    entries = await url_source_at(dev).entries()
     assert [entry for entry in entries if entry.url == OLD] == [
         UrlEntry(at(f"fleet {sid} SmsCommandsUrl"), OLD, HttpMethod.GET) for sid in sids[::-1]
     ]
@@ -84,14 +84,16 @@ async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) ->
     )
     edits = [UrlEdit(place, OLD, NEW) for place in (sms, commands, *gone, *gone)]
     await dev.post(f"/v1/Fleets/{fleet}", IpCommandsUrl="")
-    source = source_at(dev)
-    assert await source.replace(edits) == [EditOutcome.DONE] * 2 + [EditOutcome.GONE] * 10
-    assert await source.replace(edits[:2]) == [EditOutcome.DONE] * 2
-    assert await source.replace([UrlEdit(sms, OLD, "https://b.example")]) == [EditOutcome.CHANGED]
+    url_source = url_source_at(dev)
+    assert await url_source.replace(edits) == [EditOutcome.DONE] * 2 + [EditOutcome.GONE] * 10
+    assert await url_source.replace(edits[:2]) == [EditOutcome.DONE] * 2
+    assert await url_source.replace([UrlEdit(sms, OLD, "https://b.example")]) == [
+        EditOutcome.CHANGED
+    ]
     shown = (await dev.get(f"/v1/Fleets/{fleet}")).body
     assert (shown["sms_commands_url"], shown["sms_commands_method"]) == (NEW, "GET")
-    assert await source.replace([edit.back() for edit in edits[:2]]) == [EditOutcome.DONE] * 2
-    assert {entry.url for entry in await source.entries()} == {OLD}
+    assert await url_source.replace([edit.back() for edit in edits[:2]]) == [EditOutcome.DONE] * 2
+    assert {entry.url for entry in await url_source.entries()} == {OLD}
 
 
 async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None:
@@ -102,15 +104,15 @@ async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None
     with pytest.raises(
         ConfigurationError, match=f"{fleet}: the API answers 400: .*cbs must be"
     ) as refused:
-        await source_at(dev).replace([edit])
+        await url_source_at(dev).replace([edit])
     assert "pass" not in str(refused.value)
     with pytest.raises(ConfigurationError, match="the API answers 401") as refused:
-        await source_at(dev, auth_token="made-up").entries()
+        await url_source_at(dev, auth_token="made-up").entries()
     assert "made-up" not in str(refused.value)
 
 
 async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
-    deliveries = source_at(dev).deliveries
+    deliveries = url_source_at(dev).deliveries
     assert deliveries is not None
     since = datetime.now(UTC) - timedelta(hours=1)
     async with RecordingReceiver() as receiver:
@@ -148,17 +150,17 @@ def test_without_a_server_it_is_twilios_hosts_that_are_asked(
 ) -> None:
     monkeypatch.setenv("TWILIO_EDGE", "sydney")
     asked = answering(monkeypatch, 200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
-    source = opened()
-    assert list(source.official.urls()) == []
+    url_source = opened()
+    assert list(url_source.official.urls()) == []
     assert asked == ["https://supersim.twilio.com/v1/Fleets", "https://wireless.twilio.com/v1/Sims"]
-    assert source.deliveries is None
+    assert url_source.deliveries is None
 
 
 @pytest.mark.parametrize("server", [None, "http://127.0.0.1:8080"])
 def test_its_source_says_where_it_is_found_again(server: str | None) -> None:
-    source = opened(server=server)
-    assert source.source == {"kind": "api", "account": "AC1", "server": server}
-    assert "made-up" not in repr(source)
+    url_source = opened(server=server)
+    assert url_source.spec == {"kind": "api", "account": "AC1", "server": server}
+    assert "made-up" not in repr(url_source)
 
 
 @pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (200, "{}"), (502, "<html>")])
@@ -166,17 +168,17 @@ async def test_an_answer_that_is_none_of_the_apis_is_told(
     monkeypatch: pytest.MonkeyPatch, status: int, text: str
 ) -> None:
     answering(monkeypatch, status, text)
-    source = opened(server="http://a.example")
-    assert source.deliveries is not None
+    url_source = opened(server="http://a.example")
+    assert url_source.deliveries is not None
     now = datetime.now(UTC)
     with pytest.raises(
         ConfigurationError, match=r"^the totals: the (API answers 502|answer is none)"
     ):
-        await source.deliveries.totals(since=now, until=now)
+        await url_source.deliveries.totals(since=now, until=now)
     with pytest.raises(
         ConfigurationError, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
     ):
-        await source.entries()
+        await url_source.entries()
 
 
 async def test_what_the_api_quotes_is_told_without_its_credentials(

@@ -15,7 +15,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import UNDELIVERED, OutgoingCallback
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpSender
-from ringback.migration.canary_evaluation import look_at
+from ringback.migration.canary_evaluation import compare_deliveries
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import (
@@ -30,7 +30,7 @@ from ringback.migration.plan import MigrationPlan, make_plan
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import CallbackFilter
-from ringback.probe.quick_check import gate
+from ringback.probe.quick_check import quick_check
 from ringback.runtime.system_clock import SystemRandomSource
 from tests.rehearsal.receivers import Kind
 from tests.rehearsal.world import URLS, SleepersClock, World, a_world
@@ -40,16 +40,16 @@ BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinf
 
 
 @dataclass
-class ReceiverGate:
-    """Answers `ReadinessCheck` by the probe's quick look, as `ringback migrate apply` has it."""
+class ProbedReadiness:
+    """Answers `ReadinessCheck` by the probe's quick check, as `ringback migrate apply` has it."""
 
-    record: OwnDataUrlSource
+    url_source: OwnDataUrlSource
     sender: HttpSender
 
     async def check(self, entry: UrlEntry) -> str | None:
-        account = await self.record.account(entry.place.account_sid or "")
+        account = await self.url_source.account(entry.place.account_sid or "")
         assert account is not None
-        return await gate(
+        return await quick_check(
             CallbackUrl.parse(entry.url),
             method=entry.method,
             source=Source.KORE,
@@ -57,7 +57,7 @@ class ReceiverGate:
             transport=self.sender,
             limits=Timeouts(5, 15, 15),
             chance=SystemRandomSource(),
-            now=self.record.clock.now(),
+            now=self.url_source.clock.now(),
         )
 
 
@@ -68,16 +68,16 @@ class Rehearsal:
         self.world = world
         self.folder = folder
         self.clock = SleepersClock(world.clock)
-        self.record = OwnDataUrlSource(world.parts.storage.store, folder="", clock=world.clock)
+        self.url_source = OwnDataUrlSource(world.parts.storage.store, folder="", clock=world.clock)
         self.news = list[ProgressEvent]()
 
     async def plan(self, name: str) -> MigrationPlan:
         """Make a plan, as a file, and return what that says."""
         path = self.folder / name
         plan = make_plan(
-            await self.record.entries(),
+            await self.url_source.entries(),
             to=Source.KORE,
-            record=self.record.source,
+            url_source=self.url_source.spec,
             phase="before",
             now=self.world.clock.now(),
             plan_id=name,
@@ -87,10 +87,10 @@ class Rehearsal:
 
     async def apply(self, plan: MigrationPlan) -> ApplyEnded:
         """Apply a plan, a tenth first, while events go on."""
-        canary = CanarySettings((10,), SOAK, self.record, look_at)
+        canary = CanarySettings((10,), SOAK, self.url_source, compare_deliveries)
         with self._move(plan) as move:
-            ready = ReceiverGate(self.record, self.world.parts.workers.network.sender)
-            task = asyncio.create_task(move.apply(gate=ready, canary=canary))
+            ready = ProbedReadiness(self.url_source, self.world.parts.workers.network.sender)
+            task = asyncio.create_task(move.apply(readiness=ready, canary=canary))
             await self.world.traffic_until(task, sleeper=self.clock, events=self._traffic)
             return task.result()
 
@@ -103,25 +103,25 @@ class Rehearsal:
         with self._move(plan) as move:
             await move.revert()
 
-    async def standings(self, plan: MigrationPlan) -> dict[Kind, Counter[EditState]]:
-        """Return how the edits of a plan stand, by what the receivers are like."""
+    async def states(self, plan: MigrationPlan) -> dict[Kind, Counter[EditState]]:
+        """Return the states of a plan's edits, by what the receivers are like."""
         with self._move(plan) as move:
-            stands = await move.stands()
+            statuses = await move.statuses()
         found = {kind: Counter[EditState]() for kind in Kind}
-        for stand in stands.values():
-            path = CallbackUrl.parse(stand.edit.old).path
-            found[self.world.receivers.kinds[path]][stand.standing] += 1
+        for status in statuses.values():
+            path = CallbackUrl.parse(status.edit.old).path
+            found[self.world.receivers.kinds[path]][status.state] += 1
         return found
 
     @contextmanager
     def _move(self, plan: MigrationPlan) -> Generator[PlanExecutor]:
         path = journal_of(self.folder / plan.id)
         with PlanJournal(path, plan_id=plan.id) as journal:
-            yield PlanExecutor(plan, self.record, journal, self.clock, tell=self.news.append)
+            yield PlanExecutor(plan, self.url_source, journal, self.clock, report=self.news.append)
 
 
-async def urls_of(record: OwnDataUrlSource) -> dict[str, str]:
-    return {entry.place.name: entry.url for entry in await record.entries()}
+async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:
+    return {entry.place.name: entry.url for entry in await url_source.entries()}
 
 
 @pytest.mark.timeout(240)
@@ -130,7 +130,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
 ) -> None:
     async with a_world(tmp_path / "data") as world:
         rehearsal = Rehearsal(world, tmp_path)
-        at_first = await urls_of(rehearsal.record)
+        at_first = await urls_of(rehearsal.url_source)
         assert len(at_first) == URLS
 
         # Until October 15. At the first try something is wrong with many that no probe shows:
@@ -140,7 +140,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         assert len(first.edits) == URLS
         world.receivers.is_gateway_down = True
         assert await rehearsal.apply(first) is ApplyEnded.WENT_BACK
-        assert await urls_of(rehearsal.record) == at_first
+        assert await urls_of(rehearsal.url_source) == at_first
         assert any(isinstance(news, CanaryStopped) for news in rehearsal.news)
 
         # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
@@ -148,7 +148,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         plan = await rehearsal.plan("second")
         assert await rehearsal.apply(plan) is ApplyEnded.DONE
         kinds = Counter(world.receivers.kinds.values())
-        assert await rehearsal.standings(plan) == {
+        assert await rehearsal.states(plan) == {
             Kind.BOTH: {EditState.MOVED: kinds[Kind.BOTH]},
             Kind.KORE: {EditState.MOVED: kinds[Kind.KORE]},
             Kind.TWILIO: {EditState.SKIPPED: kinds[Kind.TWILIO]},
@@ -161,7 +161,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
             await world.traffic(URLS // 4)
 
         await rehearsal.revert(plan)
-        assert await urls_of(rehearsal.record) == at_first
+        assert await urls_of(rehearsal.url_source) == at_first
         await world.traffic(URLS // 10)
         await world.advance(timedelta(hours=1))
         await nothing_is_lost(world)

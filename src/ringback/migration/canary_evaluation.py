@@ -94,13 +94,13 @@ class CanaryResult:
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """The places whose deliveries got worse, and the figures."""
-    heard: int = 0
+    called: int = 0
     """How many of its places had callbacks since."""
 
     @property
     def is_general(self) -> bool:
         """Whether too many got worse for it to be the fault of single receivers."""
-        return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.heard
+        return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
@@ -124,7 +124,7 @@ def _log_choose(of: int, count: int) -> float:
     return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
 
 
-def look_at(
+def compare_deliveries(
     edits: Sequence[UrlEdit], before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals]
 ) -> CanaryResult:
     """Compare how the targets of these edits delivered before they were made, and after.
@@ -144,7 +144,7 @@ def look_at(
     }
     return CanaryResult(
         {place: str(each) for place, each in watched.items() if each.is_worse},
-        heard=sum(1 for each in watched.values() if each.after.tried),
+        called=sum(1 for each in watched.values() if each.after.tried),
     )
 
 

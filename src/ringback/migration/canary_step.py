@@ -94,10 +94,10 @@ def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
     return chosen
 
 
-def watched(deliveries: DeliveryHistory | None) -> DeliveryHistory:
+def deliveries_to_watch(deliveries: DeliveryHistory | None) -> DeliveryHistory:
     """Return the deliveries to watch.
 
-    Raises ConfigurationError where the record has none.
+    Raises ConfigurationError where nothing says how its callbacks go.
     """
     if deliveries is None:
         raise ConfigurationError(

@@ -41,30 +41,30 @@ class EditStatus:
     """One edit, and its state."""
 
     edit: UrlEdit
-    standing: EditState
+    state: EditState
     entry: UrlEntry | None
     """What is in its place now."""
     why: str | None = None
 
 
-def stands(
-    plan: MigrationPlan, progress: JournalSummary, entries: Sequence[UrlEntry]
+def edit_statuses(
+    plan: MigrationPlan, summary: JournalSummary, entries: Sequence[UrlEntry]
 ) -> dict[UrlLocation, EditStatus]:
     """Return the state of each edit: the plan's, and moved ones that were deleted from it since."""
-    edits = {edit.place: edit for edit in plan.edits} | progress.edits
+    edits = {edit.place: edit for edit in plan.edits} | summary.edits
     now = {entry.place: entry for entry in entries}
-    return {place: _stand(edit, progress, now.get(place)) for place, edit in edits.items()}
+    return {place: _status_of(edit, summary, now.get(place)) for place, edit in edits.items()}
 
 
 def count(found: Mapping[UrlLocation, EditStatus]) -> dict[EditState, int]:
     """Return how many edits are in each state, without empty states."""
-    standings = [stand.standing for stand in found.values()]
-    return {each: standings.count(each) for each in EditState if each in standings}
+    states = [status.state for status in found.values()]
+    return {each: states.count(each) for each in EditState if each in states}
 
 
-def _stand(edit: UrlEdit, progress: JournalSummary, entry: UrlEntry | None) -> EditStatus:
-    mark = progress.marks.get(edit.place)
-    behind = progress.behind.get(edit.place)
+def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -> EditStatus:
+    mark = summary.marks.get(edit.place)
+    behind = summary.behind.get(edit.place)
     if entry is None:
         return EditStatus(edit, EditState.GONE, None)
     match shown(entry.url):
@@ -77,7 +77,7 @@ def _stand(edit: UrlEdit, progress: JournalSummary, entry: UrlEntry | None) -> E
         case edit.old if behind is not None:
             return EditStatus(edit, EditState.BEHIND, entry, behind)
         case edit.old if mark is EditMark.SKIPPED:
-            return EditStatus(edit, EditState.SKIPPED, entry, progress.whys[edit.place])
+            return EditStatus(edit, EditState.SKIPPED, entry, summary.whys[edit.place])
         case edit.old if mark in (EditMark.RETURNING, EditMark.RETURNED):
             return EditStatus(edit, EditState.RETURNED, entry)
         case edit.old:

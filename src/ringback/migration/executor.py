@@ -1,6 +1,6 @@
 """Carries a plan out, and takes it back.
 
-Laws of this file. The journal is written before the record changes and after. A process that dies
+Laws of this file. The journal is written before a URL changes and after. A process that dies
 anywhere leaves every URL in its old or its new form, and the next one goes on from there. What
 moved and got worse goes back before anything else is done.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.canary_evaluation import CanaryResult
 from ringback.migration.canary_step import ALL, CanarySettings, up_to
-from ringback.migration.edit_status import MAY_MOVE, EditState, EditStatus, stands
+from ringback.migration.edit_status import MAY_MOVE, EditState, EditStatus, edit_statuses
 from ringback.migration.journal import ApplyBegan, EditMark, EntryType, PlanJournal, PlanStep
 from ringback.migration.plan import MigrationPlan
 from ringback.migration.redaction import with_credentials_of
@@ -71,7 +71,7 @@ class CanaryStopped:
 
     share: int
     worse: int
-    heard: int
+    called: int
     """How many had callbacks at all."""
 
 
@@ -95,7 +95,7 @@ class EditsReverted:
 ProgressEvent = (
     EditsMoved | EditSkipped | CanaryStarted | DeliveriesWorsened | CanaryStopped | EditsReverted
 )
-Tell = Callable[[ProgressEvent], None]
+ReportProgress = Callable[[ProgressEvent], None]
 
 
 class ApplyEnded(StrEnum):
@@ -114,32 +114,32 @@ Due = tuple[UrlEdit, UrlEntry]
 
 @dataclass(slots=True)
 class PlanExecutor:
-    """One plan, its record and its journal."""
+    """One plan, its URL source and its journal."""
 
     plan: MigrationPlan
-    record: UrlSource
+    url_source: UrlSource
     journal: PlanJournal
     clock: Clock
-    tell: Tell
+    report: ReportProgress
     checkpoint: Callable[[str], None] = no_checkpoint
     _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """Those whose receivers were probed already, and are not ready."""
 
     async def apply(
-        self, *, gate: ReadinessCheck | None, canary: CanarySettings | None = None
+        self, *, readiness: ReadinessCheck | None, canary: CanarySettings | None = None
     ) -> ApplyEnded:
         """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
 
-        Without a gate no receiver is asked, without a canary all is one step that nobody watches.
-        Raises ConfigurationError where the record or the journal can't be used; another apply goes
-        on then.
+        Without `readiness` no receiver is checked; without a canary all is one step that nobody
+        watches. Raises ConfigurationError where the URLs or the journal can't be used; another
+        apply goes on then.
         """
         self._begin(canary)
         await self._see_what_was_cut_off()
         if self._step is not None and self._step.is_stopped:
             return await self._go_back()
         for share in (*(canary.shares if canary else ()), ALL):
-            if not await self._move(share, gate):
+            if not await self._move(share, readiness):
                 continue
             if canary is not None and not await self._watch(canary):
                 return await self._go_back()
@@ -150,15 +150,15 @@ class PlanExecutor:
         """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
         self._note(EntryType.REVERTING)
         await self._see_what_was_cut_off()
-        await self._return(self.journal.progress.edits)
+        await self._return(self.journal.summary.edits)
 
-    async def stands(self) -> dict[UrlLocation, EditStatus]:
+    async def statuses(self) -> dict[UrlLocation, EditStatus]:
         """Return the state of each edit now."""
-        return stands(self.plan, self.journal.progress, await self.record.entries())
+        return edit_statuses(self.plan, self.journal.summary, await self.url_source.entries())
 
     @property
     def _step(self) -> PlanStep | None:
-        return self.journal.progress.step
+        return self.journal.summary.step
 
     def _note(self, what: EntryType, **more: Any) -> None:
         self.journal.append(what, at=self.clock.now(), **more)
@@ -173,25 +173,25 @@ class PlanExecutor:
         """Note how the plan is applied, unless the journal says so already."""
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
-        if self.journal.progress.began != began:
+        if self.journal.summary.began != began:
             self._note(EntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
 
     async def _see_what_was_cut_off(self) -> None:
         """Find out what became of edits that were under way when an earlier process died."""
-        marks = self.journal.progress.marks
+        marks = self.journal.summary.marks
         unsure = [
             place for place, mark in marks.items() if mark in (EditMark.MOVING, EditMark.RETURNING)
         ]
         if not unsure:
             return
-        found = await self.stands()
-        for what, standings in _AS_FOUND.items():
-            so = {place: "" for place in unsure if found[place].standing in standings}
+        found = await self.statuses()
+        for what, states in _AS_FOUND.items():
+            so = {place: "" for place in unsure if found[place].state in states}
             self._note_places(what, so)
 
     # ---- forward
 
-    async def _move(self, share: int, gate: ReadinessCheck | None) -> bool:
+    async def _move(self, share: int, readiness: ReadinessCheck | None) -> bool:
         """Move what is still to move up to this share; returns whether a step is to be ended."""
         if self._step is not None and self._step.watched_until is not None:
             return True
@@ -201,37 +201,37 @@ class PlanExecutor:
             if not due:
                 return False
             self._note(EntryType.STEP, share=share)
-        step = self.journal.progress.open_step
-        readiness = None if gate is None else _Readiness(gate)
+        step = self.journal.summary.open_step
+        checks = None if readiness is None else _ReceiverChecks(readiness)
         wanted = len(step.places) + len(due)
         for batch in _batches(due):
-            await self._move_batch(await self._admitted(batch, readiness))
-            self.tell(EditsMoved(step.share, len(step.places), wanted))
+            await self._move_batch(await self._admitted(batch, checks))
+            self.report(EditsMoved(step.share, len(step.places), wanted))
         return True
 
     async def _due(
-        self, places: Collection[UrlLocation], standings: Collection[EditState]
+        self, places: Collection[UrlLocation], states: Collection[EditState]
     ) -> list[Due]:
         """Return the edits of these places that are in one of these states."""
-        found = (await self.stands()).items()
+        found = (await self.statuses()).items()
         return [
-            (stand.edit, stand.entry)
-            for place, stand in found
-            if place in places and stand.standing in standings and stand.entry is not None
+            (status.edit, status.entry)
+            for place, status in found
+            if place in places and status.state in states and status.entry is not None
         ]
 
     async def _admitted(
-        self, batch: Sequence[Due], readiness: "_Readiness | None"
+        self, batch: Sequence[Due], checks: "_ReceiverChecks | None"
     ) -> Sequence[Due]:
         """Return those whose receivers are ready; the others are noted as skipped."""
-        if readiness is None:
+        if checks is None:
             return batch
-        whys = await readiness.whys([entry for _, entry in batch])
+        whys = await checks.whys([entry for _, entry in batch])
         refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
         self._note_places(EntryType.SKIPPED, {edit.place: why for edit, why in refused})
         for edit, why in refused:
             self._skipped.add(edit.place)
-            self.tell(EditSkipped(edit, why))
+            self.report(EditSkipped(edit, why))
         return [due for due, why in zip(batch, whys, strict=True) if not why]
 
     async def _move_batch(self, batch: Sequence[Due]) -> None:
@@ -239,7 +239,7 @@ class PlanExecutor:
             return
         self.journal.append_edits([edit for edit, _ in batch], at=self.clock.now())
         self.checkpoint("moving")
-        endings = await self.record.replace([exact(edit, entry) for edit, entry in batch])
+        endings = await self.url_source.replace([exact(edit, entry) for edit, entry in batch])
         self.checkpoint("replaced")
         self._note_endings(batch, endings, EntryType.MOVED)
 
@@ -254,20 +254,20 @@ class PlanExecutor:
         )
         for edit, how in ended:
             if how is not EditOutcome.DONE:
-                self.tell(EditSkipped(edit, _IN_WORDS[how]))
+                self.report(EditSkipped(edit, _IN_WORDS[how]))
 
     # ---- watching
 
     async def _watch(self, canary: CanarySettings) -> bool:
         """Watch the step for the soak; return False where all of it has to go back."""
-        step = self.journal.progress.open_step
+        step = self.journal.summary.open_step
         if not step.places:
             return True
         until = step.watched_until or self.clock.now() + canary.soak
         if step.watched_until is None:
             self._note(EntryType.SOAKING, until=until.isoformat())
-        edits = [self.journal.progress.edits[place] for place in step.places]
-        self.tell(CanaryStarted(step.share, len(edits), until))
+        edits = [self.journal.summary.edits[place] for place in step.places]
+        self.report(CanaryStarted(step.share, len(edits), until))
         before = await canary.before(step.began)
         while True:
             look = await canary.look(edits, before, began=step.began, now=self.clock.now())
@@ -281,25 +281,25 @@ class PlanExecutor:
 
     async def _leave_behind(self, step: PlanStep, look: CanaryResult) -> None:
         """Send back at once those that got worse; where they are too many, stop the whole step."""
-        progress = self.journal.progress
-        worse = {place: why for place, why in look.worse.items() if place not in progress.behind}
+        summary = self.journal.summary
+        worse = {place: why for place, why in look.worse.items() if place not in summary.behind}
         self._note_places(EntryType.WORSE, worse)
         if worse:
-            self.tell(DeliveriesWorsened(step.share, len(step.places), worse))
+            self.report(DeliveriesWorsened(step.share, len(step.places), worse))
         if look.is_general:
             self._note(EntryType.STOPPED)
-            self.tell(CanaryStopped(step.share, len(look.worse), look.heard))
+            self.report(CanaryStopped(step.share, len(look.worse), look.called))
         elif there := [
             place
-            for place in step.places & progress.behind.keys()
-            if progress.marks.get(place) is EditMark.MOVED
+            for place in step.places & summary.behind.keys()
+            if summary.marks.get(place) is EditMark.MOVED
         ]:
             await self._return(there)
 
     # ---- back
 
     async def _go_back(self) -> ApplyEnded:
-        await self._return(self.journal.progress.open_step.places)
+        await self._return(self.journal.summary.open_step.places)
         self._note(EntryType.WENT_BACK)
         return ApplyEnded.WENT_BACK
 
@@ -309,11 +309,11 @@ class PlanExecutor:
         for batch in _batches(due):
             self._note_places(EntryType.RETURNING, {edit.place: "" for edit, _ in batch})
             back = [exact(edit.back(), entry) for edit, entry in batch]
-            endings = await self.record.replace(back)
+            endings = await self.url_source.replace(back)
             self.checkpoint("put back")
             self._note_endings(batch, endings, EntryType.RETURNED)
             returned += endings.count(EditOutcome.DONE)
-            self.tell(EditsReverted(returned, len(due)))
+            self.report(EditsReverted(returned, len(due)))
 
 
 _AS_FOUND: Final = {
@@ -327,11 +327,11 @@ _IN_WORDS: Final = {
 }
 
 
-class _Readiness:
-    """Asks the gate, once for each receiver of an account."""
+class _ReceiverChecks:
+    """Checks each receiver of an account once, a limited number at the same time."""
 
-    def __init__(self, gate: ReadinessCheck) -> None:
-        self._gate = gate
+    def __init__(self, readiness: ReadinessCheck) -> None:
+        self._readiness = readiness
         self._asked: dict[tuple[str | None, str, str], asyncio.Task[str | None]] = {}
         self._slots = asyncio.Semaphore(_PROBES_AT_ONCE)
 
@@ -351,7 +351,7 @@ class _Readiness:
 
     async def _check(self, entry: UrlEntry) -> str | None:
         async with self._slots:
-            return await self._gate.check(entry)
+            return await self._readiness.check(entry)
 
 
 def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
@@ -361,5 +361,5 @@ def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
 
 
 def exact(edit: UrlEdit, entry: UrlEntry) -> UrlEdit:
-    """Return an edit with the credentials that are in the record."""
+    """Return an edit with the credentials that the configured URL has."""
     return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

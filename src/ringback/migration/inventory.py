@@ -50,7 +50,7 @@ class InventoryLine:
 
 
 def inventory(entries: Sequence[UrlEntry], policy: Policy) -> list[InventoryLine]:
-    """Return a line for each URL, in the order of the record."""
+    """Return a line for each URL, in the order of the URL source."""
     return [_line(entry, policy) for entry in entries]
 
 

@@ -1,7 +1,7 @@
 """What has been done of a plan: a file beside it that only grows.
 
-Laws of this file. What is about to change is written and on the disk before the record changes, and
-how it ended after. So whoever reads it knows of every URL that may have changed, wherever the work
+Laws of this file. What is about to change is written and on the disk before a URL changes, and how
+it ended after. So whoever reads it knows of every URL that may have changed, wherever the work
 was cut off. A last line that was cut off has never been acted on, and is none.
 """
 
@@ -169,7 +169,7 @@ class PlanJournal:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
-            self.progress = read_journal(path, plan_id=plan_id)
+            self.summary = read_journal(path, plan_id=plan_id)
             self._cut_torn_line()
         except BaseException:
             os.close(self._file)
@@ -196,7 +196,7 @@ class PlanJournal:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
-        self.progress.take(line)
+        self.summary.take(line)
 
     def append_edits(self, edits: Sequence[UrlEdit], *, at: datetime) -> None:
         """Add that these edits are about to be made."""
@@ -234,20 +234,20 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
 
     Raises ConfigurationError, naming the line, where it can't be read or is of another plan.
     """
-    progress = JournalSummary()
+    summary = JournalSummary()
     for at, line in _lines(path):
         try:
-            progress.take(json.loads(line))
+            summary.take(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigurationError(
                 f"{path}:{at}: this is no line of a journal; was it edited?"
             ) from None
-    if progress.plan_id not in (None, plan_id):
+    if summary.plan_id not in (None, plan_id):
         raise ConfigurationError(
             f"{path} is the journal of another plan; it has the way back of that one, so move both"
             " away, or name this plan otherwise"
         )
-    return progress
+    return summary
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -1,9 +1,9 @@
 """The plan of a move: its exact edits, as a file that can be reviewed before anything changes.
 
 Laws of this file. URLs in a plan are without credentials: an edit is of all the rest, and the
-credentials stay what they are in the record. A plan is JSON Lines, what it is about and then one
-edit on each line, so that lines can be deleted by hand. An edit that isn't what `override_source`
-makes of its URL is refused: a plan moves URLs to a source, and does nothing else.
+credentials stay what they are where the URL is configured. A plan is JSON Lines, what it is about
+and then one edit on each line, so that lines can be deleted by hand. An edit that isn't what
+`override_source` makes of its URL is refused: a plan moves URLs to a source, and does nothing else.
 """
 
 import json
@@ -21,7 +21,7 @@ from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.migration.filters import UrlFilter, rank
-from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation
+from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 
 _FORM: Final = 1
 
@@ -44,8 +44,8 @@ class MigrationPlan:
     """Also in its journal, so that another plan's journal is recognised."""
     to: SourceName
     made: datetime
-    record: Mapping[str, Any]
-    """Where the record is, as `Record.source` says."""
+    url_source: UrlSourceSpec
+    """Where the URLs are, as `UrlSource.spec` says."""
     phase: str
     """The policy's phase when it was made."""
     selected: tuple[str, ...]
@@ -88,7 +88,7 @@ class MigrationPlan:
                 id=header["ringback_plan"]["id"],
                 to=to,
                 made=datetime.fromisoformat(header["made"]),
-                record=header["record"],
+                url_source=header["record"],
                 phase=header["phase"],
                 selected=tuple(header["selected"]),
                 percent=header["percent"],
@@ -106,7 +106,7 @@ class MigrationPlan:
             "ringback_plan": {"form": _FORM, "id": self.id},
             "to": self.to,
             "made": iso(self.made),
-            "record": self.record,
+            "record": self.url_source,
             "phase": self.phase,
             "selected": self.selected,
             "percent": self.percent,
@@ -120,7 +120,7 @@ def make_plan(
     entries: Sequence[UrlEntry],
     *,
     to: SourceName,
-    record: Mapping[str, Any],
+    url_source: UrlSourceSpec,
     phase: str,
     now: datetime,
     plan_id: str,
@@ -134,7 +134,7 @@ def make_plan(
         id=plan_id,
         to=to,
         made=now,
-        record=record,
+        url_source=url_source,
         phase=phase,
         selected=tuple(selection.text for selection in selections),
         percent=percent,

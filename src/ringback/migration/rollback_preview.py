@@ -24,7 +24,7 @@ class RollbackPreview:
     never."""
 
 
-def way_back(
+def preview_rollback(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> RollbackPreview:
     """Return how many edits would have an effect if they were taken back at this instant."""

@@ -1,6 +1,6 @@
-"""What a move works on: the record in which callback URLs are configured.
+"""What a move works on: the place where callback URLs are configured, which is a URL source.
 
-A record is read, and changed edit by edit. An edit says what the URL has to be before: what
+It is read, and changed edit by edit. An edit says what the URL has to be before: what
 somebody changed in the meantime is left as it is.
 """
 
@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.ports import DeliveryTotals
 
+UrlSourceSpec = Mapping[str, Any]
+"""Where the URLs are, as plans keep it."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class UrlLocation:
@@ -24,7 +27,7 @@ class UrlLocation:
     No other URL of the same account has it.
     """
     account_sid: str | None = None
-    """Whose URL it is; None where the record doesn't say."""
+    """Whose URL it is; None where the URL source doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class UrlEntry:
     """Exactly as configured, with fragment and credentials."""
     method: HttpMethod = HttpMethod.POST
     warnings: tuple[str, ...] = ()
-    """Warnings that only the record can give, such as that the URL was cut off at an `&`."""
+    """Warnings that only the URL source can give, such as that the URL was cut off at an `&`."""
     fixed: str | None = None
-    """Why the record can't be given another URL in this place; None where it can."""
+    """Why no other URL can be written in this place; None where one can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +73,27 @@ class UrlSource(Protocol):
     """Where callback URLs are configured."""
 
     @property
-    def source(self) -> Mapping[str, Any]:
-        """What a plan keeps to find the record again; no secrets."""
+    def spec(self) -> UrlSourceSpec:
+        """What a plan keeps to open it again; no secrets."""
         ...
 
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured callback URLs.
 
-        Raises ConfigurationError where the record can't be read.
+        Raises ConfigurationError where they can't be read.
         """
         ...
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, each wholly or not at all; what it returns is durable.
 
-        Raises ConfigurationError where the record can't be changed.
+        Raises ConfigurationError where they can't be changed.
         """
         ...
 
 
 class DeliveryHistory(Protocol):
-    """How the callbacks of a record's URLs went."""
+    """How the callbacks to a source's URLs went."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         """Return how those created in this time went, by account and URL."""

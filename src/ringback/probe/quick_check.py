@@ -17,7 +17,7 @@ from ringback.probe.payloads import PROBE_SIM_SID
 from ringback.probe.request_factory import RequestFactory
 
 
-async def gate(
+async def quick_check(
     url: CallbackUrl,
     *,
     method: HttpMethod,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.migration.canary_evaluation import CanaryResult, look_at
+from ringback.migration.canary_evaluation import CanaryResult, compare_deliveries
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
@@ -42,7 +42,7 @@ def moved(
 
 
 def look(before: Figures, after: Figures) -> CanaryResult:
-    return look_at([edit()], [totals(before)], [moved(after)])
+    return compare_deliveries([edit()], [totals(before)], [moved(after)])
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,16 @@ def test_a_url_is_worse_where_more_fails_than_chance_brings_about(
 
 
 def test_what_waits_does_not_count() -> None:
-    found = look_at([edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)])
-    assert found == CanaryResult({}, heard=0)
+    found = compare_deliveries(
+        [edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)]
+    )
+    assert found == CanaryResult({}, called=0)
 
 
 def why_of(
     before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals], given: UrlEdit
 ) -> str:
-    return look_at([given], before, after).worse[given.place]
+    return compare_deliveries([given], before, after).worse[given.place]
 
 
 def test_before_a_url_counts_in_whatever_form() -> None:
@@ -106,7 +108,7 @@ def test_an_earlier_move_that_went_back_is_no_measure() -> None:
 
 def test_after_the_move_only_what_has_moved_counts() -> None:
     after = [moved((9, 0, 0)), totals((0, 9, 0)), totals((0, 9, 0), fragment="")]
-    assert look_at([edit()], [totals((9, 0, 0))], after) == CanaryResult({}, heard=1)
+    assert compare_deliveries([edit()], [totals((9, 0, 0))], after) == CanaryResult({}, called=1)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,9 @@ def test_after_the_move_only_what_has_moved_counts() -> None:
     ids=["of another account", "of another URL", "of another query"],
 )
 def test_what_has_not_moved_is_no_matter(strange: DeliveryTotals) -> None:
-    assert look_at([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult({}, heard=0)
+    assert compare_deliveries([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult(
+        {}, called=0
+    )
 
 
 def test_a_url_with_credentials_is_found_without_them() -> None:
@@ -127,13 +131,13 @@ def test_a_url_with_credentials_is_found_without_them() -> None:
         UrlLocation("p", OURS), "https://u:p@b.example/", "https://u:p@b.example/#cbs=kore"
     )
     after = totals((0, 1, 0), url=B, fragment="#cbs=kore")
-    assert look_at([given], [totals((2, 0, 0), url=B, fragment="")], [after]).heard == 1
+    assert compare_deliveries([given], [totals((2, 0, 0), url=B, fragment="")], [after]).called == 1
 
 
 def test_the_edits_of_no_known_account_have_no_deliveries() -> None:
     given = edit(account_sid=None)
-    found = look_at([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
-    assert (found.worse.keys(), found.heard) == ({UrlLocation(B, OURS)}, 1)
+    found = compare_deliveries([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
+    assert (found.worse.keys(), found.called) == ({UrlLocation(B, OURS)}, 1)
 
 
 # ---- several URLs --------------------------------------------------------------------------------
@@ -143,10 +147,12 @@ def test_each_url_is_held_to_its_own_share_before() -> None:
     edits = [edit(A), edit(B)]
     # One was down before, and gets more of the traffic now.
     before = [totals((9, 0, 0)), totals((0, 1, 0), url=B)]
-    assert look_at(edits, before, [moved((9, 0, 0)), moved((0, 99, 0), url=B)]).worse == {}
+    assert (
+        compare_deliveries(edits, before, [moved((9, 0, 0)), moved((0, 99, 0), url=B)]).worse == {}
+    )
     # One makes up for the other.
     before = [totals((99, 0, 0)), totals((0, 99, 0), url=B)]
-    found = look_at(edits, before, [moved((0, 99, 0)), moved((99, 0, 0), url=B)])
+    found = compare_deliveries(edits, before, [moved((0, 99, 0)), moved((99, 0, 0), url=B)])
     assert found.worse.keys() == {UrlLocation(A, OURS)}
 
 
@@ -154,14 +160,14 @@ def test_a_url_of_two_accounts_is_two() -> None:
     edits = [edit(), edit(account_sid=THEIRS)]
     before = [totals((9, 0, 0)), totals((9, 0, 0), account_sid=THEIRS)]
     after = [moved((9, 0, 0)), moved((0, 1, 0), account_sid=THEIRS)]
-    assert look_at(edits, before, after).worse.keys() == {UrlLocation(A, THEIRS)}
+    assert compare_deliveries(edits, before, after).worse.keys() == {UrlLocation(A, THEIRS)}
 
 
 def test_a_url_that_a_fleet_and_a_sim_have_is_named_for_both() -> None:
     edits = [edit(name="fleet HF1 SmsCommandsUrl"), edit(name="SIM DE1 CommandsCallbackUrl")]
     why = "4 of 4 fail (100.0 %); before: 0 of 8 fail (0.0 %)"
-    found = look_at(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
-    assert found == CanaryResult({each.place: why for each in edits}, heard=2)
+    found = compare_deliveries(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
+    assert found == CanaryResult({each.place: why for each in edits}, called=2)
 
 
 def test_a_url_without_callbacks_before_says_so() -> None:
@@ -170,11 +176,11 @@ def test_a_url_without_callbacks_before_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worse", "heard", "is_general"),
+    ("worse", "called", "is_general"),
     [(0, 0, False), (1, 1, False), (1, 9, False), (2, 2, True), (2, 19, True), (2, 20, False)],
 )
 def test_it_is_general_where_more_than_a_tenth_got_worse_and_more_than_one(
-    worse: int, heard: int, is_general: bool
+    worse: int, called: int, is_general: bool
 ) -> None:
     places = {UrlLocation(str(each), OURS): "" for each in range(worse)}
-    assert CanaryResult(places, heard=heard).is_general == is_general
+    assert CanaryResult(places, called=called).is_general == is_general

@@ -107,9 +107,9 @@ class Shell:
         """Have somebody else give a place another URL."""
 
         async def replace(store: Store) -> None:
-            record = OwnDataUrlSource(store, folder="", clock=FakeClock())
-            (entry,) = [entry for entry in await record.entries() if entry.url == old]
-            await record.replace([UrlEdit(entry.place, old, new)])
+            own_data = OwnDataUrlSource(store, folder="", clock=FakeClock())
+            (entry,) = [entry for entry in await own_data.entries() if entry.url == old]
+            await own_data.replace([UrlEdit(entry.place, old, new)])
 
         self.with_store(replace)
 

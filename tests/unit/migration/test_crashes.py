@@ -63,16 +63,16 @@ def world(tmp_path: Path) -> World:
 
 def check(world: World, old: dict[str, str]) -> None:
     """Each URL is in its old or its new form, and the status says which."""
-    new, now, standings = moved(old), world.record.urls(), world.standings()
+    new, now, states = moved(old), world.url_source.urls(), world.states()
     for name, url in now.items():
         assert url in (old[name], new[name])
-        assert (standings[name] is EditState.MOVED) == (url == new[name])
+        assert (states[name] is EditState.MOVED) == (url == new[name])
 
 
 @pytest.mark.parametrize("nth", range(1, 8))
 def test_apply_that_dies_at_a_checkpoint_is_gone_on_with(world: World, nth: int) -> None:
     old = urls(120)  # three batches
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     deaths = 0
     while deaths < 100:
@@ -84,7 +84,7 @@ def test_apply_that_dies_at_a_checkpoint_is_gone_on_with(world: World, nth: int)
             check(world, old)
         nth += 1
     assert deaths > 0
-    assert world.record.urls() == moved(old)
+    assert world.url_source.urls() == moved(old)
     text = journal_of(world.path).read_text()
     assert text.count('"ringback_journal": "passed"') == 1
 
@@ -101,7 +101,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
             assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
         finally:
             check(world, old)
-        assert world.record.urls() == moved(old)
+        assert world.url_source.urls() == moved(old)
 
     died_at = every_death(prepare, work)
     assert died_at >= {
@@ -118,7 +118,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
 
 
 def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
-    world.record.fill(urls(10))
+    world.url_source.fill(urls(10))
     world.make_plan()
     with pytest.raises(Killed):
         world.apply(canary=Watched().canary(50), checkpoint=Executioner(20))
@@ -135,7 +135,7 @@ GOING_BACK = ["worse", "stopped", "returning", "put back", "returned", "went bac
 @pytest.mark.parametrize("nth", range(1, len(GOING_BACK) + 1))
 def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth: int) -> None:
     old = urls(10)
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     watched = Watched(dict.fromkeys(old, "worse"))
     # began, step, moving, replaced, moved, soaking, and then:
@@ -148,8 +148,8 @@ def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth
         # Once it is decided, nobody looks again.
         again = watched if executioner.died_at == "worse" else Watched()
         assert world.apply(canary=again.canary(50)) is ApplyEnded.WENT_BACK
-    assert world.record.urls() == old
-    assert list(world.standings().values()).count(EditState.BEHIND) == 5
+    assert world.url_source.urls() == old
+    assert list(world.states().values()).count(EditState.BEHIND) == 5
 
 
 def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
@@ -166,8 +166,8 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
             assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
         finally:
             check(world, old)
-        assert world.record.urls() == {**moved(old), first.name: old[first.name]}
-        assert world.standings()[first.name] is EditState.BEHIND
+        assert world.url_source.urls() == {**moved(old), first.name: old[first.name]}
+        assert world.states()[first.name] is EditState.BEHIND
 
     assert every_death(prepare, work) >= {"worse", "returning", "put back", "returned", "passed"}
 
@@ -184,31 +184,31 @@ def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> Non
             world.revert(executioner)
         finally:
             check(world, old)
-        assert world.record.urls() == old
+        assert world.url_source.urls() == old
 
     assert every_death(prepare, work) == {"reverting", "returning", "put back", "returned"}
 
 
 def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
     old = urls(2)
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     world.apply()
     whole = journal_of(world.path).read_bytes()
     for end in range(0, len(whole), 23):
         journal_of(world.path).write_bytes(whole[:end])
         # A "moving" that is not on the disk has never been acted on.
-        world.record.fill(
+        world.url_source.fill(
             moved(old) if b'"moving"' in whole[: whole.rfind(b"\n", 0, end) + 1] else old
         )
         world.apply()
-        assert world.record.urls() == moved(old)
-        assert set(world.standings().values()) == {EditState.MOVED}
+        assert world.url_source.urls() == moved(old)
+        assert set(world.states().values()) == {EditState.MOVED}
 
 
 def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> None:
     old = urls(120)
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     chance = random.Random(8)
     deaths = 0
@@ -222,9 +222,9 @@ def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> Non
         _, status = os.waitpid(child, 0)
         deaths += os.WIFSIGNALED(status)
         check(world, old)
-        if world.record.urls() == moved(old):
+        if world.url_source.urls() == moved(old):
             break
     assert deaths > 0
     world.apply()
-    assert world.record.urls() == moved(old)
-    assert set(world.standings().values()) == {EditState.MOVED}
+    assert world.url_source.urls() == moved(old)
+    assert set(world.states().values()) == {EditState.MOVED}

@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> World:
 
 def planned(world: World, count: int = 3) -> dict[str, str]:
     old = urls(count)
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     return old
 
@@ -45,18 +45,18 @@ def planned(world: World, count: int = 3) -> dict[str, str]:
 def test_what_is_planned_is_moved(world: World) -> None:
     old = planned(world)
     assert world.apply() is ApplyEnded.DONE
-    assert world.record.urls() == moved(old)
-    assert set(world.standings().values()) == {EditState.MOVED}
+    assert world.url_source.urls() == moved(old)
+    assert set(world.states().values()) == {EditState.MOVED}
 
 
-def test_credentials_stay_what_they_are_in_the_record(world: World) -> None:
-    world.record.fill({"a": "https://user:first@a.example/"})
+def test_credentials_stay_what_they_are_where_the_url_is_configured(world: World) -> None:
+    world.url_source.fill({"a": "https://user:first@a.example/"})
     world.make_plan()
-    world.record.fill({"a": "https://user:second@a.example/"})
+    world.url_source.fill({"a": "https://user:second@a.example/"})
     world.apply()
-    assert world.record.urls() == {"a": "https://user:second@a.example/#cbs=kore"}
+    assert world.url_source.urls() == {"a": "https://user:second@a.example/#cbs=kore"}
     world.revert()
-    assert world.record.urls() == {"a": "https://user:second@a.example/"}
+    assert world.url_source.urls() == {"a": "https://user:second@a.example/"}
     for file in (world.path, journal_of(world.path)):
         assert "first" not in file.read_text()
         assert "second" not in file.read_text()
@@ -66,10 +66,10 @@ def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
     old = planned(world)
     now = {**old, "fleet 1": "https://other.example/"}
     del now["fleet 2"]
-    world.record.fill(now)
+    world.url_source.fill(now)
     world.apply()
-    assert world.record.urls() == {**now, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
-    assert world.standings() == {
+    assert world.url_source.urls() == {**now, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
+    assert world.states() == {
         "fleet 0": EditState.MOVED,
         "fleet 1": EditState.CHANGED,
         "fleet 2": EditState.GONE,
@@ -79,11 +79,11 @@ def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
 def test_what_moves_by_other_hands_stays_when_the_plan_is_reverted(world: World) -> None:
     old = planned(world, 2)
     there = {**old, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
-    world.record.fill(there)
+    world.url_source.fill(there)
     world.apply()
-    assert world.standings()["fleet 0"] is EditState.THERE
+    assert world.states()["fleet 0"] is EditState.THERE
     world.revert()
-    assert world.record.urls() == there
+    assert world.url_source.urls() == there
 
 
 def test_a_line_that_was_deleted_from_the_plan_is_not_moved(world: World) -> None:
@@ -91,16 +91,16 @@ def test_a_line_that_was_deleted_from_the_plan_is_not_moved(world: World) -> Non
     lines = world.path.read_text().splitlines(keepends=True)
     world.path.write_text("".join(line for line in lines if "fleet 1" not in line))
     world.apply()
-    assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
+    assert world.url_source.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
 
 
 def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
     old = planned(world, 2)
     world.apply()
-    world.record.fill({**moved(old), "fleet 0": old["fleet 0"]})
+    world.url_source.fill({**moved(old), "fleet 0": old["fleet 0"]})
     world.apply()
-    assert world.record.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
-    assert world.standings()["fleet 0"] is EditState.CHANGED
+    assert world.url_source.urls() == {**moved(old), "fleet 0": old["fleet 0"]}
+    assert world.states()["fleet 0"] is EditState.CHANGED
 
 
 class InMemory(FileOfUrls):
@@ -118,14 +118,14 @@ class InMemory(FileOfUrls):
 
 @pytest.mark.parametrize(("count", "pieces"), [(50, 1), (51, 2), (5001, 99)])
 def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, world: World) -> None:
-    world.record = InMemory()
+    world.url_source = InMemory()
     old = planned(world, count)
     world.apply()
-    assert world.record.urls() == moved(old)
+    assert world.url_source.urls() == moved(old)
     assert len([news for news in world.news if isinstance(news, EditsMoved)]) == pieces
 
 
-# ---- the gate
+# ---- receivers that are not ready
 
 
 @dataclass
@@ -143,39 +143,39 @@ class Unready:
 
 def test_a_receiver_that_is_not_ready_is_skipped_and_told(world: World) -> None:
     old = planned(world)
-    world.apply(gate=Unready({"r1.example"}))
-    assert world.record.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
+    world.apply(readiness=Unready({"r1.example"}))
+    assert world.url_source.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
     assert [
         (news.edit.place.name, news.why) for news in world.news if isinstance(news, EditSkipped)
     ] == [("fleet 1", "it answers 200 to everything")]
-    assert world.standings()["fleet 1"] is EditState.SKIPPED
+    assert world.states()["fleet 1"] is EditState.SKIPPED
 
 
 def test_what_was_skipped_moves_once_its_receiver_is_ready(world: World) -> None:
     old = planned(world)
-    world.apply(gate=Unready({"r1.example"}))
-    world.apply(gate=Unready(set()))
-    assert world.record.urls() == moved(old)
+    world.apply(readiness=Unready({"r1.example"}))
+    world.apply(readiness=Unready(set()))
+    assert world.url_source.urls() == moved(old)
 
 
 def test_a_receiver_is_asked_once_for_all_its_places(world: World) -> None:
-    world.record.fill({name: f"https://a.example/#rc={n}" for n, name in enumerate("abc")})
+    world.url_source.fill({name: f"https://a.example/#rc={n}" for n, name in enumerate("abc")})
     world.make_plan()
-    gate = Unready({"a.example"})
-    world.apply(gate=gate)
-    assert gate.asked == ["a.example"]
+    readiness = Unready({"a.example"})
+    world.apply(readiness=readiness)
+    assert readiness.asked == ["a.example"]
 
 
 def test_a_receiver_that_is_not_ready_is_asked_once_in_all_steps(world: World) -> None:
     planned(world, 4)
-    gate = Unready({f"r{n}.example" for n in range(4)})
-    world.apply(gate=gate, canary=Watched().canary(25, 50))
-    assert sorted(gate.asked) == [f"r{n}.example" for n in range(4)]
+    readiness = Unready({f"r{n}.example" for n in range(4)})
+    world.apply(readiness=readiness, canary=Watched().canary(25, 50))
+    assert sorted(readiness.asked) == [f"r{n}.example" for n in range(4)]
 
 
 def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
     planned(world, 2)
-    world.apply(gate=Unready({"r0.example", "r1.example"}), canary=Watched().canary(50))
+    world.apply(readiness=Unready({"r0.example", "r1.example"}), canary=Watched().canary(50))
     assert world.clock.now() == NOW
 
 
@@ -209,7 +209,7 @@ class Watched:
             for edit in edits
             if edit.place.name in self.worse
         }
-        return CanaryResult(worse, heard=len(edits))
+        return CanaryResult(worse, called=len(edits))
 
     def canary(self, *shares: int, soak: timedelta = HOUR) -> CanarySettings:
         return CanarySettings(shares, soak, self, self.judge)
@@ -219,7 +219,7 @@ def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -
     old = planned(world, 40)
     watched = Watched()
     assert world.apply(canary=watched.canary(10, 50)) is ApplyEnded.DONE
-    assert world.record.urls() == moved(old)
+    assert world.url_source.urls() == moved(old)
     steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(10, 4), (50, 16), (100, 20)]
     assert world.clock.now() - NOW == 3 * HOUR
@@ -236,11 +236,11 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
     everywhere = dict.fromkeys(old, "9 of 10 were delivered, and 2 of 10 now")
     watched = Watched(everywhere, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
-    assert world.record.urls() == old
+    assert world.url_source.urls() == old
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
     assert len(worse.behind) == 4
-    standings = list(world.standings().values())
-    assert (standings.count(EditState.BEHIND), standings.count(EditState.PENDING)) == (4, 36)
+    states = list(world.states().values())
+    assert (states.count(EditState.BEHIND), states.count(EditState.PENDING)) == (4, 36)
 
 
 def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
@@ -248,8 +248,8 @@ def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: 
     first = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[0]
     watched = Watched({first: "worse"}, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is ApplyEnded.DONE
-    assert world.record.urls() == {**moved(old), first: old[first]}
-    assert world.standings()[first] is EditState.BEHIND
+    assert world.url_source.urls() == {**moved(old), first: old[first]}
+    assert world.states()[first] is EditState.BEHIND
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
     assert (worse.share, list(worse.behind.values())) == (10, ["worse"])
 
@@ -259,10 +259,10 @@ def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -
     two = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[:2]
     watched = Watched(dict.fromkeys(two, "worse"))
     assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
-    assert world.record.urls() == old
+    assert world.url_source.urls() == old
     assert world.apply(canary=Watched().canary(10)) is ApplyEnded.DONE
-    assert world.record.urls() == {**moved(old), **{name: old[name] for name in two}}
-    assert {world.standings()[name] for name in two} == {EditState.BEHIND}
+    assert world.url_source.urls() == {**moved(old), **{name: old[name] for name in two}}
+    assert {world.states()[name] for name in two} == {EditState.BEHIND}
 
 
 def _first(world: World, share: int) -> set[UrlLocation]:
@@ -276,7 +276,7 @@ def test_a_soak_has_twenty_looks_within_reason(soak: int, pause: int) -> None:
 
 
 def test_all_places_of_a_receiver_move_in_the_same_step(world: World) -> None:
-    world.record.fill({f"fleet {n}": f"https://r{n // 10}.example/#rc=1" for n in range(40)})
+    world.url_source.fill({f"fleet {n}": f"https://r{n // 10}.example/#rc=1" for n in range(40)})
     world.make_plan()
     world.apply(canary=Watched().canary(10))
     steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
@@ -291,7 +291,7 @@ def test_what_could_not_be_moved_is_not_watched(
     async def replace(edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         return [EditOutcome.CHANGED, *(EditOutcome.DONE for _ in edits[1:])]
 
-    monkeypatch.setattr(world.record, "replace", replace)
+    monkeypatch.setattr(world.url_source, "replace", replace)
     world.apply(canary=Watched().canary(50))
     assert [news.count for news in world.news if isinstance(news, CanaryStarted)] == [1, 2]
 
@@ -300,7 +300,7 @@ def test_the_last_step_is_watched_too(world: World) -> None:
     old = planned(world, 10)
     watched = Watched(dict.fromkeys(old, "worse"), after_looks=70)  # the first soak has 61 looks
     assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
-    assert len([name for name, url in world.record.urls().items() if url == old[name]]) == 9
+    assert len([name for name, url in world.url_source.urls().items() if url == old[name]]) == 9
 
 
 # ---- revert
@@ -308,20 +308,20 @@ def test_the_last_step_is_watched_too(world: World) -> None:
 
 def test_revert_gives_all_that_moved_its_exact_old_form(world: World) -> None:
     old = {"a": "https://a.example/#", "b": "HTTP://B.example/#cbs=twilio&x", "c": "http://c/"}
-    world.record.fill(old)
+    world.url_source.fill(old)
     world.make_plan()
     world.apply()
     world.revert()
-    assert world.record.urls() == old
-    assert set(world.standings().values()) == {EditState.RETURNED}
+    assert world.url_source.urls() == old
+    assert set(world.states().values()) == {EditState.RETURNED}
 
 
 def test_revert_leaves_what_somebody_changed_meanwhile(world: World) -> None:
     old = planned(world)
     world.apply()
-    world.record.fill({**moved(old), "fleet 0": "https://other.example/"})
+    world.url_source.fill({**moved(old), "fleet 0": "https://other.example/"})
     world.revert()
-    assert world.record.urls() == {**old, "fleet 0": "https://other.example/"}
+    assert world.url_source.urls() == {**old, "fleet 0": "https://other.example/"}
 
 
 def test_what_went_back_can_be_moved_again(world: World) -> None:
@@ -329,7 +329,7 @@ def test_what_went_back_can_be_moved_again(world: World) -> None:
     world.apply()
     world.revert()
     world.apply()
-    assert world.record.urls() == moved(old)
+    assert world.url_source.urls() == moved(old)
 
 
 def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_moved_it(
@@ -339,10 +339,10 @@ def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_move
     with pytest.raises(KeyboardInterrupt):
         world.apply(checkpoint=_interrupt_at("moving"))
     world.revert()
-    world.record.fill(moved(old))
+    world.url_source.fill(moved(old))
     world.revert()
-    assert world.record.urls() == moved(old)
-    assert world.standings() == {"fleet 0": EditState.THERE}
+    assert world.url_source.urls() == moved(old)
+    assert world.states() == {"fleet 0": EditState.THERE}
 
 
 def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
@@ -351,8 +351,8 @@ def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
         world.apply(canary=Watched().canary(50), checkpoint=_interrupt_at("looked"))
     world.revert()
     with world.journal() as journal:
-        assert journal.progress.began is None
-        assert journal.progress.step is None
+        assert journal.summary.began is None
+        assert journal.summary.step is None
 
 
 def _interrupt_at(checkpoint: str) -> Callable[[str], None]:
@@ -368,11 +368,11 @@ def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> 
     hosts = {edit.old.split("/")[2] for edit in world.plan.edits if edit.place in _first(world, 50)}
     with pytest.raises(KeyboardInterrupt):
         world.apply(
-            gate=Unready({min(hosts)}),
+            readiness=Unready({min(hosts)}),
             canary=Watched().canary(50),
             checkpoint=_interrupt_at("looked"),
         )
-    world.apply(gate=Unready(set()), canary=Watched().canary(50))
+    world.apply(readiness=Unready(set()), canary=Watched().canary(50))
     steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(50, 4), (50, 4), (100, 6)]
 
@@ -382,7 +382,7 @@ def test_a_line_deleted_after_it_moved_still_goes_back(world: World) -> None:
     world.apply()
     world.path.write_text(world.path.read_text().splitlines(keepends=True)[0])
     world.revert()
-    assert world.record.urls() == old
+    assert world.url_source.urls() == old
 
 
 # ---- the journal

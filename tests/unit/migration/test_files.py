@@ -17,20 +17,20 @@ URL = "https://a.example/p?x=1#rc=2"
 MOVED = f"{URL}&cbs=kore"
 
 
-def entries(record: FileUrlSource) -> Sequence[UrlEntry]:
-    return asyncio.run(record.entries())
+def entries(files: FileUrlSource) -> Sequence[UrlEntry]:
+    return asyncio.run(files.entries())
 
 
-def edits(record: FileUrlSource) -> list[UrlEdit]:
+def edits(files: FileUrlSource) -> list[UrlEdit]:
     return [
         UrlEdit(entry.place, entry.url, override_source(entry.url, Source.KORE), entry.method)
-        for entry in entries(record)
+        for entry in entries(files)
         if not entry.fixed
     ]
 
 
-def replace(record: FileUrlSource, *some: UrlEdit) -> Sequence[EditOutcome]:
-    return asyncio.run(record.replace(some))
+def replace(files: FileUrlSource, *some: UrlEdit) -> Sequence[EditOutcome]:
+    return asyncio.run(files.replace(some))
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def code(tmp_path: Path) -> FileUrlSource:
     return FileUrlSource.of_code(tmp_path, ["."])
 
 
-def put(record: FileUrlSource, content: str | bytes, name: str = "app.py") -> Path:
-    path = record.root / name
+def put(files: FileUrlSource, content: str | bytes, name: str = "app.py") -> Path:
+    path = files.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -255,8 +255,8 @@ def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text(f"callback_url='{URL}'")
     link = tmp_path / "link.py"
     link.symlink_to("real.py")
-    record = FileUrlSource.of_code(tmp_path, ["link.py"])
-    replace(record, *edits(record))
+    files = FileUrlSource.of_code(tmp_path, ["link.py"])
+    replace(files, *edits(files))
     assert link.is_symlink()
     assert MOVED in (tmp_path / "real.py").read_text()
 
@@ -301,11 +301,11 @@ def table(tmp_path: Path, text: str) -> FileUrlSource:
 
 
 def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Path) -> None:
-    record = table(
+    files = table(
         tmp_path,
         f'Name,callback_url,Method,account_sid,note\r\n"Fleet, A",{URL},get,AC1,x\r\n,,,,\r\nB,http://b/,,,\r\n',
     )
-    first, second = entries(record)
+    first, second = entries(files)
     assert (first.place.name, first.place.account_sid, first.method) == (
         "urls.csv:2 Fleet, A",
         "AC1",
@@ -325,8 +325,8 @@ def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Pat
     ],
 )
 def test_a_table_is_written_back_as_it_was_but_for_its_urls(tmp_path: Path, text: str) -> None:
-    record = table(tmp_path, text.format(URL))
-    assert replace(record, *edits(record)) == [EditOutcome.DONE]
+    files = table(tmp_path, text.format(URL))
+    assert replace(files, *edits(files)) == [EditOutcome.DONE]
     assert (tmp_path / "urls.csv").read_bytes() == text.format(MOVED).encode()
 
 

@@ -30,7 +30,7 @@ def plan(
     return make_plan(
         more.get("entries", ENTRIES),
         to=to,
-        record={"kind": "test"},
+        url_source={"kind": "test"},
         phase="before",
         now=NOW,
         plan_id="p1",

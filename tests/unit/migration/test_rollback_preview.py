@@ -4,7 +4,7 @@ import pytest
 
 from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
-from ringback.migration.rollback_preview import in_vain, way_back
+from ringback.migration.rollback_preview import in_vain, preview_rollback
 from ringback.migration.url_source import UrlEdit, UrlLocation
 
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
@@ -39,7 +39,7 @@ OLD = edits("https://a.example/", "https://b.example/#rc=2", "https://c.example/
 def test_how_many_really_go_back_depends_on_the_date(
     at: datetime, returning: int, staying: dict[str, int], until: datetime | None
 ) -> None:
-    found = way_back(OLD, Source.KORE, NOTICE, at=at)
+    found = preview_rollback(OLD, Source.KORE, NOTICE, at=at)
     assert (found.returning, dict(found.staying), found.open_until) == (returning, staying, until)
 
 
@@ -57,12 +57,12 @@ def test_asking_for_a_source_is_in_vain_only_for_whom_no_hold_has_it() -> None:
 
 def test_the_way_back_of_a_held_url_stays_open() -> None:
     policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
-    found = way_back(OLD, Source.KORE, policy, at=AFTER)
+    found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, None)
 
 
 def test_the_way_back_of_a_url_ends_with_its_hold() -> None:
     until = AFTER + timedelta(days=9)
     policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1", until=until),))
-    found = way_back(OLD, Source.KORE, policy, at=AFTER)
+    found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, until)

@@ -1,8 +1,8 @@
-"""A record that is one real file, and what it takes to move its URLs."""
+"""A URL source that is one real file, and what it takes to move its URLs."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from ringback.migration.edit_status import EditState
 from ringback.migration.executor import ApplyEnded, PlanExecutor, ProgressEvent, ReadinessCheck
 from ringback.migration.journal import PlanJournal, journal_of
 from ringback.migration.plan import MigrationPlan, make_plan
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 from ringback.ports import no_checkpoint
 
 ACCOUNT = "AC3ba717b1d236e6c4a835e46130267eb4"
@@ -22,13 +22,13 @@ NOW = datetime(2024, 10, 1, tzinfo=UTC)
 
 
 class FileOfUrls:
-    """Answers `Record`: a JSON object of places and URLs, written anew for every edit."""
+    """Answers `UrlSource`: a JSON object of places and URLs, written anew for every edit."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
-    def source(self) -> Mapping[str, Any]:
+    def spec(self) -> UrlSourceSpec:
         return {"kind": "file of urls"}
 
     def fill(self, urls: dict[str, str]) -> None:
@@ -74,15 +74,15 @@ class PassingClock:
 
 @dataclass
 class World:
-    """A record, the plan of its move, and what applying it told."""
+    """A URL source, the plan of its move, and the progress that applying it reported."""
 
     folder: Path
-    record: FileOfUrls = field(init=False)
+    url_source: FileOfUrls = field(init=False)
     clock: PassingClock = field(default_factory=PassingClock)
     news: list[ProgressEvent] = field(default_factory=list[ProgressEvent])
 
     def __post_init__(self) -> None:
-        self.record = FileOfUrls(self.folder / "record.json")
+        self.url_source = FileOfUrls(self.folder / "record.json")
 
     @property
     def path(self) -> Path:
@@ -94,9 +94,9 @@ class World:
 
     def make_plan(self, **more: Any) -> MigrationPlan:
         plan = make_plan(
-            asyncio.run(self.record.entries()),
+            asyncio.run(self.url_source.entries()),
             to=Source.KORE,
-            record=self.record.source,
+            url_source=self.url_source.spec,
             phase="before",
             now=NOW,
             plan_id="p1",
@@ -106,40 +106,42 @@ class World:
         return plan
 
     def begin_anew(self, urls: dict[str, str]) -> None:
-        """Have these URLs in the record, and a plan that nobody has applied."""
+        """Have these URLs configured, and a plan that nobody has applied."""
         for path in (self.path, journal_of(self.path)):
             path.unlink(missing_ok=True)
-        self.record.fill(urls)
+        self.url_source.fill(urls)
         self.make_plan()
 
     def journal(self) -> PlanJournal:
         return PlanJournal(journal_of(self.path), plan_id="p1")
 
-    def move(
+    def executor(
         self, journal: PlanJournal, checkpoint: Callable[[str], None] = no_checkpoint
     ) -> PlanExecutor:
         return PlanExecutor(
-            self.plan, self.record, journal, self.clock, self.news.append, checkpoint
+            self.plan, self.url_source, journal, self.clock, self.news.append, checkpoint
         )
 
     def apply(
         self,
         *,
-        gate: ReadinessCheck | None = None,
+        readiness: ReadinessCheck | None = None,
         canary: CanarySettings | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> ApplyEnded:
         with self.journal() as journal:
-            return asyncio.run(self.move(journal, checkpoint).apply(gate=gate, canary=canary))
+            return asyncio.run(
+                self.executor(journal, checkpoint).apply(readiness=readiness, canary=canary)
+            )
 
     def revert(self, checkpoint: Callable[[str], None] = no_checkpoint) -> None:
         with self.journal() as journal:
-            asyncio.run(self.move(journal, checkpoint).revert())
+            asyncio.run(self.executor(journal, checkpoint).revert())
 
-    def standings(self) -> dict[str, EditState]:
+    def states(self) -> dict[str, EditState]:
         with self.journal() as journal:
-            found = asyncio.run(self.move(journal).stands())
-        return {place.name: stand.standing for place, stand in found.items()}
+            found = asyncio.run(self.executor(journal).statuses())
+        return {place.name: status.state for place, status in found.items()}
 
 
 def urls(count: int) -> dict[str, str]:

@@ -22,7 +22,7 @@ from ringback.core.sources.source_definition import (
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.http_sender import HttpSender
 from ringback.ports import RandomSource
-from ringback.probe.quick_check import gate
+from ringback.probe.quick_check import quick_check
 from ringback.receiver import ReceivedRequest
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
@@ -39,7 +39,7 @@ async def sender() -> AsyncGenerator[HttpSender]:
     await sender.close()
 
 
-async def gated(
+async def checked(
     url: str,
     sender: HttpSender | RecordingTransport,
     *,
@@ -50,7 +50,7 @@ async def gated(
     sources: Sources = BUILT_IN,
 ) -> str | None:
     account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)
-    return await gate(
+    return await quick_check(
         CallbackUrl.parse(url),
         method=method,
         source=source,
@@ -69,13 +69,13 @@ async def test_a_right_receiver_is_let_through(
     sender: HttpSender, source: Source, method: HttpMethod
 ) -> None:
     async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
-        assert await gated(url, sender, source=source, method=method) is None
+        assert await checked(url, sender, source=source, method=method) is None
 
 
 @pytest.mark.parametrize("source", BOTH_SOURCES)
 async def test_three_requests_are_enough_and_no_two_have_a_token_in_common(source: Source) -> None:
     transport = RecordingTransport()
-    await gated("http://a.example/", transport, source=source)
+    await checked("http://a.example/", transport, source=source)
     assert len(transport.requests) == 3
     tokens = {
         value
@@ -114,7 +114,7 @@ async def test_a_receiver_that_is_not_ready_is_told_why(
     handle: Handle, why: str, sender: HttpSender
 ) -> None:
     async with served(lambda _: handle) as url:
-        assert await gated(url, sender) == why
+        assert await checked(url, sender) == why
 
 
 async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: HttpSender) -> None:
@@ -128,7 +128,7 @@ async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Http
         return crash
 
     async with served(make) as url:
-        assert await gated(url, sender) == (
+        assert await checked(url, sender) == (
             "it does not refuse a request signed with another secret with a 4xx: the receiver"
             " answered 500 Internal Server Error"
         )
@@ -136,7 +136,7 @@ async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Http
 
 async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() -> None:
     transport = RecordingTransport()
-    assert await gated("http://a.example/", transport, kore_secret="") is None
+    assert await checked("http://a.example/", transport, kore_secret="") is None
     assert len(transport.requests) == 1
 
 
@@ -164,11 +164,11 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
 
     async with served(lambda _: handle) as url:
         name = SourceName("third")
-        assert await gated(url, sender, source=name, sources={name: third}) == why
+        assert await checked(url, sender, source=name, sources={name: third}) == why
 
 
 async def test_many_are_looked_at_side_by_side(sender: HttpSender) -> None:
     chance = SeededChance()
     async with served(lambda url: right(url, Counter())) as url:
-        found = await asyncio.gather(*(gated(url, sender, chance=chance) for _ in range(50)))
+        found = await asyncio.gather(*(checked(url, sender, chance=chance) for _ in range(50)))
     assert found == [None] * 50

@@ -13,9 +13,15 @@ from ringback.cli.migrate.options import with_credentials, with_policy_at, with_
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.policy.source_policy import Policy, SourceName
-from ringback.migration.canary_evaluation import look_at
-from ringback.migration.canary_step import CanarySettings, read_shares, watched
-from ringback.migration.edit_status import LEFT_BEHIND, MAY_MOVE, EditState, EditStatus, stands
+from ringback.migration.canary_evaluation import compare_deliveries
+from ringback.migration.canary_step import CanarySettings, deliveries_to_watch, read_shares
+from ringback.migration.edit_status import (
+    LEFT_BEHIND,
+    MAY_MOVE,
+    EditState,
+    EditStatus,
+    edit_statuses,
+)
 from ringback.migration.executor import ApplyEnded, PlanExecutor, exact
 from ringback.migration.journal import (
     ApplyBegan,
@@ -25,7 +31,7 @@ from ringback.migration.journal import (
     read_journal,
 )
 from ringback.migration.plan import MigrationPlan
-from ringback.migration.rollback_preview import way_back
+from ringback.migration.rollback_preview import preview_rollback
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.migration_setup import (
@@ -34,7 +40,7 @@ from ringback.migration_setup import (
     UrlSourceCredentials,
     missing_secret,
     open_url_source,
-    readiness_gate,
+    readiness_check,
 )
 
 _WENT_BACK: Final = 3
@@ -89,21 +95,21 @@ async def apply(
     behind.
     """
     plan = MigrationPlan.read(path)
-    async with open_url_source(plan.record, credentials) as found:
-        if isinstance(found.record, FileUrlSource) and not write:
-            _print_diff(found.record, await _stands(plan, path, found), MAY_MOVE)
+    async with open_url_source(plan.url_source, credentials) as found:
+        if isinstance(found.url_source, FileUrlSource) and not write:
+            _print_diff(found.url_source, await _statuses(plan, path, found), MAY_MOVE)
             return 0
         began = read_journal(journal_of(path), plan_id=plan.id).began
         watch = _canary(found, began, shares=canary, soak=soak)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            teller = output.ProgressPrinter(sys.stdout.isatty())
-            move = PlanExecutor(plan, found.record, journal, found.clock, teller)
+            printer = output.ProgressPrinter(sys.stdout.isatty())
+            executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
             probing = (found, plan.to, probes, credentials.auth_token)
             _check_probing(*probing)
-            async with readiness_gate(*probing) as gate:
-                ended = await move.apply(gate=gate, canary=watch)
-            after = await move.stands()
-    _say_status(after, teller)
+            async with readiness_check(*probing) as readiness:
+                ended = await executor.apply(readiness=readiness, canary=watch)
+            after = await executor.statuses()
+    _say_status(after, printer)
     if ended is ApplyEnded.WENT_BACK:
         click.echo(
             f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
@@ -111,7 +117,7 @@ async def apply(
             err=True,
         )
         return _WENT_BACK
-    return _LEFT_BEHIND if any(stand.standing in LEFT_BEHIND for stand in after.values()) else 0
+    return _LEFT_BEHIND if any(each.state in LEFT_BEHIND for each in after.values()) else 0
 
 
 def _check_probing(
@@ -152,7 +158,7 @@ def _canary(
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    return CanarySettings(shares, soak, watched(found.deliveries), look_at)
+    return CanarySettings(shares, soak, deliveries_to_watch(found.deliveries), compare_deliveries)
 
 
 # ---- status --------------------------------------------------------------------------------------
@@ -169,26 +175,26 @@ async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials
     The record itself is asked, so this is right also while apply runs, and after it was killed.
     """
     plan = MigrationPlan.read(path)
-    async with open_url_source(plan.record, credentials) as found:
-        edits = await _stands(plan, path, found)
-    records = (output.json_line(output.stand_record(stand)) for stand in edits.values())
+    async with open_url_source(plan.url_source, credentials) as found:
+        edits = await _statuses(plan, path, found)
+    records = (output.json_line(output.status_record(each)) for each in edits.values())
     for line in records if as_json else output.status_lines(edits):
         click.echo(line)
 
 
-async def _stands(
+async def _statuses(
     plan: MigrationPlan, path: Path, found: OpenedUrlSource
 ) -> Mapping[UrlLocation, EditStatus]:
-    """Return the state of all edits, by a record and a journal of the same moment."""
+    """Return the state of all edits, by URLs and a journal that were read at the same time."""
     after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
         before = read_journal(journal_of(path), plan_id=plan.id)
-        entries = await found.record.entries()
+        entries = await found.url_source.entries()
         after = read_journal(journal_of(path), plan_id=plan.id)
         # An apply may be running: the two belong together only if it noted nothing in between.
         if after.marks == before.marks:
             break
-    return stands(plan, after, entries)
+    return edit_statuses(plan, after, entries)
 
 
 # ---- revert --------------------------------------------------------------------------------------
@@ -216,36 +222,36 @@ async def revert(
     date. What was cut off goes on where it was. The exit codes are those of apply.
     """
     plan = MigrationPlan.read(path)
-    async with open_url_source(plan.record, credentials) as found:
-        before = await _stands(plan, path, found)
-        moved = [each.edit for each in before.values() if each.standing is EditState.MOVED]
+    async with open_url_source(plan.url_source, credentials) as found:
+        before = await _statuses(plan, path, found)
+        moved = [each.edit for each in before.values() if each.state is EditState.MOVED]
         if not moved:
             click.echo("nothing is to go back: no URL is where this plan has moved it")
             return 0
-        way = way_back(moved, plan.to, policy, at=at or found.clock.now())
-        for line in output.way_back_lines(way, plan.to):
+        preview = preview_rollback(moved, plan.to, policy, at=at or found.clock.now())
+        for line in output.rollback_lines(preview, plan.to):
             click.echo(line)
-        if isinstance(found.record, FileUrlSource) and not write:
-            _print_diff(found.record, before, {EditState.MOVED}, turned=UrlEdit.back)
+        if isinstance(found.url_source, FileUrlSource) and not write:
+            _print_diff(found.url_source, before, {EditState.MOVED}, turned=UrlEdit.back)
             return 0
         if not is_sure:
             click.confirm(f"take {len(moved)} URLs back?", abort=True)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            teller = output.ProgressPrinter(sys.stdout.isatty())
-            move = PlanExecutor(plan, found.record, journal, found.clock, teller)
-            await move.revert()
-            after = await move.stands()
-    _say_status(after, teller)
-    is_all_back = all(after[edit.place].standing in _BACK for edit in moved)
+            printer = output.ProgressPrinter(sys.stdout.isatty())
+            executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
+            await executor.revert()
+            after = await executor.statuses()
+    _say_status(after, printer)
+    is_all_back = all(after[edit.place].state in _BACK for edit in moved)
     return 0 if is_all_back else _LEFT_BEHIND
 
 
 _BACK: Final = (EditState.RETURNED, EditState.BEHIND)
 
 
-def _say_status(found: Mapping[UrlLocation, EditStatus], teller: output.ProgressPrinter) -> None:
-    teller.end()
-    for line in output.status_lines(found, told=teller.told):
+def _say_status(found: Mapping[UrlLocation, EditStatus], printer: output.ProgressPrinter) -> None:
+    printer.end()
+    for line in output.status_lines(found, reported=printer.reported):
         click.echo(line)
 
 
@@ -253,17 +259,17 @@ def _say_status(found: Mapping[UrlLocation, EditStatus], teller: output.Progress
 
 
 def _print_diff(
-    record: FileUrlSource,
+    files: FileUrlSource,
     found: Mapping[UrlLocation, EditStatus],
-    standings: Collection[EditState],
+    states: Collection[EditState],
     *,
     turned: Callable[[UrlEdit], UrlEdit] = lambda edit: edit,
 ) -> None:
     """Print what the edits in one of these states would change."""
     edits = [
-        exact(turned(stand.edit), stand.entry)
-        for stand in found.values()
-        if stand.entry is not None and stand.standing in standings
+        exact(turned(each.edit), each.entry)
+        for each in found.values()
+        if each.entry is not None and each.state in states
     ]
-    click.echo(record.diff(edits), nl=False)
+    click.echo(files.diff(edits), nl=False)
     click.echo("nothing is changed; --write changes the files", err=True)

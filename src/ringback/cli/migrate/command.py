@@ -15,14 +15,9 @@ from ringback.migration.filters import UrlFilter
 from ringback.migration.inventory import inventory as inventory_of
 from ringback.migration.plan import make_plan
 from ringback.migration.rollback_preview import in_vain
-from ringback.migration.url_source import UrlEntry
+from ringback.migration.url_source import UrlEntry, UrlSourceSpec
 from ringback.migration.url_sources.source_tree import FileUrlSource
-from ringback.migration_setup import (
-    OpenedUrlSource,
-    UrlSourceCredentials,
-    UrlSourceSpec,
-    open_url_source,
-)
+from ringback.migration_setup import OpenedUrlSource, UrlSourceCredentials, open_url_source
 from ringback.runtime.os_errors import refusing
 from ringback.runtime.system_clock import SystemRandomSource
 
@@ -106,7 +101,7 @@ async def plan(
         planned = make_plan(
             await _read(found),
             to=target,
-            record=found.record.source,
+            url_source=found.url_source.spec,
             phase=policy.phase_at(at or now).name,
             now=now,
             plan_id=SystemRandomSource().bytes(8).hex(),
@@ -120,9 +115,9 @@ async def plan(
 
 
 async def _read(found: OpenedUrlSource) -> Sequence[UrlEntry]:
-    entries = await found.record.entries()
-    if isinstance(found.record, FileUrlSource):
-        for why, number in found.record.skipped.items():
+    entries = await found.url_source.entries()
+    if isinstance(found.url_source, FileUrlSource):
+        for why, number in found.url_source.skipped.items():
             if number:
                 click.echo(f"skipped {number}: {why}", err=True)
     return entries

@@ -18,7 +18,8 @@ from ringback.cli.options import (
 )
 from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.migration_setup import ProbeOptions, UrlSourceCredentials, UrlSourceSpec
+from ringback.migration.url_source import UrlSourceSpec
+from ringback.migration_setup import ProbeOptions, UrlSourceCredentials
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE
 from ringback.settings.parsers import read_instant, read_networks
@@ -98,7 +99,7 @@ def with_url_source(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_from_environment() -> bool:
-    # Often set for other commands, so RINGBACK_DATA counts only where no other record is given.
+    # Often set for other commands, so RINGBACK_DATA counts only where no other URL source is given.
     place = click.get_current_context().get_parameter_source("data")
     return place is click.core.ParameterSource.ENVIRONMENT
 

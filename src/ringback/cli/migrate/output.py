@@ -85,40 +85,40 @@ def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> It
         yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
 
 
-def stand_record(stand: EditStatus) -> dict[str, Any]:
+def status_record(status: EditStatus) -> dict[str, Any]:
     """Return an edit and its state as a JSON object."""
     return {
-        "place": stand.edit.place.name,
-        "account_sid": stand.edit.place.account_sid,
-        "url": stand.edit.old,
-        "new": stand.edit.new,
-        "status": stand.standing.value,
-        "why": stand.why,
+        "place": status.edit.place.name,
+        "account_sid": status.edit.place.account_sid,
+        "url": status.edit.old,
+        "new": status.edit.new,
+        "status": status.state.value,
+        "why": status.why,
     }
 
 
 def status_lines(
-    found: Mapping[UrlLocation, EditStatus], *, told: Collection[UrlLocation] = ()
+    found: Mapping[UrlLocation, EditStatus], *, reported: Collection[UrlLocation] = ()
 ) -> Iterator[str]:
-    """Yield how many edits are in each state, and those that need a look and aren't in `told`."""
-    for standing, number in count(found).items():
-        yield click.style(f"{number:>7}  {standing}", fg=_COLORS.get(standing))
-    for stand in found.values():
-        if stand.standing in LEFT_BEHIND and stand.edit.place not in told:
-            why = f": {stand.why}" if stand.why else ""
-            yield f"{stand.edit.place.name}  {stand.edit.old}\n  {stand.standing}{why}"
+    """Yield how many edits are in each state, and those left behind that aren't in `reported`."""
+    for state, number in count(found).items():
+        yield click.style(f"{number:>7}  {state}", fg=_COLORS.get(state))
+    for each in found.values():
+        if each.state in LEFT_BEHIND and each.edit.place not in reported:
+            why = f": {each.why}" if each.why else ""
+            yield f"{each.edit.place.name}  {each.edit.old}\n  {each.state}{why}"
 
 
-def way_back_lines(way: RollbackPreview, to: str) -> Iterator[str]:
+def rollback_lines(preview: RollbackPreview, to: str) -> Iterator[str]:
     """Yield the effect of going back, by the policy."""
-    until = way.open_until
+    until = preview.open_until
     end = (
         "" if until is None else f", until {to} sends the first of them at {until:%Y-%m-%d %H:%M}Z"
     )
-    if way.returning:
-        urls = _counted(way.returning, "URL")
+    if preview.returning:
+        urls = _counted(preview.returning, "URL")
         yield f"to be sent from the old source again: {urls}{end}"
-    for why, number in way.staying.items():
+    for why, number in preview.staying.items():
         urls = _counted(number, "URL")
         yield f"to get the old form, and still be sent from {to}: {urls}: {why}"
 
@@ -136,19 +136,19 @@ class ProgressPrinter:
 
     is_terminal: bool
     """Whether a line of progress can overwrite the one before."""
-    told: set[UrlLocation] = field(default_factory=set[UrlLocation])
+    reported: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """The edits whose reason not to move was printed, so that the summary doesn't repeat it."""
     _is_open: bool = False
 
-    def __call__(self, news: ProgressEvent) -> None:
+    def __call__(self, event: ProgressEvent) -> None:
         """Print an event."""
-        match news:
+        match event:
             case EditsMoved(share, moved, of):
                 self._progress(f"{share} %: moved {moved} of {of}")
             case EditsReverted(returned, of):
                 self._progress(f"went back: {returned} of {of}")
             case EditSkipped(edit, why):
-                self.told.add(edit.place)
+                self.reported.add(edit.place)
                 self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
             case CanaryStarted(share, number, until):
                 self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
@@ -156,10 +156,10 @@ class ProgressPrinter:
                 words = f"{share} %: {len(behind)} of {number} deliver worse than before"
                 self._say(f"{words}, and go back", fg="red")
                 for place, why in behind.items():
-                    self.told.add(place)
+                    self.reported.add(place)
                     self._say(f"{place.name}\n  stays behind: {why}")
-            case CanaryStopped(share, worse, heard):
-                words = f"{share} %: {worse} of the {heard} that were called got worse"
+            case CanaryStopped(share, worse, called):
+                words = f"{share} %: {worse} of the {called} that were called got worse"
                 self._say(f"{words}: all go back", fg="red")
 
     def end(self) -> None:

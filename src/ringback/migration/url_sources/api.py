@@ -1,14 +1,20 @@
-"""An account's API as a record, read and changed through the official client."""
+"""An account's API as a URL source, read and changed through the official client."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.migration.url_source import DeliveryHistory, EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_source import (
+    DeliveryHistory,
+    EditOutcome,
+    UrlEdit,
+    UrlEntry,
+    UrlSourceSpec,
+)
 from ringback.migration.url_sources.place_names import place_of, url_place_of
 from ringback.ports import DeliveryTotals
 
@@ -21,7 +27,7 @@ _AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ApiUrlSource:
-    """Answers `Record`: the fleets and Programmable Wireless SIMs of one account.
+    """Answers `UrlSource`: the fleets and Programmable Wireless SIMs of one account.
 
     The API has no compare-and-set: each URL is fetched and compared right before it is changed, and
     what somebody else changes in between is lost.
@@ -34,7 +40,7 @@ class ApiUrlSource:
 
     @classmethod
     def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:
-        """Return the record of this account; nothing is asked yet.
+        """Return the URLs of this account; nothing is asked yet.
 
         Raises ConfigurationError where the official client isn't installed, or the server is no
         URL.
@@ -51,7 +57,7 @@ class ApiUrlSource:
         return cls(account_sid, server, TwilioUrlClient(account_sid, auth_token, server=server))
 
     @property
-    def source(self) -> Mapping[str, Any]:
+    def spec(self) -> UrlSourceSpec:
         """The account, and the server."""
         return {"kind": "api", "account": self.account_sid, "server": self.server}
 
@@ -65,10 +71,10 @@ class ApiUrlSource:
 
         Raises ConfigurationError where they can't be read.
         """
-        told = await asyncio.to_thread(lambda: list(self.official.urls()))
+        reported = await asyncio.to_thread(lambda: list(self.official.urls()))
         return [
             UrlEntry(place_of(place, account_sid), url, HttpMethod(method))
-            for place, account_sid, url, method in told
+            for place, account_sid, url, method in reported
         ]
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:

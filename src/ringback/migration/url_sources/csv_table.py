@@ -42,7 +42,7 @@ class _Cell:
         return CELL.url(raw) if '"' in raw else raw
 
 
-def spots_in_table(text: str, file: str) -> list[UrlMatch]:
+def matches_in_table(text: str, file: str) -> list[UrlMatch]:
     """Return the URLs of a table whose first row names its columns.
 
     Raises ConfigurationError where none of them is `url` or `callback_url`.
@@ -53,14 +53,14 @@ def spots_in_table(text: str, file: str) -> list[UrlMatch]:
             cell.text.strip(f" {_BYTE_ORDER_MARK}").lower(): at for at, cell in enumerate(header)
         }
         if any(name in columns for name in _URL):
-            return list(_spots(rows, columns))
+            return list(_matches(rows, columns))
     raise ConfigurationError(
         f"{file}:1: no column is named {' or '.join(_URL)}; account_sid, name and method may be"
         " there beside it"
     )
 
 
-def _spots(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlMatch]:
+def _matches(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlMatch]:
     for row in rows:
         url = _find(row, columns, _URL)
         if url is None or not url.text.strip():

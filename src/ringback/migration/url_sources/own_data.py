@@ -1,14 +1,14 @@
-"""A Ringback's data as a record: the configured URLs of one account, or of all."""
+"""A Ringback's data as a URL source: the configured URLs of one account, or of all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
 from ringback.migration.url_sources.place_names import place_of, url_place_of
 from ringback.operations.callback_urls import (
     FIRST,
@@ -25,7 +25,7 @@ _BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class OwnDataUrlSource:
-    """Answers `Record` and `DeliveryHistory`."""
+    """Answers `UrlSource` and `DeliveryHistory`."""
 
     store: Store
     folder: str = field(kw_only=True)
@@ -35,7 +35,7 @@ class OwnDataUrlSource:
     """Whose URLs are meant; None for all accounts'."""
 
     @property
-    def source(self) -> Mapping[str, Any]:
+    def spec(self) -> UrlSourceSpec:
         """The folder, and the account."""
         return {"kind": "store", "data": self.folder, "account": self.account_sid}
 

@@ -64,18 +64,18 @@ _AROUND: Final = 1000
 _NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
 
 
-def spots_in_code(text: str, file: str) -> list[UrlMatch]:
+def matches_in_code(text: str, file: str) -> list[UrlMatch]:
     """Return the callback URLs in a text; the name of its file tells how it is written."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
-    found = [spot for match in _NAME.finditer(text) for spot in _named(text, match, file)]
-    named = {at for spot in found for at in range(spot.start, spot.start + len(spot.raw))}
+    found = [url for name in _NAME.finditer(text) for url in _named(text, name, file)]
+    named = {at for url in found for at in range(url.start, url.start + len(url.raw))}
     found += [
-        _spot(match.start(), match[0].rstrip(".,;"), url_escaping.ESCAPED)
+        _match(match.start(), match[0].rstrip(".,;"), url_escaping.ESCAPED)
         for match in _WITH_SOURCE.finditer(text)
         if match.start() not in named
     ]
     if is_markup:
-        found = [_spot(spot.start, spot.raw, url_escaping.MARKUP) for spot in found]
+        found = [_match(url.start, url.raw, url_escaping.MARKUP) for url in found]
     return found
 
 
@@ -105,7 +105,7 @@ def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlMatch]:
     if not _IS_URL.match(raw):
         return
     goes_on = _GOES_ON.match(text, literal.end())
-    yield _spot(start, raw, url_escaping.ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
+    yield _match(start, raw, url_escaping.ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
 
 
 def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
@@ -113,8 +113,8 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
     if is_exported or file.endswith((".sh", ".bash", ".zsh")):
         cut, ampersand, _ = raw.partition("&") if "\\&" not in raw else (raw, "", "")
         fixed = _LOST_TO_THE_SHELL if ampersand else None
-        return _spot(bare.start(), cut, url_escaping.SHELL, fixed=fixed)
-    return _spot(bare.start(), raw, url_escaping.ESCAPED)
+        return _match(bare.start(), cut, url_escaping.SHELL, fixed=fixed)
+    return _match(bare.start(), raw, url_escaping.ESCAPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,13 @@ def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlMatch]:
         return
     is_encoded_by_curl = form.option == "--data-urlencode"
     if not form.quote and "&" in raw.replace("\\&", ""):
-        yield _spot(start, raw.partition("&")[0], url_escaping.FORM, fixed=_LOST_TO_THE_SHELL)
+        yield _match(start, raw.partition("&")[0], url_escaping.FORM, fixed=_LOST_TO_THE_SHELL)
     elif is_encoded_by_curl:
-        yield _spot(start, raw, url_escaping.ESCAPED if form.quote else url_escaping.SHELL)
+        yield _match(start, raw, url_escaping.ESCAPED if form.quote else url_escaping.SHELL)
     else:
         value, _, rest = raw.partition("&")
         notation = url_escaping.FORM_ESCAPED if "%3a" in value.lower() else url_escaping.FORM
-        yield _spot(start, value, notation, fixed=_LOST if _is_lost(value, rest) else None)
+        yield _match(start, value, notation, fixed=_LOST if _is_lost(value, rest) else None)
 
 
 def _is_lost(value: str, rest: str) -> bool:
@@ -163,7 +163,7 @@ def _is_lost(value: str, rest: str) -> bool:
     return key in ("cbs", *OVERRIDES) or ("?" in value and key[:1].islower())
 
 
-def _spot(
+def _match(
     start: int, raw: str, notation: url_escaping.UrlNotation, *, fixed: str | None = None
 ) -> UrlMatch:
     if _PLACEHOLDER.search(raw):

@@ -1,4 +1,4 @@
-"""Files as a record: source code, configuration, and tables, changed in place.
+"""Files as a URL source: source code, configuration, and tables, changed in place.
 
 A file is read and written as the bytes that it is: what is no UTF-8 in it stays what it is, and so
 do its line endings and its end.
@@ -8,18 +8,18 @@ import asyncio
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.journal import sync_folder
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
-from ringback.migration.url_sources.csv_table import spots_in_table
-from ringback.migration.url_sources.source_code import spots_in_code
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
+from ringback.migration.url_sources.csv_table import matches_in_table
+from ringback.migration.url_sources.source_code import matches_in_code
 from ringback.migration.url_sources.url_matches import UrlMatch, placed
 from ringback.runtime.os_errors import refusing
 
@@ -44,7 +44,7 @@ _FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
 
 @dataclass(slots=True)
 class FileUrlSource:
-    """The URLs in some files; answers `Record`."""
+    """The URLs in some files; answers `UrlSource`."""
 
     root: Path
     """What the paths, and the files' names in places, are relative to."""
@@ -57,16 +57,16 @@ class FileUrlSource:
 
     @classmethod
     def of_code(cls, root: Path, paths: Sequence[str]) -> Self:
-        """Return the record of source code and configuration."""
-        return cls(root, tuple(paths), "files", spots_in_code)
+        """Return the URLs of source code and configuration."""
+        return cls(root, tuple(paths), "files", matches_in_code)
 
     @classmethod
     def of_table(cls, root: Path, path: str) -> Self:
-        """Return the record of a CSV file with a column `url` or `callback_url`."""
-        return cls(root, (path,), "csv", spots_in_table)
+        """Return the URLs of a CSV file with a column `url` or `callback_url`."""
+        return cls(root, (path,), "csv", matches_in_table)
 
     @property
-    def source(self) -> Mapping[str, Any]:
+    def spec(self) -> UrlSourceSpec:
         """What a plan keeps to find the files again."""
         return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
 
@@ -101,9 +101,9 @@ class FileUrlSource:
     def _entries(self) -> list[UrlEntry]:
         self.skipped.clear()
         return [
-            spot.entry(place)
+            match.entry(place)
             for name, text in self._texts()
-            for spot, place in placed(self.find(text, name), text, name)
+            for match, place in placed(self.find(text, name), text, name)
         ]
 
     def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
@@ -129,14 +129,14 @@ class FileUrlSource:
         self, text: str, name: str, edits: Sequence[UrlEdit]
     ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
         """Return a file's new text, and how each edit ended."""
-        spots = {place: spot for spot, place in placed(self.find(text, name), text, name)}
+        matches = {place: match for match, place in placed(self.find(text, name), text, name)}
         endings, pieces, at = dict[UrlEdit, EditOutcome](), list[str](), 0
-        for edit in sorted(edits, key=lambda edit: _start(spots.get(edit.place))):
-            spot = spots.get(edit.place)
-            endings[edit] = ending = _ending(spot, edit)
-            if spot is not None and ending is EditOutcome.DONE:
-                pieces += [text[at : spot.start], spot.notation.edited(spot.raw, edit.new)]
-                at = spot.start + len(spot.raw)
+        for edit in sorted(edits, key=lambda edit: _start(matches.get(edit.place))):
+            match = matches.get(edit.place)
+            endings[edit] = ending = _ending(match, edit)
+            if match is not None and ending is EditOutcome.DONE:
+                pieces += [text[at : match.start], match.notation.edited(match.raw, edit.new)]
+                at = match.start + len(match.raw)
         return "".join([*pieces, text[at:]]), endings
 
     # ---- which files
@@ -179,18 +179,18 @@ class FileUrlSource:
         return text
 
 
-def _ending(spot: UrlMatch | None, edit: UrlEdit) -> EditOutcome:
-    if spot is None:
+def _ending(match: UrlMatch | None, edit: UrlEdit) -> EditOutcome:
+    if match is None:
         return EditOutcome.GONE
     return (
         EditOutcome.DONE
-        if spot.url in (edit.old, edit.new) and not spot.fixed
+        if match.url in (edit.old, edit.new) and not match.fixed
         else EditOutcome.CHANGED
     )
 
 
-def _start(spot: UrlMatch | None) -> int:
-    return -1 if spot is None else spot.start
+def _start(match: UrlMatch | None) -> int:
+    return -1 if match is None else match.start
 
 
 def _file_of(edit: UrlEdit) -> str:

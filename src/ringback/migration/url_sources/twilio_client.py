@@ -81,7 +81,7 @@ class TwilioUrlClient:
         for kind, (path, urls) in _RESOURCES.items():
             with _translated(path):
                 for one in self._resources[kind].stream(page_size=_PAGE_SIZE):
-                    yield from _told_of(one, urls)
+                    yield from _reported_urls(one, urls)
 
     def url_at(self, place: UrlSettingName) -> str | None:
         """Return the URL in a place, or None where there is none any more."""
@@ -91,8 +91,8 @@ class TwilioUrlClient:
         with _translated(place.sid):
             try:
                 one = self._one(place).fetch()
-            except TwilioRestException as refused:
-                if refused.status == 404:
+            except TwilioRestException as refusal:
+                if refusal.status == 404:
                     return None
                 raise
         return getattr(one, resource.urls[place.parameter]) or None
@@ -116,7 +116,7 @@ class TwilioUrlClient:
         return self._resources[place.sid[:2]](place.sid)
 
 
-def _told_of(one: Any, urls: Mapping[str, str]) -> Iterator[ReportedUrl]:
+def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[ReportedUrl]:
     for parameter, name in urls.items():
         url = getattr(one, name)
         if url:
@@ -136,19 +136,19 @@ def _translated(what: str) -> Generator[None]:
     """Raise ConfigurationError for whatever goes wrong with this."""
     try:
         yield
-    except TwilioException as refused:
-        raise ConfigurationError(f"{what}: {_CREDENTIALS.sub('//…@', _why(refused))}") from None
+    except TwilioException as refusal:
+        raise ConfigurationError(f"{what}: {_CREDENTIALS.sub('//…@', _why(refusal))}") from None
     except OSError as failure:
         raise ConfigurationError(f"{what}: the API can't be reached: {failure}") from None
     except (ValueError, KeyError, TypeError) as odd:
         raise ConfigurationError(f"{what}: the answer is none of the API's: {odd}") from None
 
 
-def _why(refused: Any) -> str:
-    match refused:
+def _why(refusal: Any) -> str:
+    match refusal:
         case TwilioRestException():
-            return f"the API answers {refused.status}: {refused.msg}"
+            return f"the API answers {refusal.status}: {refusal.msg}"
         case TwilioException(args=[_, Response() as answer]):
             return f"the API answers {answer.status_code}: {answer.text[:_SHOWN]}"
         case _:
-            return f"the answer is none of the API's: {refused}"
+            return f"the answer is none of the API's: {refusal}"

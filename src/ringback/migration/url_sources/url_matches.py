@@ -30,19 +30,19 @@ class UrlMatch:
         return self.notation.url(self.raw)
 
     def entry(self, place: UrlLocation) -> UrlEntry:
-        """Return it as an entry of a record."""
+        """Return it as an entry of a URL source."""
         return UrlEntry(place, self.url, self.method, self.warnings, self.fixed)
 
 
 def placed(
-    spots: Iterable[UrlMatch], text: str, file: str
+    matches: Iterable[UrlMatch], text: str, file: str
 ) -> Iterator[tuple[UrlMatch, UrlLocation]]:
-    """Yield the spots of a file with their places: file and line, and a number beyond the first."""
+    """Yield a file's matches with their places: file and line, and a number beyond the first."""
     seen = Counter[int]()
     line, at = 1, 0
-    for spot in sorted(spots, key=lambda spot: spot.start):
-        line, at = line + text.count("\n", at, spot.start), spot.start
+    for match in sorted(matches, key=lambda match: match.start):
+        line, at = line + text.count("\n", at, match.start), match.start
         seen[line] += 1
         number = f" ({seen[line]})" if seen[line] > 1 else ""
-        name = f" {spot.name}" if spot.name else ""
-        yield spot, UrlLocation(f"{file}:{line}{number}{name}", spot.account_sid)
+        name = f" {match.name}" if match.name else ""
+        yield match, UrlLocation(f"{file}:{line}{number}{name}", match.account_sid)
