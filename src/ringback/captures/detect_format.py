@@ -50,7 +50,7 @@ def _read_json(text: str) -> tuple[CapturedRequest, ...]:
     if len(documents) == 1 and har.is_har(documents[0]):
         return har.read(documents[0])
     lines = [document for document in documents if not listen_json.is_greeting(document)]
-    if lines and all(map(listen_json.is_heard, lines)):
+    if lines and all(map(listen_json.is_request, lines)):
         return tuple(listen_json.read(line) for line in lines)
     raise UnreadableCapture(f"{_found_in(documents)}; {_LOOKED_FOR}")
 

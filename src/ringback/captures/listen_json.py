@@ -1,4 +1,4 @@
-"""A line of `ringback listen --json` -> the request that it tells of."""
+"""A line of `ringback listen --json` -> the request in it."""
 
 import re
 from typing import Final
@@ -22,8 +22,8 @@ def is_greeting(document: Json) -> bool:
     return isinstance(document, dict) and list(document) == ["listening"]
 
 
-def is_heard(document: Json) -> bool:
-    """Whether this is a request that the listener heard."""
+def is_request(document: Json) -> bool:
+    """Whether this is a request that the listener received."""
     return isinstance(document, dict) and "signature" in document and "method" in document
 
 

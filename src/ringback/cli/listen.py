@@ -113,19 +113,19 @@ def listen(
 
     Secrets come from the dev.json of `ringback dev`, which may also start later.
     """
-    orders = ListenOptions(
+    options = ListenOptions(
         secrets=ReceiverSecrets(
             (auth_token,) if auth_token else (), (kore_secret,) if kore_secret else ()
         ),
         configured=url,
         forward_to=forward_to,
-        manners=_manners(fail, fail_first),
+        failure_mode=_failure_mode(fail, fail_first),
         delay=delay,
     )
     # No guard: the address comes from the user's own command line, not from a customer.
     sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
-    reception = ListenRequestHandler(
-        orders,
+    handler = ListenRequestHandler(
+        options,
         find_account=partial(_account_in, data),
         seen=SeenTokens(),
         clock=SystemClock(),
@@ -135,10 +135,10 @@ def listen(
 
     def announce(address: str) -> None:
         click.echo(json.dumps({"listening": address}) if as_json else f"listening on {address}")
-        secrets = secrets_of(_account_in(data), given=orders.secrets)
+        secrets = secrets_of(_account_in(data), given=options.secrets)
         click.echo(_what_is_checked(secrets, data), err=as_json)
 
-    asyncio.run(_serve(reception, host, port, announce))
+    asyncio.run(_serve(handler, host, port, announce))
 
 
 def _account_in(data: Path) -> SenderAccount | None:
@@ -156,7 +156,7 @@ def _account_in(data: Path) -> SenderAccount | None:
         return None
 
 
-def _manners(fail: int | None, fail_first: int | None) -> FailureMode:
+def _failure_mode(fail: int | None, fail_first: int | None) -> FailureMode:
     match fail, fail_first:
         case None, None:
             return AnswerNormally()
@@ -181,20 +181,20 @@ def _what_is_checked(secrets: ReceiverSecrets, data: Path) -> str:
             )
 
 
-def _print_json(heard: CheckedRequest) -> None:
-    click.echo(callback_report.as_json(heard))
+def _print_json(checked: CheckedRequest) -> None:
+    click.echo(callback_report.as_json(checked))
 
 
-def _print_lines(heard: CheckedRequest, *, verbose: bool) -> None:
-    lines = callback_report.as_lines(heard, verbose=verbose)
+def _print_lines(checked: CheckedRequest, *, verbose: bool) -> None:
+    lines = callback_report.as_lines(checked, verbose=verbose)
     click.echo("\n".join(["", *map(styled, lines)]))
 
 
 async def _serve(
-    reception: ListenRequestHandler, host: str, port: int, announce: Callable[[str], None]
+    handler: ListenRequestHandler, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
     """Listen until a signal arrives, or until requests can't be shown any more."""
-    server = ListenServer(reception.handle)
+    server = ListenServer(handler.handle)
     stop = event_of_signals()
     try:
         port = await server.start(host, port)

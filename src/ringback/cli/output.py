@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs or lines for people, colours, instants and schedules."""
+"""How commands print: JSON for programs or lines for people, colours and schedules."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 if TYPE_CHECKING:
     from ringback.dev_receiver.callback_report import TerminalLine
 
-# Keyed by name, since importing the listener for its tones would slow down every command.
+# Keyed by name, since importing dev_receiver for its styles would slow down every command.
 _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "TITLE": {"bold": True},
     "PLAIN": {},
@@ -35,8 +35,8 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
 
 
 def styled(line: "TerminalLine") -> str:
-    """Return a line in the colour of its tone."""
-    return click.style(line.text, **_STYLES[line.tone.name])
+    """Return a line in the colour of its style."""
+    return click.style(line.text, **_STYLES[line.style.name])
 
 
 def schedule_in_words(schedule: RetrySchedule) -> str:

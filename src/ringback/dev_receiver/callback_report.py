@@ -36,7 +36,7 @@ class TerminalLine:
     """One line for people. It is aligned, and what came from outside can't steer a terminal."""
 
     text: str
-    tone: TerminalLineStyle = TerminalLineStyle.PLAIN
+    style: TerminalLineStyle = TerminalLineStyle.PLAIN
 
 
 Row = tuple[str, str, TerminalLineStyle]
@@ -51,36 +51,36 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 }
 
 
-def as_lines(heard: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
+def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
     """Return the report for people; a verbose one quotes the request exactly as it came.
 
     Parameters are indented further than our own findings, so that none can pass for one of them.
     """
     return [
-        TerminalLine(_title(heard), TerminalLineStyle.TITLE),
-        *aligned(_parameters(heard.request), indent=6),
-        *(_as_received(heard.request) if verbose else []),
-        *aligned(list(_findings(heard)), indent=2),
+        TerminalLine(_title(checked), TerminalLineStyle.TITLE),
+        *aligned(_parameters(checked.request), indent=6),
+        *(_as_received(checked.request) if verbose else []),
+        *aligned(list(_findings(checked)), indent=2),
     ]
 
 
-def as_json(heard: CheckedRequest) -> str:
+def as_json(checked: CheckedRequest) -> str:
     """Return one line of JSON with everything that is known of the request and its answer."""
-    request, verdict = heard.request, heard.verdict
+    request, verdict = checked.request, checked.verdict
     return json.dumps(
         {
-            "at": iso(heard.at),
+            "at": iso(checked.at),
             "source": verdict.source,
             "method": request.method,
             "path": request.target,
             "parameters": request.parameters,
             "token": verdict.token,
             "signature": _signature(verdict),
-            "seen_before": heard.seen is not None and heard.seen.before,
-            "times_seen": 1 if heard.seen is None else heard.seen.times,
-            "answered": heard.answered,
-            "on_purpose": heard.on_purpose is not None,
-            "forwarded": _forwarded(heard.forwarded),
+            "seen_before": checked.seen is not None and checked.seen.before,
+            "times_seen": 1 if checked.seen is None else checked.seen.times,
+            "answered": checked.answered,
+            "on_purpose": checked.on_purpose is not None,
+            "forwarded": _forwarded(checked.forwarded),
             "headers": request.headers,
             "body": request.body.decode("utf-8", "backslashreplace"),
         }
@@ -98,12 +98,12 @@ def _forwarded(forwarded: ForwardingResult | None) -> dict[str, str | int | None
     return {"url": forwarded.url, "answered": forwarded.answered, "why_not": forwarded.why_not}
 
 
-def _title(heard: CheckedRequest) -> str:
-    request = heard.request
+def _title(checked: CheckedRequest) -> str:
+    request = checked.request
     # The query of a GET is listed below, parameter by parameter.
     shown = request.path if request.method == "GET" else request.target
-    source = heard.verdict.source or "no callback"
-    return f"{_time(heard.at)}  {source}  {_printable(f'{request.method} {shown}')}"
+    source = checked.verdict.source or "no callback"
+    return f"{_time(checked.at)}  {source}  {_printable(f'{request.method} {shown}')}"
 
 
 def _parameters(request: ReceivedRequest) -> list[Row]:
@@ -132,17 +132,17 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
         yield TerminalLine(f"      {_printable(line)}".rstrip())
 
 
-def _findings(heard: CheckedRequest) -> Iterator[Row]:
-    yield from _datagram(heard.request)
+def _findings(checked: CheckedRequest) -> Iterator[Row]:
+    yield from _datagram(checked.request)
     unknown = "none, so a retry of it can't be told from a new callback"
-    yield "token", heard.verdict.token or unknown, TerminalLineStyle.PLAIN
-    yield from _signature_rows(heard.verdict)
-    if heard.seen is not None:
-        yield "delivery", *_delivery(heard.seen, heard.verdict)
-    if heard.forwarded is not None:
-        yield "forwarded", *_forwarding(heard.forwarded)
-    yield "answered", *_answer(heard)
-    yield from _retry_hint(heard)
+    yield "token", checked.verdict.token or unknown, TerminalLineStyle.PLAIN
+    yield from _signature_rows(checked.verdict)
+    if checked.seen is not None:
+        yield "delivery", *_delivery(checked.seen, checked.verdict)
+    if checked.forwarded is not None:
+        yield "forwarded", *_forwarding(checked.forwarded)
+    yield "answered", *_answer(checked)
+    yield from _retry_hint(checked)
 
 
 def _datagram(request: ReceivedRequest) -> Iterator[Row]:
@@ -200,18 +200,18 @@ def _forwarding(forwarded: ForwardingResult) -> tuple[str, TerminalLineStyle]:
     return f"{forwarded.url} answered {forwarded.answered}", TerminalLineStyle.PLAIN
 
 
-def _answer(heard: CheckedRequest) -> tuple[str, TerminalLineStyle]:
-    seconds = heard.after.total_seconds()
+def _answer(checked: CheckedRequest) -> tuple[str, TerminalLineStyle]:
+    seconds = checked.after.total_seconds()
     after = f" after {seconds:g} s" if seconds else ""
-    purpose = "" if heard.on_purpose is None else f" on purpose ({heard.on_purpose})"
-    return f"{heard.answered}{after}{purpose}", TerminalLineStyle.PLAIN
+    purpose = "" if checked.on_purpose is None else f" on purpose ({checked.on_purpose})"
+    return f"{checked.answered}{after}{purpose}", TerminalLineStyle.PLAIN
 
 
-def _retry_hint(heard: CheckedRequest) -> Iterator[Row]:
-    source, family = heard.verdict.source, f"{heard.answered // 100}xx"
+def _retry_hint(checked: CheckedRequest) -> Iterator[Row]:
+    source, family = checked.verdict.source, f"{checked.answered // 100}xx"
     if source is None or family == "2xx":
         return
-    if not {family, str(heard.answered)} & default_retry_on(source):
+    if not {family, str(checked.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"
         yield (
             "",
@@ -224,8 +224,8 @@ def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[TerminalLine]:
     """Yield a line for each row, as far in as is asked for, with all texts under each other."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
-    for label, (_, text, tone) in zip(labels, rows, strict=True):
-        yield TerminalLine(f"{' ' * indent}{label:{width}}  {_printable(text)}".rstrip(), tone)
+    for label, (_, text, style) in zip(labels, rows, strict=True):
+        yield TerminalLine(f"{' ' * indent}{label:{width}}  {_printable(text)}".rstrip(), style)
 
 
 def _printable(text: str) -> str:

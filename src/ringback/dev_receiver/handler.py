@@ -38,7 +38,7 @@ class ListenOptions:
     configured: CallbackUrl | None = None
     """The URL that senders call, where it is not the one that a request itself names."""
     forward_to: CallbackUrl | None = None
-    manners: FailureMode = AnswerNormally()
+    failure_mode: FailureMode = AnswerNormally()
     delay: timedelta = timedelta(0)
 
 
@@ -46,7 +46,7 @@ class ListenOptions:
 class ListenRequestHandler:
     """Handles the requests that the server hands over."""
 
-    orders: ListenOptions
+    options: ListenOptions
     _: KW_ONLY
     find_account: Callable[[], SenderAccount | None]
     """Asked for each request, since `ringback dev` may start after the listener."""
@@ -59,7 +59,7 @@ class ListenRequestHandler:
     async def handle(self, request: ReceivedRequest) -> ListenerResponse:
         """Return the answer to a request, once it was shown and the delay has passed."""
         self._count += 1
-        failure = failure_of(self.orders.manners, self._count)
+        failure = failure_of(self.options.failure_mode, self._count)
         at = self.clock.now()
         verdict, seen = await self._recognise(request, at)
         forwarded = await self._forward(request)
@@ -71,12 +71,12 @@ class ListenRequestHandler:
                 verdict=verdict,
                 seen=seen,
                 answered=answer.status,
-                after=self.orders.delay,
-                on_purpose=None if failure is None else self.orders.manners,
+                after=self.options.delay,
+                on_purpose=None if failure is None else self.options.failure_mode,
                 forwarded=forwarded,
             )
         )
-        await self.clock.sleep_until(at + self.orders.delay)
+        await self.clock.sleep_until(at + self.options.delay)
         return answer
 
     async def _recognise(
@@ -95,9 +95,9 @@ class ListenRequestHandler:
         account: SenderAccount | None,
         sent: SenderRecord | None = None,
     ) -> Verdict:
-        configured = self.orders.configured
+        configured = self.options.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
-        secrets = secrets_of(account, given=self.orders.secrets)
+        secrets = secrets_of(account, given=self.options.secrets)
         return check(request, urls=[url], secrets=secrets, sent=sent)
 
     def _note(self, verdict: Verdict, at: datetime) -> TokenSighting | None:
@@ -106,7 +106,7 @@ class ListenRequestHandler:
         return self.seen.note(verdict.source, verdict.token, at=at)
 
     async def _forward(self, request: ReceivedRequest) -> ForwardingResult | None:
-        to = self.orders.forward_to
+        to = self.options.forward_to
         return None if to is None else await pass_on(request, to=to, transport=self.transport)
 
     async def _look_up(

@@ -1,4 +1,4 @@
-"""A request that the listener heard, with all that was found out about it."""
+"""A request that the listener received, with all that was found out about it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ from ringback.receiver.verification import ReceivedRequest, Verdict
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """A request, what it was taken for, and what it is answered."""
+    """A request, the verdict on it, and its answer."""
 
     at: datetime
     request: ReceivedRequest
     verdict: Verdict
     seen: TokenSighting | None
-    """None where it has no token to be recognised by."""
+    """None where the request has no token."""
     answered: int
     after: timedelta = timedelta(0)
     on_purpose: FailureMode | None = None
-    """What asked for this answer, where it is a failure on purpose."""
+    """The mode that asked for this answer, where it is a failure on purpose."""
     forwarded: ForwardingResult | None = None

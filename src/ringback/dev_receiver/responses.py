@@ -50,13 +50,13 @@ class FailFirst:
 FailureMode = AnswerNormally | FailAlways | FailFirst
 
 
-def failure_of(manners: FailureMode, number: int) -> int | None:
+def failure_of(failure_mode: FailureMode, number: int) -> int | None:
     """Return the status that the request with this number, from 1, fails with; None if it doesn't.
 
     >>> [failure_of(FailFirst(2), number) for number in (1, 2, 3)]
     [503, 503, None]
     """
-    match manners:
+    match failure_mode:
         case AnswerNormally():
             return None
         case FailAlways(status):
@@ -64,4 +64,4 @@ def failure_of(manners: FailureMode, number: int) -> int | None:
         case FailFirst(count, status):
             return status if number <= count else None
         case _:
-            assert_never(manners)
+            assert_never(failure_mode)

@@ -1,4 +1,4 @@
-"""The sender next door: the secrets of its account, and its record of what it sent."""
+"""The sender on this machine: the secrets of its account, and its record of what it sent."""
 
 import base64
 import json

@@ -21,7 +21,7 @@ RETRY = TokenSighting(times=2, since=NOW)
 TOKEN = TOKENS[Source.KORE]
 
 
-def heard(source: Source = Source.KORE, **changes: Any) -> CheckedRequest:
+def checked(source: Source = Source.KORE, **changes: Any) -> CheckedRequest:
     request = received(rendered(source))
     return replace(
         CheckedRequest(NOW, request, Verified(source, TOKEN), FIRST, answered=200), **changes
@@ -45,7 +45,7 @@ def line_of(what: CheckedRequest, label: str) -> str:
 
 def test_a_callback_is_shown_with_all_that_is_known_of_it() -> None:
     assert (
-        shown(heard())
+        shown(checked())
         == """\
 14:40:58Z  kore  POST /path?foo=bar
       ApiVersion     v1
@@ -67,17 +67,17 @@ def test_verbosely_the_request_is_shown_exactly_as_received() -> None:
       Host: 127.0.0.1:9000
       User-Agent: KoreProxy/1.1
       Content-Length: 147
-""" in shown(heard(), verbose=True)
+""" in shown(checked(), verbose=True)
 
 
 def test_the_query_of_a_get_is_shown_as_parameters() -> None:
-    text = shown(heard(request=received(rendered(Source.KORE, HttpMethod.GET))))
+    text = shown(checked(request=received(rendered(Source.KORE, HttpMethod.GET))))
     assert text.startswith("14:40:58Z  kore  GET /path\n      foo            bar\n")
 
 
 def test_a_request_that_is_no_callback_is_called_none() -> None:
     verdict = Rejected(Reason.NO_SIGNATURE, "there is no signature")
-    what = heard(request=ReceivedRequest("GET", "/", ()), verdict=verdict, seen=None)
+    what = checked(request=ReceivedRequest("GET", "/", ()), verdict=verdict, seen=None)
     assert (
         shown(what)
         == """\
@@ -89,7 +89,7 @@ def test_a_request_that_is_no_callback_is_called_none() -> None:
 
 
 def a_datagram(form: str) -> CheckedRequest:
-    return heard(request=ReceivedRequest("POST", "/", (), f"PayloadType=binary{form}".encode()))
+    return checked(request=ReceivedRequest("POST", "/", (), f"PayloadType=binary{form}".encode()))
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_a_payload_that_is_no_base64_is_shown_as_it_came_alone(form: str) -> Non
 
 
 def test_a_retry_says_to_do_the_work_only_once() -> None:
-    assert line_of(heard(seen=RETRY), "delivery") == (
+    assert line_of(checked(seen=RETRY), "delivery") == (
         "seen before, 2nd time since 14:40:58Z: a retry of the same callback,"
         " so do the work only once"
     )
 
 
 def test_nothing_is_advised_about_the_retry_of_a_forgery() -> None:
-    what = heard(seen=RETRY, verdict=refusal(Reason.WRONG_SECRET))
+    what = checked(seen=RETRY, verdict=refusal(Reason.WRONG_SECRET))
     assert line_of(what, "delivery") == "seen before, 2nd time since 14:40:58Z"
 
 
@@ -128,24 +128,24 @@ def test_nothing_is_advised_about_the_retry_of_a_forgery() -> None:
 def test_a_signature_that_can_not_be_checked_is_not_called_wrong(
     reason: Reason, words: str
 ) -> None:
-    line = line_of(heard(verdict=refusal(reason)), "signature")
+    line = line_of(checked(verdict=refusal(reason)), "signature")
     assert line == f"not checked ({words}): the explanation"
 
 
 def test_a_wrong_signature_is_named_by_its_reason_first() -> None:
-    line = line_of(heard(verdict=refusal(Reason.WRONG_SECRET)), "signature")
+    line = line_of(checked(verdict=refusal(Reason.WRONG_SECRET)), "signature")
     assert line == "not right (wrong secret): the explanation"
 
 
 def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
-    lines = as_lines(heard(verdict=refusal(Reason.URL_DIFFERS)), verbose=False)
-    assert [line.text.strip() for line in lines if line.tone is TerminalLineStyle.HINT] == [
+    lines = as_lines(checked(verdict=refusal(Reason.URL_DIFFERS)), verbose=False)
+    assert [line.text.strip() for line in lines if line.style is TerminalLineStyle.HINT] == [
         "behind a tunnel or a proxy, give the configured URL with --url"
     ]
 
 
 def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
-    what = heard(answered=503, on_purpose=FailFirst(1), after=timedelta(seconds=3))
+    what = checked(answered=503, on_purpose=FailFirst(1), after=timedelta(seconds=3))
     assert line_of(what, "answered") == "503 after 3 s on purpose (--fail-first 1)"
 
 
@@ -172,16 +172,16 @@ def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
 def test_a_failure_that_is_not_tried_again_by_default_says_how_it_would_be(
     source: Source, status: int, hint: str
 ) -> None:
-    lines = as_lines(heard(source, answered=status), verbose=False)
+    lines = as_lines(checked(source, answered=status), verbose=False)
     assert (
-        "".join(line.text.strip() for line in lines if line.tone is TerminalLineStyle.HINT) == hint
+        "".join(line.text.strip() for line in lines if line.style is TerminalLineStyle.HINT) == hint
     )
 
 
 def test_what_an_application_answered_is_shown() -> None:
     forwarded = ForwardingResult("http://app.example/path", ListenerResponse(201))
     assert (
-        line_of(heard(forwarded=forwarded), "forwarded") == "http://app.example/path answered 201"
+        line_of(checked(forwarded=forwarded), "forwarded") == "http://app.example/path answered 201"
     )
 
 
@@ -189,7 +189,7 @@ def test_an_application_that_did_not_answer_is_shown_with_the_reason() -> None:
     forwarded = ForwardingResult(
         "http://app.example/path", ListenerResponse(502), why_not="nothing listens"
     )
-    assert line_of(heard(forwarded=forwarded), "forwarded") == (
+    assert line_of(checked(forwarded=forwarded), "forwarded") == (
         "http://app.example/path gave no answer: nothing listens"
     )
 
@@ -197,24 +197,24 @@ def test_an_application_that_did_not_answer_is_shown_with_the_reason() -> None:
 def test_nothing_in_a_request_can_steer_the_terminal() -> None:
     body = b"a=%1b%5b2J&%0d%0asignature=right&b=%e2%80%ae"
     request = ReceivedRequest("POST", "/\x1b[2J", (("X", "\x9b2J"),), body)
-    assert shown(heard(request=request), verbose=True).replace("\n", "").isprintable()
+    assert shown(checked(request=request), verbose=True).replace("\n", "").isprintable()
 
 
 def test_no_parameter_can_pass_for_a_finding() -> None:
     request = ReceivedRequest("POST", "/", (), b"signature=right")
-    what = heard(request=request, verdict=refusal(Reason.WRONG_SECRET))
+    what = checked(request=request, verdict=refusal(Reason.WRONG_SECRET))
     assert line_of(what, "signature").startswith("not right")
 
 
 def test_a_long_request_is_not_shown_at_any_length() -> None:
     request = ReceivedRequest("POST", "/", (), b"a=" + b"x" * 10_000 + b"&b=1" * 100)
-    text = shown(heard(request=request))
+    text = shown(checked(request=request))
     assert "… (10000 characters)" in text
     assert "and 51 more" in text
 
 
 def test_programs_get_everything_on_one_line() -> None:
-    line = as_json(heard(seen=RETRY, answered=503, on_purpose=FailFirst(1)))
+    line = as_json(checked(seen=RETRY, answered=503, on_purpose=FailFirst(1)))
     assert "\n" not in line
     assert json.loads(line) == {
         "at": "2024-07-03T14:40:58Z",
@@ -244,7 +244,7 @@ def test_programs_get_the_reason_and_what_the_application_said() -> None:
     forwarded = ForwardingResult(
         "http://app.example/", ListenerResponse(502), why_not="nothing listens"
     )
-    told = json.loads(as_json(heard(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
+    told = json.loads(as_json(checked(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
     assert told["signature"] == {
         "ok": False,
         "reason": "url_differs",
@@ -260,4 +260,4 @@ def test_programs_get_the_reason_and_what_the_application_said() -> None:
 def test_a_test_event_is_shown_as_the_json_that_it_is() -> None:
     headers = (("content-type", "Application/JSON; charset=utf-8"),)
     request = ReceivedRequest("POST", "/path", headers, b'[{"time":"09:48+00:00"}]')
-    assert '      JSON  [{"time":"09:48+00:00"}]' in shown(heard(request=request))
+    assert '      JSON  [{"time":"09:48+00:00"}]' in shown(checked(request=request))

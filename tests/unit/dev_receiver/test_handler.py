@@ -22,15 +22,15 @@ from tests.senders import received, rendered
 SECRETS = ReceiverSecrets((AUTH_TOKEN,), (KORE_SECRET,))
 
 
-class Desk:
-    """A reception with everything that it shows."""
+class Listener:
+    """A handler, with the requests that it shows."""
 
-    def __init__(self, orders: ListenOptions) -> None:
+    def __init__(self, options: ListenOptions) -> None:
         self.account: SenderAccount | None = None
         self.clock = FakeClock()
         self.shown = asyncio.Queue[CheckedRequest]()
-        self._reception = ListenRequestHandler(
-            orders,
+        self._handler = ListenRequestHandler(
+            options,
             find_account=lambda: self.account,
             seen=SeenTokens(),
             clock=self.clock,
@@ -39,7 +39,7 @@ class Desk:
         )
 
     async def answer(self, request: ReceivedRequest) -> int:
-        return (await self._reception.handle(request)).status
+        return (await self._handler.handle(request)).status
 
     async def hear(self, request: ReceivedRequest) -> CheckedRequest:
         await self.answer(request)
@@ -47,49 +47,51 @@ class Desk:
 
 
 async def test_a_retry_is_recognised_by_its_token() -> None:
-    desk = Desk(ListenOptions(SECRETS))
+    listener = Listener(ListenOptions(SECRETS))
     request = received(rendered(Source.KORE))
-    heard = [await desk.hear(request), await desk.hear(request)]
-    assert [each.seen and each.seen.times for each in heard] == [1, 2]
+    checked = [await listener.hear(request), await listener.hear(request)]
+    assert [each.seen and each.seen.times for each in checked] == [1, 2]
 
 
 async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> None:
-    desk = Desk(ListenOptions(SECRETS, manners=FailFirst(1, 500)))
+    listener = Listener(ListenOptions(SECRETS, failure_mode=FailFirst(1, 500)))
     request = received(rendered(Source.KORE))
-    heard = [await desk.hear(request), await desk.hear(request)]
-    assert [each.answered for each in heard] == [500, 200]
-    assert [each.on_purpose for each in heard] == [FailFirst(1, 500), None]
+    checked = [await listener.hear(request), await listener.hear(request)]
+    assert [each.answered for each in checked] == [500, 200]
+    assert [each.on_purpose for each in checked] == [FailFirst(1, 500), None]
 
 
 async def test_a_request_is_shown_at_once_and_answered_after_the_delay() -> None:
-    desk = Desk(ListenOptions(SECRETS, delay=timedelta(seconds=3)))
-    answering = asyncio.create_task(desk.answer(received(rendered(Source.KORE))))
-    await desk.shown.get()
+    listener = Listener(ListenOptions(SECRETS, delay=timedelta(seconds=3)))
+    answering = asyncio.create_task(listener.answer(received(rendered(Source.KORE))))
+    await listener.shown.get()
     assert not answering.done()
-    desk.clock.advance(timedelta(seconds=3))
+    listener.clock.advance(timedelta(seconds=3))
     assert await answering == 200
 
 
 async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
-    desk = Desk(ListenOptions())
+    listener = Listener(ListenOptions())
     request = received(rendered(Source.KORE))
-    before = await desk.hear(request)
-    desk.account = SenderAccount(
+    before = await listener.hear(request)
+    listener.account = SenderAccount(
         CallbackUrl.parse("http://127.0.0.1:8080"),
         ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
         kore_secret=KORE_SECRET,
         api_key_secret="",
     )
-    after = await desk.hear(request)
+    after = await listener.hear(request)
     assert isinstance(before.verdict, Rejected)
     assert before.verdict.reason is Reason.NO_SECRET
     assert isinstance(after.verdict, Verified)
 
 
 async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
-    desk = Desk(ListenOptions(SECRETS, configured=CallbackUrl.parse("https://public.example")))
+    listener = Listener(
+        ListenOptions(SECRETS, configured=CallbackUrl.parse("https://public.example"))
+    )
     request = received(rendered(Source.TWILIO, url="https://public.example/path?foo=bar"))
     inside = tuple(pair for pair in request.headers if pair[0] != "Host")
-    heard = await desk.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))
-    assert isinstance(heard.verdict, Verified)
+    checked = await listener.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))
+    assert isinstance(checked.verdict, Verified)

@@ -10,7 +10,7 @@ from ringback.dev_receiver.responses import (
 
 
 @pytest.mark.parametrize(
-    ("manners", "answers"),
+    ("failure_mode", "answers"),
     [
         (AnswerNormally(), [None, None, None]),
         (FailAlways(500), [500, 500, 500]),
@@ -18,13 +18,13 @@ from ringback.dev_receiver.responses import (
         (FailFirst(1, 410), [410, None, None]),
     ],
 )
-def test_which_requests_fail_is_a_matter_of_manners(
-    manners: FailureMode, answers: list[int | None]
+def test_the_failure_mode_says_which_requests_fail(
+    failure_mode: FailureMode, answers: list[int | None]
 ) -> None:
-    assert [failure_of(manners, number) for number in (1, 2, 3)] == answers
+    assert [failure_of(failure_mode, number) for number in (1, 2, 3)] == answers
 
 
-def test_manners_are_shown_as_the_flags_that_ask_for_them() -> None:
+def test_failure_modes_are_shown_as_the_flags_that_ask_for_them() -> None:
     assert str(FailAlways(500)) == "--fail 500"
     assert str(FailFirst(1)) == "--fail-first 1"
     assert str(FailFirst(2, 410)) == "--fail 410 --fail-first 2"
