@@ -68,7 +68,9 @@ class Rehearsal:
         self.world = world
         self.folder = folder
         self.clock = SleepersClock(world.clock)
-        self.url_source = OwnDataUrlSource(world.parts.storage.store, folder="", clock=world.clock)
+        self.url_source = OwnDataUrlSource(
+            world.application.storage.store, folder="", clock=world.clock
+        )
         self.news = list[ProgressEvent]()
 
     async def plan(self, name: str) -> MigrationPlan:
@@ -89,7 +91,7 @@ class Rehearsal:
         """Apply a plan, a tenth first, while events go on."""
         canary = CanarySettings((10,), SOAK, self.url_source, compare_deliveries)
         with self._move(plan) as move:
-            ready = ProbedReadiness(self.url_source, self.world.parts.workers.network.sender)
+            ready = ProbedReadiness(self.url_source, self.world.application.workers.network.sender)
             task = asyncio.create_task(move.apply(readiness=ready, canary=canary))
             await self.world.traffic_until(task, sleeper=self.clock, events=self._traffic)
             return task.result()
@@ -172,7 +174,7 @@ async def callbacks_of(world: World, account_sid: str) -> list[OutgoingCallback]
     found, which = list[OutgoingCallback](), CallbackFilter()
     while True:
         after = found[-1].sid if found else None
-        page = await world.parts.storage.store.transact(
+        page = await world.application.storage.store.transact(
             lambda tx, after=after: tx.callbacks.oldest(account_sid, which, after=after, limit=1000)
         )
         if not page:
@@ -191,17 +193,17 @@ async def nothing_is_lost(world: World) -> None:
             requests[callback.url.path] += callback.progress.attempt_count
             is_lost = callback.status in UNDELIVERED
             (undelivered if is_lost else delivered)[payload] += 1
-    assert delivered.keys() | undelivered.keys() == world.told.keys()
+    assert delivered.keys() | undelivered.keys() == world.sent_to.keys()
     assert set((delivered + undelivered).values()) == {1}
     worked = Counter[str]()
     for path, effects in world.receivers.effects.items():
         worked.update(effects)
-        assert all(world.told[event].path == path for event in effects)
+        assert all(world.sent_to[event].path == path for event in effects)
     assert worked == delivered
     # What is listed as undelivered is of receivers that refuse the source that it came from, or
     # that are behind the gateway, if that was down for all rounds.
-    kinds = {world.told[event].kind for event in undelivered.keys() - world.receivers.refused}
+    kinds = {world.sent_to[event].kind for event in undelivered.keys() - world.receivers.refused}
     assert kinds == {Kind.TWILIO, Kind.KORE}
-    assert any(world.told[event].kind is Kind.FRAGILE for event in undelivered)
+    assert any(world.sent_to[event].kind is Kind.FRAGILE for event in undelivered)
     assert requests == world.receivers.requests
     assert world.receivers.repeats > 0

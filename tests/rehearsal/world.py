@@ -33,7 +33,7 @@ _AT_ONCE = 500
 
 
 @dataclass
-class Hook:
+class CalledUrl:
     """One configured URL: of the SMS or of the datagrams of a fleet."""
 
     path: str
@@ -47,31 +47,33 @@ class Hook:
 class World:
     """Everything that runs."""
 
-    parts: Application
+    application: Application
     clock: VirtualClock
     receivers: ManyReceivers
     accounts: list[Account] = field(default_factory=list[Account])
-    hooks: list[Hook] = field(default_factory=list[Hook])
-    told: dict[str, Hook] = field(default_factory=dict[str, Hook])
-    """By the payload that tells the event, whom it was for."""
+    urls: list[CalledUrl] = field(default_factory=list[CalledUrl])
+    sent_to: dict[str, CalledUrl] = field(default_factory=dict[str, CalledUrl])
+    """The URL that each event was for, by its payload."""
     _events: int = 0
-    _turn: Iterator[Hook] = field(init=False)
+    _turn: Iterator[CalledUrl] = field(init=False)
 
     def call_in_turn(self) -> None:
         """Have all URLs be called in turn, in an order that has nothing to do with anything."""
-        self._turn = cycle(Random(8).sample(self.hooks, len(self.hooks)))
+        self._turn = cycle(Random(8).sample(self.urls, len(self.urls)))
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass, with all that comes due meanwhile."""
-        assert self.parts.workers.clock_advancer is not None
-        await self.parts.workers.clock_advancer.advance(by)
+        assert self.application.workers.clock_advancer is not None
+        await self.application.workers.clock_advancer.advance(by)
 
     async def traffic(self, events: int) -> None:
         """Have so many events happen, for each URL in turn, and wait until all have been sent."""
         due = self._in_turn(events)
         for start in range(0, events, _AT_ONCE):
-            hooks = due[start : start + _AT_ONCE]
-            await self.parts.storage.store.transact(lambda tx, hooks=hooks: self._tell(tx, hooks))
+            urls = due[start : start + _AT_ONCE]
+            await self.application.storage.store.transact(
+                lambda tx, urls=urls: self._send_from_devices(tx, urls)
+            )
         await self.advance(timedelta(seconds=1))
 
     async def traffic_until(
@@ -90,20 +92,20 @@ class World:
                     break
                 await self.advance(timedelta(minutes=1))
 
-    def _in_turn(self, events: int) -> Sequence[Hook]:
+    def _in_turn(self, events: int) -> Sequence[CalledUrl]:
         return [next(self._turn) for _ in range(events)]
 
-    def _tell(self, tx: Transaction, hooks: Sequence[Hook]) -> None:
-        context = self.parts.api.dependencies.context()
-        for target_update in hooks:
+    def _send_from_devices(self, tx: Transaction, urls: Sequence[CalledUrl]) -> None:
+        context = self.application.api.dependencies.context()
+        for url in urls:
             self._events += 1
             event = f"{EVENT}{self._events}"
-            if target_update.is_sms:
-                self.told[event] = target_update
-                receive_sms(tx, target_update.sim, event, context)
+            if url.is_sms:
+                self.sent_to[event] = url
+                receive_sms(tx, url.sim, event, context)
             else:
-                self.told[b64encode(event.encode()).decode()] = target_update
-                receive_datagram(tx, target_update.sim, event.encode(), port=7, context=context)
+                self.sent_to[b64encode(event.encode()).decode()] = url
+                receive_datagram(tx, url.sim, event.encode(), port=7, context=context)
 
 
 class SleepersClock:
@@ -147,14 +149,14 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
     }
     settings = load(flags, {}, command=SettingsCommand.SERVE)
     async with ManyReceivers() as receivers:
-        parts = await Application.start(settings, clock=clock, chance=chance)
+        application = await Application.start(settings, clock=clock, chance=chance)
         try:
-            world = World(parts, clock, receivers)
-            await parts.storage.store.transact(lambda tx: _configure(tx, world, chance))
+            world = World(application, clock, receivers)
+            await application.storage.store.transact(lambda tx: _configure(tx, world, chance))
             world.call_in_turn()
             yield world
         finally:
-            await parts.stop()
+            await application.stop()
 
 
 def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
@@ -188,14 +190,14 @@ def _configure_fleet(
         unique_name=None,
         fleet_sid=fleet_sid,
     )
-    own = list[Hook]()
+    own = list[CalledUrl]()
     for is_sms in (True, False):
         number = next(numbers)
         path = f"/r/{number}"
         url = world.receivers.url(path) + _FRAGMENTS[number % 5]
         kind = _kind_of(number, url)
         world.receivers.open(path, kind, account)
-        own.append(Hook(path, url, kind, sim, is_sms))
+        own.append(CalledUrl(path, url, kind, sim, is_sms))
     tx.supersim.fleets.add(
         a_fleet(
             sid=fleet_sid,
@@ -207,7 +209,7 @@ def _configure_fleet(
         )
     )
     tx.supersim.sims.add(sim)
-    world.hooks += own
+    world.urls += own
 
 
 def _kind_of(number: int, url: str) -> Kind:

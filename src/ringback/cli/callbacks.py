@@ -150,9 +150,9 @@ def _work_through(portal: PortalClient, form: Mapping[str, str | None]) -> dict[
 
 
 def _in_words(counts: Mapping[str, Any]) -> str:
-    told = "would be replayed" if counts["dry_run"] else "replayed"
+    done = "would be replayed" if counts["dry_run"] else "replayed"
     skipped = "".join(
         f"; {count} skipped: {why.replace('_', ' ')}" for why, count in counts["skipped"].items()
     )
     hint = "; --yes does it" if counts["dry_run"] and counts["replayed"] else ""
-    return f"{counts['replayed']} of {counts['matched']} {told}{skipped}{hint}"
+    return f"{counts['replayed']} of {counts['matched']} {done}{skipped}{hint}"

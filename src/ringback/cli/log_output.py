@@ -55,8 +55,8 @@ class JsonLogFormatter(BaseJsonFormatter):
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         """Take the secrets out, and write the line."""
-        told = {name: without_secrets(value) for name, value in log_data.items()}
-        return json.dumps(told, default=str)
+        shown = {name: without_secrets(value) for name, value in log_data.items()}
+        return json.dumps(shown, default=str)
 
 
 class TextLogFormatter(logging.Formatter):

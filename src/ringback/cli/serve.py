@@ -15,7 +15,7 @@ from ringback.application import Application
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
-from ringback.cli.server_runner import serve_until_told
+from ringback.cli.server_runner import serve_until_stopped
 from ringback.core.errors import RingbackError
 from ringback.ports import Clock
 from ringback.runtime.open_files import open_files_limit
@@ -45,7 +45,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         with bind(settings.host, settings.port) as listener:
             clock = SystemClock()
             uvloop.run(
-                serve_until_told(
+                serve_until_stopped(
                     settings,
                     listener,
                     clock=clock,
@@ -67,21 +67,21 @@ def _certificate_of(settings: Settings, clock: Clock) -> ServerCertificate | Non
 
 
 async def _announce(
-    settings: Settings, parts: Application, base_url: str, *, as_json: bool
+    settings: Settings, application: Application, base_url: str, *, as_json: bool
 ) -> None:
     started = {
         "base_url": base_url,
         "data_file": str(settings.data / DATA_FILE),
-        "phase": parts.phase.name,
+        "phase": application.phase.name,
     }
     if as_json:
         click.echo(json.dumps(started))
-    if near := parts.workers.policy_monitor.near_in_words():
+    if near := application.workers.policy_monitor.near_in_words():
         started["borders"] = "; ".join(near)
     room = {
         "open_files": open_files_limit(),
-        "client_connections": parts.process.shares.incoming,
-        "sending_connections": parts.process.shares.outgoing,
+        "client_connections": application.process.shares.incoming,
+        "sending_connections": application.process.shares.outgoing,
     }
     extra = {
         **started,

@@ -21,7 +21,7 @@ from ringback.settings import Settings, SettingsCommand, SettingsSource
 _log = logging.getLogger(__name__)
 
 
-async def serve_until_told(
+async def serve_until_stopped(
     settings: Settings,
     listener: socket.socket,
     *,
@@ -33,7 +33,7 @@ async def serve_until_told(
     origin: SettingsSource | None = None,
     accept_data_loss: bool = False,
 ) -> None:
-    """Start the parts, `announce` them with their base URL, and serve until a signal says to stop.
+    """Start the application, `announce` it with its base URL, and serve until a signal.
 
     With `https`, the same is served there too; with a `certificate`, the listener itself is HTTPS.
     With the `origin` of the settings, a policy that changes there is taken over. With
@@ -46,7 +46,7 @@ async def serve_until_told(
     limit = raise_limit(needed_for(wanted))
     # Before anybody is told that there is something to stop.
     stop = event_of_signals()
-    parts = await Application.start(
+    application = await Application.start(
         settings,
         clock=clock,
         checkpoint=checkpoint,
@@ -55,21 +55,21 @@ async def serve_until_told(
     )
     # A terminal that is closed says the same, and `ringback dev` ends with it.
     if origin is not None and origin.command is SettingsCommand.SERVE:
-        _look_on_hangup(parts.workers.policy_reloader, certificate)
+        _look_on_hangup(application.workers.policy_reloader, certificate)
     try:
-        if parts.process.shares != wanted:
-            _warn_of_shortage(limit, parts.process.shares, wanted)
+        if application.process.shares != wanted:
+            _warn_of_shortage(limit, application.process.shares, wanted)
         scheme = "http" if certificate is None else "https"
-        await announce(parts, base_url_of(listener, scheme=scheme))
-        server = _server_of(parts, settings)
+        await announce(application, base_url_of(listener, scheme=scheme))
+        server = _server_of(application, settings)
         server.listen(listener, None if certificate is None else certificate.context)
         if https is not None:
             server.listen(https.listener, lambda: https.context)
-        await _serve(parts, server, certificate, stop)
+        await _serve(application, server, certificate, stop)
         drain = settings.drain.total_seconds()
         _log.info("stopping; what is under way has %g s", drain, extra={"drain_seconds": drain})
     finally:
-        await parts.stop()
+        await application.stop()
     _log.info("stopped")
 
 
@@ -87,27 +87,27 @@ def _look_on_hangup(
         on_hangup(look)
 
 
-def _server_of(parts: Application, settings: Settings) -> HttpServer:
+def _server_of(application: Application, settings: Settings) -> HttpServer:
     return HttpServer(
-        parts.api.app,
-        connections=parts.api.connections,
+        application.api.app,
+        connections=application.api.connections,
         now=SystemClock().now,
         trusted=settings.trusted_proxies,
     )
 
 
 async def _serve(
-    parts: Application,
+    application: Application,
     server: HttpServer,
     certificate: ServerCertificate | None,
     stop: asyncio.Event,
 ) -> None:
     """Serve until told to stop, or the engine fails."""
-    watching = asyncio.create_task(parts.workers.supervisor.watch())
+    watching = asyncio.create_task(application.workers.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
     renewing = None if certificate is None else asyncio.create_task(certificate.watch())
     await stop.wait()
-    parts.workers.break_off()
+    application.workers.break_off()
     await server.stop()
     if renewing is not None:
         renewing.cancel()

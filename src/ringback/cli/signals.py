@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
-_SIGNS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def event_of_signals() -> asyncio.Event:
@@ -16,8 +16,8 @@ def event_of_signals() -> asyncio.Event:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sign in _SIGNS:
-        loop.add_signal_handler(sign, partial(_stop, stop, loop))
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, partial(_stop, stop, loop))
     return stop
 
 
@@ -40,7 +40,7 @@ async def first_of(*awaited: Coroutine[None, None, object]) -> None:
 
 
 def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
-    for sign in _SIGNS:
-        loop.remove_signal_handler(sign)
-        signal.signal(sign, signal.SIG_DFL)
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
     stop.set()

@@ -18,10 +18,10 @@ from ringback.portal_client import JsonObject, PortalClient
 from ringback.triggers import TRIGGERS, Trigger
 from ringback.triggers.trigger import ExpectedParameters, TriggerRun
 
-_LISTENER: Final = "http://127.0.0.1:9000/"
+_LISTEN_URL: Final = "http://127.0.0.1:9000/"
 """The default address of `ringback listen`."""
 _PAYLOAD: Final = "Hello from Ringback"
-_TELLING: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
+_OUTCOME_PARAMETERS: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
 """The parameters that say how a SIM or command ended up."""
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 
@@ -53,7 +53,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 @click.option(
     "--to",
     metavar="URL",
-    default=_LISTENER,
+    default=_LISTEN_URL,
     show_default=True,
     help="Who is called back. By default, `ringback listen`.",
 )
@@ -123,20 +123,20 @@ def _in_words(parameters: ExpectedParameters) -> str:
 
 def _lines(callback: JsonObject) -> Iterator[str]:
     status = status_in_colour(callback)
-    yield f"{callback['sid']}  {_told_by(callback)}  by {callback['method']}: {status}"
+    yield f"{callback['sid']}  {_outcome_of(callback)}  by {callback['method']}: {status}"
     yield f"  {callback['source']}: {callback['source_reason']}"
     yield from warning_lines(callback)
 
 
-def _told_by(callback: JsonObject) -> str:
-    told = callback["parameters"]
-    return _in_words({name: told[name] for name in _TELLING if name in told})
+def _outcome_of(callback: JsonObject) -> str:
+    parameters = callback["parameters"]
+    return _in_words({name: parameters[name] for name in _OUTCOME_PARAMETERS if name in parameters})
 
 
 def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
     """Raise ConfigurationError where a callback is missing, unexpected or not delivered."""
     if not trigger.is_as_promised(callbacks):
-        came = "; ".join(_told_by(callback) for callback in callbacks)
+        came = "; ".join(_outcome_of(callback) for callback in callbacks)
         why = callbacks[-1]["parameters"].get("ErrorMessage", "the network is not set as usual")
         promised = "; ".join(map(_in_words, trigger.calls_back))
         raise ConfigurationError(

@@ -131,7 +131,7 @@ class Emulator:
     @property
     def gateway(self) -> tuple[str, int] | None:
         """Where a device's program sends its datagrams; None without the setting `gateway`."""
-        gateway = self._server.parts.workers.network.gateway
+        gateway = self._server.application.workers.network.gateway
         return None if gateway is None else gateway.address
 
     # ---- time, devices, scenarios ----------------------------------------------------------------
@@ -139,12 +139,12 @@ class Emulator:
     @property
     def now(self) -> datetime:
         """The instant at which its clock stands."""
-        return self._server.parts.api.dependencies.clock.now()
+        return self._server.application.api.dependencies.clock.now()
 
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass, `3d` say: all that comes due is done, in order; return what time it is."""
         duration = read_duration(by) if isinstance(by, str) else by
-        clock_advancer = self._server.parts.workers.clock_advancer
+        clock_advancer = self._server.application.workers.clock_advancer
         if clock_advancer is None:
             raise RuntimeError("an emulator has a clock that can be advanced")
         return self._server.call(clock_advancer.advance(duration))
@@ -225,12 +225,12 @@ class Emulator:
         return self._server.call(look())
 
     async def _stillness(self) -> None:
-        clock_advancer = self._server.parts.workers.clock_advancer
+        clock_advancer = self._server.application.workers.clock_advancer
         if clock_advancer is not None:
             await clock_advancer.stillness()
 
     async def _run(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        dependencies = self._server.parts.api.dependencies
+        dependencies = self._server.application.api.dependencies
         context = dependencies.context()
         result = await dependencies.store.transact(lambda tx: work(tx, context))
         dependencies.task_runner.wake()
@@ -242,7 +242,7 @@ class Emulator:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while True:
-            callbacks = await self._server.parts.api.dependencies.store.transact(self._sent)
+            callbacks = await self._server.application.api.dependencies.store.transact(self._sent)
             for callback in callbacks:
                 if callback.sid not in self._expected and expected.fits(callback):
                     return callback, callbacks

@@ -59,7 +59,7 @@ class RunningServer:
         self._folder = Path(mkdtemp(prefix="ringback-"))
         self._until = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
-        self.parts: Application
+        self.application: Application
         self.seed: SeededAccount
 
     def start(self) -> None:
@@ -98,7 +98,7 @@ class RunningServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _open(self) -> None:
-        await self._start_parts()
+        await self._start_application()
         await self._receiver.open()
         self._serving = asyncio.create_task(
             serve(_PresentApp(self), self._listener, until=self._until)
@@ -109,21 +109,23 @@ class RunningServer:
         if self._serving is not None:
             await self._serving
         await self._receiver.close()
-        await self.parts.stop()
+        await self.application.stop()
 
     async def _reset(self) -> None:
-        await self.parts.stop()
+        await self.application.stop()
         shutil.rmtree(self._folder)
         self._receiver.reset()
-        await self._start_parts()
+        await self._start_application()
 
-    async def _start_parts(self) -> None:
+    async def _start_application(self) -> None:
         settings = self._settings()
         clock = VirtualClock.stopped(self._start)
         chance = SeededRandomSource(self._seed)
-        self.parts = parts = await Application.start(settings, clock=clock, chance=chance)
-        context = parts.api.dependencies.context()
-        self.seed = await parts.storage.store.transact(
+        self.application = application = await Application.start(
+            settings, clock=clock, chance=chance
+        )
+        context = application.api.dependencies.context()
+        self.seed = await application.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=settings.static_proxy)
         )
 
@@ -135,11 +137,11 @@ class RunningServer:
 
 
 class _PresentApp:
-    """Hands requests to the present parts, since a reset replaces them and keeps the port open."""
+    """Hands requests to the present application, since a reset replaces it and keeps the port."""
 
     def __init__(self, running: RunningServer) -> None:
         self._running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one on."""
-        await self._running.parts.api.app(scope, receive, send)
+        await self._running.application.api.app(scope, receive, send)

@@ -117,7 +117,7 @@ def test_a_report_says_what_it_has_not_compared_and_what_it_leaves_out(
     ringback: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ringback.api.portal.shadows.MOST_URLS", 1)
-    counters = ringback._server.parts.workers.shadow_sender._counters
+    counters = ringback._server.application.workers.shadow_sender._counters
     counters.shadows_skipped[ringback.account_sid, "full"] += 12
     add(ringback, *({"copy": GOOD, "url": f"http://{host}.example/"} for host in "abc"))
     lines = run(ringback, "report", *EVER).splitlines()

@@ -30,7 +30,7 @@ and Programmable Wireless at {base_url}/wireless
   Wireless SIM         {wireless_sim_sid}
   Devices send to      {gateway}
   Phase                {phase_line}
-                       {phase_help}{border_lines}{clock_line}
+                       {phase_help}{change_lines}{clock_line}
   Data file            {data_file}
                        {dev_file} has all of this for programs
 
@@ -104,7 +104,7 @@ def banner(
         warning=_warning(dev),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),
-        border_lines="".join(f"\n                       {border}" for border in near),
+        change_lines="".join(f"\n                       {change}" for change in near),
         clock_line=f"\n  Clock                {ahead_in_words(ahead)}" if ahead else "",
         dev_file=path_in(settings.data),
         first_source=phase.default,

@@ -12,7 +12,7 @@ from ringback.application import Application
 from ringback.cli.dev.banner import banner
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
-from ringback.cli.server_runner import serve_until_told
+from ringback.cli.server_runner import serve_until_stopped
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
     NETWORK,
@@ -74,9 +74,9 @@ async def run(
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
-    async def announce(parts: Application, base_url: str) -> None:
-        seed = await _seed(settings, parts)
-        dev_file = _dev_file(settings, parts, seed, base_url, https)
+    async def announce(application: Application, base_url: str) -> None:
+        seed = await _seed(settings, application)
+        dev_file = _dev_file(settings, application, seed, base_url, https)
         dev_file.write(settings.data)
         listen(listener)
         if https is not None:
@@ -84,13 +84,13 @@ async def run(
         shown = banner(
             dev_file,
             settings,
-            parts.phase,
+            application.phase,
             ahead=clock.ahead,
-            near=parts.workers.policy_monitor.near_in_words(),
+            near=application.workers.policy_monitor.near_in_words(),
         )
         click.echo(dev_file.to_line() if as_json else shown)
 
-    await serve_until_told(
+    await serve_until_stopped(
         settings,
         listener,
         clock=clock,
@@ -102,9 +102,9 @@ async def run(
     )
 
 
-async def _seed(settings: Settings, parts: Application) -> SeededAccount:
-    context = parts.api.dependencies.context()
-    return await parts.storage.store.transact(
+async def _seed(settings: Settings, application: Application) -> SeededAccount:
+    context = application.api.dependencies.context()
+    return await application.storage.store.transact(
         lambda tx: find_or_seed(
             tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
         )
@@ -113,7 +113,7 @@ async def _seed(settings: Settings, parts: Application) -> SeededAccount:
 
 def _dev_file(
     settings: Settings,
-    parts: Application,
+    application: Application,
     seed: SeededAccount,
     base_url: str,
     https: DevHttps | None,
@@ -127,9 +127,9 @@ def _dev_file(
         kore_secret=seed.account.kore_secret,
         sim_sid=seed.sim_sid,
         wireless_sim_sid=seed.wireless_sim_sid,
-        phase=parts.phase.name,
+        phase=application.phase.name,
         data_file=str(settings.data / DATA_FILE),
-        gateway=parts.api.dependencies.gateway or NO_GATEWAY,
+        gateway=application.api.dependencies.gateway or NO_GATEWAY,
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
         reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,

@@ -21,7 +21,7 @@ class _Way(NamedTuple):
 
     name: str
     many: str
-    told: str
+    url_field: str
     """The field of a device that has the URL which is called back."""
     parameter: str
     """The API's parameter that sets this URL."""
@@ -139,9 +139,9 @@ def _sent_lines(
     shown: Mapping[str, Any], command: Mapping[str, Any], how: str, way: _Way
 ) -> Iterator[str]:
     yield f"{command['sid']}  {command['status']}  {how}"
-    url = shown[way.told]
-    told = f"  {_told(url, way)}"
-    yield click.style(told, fg="yellow") if url is None else told
+    url = shown[way.url_field]
+    target = f"  {_target(url, way)}"
+    yield click.style(target, fg="yellow") if url is None else target
 
 
 @device.command("show")
@@ -160,7 +160,7 @@ def _device_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     ways = [_WAYS[kind] for kind in _HAS[shown["product"]]]
     for word, value in (
         *_reached(shown),
-        *((way.many, _told(shown[way.told], way)) for way in ways),
+        *((way.many, _target(shown[way.url_field], way)) for way in ways),
         ("scenario", f"{shown['scenario']}, {shown['scenario_reason']}"),
     ):
         yield f"  {word:10} {value}"
@@ -173,7 +173,7 @@ def _reached(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("address", shown["device_ip"]), ("sends to", shown["gateway"] or no_gateway)]
 
 
-def _told(url: str | None, way: _Way) -> str:
+def _target(url: str | None, way: _Way) -> str:
     if url is not None:
         return f"told to {url}"
     return f"nobody is told: {way.parameter} of the SIM{way.of} is not set"

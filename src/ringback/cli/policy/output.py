@@ -13,7 +13,7 @@ def lines_of_policy(record: Record) -> Iterator[str]:
     yield f"{record['date']}: phase {record['phase']} is in force"
     yield from _listed("phases", [_phase_line(phase) for phase in record["phases"]])
     yield from _listed("holds", [_hold_line(hold) for hold in record["holds"]])
-    yield from _listed("ahead", [_border_line(border) for border in record["borders"]])
+    yield from _listed("ahead", [_dated_change_line(change) for change in record["borders"]])
     if record["warnings"]:
         yield from _listed("soon", record["warnings"])
     if "dependents" in record:
@@ -27,13 +27,13 @@ def lines_of_simulation(record: Record) -> Iterator[str]:
     """Yield the lines of a simulation."""
     yield f"{record['at']}: phase {record['phase']}"
     yield f"{record['now']}: phase {record['phase_now']}, now"
-    yield from _listed("until then", [_border_line(border) for border in record["borders"]])
+    yield from _listed("until then", [_dated_change_line(change) for change in record["borders"]])
     yield ""
     week = record["last_week"]
     if week is None:
         yield "with --data, the callbacks of the last week are counted"
         return
-    yield f"since {week['since']} there were {_reach(week)};"
+    yield f"since {week['since']} there were {_impact(week)};"
     yield f"another source would have sent {week['would_move']} of them"
     changing = [one for one in week["called"] if one["changes"]]
     yield from _listed("will change", [_change_line(one) for one in changing])
@@ -41,7 +41,7 @@ def lines_of_simulation(record: Record) -> Iterator[str]:
         source = dependents["source"]
         on_it = [one for one in week["called"] if one["now"]["source"] == source]
         lines = [f"{_url_line(one)}  {one['why_now']}" for one in on_it]
-        yield from _listed(f"depend on {source}, which ends: {_reach(dependents)}", lines)
+        yield from _listed(f"depend on {source}, which ends: {_impact(dependents)}", lines)
 
 
 def _listed(what: str, lines: Sequence[str]) -> Iterator[str]:
@@ -64,15 +64,15 @@ def _hold_line(hold: Record) -> str:
     return f"{who}  in {hold['phase']}  {until}"
 
 
-def _border_line(border: Record) -> str:
-    return f"{border['date']}  {border['meaning']}"
+def _dated_change_line(change: Record) -> str:
+    return f"{change['date']}  {change['meaning']}"
 
 
 def _dependents_line(one: Record) -> str:
-    return f"{one['source']}, which ends, sends now what were {_reach(one)}"
+    return f"{one['source']}, which ends, sends now what were {_impact(one)}"
 
 
-def _reach(counted: Record) -> PolicyImpact:
+def _impact(counted: Record) -> PolicyImpact:
     return PolicyImpact(counted["accounts"], counted["urls"], counted["callbacks"])
 
 

@@ -47,7 +47,7 @@ def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
         case Rejected(reason):
             yield TerminalLine(f"rejected: {reason.replace('_', ' ')}", TerminalLineStyle.BAD)
     yield from aligned(list(_findings(found)), indent=2)
-    yield from aligned(list(_told(found.event)), indent=6)
+    yield from aligned(list(_event_rows(found.event)), indent=6)
 
 
 def as_json(found: VerificationResult) -> str:
@@ -117,10 +117,10 @@ def _event(found: VerificationResult) -> str:
             )
 
 
-def _told(event: Event) -> Iterator[Row]:
+def _event_rows(event: Event) -> Iterator[Row]:
     """Yield the event's fields that have a value, or the parameters of an unknown event."""
-    told = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
-    for name, value in told:
+    parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
+    for name, value in parameters:
         if value is not None:
             yield name, _text(value), TerminalLineStyle.PLAIN
 
