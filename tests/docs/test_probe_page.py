@@ -28,8 +28,7 @@ def test_the_page_names_what_the_callbacks_tell_of() -> None:
 
 
 def test_each_fault_is_one_that_a_case_or_an_answer_shows() -> None:
-    # What any answer can show is decided in `evaluation`, what several cases show in `root_causes`;
-    # all else is in the table of cases.
+    # What several cases, or any answer, can show is decided in code; all else is in the table.
     by_cases = {case.fault for case in CASES}
     rest = {fault.label for fault in ReceiverFault if fault not in by_cases}
     assert rest == {

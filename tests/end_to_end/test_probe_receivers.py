@@ -136,7 +136,7 @@ async def side_by_side(
 
 
 def by_verdict(report: ProbeReport, *verdicts: CaseVerdict) -> list[str]:
-    return [finding.case.name for finding in report.findings if finding.verdict in verdicts]
+    return [result.case.name for result in report.results if result.verdict in verdicts]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ async def on_receiver(name: str, folder: Path) -> ProbeReport:
     async with served(name, folder) as receiver:
         return await probed(
             receiver.url,
-            times=IMPATIENT.get(name, PATIENT),
+            timeouts=IMPATIENT.get(name, PATIENT),
             read_counter=receiver.effects,
             restart=receiver.restart if name in RESTARTED else None,
         )
@@ -174,7 +174,7 @@ async def on_framework(name: str, folder: Path) -> ProbeReport:
             app.start()
 
         return await probed(
-            app.url, cases=cases_for(name), times=PATIENT, read_counter=effects, restart=restart
+            app.url, cases=cases_for(name), timeouts=PATIENT, read_counter=effects, restart=restart
         )
 
 

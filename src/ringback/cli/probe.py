@@ -72,7 +72,7 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     )
 
 
-def _times(request: float, answer: float, quiet: float) -> ProbeTimeouts:
+def _timeouts(request: float, answer: float, quiet: float) -> ProbeTimeouts:
     return ProbeTimeouts(request=request, answer=answer, quiet=quiet)
 
 
@@ -129,8 +129,8 @@ def _times(request: float, answer: float, quiet: float) -> ProbeTimeouts:
     help="The Super SIM that they tell of, likewise.",
 )
 @handing(
-    "times",
-    _times,
+    "timeouts",
+    _timeouts,
     _time_option(
         "--timeout", "request", "15s", "Give a request up after so long, as the sources do."
     ),
@@ -161,7 +161,7 @@ async def probe(
     restart: tuple[str, ...] | None,
     account_sid: str,
     sim_sid: str,
-    times: ProbeTimeouts,
+    timeouts: ProbeTimeouts,
     extra_ca_file: Path | None,
     as_json: bool,
     junit: Path | None,
@@ -210,8 +210,8 @@ async def probe(
                 cases,
                 RequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
                 has=frozenset(source for source, secret in given.items() if secret),
-                means=ProbeDependencies(sender, tls, clock, stopwatch),
-                times=times,
+                dependencies=ProbeDependencies(sender, tls, clock, stopwatch),
+                timeouts=timeouts,
                 read_counter=None if observe is None else _counter(observe, sender),
                 restart=None if restart is None else partial(carry_out, restart),
             )

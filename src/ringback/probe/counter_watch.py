@@ -14,7 +14,7 @@ from ringback.core.http.outcome import describe
 from ringback.ports import Transport
 from ringback.probe.external_commands import read_command, run
 
-Read = Callable[[], Awaitable[int]]
+ReadCounter = Callable[[], Awaitable[int]]
 """Returns the counter's present value; raises ConfigurationError where it can't be read."""
 
 _INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
@@ -59,7 +59,7 @@ def _integers_in(document: Any) -> Iterator[int]:
             return
 
 
-def counter_of(text: str, transport: Transport) -> Read:
+def counter_of(text: str, transport: Transport) -> ReadCounter:
     """Return a function that reads the counter, from a URL or by a command.
 
     Raises InvalidCallbackUrl or ValueError where the text is neither.
@@ -69,7 +69,7 @@ def counter_of(text: str, transport: Transport) -> Read:
     return _from_command(read_command(text))
 
 
-def _over_http(url: CallbackUrl, transport: Transport) -> Read:
+def _over_http(url: CallbackUrl, transport: Transport) -> ReadCounter:
     credentials = () if url.authorization is None else (("Authorization", url.authorization),)
     headers = (("Host", url.authority), ("Accept", "*/*"), *credentials)
 
@@ -85,7 +85,7 @@ def _over_http(url: CallbackUrl, transport: Transport) -> Read:
     return read
 
 
-def _from_command(words: tuple[str, ...]) -> Read:
+def _from_command(words: tuple[str, ...]) -> ReadCounter:
     async def read() -> int:
         # `grep -c` fails where it counts none, and says so all the same.
         code, output = await run(words, within=_READ_WITHIN)
@@ -104,7 +104,7 @@ def _read(data: bytes, where: str) -> int:
 class CounterWatch:
     """Says by how much a counter goes up, where work may be done after the answer."""
 
-    def __init__(self, read: Read, *, quiet: float, stopwatch: Callable[[], float]) -> None:
+    def __init__(self, read: ReadCounter, *, quiet: float, stopwatch: Callable[[], float]) -> None:
         """Take what reads it, and for how long it has to stay the same to be believed, in seconds.
 
         Where effects turn out to come late it has to stay so for longer. What hasn't come after ten

@@ -14,11 +14,11 @@ _NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what
 
 
 class EffectCounter:
-    """Counts the effects of what is sent; without an observer, says that nobody did."""
+    """Counts the effects of what is sent; without a counter to watch, says that nobody did."""
 
-    def __init__(self, observer: CounterWatch | None) -> None:
-        self._observer = observer
-        self._uncounted = None if observer else _NO_COUNTER
+    def __init__(self, watch: CounterWatch | None) -> None:
+        self._watch = watch
+        self._uncounted = None if watch else _NO_COUNTER
         """Why nothing is counted; None where something is."""
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
@@ -27,27 +27,27 @@ class EffectCounter:
         The first one that is accepted decides. Raises ConfigurationError where the counter can't be
         read.
         """
-        if self._observer is None:
+        if self._watch is None:
             return
         self._uncounted = _NOTHING_COUNTS
         for callback in callbacks:
-            before = await self._observer.read()
+            before = await self._watch.read()
             if await accept(callback):
-                count = await self._observer.rise(since=before, expected=1)
+                count = await self._watch.rise(since=before, expected=1)
                 self._uncounted = None if count == 1 else _miscounted(count)
                 return
 
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
         """Send, and return what effect that had, and what came."""
-        if self._observer is None or self._uncounted is not None:
+        if self._watch is None or self._uncounted is not None:
             return EffectNotCounted(self._uncounted or _NO_COUNTER), await send()
         try:
-            before = await self._observer.at_rest()
+            before = await self._watch.at_rest()
         except ConfigurationError as failed:
             return self._give_up(failed), await send()
         came = await send()
         try:
-            return await self._observer.rise(since=before, expected=expected), came
+            return await self._watch.rise(since=before, expected=expected), came
         except ConfigurationError as failed:
             return self._give_up(failed), came
 
@@ -58,8 +58,8 @@ class EffectCounter:
 
     def disturb(self) -> None:
         """Note that effects which nobody counts may still come."""
-        if self._observer is not None:
-            self._observer.disturb()
+        if self._watch is not None:
+            self._watch.disturb()
 
 
 def _miscounted(count: int) -> str:

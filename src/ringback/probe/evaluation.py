@@ -11,8 +11,8 @@ from ringback.probe.receiver_faults import ReceiverFault
 from ringback.probe.redacted_response import ProbeResponse
 
 
-def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return the finding that the answer to a genuine callback leads to."""
+def judge_genuine(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
+    """Return the result that the answer to a genuine callback leads to."""
     if answer.is_accepted:
         return CaseResult(case, CaseVerdict.PASSED, answer.words)
     if answer.is_refused and isinstance(case.plan, GenuineCase) and case.plan.adds_query:
@@ -25,7 +25,7 @@ def judge_good(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return the finding that the answer to a forgery leads to."""
+    """Return the result that the answer to a forgery leads to."""
     if answer.is_refused:
         return CaseResult(case, CaseVerdict.PASSED, answer.words)
     fault = (
@@ -36,10 +36,10 @@ def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     return CaseResult(case, CaseVerdict.FAILED, answer.words, fault)
 
 
-def judge_again(
+def judge_repeat(
     case: ProbeCase, answers: Sequence[ProbeResponse], effect: Effect, *, expected: int = 1
 ) -> CaseResult:
-    """Return the finding about a repeated callback, by its answers and their effect."""
+    """Return the result about a repeated callback, by its answers and their effect."""
     answered = judge_answers(case, answers)
     if answered.verdict is CaseVerdict.FAILED:
         return answered
@@ -56,7 +56,7 @@ def judge_again(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return the finding by the answers alone: the last one has to accept the callback."""
+    """Return the result by the answers alone: the last one has to accept the callback."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), None)
     if refusal is None and answers[-1].is_accepted:
@@ -66,7 +66,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the finding about the effects of all forgeries together."""
+    """Return the result about the effects of all forgeries together."""
     match effect:
         case EffectNotCounted(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
@@ -77,7 +77,7 @@ def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return the finding about how long the answers took."""
+    """Return the result about how long the answers took."""
     if not seconds:
         return CaseResult(case, CaseVerdict.NOT_RUN, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -132,12 +132,12 @@ def _effects(count: int) -> str:
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
     """Return several answers in words; equal ones in a row are counted."""
-    told = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
-    return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in told)
+    runs = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
+    return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in runs)
 
 
 def not_run(case: ProbeCase, why: str) -> CaseResult:
-    """Return the finding of a case that wasn't run."""
+    """Return the result of a case that wasn't run."""
     return CaseResult(case, CaseVerdict.NOT_RUN, why)
 
 

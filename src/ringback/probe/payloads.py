@@ -64,7 +64,7 @@ class CallbackSubject:
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
-def told(
+def parameters_for(
     payload: ProbeEventKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
     """Return the parameters of a callback; raises KeyError for a test event, which has none."""

@@ -145,7 +145,7 @@ class ProbeCase:
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_TOLD: Final[Mapping[ProbeEventKind, tuple[str, ReceiverFault]]] = {
+_PAYLOADS: Final[Mapping[ProbeEventKind, tuple[str, ReceiverFault]]] = {
     ProbeEventKind.SIM_UPDATE: ("an update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
     ProbeEventKind.SIM_UPDATE_FAILED: ("a failed update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
     ProbeEventKind.SMS_COMMAND: ("an SMS Command", ReceiverFault.REFUSES_PAYLOAD),
@@ -249,7 +249,7 @@ _AGAIN: Final[Mapping[RepeatTiming, tuple[str, ReceiverFault]]] = {
 
 def _genuine(source: Source) -> Iterator[ProbeCase]:
     for payload in (*KINDS, *UNUSUAL):
-        what, fault = _TOLD[payload]
+        what, fault = _PAYLOADS[payload]
         for method in HttpMethod:
             yield ProbeCase(
                 f"{source}-{method.lower()}-{payload}",

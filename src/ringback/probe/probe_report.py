@@ -1,4 +1,4 @@
-"""The findings of a run, one for each case, and the report that they make up. Pure."""
+"""The results of a run, one for each case, and the report that they make up. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,7 +56,7 @@ class ProbeReport:
     """Without credentials."""
     started: datetime
     seconds: float
-    findings: tuple[CaseResult, ...]
+    results: tuple[CaseResult, ...]
     faults: tuple[FaultFound, ...]
 
     @property
@@ -67,11 +67,11 @@ class ProbeReport:
     @property
     def is_complete(self) -> bool:
         """Whether every case that applies was run, and observed where that is needed."""
-        return not any(finding.verdict in OPEN for finding in self.findings)
+        return not any(result.verdict in OPEN for result in self.results)
 
     def count(self, verdict: CaseVerdict) -> int:
         """Return how many cases have this verdict."""
-        return sum(finding.verdict is verdict for finding in self.findings)
+        return sum(result.verdict is verdict for result in self.results)
 
 
 @dataclass(frozen=True, slots=True)

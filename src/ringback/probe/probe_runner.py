@@ -17,7 +17,7 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
 from ringback.probe import evaluation
-from ringback.probe.counter_watch import CounterWatch, Read
+from ringback.probe.counter_watch import CounterWatch, ReadCounter
 from ringback.probe.effects import EffectCounter
 from ringback.probe.forgeries import forge
 from ringback.probe.payloads import ProbeEventKind
@@ -59,7 +59,7 @@ Restart = Callable[[float], Awaitable[None]]
 """Restarts the receiver within this many seconds; raises ConfigurationError where that fails."""
 
 _COPIES: Final = 3
-_NOBODY_IS_THERE: Final[Mapping[AttemptFailure, str]] = {
+_UNREACHABLE_ADVICE: Final[Mapping[AttemptFailure, str]] = {
     AttemptFailure.NAME: "check the host in the URL",
     AttemptFailure.CONNECT: "check that the receiver runs, and the host and port in the URL",
     AttemptFailure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls on the way",
@@ -84,9 +84,9 @@ async def probe(
     requests: RequestFactory,
     *,
     has: frozenset[Source],
-    means: ProbeDependencies,
-    times: ProbeTimeouts,
-    read_counter: Read | None = None,
+    dependencies: ProbeDependencies,
+    timeouts: ProbeTimeouts,
+    read_counter: ReadCounter | None = None,
     restart: Restart | None = None,
 ) -> ProbeReport:
     """Carry out these cases towards a receiver, and return the report.
@@ -95,19 +95,19 @@ async def probe(
     run. Raises ReceiverUnreachable where nothing answers, and ConfigurationError where the counter
     can't be read at the start.
     """
-    started, began = means.clock.now(), means.stopwatch()
+    started, began = dependencies.clock.now(), dependencies.stopwatch()
     password = (requests.url.credentials or "").partition(":")[2]
     hide = hiding([requests.account.auth_token, requests.account.kore_secret, password])
-    observer = None
+    watch = None
     if read_counter is not None:
-        observer = CounterWatch(read_counter, quiet=times.quiet, stopwatch=means.stopwatch)
-    session = ProbeSession(means, times, hide)
-    run = _Run(requests, session, EffectCounter(observer), restart, hide, times.answer)
+        watch = CounterWatch(read_counter, quiet=timeouts.quiet, stopwatch=dependencies.stopwatch)
+    session = ProbeSession(dependencies, timeouts, hide)
+    run = _Run(requests, session, EffectCounter(watch), restart, hide, timeouts.answer)
     missing = {case: evaluation.missing_secrets(case, has) for case in cases}
-    findings = await run.all([case for case in cases if missing[case] is None])
-    findings += [evaluation.not_run(case, why) for case, why in missing.items() if why is not None]
-    taken = means.stopwatch() - began
-    return report_of(requests.url.shown, started, taken, findings)
+    results = await run.all([case for case in cases if missing[case] is None])
+    results += [evaluation.not_run(case, why) for case, why in missing.items() if why is not None]
+    taken = dependencies.stopwatch() - began
+    return report_of(requests.url.shown, started, taken, results)
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class _Run:
 
     requests: RequestFactory
     session: ProbeSession
-    counts: EffectCounter
+    effects: EffectCounter
     restart: Restart | None
     hide: Hide
     within: float
@@ -141,24 +141,24 @@ class _Run:
             case for case in cases if isinstance(case.plan, (ForgeriesHadNoEffect, AnsweredInTime))
         ]
         with suppress(ProbeStopped):
-            await self.counts.try_out(_plainest(genuine), self._is_accepted)
+            await self.effects.try_out(_plainest(genuine), self._is_accepted)
         # The first one goes alone: if nothing answers, one request finds that out as well as four.
-        findings = [await self._one(case) for case in genuine[:1]]
-        findings += await self._side_by_side(genuine[1:])
-        self.counts.disturb()
-        self.methods = _accepted_methods(findings)
+        results = [await self._one(case) for case in genuine[:1]]
+        results += await self._side_by_side(genuine[1:])
+        self.effects.disturb()
+        self.methods = _accepted_methods(results)
         self.failed = {
-            finding.case.plan for finding in findings if finding.verdict is CaseVerdict.FAILED
+            result.case.plan for result in results if result.verdict is CaseVerdict.FAILED
         }
-        effect, refusals = await self.counts.during(0, lambda: self._side_by_side(forged))
-        findings += refusals
-        findings += [await self._one(case) for case in again if case not in restarts]
-        findings += await self._restarted(restarts)
-        return findings + [self._summed_up(case, effect) for case in whole]
+        effect, refusals = await self.effects.during(0, lambda: self._side_by_side(forged))
+        results += refusals
+        results += [await self._one(case) for case in again if case not in restarts]
+        results += await self._restarted(restarts)
+        return results + [self._summed_up(case, effect) for case in whole]
 
-    async def _is_accepted(self, good: GenuineCase) -> bool:
-        answer = await self.session.send(self.requests.good(good))
-        self._see_that_it_is_there(answer)
+    async def _is_accepted(self, plan: GenuineCase) -> bool:
+        answer = await self.session.send(self.requests.genuine(plan))
+        self._check_reachable(answer)
         return answer.is_accepted
 
     async def _side_by_side(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
@@ -167,28 +167,28 @@ class _Run:
     async def _one(self, case: ProbeCase) -> CaseResult:
         began = self.session.now()
         try:
-            finding = await self._carry_out(case)
+            result = await self._carry_out(case)
         except ProbeStopped as stopped:
             return evaluation.not_run(case, str(stopped))
-        return replace(finding, seconds=self.session.now() - began)
+        return replace(result, seconds=self.session.now() - began)
 
     async def _carry_out(self, case: ProbeCase) -> CaseResult:
         match case.plan:
-            case GenuineCase() as good:
-                request = self.requests.good(good)
+            case GenuineCase() as plan:
+                request = self.requests.genuine(plan)
                 answer = await self.session.send(request)
-                self._see_that_it_is_there(answer)
-                return self._shown(evaluation.judge_good(case, answer), request)
+                self._check_reachable(answer)
+                return self._shown(evaluation.judge_genuine(case, answer), request)
             case ForgedCase(source, method, forgery):
                 request = forge(self.requests, forgery, source, method)
                 answer = await self.session.send(request)
                 return self._shown(evaluation.judge_forged(case, answer), request)
             case RepeatedCase(source, again):
                 request = self.requests.request(source, self._method_for(source))
-                effect, answers = await self.counts.during(
+                effect, answers = await self.effects.during(
                     1, lambda: _send_again(self.session, request, again)
                 )
-                return self._shown(evaluation.judge_again(case, answers, effect), request)
+                return self._shown(evaluation.judge_repeat(case, answers, effect), request)
             case OutOfOrderCase(source):
                 return await self._swapped(case, source)
             case TokenCollisionCase():
@@ -200,22 +200,22 @@ class _Run:
             case _:
                 assert_never(case.plan)
 
-    def _see_that_it_is_there(self, answer: ProbeResponse) -> None:
-        if self.session.seconds or answer.failure not in _NOBODY_IS_THERE:
+    def _check_reachable(self, answer: ProbeResponse) -> None:
+        if self.session.seconds or answer.failure not in _UNREACHABLE_ADVICE:
             return
-        check = _NOBODY_IS_THERE[answer.failure]
+        check = _UNREACHABLE_ADVICE[answer.failure]
         raise ReceiverUnreachable(
             f"{self.requests.url.shown} can't be reached: {answer.words}; {check}"
         )
 
-    def _shown(self, finding: CaseResult, request: OutgoingRequest) -> CaseResult:
-        return replace(finding, request=shown(request, self.hide))
+    def _shown(self, result: CaseResult, request: OutgoingRequest) -> CaseResult:
+        return replace(result, request=shown(request, self.hide))
 
     # ---- callbacks that come again -------------------------------------------------------------
 
     def _method_for(self, source: Source) -> HttpMethod:
-        """Return a method by which the source's callbacks are accepted; raises Stopped."""
-        self.session.see_that_it_goes_on()
+        """Return a method by which the source's callbacks are accepted; raises ProbeStopped."""
+        self.session.check_not_stopped()
         if source not in self.methods:
             raise ProbeStopped(_NONE_ACCEPTED)
         return self.methods[source]
@@ -233,7 +233,7 @@ class _Run:
         answers += await self.session.until_accepted(earlier)
         if not answers[0].is_accepted:  # it may wait for the earlier one
             answers += await self.session.until_accepted(later)
-        self.counts.disturb()
+        self.effects.disturb()
         return self._shown(evaluation.judge_answers(case, answers), later)
 
     async def _same_token(self, case: ProbeCase) -> CaseResult:
@@ -264,9 +264,9 @@ class _Run:
                 for answer in await self.session.until_accepted(request)
             ]
 
-        effect, answers = await self.counts.during(len(requests), send)
-        finding = evaluation.judge_again(case, answers, effect, expected=len(requests))
-        return self._shown(finding, requests[-1])
+        effect, answers = await self.effects.during(len(requests), send)
+        result = evaluation.judge_repeat(case, answers, effect, expected=len(requests))
+        return self._shown(result, requests[-1])
 
     async def _restarted(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
         """Carry out the cases about restarts with one restart, since that may take long."""
@@ -279,12 +279,12 @@ class _Run:
             before = await self._around_restart(list(requests.values()))
         except (ProbeStopped, ConfigurationError) as failed:
             return [evaluation.not_run(case, str(failed)) for case in cases]
-        findings = [
+        results = [
             evaluation.not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests
         ]
         for (case, request), came in zip(requests.items(), before, strict=True):
-            findings.append(await self._after_restart(case, request, *came))
-        return findings
+            results.append(await self._after_restart(case, request, *came))
+        return results
 
     async def _around_restart(
         self, requests: Sequence[OutgoingRequest]
@@ -292,7 +292,7 @@ class _Run:
         """Send these requests, restart the receiver and wait until it is up; return the answers."""
         if self.restart is None:
             raise ConfigurationError(_NO_RESTART)
-        self.session.see_that_it_goes_on()
+        self.session.check_not_stopped()
         came = [await self._counted(1, request) for request in requests]
         if requests:
             await self.restart(self.session.time_left())
@@ -301,13 +301,13 @@ class _Run:
                 lambda: forge(self.requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
             ):
                 raise ConfigurationError(_NOT_UP)
-            self.counts.disturb()
+            self.effects.disturb()
         return came
 
     async def _counted(
         self, expected: int, request: OutgoingRequest
     ) -> tuple[Effect, list[ProbeResponse]]:
-        return await self.counts.during(expected, lambda: self.session.until_accepted(request))
+        return await self.effects.during(expected, lambda: self.session.until_accepted(request))
 
     async def _after_restart(
         self, case: ProbeCase, request: OutgoingRequest, first: Effect, answers: list[ProbeResponse]
@@ -317,8 +317,8 @@ class _Run:
             second, more = await self._counted(0, request)
         except ProbeStopped as stopped:
             return evaluation.not_run(case, str(stopped))
-        finding = evaluation.judge_again(case, [*answers, *more], _sum(first, second))
-        return self._shown(finding, request)
+        result = evaluation.judge_repeat(case, [*answers, *more], _sum(first, second))
+        return self._shown(result, request)
 
     def _summed_up(self, case: ProbeCase, effect: Effect) -> CaseResult:
         if isinstance(case.plan, ForgeriesHadNoEffect):
@@ -330,9 +330,9 @@ def _is_restart(case: ProbeCase) -> bool:
     return isinstance(case.plan, RepeatedCase) and case.plan.again is RepeatTiming.AFTER_RESTART
 
 
-def _accepted_methods(findings: Sequence[CaseResult]) -> dict[Source, HttpMethod]:
+def _accepted_methods(results: Sequence[CaseResult]) -> dict[Source, HttpMethod]:
     """Return a method by which each source's plainest callback was accepted, POST if possible."""
-    passed = {finding.case.plan for finding in findings if finding.verdict is CaseVerdict.PASSED}
+    passed = {result.case.plan for result in results if result.verdict is CaseVerdict.PASSED}
     return {
         source: method
         for source in SOURCES

@@ -1,4 +1,4 @@
-"""A raw connection, for what the HTTP client never does: to hang up, or to send in unison."""
+"""A raw connection, for what the HTTP client never does: to hang up, or to send several at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,12 +39,12 @@ class ProbeConnection:
     async def __aexit__(self, *_: object) -> None:
         self._writer.transport.abort()
 
-    def say(self, request: OutgoingRequest) -> None:
-        """Have a request leave."""
+    def send(self, request: OutgoingRequest) -> None:
+        """Have a request leave; `sent` waits until it has."""
         self._began = self._stopwatch()
         self._writer.write(request.to_bytes())
 
-    async def said(self) -> None:
+    async def sent(self) -> None:
         """Return once all of the request has left; raises OSError where it can't."""
         await self._writer.drain()
 

@@ -20,7 +20,7 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource
-from ringback.probe.payloads import CallbackSubject, ProbeEventKind, told
+from ringback.probe.payloads import CallbackSubject, ProbeEventKind, parameters_for
 from ringback.probe.probe_cases import GenuineCase
 
 _SID: Final = "CB" + "0" * 32
@@ -55,11 +55,11 @@ class RequestFactory:
     now: Callable[[], datetime]
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
-    def good(self, good: GenuineCase) -> OutgoingRequest:
-        """Return a genuine request."""
-        adds = good.adds_query and not self.url.query
+    def genuine(self, plan: GenuineCase) -> OutgoingRequest:
+        """Return the request of a case that is a genuine callback."""
+        adds = plan.adds_query and not self.url.query
         url = self.url.with_parameters(MORE) if adds else self.url
-        return self.rendered(self.callback(good.source, good.method, good.payload, url=url))
+        return self.rendered(self.callback(plan.source, plan.method, plan.payload, url=url))
 
     def request(self, source: SourceName, method: HttpMethod = HttpMethod.POST) -> OutgoingRequest:
         """Return a plain new callback as this source renders it."""
@@ -118,4 +118,6 @@ class RequestFactory:
     def _body(self, payload: ProbeEventKind, method: HttpMethod, at: datetime, mark: str) -> str:
         if payload is ProbeEventKind.TEST_EVENT:
             return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
-        return encode(told(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method))
+        return encode(
+            parameters_for(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method)
+        )

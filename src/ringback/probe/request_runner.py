@@ -65,67 +65,69 @@ class ProbeStopped(Exception):
 class ProbeSession:
     """All that is sent in one run."""
 
-    def __init__(self, means: ProbeDependencies, times: ProbeTimeouts, hide: Hide) -> None:
+    def __init__(
+        self, dependencies: ProbeDependencies, timeouts: ProbeTimeouts, hide: Hide
+    ) -> None:
         self.seconds = list[float]()
         """How long each answer took."""
-        self._means = means
-        self._times = times
+        self._dependencies = dependencies
+        self._timeouts = timeouts
         self._hide = hide
-        self._ends = means.stopwatch() + times.whole
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._ends = dependencies.stopwatch() + timeouts.whole
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._silent = self._late = 0
 
     async def send(self, request: OutgoingRequest) -> ProbeResponse:
-        """Send a request once. Raises Stopped, as all that follows."""
-        async with self._room:
-            left = self._left()
-            limits = Timeouts(min(_CONNECT, left), left, left)
-            return self._heard(await self._means.transport.send(request, limits=limits))
+        """Send a request once. Raises ProbeStopped, as all that follows."""
+        async with self._slots:
+            return self._noted(await self._send_within(self._left(), request))
 
     async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[ProbeResponse]:
         """Send copies of a request at the same moment, each over a connection of its own."""
-        async with self._room, AsyncExitStack() as stack:
+        async with self._slots, AsyncExitStack() as stack:
             try:
-                wires = [
+                connections = [
                     await stack.enter_async_context(await self._open(request))
                     for _ in range(copies)
                 ]
             except OSError as error:
                 why = f"no connection: {error_text(error)}"
-                return [self._heard(AttemptResult(Unreachable(AttemptFailure.CONNECT, why)))]
-            for wire in wires:
-                wire.say(request)
+                return [self._noted(AttemptResult(Unreachable(AttemptFailure.CONNECT, why)))]
+            for connection in connections:
+                connection.send(request)
             left = self._left()
-            exchanges = await asyncio.gather(*(wire.answer(within=left) for wire in wires))
-        return [self._heard(exchange) for exchange in exchanges]
+            exchanges = await asyncio.gather(
+                *(connection.answer(within=left) for connection in connections)
+            )
+        return [self._noted(exchange) for exchange in exchanges]
 
     async def hang_up(self, request: OutgoingRequest) -> None:
         """Send a request, and close the connection without awaiting the answer."""
-        async with self._room:
+        async with self._slots:
             try:
-                async with await self._open(request) as wire:
-                    wire.say(request)
-                    await wire.said()
+                async with await self._open(request) as connection:
+                    connection.send(request)
+                    await connection.sent()
                     await asyncio.sleep(_HANGS_UP_AFTER)
             except OSError:
                 return  # the repeat will tell
 
     async def drop(self, request: OutgoingRequest) -> None:
         """Send a request, and break the connection off at the first byte of the answer."""
-        async with self._room:
+        async with self._slots:
             try:
-                async with asyncio.timeout(self._left()), await self._open(request) as wire:
-                    wire.say(request)
-                    await wire.first_byte()
+                async with asyncio.timeout(self._left()), await self._open(request) as connection:
+                    connection.send(request)
+                    await connection.first_byte()
             except OSError:  # and TimeoutError, which is one
                 return  # the repeat will tell
 
     async def until_accepted(self, request: OutgoingRequest) -> list[ProbeResponse]:
         """Send a request again and again, as long as its answer asks for another try."""
-        ends, pause = self._means.stopwatch() + _TRIES_FOR, _FIRST_PAUSE
+        ends, pause = self._dependencies.stopwatch() + _TRIES_FOR, _FIRST_PAUSE
         answers = [await self.send(request)]
         while answers[-1].asks_for_another_try and not answers[-1].is_silence:
-            if self._means.stopwatch() + pause > ends:
+            if self._dependencies.stopwatch() + pause > ends:
                 break
             await asyncio.sleep(pause)
             answers.append(await self.send(request))
@@ -134,36 +136,39 @@ class ProbeSession:
 
     async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> bool:
         """Send requests until one is answered; return False where none is within 20 s."""
-        ends = self._means.stopwatch() + _UP_AGAIN_WITHIN
+        ends = self._dependencies.stopwatch() + _UP_AGAIN_WITHIN
         while True:
-            left = min(self._left(), ends - self._means.stopwatch())
+            left = min(self._left(), ends - self._dependencies.stopwatch())
             if left <= 0:
                 return False
-            limits = Timeouts(min(_CONNECT, left), left, left)
-            exchange = await self._means.transport.send(knock(), limits=limits)
+            exchange = await self._send_within(left, knock())
             if ProbeResponse.of(exchange, hide=self._hide).status not in _IS_DOWN:
                 return True
             await asyncio.sleep(_FIRST_PAUSE)
 
     def now(self) -> float:
         """Return the time by the stopwatch, in seconds."""
-        return self._means.stopwatch()
+        return self._dependencies.stopwatch()
 
-    def see_that_it_goes_on(self) -> None:
-        """Raise Stopped where nothing more is sent."""
+    def check_not_stopped(self) -> None:
+        """Raise ProbeStopped where nothing more is sent."""
         self._left()
 
     def time_left(self) -> float:
-        """Return how many seconds there are still for the whole run; raises Stopped."""
-        left = self._ends - self._means.stopwatch()
+        """Return how many seconds there are still for the whole run; raises ProbeStopped."""
+        left = self._ends - self._dependencies.stopwatch()
         if left <= 0:
-            raise ProbeStopped(f"the probe ended after {self._times.whole:g} s")
+            raise ProbeStopped(f"the probe ended after {self._timeouts.whole:g} s")
         return left
+
+    async def _send_within(self, seconds: float, request: OutgoingRequest) -> AttemptResult:
+        limits = Timeouts(min(_CONNECT, seconds), seconds, seconds)
+        return await self._dependencies.transport.send(request, limits=limits)
 
     async def _open(self, request: OutgoingRequest) -> ProbeConnection:
         async with asyncio.timeout(min(_CONNECT, self._left())):
             return await ProbeConnection.open(
-                request.url, tls=self._means.tls, stopwatch=self._means.stopwatch
+                request.url, tls=self._dependencies.tls, stopwatch=self._dependencies.stopwatch
             )
 
     def _left(self) -> float:
@@ -171,16 +176,17 @@ class ProbeSession:
             raise ProbeStopped(f"given up: {self._silent} requests in a row got no answer")
         if self._late >= _MOST_IN_A_ROW:
             raise ProbeStopped(
-                f"given up: {self._late} answers in a row took longer than {self._times.answer:g} s"
+                f"given up: {self._late} answers in a row took longer than"
+                f" {self._timeouts.answer:g} s"
             )
-        return min(self._times.request, self.time_left())
+        return min(self._timeouts.request, self.time_left())
 
-    def _heard(self, exchange: AttemptResult) -> ProbeResponse:
+    def _noted(self, exchange: AttemptResult) -> ProbeResponse:
         answer = ProbeResponse.of(exchange, hide=self._hide)
         if answer.is_silence:
             self.time_left()  # where that is up, the silence says nothing
         self._silent = self._silent + 1 if answer.is_silence else 0
         if answer.failure is None:
             self.seconds.append(answer.seconds)
-            self._late = self._late + 1 if answer.seconds > self._times.answer else 0
+            self._late = self._late + 1 if answer.seconds > self._timeouts.answer else 0
         return answer

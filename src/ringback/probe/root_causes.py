@@ -1,4 +1,4 @@
-"""Finds root causes: a fault that explains many findings replaces the fault of each. Pure."""
+"""Finds root causes: a fault that explains many results replaces the fault of each. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,73 +13,73 @@ from ringback.probe.receiver_faults import ReceiverFault
 
 
 def report_of(
-    url: str, started: datetime, seconds: float, findings: Iterable[CaseResult]
+    url: str, started: datetime, seconds: float, results: Iterable[CaseResult]
 ) -> ProbeReport:
     """Put a report together, in the order of the table of cases."""
     order = {case.name: place for place, case in enumerate(CASES)}
-    ordered = sorted(findings, key=lambda finding: order[finding.case.name])
+    ordered = sorted(results, key=lambda result: order[result.case.name])
     explained = explain(ordered)
     return ProbeReport(url, started, seconds, tuple(explained), tuple(name_faults(explained)))
 
 
-def explain(findings: Sequence[CaseResult]) -> list[CaseResult]:
-    """Return the findings, with a common root cause as their fault where there is one."""
-    settled = [_with_query_settled(finding, findings) for finding in findings]
-    return [replace(finding, fault=_cause_of(finding, settled)) for finding in settled]
+def explain(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """Return the results, with a common root cause as their fault where there is one."""
+    settled = [_with_query_settled(result, results) for result in results]
+    return [replace(result, fault=_cause_of(result, settled)) for result in settled]
 
 
-def name_faults(findings: Iterable[CaseResult]) -> Iterator[FaultFound]:
+def name_faults(results: Iterable[CaseResult]) -> Iterator[FaultFound]:
     """Yield each fault with the cases that show it, root causes first."""
     shown = dict[ReceiverFault, list[str]]()
-    for finding in findings:
-        if finding.fault is not None:
-            shown.setdefault(finding.fault, []).append(finding.case.name)
+    for result in results:
+        if result.fault is not None:
+            shown.setdefault(result.fault, []).append(result.case.name)
     order = list(ReceiverFault)
     for fault in sorted(shown, key=order.index):
         yield FaultFound(fault, tuple(shown[fault]))
 
 
-def _with_query_settled(finding: CaseResult, findings: Iterable[CaseResult]) -> CaseResult:
+def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
     """Decide whether a refused query is a fault.
 
     A receiver may take callbacks at its exact URL alone. But one that also accepts a query which
     wasn't signed leaves the query out of the signature, and that is a fault.
     """
-    if finding.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(
-        finding.case.plan, GenuineCase
+    if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(
+        result.case.plan, GenuineCase
     ):
-        return finding
+        return result
     takes_unsigned = any(
         isinstance(other.case.plan, ForgedCase)
         and other.case.plan.forgery is Forgery.ADDED_QUERY
-        and other.case.plan.source == finding.case.plan.source
+        and other.case.plan.source == result.case.plan.source
         and _is_accepted_forgery(other)
-        for other in findings
+        for other in results
     )
     if not takes_unsigned:
-        return finding
-    return replace(finding, verdict=CaseVerdict.FAILED, fault=finding.case.fault)
+        return result
+    return replace(result, verdict=CaseVerdict.FAILED, fault=result.case.fault)
 
 
-def _cause_of(finding: CaseResult, findings: Sequence[CaseResult]) -> ReceiverFault | None:
-    plan = finding.case.plan
-    if isinstance(plan, ForgedCase) and _is_accepted_forgery(finding):
-        return _cause_of_accepting(plan, findings) or finding.fault
-    if isinstance(plan, GenuineCase) and _is_refused(finding):
-        return _cause_of_refusing(plan, findings) or finding.fault
-    return finding.fault
+def _cause_of(result: CaseResult, results: Sequence[CaseResult]) -> ReceiverFault | None:
+    plan = result.case.plan
+    if isinstance(plan, ForgedCase) and _is_accepted_forgery(result):
+        return _cause_of_accepting(plan, results) or result.fault
+    if isinstance(plan, GenuineCase) and _is_refused(result):
+        return _cause_of_refusing(plan, results) or result.fault
+    return result.fault
 
 
-def _is_accepted_forgery(finding: CaseResult) -> bool:
-    return finding.case.group is CaseGroup.FORGED and finding.fault is finding.case.fault
+def _is_accepted_forgery(result: CaseResult) -> bool:
+    return result.case.group is CaseGroup.FORGED and result.fault is result.case.fault
 
 
-def _is_refused(finding: CaseResult) -> bool:
-    return finding.case.group is CaseGroup.GENUINE and finding.fault is finding.case.fault
+def _is_refused(result: CaseResult) -> bool:
+    return result.case.group is CaseGroup.GENUINE and result.fault is result.case.fault
 
 
-def _is_decided(finding: CaseResult) -> bool:
-    return finding.verdict in (CaseVerdict.PASSED, CaseVerdict.FAILED)
+def _is_decided(result: CaseResult) -> bool:
+    return result.verdict in (CaseVerdict.PASSED, CaseVerdict.FAILED)
 
 
 _IGNORES: Final[Mapping[Source, ReceiverFault]] = {
@@ -100,10 +100,8 @@ _ENOUGH: Final = 3
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 
-def _cause_of_accepting(plan: ForgedCase, findings: Sequence[CaseResult]) -> ReceiverFault | None:
-    forged = [
-        each for each in findings if each.case.group is CaseGroup.FORGED and _is_decided(each)
-    ]
+def _cause_of_accepting(plan: ForgedCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
+    forged = [each for each in results if each.case.group is CaseGroup.FORGED and _is_decided(each)]
     if _are_all_accepted(forged):
         return ReceiverFault.ANSWERS_200_TO_EVERYTHING
     if plan.forgery in _OF_NO_FAMILY:
@@ -116,17 +114,17 @@ def _are_all_accepted(forged: Sequence[CaseResult]) -> bool:
     return len(forged) >= _ENOUGH and all(map(_is_accepted_forgery, forged))
 
 
-def _family_of(finding: CaseResult) -> Source | None:
-    plan = finding.case.plan
+def _family_of(result: CaseResult) -> Source | None:
+    plan = result.case.plan
     if not isinstance(plan, ForgedCase) or plan.forgery in _OF_NO_FAMILY:
         return None
     return plan.source
 
 
-def _cause_of_refusing(plan: GenuineCase, findings: Sequence[CaseResult]) -> ReceiverFault | None:
+def _cause_of_refusing(plan: GenuineCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
     of_source = [
         (each.case.plan.method, _is_refused(each))
-        for each in findings
+        for each in results
         if isinstance(each.case.plan, GenuineCase)
         and each.case.plan.source == plan.source
         and _is_decided(each)

@@ -16,7 +16,7 @@ from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.probe.counter_watch import Read
+from ringback.probe.counter_watch import ReadCounter
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
 from ringback.probe.probe_cases import CASES, ProbeCase
 from ringback.probe.probe_report import ProbeReport
@@ -93,8 +93,8 @@ async def probed(
     *,
     cases: tuple[ProbeCase, ...] = CASES,
     has: frozenset[Source] = BOTH,
-    times: ProbeTimeouts = TIMES,
-    read_counter: Read | None = None,
+    timeouts: ProbeTimeouts = TIMES,
+    read_counter: ReadCounter | None = None,
     restart: Restart | None = None,
     tls: ClientTls | None = None,
 ) -> ProbeReport:
@@ -111,8 +111,8 @@ async def probed(
             cases,
             requests_to(url),
             has=has,
-            means=ProbeDependencies(sender, tls, SystemClock(), stopwatch),
-            times=times,
+            dependencies=ProbeDependencies(sender, tls, SystemClock(), stopwatch),
+            timeouts=timeouts,
             read_counter=read_counter,
             restart=restart,
         )

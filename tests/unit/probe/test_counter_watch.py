@@ -87,25 +87,25 @@ class Counts:
         return self._values.pop(0) if len(self._values) > 1 else self._values[0]
 
 
-def observer(*values: int) -> CounterWatch:
+def watch(*values: int) -> CounterWatch:
     return CounterWatch(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
 
 
 async def test_an_effect_that_comes_late_is_awaited() -> None:
-    assert await observer(3, 3, 3, 3, 4).rise(since=3, expected=1) == 1
+    assert await watch(3, 3, 3, 3, 4).rise(since=3, expected=1) == 1
 
 
 async def test_an_effect_too_many_is_seen() -> None:
-    assert await observer(3, 4, 5).rise(since=3, expected=1) == 2
+    assert await watch(3, 4, 5).rise(since=3, expected=1) == 2
 
 
 async def test_an_effect_that_does_not_come_is_not_awaited_for_ever() -> None:
-    assert await observer(3).rise(since=3, expected=1) == 0
+    assert await watch(3).rise(since=3, expected=1) == 0
 
 
 async def test_a_counter_that_never_rests_is_of_no_use() -> None:
     with pytest.raises(ConfigurationError, match="the counter does not rest"):
-        await observer(*range(100_000)).at_rest()
+        await watch(*range(100_000)).at_rest()
 
 
 async def test_a_command_that_hangs_is_ended() -> None:

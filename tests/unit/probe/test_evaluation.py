@@ -5,11 +5,11 @@ import pytest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
 from ringback.probe.evaluation import (
-    judge_again,
     judge_answers,
     judge_effects,
     judge_forged,
-    judge_good,
+    judge_genuine,
+    judge_repeat,
     judge_times,
     missing_secrets,
 )
@@ -45,9 +45,9 @@ SILENCE = unanswered(AttemptFailure.READ_TIMEOUT)
 def test_a_genuine_callback_has_to_be_accepted(
     answer: ProbeResponse, fault: ReceiverFault | None
 ) -> None:
-    finding = judge_good(GOOD, answer)
-    assert finding.fault is fault
-    assert finding.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
+    result = judge_genuine(GOOD, answer)
+    assert result.fault is fault
+    assert result.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_genuine_callback_has_to_be_accepted(
     ],
 )
 def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault | None) -> None:
-    finding = judge_forged(FORGED, answer)
-    assert finding.fault is fault
-    assert finding.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
+    result = judge_forged(FORGED, answer)
+    assert result.fault is fault
+    assert result.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault
 def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
     statuses: list[int], effect: Effect, verdict: CaseVerdict, fault: ReceiverFault | None
 ) -> None:
-    finding = judge_again(AGAIN, [answered(status) for status in statuses], effect)
-    assert (finding.verdict, finding.fault) == (verdict, fault)
+    result = judge_repeat(AGAIN, [answered(status) for status in statuses], effect)
+    assert (result.verdict, result.fault) == (verdict, fault)
 
 
 def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
     answers = [answered(status) for status in (200, 503, 503, 200)]
-    assert judge_again(AGAIN, answers, 1).came == (
+    assert judge_repeat(AGAIN, answers, 1).came == (
         "answered 200, then 2 times answered 503, then answered 200; one effect"
     )
 
@@ -109,7 +109,7 @@ def test_one_token_of_both_sources_stands_for_two_callbacks(
 ) -> None:
     case = case_called("same-token-of-both")
     answers = [answered(200), answered(200)]
-    assert judge_again(case, answers, effect, expected=2).fault is fault
+    assert judge_repeat(case, answers, effect, expected=2).fault is fault
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,12 @@ async def test_a_right_receiver_passes_everything(path: str) -> None:
     counter = Counter()
     async with served(lambda url: right(url, counter), path) as url:
         report = await probed(url, read_counter=counter.read, restart=nothing)
-    odd = [each for each in report.findings if each.verdict is not CaseVerdict.PASSED]
-    assert {finding.verdict for finding in odd} <= {CaseVerdict.NOT_FOR_IT}
+    odd = [each for each in report.results if each.verdict is not CaseVerdict.PASSED]
+    assert {result.verdict for result in odd} <= {CaseVerdict.NOT_FOR_IT}
     assert len(odd) == (0 if "?" in path else 2)
     assert report.is_ready
     assert report.is_complete
-    assert len(report.findings) == len(CASES)
+    assert len(report.results) == len(CASES)
 
 
 async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
@@ -60,9 +60,7 @@ async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
         report = await probed(url, cases=FEW)
     assert report.is_ready
     assert not report.is_complete
-    unseen = [
-        each.case.name for each in report.findings if each.verdict is CaseVerdict.NOT_OBSERVED
-    ]
+    unseen = [each.case.name for each in report.results if each.verdict is CaseVerdict.NOT_OBSERVED]
     assert len(unseen) == 12
     assert "twilio-repeat-in-series" in unseen
     assert "forgeries-without-effect" in unseen
@@ -71,10 +69,10 @@ async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
 async def test_without_a_secret_its_cases_are_not_run() -> None:
     async with served(lambda url: right(url, Counter())) as url:
         report = await probed(url, cases=FEW, has=frozenset({Source.TWILIO}))
-    by_kore = [each for each in report.findings if Source.KORE in each.case.needs]
+    by_kore = [each for each in report.results if Source.KORE in each.case.needs]
     assert by_kore
-    assert {finding.verdict for finding in by_kore} == {CaseVerdict.NOT_RUN}
-    assert {finding.came for finding in by_kore} == {
+    assert {result.verdict for result in by_kore} == {CaseVerdict.NOT_RUN}
+    assert {result.came for result in by_kore} == {
         "the webhook secret is not given (--kore-secret)"
     }
     assert report.is_ready
@@ -126,7 +124,7 @@ async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
     async with served(make) as url:
         report = await probed(url)
     assert named(report) == {"refuses-kore"}
-    again = {each.case.name: each for each in report.findings}["kore-repeat-in-series"]
+    again = {each.case.name: each for each in report.results}["kore-repeat-in-series"]
     assert again.verdict is CaseVerdict.NOT_RUN
 
 
@@ -265,7 +263,7 @@ async def test_a_receiver_that_refuses_commands_is_not_blamed_for_their_order() 
     async with served(make) as url:
         report = await probed(url)
     assert named(report) == {"refuses-payload"}
-    swapped = {each.case.name: each for each in report.findings}["kore-swapped-order"]
+    swapped = {each.case.name: each for each in report.results}["kore-swapped-order"]
     assert swapped.verdict is CaseVerdict.NOT_RUN
 
 
@@ -302,12 +300,12 @@ async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
     async with served(lambda _: handle) as url:
         cases = (case_called("twilio-post-sim-update"), case_called("forgeries-without-effect"))
         report = await probed(url, cases=cases, read_counter=read)
-    assert [finding.verdict for finding in report.findings] == [
+    assert [result.verdict for result in report.results] == [
         CaseVerdict.PASSED,
         CaseVerdict.NOT_OBSERVED,
     ]
-    assert "went" not in report.findings[0].came
-    assert "go up by 0" in report.findings[1].came
+    assert "went" not in report.results[0].came
+    assert "go up by 0" in report.results[1].came
 
 
 async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
@@ -339,11 +337,11 @@ async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
         return OK
 
     async with served(lambda _: hang) as url:
-        report = await probed(url, times=ProbeTimeouts(request=0.1))
+        report = await probed(url, timeouts=ProbeTimeouts(request=0.1))
     assert named(report) == {"does-not-answer"}
-    given_up = [each for each in report.findings if "got no answer" in each.came]
+    given_up = [each for each in report.results if "got no answer" in each.came]
     assert len(given_up) > 70
-    assert {finding.verdict for finding in given_up} == {CaseVerdict.NOT_RUN}
+    assert {result.verdict for result in given_up} == {CaseVerdict.NOT_RUN}
 
 
 async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
@@ -352,9 +350,9 @@ async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
         return OK
 
     async with served(lambda _: slow) as url:
-        report = await probed(url, times=ProbeTimeouts(whole=0.2))
+        report = await probed(url, timeouts=ProbeTimeouts(whole=0.2))
     assert report.seconds < 2
-    assert "the probe ended after 0.2 s" in {finding.came for finding in report.findings}
+    assert "the probe ended after 0.2 s" in {result.came for result in report.results}
     assert "does-not-answer" not in named(report)
 
 
@@ -371,7 +369,7 @@ async def test_a_slow_receiver_is_told_so() -> None:
         return slow
 
     async with served(make) as url:
-        report = await probed(url, times=ProbeTimeouts(answer=0.05))
+        report = await probed(url, timeouts=ProbeTimeouts(answer=0.05))
     assert named(report) == {"too-slow"}
 
 
@@ -426,7 +424,7 @@ async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
 
     async with served(lambda url: right(url, Counter())) as url:
         report = await probed(url, cases=FEW, restart=restart)
-    restarts = [each for each in report.findings if each.case.name.endswith("after-restart")]
+    restarts = [each for each in report.results if each.case.name.endswith("after-restart")]
     assert [each.verdict for each in restarts] == [CaseVerdict.NOT_RUN] * 2
     assert restarts[0].came == "the command docker can't be run"
 
@@ -441,13 +439,13 @@ async def test_what_a_receiver_repeats_of_the_secrets_is_hidden() -> None:
     assert AUTH_TOKEN not in repr(report)
     assert KORE_SECRET not in repr(report)
     assert "pass-word" not in repr(report)
-    assert report.findings[0].came == "the receiver answered 403 Forbidden: no: (hidden) (hidden)"
+    assert report.results[0].came == "the receiver answered 403 Forbidden: no: (hidden) (hidden)"
 
 
 async def test_copies_at_the_same_moment_come_by_connections_of_their_own() -> None:
     async with RecordingReceiver() as receiver:
         cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-at-once"))
-        await probed(receiver.url(), cases=cases, times=TIMES)
+        await probed(receiver.url(), cases=cases, timeouts=TIMES)
         same = receiver.requests[1:]
         assert len(same) == 4
         assert len({request.raw for request in same}) == 1

@@ -57,8 +57,8 @@ def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
         "nobody looked",
     ):
         assert told in text
-    for finding in REPORT.findings:
-        assert finding.case.name in text
+    for result in REPORT.results:
+        assert result.case.name in text
 
 
 def test_few_lines_are_about_what_is_wrong_or_open() -> None:
@@ -70,8 +70,8 @@ def test_few_lines_are_about_what_is_wrong_or_open() -> None:
 
 
 def test_a_report_without_faults_says_whether_that_is_all() -> None:
-    def first_line(*findings: CaseResult) -> str:
-        report = report_of("http://a.example/", REPORT.started, 1.0, findings)
+    def first_line(*results: CaseResult) -> str:
+        report = report_of("http://a.example/", REPORT.started, 1.0, results)
         return next(as_few_lines(report)).text
 
     passed = CaseResult(PASSED, CaseVerdict.PASSED, "")

@@ -6,7 +6,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
 from ringback.probe.forgeries import forge
-from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, ProbeEventKind, told
+from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, ProbeEventKind, parameters_for
 from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.receiver import Reason, Receiver, Rejected
 from ringback.receiver.events import read_event
@@ -40,7 +40,7 @@ REASONS = {
 @pytest.mark.parametrize("url", [URL, "http://receiver.example:8080", "http://u:p@a.example/x"])
 def test_what_is_called_genuine_is(case: ProbeCase, url: str) -> None:
     assert isinstance(case.plan, GenuineCase)
-    request = requests_to(url).good(case.plan)
+    request = requests_to(url).genuine(case.plan)
     receiver = Receiver(
         request.url.wire if case.plan.adds_query and case.plan.method is HttpMethod.POST else url,
         twilio_auth_tokens=[AUTH_TOKEN],
@@ -115,7 +115,9 @@ def test_unusual_values_are_what_their_names_say() -> None:
     about = CallbackSubject("AC1", "HS1", "00")
     values = {
         payload: [
-            pair for pair in told(payload, about, HttpMethod.POST) if pair[0] in ("Note", "Tag")
+            pair
+            for pair in parameters_for(payload, about, HttpMethod.POST)
+            if pair[0] in ("Note", "Tag")
         ]
         for payload in UNUSUAL
     }
@@ -126,7 +128,7 @@ def test_unusual_values_are_what_their_names_say() -> None:
     assert values[ProbeEventKind.EMPTY_VALUES] == [("Note", "")]
     assert len(values[ProbeEventKind.REPEATED_PARAMETERS]) == 3
     assert len(values[ProbeEventKind.LONG_VALUES][0][1]) > 10_000
-    assert len(told(ProbeEventKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
+    assert len(parameters_for(ProbeEventKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:

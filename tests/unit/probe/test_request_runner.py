@@ -45,9 +45,9 @@ async def sender() -> AsyncGenerator[HttpSender]:
 def session(
     sender: HttpSender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
 ) -> ProbeSession:
-    means = ProbeDependencies(sender, ClientTls(), SystemClock(), stopwatch)
+    dependencies = ProbeDependencies(sender, ClientTls(), SystemClock(), stopwatch)
     return ProbeSession(
-        means, ProbeTimeouts(request=request, whole=whole, answer=answer), hiding([])
+        dependencies, ProbeTimeouts(request=request, whole=whole, answer=answer), hiding([])
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ringback.probe.evaluation import judge_forged, judge_good, not_run
+from ringback.probe.evaluation import judge_forged, judge_genuine, not_run
 from ringback.probe.probe_cases import CASES, ForgedCase, GenuineCase, ProbeCase
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFault
@@ -12,17 +12,17 @@ from tests.unit.probe.receivers import answered
 
 def answered_so(good: int, forged: int, **others: int) -> ProbeReport:
     """Return a report in which cases are answered so, but for those whose names are given."""
-    findings = list[CaseResult]()
+    results = list[CaseResult]()
     for case in CASES:
         status = others.get(case.name.replace("-", "_"))
         match case.plan:
             case GenuineCase():
-                findings.append(judge_good(case, answered(status or good)))
+                results.append(judge_genuine(case, answered(status or good)))
             case ForgedCase():
-                findings.append(judge_forged(case, answered(status or forged)))
+                results.append(judge_forged(case, answered(status or forged)))
             case _:
                 pass
-    return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
+    return report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, results)
 
 
 def faults(report: ProbeReport) -> list[str]:
@@ -33,13 +33,13 @@ def test_a_right_receiver_has_no_fault() -> None:
     report = answered_so(200, 403)
     assert report.is_ready
     assert report.is_complete
-    assert report.count(CaseVerdict.PASSED) == len(report.findings)
+    assert report.count(CaseVerdict.PASSED) == len(report.results)
 
 
 def test_a_200_to_everything_is_one_fault() -> None:
     report = answered_so(200, 200)
     assert faults(report) == ["answers-200-to-everything"]
-    assert {each.fault for each in report.findings} == {
+    assert {each.fault for each in report.results} == {
         None,
         ReceiverFault.ANSWERS_200_TO_EVERYTHING,
     }
@@ -75,10 +75,10 @@ def test_a_source_that_is_always_refused_is_one_fault() -> None:
 
 def test_a_forgery_that_was_not_sent_shows_no_fault() -> None:
     forged = [case for case in CASES if isinstance(case.plan, ForgedCase)]
-    findings = [judge_forged(case, answered(200)) for case in forged[1:]]
-    findings.append(not_run(forged[0], "given up"))
-    report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, findings)
-    assert report.findings[0].fault is None
+    results = [judge_forged(case, answered(200)) for case in forged[1:]]
+    results.append(not_run(forged[0], "given up"))
+    report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, results)
+    assert report.results[0].fault is None
     assert forged[0].name not in report.faults[0].cases
 
 
@@ -117,7 +117,7 @@ def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
         1.0,
         [CaseResult(case, CaseVerdict.PASSED, "") for case in cases],
     )
-    assert [finding.case for finding in report.findings] == [*CASES[:5]]
+    assert [result.case for result in report.results] == [*CASES[:5]]
 
 
 def test_each_fault_has_a_name_and_words_of_its_own() -> None:

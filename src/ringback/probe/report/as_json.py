@@ -17,7 +17,7 @@ def as_json(report: ProbeReport) -> str:
             "complete": report.is_complete,
             "counts": {verdict: report.count(verdict) for verdict in CaseVerdict},
             "faults": [_fault(named) for named in report.faults],
-            "cases": [_case(finding) for finding in report.findings],
+            "cases": [_case(result) for result in report.results],
         }
     )
 
@@ -27,17 +27,17 @@ def _fault(named: FaultFound) -> dict[str, Any]:
     return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": named.cases}
 
 
-def _case(finding: CaseResult) -> dict[str, Any]:
-    case, fault = finding.case, finding.fault
+def _case(result: CaseResult) -> dict[str, Any]:
+    case, fault = result.case, result.fault
     return {
         "name": case.name,
         "group": case.group,
-        "verdict": finding.verdict,
+        "verdict": result.verdict,
         "sent": case.sends,
         "expected": case.expects,
-        "came": finding.came,
+        "came": result.came,
         "fault": fault and fault.label,
         "mend": fault and fault.mend,
-        "request": finding.request or None,
-        "seconds": round(finding.seconds, 3),
+        "request": result.request or None,
+        "seconds": round(result.seconds, 3),
     }

@@ -70,31 +70,31 @@ def _fault(named: FaultFound) -> str:
 
 
 def _tables(report: ProbeReport) -> Iterator[str]:
-    for group, findings in groupby(report.findings, key=lambda finding: finding.case.group):
+    for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield f"<table><caption>{escape(group)}</caption><thead><tr>"
         yield "".join(f'<th scope="col">{name}</th>' for name in ("case", "verdict", "what"))
         yield "</tr></thead><tbody>"
-        yield from map(_row, findings)
+        yield from map(_row, results)
         yield "</tbody></table>"
 
 
-def _row(finding: CaseResult) -> str:
-    name = escape(finding.case.name)
+def _row(result: CaseResult) -> str:
+    name = escape(result.case.name)
     return (
-        f'<tr id="{name}" class="{_CLASSES[finding.verdict]}"><th scope="row">{name}</th>'
-        f'<td class="verdict">{escape(finding.verdict)}</td><td>{_what(finding)}</td></tr>'
+        f'<tr id="{name}" class="{_CLASSES[result.verdict]}"><th scope="row">{name}</th>'
+        f'<td class="verdict">{escape(result.verdict)}</td><td>{_what(result)}</td></tr>'
     )
 
 
-def _what(finding: CaseResult) -> str:
-    case = finding.case
+def _what(result: CaseResult) -> str:
+    case = result.case
     parts = [
         f"Sent: {escape(case.sends)}<br>Expected: {escape(case.expects)}"
-        f"<br>Came: {escape(finding.came)}"
+        f"<br>Came: {escape(result.came)}"
     ]
-    if finding.fault is not None:
-        parts.append(f"<br>Mend it: {escape(finding.fault.mend)}")
-    if finding.request:
-        request = escape(finding.request)
+    if result.fault is not None:
+        parts.append(f"<br>Mend it: {escape(result.fault.mend)}")
+    if result.request:
+        request = escape(result.request)
         parts.append(f"<details><summary>the request</summary><pre>{request}</pre></details>")
     return "".join(parts)

@@ -17,60 +17,60 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U00
 def as_junit(report: ProbeReport) -> bytes:
     """Return the report as an XML document."""
     root = Element("testsuites", name="ringback probe", time=f"{report.seconds:.3f}")
-    _count(root, report.findings)
-    for group, of_group in groupby(report.findings, key=lambda finding: finding.case.group):
-        findings = tuple(of_group)
+    _count(root, report.results)
+    for group, of_group in groupby(report.results, key=lambda result: result.case.group):
+        results = tuple(of_group)
         suite = SubElement(
             root,
             "testsuite",
             name=group,
             hostname=_written(report.url),
             timestamp=f"{report.started:%Y-%m-%dT%H:%M:%S}",
-            time=f"{sum(finding.seconds for finding in findings):.3f}",
+            time=f"{sum(result.seconds for result in results):.3f}",
         )
-        _count(suite, findings)
-        for finding in findings:
-            _add_case(suite, finding)
+        _count(suite, results)
+        for result in results:
+            _add_case(suite, result)
     return tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _count(element: Element, findings: tuple[CaseResult, ...]) -> None:
-    failed = sum(finding.verdict is CaseVerdict.FAILED for finding in findings)
-    passed = sum(finding.verdict is CaseVerdict.PASSED for finding in findings)
-    element.set("tests", str(len(findings)))
+def _count(element: Element, results: tuple[CaseResult, ...]) -> None:
+    failed = sum(result.verdict is CaseVerdict.FAILED for result in results)
+    passed = sum(result.verdict is CaseVerdict.PASSED for result in results)
+    element.set("tests", str(len(results)))
     element.set("failures", str(failed))
     element.set("errors", "0")
-    element.set("skipped", str(len(findings) - failed - passed))
+    element.set("skipped", str(len(results) - failed - passed))
 
 
-def _add_case(suite: Element, finding: CaseResult) -> None:
+def _add_case(suite: Element, result: CaseResult) -> None:
     test = SubElement(
         suite,
         "testcase",
         classname="ringback.probe",
-        name=finding.case.name,
-        time=f"{finding.seconds:.3f}",
+        name=result.case.name,
+        time=f"{result.seconds:.3f}",
     )
-    match finding.verdict:
+    match result.verdict:
         case CaseVerdict.PASSED:
             return
         case CaseVerdict.FAILED:
-            name = finding.fault.label if finding.fault else ""
-            failure = SubElement(test, "failure", type=name, message=_written(finding.came))
-            failure.text = _written(_details(finding))
+            name = result.fault.label if result.fault else ""
+            failure = SubElement(test, "failure", type=name, message=_written(result.came))
+            failure.text = _written(_details(result))
         case verdict:
-            SubElement(test, "skipped", message=_written(f"{verdict}: {finding.came}"))
+            SubElement(test, "skipped", message=_written(f"{verdict}: {result.came}"))
 
 
-def _details(finding: CaseResult) -> str:
-    told = [
-        f"sent: {finding.case.sends}",
-        f"expected: {finding.case.expects}",
-        f"came: {finding.came}",
+def _details(result: CaseResult) -> str:
+    lines = [
+        f"sent: {result.case.sends}",
+        f"expected: {result.case.expects}",
+        f"came: {result.came}",
     ]
-    if finding.fault is not None:
-        told += [f"fault: {finding.fault.what}", f"mend: {finding.fault.mend}"]
-    return "\n".join([*told, "", finding.request])
+    if result.fault is not None:
+        lines += [f"fault: {result.fault.what}", f"mend: {result.fault.mend}"]
+    return "\n".join([*lines, "", result.request])
 
 
 def _written(text: str) -> str:

@@ -23,24 +23,24 @@ def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield the whole report: the faults first, then each case."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
     yield from _faults(report.faults)
-    for group, findings in groupby(report.findings, key=lambda finding: finding.case.group):
+    for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
         yield ReportLine(group)
-        for finding in findings:
-            yield from _finding(finding)
+        for result in results:
+            yield from _result(result)
 
 
 def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield what a log of an automatic run needs: the faults, and what is left open."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
-    came = {finding.case.name: finding.came for finding in report.findings}
+    came = {result.case.name: result.came for result in report.results}
     for named in report.faults:
         first = named.cases[0]
         yield ReportLine(f"fault {named.fault.label}: {named.fault.what} {named.fault.mend}")
         yield ReportLine(f"  shown by {_listed(named.cases)}; {first}: {came[first]}")
-    for finding in report.findings:
-        if finding.verdict in OPEN:
-            yield ReportLine(f"{finding.verdict} {finding.case.name}: {finding.came}")
+    for result in report.results:
+        if result.verdict in OPEN:
+            yield ReportLine(f"{result.verdict} {result.case.name}: {result.came}")
 
 
 def summary(report: ProbeReport) -> str:
@@ -91,16 +91,16 @@ def _listed(names: tuple[str, ...]) -> str:
     return few if len(names) <= 3 else f"{few} and {len(names) - 3} more"
 
 
-def _finding(finding: CaseResult) -> Iterator[ReportLine]:
-    case, verdict = finding.case, finding.verdict
+def _result(result: CaseResult) -> Iterator[ReportLine]:
+    case, verdict = result.case, result.verdict
     yield ReportLine(f"  {verdict:{_WIDTH}}  {case.name}", verdict)
     indent = " " * (_WIDTH + 4)
     if verdict is CaseVerdict.FAILED:
         yield ReportLine(f"{indent}sent      {case.sends}")
         yield ReportLine(f"{indent}expected  {case.expects}")
-        yield ReportLine(f"{indent}came      {finding.came}")
-        if finding.fault is not None:
-            yield ReportLine(f"{indent}fault     {finding.fault.label}")
-            yield ReportLine(f"{indent}mend      {finding.fault.mend}")
+        yield ReportLine(f"{indent}came      {result.came}")
+        if result.fault is not None:
+            yield ReportLine(f"{indent}fault     {result.fault.label}")
+            yield ReportLine(f"{indent}mend      {result.fault.mend}")
     elif verdict is not CaseVerdict.PASSED:
-        yield ReportLine(f"{indent}{finding.came}")
+        yield ReportLine(f"{indent}{result.came}")
