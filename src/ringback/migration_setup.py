@@ -44,7 +44,7 @@ _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 @dataclass(frozen=True, slots=True)
 class UrlSourceCredentials:
-    """Secrets and places that open a source of URLs; never written to a plan."""
+    """Secrets and places that open a URL source; never written to a plan."""
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None

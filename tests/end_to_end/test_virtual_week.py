@@ -84,20 +84,24 @@ async def started(
         "update_takes": "500ms",
         "gateway": "none",
     }
-    parts = await Application.start(load(flags, {}), clock=clock)
+    application = await Application.start(load(flags, {}), clock=clock)
     try:
-        context = parts.api.dependencies.context()
-        seed = await parts.storage.store.transact(
+        context = application.api.dependencies.context()
+        seed = await application.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
-        yield parts, Caller(parts.api.app, credentials=(account.sid, account.auth_token)), seed
+        yield (
+            application,
+            Caller(application.api.app, credentials=(account.sid, account.auth_token)),
+            seed,
+        )
     finally:
-        await parts.stop()
+        await application.stop()
 
 
 async def all_in(
-    parts: Application, account_sid: str
+    application: Application, account_sid: str
 ) -> list[tuple[OutgoingCallback, list[Attempt]]]:
     """Return all callbacks, oldest first, with their attempts."""
 
@@ -105,7 +109,7 @@ async def all_in(
         found = tx.callbacks.oldest(account_sid, CallbackFilter(), after=None, limit=10_000)
         return [(callback, tx.callbacks.attempts(callback.sid)) for callback in found]
 
-    return await parts.storage.store.transact(read)
+    return await application.storage.store.transact(read)
 
 
 async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
     updates = list[tuple[str, datetime]]()
     async with (
         RecordingReceiver(answer=customer.answer) as receiver,
-        started(tmp_path, clock) as (parts, caller, seed),
+        started(tmp_path, clock) as (application, caller, seed),
     ):
         for quarter in range(4 * 7):
             if quarter % 4 == 0:
@@ -124,7 +128,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
             updates.append((status, clock.now() + UPDATE_TAKES))
             assert (await caller.post("/portal/v1/clock", {"Advance": "6h"})).status == 200
         shown = (await caller.get("/portal/v1/clock")).json
-        found = await all_in(parts, seed.account.sid)
+        found = await all_in(application, seed.account.sid)
 
     assert shown == {"now": "2024-10-19T06:00:00Z", "ahead_seconds": 7 * 86400.0}
     assert len(found) == 7 * 72 + len(updates)

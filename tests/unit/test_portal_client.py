@@ -1,4 +1,4 @@
-"""The client of a running Ringback: what it raises, what it follows, and how long it asks."""
+"""The client of a running Ringback: what it raises, which API it asks, and how long it polls."""
 
 import time
 

@@ -20,7 +20,6 @@ _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "HINT": {"fg": "yellow"},
 }
 
-
 Output = tuple[Mapping[str, Any], str | Iterable[str]]
 """What a command prints: a record for programs, and words or lines that say the same to people."""
 

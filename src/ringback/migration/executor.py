@@ -270,8 +270,8 @@ class PlanExecutor:
         self.report(CanaryStarted(step.share, len(edits), until))
         before = await canary.before(step.began)
         while True:
-            look = await canary.look(edits, before, began=step.began, now=self.clock.now())
-            await self._leave_behind(step, look)
+            result = await canary.look(edits, before, began=step.began, now=self.clock.now())
+            await self._leave_behind(step, result)
             if step.is_stopped:
                 return False
             self.checkpoint("looked")
@@ -279,16 +279,16 @@ class PlanExecutor:
                 return True
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
-    async def _leave_behind(self, step: PlanStep, look: CanaryResult) -> None:
+    async def _leave_behind(self, step: PlanStep, result: CanaryResult) -> None:
         """Send back at once those that got worse; where they are too many, stop the whole step."""
         summary = self.journal.summary
-        worse = {place: why for place, why in look.worse.items() if place not in summary.behind}
+        worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
         self._note_places(EntryType.WORSE, worse)
         if worse:
             self.report(DeliveriesWorsened(step.share, len(step.places), worse))
-        if look.is_general:
+        if result.is_general:
             self._note(EntryType.STOPPED)
-            self.report(CanaryStopped(step.share, len(look.worse), look.called))
+            self.report(CanaryStopped(step.share, len(result.worse), result.called))
         elif there := [
             place
             for place in step.places & summary.behind.keys()

@@ -54,7 +54,7 @@ class Emulator:
         self._expected = set[str]()
         self._running: RunningServer | None = None
 
-    # ---- its life --------------------------------------------------------------------------------
+    # ---- starting and stopping -------------------------------------------------------------------
 
     def start(self) -> Self:
         """Start to serve; raises ConfigurationError for settings that can't be used."""
@@ -201,7 +201,7 @@ class Emulator:
         return found
 
     def expect_no_callback(self) -> None:
-        """See that there is no callback that wasn't expected; raises AssertionError with those."""
+        """Check that no callback came that wasn't expected; raises AssertionError with those."""
         unexpected = [one for one in self.callbacks() if one.sid not in self._expected]
         if unexpected:
             raise AssertionError(f"callbacks that nobody expected:{in_lines(unexpected)}")

@@ -21,7 +21,7 @@ from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
 from ringback.probe.probe_cases import CASES, ProbeCase
 from ringback.probe.probe_report import ProbeReport
 from ringback.probe.probe_runner import Restart, probe
-from ringback.probe.redacted_response import ProbeResponse as ProbeAnswer
+from ringback.probe.redacted_response import ProbeResponse
 from ringback.probe.request_factory import RequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
 from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
@@ -129,6 +129,6 @@ def case_called(name: str) -> ProbeCase:
     return next(case for case in CASES if case.name == name)
 
 
-def answered(status: int) -> ProbeAnswer:
+def answered(status: int) -> ProbeResponse:
     """Return what came where a receiver answered with this status."""
-    return ProbeAnswer(status, None, f"answered {status}", 0.1)
+    return ProbeResponse(status, None, f"answered {status}", 0.1)

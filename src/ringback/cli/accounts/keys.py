@@ -20,7 +20,6 @@ API key {name!r} of {owner}; its secret is shown now, and never again:
 
 _OPERATOR: Final = "the operator"
 
-
 _of_somebody: Final = with_options(
     click.option("--account", metavar="SID", help="An account's."),
     click.option("--operator", is_flag=True, help="The operator's, who sees every account."),

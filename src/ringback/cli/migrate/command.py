@@ -40,7 +40,7 @@ migrate.add_command(revert)
 @run_async
 async def inventory(
     *,
-    source: tuple[UrlSourceSpec, UrlSourceCredentials],
+    url_source: tuple[UrlSourceSpec, UrlSourceCredentials],
     policy: Policy,
     as_json: bool,
     out: Path | None,
@@ -49,7 +49,7 @@ async def inventory(
 
     PATH is source code or configuration, files and folders.
     """
-    async with open_url_source(*source) as opened:
+    async with open_url_source(*url_source) as opened:
         found = inventory_of(await _read(opened), policy)
     if out is not None:
         _write(out, inventory_table(found))
@@ -82,7 +82,7 @@ async def inventory(
 @run_async
 async def plan(
     *,
-    source: tuple[UrlSourceSpec, UrlSourceCredentials],
+    url_source: tuple[UrlSourceSpec, UrlSourceCredentials],
     policy: Policy,
     at: datetime | None,
     to: str,
@@ -96,7 +96,7 @@ async def plan(
     """
     target = _source(to, policy)
     selections = [UrlFilter.parse(text) for text in selected]
-    async with open_url_source(*source) as found:
+    async with open_url_source(*url_source) as found:
         now = found.clock.now()
         planned = make_plan(
             await _read(found),

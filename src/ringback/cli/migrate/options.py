@@ -42,7 +42,6 @@ _server = variable_option(
 )
 _seal_key: Option[Any] = seal_key_file_option("For --data: ")
 
-
 with_credentials: Final = handing(
     "credentials", UrlSourceCredentials, _seal_key, _server, _auth_token
 )
@@ -52,7 +51,7 @@ with_credentials: Final = handing(
 # ---- where the URLs are --------------------------------------------------------------------------
 
 
-def _source_of(
+def _url_source_of(
     *,
     paths: tuple[str, ...],
     data: Path | None,
@@ -68,15 +67,15 @@ def _source_of(
         "--api": _of_api(account_sid, credentials.server) if api else None,
         "--data": _of_data(data, account) if data and not _is_from_environment() else None,
     }
-    sources = {name: source for name, source in given.items() if source is not None}
-    if len(sources) > 1:
-        raise click.UsageError(f"{' and '.join(sources)} are several records: give one")
-    if not sources and data is None:
+    specs = {name: spec for name, spec in given.items() if spec is not None}
+    if len(specs) > 1:
+        raise click.UsageError(f"{' and '.join(specs)} are several records: give one")
+    if not specs and data is None:
         raise click.UsageError(
             "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"
         )
-    (source,) = sources.values() or [_of_data(data or Path(), account)]
-    return source, credentials
+    (spec,) = specs.values() or [_of_data(data or Path(), account)]
+    return spec, credentials
 
 
 _url_source_options: Final = with_options(
@@ -93,8 +92,8 @@ _url_source_options: Final = with_options(
 
 
 def with_url_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where URLs are; hand it the `source` to be opened."""
-    handed = handing("source", _source_of)(command)
+    """Give a command the options that say where URLs are; hand it the `url_source` to open."""
+    handed = handing("url_source", _url_source_of)(command)
     return _url_source_options(handing("credentials", UrlSourceCredentials)(handed))
 
 

@@ -22,7 +22,6 @@ from ringback.receiver.verification.called_url import SplitUrl
 _UNREADABLE: Final = 2
 _URL_MAY_BE_WRONG: Final = 2
 
-
 _Receivers = Callable[[str | Callable[[ReceivedRequest], str]], Receiver]
 """Returns a receiver at this URL that has the given secrets."""
 
@@ -102,7 +101,7 @@ def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
     return (dev.auth_token,), (dev.kore_secret,)
 
 
-# ---- finding out --------------------------------------------------------------------------------
+# ---- checking it --------------------------------------------------------------------------------
 
 
 def _find(capture: CapturedRequest, url: str | None, receiver_at: _Receivers) -> VerificationResult:
