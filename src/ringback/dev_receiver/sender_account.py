@@ -1,12 +1,11 @@
 """The sender on this machine: the secrets of its account, and its record of what it sent."""
 
-import base64
 import json
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl, basic_authorization
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.http_exchange import OutgoingRequest
@@ -50,8 +49,7 @@ def secrets_of(account: SenderAccount | None, *, given: ReceiverSecrets) -> Rece
 async def look_up(token: str, *, of: SenderAccount, transport: Transport) -> SenderRecord | None:
     """Return what the sender recorded under this token, or None where it doesn't say."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
-    plain = f"{of.sid}:{of.auth_token}".encode()
-    basic = f"Basic {base64.b64encode(plain).decode()}"
+    basic = basic_authorization(f"{of.sid}:{of.auth_token}")
     headers = (("Host", of.base_url.authority), ("Authorization", basic))
     asked = OutgoingRequest("GET", replace(of.base_url, path=path, query=query), headers, b"")
     exchange = await transport.send(asked, limits=_LIMITS)

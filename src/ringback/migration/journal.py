@@ -162,7 +162,7 @@ class PlanJournal:
     def __init__(self, path: Path, *, plan_id: str) -> None:
         """Open it, or begin a new one.
 
-        Raises ConfigurationError where another process has it, or it is none of this plan.
+        Raises ConfigurationError where another process has it, or it is of another plan.
         """
         self.path = path
         with refusing(f"{path} can't be written"):

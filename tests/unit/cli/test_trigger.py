@@ -1,4 +1,4 @@
-"""What `ringback trigger` can do, as far as no server is needed for it."""
+"""What `ringback trigger` lists and refuses before it asks a server."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""All that `ringback trigger` can have happen, as far as no server is needed for it."""
+"""The table of triggers: what each promises, and which API it asks."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: Trigger)
     kind, _, _ = pulled.name.partition(".")
     known = {name for name, _ in PARAMETERS[KINDS[kind]]}
     assert pulled.calls_back
-    assert all(told.keys() <= known for told in pulled.calls_back)
+    assert all(expected.keys() <= known for expected in pulled.calls_back)
 
 
 def a_record(**parameters: str) -> dict[str, dict[str, str]]:

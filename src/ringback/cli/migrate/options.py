@@ -20,8 +20,7 @@ from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.migration.url_source import UrlSourceSpec
 from ringback.migration_setup import ProbeOptions, UrlSourceCredentials
-from ringback.settings.file import SettingsFile
-from ringback.settings.load import FILE_VARIABLE
+from ringback.settings import FILE_VARIABLE, SettingsFile
 from ringback.settings.parsers import read_instant, read_networks
 from ringback.settings.policy import read_policy
 from ringback.settings.sources import AddedSources
