@@ -1,8 +1,13 @@
+import json
+
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.dev_receiver.sender_account import SenderAccount, secrets_of, sent_of
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
+from ringback.core.http.outcome import Delivered
+from ringback.dev_receiver.sender_account import SenderAccount, look_up, secrets_of, sent_of
 from ringback.receiver.verification import ReceiverSecrets, SenderRecord
+from tests.fakes import RecordingTransport
 
 ACCOUNT = SenderAccount(
     CallbackUrl.parse("http://127.0.0.1:8080"),
@@ -61,3 +66,28 @@ def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
 )
 def test_anything_else_is_no_record(listed: object) -> None:
     assert sent_of(listed) is None
+
+
+def portal_that_answers(body: bytes) -> RecordingTransport:
+    return RecordingTransport(
+        [AttemptResult(Delivered(200), None, RecordedResponse(200, (), body))]
+    )
+
+
+async def test_what_was_sent_is_looked_up_by_its_token_and_as_the_account() -> None:
+    listed = {"callbacks": [{"url": "http://a.example", "method": "POST", "body": "a=1"}]}
+    portal = portal_that_answers(json.dumps(listed).encode())
+    found = await look_up("a token", of=ACCOUNT, transport=portal)
+    assert found == SenderRecord("POST", "http://a.example", b"a=1")
+    (request,) = portal.requests
+    assert request.url.wire == (
+        "http://127.0.0.1:8080/portal/v1/callbacks?IdempotencyToken=a+token"
+    )
+    assert request.headers == (("Host", "127.0.0.1:8080"), ("Authorization", "Basic QUMxOmF1dGg="))
+
+
+@pytest.mark.parametrize("transport", [portal_that_answers(b"<html>"), RecordingTransport()])
+async def test_a_sender_that_does_not_say_what_it_sent_is_no_error(
+    transport: RecordingTransport,
+) -> None:
+    assert await look_up("a token", of=ACCOUNT, transport=transport) is None
