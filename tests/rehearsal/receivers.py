@@ -100,8 +100,8 @@ class ManyReceivers:
     def _receive(self, request: ReceivedRequest) -> tuple[int, bool]:
         """Return the status of the answer, and whether that gets lost."""
         path = request.target.partition("?")[0]
-        told = parse_qs(request.body.decode())
-        event = told.get("Payload", told.get("SimUniqueName", [""]))[0]
+        parameters = parse_qs(request.body.decode())
+        event = parameters.get("Payload", parameters.get("SimUniqueName", [""]))[0]
         is_ours = event.startswith(_MARKS)
         if is_ours:
             self.requests[path] += 1

@@ -75,10 +75,10 @@ class CapturedRequest:
 
     def _schemes(self, host: str) -> list[str]:
         """Return both schemes, the likelier one first."""
-        told = [] if self.url is None else [SplitUrl.of(self.url).scheme.lower()]
-        told += self._first("X-Forwarded-Proto")
-        if not {"http", "https"}.isdisjoint(told[:1]):
-            is_http = told[0] == "http"
+        schemes = [] if self.url is None else [SplitUrl.of(self.url).scheme.lower()]
+        schemes += self._first("X-Forwarded-Proto")
+        if not {"http", "https"}.isdisjoint(schemes[:1]):
+            is_http = schemes[0] == "http"
         else:
             is_http = _is_loopback(host)
         return ["http", "https"] if is_http else ["https", "http"]

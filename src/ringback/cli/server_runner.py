@@ -44,7 +44,7 @@ async def serve_until_stopped(
     let_threads_take_turns()
     wanted = settings.connections_wanted
     limit = raise_limit(needed_for(wanted))
-    # Before anybody is told that there is something to stop.
+    # Before anybody can know that there is something to stop.
     stop = event_of_signals()
     application = await Application.start(
         settings,
@@ -102,7 +102,7 @@ async def _serve(
     certificate: ServerCertificate | None,
     stop: asyncio.Event,
 ) -> None:
-    """Serve until told to stop, or the engine fails."""
+    """Serve until `stop` is set, or the engine fails."""
     watching = asyncio.create_task(application.workers.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
     renewing = None if certificate is None else asyncio.create_task(certificate.watch())

@@ -147,12 +147,12 @@ def _findings(checked: CheckedRequest) -> Iterator[Row]:
 
 def _datagram(request: ReceivedRequest) -> Iterator[Row]:
     """Yield the payload of a datagram, decoded from Base64 where that is possible."""
-    told = dict(request.parameters)
-    if told.get("PayloadType") != "binary":
+    parameters = dict(request.parameters)
+    if parameters.get("PayloadType") != "binary":
         return
     try:
         # An empty one has no Payload.
-        payload = b64decode(told.get("Payload", ""), validate=True)
+        payload = b64decode(parameters.get("Payload", ""), validate=True)
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")

@@ -28,10 +28,10 @@ class SentCallback:
 
     def __str__(self) -> str:
         """What it is, on one line."""
-        told = " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        words = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         is_settled = self.status == "delivered" or not self.attempts
         reason = "" if is_settled else f" ({self.attempts[-1].reason})"
-        return f"{self.status}{reason} from {self.source}: {self.method} {self.url} {told}"
+        return f"{self.status}{reason} from {self.source}: {self.method} {self.url} {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class ExpectedCallback:
 
     def __str__(self) -> str:
         """What is expected, in words."""
-        told = [f"{name}={value!r}" for name, value in self.parameters.items()]
+        words = [f"{name}={value!r}" for name, value in self.parameters.items()]
         rest = {"source": self.source, "url": self.url, "method": self.method}
-        told += [f"{name} {value}" for name, value in rest.items() if value is not None]
-        return ", ".join([f"status {self.status}", *told])
+        words += [f"{name} {value}" for name, value in rest.items() if value is not None]
+        return ", ".join([f"status {self.status}", *words])
 
 
 def sent(callback: OutgoingCallback, attempts: Sequence[Attempt]) -> SentCallback:

@@ -107,7 +107,7 @@ class TriggerRun:
         )
 
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
-        """Ask until the answer is so, and return it.
+        """Ask until `is_so` holds for the answer, and return it.
 
         Raises ConfigurationError where it takes too long.
         """

@@ -244,13 +244,13 @@ def test_programs_get_the_reason_and_what_the_application_said() -> None:
     forwarded = ForwardingResult(
         "http://app.example/", ListenerResponse(502), why_not="nothing listens"
     )
-    told = json.loads(as_json(checked(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
-    assert told["signature"] == {
+    report = json.loads(as_json(checked(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
+    assert report["signature"] == {
         "ok": False,
         "reason": "url_differs",
         "explanation": "the explanation",
     }
-    assert told["forwarded"] == {
+    assert report["forwarded"] == {
         "url": "http://app.example/",
         "answered": None,
         "why_not": "nothing listens",

@@ -235,9 +235,9 @@ async def test_a_receiver_that_wants_callbacks_in_order_is_told_so() -> None:
         delivered = set[str]()
 
         async def in_order(request: ReceivedRequest) -> ListenerResponse:
-            told = dict(request.parameters)
-            command = told.get("CommandSid", "")
-            if told.get("Status") == "sent" and command in delivered:
+            parameters = dict(request.parameters)
+            command = parameters.get("CommandSid", "")
+            if parameters.get("Status") == "sent" and command in delivered:
                 return ListenerResponse(409)
             delivered.add(command)
             return await handle(request)
@@ -277,10 +277,10 @@ async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -
         async def handle(request: ReceivedRequest) -> ListenerResponse:
             if isinstance(receiver.check_request(request), Rejected):
                 return ListenerResponse(403)
-            told = tuple(request.parameters)
-            if told not in seen:
+            parameters = tuple(request.parameters)
+            if parameters not in seen:
                 counter.work()
-            seen.add(told)
+            seen.add(parameters)
             return OK
 
         return handle

@@ -155,11 +155,14 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
     )
 
     async def handle(request: ReceivedRequest) -> ListenerResponse:
-        told = dict(request.headers)
+        headers = dict(request.headers)
         right = sign_as_standard_webhooks(
-            told["webhook-id"], int(told["webhook-timestamp"]), request.body, secret=KORE_SECRET
+            headers["webhook-id"],
+            int(headers["webhook-timestamp"]),
+            request.body,
+            secret=KORE_SECRET,
         )
-        given = told.get("webhook-signature", right if takes_unsigned else "")
+        given = headers.get("webhook-signature", right if takes_unsigned else "")
         return ListenerResponse(200 if given == right else 403)
 
     async with served(lambda _: handle) as url:
