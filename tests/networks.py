@@ -2,11 +2,13 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
 
 from ringback.http_client.network_backend import NetworkBackend
 from ringback.http_client.tls import TlsFailed
+
+T = TypeVar("T")
 
 
 class WatchedNetwork:
@@ -158,3 +160,10 @@ class _NobodyWaits(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         self._loop.elapsed += timeout or 0
         return super().select(0)
+
+
+def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, T]]) -> T:
+    """Return what a story does on a loop in which nobody waits."""
+    loop = MadeUpTime()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(story(loop))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ringback.http_client.system_resolver import SystemResolver
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from tests.fakes import a_callback, an_account
 from tests.memory_store import MemoryStore
-from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 from tests.unit.delivery.parts import OTHER_ACCOUNT_SID, all_has_run, running, sid
@@ -43,13 +43,13 @@ class HangingMachine:
     async def has_asked(self, count: int) -> None:
         """Return once so many names were asked for."""
         async with asyncio.timeout(10):
-            while len(self.asked) < count:  # noqa: ASYNC110 (threads ring no bell)
+            while len(self.asked) < count:  # noqa: ASYNC110 (threads call nobody)
                 await asyncio.sleep(0.001)
 
     async def is_over(self) -> None:
         """Return once no look-up is under way in any thread, and the loop knows."""
         async with asyncio.timeout(10):
-            while any(  # noqa: ASYNC110 (threads ring no bell)
+            while any(  # noqa: ASYNC110 (threads call nobody)
                 one.name.startswith("look-up") for one in threading.enumerate()
             ):
                 await asyncio.sleep(0.001)
@@ -171,7 +171,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         await delivery.recover()
         async with asyncio.timeout(30), running(delivery.run):
             await receiver.wait_for(30)
-            while delivery.unfinished > 200:  # noqa: ASYNC110 (it rings no bell at its end)
+            while delivery.unfinished > 200:  # noqa: ASYNC110 (nothing is called at its end)
                 await asyncio.sleep(0.01)
         found = await store.transact(
             lambda tx: [tx.callbacks.get(OTHER_ACCOUNT_SID, one.sid) for one in healthy]
@@ -179,12 +179,6 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         assert [one and one.status for one in found] == ["delivered"] * 30
         machine.released.set()
         await sender.close()
-
-
-def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, None]]) -> None:
-    loop = MadeUpTime()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(story(loop))
 
 
 def a_sender(

@@ -10,7 +10,7 @@ from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpSender
 from ringback.http_client.tls import TlsFailed
-from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import OK
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 
@@ -63,9 +63,9 @@ def test_a_connection_too_slow_is_given_up() -> None:
 
 
 def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
-    loop, answers = MadeUpTime(), iter([OK, None])
+    answers = iter([OK, None])
 
-    async def story() -> tuple[AttemptResult, float]:
+    async def story(loop: MadeUpTime) -> tuple[AttemptResult, float]:
         network = MadeUpNetwork(lambda _: next(answers), after=1)
         sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
         request = post("http://hooks.example/")
@@ -75,8 +75,7 @@ def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
         await sender.close()
         return exchange, loop.elapsed - began
 
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        exchange, took = runner.run(story())
+    exchange, took = in_made_up_time(story)
     assert failure_of(exchange) is AttemptFailure.READ_TIMEOUT
     assert took == pytest.approx(7)
 
@@ -117,9 +116,7 @@ def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: Atte
 
 
 def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
-    loop = MadeUpTime()
-
-    async def story() -> list[object]:
+    async def story(loop: MadeUpTime) -> list[object]:
         network = MadeUpNetwork(lambda _: OK, after=1)
         sender = HttpSender(
             stopwatch=loop.time,
@@ -136,5 +133,4 @@ def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
         await sender.close()
         return outcomes
 
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        assert runner.run(story()) == [Delivered(200)] * 2
+    assert in_made_up_time(story) == [Delivered(200)] * 2

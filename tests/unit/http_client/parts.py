@@ -1,8 +1,7 @@
 """Parts of the client by themselves: requests, connections and ways for tests of one module."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from ringback.core.http.addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Egress
@@ -13,11 +12,8 @@ from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
 from ringback.http_client.resolver import Resolver
 from ringback.http_client.system_resolver import Resolve
 from ringback.runtime.system_clock import stopwatch
-from tests.networks import MadeUpTime
 from tests.receivers import RecordingReceiver
 from tests.sending import resolve_to
-
-T = TypeVar("T")
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 GUARD = SsrfGuard(LOOPBACK)
@@ -59,10 +55,3 @@ async def connected_to(receiver: RecordingReceiver) -> HttpConnection:
 
 def a_resolver(*addresses: str, resolve: Resolve | None = None, **how: Any) -> Resolver:
     return Resolver(guard=GUARD, resolve=resolve or resolve_to(*addresses), **how)
-
-
-def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, T]]) -> T:
-    """Return what a story does on a loop in which nobody waits."""
-    loop = MadeUpTime()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(story(loop))

@@ -7,8 +7,7 @@ import pytest
 
 from ringback.core.http.http_exchange import RequestTimings
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
-from tests.networks import MadeUpTime
-from tests.unit.http_client.parts import in_made_up_time
+from tests.networks import MadeUpTime, in_made_up_time
 
 
 def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:

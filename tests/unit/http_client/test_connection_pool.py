@@ -12,9 +12,9 @@ from ringback.core.http.egress_routes import Direct
 from ringback.http_client import connection_pool
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.http_connection import HttpConnection
-from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import OK, RecordingReceiver
-from tests.unit.http_client.parts import a_route, connected, connected_to, in_made_up_time
+from tests.unit.http_client.parts import a_route, connected, connected_to
 
 HERE = ("127.0.0.1",)
 LONG = KeepAliveLimits(seconds=3600)

@@ -21,20 +21,20 @@ from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
 from ringback.http_client.resolver import Resolver
 from ringback.http_client.tls import ClientTls, TlsFailed
 from ringback.runtime.fair_semaphore import FairSemaphore
-from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import RecordingProxy
 from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS
 from tests.tls import server_side
 from tests.unit.delivery.parts import all_has_run
-from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route, in_made_up_time
+from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route
 
 HERE = "127.0.0.1"
 
 
 @dataclass
-class Parts:
+class Bench:
     """A connector with all that it needs."""
 
     network: NetworkBackend = field(default_factory=SystemNetwork)
@@ -88,68 +88,68 @@ async def status_over(connection: HttpConnection) -> int | None:
 
 
 async def test_a_connection_takes_a_place_until_it_is_gone() -> None:
-    parts = Parts()
+    bench = Bench()
     async with RecordingReceiver() as receiver:
-        connection = a_connected(await parts.open(receiver.port))
+        connection = a_connected(await bench.open(receiver.port))
         assert await status_over(connection) == 200
-        assert parts.places.taken == 1
+        assert bench.places.taken == 1
         connection.close()
         await connection.gone
         await all_has_run()
-        assert parts.places.taken == 0
+        assert bench.places.taken == 0
 
 
 @pytest.mark.parametrize(("fresh", "count"), [(False, 1), (True, 2)])
 async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_to_be_new(
     fresh: bool, count: int
 ) -> None:
-    parts = Parts()
+    bench = Bench()
     async with RecordingReceiver() as receiver:
-        first = a_connected(await parts.open(receiver.port))
-        parts.pool.keep(first, asyncio.get_running_loop().time())
-        second = a_connected(await parts.open(receiver.port, fresh=fresh))
+        first = a_connected(await bench.open(receiver.port))
+        bench.pool.keep(first, asyncio.get_running_loop().time())
+        second = a_connected(await bench.open(receiver.port, fresh=fresh))
         assert (second is first) is not fresh
         assert await status_over(second) == 200
-        assert parts.places.taken == receiver.connections == count
+        assert bench.places.taken == receiver.connections == count
         second.close()
-        await parts.pool.close()
+        await bench.pool.close()
 
 
 async def test_a_name_that_is_known_is_no_step() -> None:
-    parts, timing = Parts(), ConnectTiming(asyncio.get_running_loop().time)
-    await parts.resolver.look_up("a.example")
+    bench, timing = Bench(), ConnectTiming(asyncio.get_running_loop().time)
+    await bench.resolver.look_up("a.example")
     async with RecordingReceiver() as receiver:
-        a_connected(await parts.open(receiver.port, timing=timing)).close()
+        a_connected(await bench.open(receiver.port, timing=timing)).close()
     timings = timing.timings(total=0)
     assert timings.look_up is None
     assert timings.connect is not None
 
 
 async def test_no_way_of_the_egress_is_told_without_an_address() -> None:
-    reached = await Parts().open(80, egress=Direct(("2001:db8::1",)))
+    reached = await Bench().open(80, egress=Direct(("2001:db8::1",)))
     assert reached == Unreachable(
         AttemptFailure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
     )
 
 
 async def test_what_the_look_up_says_ends_it() -> None:
-    reached = await Parts(resolver=a_resolver("10.0.0.1")).open(80)
+    reached = await Bench(resolver=a_resolver("10.0.0.1")).open(80)
     assert isinstance(reached, Unreachable)
     assert reached.failure is AttemptFailure.GUARD
 
 
 async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
-    parts = Parts()
-    reached = await parts.open(free_port())
+    bench = Bench()
+    reached = await bench.open(free_port())
     assert isinstance(reached, Unreachable)
-    assert (reached.failure, parts.places.taken) == (AttemptFailure.CONNECT, 0)
+    assert (reached.failure, bench.places.taken) == (AttemptFailure.CONNECT, 0)
 
 
 async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
-    parts = Parts()
+    bench = Bench()
     # The receiver waits for a request, and speaks no TLS.
     async with RecordingReceiver() as receiver:
-        opening = asyncio.create_task(parts.open(receiver.port, tls=True))
+        opening = asyncio.create_task(bench.open(receiver.port, tls=True))
         async with asyncio.timeout(10):
             while not receiver.connections:  # noqa: ASYNC110 (it tells of requests alone)
                 await asyncio.sleep(0)
@@ -157,28 +157,28 @@ async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
         with pytest.raises(asyncio.CancelledError):
             await opening
         await receiver.wait_for_ended(1)
-        assert parts.places.taken == 0
+        assert bench.places.taken == 0
 
 
 async def test_an_idle_connection_makes_room_for_one_to_another_place() -> None:
-    parts = Parts(most=1)
+    bench = Bench(most=1)
     async with RecordingReceiver() as one, RecordingReceiver() as other:
-        first = a_connected(await parts.open(one.port))
-        parts.pool.keep(first, asyncio.get_running_loop().time())
-        second = a_connected(await parts.open(other.port))
+        first = a_connected(await bench.open(one.port))
+        bench.pool.keep(first, asyncio.get_running_loop().time())
+        second = a_connected(await bench.open(other.port))
         await one.wait_for_ended(1)
-        assert parts.places.taken == 1
+        assert bench.places.taken == 1
         second.close()
 
 
 def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
     async def story(loop: MadeUpTime) -> tuple[float, float]:
-        parts = Parts(MadeUpNetwork(lambda _: OK, after=1), most=1)
-        first = a_connected(await parts.open(80))
+        bench = Bench(MadeUpNetwork(lambda _: OK, after=1), most=1)
+        first = a_connected(await bench.open(80))
         loop.call_later(3600, first.close)
         timing = ConnectTiming(loop.time)
         limits = Timeouts(connect=5, read=5, total=5)
-        a_connected(await parts.open(80, limits=limits, timing=timing)).close()
+        a_connected(await bench.open(80, limits=limits, timing=timing)).close()
         return timing.waited, timing.timings(total=0).connect or 0
 
     assert in_made_up_time(story) == pytest.approx((3600, 1000))
@@ -193,20 +193,20 @@ async def _never(_: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("parts", "failure", "why"),
+    ("a_bench", "failure", "why"),
     [
         (
-            lambda: Parts(resolver=a_resolver(resolve=_never, limit=3600)),
+            lambda: Bench(resolver=a_resolver(resolve=_never, limit=3600)),
             AttemptFailure.NAME,
             "its name was not looked up",
         ),
         (
-            lambda: Parts(MadeUpNetwork(lambda _: OK, after=3600)),
+            lambda: Bench(MadeUpNetwork(lambda _: OK, after=3600)),
             AttemptFailure.CONNECT_TIMEOUT,
             "it did not answer",
         ),
         (
-            lambda: Parts(MadeUpNetwork(lambda _: OK, after=1, tls_after=3600)),
+            lambda: Bench(MadeUpNetwork(lambda _: OK, after=1, tls_after=3600)),
             AttemptFailure.CONNECT_TIMEOUT,
             "TLS was not agreed on",
         ),
@@ -215,14 +215,14 @@ async def _never(_: str) -> list[str]:
 )
 @pytest.mark.parametrize("total", [60, 5])
 def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
-    parts: Callable[[], Parts], failure: AttemptFailure, why: str, total: float
+    a_bench: Callable[[], Bench], failure: AttemptFailure, why: str, total: float
 ) -> None:
     async def story(loop: MadeUpTime) -> tuple[Any, float, int]:
-        its = parts()
+        bench = a_bench()
         limits = Timeouts(connect=5, read=5, total=total)
-        reached = await its.open(443, tls=True, limits=limits)
-        await its.resolver.close()
-        return reached, loop.elapsed, its.places.taken
+        reached = await bench.open(443, tls=True, limits=limits)
+        await bench.resolver.close()
+        return reached, loop.elapsed, bench.places.taken
 
     reached, elapsed, taken = in_made_up_time(story)
     told = failure if total > 5 else AttemptFailure.TOTAL_TIMEOUT
@@ -236,7 +236,7 @@ async def test_a_proxy_that_is_too_slow_is_named() -> None:
 
     async with RecordingProxy(say_nothing) as it:
         egress = Proxy(HERE, it.port, "user:hunter2")
-        reached = await Parts().open(80, egress=egress, limits=Timeouts(0.05, 5, 5))
+        reached = await Bench().open(80, egress=egress, limits=Timeouts(0.05, 5, 5))
     assert reached == Unreachable(
         AttemptFailure.PROXY_TIMEOUT,
         f"no connection to a.example port 80 by http://127.0.0.1:{it.port} within 0.05 s:"
@@ -246,7 +246,7 @@ async def test_a_proxy_that_is_too_slow_is_named() -> None:
 
 def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
     async def story(loop: MadeUpTime) -> Any:
-        opening = asyncio.create_task(Parts(MadeUpNetwork(lambda _: OK, after=4)).open(80))
+        opening = asyncio.create_task(Bench(MadeUpNetwork(lambda _: OK, after=4)).open(80))
         await all_has_run()
         loop.elapsed += 60
         return await opening
@@ -271,9 +271,9 @@ def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
 
 
 async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNetwork) -> None:
-    parts, timing = Parts(network), ConnectTiming(asyncio.get_running_loop().time)
+    bench, timing = Bench(network), ConnectTiming(asyncio.get_running_loop().time)
     async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
-        connection = a_connected(await parts.open(receiver.port, tls=True, timing=timing))
+        connection = a_connected(await bench.open(receiver.port, tls=True, timing=timing))
         assert await status_over(connection) == 200
         assert timing.timings(total=0).tls is not None
         connection.close()
@@ -282,19 +282,19 @@ async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNe
 async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
     authority: trustme.CA, network: SystemNetwork
 ) -> None:
-    parts = Parts(network)
+    bench = Bench(network)
     async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
-        reached = await parts.open(receiver.port, tls=True)
+        reached = await bench.open(receiver.port, tls=True)
     assert isinstance(reached, Unreachable)
     assert reached.failure is AttemptFailure.CERTIFICATE_NAME
     assert reached.why.startswith(f"no TLS connection to a.example port {receiver.port}: ")
-    assert parts.places.taken == 0
+    assert bench.places.taken == 0
 
 
 def test_a_receiver_that_speaks_before_tls_is_not_spoken_to() -> None:
     async def story(loop: MadeUpTime) -> Any:
         network = MadeUpNetwork(lambda _: OK, after=1, greeting=b"220 mail.example ESMTP\r\n")
-        reached = await Parts(network).open(443, tls=True)
+        reached = await Bench(network).open(443, tls=True)
         return reached, [transport.is_closing() for transport in network.transports]
 
     reached, closing = in_made_up_time(story)
@@ -307,7 +307,7 @@ def test_a_failure_of_tls_closes_the_connection() -> None:
     async def story(loop: MadeUpTime) -> list[bool]:
         old = TlsFailed(AttemptFailure.CERTIFICATE_EXPIRED, "old")
         network = MadeUpNetwork(lambda _: OK, after=1, tls_failure=old)
-        await Parts(network).open(443, tls=True)
+        await Bench(network).open(443, tls=True)
         return [transport.is_closing() for transport in network.transports]
 
     assert in_made_up_time(story) == [True]

@@ -14,11 +14,11 @@ from ringback.http_client.dialer import Dialer
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.resolver import Resolver
-from tests.networks import MadeUpTime, WatchedNetwork
+from tests.networks import MadeUpTime, WatchedNetwork, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import ESTABLISHED, RecordingProxy
 from tests.receivers import OK, RecordingReceiver
-from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route, in_made_up_time
+from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route
 
 NOBODY = "127.0.0.9"
 HERE = "127.0.0.1"

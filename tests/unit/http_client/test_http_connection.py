@@ -9,7 +9,7 @@ import pytest
 
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.http_client.http_connection import ExchangeEnding, HttpConnection
-from tests.networks import MadeUpNetwork, MadeUpTime
+from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import (
     OK,
     RecordingReceiver,
@@ -18,7 +18,7 @@ from tests.receivers import (
     close_without_answer,
     reset,
 )
-from tests.unit.http_client.parts import REQUEST, connected, connected_to, in_made_up_time
+from tests.unit.http_client.parts import REQUEST, connected, connected_to
 
 
 async def exchange(

@@ -11,9 +11,9 @@ import pytest
 
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.resolver import Resolver
-from tests.networks import MadeUpTime
+from tests.networks import MadeUpTime, in_made_up_time
 from tests.unit.delivery.parts import all_has_run
-from tests.unit.http_client.parts import GUARD, a_resolver, in_made_up_time
+from tests.unit.http_client.parts import GUARD, a_resolver
 
 
 class Names:

@@ -9,7 +9,7 @@ import pytest
 
 from ringback.runtime.system_clock import SystemClock
 from tests.fakes import NOW
-from tests.networks import MadeUpTime
+from tests.networks import MadeUpTime, in_made_up_time
 
 HOUR = timedelta(hours=1)
 
@@ -31,9 +31,8 @@ class SetClock(SystemClock):
 
 def slept(until: timedelta, jump: Callable[[SetClock], Coroutine[Any, Any, None]]) -> float:
     """Return how many seconds really pass until this instant is there."""
-    loop = MadeUpTime()
 
-    async def story() -> float:
+    async def story(loop: MadeUpTime) -> float:
         clock = SetClock(loop)
         jumping = asyncio.create_task(jump(clock))
         await clock.sleep_until(NOW + until)
@@ -41,8 +40,7 @@ def slept(until: timedelta, jump: Callable[[SetClock], Coroutine[Any, Any, None]
         await jumping
         return took
 
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(story())
+    return in_made_up_time(story)
 
 
 async def nothing(clock: SetClock) -> None:
