@@ -1,7 +1,7 @@
-"""The data folder: its file, and the key that seals it; with wiring, the only one to name a store.
+"""The data folder: its file, and the key that seals it.
 
-It is apart from wiring since most commands work on the data and serve nothing: they start in half
-of the time.
+It is apart from `application` since most commands work on the data and serve nothing: they start in
+half of the time. Nothing but these two may import a store.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,8 +67,8 @@ def open_to_serve(
 ) -> SqliteStore:
     """Open the data in this folder as its only server.
 
-    `committed` is told how long commits took, and `unavailable` why one failed for want of a
-    database. `budget` is how much may be kept of long answers. With `accept_data_loss`, what is
+    `committed` is called with the seconds that a commit took, and `unavailable` with the reason why
+    one failed. `budget` is how much may be kept of long answers. With `accept_data_loss`, what is
     missing is taken for lost, and the server goes on with what there is.
 
     Raises ConfigurationError where the folder or a file can't be used, has lost something, or
@@ -141,7 +141,7 @@ def check_folder(
     """Look through the data in this folder, also while a server uses it; nothing is changed."""
 
     def cipher() -> SecretCipher:
-        return _vault_that_is_there(folder / KEY_FILE, seal_key, seal_key_file)
+        return _existing_cipher(folder / KEY_FILE, seal_key, seal_key_file)
 
     return check_data(folder / DATA_FILE, cipher)
 
@@ -170,10 +170,10 @@ def _cipher_of(folder: Path, keys: str | None, file: Path | None) -> SecretCiphe
     # Beside a sealed data file a new key would open nothing, and pass for the one that was lost.
     if keys is None and not has_key_file(file or own) and not is_sealed(path):
         make_key_file(file or own)
-    return _vault_that_is_there(own, keys, file)
+    return _existing_cipher(own, keys, file)
 
 
-def _vault_that_is_there(own: Path, keys: str | None, file: Path | None) -> SecretCipher:
+def _existing_cipher(own: Path, keys: str | None, file: Path | None) -> SecretCipher:
     return SecretCipher.in_file(file or own) if keys is None else SecretCipher(keys.split(","))
 
 

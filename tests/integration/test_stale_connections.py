@@ -47,7 +47,7 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
         await delivery.recover()
         async with asyncio.timeout(60), running(delivery.run):
-            while delivery.unfinished:  # noqa: ASYNC110 (it rings no bell at its end)
+            while delivery.unfinished:  # noqa: ASYNC110 (nothing is called at its end)
                 await asyncio.sleep(0.01)
         await sender.close()
         requests = len(receiver.requests)

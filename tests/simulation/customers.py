@@ -56,7 +56,7 @@ class Customers:
         request: Request,
         *,
         store: Store,
-        intake: CallbackQueue,
+        queue: CallbackQueue,
         batch_queue: NewCallbackBatchQueue,
         life: int,
     ) -> None:
@@ -70,7 +70,7 @@ class Customers:
             if request.key and tx.callbacks.with_key(account.sid, request.key):
                 return False
             for callback in callbacks:
-                intake.take(tx, callback)
+                queue.take(tx, callback)
             if request.is_refused:
                 raise InvalidParameter("the last one is wrong", code=20001)
             return True
@@ -80,7 +80,7 @@ class Customers:
                 texts = list(map(write_new, callbacks))
                 records = await batch_queue.keep(account.sid, callbacks, texts)
                 return [record.sid for record in records] == [one.sid for one in callbacks]
-            intake.make_room(account.sid, len(callbacks))
+            queue.make_room(account.sid, len(callbacks))
             return await store.transact(accept)
 
         try:
@@ -98,18 +98,18 @@ class Customers:
         else:
             self._watch.refused(batch)
 
-    async def replay_some(self, *, store: Store, intake: CallbackQueue) -> None:
+    async def replay_some(self, *, store: Store, queue: CallbackQueue) -> None:
         """Have callbacks sent again that were not delivered, and one that was."""
 
         def work(tx: Transaction) -> None:
             for callback in self._some(tx, UNDELIVERED | {CallbackStatus.DELIVERED}):
                 self._watch.promises[callback.sid].replays += 1
                 self._watch.trace.note(self._watch.now(), "replay", callback.sid)
-                intake.change(tx, callback, replay(callback.progress, self._clock.now()))
+                queue.change(tx, callback, replay(callback.progress, self._clock.now()))
 
         await self._try(store, work)
 
-    async def discard_some(self, *, store: Store, intake: CallbackQueue) -> None:
+    async def discard_some(self, *, store: Store, queue: CallbackQueue) -> None:
         """Give callbacks up that wait."""
 
         def work(tx: Transaction) -> None:
@@ -118,7 +118,7 @@ class Customers:
                     self._watch.promises[callback.sid].discards += 1
                     self._watch.trace.note(self._watch.now(), "discard", callback.sid)
                     now = self._clock.now()
-                    intake.change(tx, callback, discard(callback.progress, "no use", now))
+                    queue.change(tx, callback, discard(callback.progress, "no use", now))
 
         await self._try(store, work)
 

@@ -95,11 +95,11 @@ _failed = FairScheduler.failed
 async def _keep_in_parts(
     self: BatchQueue, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
 ) -> list[OutgoingCallback]:
-    self.intake.make_room(account_sid, len(callbacks))
+    self.queue.make_room(account_sid, len(callbacks))
     records = list[OutgoingCallback]()
     for one in callbacks:
         part = [one]
-        records += await self.store.transact(lambda tx, part=part: self.add(tx, part, self.intake))
+        records += await self.store.transact(lambda tx, part=part: self.add(tx, part, self.queue))
     return records
 
 
@@ -300,7 +300,7 @@ MUTANTS: Final = {
         where=lambda plan: plan.full_disk,
         within=40,
     ),
-    "never rings": _mutant("prompt", (Wakeup, "wake", lambda self: None)),
+    "never wakes": _mutant("prompt", (Wakeup, "wake", lambda self: None)),
     "never sleeps": _mutant("lively", (Wakeup, "wait", _wait_for_nothing)),
     "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),
     "looks through all that there was": _mutant(

@@ -133,12 +133,12 @@ class Process:
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,
-            intake=self.delivery.queue,
+            queue=self.delivery.queue,
             add=send_callbacks,
             are_others_there=lambda: self.delivery.is_shared,
         )
 
-        def moment() -> OperationContext:
+        def context() -> OperationContext:
             simulation = SimulationSettings(timedelta(seconds=1))
             return OperationContext(
                 clock.now(),
@@ -155,7 +155,7 @@ class Process:
                 store=self.store,
                 carrier=SimulatedCarrier(),
                 handlers=TASK_HANDLERS,
-                context=moment,
+                context=context,
                 clock=clock,
             ),
             self.delivery,

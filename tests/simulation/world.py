@@ -12,7 +12,7 @@ from typing import Final, cast
 from unittest.mock import patch
 
 from ringback.core.accounts.account import Account
-from ringback.delivery import batch_queue as batch_intake_module
+from ringback.delivery import batch_queue as batch_queue_module
 from ringback.delivery import due_callbacks as due_callbacks_module
 from ringback.delivery import fair_scheduler as scheduler_module
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
@@ -275,7 +275,7 @@ class World:
             self._customers.ask(
                 request,
                 store=process.store,
-                intake=process.delivery.queue,
+                queue=process.delivery.queue,
                 batch_queue=process.batch_queue,
                 life=process.number,
             )
@@ -283,13 +283,13 @@ class World:
 
     def _replay(self) -> None:
         if (process := self._up()) is not None:
-            store, intake = process.store, process.delivery.queue
-            process.loop.create_task(self._customers.replay_some(store=store, intake=intake))
+            store, queue = process.store, process.delivery.queue
+            process.loop.create_task(self._customers.replay_some(store=store, queue=queue))
 
     def _discard(self) -> None:
         if (process := self._up()) is not None:
-            store, intake = process.store, process.delivery.queue
-            process.loop.create_task(self._customers.discard_some(store=store, intake=intake))
+            store, queue = process.store, process.delivery.queue
+            process.loop.create_task(self._customers.discard_some(store=store, queue=queue))
 
     def _probe(self) -> None:
         """See that nothing waits for no reason; a clock that was set, or a stall, may be one."""
@@ -365,8 +365,8 @@ def _small(bounds: Bounds) -> Iterator[None]:
     small = (
         (scheduler_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
         (due_callbacks_module, "_PLANNED_ANEW_AT_ONCE", bounds.claimed_at_once),
-        (batch_intake_module, "_FEW", min(bounds.claimed_at_once, batch_intake_module._FEW)),
-        (batch_intake_module, "_MANY", min(bounds.claimed_at_once, batch_intake_module._MANY)),
+        (batch_queue_module, "_FEW", min(bounds.claimed_at_once, batch_queue_module._FEW)),
+        (batch_queue_module, "_MANY", min(bounds.claimed_at_once, batch_queue_module._MANY)),
         (scheduler_module, "_FIRST_WINDOW", bounds.first_window),
         (scheduler_module, "_MOST_IDLE", bounds.most_idle_lanes),
     )

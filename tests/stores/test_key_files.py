@@ -162,6 +162,6 @@ async def test_a_file_of_before_there_were_seals_gets_a_key(sealed: Path) -> Non
 
 
 def test_a_letter_gets_no_key_file(tmp_path: Path) -> None:
-    (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a letter. " * 100)
+    (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a poem. " * 100)
     assert refusal_of(tmp_path).endswith("file is not a database")
     assert not (tmp_path / KEY_FILE).exists()

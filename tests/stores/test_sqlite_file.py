@@ -50,8 +50,8 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def write_a_letter(path: Path) -> None:
-    path.write_bytes(b"This is not a database, it is a letter. " * 100)
+def write_no_database(path: Path) -> None:
+    path.write_bytes(b"This is not a database, it is a poem. " * 100)
 
 
 def refusal_of(path: Path) -> str:
@@ -142,7 +142,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
-    write_a_letter(path)
+    write_no_database(path)
     assert refusal_of(path) == (
         f"{path} can't be used as Ringback's data file: file is not a database"
     )
@@ -159,7 +159,7 @@ def test_a_folder_that_nothing_can_be_written_to_is_refused(path: Path) -> None:
 
 
 async def test_a_refused_file_can_be_opened_once_it_is_in_order(path: Path) -> None:
-    write_a_letter(path)
+    write_no_database(path)
     refusal_of(path)
     await asyncio.to_thread(path.unlink)
     async with opened(path) as store:
@@ -246,6 +246,6 @@ async def test_who_works_beside_keeps_no_owner_out(path: Path) -> None:
 
 
 def test_a_letter_cant_be_opened_beside_anybody(path: Path) -> None:
-    write_a_letter(path)
+    write_no_database(path)
     with pytest.raises(ConfigurationError, match="file is not a database"):
         SqliteStore.beside(path, VAULT)

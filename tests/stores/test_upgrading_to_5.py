@@ -1,4 +1,4 @@
-"""A file from before webhook secrets had a life: whoever signed in does so, and signs as before."""
+"""A file with one secret per account: whoever signed in still does, and signs as before."""
 
 import sqlite3
 from contextlib import closing

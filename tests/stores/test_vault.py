@@ -90,7 +90,7 @@ def test_what_is_no_key_is_refused_without_showing_it(key: str) -> None:
     assert not key or key not in str(refused.value)
 
 
-def test_without_any_key_there_is_no_vault() -> None:
+def test_without_any_key_there_is_no_cipher() -> None:
     with pytest.raises(ConfigurationError, match="a key must be 32 bytes"):
         SecretCipher([])
 

@@ -81,9 +81,9 @@ class Workers:
     ) -> None:
         store, clock = storage.store, process.clock
         self.network = network
-        self.shadow_sender = _shadowing_of(process, store, network.sender)
+        self.shadow_sender = _shadow_sender_of(process, store, network.sender)
         self.delivery = _delivery_of(process, store, network.sender, self.shadow_sender)
-        self.batch_queue = _batch_intake_of(process, store, self.delivery)
+        self.batch_queue = _batch_queue_of(process, store, self.delivery)
         context = partial(process.context, self.delivery.queue)
         self.task_runner = ScheduledTaskRunner(
             store=store,
@@ -154,7 +154,7 @@ def _bind(host: str, port: int) -> UdpGateway:
     return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
 
 
-def _shadowing_of(process: ProcessContext, store: Store, sender: HttpSender) -> ShadowSender:
+def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpSender) -> ShadowSender:
     return ShadowSender(
         process.settings.shadows,
         store=store,
@@ -193,14 +193,12 @@ def _delivery_of(
     )
 
 
-def _batch_intake_of(
-    process: ProcessContext, store: Store, delivery: DeliveryService
-) -> BatchQueue:
+def _batch_queue_of(process: ProcessContext, store: Store, delivery: DeliveryService) -> BatchQueue:
     return BatchQueue(
         store=store,
         clock=process.clock,
         stopwatch=stopwatch,
-        intake=delivery.queue,
+        queue=delivery.queue,
         add=send_callbacks,
         are_others_there=lambda: delivery.is_shared,
     )

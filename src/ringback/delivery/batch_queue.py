@@ -28,7 +28,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 Add = Callable[[Transaction, Sequence[OutgoingCallback], CallbackQueue], list[OutgoingCallback]]
-"""Keeps new callbacks, and returns their records; see `operations.sending.send_callbacks`."""
+"""Keeps new callbacks, and returns their records; see `operations.create_callbacks`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -52,13 +52,13 @@ class _Batch:
 
 @dataclass(eq=False, kw_only=True)
 class BatchQueue:
-    """Answers `ports.BatchQueue`; see `run`."""
+    """Answers `ports.NewCallbackBatchQueue`; see `run`."""
 
     store: Store
     clock: Clock
     stopwatch: Callable[[], float]
     """Returns seconds."""
-    intake: CallbackQueue
+    queue: CallbackQueue
     add: Add
     are_others_there: Callable[[], bool]
 
@@ -75,7 +75,7 @@ class BatchQueue:
     async def keep(
         self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
     ) -> list[OutgoingCallback]:
-        """Keep a batch; see `ports.BatchQueue`."""
+        """Keep a batch; see `ports.NewCallbackBatchQueue`."""
         added = asyncio.get_running_loop().create_future()
 
         def write_down(tx: Transaction) -> _Batch:
@@ -85,7 +85,7 @@ class BatchQueue:
 
         await self._turns.take(account_sid)
         try:
-            self.intake.make_room(account_sid, len(callbacks))
+            self.queue.make_room(account_sid, len(callbacks))
             batch = await self.store.transact(write_down)
             if self._is_held_up:
                 await self._answer_at_once(batch)
@@ -136,7 +136,7 @@ class BatchQueue:
 
     async def _add_part(self, batch: _Batch, part: Sequence[OutgoingCallback]) -> None:
         try:
-            batch.records += await self._do(lambda tx: self.add(tx, part, self.intake))
+            batch.records += await self._do(lambda tx: self.add(tx, part, self.queue))
         except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
             if len(part) > 1:
                 for one in part:

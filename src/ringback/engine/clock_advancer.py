@@ -21,7 +21,7 @@ class PacedLoop(Protocol):
 
     @property
     def is_still(self) -> bool:
-        """Whether it has nothing to do until something is due, or somebody rings."""
+        """Whether it has nothing to do until something is due, or it is woken."""
         ...
 
     async def next_due(self) -> datetime | None:

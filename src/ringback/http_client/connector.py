@@ -32,7 +32,6 @@ _TOO_SLOW: Final[Mapping[ConnectStep, tuple[AttemptFailure, str]]] = {
     ConnectStep.TLS: (AttemptFailure.CONNECT_TIMEOUT, "TLS was not agreed on"),
 }
 
-
 _log = logging.getLogger(__name__)
 
 

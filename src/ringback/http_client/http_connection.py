@@ -26,7 +26,6 @@ _HELD_UP: Final = 0.25
 _LAST_LOOK: Final = 0.01
 _DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
 
-
 ExchangeEnding = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
 """How one exchange ended, and as much of the answer as came."""
 

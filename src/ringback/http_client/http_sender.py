@@ -46,9 +46,8 @@ class HttpSender:
     limits are kept by the loop's. Without a `network` and a `resolve` of their own, they are this
     machine's. Names are remembered for `remember_names` seconds, and looked up for `name_limit`
     seconds at most, `names_at_once` of them at the same time, shared out among the accounts that
-    requests are sent for. No more than `most_open` connections
-    are open at once, in use or kept; the default leaves others some of the 1024 files that a
-    process may usually open.
+    requests are sent for. No more than `most_open` connections are open at once, in use or kept;
+    the default leaves others some of the 1024 files that a process may usually open.
     """
 
     def __init__(

@@ -115,12 +115,12 @@ async def _connected_socket(address: str, port: int, local_address: str | None) 
     except BaseException as failure:
         sock.close()
         if isinstance(failure, OSError) and failure.errno == errno.EADDRNOTAVAIL:
-            _see_that_a_way_leads_there(family, address, port)
+            _check_that_a_way_leads_there(family, address, port)
         raise
     return sock
 
 
-def _see_that_a_way_leads_there(family: int, address: str, port: int) -> None:
+def _check_that_a_way_leads_there(family: int, address: str, port: int) -> None:
     """Raise OSError where this machine has no address that could lead there.
 
     Linux says `EADDRNOTAVAIL` for that as it does where all ports are taken; but a datagram socket

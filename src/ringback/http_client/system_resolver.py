@@ -22,12 +22,12 @@ def ask_system(host: str) -> list[str]:
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror:
-        _see_that_files_can_be_opened()
+        _check_that_files_can_be_opened()
         raise
     return [str(sockaddr[0]) for *_, sockaddr in answers]
 
 
-def _see_that_files_can_be_opened() -> None:
+def _check_that_files_can_be_opened() -> None:
     """Raise OSError where they can't: the C library says then that there is no such name."""
     os.close(os.open(os.devnull, os.O_RDONLY))
 

@@ -1,4 +1,4 @@
-"""The real clock and the real chance; nothing else asks the machine for either."""
+"""The real clock and real randomness; nothing else asks the machine for either."""
 
 import asyncio
 import secrets

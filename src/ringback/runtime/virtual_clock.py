@@ -84,9 +84,9 @@ class VirtualClock:
                 self._set_alarm(sleeper)
 
     def _set_alarm(self, sleeper: _Sleeper) -> None:
-        sleeper.alarm = asyncio.create_task(self._ring_for(sleeper))
+        sleeper.alarm = asyncio.create_task(self._wake_when_due(sleeper))
 
-    async def _ring_for(self, sleeper: _Sleeper) -> None:
+    async def _wake_when_due(self, sleeper: _Sleeper) -> None:
         await self._base.sleep_until(sleeper.instant - self._ahead)
         _wake(sleeper)
 

@@ -1,6 +1,6 @@
 """Encrypts the secrets that have to be read again, so that the database alone reveals none.
 
-A sealed value is bound to its place: copied to another row it can't be opened. A vault can have
+A sealed value is bound to its place: copied to another row it can't be opened. A cipher can have
 several keys, so that a key can be replaced: the first one seals, the others only open.
 """
 
@@ -40,7 +40,7 @@ class SecretCipher:
 
     @classmethod
     def in_file(cls, path: Path) -> Self:
-        """Return the vault whose keys are the lines of a file.
+        """Return the cipher whose keys are the lines of a file.
 
         Raises ConfigurationError if the file is missing, can't be read, or holds something else.
         """

@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """An intake of batches that runs, and what it works with."""
+    """A queue of batches that runs, and what it works with."""
 
     store: Store = field(default_factory=MemoryStore)
     are_others_there: bool = True
-    intake: RecordingQueue = field(default_factory=RecordingQueue)
+    queue: RecordingQueue = field(default_factory=RecordingQueue)
     clock: FakeClock = field(default_factory=FakeClock)
     sizes: list[int] = field(default_factory=list[int])
     """How many callbacks were added at a time."""
@@ -47,13 +47,13 @@ class Bench:
             store=self.store,
             clock=self.clock,
             stopwatch=lambda: 0.0,
-            intake=self.intake,
+            queue=self.queue,
             add=self._add,
             are_others_there=lambda: self.are_others_there,
         )
 
     def _add(
-        self, tx: Transaction, callbacks: Sequence[OutgoingCallback], intake: CallbackQueue
+        self, tx: Transaction, callbacks: Sequence[OutgoingCallback], queue: CallbackQueue
     ) -> list[OutgoingCallback]:
         if self.added_before_outage == sum(self.sizes) and self.outage:
             self.outage -= 1
@@ -61,7 +61,7 @@ class Bench:
         if any(callback.body == self.unkept for callback in callbacks):
             raise ValueError("it can't be kept")
         self.sizes += [len(callbacks)] if callbacks else []
-        return send_callbacks(tx, callbacks, intake)
+        return send_callbacks(tx, callbacks, queue)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -105,7 +105,7 @@ async def test_all_are_kept_and_returned_in_their_order() -> None:
     assert numbers_of(records) == list(range(20))
     assert await kept(bench.store) == list(range(20))
     assert await left(bench.store) == 0
-    assert len(bench.intake.taken) == 20
+    assert len(bench.queue.taken) == 20
 
 
 @pytest.mark.parametrize(("are_others_there", "sizes"), [(True, [4] * 5), (False, [20])])
@@ -135,7 +135,7 @@ async def test_what_a_dead_process_left_is_added_by_the_next_before_what_comes()
     async with bench.running():
         assert numbers_of(await bench.keep(4, 5)) == [4, 5]
     assert await kept(bench.store) == [1, 2, 3, 4, 5]
-    assert bench.intake.taken == [sid(number) for number in (1, 2, 3, 4, 5)]
+    assert bench.queue.taken == [sid(number) for number in (1, 2, 3, 4, 5)]
 
 
 @pytest.mark.parametrize("added", [[1], [1, 2], [1, 2, 3]])
@@ -148,7 +148,7 @@ async def test_what_a_dead_process_had_added_is_not_added_again(added: list[int]
     bench = Bench(dead.store)
     async with bench.running():
         await all_has_run()
-    assert bench.intake.taken == [sid(number) for number in (1, 2, 3) if number not in added]
+    assert bench.queue.taken == [sid(number) for number in (1, 2, 3) if number not in added]
     assert await kept(bench.store) == [1, 2, 3]
     assert await left(bench.store) == 0
 
@@ -227,7 +227,7 @@ async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
 
 
 async def test_there_has_to_be_room_when_its_turn_comes() -> None:
-    bench = Bench(intake=RecordingQueue(room=2))
+    bench = Bench(queue=RecordingQueue(room=2))
     async with bench.running():
         with pytest.raises(BacklogFull):
             await bench.keep(1, 2, 3)
@@ -282,10 +282,10 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
         original = bench._add
 
         def go_away(
-            tx: Transaction, part: Sequence[OutgoingCallback], intake: CallbackQueue
+            tx: Transaction, part: Sequence[OutgoingCallback], queue: CallbackQueue
         ) -> list[OutgoingCallback]:
             store.failures_to_come = 2
-            return original(tx, part, intake)
+            return original(tx, part, queue)
 
         bench.batches.add = go_away
         assert numbers_of(await bench.keep(1, 2)) == [1, 2]

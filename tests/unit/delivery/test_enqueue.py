@@ -1,4 +1,4 @@
-"""The intake: a transaction keeps a new callback, and sends it off where there is a slot for it."""
+"""The queue: a transaction keeps a new callback, and sends it off if there is a slot for it."""
 
 import asyncio
 import threading

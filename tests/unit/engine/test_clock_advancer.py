@@ -1,4 +1,4 @@
-"""A timelapse: all that comes due is done at its own time, and nothing is jumped over."""
+"""An advance: all that comes due is done at its own time, and nothing is jumped over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,8 +39,8 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-class Errands:
-    """A loop beside the delivery: it runs errands at their times, one after the other."""
+class TimedJobs:
+    """A loop beside the delivery: it does jobs at their times, one after the other."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.done = list[tuple[str, datetime]]()
@@ -74,7 +74,7 @@ class Errands:
 
 
 class Bench:
-    """A delivery and errands, by a clock that stands still, and what was done when."""
+    """A delivery and jobs, by a clock that stands still, and what was done when."""
 
     def __init__(
         self,
@@ -98,8 +98,8 @@ class Bench:
             schedule=schedule,
             checkpoint=self.steps,
         )
-        self.errands = Errands(self.clock)
-        self.clock_advancer = ClockAdvancer(self.clock, (self.errands, self.delivery))
+        self.jobs = TimedJobs(self.clock)
+        self.clock_advancer = ClockAdvancer(self.clock, (self.jobs, self.delivery))
 
     async def note(self, request: OutgoingRequest) -> AttemptResult:
         self.sent.append((request.url.path, self.clock.now()))
@@ -108,7 +108,7 @@ class Bench:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.delivery.recover()
-        async with running(self.delivery.run), running(self.errands.run):
+        async with running(self.delivery.run), running(self.jobs.run):
             yield
 
     async def take(self, callback: OutgoingCallback) -> None:
@@ -168,10 +168,10 @@ async def test_the_rounds_of_a_schedule_are_made_after_its_waits() -> None:
 
 async def test_loops_take_turns_by_what_is_due_first() -> None:
     bench = Bench(await a_store(to("/1h", 1, NOW + HOUR), to("/3h", 2, NOW + 3 * HOUR)))
-    both = bench.errands.done = bench.sent
+    both = bench.jobs.done = bench.sent
     async with bench.running():
-        bench.errands.put("2h", NOW + 2 * HOUR)
-        bench.errands.put("4h", NOW + 4 * HOUR)
+        bench.jobs.put("2h", NOW + 2 * HOUR)
+        bench.jobs.put("4h", NOW + 4 * HOUR)
         await bench.clock_advancer.advance(DAY)
     assert both == [
         ("/1h", NOW + HOUR),
@@ -188,9 +188,9 @@ async def test_what_comes_of_something_due_is_done_on_the_way_as_well() -> None:
         await bench.take(to("/at-once", 1, bench.clock.now()))
         await bench.take(to("/an-hour-later", 2, bench.clock.now() + HOUR))
 
-    bench.errands.on_each = announce
+    bench.jobs.on_each = announce
     async with bench.running():
-        bench.errands.put("change", NOW + DAY)
+        bench.jobs.put("change", NOW + DAY)
         await bench.clock_advancer.advance(2 * DAY)
     assert bench.sent == [("/at-once", NOW + DAY), ("/an-hour-later", NOW + DAY + HOUR)]
 
@@ -263,9 +263,9 @@ async def test_time_stands_still_while_another_loop_is_busy() -> None:
         begun.set()
         await gate.wait()
 
-    bench.errands.on_each = wait
+    bench.jobs.on_each = wait
     async with bench.running():
-        bench.errands.put("change", NOW + HOUR)
+        bench.jobs.put("change", NOW + HOUR)
         async with advancing(bench, DAY) as task:
             await begun.wait()
             await all_has_run()
@@ -313,7 +313,7 @@ async def test_one_advance_follows_the_other() -> None:
     assert ends == [NOW + DAY, NOW + DAY + HOUR]
 
 
-class SurprisingErrands(Errands):
+class SurprisingJobs(TimedJobs):
     """A loop during whose first answer something else comes."""
 
     surprise: Callable[[], Awaitable[None]] | None = None
@@ -327,11 +327,11 @@ class SurprisingErrands(Errands):
 
 async def test_what_comes_while_it_is_asked_what_is_due_is_done_before_time_passes() -> None:
     bench = Bench(await a_store())
-    errands = SurprisingErrands(bench.clock)
-    clock_advancer = ClockAdvancer(bench.clock, (errands, bench.delivery))
-    async with bench.running(), running(errands.run):
+    jobs = SurprisingJobs(bench.clock)
+    clock_advancer = ClockAdvancer(bench.clock, (jobs, bench.delivery))
+    async with bench.running(), running(jobs.run):
         await all_has_run()
-        errands.surprise = lambda: bench.take(to("/", 1, NOW))
+        jobs.surprise = lambda: bench.take(to("/", 1, NOW))
         await clock_advancer.advance(DAY)
     assert bench.sent == [("/", NOW)]
 

@@ -1,4 +1,4 @@
-"""The bell: rung, or at an instant, and never by itself."""
+"""A wake-up: by a call, or at an instant, and never by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def waiting(wakeup: Wakeup, until: datetime | None) -> AsyncIterator[async
 
 
 @pytest.mark.parametrize("until", [None, NOW + SECOND], ids=["for ever", "until an instant"])
-async def test_who_waits_wakes_when_it_is_rung(wakeup: Wakeup, until: datetime | None) -> None:
+async def test_who_waits_returns_when_it_is_woken(wakeup: Wakeup, until: datetime | None) -> None:
     async with waiting(wakeup, until) as task:
         assert not task.done()
         wakeup.wake()
@@ -43,7 +43,7 @@ async def test_who_waits_wakes_when_it_is_rung(wakeup: Wakeup, until: datetime |
 
 
 @pytest.mark.parametrize("until", [None, NOW + SECOND], ids=["for ever", "until an instant"])
-async def test_rung_while_busy_the_next_wait_returns_at_once(
+async def test_woken_while_busy_the_next_wait_returns_at_once(
     wakeup: Wakeup, until: datetime | None
 ) -> None:
     wakeup.wake()
@@ -51,7 +51,7 @@ async def test_rung_while_busy_the_next_wait_returns_at_once(
         assert task.done()
 
 
-async def test_rung_often_while_busy_only_one_wait_returns_at_once(wakeup: Wakeup) -> None:
+async def test_woken_often_while_busy_only_one_wait_returns_at_once(wakeup: Wakeup) -> None:
     for _ in range(3):
         wakeup.wake()
     await wakeup.wait(None)
@@ -111,7 +111,7 @@ async def test_it_is_quiet_while_somebody_waits(wakeup: Wakeup) -> None:
     assert not wakeup.is_quiet
 
 
-async def test_it_is_not_quiet_from_the_ring_on(wakeup: Wakeup) -> None:
+async def test_it_is_not_quiet_once_it_is_woken(wakeup: Wakeup) -> None:
     async with waiting(wakeup, None):
         wakeup.wake()
         assert not wakeup.is_quiet

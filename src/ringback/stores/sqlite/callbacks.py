@@ -50,7 +50,7 @@ from ringback.stores.sqlite.pagination import (
     ListQuery,
     PageRange,
     read_page,
-    read_stretch,
+    read_part,
     whose,
 )
 from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
@@ -186,9 +186,9 @@ class SqliteCallbacks:
         edge = self._session.read_queued(
             "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
         ).fetchone()
-        stretch = PageRange(limit, examining, edge and edge["seq"], is_ascending=True)
+        part = PageRange(limit, examining, edge and edge["seq"], is_ascending=True)
         listing = _listing(account_sid, which)
-        rows, stopped_at = read_stretch(self._session.read_queued, listing, stretch)
+        rows, stopped_at = read_part(self._session.read_queued, listing, part)
         return RecordPage(map(read_callback, rows), stopped_at)
 
     def attempts(self, callback_sid: str) -> list[Attempt]:

@@ -49,7 +49,6 @@ _PREPARED: Final = 256
 _SEALED_SINCE: Final = 5
 """The first schema in which secrets are sealed."""
 
-
 Reopen = Callable[[], "OpenDataFile"]
 
 

@@ -60,7 +60,7 @@ def _field(name: str, hint: Any) -> FieldColumns:
     if kind is CallbackUrl:
         return _url(name)
     if kind is CallbackTarget:
-        return _listener(name)
+        return _target(name)
     if kind is datetime:
         return _instant(name)
     if kind in (tuple, Mapping):
@@ -106,7 +106,7 @@ def _url(name: str) -> FieldColumns:
     )
 
 
-def _listener(name: str) -> FieldColumns:
+def _target(name: str) -> FieldColumns:
     url, method = _url(f"{name}_url"), f"{name}_method"
     return FieldColumns(
         name,

@@ -18,18 +18,18 @@ class SqliteDataFlows(SqliteTable[F]):
 
     def end(self, sid: str, at: datetime | None) -> None:
         self._session.write(
-            f"UPDATE {self._shape.table} SET ended_us = ? WHERE sid = ?", (maybe_to_us(at), sid)
+            f"UPDATE {self._mapping.table} SET ended_us = ? WHERE sid = ?", (maybe_to_us(at), sid)
         )
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
         # In two parts, so that the index finds the few that go on without reading those that ended.
-        own = f"SELECT * FROM {self._shape.table} INDEXED BY {self._shape.table}_ending"
+        own = f"SELECT * FROM {self._mapping.table} INDEXED BY {self._mapping.table}_ending"
         rows = self._session.read(
             f"{own} WHERE sim_sid = ? AND ended_us IS NULL"
             f" UNION ALL {own} WHERE sim_sid = ? AND ended_us > ? ORDER BY seq",
             (sim_sid, sim_sid, to_us(since)),
         )
-        return [self._shape.read(row) for row in rows]
+        return [self._mapping.read(row) for row in rows]
 
     def between(
         self,

@@ -56,33 +56,33 @@ def read_page(
     """
     backwards = window.before is not None
     place = _place(read, listing.table, account_sid, window)
-    stretch = PageRange(window.size, window.examining, place, is_ascending=backwards)
-    rows, stopped_at = read_stretch(read, listing, stretch)
+    part = PageRange(window.size, window.examining, place, is_ascending=backwards)
+    rows, stopped_at = read_part(read, listing, part)
     return rows[::-1] if backwards else rows, stopped_at
 
 
-def read_stretch(
-    read: Read, listing: ListQuery, stretch: PageRange
+def read_part(
+    read: Read, listing: ListQuery, part: PageRange
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of a part of a list in its order, and where reading stopped."""
-    beyond, order = (">", "ASC") if stretch.is_ascending else ("<", "DESC")
-    found = _given([*listing.found, (f"seq {beyond} ?", stretch.place)])
+    beyond, order = (">", "ASC") if part.is_ascending else ("<", "DESC")
+    found = _given([*listing.found, (f"seq {beyond} ?", part.place)])
     looked_at = _given(listing.looked_at)
     last = None
-    if stretch.examining is not None and looked_at:
+    if part.examining is not None and looked_at:
         last = read(
             f"SELECT seq, sid FROM {listing.table} {listing.index} WHERE {_all_of(found)}"
             f" ORDER BY seq {order} LIMIT 1 OFFSET ?",
-            [*_values_of(found), stretch.examining - 1],
+            [*_values_of(found), part.examining - 1],
         ).fetchone()
     until = [] if last is None else [(f"? {beyond}= seq", last["seq"])]
     conditions = [*found, *until, *looked_at]
     rows = read(
         f"SELECT {listing.columns} FROM {listing.table} {listing.index} {listing.joined}"
         f" WHERE {_all_of(conditions)} ORDER BY seq {order} LIMIT ?",
-        [*_values_of(conditions), stretch.limit],
+        [*_values_of(conditions), part.limit],
     ).fetchall()
-    return rows, None if last is None or len(rows) == stretch.limit else last["sid"]
+    return rows, None if last is None or len(rows) == part.limit else last["sid"]
 
 
 def _given(conditions: Iterable[Condition]) -> list[Condition]:

@@ -32,15 +32,15 @@ _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 
 
 class ReadOnlyBatch(WriteBatch):
-    """A session that refuses to write."""
+    """A batch that refuses to write."""
 
-    def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as Session has them)
+    def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as WriteBatch has them)
         """Refuse it."""
         raise _writes()
 
     def write(
         self,
-        statement: str,  # noqa: ARG002 (as Session has them)
+        statement: str,  # noqa: ARG002 (as WriteBatch has them)
         values: Sequence[Any] = (),  # noqa: ARG002
     ) -> NoReturn:
         """Refuse it."""

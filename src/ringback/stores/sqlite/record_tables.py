@@ -75,21 +75,21 @@ class SqliteTable(Generic[T]):
 
     _IN_ORDER: ClassVar = "ORDER BY seq"
 
-    def __init__(self, session: WriteBatch, shape: RowMapping[T]) -> None:
+    def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session
-        self._shape = shape
+        self._mapping = mapping
 
     def add(self, record: T) -> None:
-        self._session.write(self._shape.insert, self._shape.values(record))
+        self._session.write(self._mapping.insert, self._mapping.values(record))
 
     def first(self, which: FieldFilter) -> T | None:
-        given = [pair for pair in self._shape.conditions(which) if pair[1] is not None]
+        given = [pair for pair in self._mapping.conditions(which) if pair[1] is not None]
         clauses = " AND ".join(text for text, _ in given) or "true"
         row = self._session.read(
-            f"SELECT * FROM {self._shape.table} WHERE {clauses} {self._IN_ORDER} LIMIT 1",
+            f"SELECT * FROM {self._mapping.table} WHERE {clauses} {self._IN_ORDER} LIMIT 1",
             [value for _, value in given],
         ).fetchone()
-        return row and self._shape.read(row)
+        return row and self._mapping.read(row)
 
     def _listed(
         self,
@@ -98,31 +98,31 @@ class SqliteTable(Generic[T]):
         window: PageRequest,
         further: Sequence[Condition] = (),
     ) -> RecordPage[T]:
-        listing = self._shape.listing(account_sid, which, further)
+        listing = self._mapping.listing(account_sid, which, further)
         rows, stopped_at = read_page(
             self._session.read, listing, account_sid=account_sid, window=window
         )
-        return RecordPage(map(self._shape.read, rows), stopped_at)
+        return RecordPage(map(self._mapping.read, rows), stopped_at)
 
 
 class SqliteRecords(SqliteTable[R]):
     """Answers `ports.Records`."""
 
     def save(self, record: R) -> None:
-        self._session.write(self._shape.update, self._shape.changed_values(record, record.sid))
+        self._session.write(self._mapping.update, self._mapping.changed_values(record, record.sid))
 
     def remove(self, sid: str) -> None:
         # Its place is kept for pages that begin at it, until 100,000 others have been removed.
         self._session.write(
             "INSERT OR REPLACE INTO removed (table_name, sid, account_sid, seq)"
-            f" SELECT ?, sid, account_sid, seq FROM {self._shape.table} WHERE sid = ?",
-            (self._shape.table, sid),
+            f" SELECT ?, sid, account_sid, seq FROM {self._mapping.table} WHERE sid = ?",
+            (self._mapping.table, sid),
         )
         self._session.write(
             "DELETE FROM removed WHERE number <= (SELECT max(number) FROM removed) - ?",
             [_PLACES_KEPT],
         )
-        self._session.write(f"DELETE FROM {self._shape.table} WHERE sid = ?", [sid])
+        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sid = ?", [sid])
 
     def get(self, sid: str) -> R | None:
         return self.first({"sid": sid})
@@ -150,4 +150,4 @@ class SqlitePendingUpdates(SqliteTable[U]):
         return self.first({"sim_sid": sim_sid})
 
     def end(self, sim_sid: str) -> None:
-        self._session.write(f"DELETE FROM {self._shape.table} WHERE sim_sid = ?", [sim_sid])
+        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sim_sid = ?", [sim_sid])

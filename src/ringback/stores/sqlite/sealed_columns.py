@@ -31,9 +31,9 @@ _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 
 
 def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
-    """Seal all secrets with the vault's first key, and leave no trace of their earlier form.
+    """Seal all secrets with the cipher's first key, and leave no trace of their earlier form.
 
-    Raises ConfigurationError if the vault lacks the key that they are sealed with now.
+    Raises ConfigurationError if the cipher lacks the key that they are sealed with now.
     """
     if _sealed_with(connection, cipher) != cipher.key_ids[0]:
         _seal_anew(connection, cipher)
