@@ -99,6 +99,6 @@ async def pass_through(run: Run, server: Server, batch: int, *, seconds: float) 
 
 
 def _requests(run: Run, server: Server, batch: int) -> Iterator[bytes]:
-    callback = a_callback(run.receiver.target_update)
+    callback = a_callback(run.receiver.url)
     one = server.create_one(callback) if batch == 1 else server.create_many([callback] * batch)
     return repeat(one)

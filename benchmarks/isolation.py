@@ -25,6 +25,8 @@ _RATE: Final = 200
 _TROUBLED_RATE: Final = 50
 _CLIENTS: Final = 4
 _BATCH: Final = 1_000
+_POSTED: Final = 500
+"""Callbacks in each request that makes trouble ready."""
 _ALL_COME_WITHIN: Final = 60.0
 _NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
 
@@ -127,9 +129,7 @@ async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
 async def _quiet(run: Run, server: Server, *, seconds: float) -> Times:
     """Return how the quiet account's requests and callbacks went."""
     await run.receiver.counter.reset()
-    callbacks = cycle(
-        [a_callback(f"http://{target_update}/mark") for target_update in run.receiver.hooks]
-    )
+    callbacks = cycle([a_callback(f"http://{place}/mark") for place in run.receiver.hooks])
     load = await open_loop(
         server.place,
         lambda number: server.create_one(stamped(next(callbacks), number)),
@@ -222,9 +222,9 @@ def _dead_destinations(count: int) -> Trouble:
     return trouble
 
 
-async def _post(server: Server, urls: Sequence[str], *, in_a_batch: int = 500) -> None:
+async def _post(server: Server, urls: Sequence[str]) -> None:
     """Ask for a callback to each of these."""
-    batches = (urls[at : at + in_a_batch] for at in range(0, len(urls), in_a_batch))
+    batches = (urls[at : at + _POSTED] for at in range(0, len(urls), _POSTED))
     requests = [server.create_many([a_callback(url) for url in batch]) for batch in batches]
     for request in requests:
         load = await closed_loop(server.place, repeat(request), connections=1, seconds=0)
@@ -266,7 +266,7 @@ def _idle_connections(count: int) -> Trouble:
 
 
 def _a_batch(run: Run, server: Server) -> bytes:
-    return server.create_many([a_callback(run.receiver.target_update)] * _BATCH)
+    return server.create_many([a_callback(run.receiver.url)] * _BATCH)
 
 
 NEIGHBOURS: Final = (

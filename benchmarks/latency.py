@@ -71,7 +71,7 @@ async def _delivered(run: Run, server: Server, *, rate: float, seconds: float) -
 
 async def _accepted(run: Run, server: Server, place: str, *, seconds: float) -> Load:
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
-    request = server.create_one(a_callback(run.receiver.target_update, deliver_at=tomorrow))
+    request = server.create_one(a_callback(run.receiver.url, deliver_at=tomorrow))
     load = await open_loop(place, lambda _: request, rate=_ACCEPT_RATE, seconds=seconds)
     load.expect_accepted()
     return load

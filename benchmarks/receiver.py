@@ -4,7 +4,7 @@ Run as a process: it prints one JSON line with its ports, and ends when its stan
 The first four letters of the path say how a request is answered:
 
     /hook       200 at once, as everything else
-    /mark       200, and the time at which the request with this `NewRecordFields=NUMBER` came first
+    /mark       200, and the time at which the request with this `Stamp=NUMBER` came first
     /hang       never
     /throttle   429 with `Retry-After: 1`
 
@@ -36,7 +36,7 @@ _STAMP: Final = re.compile(rb"Stamp=(\d+)")
 _BUFFER: Final = 256 * 1024
 
 
-class Tally:
+class Received:
     """What has come since the last reset."""
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Tally:
 class Reception(asyncio.BufferedProtocol):
     """One connection of a client."""
 
-    def __init__(self, counters: Tally) -> None:
-        self._counters = counters
+    def __init__(self, received: Received) -> None:
+        self._received = received
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._held = 0
@@ -126,32 +126,32 @@ class Reception(asyncio.BufferedProtocol):
         return self._count(now)
 
     def _count(self, now: int) -> bytes:
-        counters = self._counters
-        counters.count += 1
-        counters.last_ns = now
-        if counters.count == 1:
-            counters.first_ns = now
+        received = self._received
+        received.count += 1
+        received.last_ns = now
+        if received.count == 1:
+            received.first_ns = now
         return _OK
 
     def _mark(self, begin: int, after: int, now: int) -> bytes:
         if found := _STAMP.search(self._buffer, begin, after):
-            self._counters.marks.setdefault(int(found[1]), now)
+            self._received.marks.setdefault(int(found[1]), now)
         return self._count(now)
 
     def _hang(self, begin: int, after: int, now: int) -> bytes:
-        self._counters.hung += 1
+        self._received.hung += 1
         return b""
 
     def _throttle(self, begin: int, after: int, now: int) -> bytes:
-        self._counters.throttled += 1
+        self._received.throttled += 1
         return _THROTTLED
 
 
 class Control(asyncio.Protocol):
     """The control port's connection."""
 
-    def __init__(self, counters: Tally) -> None:
-        self._counters = counters
+    def __init__(self, received: Received) -> None:
+        self._received = received
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -164,11 +164,11 @@ class Control(asyncio.Protocol):
     def _obey(self, word: str) -> object:
         match word:
             case "count":
-                return self._counters.counts()
+                return self._received.counts()
             case "marks":
-                return list(self._counters.marks.items())
+                return list(self._received.marks.items())
             case "reset":
-                self._counters.reset()
+                self._received.reset()
                 return {}
             case _:
                 return {"error": f"no such word: {word}"}
@@ -197,10 +197,10 @@ async def _listen(factory: Callable[[], asyncio.BaseProtocol], host: str = "127.
 
 
 async def main() -> None:
-    counters, ended = Tally(), asyncio.Event()
+    received, ended = Received(), asyncio.Event()
 
     def reception() -> Reception:
-        return Reception(counters)
+        return Reception(received)
 
     with socket.socket() as refusing:
         refusing.bind((_host(4), 0))  # and never listens
@@ -210,7 +210,7 @@ async def main() -> None:
             "hanging_port": int((await _listen(reception, "0.0.0.0")).rpartition(":")[2]),
             "throttled": await _listen(reception, _host(3)),
             "refusing": ":".join(map(str, refusing.getsockname())),
-            "control": await _listen(lambda: Control(counters)),
+            "control": await _listen(lambda: Control(received)),
         }
         print(json.dumps(places), flush=True)
         gc.collect()

@@ -52,13 +52,13 @@ class Counter:
     async def reset(self) -> None:
         await self._ask("reset")
 
-    async def until(self, count: int, *, within: float, every: float = 0.02) -> None:
+    async def until(self, count: int, *, within: float) -> None:
         """Wait until this many have come; raises BenchmarkFailed where they don't."""
         deadline = time.monotonic() + within
         while (come := (await self.count()).count) < count:
             if time.monotonic() > deadline:
                 raise BenchmarkFailed(f"{come} of {count} callbacks came within {within:g} s")
-            await asyncio.sleep(every)
+            await asyncio.sleep(0.02)
 
     def close(self) -> None:
         self._writer.close()
@@ -83,7 +83,7 @@ class Receiver:
     counter: Counter
 
     @property
-    def target_update(self) -> str:
+    def url(self) -> str:
         return f"http://{self.hooks[0]}/hook?tenant=7"
 
     @property

@@ -50,7 +50,7 @@ class Run:
         plain = Plain(
             **await run_module(
                 "benchmarks.plain_loop",
-                *(self.receiver.target_update, "--count", count),
+                *(self.receiver.url, "--count", count),
                 cores=self.cores.measured,
             )
         )
@@ -98,7 +98,7 @@ class Run:
             when = ["--due"] * are_due + ["--history"] * are_delivered
             await run_module(
                 "benchmarks.filling",
-                *(folder, self.receiver.target_update, count, *when),
+                *(folder, self.receiver.url, count, *when),
                 cores=self.cores.both,
             )
             yield Path(folder)

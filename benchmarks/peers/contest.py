@@ -121,7 +121,7 @@ async def _theirs(run: Run, peers: Peers, peer: Peer, count: int) -> Delivery:
 
 def _environment(run: Run, redis: str) -> dict[str, str]:
     return os.environ | {
-        "BENCH_URL": run.receiver.target_update,
+        "BENCH_URL": run.receiver.url,
         "BENCH_REDIS": redis,
         "PYTHONPATH": str(_ROOT),
     }
