@@ -83,9 +83,9 @@ class Counters:
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """Of the store; written by its own thread."""
 
-    def accepted(self, source: SourceName, count: int = 1) -> None:
-        """Count callbacks that were taken in."""
-        self.acceptances[source] += count
+    def accepted(self, source: SourceName) -> None:
+        """Count a callback that was taken in."""
+        self.acceptances[source] += 1
 
     def attempt_ended(self, callback: OutgoingCallback, attempt: Attempt) -> None:
         """Count an attempt of a callback by its settled row."""

@@ -113,10 +113,10 @@ class FairScheduler:
             self._note(state.account, now)
             return True
 
-    def give_back(self, lane: Lane, count: int = 1) -> None:
-        """Return slots: their callbacks are under way no longer."""
+    def give_back(self, lane: Lane) -> None:
+        """Return a slot: its callback is under way no longer."""
         with self._lock:
-            self._return(self._lanes[lane], count)
+            self._return(self._lanes[lane], 1)
 
     def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
         """Return slots after an attempt, and learn from it how much the destination can take."""

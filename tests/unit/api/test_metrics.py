@@ -121,7 +121,8 @@ async def test_the_connections_of_clients_are_told_and_how_many_had_to_go(caller
 
 
 async def test_what_was_counted_is_told(caller: Caller, counters: Counters) -> None:
-    counters.accepted(Source.KORE, 5)
+    for _ in range(5):
+        counters.accepted(Source.KORE)
     counters.attempted(Source.KORE, "delivered", None, 20.0)
     counters.attempted(Source.KORE, "unreachable", "tls", 30.0)
     counters.ended(CallbackStatus.FAILED, Source.TWILIO, 1.0)

@@ -25,30 +25,32 @@ NO_PORT = Unreachable(AttemptFailure.NO_LOCAL_PORT, "all ports are taken")
 
 
 def many(*, at_once: int = 1000, per_destination: int = 64) -> FairScheduler:
-    """Return lanes with slots enough for what a test is not about."""
+    """Return a scheduler with slots enough for what a test is not about."""
     return FairScheduler(at_once=at_once, per_destination=per_destination)
 
 
-def take_all(lanes: FairScheduler, lane: Lane) -> int:
+def take_all(scheduler: FairScheduler, lane: Lane) -> int:
     """Take slots one by one until there is none; return how many there were."""
-    return next(taken for taken in count() if not lanes.try_take(lane, NOW))
+    return next(taken for taken in count() if not scheduler.try_take(lane, NOW))
 
 
-def widen(lanes: FairScheduler, lane: Lane, by: int) -> None:
+def widen(scheduler: FairScheduler, lane: Lane, by: int) -> None:
     for _ in range(by):
-        lanes.answered(lane, slots=0)
+        scheduler.answered(lane, slots=0)
 
 
-def claim_all(lanes: FairScheduler, *, limit: int = 1000, now: datetime = NOW) -> dict[Lane, int]:
+def claim_all(
+    scheduler: FairScheduler, *, limit: int = 1000, now: datetime = NOW
+) -> dict[Lane, int]:
     """Claim as the delivery does, where each lane has no end, until nothing more may be.
 
     Return how many slots each lane got.
     """
     taken = dict[Lane, int]()
-    while asks := lanes.due(now, limit=limit):
-        for ask in asks:
-            taken[ask.lane] = taken.get(ask.lane, 0) + ask.limit
-            lanes.claimed(ask, ask.limit, next_due=now)
+    while quotas := scheduler.due(now, limit=limit):
+        for quota in quotas:
+            taken[quota.lane] = taken.get(quota.lane, 0) + quota.limit
+            scheduler.claimed(quota, quota.limit, next_due=now)
     return taken
 
 
@@ -61,90 +63,91 @@ def test_a_lane_is_of_one_account_and_one_destination() -> None:
 
 
 def test_a_new_lane_may_have_16_under_way() -> None:
-    lanes = many()
-    assert take_all(lanes, A1) == 16
-    assert lanes.under_way == 16
+    scheduler = many()
+    assert take_all(scheduler, A1) == 16
+    assert scheduler.under_way == 16
 
 
 def test_each_answer_widens_the_window_by_one() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + SECOND)
-    widen(lanes, A1, 5)
-    assert take_all(lanes, A1) == 21
+    scheduler = many()
+    scheduler.expect(A1, NOW + SECOND)
+    widen(scheduler, A1, 5)
+    assert take_all(scheduler, A1) == 21
 
 
 def test_the_window_is_at_most_four_times_what_a_destination_may_have_at_once() -> None:
-    lanes = many(per_destination=5)
-    lanes.expect(A1, NOW + SECOND)
-    widen(lanes, A1, 100)
-    assert take_all(lanes, A1) == 20
+    scheduler = many(per_destination=5)
+    scheduler.expect(A1, NOW + SECOND)
+    widen(scheduler, A1, 100)
+    assert take_all(scheduler, A1) == 20
 
 
 @pytest.mark.parametrize(("failures", "window"), [(1, 8), (2, 4), (3, 2), (10, 2)], ids=str)
 def test_each_failure_halves_the_window_down_to_two(failures: int, window: int) -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + SECOND)
+    scheduler = many()
+    scheduler.expect(A1, NOW + SECOND)
     for _ in range(failures):
-        lanes.failed(A1, slots=0)
-    assert take_all(lanes, A1) == window
+        scheduler.failed(A1, slots=0)
+    assert take_all(scheduler, A1) == window
 
 
 def test_an_answer_returns_its_slot_and_one_more() -> None:
-    lanes = many()
-    take_all(lanes, A1)
-    lanes.answered(A1, slots=1)
-    assert take_all(lanes, A1) == 2
-    assert lanes.under_way == 17
+    scheduler = many()
+    take_all(scheduler, A1)
+    scheduler.answered(A1, slots=1)
+    assert take_all(scheduler, A1) == 2
+    assert scheduler.under_way == 17
 
 
 def test_a_failure_returns_its_slot_but_the_lane_gets_none_until_its_window_allows() -> None:
-    lanes = many()
-    take_all(lanes, A1)
-    lanes.failed(A1, slots=1)
-    assert (lanes.under_way, take_all(lanes, A1)) == (15, 0)
-    lanes.give_back(A1, 8)
-    assert (lanes.under_way, take_all(lanes, A1)) == (7, 1)
+    scheduler = many()
+    take_all(scheduler, A1)
+    scheduler.failed(A1, slots=1)
+    assert (scheduler.under_way, take_all(scheduler, A1)) == (15, 0)
+    for _ in range(8):
+        scheduler.give_back(A1)
+    assert (scheduler.under_way, take_all(scheduler, A1)) == (7, 1)
 
 
 def test_the_window_of_one_lane_is_nothing_to_another() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2, B1):
-        lanes.expect(lane, NOW + SECOND)
-    lanes.failed(A1, slots=0)
-    assert [take_all(lanes, lane) for lane in (A1, A2, B1)] == [8, 16, 16]
+        scheduler.expect(lane, NOW + SECOND)
+    scheduler.failed(A1, slots=0)
+    assert [take_all(scheduler, lane) for lane in (A1, A2, B1)] == [8, 16, 16]
 
 
 # ---- new callbacks -------------------------------------------------------------------------------
 
 
 def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    assert not lanes.try_take(A1, NOW)
-    assert lanes.under_way == 0
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    assert not scheduler.try_take(A1, NOW)
+    assert scheduler.under_way == 0
 
 
 def test_a_new_callback_goes_before_what_is_due_later() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + SECOND)
-    assert lanes.try_take(A1, NOW)
+    scheduler = many()
+    scheduler.expect(A1, NOW + SECOND)
+    assert scheduler.try_take(A1, NOW)
 
 
 def test_while_a_lane_is_being_claimed_it_counts_as_empty() -> None:
     # So that one claim does not send all that comes meanwhile through the store.
-    lanes = many()
-    lanes.expect(A1, NOW)
-    (ask,) = lanes.due(NOW, limit=1)
-    assert lanes.try_take(A1, NOW)
-    lanes.claimed(ask, 1, next_due=NOW)
-    assert not lanes.try_take(A1, NOW)
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    (quota,) = scheduler.due(NOW, limit=1)
+    assert scheduler.try_take(A1, NOW)
+    scheduler.claimed(quota, 1, next_due=NOW)
+    assert not scheduler.try_take(A1, NOW)
 
 
 def test_what_is_due_in_one_lane_holds_no_other_up() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    assert lanes.try_take(A2, NOW)
-    assert lanes.try_take(B1, NOW)
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    assert scheduler.try_take(A2, NOW)
+    assert scheduler.try_take(B1, NOW)
 
 
 # ---- fair shares ---------------------------------------------------------------------------------
@@ -152,26 +155,26 @@ def test_what_is_due_in_one_lane_holds_no_other_up() -> None:
 
 def test_a_lane_takes_no_more_than_its_account_leaves_itself() -> None:
     # Of 90: 30 for the lane, as many for others of its account, as many for other accounts.
-    lanes = many(at_once=90)
-    lanes.expect(A1, NOW + SECOND)
-    widen(lanes, A1, 100)
-    assert take_all(lanes, A1) == 30
+    scheduler = many(at_once=90)
+    scheduler.expect(A1, NOW + SECOND)
+    widen(scheduler, A1, 100)
+    assert take_all(scheduler, A1) == 30
 
 
 def test_an_account_takes_no_more_than_it_leaves_free() -> None:
-    lanes = many(at_once=40)
+    scheduler = many(at_once=40)
     for number in range(100):
-        take_all(lanes, Lane("account A", f"destination {number}"))
-    assert lanes.under_way == 20
+        take_all(scheduler, Lane("account A", f"destination {number}"))
+    assert scheduler.under_way == 20
 
 
 def test_the_next_account_takes_a_third_and_the_one_after_it_a_quarter() -> None:
-    lanes, taken = many(at_once=120), list[int]()
+    scheduler, taken = many(at_once=120), list[int]()
     for account in ("A", "B", "C", "D"):
-        before = lanes.under_way
+        before = scheduler.under_way
         for number in range(100):
-            take_all(lanes, Lane(f"account {account}", f"destination {number}"))
-        taken.append(lanes.under_way - before)
+            take_all(scheduler, Lane(f"account {account}", f"destination {number}"))
+        taken.append(scheduler.under_way - before)
     # Each leaves as many free as it takes: 60 of 120, 30 of 60, and so on.
     assert taken == [60, 30, 15, 8]
 
@@ -180,266 +183,273 @@ def test_the_next_account_takes_a_third_and_the_one_after_it_a_quarter() -> None
 def test_hogs_that_flood_together_get_equal_shares_and_leave_another_one(
     hogs: int, share: int
 ) -> None:
-    lanes, taken = many(at_once=120), dict.fromkeys(range(hogs), 0)
+    scheduler, taken = many(at_once=120), dict.fromkeys(range(hogs), 0)
     for number in range(100):
         for hog in range(hogs):
-            taken[hog] += lanes.try_take(Lane(f"hog {hog}", f"destination {number}"), NOW)
+            taken[hog] += scheduler.try_take(Lane(f"hog {hog}", f"destination {number}"), NOW)
     assert taken == dict.fromkeys(range(hogs), share)
-    assert 120 - lanes.under_way == share
+    assert 120 - scheduler.under_way == share
 
 
 def test_what_is_claimed_at_once_is_no_more_than_what_would_be_taken_one_by_one() -> None:
     one_by_one, at_once = many(at_once=90), many(at_once=90)
-    for lanes in (one_by_one, at_once):
-        lanes.expect(A1, NOW + SECOND)
-        widen(lanes, A1, 100)
+    for scheduler in (one_by_one, at_once):
+        scheduler.expect(A1, NOW + SECOND)
+        widen(scheduler, A1, 100)
     at_once.expect(A1, NOW)
-    assert sum(ask.limit for ask in at_once.due(NOW, limit=1000)) == take_all(one_by_one, A1) == 30
+    assert (
+        sum(quota.limit for quota in at_once.due(NOW, limit=1000)) == take_all(one_by_one, A1) == 30
+    )
 
 
 def test_a_flood_that_waits_leaves_half_of_the_slots_to_others() -> None:
-    lanes = many(at_once=60)
+    scheduler = many(at_once=60)
     for number in range(100):
-        lanes.expect(Lane("hog", f"destination {number}"), NOW)
-    claim_all(lanes)
-    assert lanes.under_way == 30
-    assert take_all(lanes, C1) > 0
+        scheduler.expect(Lane("hog", f"destination {number}"), NOW)
+    claim_all(scheduler)
+    assert scheduler.under_way == 30
+    assert take_all(scheduler, C1) > 0
 
 
 # ---- what is due ---------------------------------------------------------------------------------
 
 
 def test_nothing_expected_is_nothing_due() -> None:
-    lanes = many()
-    assert lanes.due(NOW, limit=10) == []
-    assert lanes.next_due() is None
+    scheduler = many()
+    assert scheduler.due(NOW, limit=10) == []
+    assert scheduler.next_due() is None
 
 
 def test_a_lane_is_due_at_its_instant_and_not_before() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + SECOND)
-    assert lanes.due(NOW + SECOND - timedelta(microseconds=1), limit=10) == []
-    assert lanes.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
+    scheduler = many()
+    scheduler.expect(A1, NOW + SECOND)
+    assert scheduler.due(NOW + SECOND - timedelta(microseconds=1), limit=10) == []
+    assert scheduler.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
 
 
 def test_slots_are_taken_for_what_is_asked() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 10)]
-    assert lanes.under_way == 10
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 10)]
+    assert scheduler.under_way == 10
 
 
 def test_a_lane_asks_for_no_more_than_its_window() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    assert lanes.due(NOW, limit=1000) == [ClaimQuota(A1, 16)]
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    assert scheduler.due(NOW, limit=1000) == [ClaimQuota(A1, 16)]
 
 
 def test_what_an_ask_did_not_yield_comes_back() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    (ask,) = lanes.due(NOW, limit=10)
-    lanes.claimed(ask, 3, next_due=None)
-    assert lanes.under_way == 3
-    assert lanes.due(NOW + timedelta(days=365), limit=10) == []
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    (quota,) = scheduler.due(NOW, limit=10)
+    scheduler.claimed(quota, 3, next_due=None)
+    assert scheduler.under_way == 3
+    assert scheduler.due(NOW + timedelta(days=365), limit=10) == []
 
 
 def test_a_lane_that_has_more_is_due_again_when_that_is() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    (ask,) = lanes.due(NOW, limit=10)
-    lanes.claimed(ask, 3, next_due=NOW + SECOND)
-    assert lanes.next_due() == NOW + SECOND
-    assert lanes.due(NOW, limit=10) == []
-    assert lanes.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    (quota,) = scheduler.due(NOW, limit=10)
+    scheduler.claimed(quota, 3, next_due=NOW + SECOND)
+    assert scheduler.next_due() == NOW + SECOND
+    assert scheduler.due(NOW, limit=10) == []
+    assert scheduler.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
 
 
 def test_accounts_take_turns_however_many_lanes_they_have() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2, A3, B1):
-        lanes.expect(lane, NOW)
-    asks = lanes.due(NOW, limit=4)
-    assert asks == [ClaimQuota(A1, 1), ClaimQuota(B1, 1), ClaimQuota(A2, 1), ClaimQuota(A3, 1)]
+        scheduler.expect(lane, NOW)
+    quotas = scheduler.due(NOW, limit=4)
+    assert quotas == [ClaimQuota(A1, 1), ClaimQuota(B1, 1), ClaimQuota(A2, 1), ClaimQuota(A3, 1)]
 
 
 def test_the_lanes_of_an_account_take_turns() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2):
-        lanes.expect(lane, NOW)
+        scheduler.expect(lane, NOW)
     order = list[Lane]()
     for _ in range(4):
-        (ask,) = lanes.due(NOW, limit=1)
-        order.append(ask.lane)
-        lanes.claimed(ask, 1, next_due=NOW)
+        (quota,) = scheduler.due(NOW, limit=1)
+        order.append(quota.lane)
+        scheduler.claimed(quota, 1, next_due=NOW)
     assert order == [A1, A2, A1, A2]
 
 
 def test_whoever_did_not_get_a_turn_is_the_first_next_time() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, B1, C1):
-        lanes.expect(lane, NOW)
+        scheduler.expect(lane, NOW)
     asked = list[Lane]()
     for _ in range(3):
-        (ask,) = lanes.due(NOW, limit=1)
-        asked.append(ask.lane)
-        lanes.claimed(ask, 1, next_due=NOW)
+        (quota,) = scheduler.due(NOW, limit=1)
+        asked.append(quota.lane)
+        scheduler.claimed(quota, 1, next_due=NOW)
     assert asked == [A1, B1, C1]
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(1, 1), (4, 4), (6, 6), (13, 12), (1000, 96)])
 def test_never_more_is_asked_for_than_the_limit(limit: int, asked: int) -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2, A3, B1, B2, C1):
-        lanes.expect(lane, NOW)
-    assert sum(ask.limit for ask in lanes.due(NOW, limit=limit)) == asked
+        scheduler.expect(lane, NOW)
+    assert sum(quota.limit for quota in scheduler.due(NOW, limit=limit)) == asked
 
 
 def test_the_limit_is_shared_by_the_lanes_that_are_due() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, B1, C1):
-        lanes.expect(lane, NOW)
-    assert lanes.due(NOW, limit=30) == [ClaimQuota(A1, 10), ClaimQuota(B1, 10), ClaimQuota(C1, 10)]
+        scheduler.expect(lane, NOW)
+    assert scheduler.due(NOW, limit=30) == [
+        ClaimQuota(A1, 10),
+        ClaimQuota(B1, 10),
+        ClaimQuota(C1, 10),
+    ]
 
 
 def test_a_thousand_lanes_of_one_account_hold_no_other_account_up() -> None:
-    lanes = many()
+    scheduler = many()
     for number in range(1000):
-        lanes.expect(Lane("account A", f"destination {number}"), NOW)
-    lanes.expect(B1, NOW)
-    assert B1 in [ask.lane for ask in lanes.due(NOW, limit=2)]
+        scheduler.expect(Lane("account A", f"destination {number}"), NOW)
+    scheduler.expect(B1, NOW)
+    assert B1 in [quota.lane for quota in scheduler.due(NOW, limit=2)]
 
 
 def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
-    lanes = many(at_once=6)
+    scheduler = many(at_once=6)
     for lane in (A1, A2, A3):
-        lanes.expect(lane, NOW)
-    assert lanes.due(NOW, limit=100) == [ClaimQuota(A1, 2), ClaimQuota(A2, 1)]
-    lanes.expect(B1, NOW)
-    lanes.expect(C1, NOW)
-    assert lanes.due(NOW, limit=1) == [ClaimQuota(B1, 1)]
-    lanes.give_back(A1, 2)
+        scheduler.expect(lane, NOW)
+    assert scheduler.due(NOW, limit=100) == [ClaimQuota(A1, 2), ClaimQuota(A2, 1)]
+    scheduler.expect(B1, NOW)
+    scheduler.expect(C1, NOW)
+    assert scheduler.due(NOW, limit=1) == [ClaimQuota(B1, 1)]
+    for _ in range(2):
+        scheduler.give_back(A1)
     # Two may go on now; the account that was passed over is in front.
-    assert lanes.due(NOW, limit=1) == [ClaimQuota(A3, 1)]
+    assert scheduler.due(NOW, limit=1) == [ClaimQuota(A3, 1)]
 
 
 # ---- lanes without room --------------------------------------------------------------------------
 
 
 def a_full_lane() -> FairScheduler:
-    """Return lanes of which one has its whole window under way, and more that is due."""
-    lanes = many()
-    lanes.expect(A1, NOW)
-    assert claim_all(lanes) == {A1: 16}
-    return lanes
+    """Return a scheduler with a lane that has its whole window under way, and more that is due."""
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    assert claim_all(scheduler) == {A1: 16}
+    return scheduler
 
 
 def test_a_lane_whose_window_is_full_asks_for_nothing() -> None:
-    lanes = a_full_lane()
-    assert lanes.due(NOW + SECOND, limit=10) == []
-    assert lanes.next_due() is None
+    scheduler = a_full_lane()
+    assert scheduler.due(NOW + SECOND, limit=10) == []
+    assert scheduler.next_due() is None
 
 
 def test_a_lane_whose_window_is_full_comes_back_when_a_slot_is_given_back() -> None:
-    lanes = a_full_lane()
-    lanes.give_back(A1)
-    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
+    scheduler = a_full_lane()
+    scheduler.give_back(A1)
+    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
 def test_a_lane_whose_window_is_full_comes_back_with_an_answer() -> None:
-    lanes = a_full_lane()
-    lanes.answered(A1, slots=1)
-    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 2)]
+    scheduler = a_full_lane()
+    scheduler.answered(A1, slots=1)
+    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 2)]
 
 
 def test_a_lane_whose_window_was_halved_comes_back_once_it_has_room() -> None:
-    lanes = a_full_lane()
-    lanes.failed(A1, slots=1)
+    scheduler = a_full_lane()
+    scheduler.failed(A1, slots=1)
     for _ in range(7):
-        assert lanes.due(NOW, limit=10) == []
-        lanes.give_back(A1)
-    assert lanes.due(NOW, limit=10) == []
-    lanes.give_back(A1)
-    assert lanes.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
+        assert scheduler.due(NOW, limit=10) == []
+        scheduler.give_back(A1)
+    assert scheduler.due(NOW, limit=10) == []
+    scheduler.give_back(A1)
+    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
 def test_a_retry_that_keeps_its_slot_brings_nothing_back() -> None:
-    lanes = a_full_lane()
-    lanes.failed(A1, slots=0)
-    assert lanes.due(NOW, limit=10) == []
-    assert lanes.under_way == 16
+    scheduler = a_full_lane()
+    scheduler.failed(A1, slots=0)
+    assert scheduler.due(NOW, limit=10) == []
+    assert scheduler.under_way == 16
 
 
 # ---- what is next --------------------------------------------------------------------------------
 
 
 def test_the_next_instant_is_that_of_the_first_lane() -> None:
-    lanes = many()
+    scheduler = many()
     for lane, seconds in ((A1, 3), (B1, 1), (C1, 2)):
-        lanes.expect(lane, NOW + seconds * SECOND)
-    assert lanes.next_due() == NOW + SECOND
+        scheduler.expect(lane, NOW + seconds * SECOND)
+    assert scheduler.next_due() == NOW + SECOND
 
 
 def test_something_due_earlier_brings_its_lane_forward() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + 3 * SECOND)
-    lanes.expect(A1, NOW + SECOND)
-    assert lanes.next_due() == NOW + SECOND
-    assert lanes.due(NOW + SECOND, limit=5) == [ClaimQuota(A1, 5)]
+    scheduler = many()
+    scheduler.expect(A1, NOW + 3 * SECOND)
+    scheduler.expect(A1, NOW + SECOND)
+    assert scheduler.next_due() == NOW + SECOND
+    assert scheduler.due(NOW + SECOND, limit=5) == [ClaimQuota(A1, 5)]
 
 
 def test_once_claimed_a_lane_is_not_due_at_a_former_instant() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + 3 * SECOND)
-    lanes.expect(A1, NOW + SECOND)
-    (ask,) = lanes.due(NOW + SECOND, limit=5)
-    lanes.claimed(ask, 2, next_due=None)
-    assert lanes.next_due() is None
+    scheduler = many()
+    scheduler.expect(A1, NOW + 3 * SECOND)
+    scheduler.expect(A1, NOW + SECOND)
+    (quota,) = scheduler.due(NOW + SECOND, limit=5)
+    scheduler.claimed(quota, 2, next_due=None)
+    assert scheduler.next_due() is None
 
 
 def test_something_due_later_does_not_put_its_lane_off() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + SECOND)
-    lanes.expect(A1, NOW + 3 * SECOND)
-    assert lanes.next_due() == NOW + SECOND
+    scheduler = many()
+    scheduler.expect(A1, NOW + SECOND)
+    scheduler.expect(A1, NOW + 3 * SECOND)
+    assert scheduler.next_due() == NOW + SECOND
 
 
 def test_what_is_due_already_waits_for_slots_and_is_not_next() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    lanes.expect(B1, NOW + SECOND)
-    lanes.due(NOW, limit=1)
-    assert lanes.next_due() == NOW + SECOND
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    scheduler.expect(B1, NOW + SECOND)
+    scheduler.due(NOW, limit=1)
+    assert scheduler.next_due() == NOW + SECOND
 
 
 def test_what_comes_while_its_lane_is_being_claimed_is_not_forgotten() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW)
-    (ask,) = lanes.due(NOW, limit=16)
+    scheduler = many()
+    scheduler.expect(A1, NOW)
+    (quota,) = scheduler.due(NOW, limit=16)
     # The claim has seen one that is due, and one for later; then something new came that is due.
-    lanes.expect(A1, NOW)
-    lanes.claimed(ask, 1, next_due=NOW + 3600 * SECOND)
-    assert lanes.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
+    scheduler.expect(A1, NOW)
+    scheduler.claimed(quota, 1, next_due=NOW + 3600 * SECOND)
+    assert scheduler.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
 
 
 def test_what_is_due_later_does_not_pile_up_with_each_answer() -> None:
-    lanes = many()
-    lanes.expect(A1, NOW + 3600 * SECOND)
+    scheduler = many()
+    scheduler.expect(A1, NOW + 3600 * SECOND)
     for _ in range(1000):
-        assert lanes.try_take(A1, NOW)
-        lanes.answered(A1, slots=1)
-    assert len(lanes._future) < 100
-    assert lanes.next_due() == NOW + 3600 * SECOND
+        assert scheduler.try_take(A1, NOW)
+        scheduler.answered(A1, slots=1)
+    assert len(scheduler._future) < 100
+    assert scheduler.next_due() == NOW + 3600 * SECOND
 
 
 def test_what_is_due_later_does_not_pile_up_with_each_claim() -> None:
-    lanes = many()
-    lanes.expect(B1, NOW + 7200 * SECOND)
+    scheduler = many()
+    scheduler.expect(B1, NOW + 7200 * SECOND)
     for _ in range(1000):
-        lanes.expect(A1, NOW)
-        (ask,) = lanes.due(NOW, limit=1)
-        lanes.claimed(ask, 0, next_due=NOW + 3600 * SECOND)
-    assert len(lanes._future) < 100
-    assert [ask.lane for ask in lanes.due(NOW + 7200 * SECOND, limit=10)] == [A1, B1]
+        scheduler.expect(A1, NOW)
+        (quota,) = scheduler.due(NOW, limit=1)
+        scheduler.claimed(quota, 0, next_due=NOW + 3600 * SECOND)
+    assert len(scheduler._future) < 100
+    assert [quota.lane for quota in scheduler.due(NOW + 7200 * SECOND, limit=10)] == [A1, B1]
 
 
 # ---- idle lanes ----------------------------------------------------------------------------------
@@ -449,75 +459,75 @@ def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
-    lanes = many()
+    scheduler = many()
     for number in range(1000):
         lane = Lane(f"account {number}", "destination")
-        assert lanes.try_take(lane, NOW)
-        lanes.give_back(lane)
-    assert len(lanes._lanes) <= 12
-    assert len(lanes._accounts) <= 12
+        assert scheduler.try_take(lane, NOW)
+        scheduler.give_back(lane)
+    assert len(scheduler._lanes) <= 12
+    assert len(scheduler._accounts) <= 12
 
 
 def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
-    lanes = many()
-    assert lanes.try_take(A1, NOW)
-    lanes.expect(B1, NOW + SECOND)
-    lanes.expect(C1, NOW)
-    (asked,) = lanes.due(NOW, limit=16)
+    scheduler = many()
+    assert scheduler.try_take(A1, NOW)
+    scheduler.expect(B1, NOW + SECOND)
+    scheduler.expect(C1, NOW)
+    (asked,) = scheduler.due(NOW, limit=16)
     for number in range(100):
         lane = Lane("account D", f"destination {number}")
-        assert lanes.try_take(lane, NOW)
-        lanes.give_back(lane)
-    lanes.give_back(A1)
-    lanes.claimed(asked, 1, next_due=None)
-    lanes.answered(C1, slots=1)
-    assert lanes.under_way == 0
-    assert lanes.next_due() == NOW + SECOND
-    (later,) = lanes.due(NOW + SECOND, limit=1)
-    lanes.claimed(later, 1, next_due=None)
-    lanes.answered(B1, slots=1)
-    assert (later, lanes.under_way) == (ClaimQuota(B1, 1), 0)
+        assert scheduler.try_take(lane, NOW)
+        scheduler.give_back(lane)
+    scheduler.give_back(A1)
+    scheduler.claimed(asked, 1, next_due=None)
+    scheduler.answered(C1, slots=1)
+    assert scheduler.under_way == 0
+    assert scheduler.next_due() == NOW + SECOND
+    (later,) = scheduler.due(NOW + SECOND, limit=1)
+    scheduler.claimed(later, 1, next_due=None)
+    scheduler.answered(B1, slots=1)
+    assert (later, scheduler.under_way) == (ClaimQuota(B1, 1), 0)
 
 
 # ---- two threads ---------------------------------------------------------------------------------
 
 
-def take_and_give_back(lanes: FairScheduler, seed: int, highest: list[int]) -> None:
+def take_and_give_back(scheduler: FairScheduler, seed: int, highest: list[int]) -> None:
     """Take slots and give them back in some order, and hold none in the end."""
     random, held = Random(seed), list[Lane]()
     for _ in range(3000):
         lane = random.choice((A1, A2, B1, B2, C1))
-        if lanes.try_take(lane, NOW):
+        if scheduler.try_take(lane, NOW):
             held.append(lane)
-            highest.append(lanes.under_way)
+            highest.append(scheduler.under_way)
         if len(held) > random.randrange(6):
-            end(lanes, held.pop(random.randrange(len(held))), random)
+            end(scheduler, held.pop(random.randrange(len(held))), random)
     for lane in held:
-        lanes.give_back(lane)
+        scheduler.give_back(lane)
 
 
-def claim_and_answer(lanes: FairScheduler, seed: int, highest: list[int]) -> None:
+def claim_and_answer(scheduler: FairScheduler, seed: int, highest: list[int]) -> None:
     """Claim what is due, some of which is there, and have it all answered."""
     random = Random(seed)
     for number in range(3000):
-        lanes.expect(random.choice((A1, A2, B1, B2, C1)), NOW + timedelta(microseconds=number))
-        for lane, limit in lanes.due(NOW + timedelta(microseconds=number), limit=8):
+        scheduler.expect(random.choice((A1, A2, B1, B2, C1)), NOW + timedelta(microseconds=number))
+        for lane, limit in scheduler.due(NOW + timedelta(microseconds=number), limit=8):
             yielded = random.randint(0, limit)
-            lanes.claimed(ClaimQuota(lane, limit), yielded, next_due=None)
-            highest.append(lanes.under_way)
+            scheduler.claimed(ClaimQuota(lane, limit), yielded, next_due=None)
+            highest.append(scheduler.under_way)
             for _ in range(yielded):
-                end(lanes, lane, random)
+                end(scheduler, lane, random)
 
 
-def end(lanes: FairScheduler, lane: Lane, random: Random) -> None:
+def end(scheduler: FairScheduler, lane: Lane, random: Random) -> None:
     match random.randrange(3):
         case 0:
-            lanes.give_back(lane)
+            scheduler.give_back(lane)
         case 1:
-            lanes.answered(lane, slots=1)
+            scheduler.answered(lane, slots=1)
         case _:
-            lanes.failed(lane, slots=1)
+            scheduler.failed(lane, slots=1)
 
 
 def run_at_once(*jobs: Callable[[], None]) -> None:
@@ -541,23 +551,23 @@ def run_at_once(*jobs: Callable[[], None]) -> None:
 
 
 def test_threads_that_take_and_give_back_at_once_end_with_nothing_taken() -> None:
-    lanes, highest = many(at_once=40), list[int]()
-    takers = [partial(take_and_give_back, lanes, seed, highest) for seed in range(4)]
-    run_at_once(*takers, partial(claim_and_answer, lanes, 4, highest))
-    assert lanes.under_way == 0
+    scheduler, highest = many(at_once=40), list[int]()
+    takers = [partial(take_and_give_back, scheduler, seed, highest) for seed in range(4)]
+    run_at_once(*takers, partial(claim_and_answer, scheduler, 4, highest))
+    assert scheduler.under_way == 0
     assert 1 < max(highest) <= 40
     # Nothing is left over in an account, either.
-    assert take_all(lanes, Lane("account A", "new")) == take_all(many(at_once=40), A1)
+    assert take_all(scheduler, Lane("account A", "new")) == take_all(many(at_once=40), A1)
 
 
 def test_threads_never_take_the_same_slot() -> None:
-    lanes, under_way = many(at_once=1), list[int]()
+    scheduler, under_way = many(at_once=1), list[int]()
 
     def take_the_one_slot() -> None:
         for _ in range(10_000):
-            if lanes.try_take(A1, NOW):
-                under_way.append(lanes.under_way)
-                lanes.give_back(A1)
+            if scheduler.try_take(A1, NOW):
+                under_way.append(scheduler.under_way)
+                scheduler.give_back(A1)
 
     run_at_once(*[take_the_one_slot] * 4)
     assert set(under_way) == {1}
@@ -568,33 +578,33 @@ def test_threads_never_take_the_same_slot() -> None:
 
 @pytest.mark.parametrize("shortage", [NO_PORT, SHORTAGE])
 def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: Unreachable) -> None:
-    lanes = many()
-    assert take_all(lanes, A1) == 16
-    until = {lanes.rest(A1, NOW, shortage) for _ in range(16)}
+    scheduler = many()
+    assert take_all(scheduler, A1) == 16
+    until = {scheduler.rest(A1, NOW, shortage) for _ in range(16)}
     assert until == {NOW + SECOND / 4}, "all that fail at once wait together"
-    assert lanes.under_way == 0
-    lanes.expect(A1, NOW)
-    assert claim_all(lanes) == {}
-    assert not lanes.try_take(A1, NOW)
-    assert lanes.next_due() == NOW + SECOND / 4
-    assert claim_all(lanes, now=NOW + SECOND / 4) == {A1: 16}
+    assert scheduler.under_way == 0
+    scheduler.expect(A1, NOW)
+    assert claim_all(scheduler) == {}
+    assert not scheduler.try_take(A1, NOW)
+    assert scheduler.next_due() == NOW + SECOND / 4
+    assert claim_all(scheduler, now=NOW + SECOND / 4) == {A1: 16}
 
 
 def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
-    lanes = many()
-    assert lanes.try_take(A1, NOW)
-    lanes.rest(A1, NOW, NO_PORT)
-    assert not lanes.try_take(A1, NOW)
-    assert lanes.try_take(A2, NOW)
-    assert lanes.try_take(B1, NOW)
+    scheduler = many()
+    assert scheduler.try_take(A1, NOW)
+    scheduler.rest(A1, NOW, NO_PORT)
+    assert not scheduler.try_take(A1, NOW)
+    assert scheduler.try_take(A2, NOW)
+    assert scheduler.try_take(B1, NOW)
 
 
-def rests(lanes: FairScheduler, count: int) -> list[float]:
+def rests(scheduler: FairScheduler, count: int) -> list[float]:
     """How long so many rests are, one right after the other, in seconds."""
     now, lengths = NOW, list[float]()
     for _ in range(count):
-        assert lanes.try_take(A1, now)
-        until = lanes.rest(A1, now, SHORTAGE)
+        assert scheduler.try_take(A1, now)
+        until = scheduler.rest(A1, now, SHORTAGE)
         lengths.append((until - now).total_seconds())
         now = until
     return lengths
@@ -605,54 +615,54 @@ def test_rests_grow_up_to_eight_seconds() -> None:
 
 
 def test_after_something_got_through_a_rest_is_short_again() -> None:
-    lanes = many()
-    rests(lanes, 5)
+    scheduler = many()
+    rests(scheduler, 5)
     later = NOW + 60 * SECOND
-    assert lanes.try_take(A1, later)
-    lanes.answered(A1, slots=1)
-    assert lanes.try_take(A1, later)
-    assert lanes.rest(A1, later, SHORTAGE) == later + SECOND / 4
+    assert scheduler.try_take(A1, later)
+    scheduler.answered(A1, slots=1)
+    assert scheduler.try_take(A1, later)
+    assert scheduler.rest(A1, later, SHORTAGE) == later + SECOND / 4
 
 
 def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
-    lanes = many()
-    assert lanes.try_take(A1, NOW)
-    lanes.rest(A1, NOW, SHORTAGE)
-    assert lanes.try_take(A1, NOW - 3600 * SECOND)
+    scheduler = many()
+    assert scheduler.try_take(A1, NOW)
+    scheduler.rest(A1, NOW, SHORTAGE)
+    assert scheduler.try_take(A1, NOW - 3600 * SECOND)
 
 
 # ---- several accounts ----------------------------------------------------------------------------
 
 
 def test_lanes_are_shared_for_a_second_after_another_account_got_a_slot() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2, B1):
-        assert not lanes.are_shared(NOW)
-        assert lanes.try_take(lane, NOW)
-    assert lanes.are_shared(NOW + 0.9 * SECOND)
-    assert not lanes.are_shared(NOW + SECOND)
+        assert not scheduler.are_shared(NOW)
+        assert scheduler.try_take(lane, NOW)
+    assert scheduler.are_shared(NOW + 0.9 * SECOND)
+    assert not scheduler.are_shared(NOW + SECOND)
 
 
 def test_whoever_only_waits_shares_nothing_until_its_turn_comes() -> None:
-    lanes = many()
-    lanes.try_take(A1, NOW)
-    lanes.expect(B1, NOW)
-    assert not lanes.are_shared(NOW)
-    assert claim_all(lanes)[B1] == 16
-    assert lanes.are_shared(NOW)
+    scheduler = many()
+    scheduler.try_take(A1, NOW)
+    scheduler.expect(B1, NOW)
+    assert not scheduler.are_shared(NOW)
+    assert claim_all(scheduler)[B1] == 16
+    assert scheduler.are_shared(NOW)
 
 
 def test_one_account_alone_shares_with_nobody_however_many_lanes_it_has() -> None:
-    lanes = many()
+    scheduler = many()
     for lane in (A1, A2, A3, A1):
-        lanes.try_take(lane, NOW)
-        lanes.expect(lane, NOW)
-    claim_all(lanes)
-    assert not lanes.are_shared(NOW)
+        scheduler.try_take(lane, NOW)
+        scheduler.expect(lane, NOW)
+    claim_all(scheduler)
+    assert not scheduler.are_shared(NOW)
 
 
 def test_a_clock_that_is_set_back_leaves_nobody_together_for_ever() -> None:
-    lanes = many()
-    lanes.try_take(A1, NOW)
-    lanes.try_take(B1, NOW)
-    assert not lanes.are_shared(NOW - 3600 * SECOND)
+    scheduler = many()
+    scheduler.try_take(A1, NOW)
+    scheduler.try_take(B1, NOW)
+    assert not scheduler.are_shared(NOW - 3600 * SECOND)
