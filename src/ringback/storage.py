@@ -75,7 +75,7 @@ def open_to_serve(
     another server has it.
     """
     path = _data_file(folder)
-    lock = FileLock.take(path.with_suffix(".lock"))
+    lock = FileLock.take(path)
     try:
         if accept_data_loss:
             forget_lost_data(path)
@@ -105,7 +105,7 @@ def open_beside(
     to be upgraded first.
     """
     path = _data_file(folder)
-    _refuse_lost_data(folder, is_in_use=FileLock.holder(path.with_suffix(".lock")) is not None)
+    _refuse_lost_data(folder, is_in_use=FileLock.holder(path) is not None)
     # Before a key is made.
     refuse_to_upgrade(path)
     return SqliteStore.beside(path, _cipher_of(folder, seal_key, seal_key_file))
@@ -123,7 +123,7 @@ def upgrade_data(
         raise ConfigurationError(
             f"there is no data in {folder}; --data names the folder of a Ringback"
         )
-    lock, copies = FileLock.take(path.with_suffix(".lock")), list[Path]()
+    lock, copies = FileLock.take(path), list[Path]()
     try:
         _refuse_lost_data(folder)
         gap = gap_of(path)

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def held(folder: Path) -> Iterator[Path]:
     """The same, and a server of the older version holds it."""
-    lock = FileLock.take(folder / "ringback.lock")
+    lock = FileLock.take(folder / DATA_FILE)
     yield folder
     lock.release()
 

@@ -26,6 +26,7 @@ from ringback.stores.sqlite.schema import (
     allow,
     bring_up_to_date,
     gap_of,
+    open_existing,
     refusal_beside,
 )
 from ringback.stores.sqlite.sealed_columns import seal_all
@@ -195,8 +196,7 @@ def _tell_of_copy(gap: SchemaVersions, copy: Path) -> None:
 
 
 def _is_sealed(path: Path) -> bool:
-    # Reading what is in WAL mode can take writing; but never is a file made.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(open_existing(path)) as connection:
         (knows,) = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name = 'sealed_with'"
         ).fetchone()

@@ -30,14 +30,19 @@ def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
 
 def refuse_damaged_wal(path: Path) -> None:
     """Raise ConfigurationError where commits in the WAL are lost; ask before the file is opened."""
-    mark = read_mark(path)
-    damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
+    damage = known_damage_of_wal(path)
     if damage is not None:
         raise ConfigurationError(
             f"{damage}: some of what was acknowledged is lost. Leave the folder as it is, and put"
             " the data back from a backup elsewhere; or copy the folder, and start the server once"
             " with --accept-data-loss to go on with what is left"
         )
+
+
+def known_damage_of_wal(path: Path) -> str | None:
+    """Return what is wrong with the WAL, or None; ask before the file is opened."""
+    mark = read_mark(path)
+    return damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
 
 
 def refuse_older_data(

@@ -23,12 +23,13 @@ class FileLock:
     file: TextIOWrapper
 
     @classmethod
-    def take(cls, path: Path) -> Self:
-        """Take the lock.
+    def take(cls, database: Path) -> Self:
+        """Take the lock of a data file.
 
         Raises ConfigurationError if another process holds it, naming that process, or if the file
         can't be created.
         """
+        path = _lock_path(database)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as failure:
@@ -52,10 +53,10 @@ class FileLock:
         return cls(file)
 
     @staticmethod
-    def holder(path: Path) -> str | None:
-        """Return the id of the process that holds this lock, or None."""
+    def holder(database: Path) -> str | None:
+        """Return the id of the process that holds the lock of a data file, or None."""
         try:
-            with path.open(encoding="ascii") as file:
+            with _lock_path(database).open(encoding="ascii") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -67,6 +68,10 @@ class FileLock:
     def release(self) -> None:
         """Release the lock."""
         self.file.close()
+
+
+def _lock_path(database: Path) -> Path:
+    return database.with_suffix(".lock")
 
 
 def _lock(file: TextIOWrapper) -> bool:

@@ -10,11 +10,11 @@ from ringback.core.callbacks.batched_callback_text import read_new
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, read_mark
-from ringback.stores.sqlite.data_loss import is_missing
+from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema import newest, version_of
 from ringback.stores.sqlite.sealed_columns import open_all
-from ringback.stores.sqlite.wal_integrity import damage_of_wal
+from ringback.stores.sqlite.wal_integrity import wal_path
 
 _MOST_SHOWN: Final = 20
 """Faults shown for one check; a damaged page can cause thousands."""
@@ -65,12 +65,10 @@ def _check_file(path: Path) -> IntegrityCheck:
 
 
 def _check_wal(path: Path) -> IntegrityCheck:
-    wal = path.with_name(f"{path.name}-wal")
-    holder = FileLock.holder(path.with_suffix(".lock"))
-    mark = read_mark(path)
+    wal, holder = wal_path(path), FileLock.holder(path)
     if holder is not None:
         return IntegrityCheck("wal", is_ok=True, found=f"in use by process {holder}")
-    damage = damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
+    damage = known_damage_of_wal(path)
     size = wal.stat().st_size if wal.exists() else 0
     found = damage or (f"{size / 1e6:.1f} MB, whole" if size else "nothing in it")
     return IntegrityCheck("wal", is_ok=damage is None, found=found)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ringback.core.errors import ConfigurationError
 from ringback.stores.schema_migrations import SchemaMigration, pending
 from ringback.stores.sqlite.commit_watermark import number_in
+from ringback.stores.sqlite.data_loss import is_missing
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressMigration
 
@@ -34,18 +35,22 @@ def gap_of(path: Path) -> SchemaVersions | None:
 
     Raises ConfigurationError for a schema that is newer than this Ringback, and sqlite3.Error.
     """
-    if not path.exists() or not path.stat().st_size:
+    if is_missing(path):
         return None
-    # Reading what is in WAL mode can take writing; but never is a file made.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(open_existing(path)) as connection:
         version = version_of(connection)
         steps = _pending(version)
     return SchemaVersions(version, steps[-1].version) if version and steps else None
 
 
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open a file without creating it: for reading, which can take writing in WAL mode."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+
+
 def refusal_beside(path: Path, gap: SchemaVersions) -> ConfigurationError:
     """Return why a command does not use a file with an older schema."""
-    holder = FileLock.holder(path.with_suffix(".lock"))
+    holder = FileLock.holder(path)
     who = (
         "no server is using it: run"
         if holder is None

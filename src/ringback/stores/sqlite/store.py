@@ -98,7 +98,7 @@ class SqliteStore:
         how much of long answers may be kept. Raises ConfigurationError where the file can't be
         used, has lost data, or is in use by another process.
         """
-        lock = lock or FileLock.take(path.with_suffix(".lock"))
+        lock = lock or FileLock.take(path)
         try:
             opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
         except BaseException:

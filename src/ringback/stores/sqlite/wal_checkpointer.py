@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ringback.stores.sqlite.read_connections import ReadConnectionPool
+from ringback.stores.sqlite.wal_integrity import wal_path
 
 SMALL: Final = 20 * 1024 * 1024
 """Bytes: a little more than the 2000 pages after which SQLite tries to start it over."""
@@ -29,7 +30,7 @@ class WalCheckpointer:
         self, connection: sqlite3.Connection, path: Path, readers: ReadConnectionPool
     ) -> None:
         self._connection = connection
-        self._path = path.with_name(f"{path.name}-wal")
+        self._path = wal_path(path)
         self._readers = readers
         self._look_at = 0.0
         self._is_held = False

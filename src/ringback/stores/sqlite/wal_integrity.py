@@ -87,6 +87,11 @@ class _Index(NamedTuple):
         return max(0, self.frames - self.copied)
 
 
+def wal_path(database: Path) -> Path:
+    """Return the path of the WAL of a database."""
+    return database.with_name(f"{database.name}-wal")
+
+
 def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
     """Return what is wrong with the WAL of a database, or None if no fault is known.
 
@@ -103,7 +108,7 @@ def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
 
 
 def _damage_by(index: _Index | None, database: Path, *, is_index_of_this_boot: bool) -> str | None:
-    path = database.with_name(f"{database.name}-wal")
+    path = wal_path(database)
     trusted = index if is_index_of_this_boot else None
     try:
         with path.open("rb") as file:
