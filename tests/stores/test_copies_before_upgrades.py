@@ -199,7 +199,7 @@ def test_room_that_ends_meanwhile_leaves_no_half_copy(
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pre_upgrade_backup, "_sync", fail)
+    monkeypatch.setattr(pre_upgrade_backup, "sync", fail)
     with pytest.raises(ConfigurationError) as refused:
         upgrade_data(folder)
     assert "No space left on device" in str(refused.value)

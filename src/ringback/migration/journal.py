@@ -18,6 +18,7 @@ from typing import Any, Self
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import edit_record, read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
+from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_errors import refusing
 
 Reasons = Mapping[UrlLocation, str]
@@ -174,7 +175,7 @@ class PlanJournal:
         except BaseException:
             os.close(self._file)
             raise
-        sync_folder(path.parent)
+        sync(path.parent)
 
     def __enter__(self) -> Self:
         """Return the journal."""
@@ -259,12 +260,3 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _places(line: Mapping[str, Any]) -> Reasons:
     return {UrlLocation(name, account_sid): why for account_sid, name, why in line["places"]}
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that a file which was made or renamed in there survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,5 @@
 """Databases: each answers `ports.Store`, and passes the same conformance suite.
 
-May import `ports` and `core`; only `application` and `storage` import a store.
+May import `runtime`, `ports` and `core`; only `application` and `storage` import a store.
 Start with `sqlite/store`.
 """

@@ -14,6 +14,7 @@ from typing import Final, Self
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.disk_sync import sync
 
 _MOST_REMEMBERED: Final = 16_384
 
@@ -110,7 +111,7 @@ def make_key_file(path: Path) -> None:
             return
         finally:
             draft.unlink()
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as failure:
         raise _unusable(path, failure) from failure
 
@@ -121,14 +122,6 @@ def _write_to_disk(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, failure: OSError) -> ConfigurationError:

@@ -67,13 +67,13 @@ class Bench:
             store=self.store,
             carrier=self.carrier,
             handlers=TASK_HANDLERS,
-            context=self._context,
+            context=self._moment,
             clock=self.clock,
             checkpoint=self.steps,
         )
         self.supervisor = Supervisor(self.task_runner, self.delivery, clock=self.clock)
 
-    def _context(self) -> OperationContext:
+    def _moment(self) -> OperationContext:
         return a_context(now=self.clock.now(), intake=self.delivery.queue)
 
 

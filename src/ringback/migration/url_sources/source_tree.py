@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.journal import sync_folder
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
-from ringback.migration.url_sources.csv_table import matches_in_table
-from ringback.migration.url_sources.source_code import matches_in_code
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_sources.csv_table import spots_in_table
+from ringback.migration.url_sources.source_code import spots_in_code
 from ringback.migration.url_sources.url_matches import UrlMatch, placed
+from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_errors import refusing
 
 Find = Callable[[str, str], list[UrlMatch]]
@@ -218,4 +218,4 @@ def _write(path: Path, text: str) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         fresh.replace(target)
-        sync_folder(target.parent)
+        sync(target.parent)

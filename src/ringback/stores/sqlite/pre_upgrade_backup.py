@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.disk_sync import sync
 from ringback.stores.sqlite.schema import SchemaVersions
 
 _SPARE: Final = 1 << 20
@@ -31,7 +32,7 @@ def copy_before_upgrade(
         _copy(connection, draft)
         target = _name(path, gap)
         draft.rename(target)
-        _sync(path.parent)
+        sync(path.parent)
     except (sqlite3.Error, OSError) as failure:
         draft.unlink(missing_ok=True)
         raise _no_copy(path, gap, size, str(failure)) from failure
@@ -82,12 +83,4 @@ def _copy(connection: sqlite3.Connection, target: Path) -> None:
         connection.backup(copy)
     for path in (target.with_name(f"{target.name}-wal"), target.with_name(f"{target.name}-shm")):
         path.unlink(missing_ok=True)
-    _sync(target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target)
