@@ -33,11 +33,11 @@ IP_COMMANDS = "/v1/IpCommands"
 class Running:
     """A server in this process, with the notice's SIM."""
 
-    def __init__(self, parts: Application, caller: Caller) -> None:
-        assert parts.workers.network.gateway is not None
-        self.parts = parts
+    def __init__(self, application: Application, caller: Caller) -> None:
+        assert application.workers.network.gateway is not None
+        self.application = application
         self.caller = caller
-        self.gateway = parts.workers.network.gateway
+        self.gateway = application.workers.network.gateway
 
     async def post(self, path: str, **form: str) -> Any:
         answer = await self.caller.post(path, form)
@@ -59,16 +59,18 @@ async def running(
     data: Path, *, gateway: str = f"{HOST}:0", clock: Clock | None = None
 ) -> AsyncIterator[Running]:
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
-    parts = await Application.start(load(flags, {}), clock=clock or SystemClock())
+    application = await Application.start(load(flags, {}), clock=clock or SystemClock())
     try:
-        context = parts.api.dependencies.context()
-        seed = await parts.storage.store.transact(
+        context = application.api.dependencies.context()
+        seed = await application.storage.store.transact(
             lambda tx: find_or_seed(tx, context, uses_static_proxy=False)
         )
         account = seed.account
-        yield Running(parts, Caller(parts.api.app, credentials=(account.sid, account.auth_token)))
+        yield Running(
+            application, Caller(application.api.app, credentials=(account.sid, account.auth_token))
+        )
     finally:
-        await parts.stop()
+        await application.stop()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ _LIMITS: Final = DeliveryLimits()
 class DeliveryService:
     """Delivers callbacks, from the recovery at the start until the stop.
 
-    `first_settled` is told of each callback whose first attempt is settled.
+    `first_settled` is called with each callback whose first attempt is settled.
     """
 
     def __init__(

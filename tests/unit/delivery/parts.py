@@ -1,4 +1,4 @@
-"""What the tests of the engine put together, and how they wait for it without any time passing."""
+"""What the tests of the delivery put together, and how they wait without any time passing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
