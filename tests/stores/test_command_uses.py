@@ -36,9 +36,9 @@ def hours(count: int) -> WirelessUsageQuery:
     return WirelessUsageQuery(NOW, NOW + count * HOUR, HOUR)
 
 
-def counts(tallies: Iterable[CommandCount]) -> list[tuple[int, int]]:
+def slots_of(counts: Iterable[CommandCount]) -> list[tuple[int, int]]:
     """Return how many there were in each slot that had any."""
-    return [(one.slot, one.messages) for one in tallies]
+    return [(one.slot, one.messages) for one in counts]
 
 
 async def test_nothing_that_was_used_is_not_counted(furnished: Store) -> None:

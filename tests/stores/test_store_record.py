@@ -70,7 +70,7 @@ async def test_it_is_of_all_accounts_or_of_one(
 
 
 async def test_its_source_says_where_it_is_found_again(furnished: Store) -> None:
-    source: Mapping[str, Any] = record_of(furnished, account_sid=OURS).source
+    source: Mapping[str, Any] = record_of(furnished, account_sid=OURS).spec
     assert source == {"kind": "store", "data": "data", "account": OURS}
 
 

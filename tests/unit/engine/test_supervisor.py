@@ -67,14 +67,14 @@ class Bench:
             store=self.store,
             carrier=self.carrier,
             handlers=TASK_HANDLERS,
-            context=self._moment,
+            context=self._context,
             clock=self.clock,
             checkpoint=self.steps,
         )
         self.supervisor = Supervisor(self.task_runner, self.delivery, clock=self.clock)
 
-    def _moment(self) -> OperationContext:
-        return a_context(now=self.clock.now(), intake=self.delivery.queue)
+    def _context(self) -> OperationContext:
+        return a_context(now=self.clock.now(), queue=self.delivery.queue)
 
 
 class BreakingStore:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
-from ringback.migration.url_sources.csv_table import spots_in_table
-from ringback.migration.url_sources.source_code import spots_in_code
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
+from ringback.migration.url_sources.csv_table import matches_in_table
+from ringback.migration.url_sources.source_code import matches_in_code
 from ringback.migration.url_sources.url_matches import UrlMatch, placed
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_errors import refusing
