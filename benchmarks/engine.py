@@ -13,20 +13,21 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, limits_of
-from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, delivered
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, delivered
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
+from ringback.data_folder import open_to_serve
 from ringback.delivery.delivery_service import DeliveryService
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.runtime.system_clock import (
     SystemClock,
@@ -34,7 +35,6 @@ from ringback.runtime.system_clock import (
     let_threads_take_turns,
     stopwatch,
 )
-from ringback.storage import open_to_serve
 from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64
@@ -53,7 +53,7 @@ _FEW: Final = 60
 """How many SIMs pass a filter: the oldest, so that whoever looks through all finds them last."""
 
 
-def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[OutgoingCallback]:
+def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[CallbackRecord]:
     """Make callbacks without end, due now or at a given time."""
     target = CallbackUrl.parse(f"{url}#cbs=kore")
     for _ in repeat(None):
@@ -69,14 +69,14 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[OutgoingC
         yield callback if due is None else callback.having(callback.progress._replace(due=due))
 
 
-def delivered_to(url: str) -> Iterator[OutgoingCallback]:
+def delivered_to(url: str) -> Iterator[CallbackRecord]:
     """Make callbacks without end that were delivered at the first attempt."""
     for callback in callbacks_to(url):
         progress = callback.progress._replace(attempt_count=1)
         yield callback.having(delivered(progress, callback.date_created))
 
 
-def stamped(callback: OutgoingCallback, number: int) -> OutgoingCallback:
+def stamped(callback: CallbackRecord, number: int) -> CallbackRecord:
     """Return the callback with a number by which the receiver tells when it came."""
     return callback._replace(body=f"{callback.body}&Stamp={number}")
 
@@ -85,11 +85,11 @@ def in_a_day() -> datetime:
     return _CLOCK.now() + timedelta(days=1)
 
 
-def a_sender() -> HttpSender:
-    return HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+def a_sender() -> HttpTransport:
+    return HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
 
 
-async def send(sender: HttpSender, callback: OutgoingCallback) -> None:
+async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
     """Render and send a callback: all that the reference does."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)
@@ -99,7 +99,7 @@ def open_store(folder: Path) -> SqliteStore:
     return open_to_serve(folder, seal_key=None, seal_key_file=None, committed=lambda _: None)
 
 
-async def fill(store: SqliteStore, callbacks: Iterable[OutgoingCallback]) -> None:
+async def fill(store: SqliteStore, callbacks: Iterable[CallbackRecord]) -> None:
     """Keep the callbacks, for an account of their own."""
     await store.transact(lambda tx: tx.accounts.add(_ACCOUNT, []))
     waiting = iter(callbacks)
@@ -153,7 +153,7 @@ async def is_settled(store: SqliteStore) -> bool:
     )
 
 
-def _add(tx: Transaction, callbacks: Iterable[OutgoingCallback]) -> None:
+def _add(tx: Transaction, callbacks: Iterable[CallbackRecord]) -> None:
     for callback in callbacks:
         tx.callbacks.add(callback)
 

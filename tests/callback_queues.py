@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ringback.core.callbacks.batched_callback_text import read_new
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackQueue, Store, Transaction
@@ -19,11 +19,11 @@ class RecordingQueue:
         """The SIDs of the callbacks that were taken, once that was durable."""
         self.changed = list[str]()
 
-    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+    def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         tx.callbacks.add(callback)
         tx.on_commit(lambda: self.taken.append(callback.sid))
 
-    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self.changed.append(callback.sid))
 
@@ -41,8 +41,8 @@ class BatchesAtOnce:
         self._queue = queue
 
     async def keep(
-        self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
-    ) -> list[OutgoingCallback]:
+        self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
+    ) -> list[CallbackRecord]:
         assert list(map(read_new, texts)) == callbacks
         self._queue.make_room(account_sid, len(callbacks))
         return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._queue))

@@ -20,7 +20,7 @@ from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
@@ -29,12 +29,12 @@ from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.policy.source_policy import NOTICE, Policy, Source
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sims.sim_updated import SimUpdated
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, RandomSource
 from ringback.stores.encryption import SecretCipher, new_key
@@ -383,10 +383,10 @@ def a_callback(
     replay_of: str | None = None,
     is_test: bool = False,
     secret_id: str | None = None,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return a callback that tells this event, or has this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
-    return OutgoingCallback(
+    return CallbackRecord(
         sid=sid,
         account_sid=account_sid,
         url=parsed,
@@ -397,7 +397,7 @@ def a_callback(
         source_reason=source_reason,
         idempotency_token=token or TOKENS[source],
         date_created=now,
-        progress=DeliveryState(
+        progress=DeliveryProgress(
             date_updated=updated or now,
             status=status,
             status_reason=status_reason,

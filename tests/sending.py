@@ -7,7 +7,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.core.policy.source_policy import Source
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from tests.receivers import RecordingReceiver, Reply
 
 LIMITS = Timeouts(connect=5, read=5, total=10)
@@ -42,7 +42,9 @@ def why_of(exchange: AttemptResult) -> str:
     return exchange.outcome.why
 
 
-async def answer_to(sender: HttpSender, *script: Reply, limits: Timeouts = LIMITS) -> AttemptResult:
+async def answer_to(
+    sender: HttpTransport, *script: Reply, limits: Timeouts = LIMITS
+) -> AttemptResult:
     """Return how the last of as many requests as there are replies ends."""
     async with RecordingReceiver(*script) as receiver:
         exchanges = [await sender.send(post(receiver.url()), limits=limits) for _ in script]

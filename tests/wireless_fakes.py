@@ -11,19 +11,19 @@ from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarge
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
-from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.radio import RadioLink
 from ringback.core.wireless.rate_plan import (
     DATA_LIMIT,
     DataLimitStrategy,
     DataMetering,
     RatePlan,
-    UsageZone,
+    RoamingZone,
     zone_of,
 )
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from tests.fakes import ACCOUNT_SID, NOW
 
 WIRELESS_SIM_SID: Final = "DE0123456789abcdef0123456789abcdef"
@@ -36,7 +36,7 @@ TARGET_URL: Final = "http://127.0.0.1:9000/path?foo=bar#cbs=kore"
 
 HOME, NATIONAL, ABROAD = (
     next(network for network in NETWORKS if zone_of(network) is zone)
-    for zone in (UsageZone.HOME, UsageZone.NATIONAL, UsageZone.INTERNATIONAL)
+    for zone in (RoamingZone.HOME, RoamingZone.NATIONAL, RoamingZone.INTERNATIONAL)
 )
 """A network in each zone: T-Mobile's, another one in the USA, and one elsewhere."""
 
@@ -167,7 +167,7 @@ def a_command(
     direction: Direction = Direction.TO_SIM,
     date_created: datetime = NOW,
     date_updated: datetime = NOW,
-    include_sid: SidPlacement = SidPlacement.NONE,
+    include_sid: IncludeSid = IncludeSid.NONE,
     delivery_receipt_requested: bool = True,
     told: CallbackTarget = NO_TARGET,
 ) -> WirelessCommand:

@@ -13,19 +13,20 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.addresses import Network
+from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import Sources
+from ringback.data_folder import DATA_FILE, open_beside
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.migration.executor import ReadinessCheck
-from ringback.migration.url_source import DeliveryHistory, UrlEntry, UrlSource, UrlSourceSpec
+from ringback.migration.executor import ReceiverReadinessCheck
+from ringback.migration.url_source import UrlDeliveryHistory, UrlEntry, UrlSource, UrlSourceSpec
 from ringback.migration.url_sources.api import ApiUrlSource, base_url
+from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
-from ringback.migration.url_sources.source_tree import FileUrlSource
 from ringback.operations.accounts import fetch_account
 from ringback.ports import Clock, Transport
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
@@ -34,7 +35,6 @@ from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT, SEAL_KEY
-from ringback.storage import DATA_FILE, open_beside
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
@@ -58,7 +58,7 @@ class OpenedUrlSource:
 
     url_source: UrlSource
     clock: Clock
-    deliveries: DeliveryHistory | None
+    deliveries: UrlDeliveryHistory | None
     """None where nothing says how callbacks go."""
 
 
@@ -142,7 +142,7 @@ def _files(files: FileUrlSource) -> OpenedUrlSource:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeOptions:
+class ReadinessProbeOptions:
     """How receivers are probed before they move."""
 
     no_probe: bool
@@ -155,11 +155,11 @@ class ProbeOptions:
 
 @dataclass(frozen=True, slots=True)
 class _ProbeCheck:
-    """Answers `ReadinessCheck`."""
+    """Answers `ReceiverReadinessCheck`."""
 
     found: OpenedUrlSource
     to: SourceName
-    how: ProbeOptions
+    how: ReadinessProbeOptions
     auth_token: str | None = field(repr=False)
     transport: Transport
 
@@ -194,8 +194,8 @@ class _ProbeCheck:
 
 @asynccontextmanager
 async def readiness_check(
-    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
-) -> AsyncGenerator[ReadinessCheck | None]:
+    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
+) -> AsyncGenerator[ReceiverReadinessCheck | None]:
     """Yield the check that probes receivers before they move; None with --no-probe.
 
     `to` has to be one of the sources in `how`, and `missing_secret` has to have found none missing.
@@ -206,7 +206,9 @@ async def readiness_check(
     # Who has configured these URLs is often not who runs this: without --allow nobody has requests
     # sent into the operator's own network.
     tls = ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(how.allow), network=SystemNetwork(tls))
+    sender = HttpTransport(
+        stopwatch=stopwatch, guard=SsrfGuard(how.allow), network=SystemNetwork(tls)
+    )
     try:
         yield _ProbeCheck(found, to, how, auth_token, sender)
     finally:
@@ -214,7 +216,7 @@ async def readiness_check(
 
 
 def missing_secret(
-    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
 ) -> str | None:
     """Return the secret that the probe of a source needs and lacks, by its name; else None."""
     if isinstance(found.url_source, OwnDataUrlSource):

@@ -47,7 +47,7 @@ class ServerRefused(PortalClientError):
     """The server refused the request; the message is the server's own."""
 
 
-class NewestRecords(NamedTuple):
+class NewestRecordsPage(NamedTuple):
     """A page of a list with its newest records."""
 
     page: JsonObject
@@ -100,7 +100,7 @@ class PortalClient:
             yield page
             asked = _next_of(page)
 
-    def newest(self, name: str, *, query: RequestParameters, limit: int) -> NewestRecords:
+    def newest(self, name: str, *, query: RequestParameters, limit: int) -> NewestRecordsPage:
         """Return this many records of a list on one page, from as many pages as that takes.
 
         Where few records match the filters, the server answers bit by bit.
@@ -113,9 +113,9 @@ class PortalClient:
             found += page[key]
             further, page = _next_of(page), {**page, key: found}
             if further is None or len(found) >= limit:
-                return NewestRecords(page)
+                return NewestRecordsPage(page)
             asked = further
-        return NewestRecords(page, _MOST_PAGES)
+        return NewestRecordsPage(page, _MOST_PAGES)
 
     def post(self, *path: str, form: RequestParameters = _NOTHING) -> JsonObject:
         """Return the answer to a form that is posted."""

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from ringback.api.app import supersim_operations, wireless_operations
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.host_routing import SUPER_SIM, WIRELESS
-from ringback.api.operation import ApiOperation
+from ringback.api.operation_definition import ApiOperation
 from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row

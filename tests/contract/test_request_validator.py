@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
@@ -114,7 +114,7 @@ def test_the_validator_refuses_it_for_another_auth_token() -> None:
 
 @given(callbacks(sources=st.just(Source.TWILIO)))
 @settings(max_examples=300)
-def test_the_validator_accepts_any_url_that_it_leaves_as_it_is(callback: OutgoingCallback) -> None:
+def test_the_validator_accepts_any_url_that_it_leaves_as_it_is(callback: CallbackRecord) -> None:
     request = render(callback, account=an_account(), at=NOW)
     url = request.url.wire
     # It takes URLs apart and puts them together again, which loses an empty query and parameter

@@ -17,8 +17,8 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
+from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_to_serve
 from ringback.ports import CallbackFilter, PageRequest, Transaction
-from ringback.storage import DATA_FILE, KEY_FILE, check_folder, open_to_serve
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.records import OURS, PROFILES, account, api_key, callback, fleet, sim
 

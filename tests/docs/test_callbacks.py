@@ -18,7 +18,7 @@ from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
-from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers import TRIGGERS, TriggerDefinition
 from tests.fakes import AUTH_TOKEN, NOW, a_callback, an_account
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def test_the_first_tables_name_a_trigger_for_each_callback_of_both_products() ->
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS)
-def test_each_trigger_is_in_the_reference_as_its_list_has_it(trigger: Trigger) -> None:
+def test_each_trigger_is_in_the_reference_as_its_list_has_it(trigger: TriggerDefinition) -> None:
     told = (" ".join(map("=".join, told.items())) for told in trigger.calls_back)
     told_by = "; ".join(f"`{each}`" for each in told)
     assert f"\n| `{trigger.name}` | {trigger.words} | {told_by} |\n" in REFERENCE

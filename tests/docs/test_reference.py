@@ -20,7 +20,7 @@ from ringback.core.http.outcome import AttemptFailure
 from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.settings import SETTINGS, Setting, SettingsCommand
+from ringback.settings import SETTINGS, ServerCommand, Setting
 from tests.memory_store import MemoryStore
 from tests.unit.api.world import dependencies_on
 
@@ -60,11 +60,11 @@ def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
     assert flag == (f"`{setting.flag}`" if setting.has_flag else NOT_THERE)
     assert key == f"`{setting.name}`"
     assert defaults == [
-        _cell(setting, command) for command in (SettingsCommand.DEV, SettingsCommand.SERVE)
+        _cell(setting, command) for command in (ServerCommand.DEV, ServerCommand.SERVE)
     ]
 
 
-def _cell(setting: Setting, command: SettingsCommand) -> str:
+def _cell(setting: Setting, command: ServerCommand) -> str:
     """What the table has for a command: a dash where it has no such setting."""
     default = setting.defaults[command]
     if not setting.is_for(command):

@@ -13,9 +13,9 @@ from random import Random
 from typing import Any
 
 from ringback.core.sids import SidKind, make_sid
+from ringback.data_folder import open_beside
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
-from ringback.storage import open_beside
 from tests.fakes import FakeClock, SeededChance, a_fleet, a_profile, an_account
 
 FLEETS = 300

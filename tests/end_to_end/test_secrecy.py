@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from ringback.storage import KEY_FILE
+from ringback.data_folder import KEY_FILE
 from tests.receivers import RecordingReceiver
 from tests.served import Answered, Served, served_alone
 

@@ -15,7 +15,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
-from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers import TRIGGERS, TriggerDefinition
 from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback
 from tests.fakes import SIM_SID
@@ -54,7 +54,7 @@ async def chosen(dev: Served, **whose: str) -> str | None:
 
 @pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
 async def test_each_trigger_has_the_callbacks_arrive_that_it_promises(
-    pulled: Trigger, tmp_path: Path
+    pulled: TriggerDefinition, tmp_path: Path
 ) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         said = await trigger(pulled.name, "--to", receiver.url("/"), data=tmp_path)

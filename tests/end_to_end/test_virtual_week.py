@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ringback.application import Application
-from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import CallbackFilter, Transaction
@@ -102,10 +102,10 @@ async def started(
 
 async def all_in(
     application: Application, account_sid: str
-) -> list[tuple[OutgoingCallback, list[Attempt]]]:
+) -> list[tuple[CallbackRecord, list[Attempt]]]:
     """Return all callbacks, oldest first, with their attempts."""
 
-    def read(tx: Transaction) -> list[tuple[OutgoingCallback, list[Attempt]]]:
+    def read(tx: Transaction) -> list[tuple[CallbackRecord, list[Attempt]]]:
         found = tx.callbacks.oldest(account_sid, CallbackFilter(), after=None, limit=10_000)
         return [(callback, tx.callbacks.attempts(callback.sid)) for callback in found]
 
@@ -158,7 +158,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
         assert one.source is (Source.TWILIO if one.date_created < CUT_OVER else Source.KORE)
 
 
-def _status_in(callback: OutgoingCallback) -> str:
+def _status_in(callback: CallbackRecord) -> str:
     (status,) = [
         pair.removeprefix("SimStatus=")
         for pair in callback.body.split("&")

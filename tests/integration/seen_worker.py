@@ -21,7 +21,7 @@ from ringback.receiver.dedupe import (
     PostgresDedupe,
     RedisDedupe,
     SqliteDedupe,
-    WorkDone,
+    WorkAlreadyDone,
 )
 
 READY = "ready"
@@ -82,7 +82,7 @@ def deliver(seen: DedupeStore, order: Order) -> None:
                 return
             case ClaimedByOther(for_another):
                 time.sleep(min(0.02, for_another.total_seconds()))
-            case WorkDone():
+            case WorkAlreadyDone():
                 return
 
 

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringback.core.http.addresses import ANYWHERE, LOOPBACK
+from ringback.core.http.allowed_addresses import ANYWHERE, LOOPBACK
 from ringback.core.http.egress_routes import Direct, Egresses
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
@@ -25,8 +25,8 @@ EGRESSES = Egresses(
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), egresses=EGRESSES)
+async def sender() -> AsyncIterator[HttpTransport]:
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), egresses=EGRESSES)
     yield sender
     await sender.close()
 
@@ -44,7 +44,7 @@ def from_source(source: Source | None, url: str) -> OutgoingRequest:
 
 class TestASource:
     async def test_leaves_from_its_own_address(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url())
         exchange = await sender.send(request, limits=LIMITS)
@@ -53,7 +53,7 @@ class TestASource:
         assert receiver.clients == ["127.0.0.9"]
 
     async def test_with_a_pool_leaves_from_each_address_in_turn(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.KORE, receiver.url())
         exchanges = [await sender.send(request, limits=LIMITS) for _ in range(6)]
@@ -62,7 +62,7 @@ class TestASource:
         assert receiver.clients == ["127.0.0.2", "127.0.0.3"], "connections are kept all the same"
 
     async def test_does_not_take_part_in_the_turns_of_another(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         for _ in range(2):
             await sender.send(from_source(Source.TWILIO, receiver.url()), limits=LIMITS)
@@ -72,7 +72,7 @@ class TestASource:
     async def test_without_an_egress_leaves_as_the_machine_chooses(
         self, receiver: RecordingReceiver
     ) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         exchange = await sender.send(from_source(Source.KORE, receiver.url()), limits=LIMITS)
         assert exchange.local_address == "127.0.0.1"
         assert exchange.proxy is None
@@ -81,7 +81,7 @@ class TestASource:
 
 class TestANameInTheUrl:
     async def test_takes_its_turn_with_the_others(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url("/#e=dublin,ashburn"))
         for turn in range(3):
@@ -89,7 +89,7 @@ class TestANameInTheUrl:
         assert receiver.clients == ["127.0.0.4", "127.0.0.5"]
 
     async def test_that_nobody_defined_leaves_by_the_sources_own_way(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url("/#e=unheard-of"))
         await sender.send(request, limits=LIMITS)
@@ -100,8 +100,8 @@ class TestALocalAddress:
     @staticmethod
     def sender_from(
         *addresses: str, to: tuple[str, ...] = ("127.0.0.1",), network: WatchedNetwork | None = None
-    ) -> HttpSender:
-        return HttpSender(
+    ) -> HttpTransport:
+        return HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(ANYWHERE),
             egresses=Egresses(by_source={Source.KORE: Direct(addresses)}),

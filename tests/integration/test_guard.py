@@ -9,10 +9,10 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
@@ -184,8 +184,8 @@ def network() -> WatchedNetwork:
 
 
 @pytest.fixture
-async def sender(network: WatchedNetwork) -> AsyncIterator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, network=network, resolve=believe)
+async def sender(network: WatchedNetwork) -> AsyncIterator[HttpTransport]:
+    sender = HttpTransport(stopwatch=stopwatch, network=network, resolve=believe)
     yield sender
     await sender.close()
 
@@ -193,7 +193,7 @@ async def sender(network: WatchedNetwork) -> AsyncIterator[HttpSender]:
 class TestAUrl:
     @pytest.mark.parametrize("url", HOSTILE_URLS)
     async def test_that_leads_inside_is_refused_before_anything_is_connected(
-        self, sender: HttpSender, network: WatchedNetwork, url: str
+        self, sender: HttpTransport, network: WatchedNetwork, url: str
     ) -> None:
         async with RecordingReceiver() as receiver:
             request = post(url.format(port=receiver.port))
@@ -210,7 +210,7 @@ class TestAUrl:
     @pytest.mark.parametrize("host", ["8.8.8.8", "hooks.example", "[2606:4700::1111]", "134744072"])
     async def test_that_leads_outside_is_connected_to(self, host: str) -> None:
         network = WatchedNetwork()
-        sender = HttpSender(stopwatch=stopwatch, network=network, resolve=resolve_to("8.8.8.8"))
+        sender = HttpTransport(stopwatch=stopwatch, network=network, resolve=resolve_to("8.8.8.8"))
         exchange = await sender.send(post(f"http://{host}/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.CONNECT
         assert network.connected == [("8.8.8.8", 80)]
@@ -233,7 +233,7 @@ class TestAUrl:
     ) -> None:
         async with RecordingReceiver() as receiver:
             # Without a look-up to fail, this can only be refused by its text.
-            sender = HttpSender(stopwatch=stopwatch, guard=guard, resolve=believe)
+            sender = HttpTransport(stopwatch=stopwatch, guard=guard, resolve=believe)
             exchange = await sender.send(post(receiver.url(host="unheard.example")), limits=LIMITS)
             assert failure_of(exchange) is AttemptFailure.GUARD
             assert why_of(exchange) == why.format(port=receiver.port)
@@ -242,7 +242,7 @@ class TestAUrl:
 
 class TestAName:
     async def test_of_private_addresses_is_refused_and_only_the_log_has_them(
-        self, sender: HttpSender, caplog: pytest.LogCaptureFixture
+        self, sender: HttpTransport, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "ringback")
         exchange = await sender.send(post("http://private.example/"), limits=LIMITS)
@@ -255,14 +255,14 @@ class TestAName:
         ]
 
     @pytest.mark.parametrize("name", NAMES)
-    async def test_is_never_said_with_its_addresses(self, sender: HttpSender, name: str) -> None:
+    async def test_is_never_said_with_its_addresses(self, sender: HttpTransport, name: str) -> None:
         why = why_of(await sender.send(post(f"http://{name}/"), limits=LIMITS))
         assert [address for address in NAMES[name] if address in why.replace(name, "")] == []
 
     async def test_that_may_lead_inside_is_not_said_with_its_address_where_nobody_answers(
         self, network: WatchedNetwork, unused_tcp_port: int
     ) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             network=network,
@@ -276,7 +276,7 @@ class TestAName:
     async def test_of_mixed_addresses_leads_to_the_permitted_ones_alone(
         self, network: WatchedNetwork, answers: tuple[str, str]
     ) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             network=network,
@@ -294,7 +294,7 @@ class TestAName:
         self, network: WatchedNetwork
     ) -> None:
         # 127.0.0.9 is permitted and nobody listens there; 127.0.0.1 is a receiver, and refused.
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard((ip_network("127.0.0.9/32"),)),
             network=network,
@@ -316,7 +316,7 @@ class TestAName:
         async def resolve(host: str) -> list[str]:
             return answers.pop(0)
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard((ip_network("127.0.0.1/32"),)),
             network=network,
@@ -341,7 +341,7 @@ class TestAName:
         async def resolve(host: str) -> list[str]:
             return answers.pop(0)
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=network, resolve=resolve
         )
         async with RecordingReceiver() as receiver:
@@ -358,7 +358,7 @@ class TestAName:
         async def resolve(host: str) -> list[str]:
             return answers.pop(0)
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=network, resolve=resolve
         )
         async with RecordingReceiver() as receiver:
@@ -371,7 +371,7 @@ class TestAName:
 
 async def test_the_machines_own_look_up_is_guarded_too() -> None:
     network = WatchedNetwork(SystemNetwork())
-    sender = HttpSender(stopwatch=stopwatch, network=network)
+    sender = HttpTransport(stopwatch=stopwatch, network=network)
     hosts = ["localhost", "0x7f.1", "2130706433", "[::1]"]
     async with RecordingReceiver() as receiver:
         urls = [receiver.url(host=host) for host in hosts]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.system_resolver import SystemResolver
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from tests.fakes import a_callback, an_account
@@ -61,7 +61,7 @@ def of(account: str, url: str) -> OutgoingRequest:
 
 
 def send_all(
-    sender: HttpSender, account: str, receiver: RecordingReceiver, hosts: list[str]
+    sender: HttpTransport, account: str, receiver: RecordingReceiver, hosts: list[str]
 ) -> list[asyncio.Task[AttemptResult]]:
     return [
         asyncio.create_task(sender.send(of(account, receiver.url(host=host)), limits=LIMITS))
@@ -77,7 +77,7 @@ async def cancel(tasks: list[asyncio.Task[AttemptResult]]) -> None:
 
 async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns() -> None:
     machine = HangingMachine()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -98,7 +98,7 @@ async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns()
 
 async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
     machine = HangingMachine()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -121,7 +121,7 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
 
 async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_of_either() -> None:
     machine = HangingMachine()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -141,7 +141,7 @@ async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_
 
 async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> None:
     machine, store = HangingMachine(), MemoryStore()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -183,9 +183,9 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
 
 def a_sender(
     loop: MadeUpTime, resolve: Callable[[str], Awaitable[list[str]]], **how: Any
-) -> HttpSender:
+) -> HttpTransport:
     network = MadeUpNetwork(lambda _: OK, after=0.001)
-    return HttpSender(stopwatch=loop.time, network=network, resolve=resolve, **how)
+    return HttpTransport(stopwatch=loop.time, network=network, resolve=resolve, **how)
 
 
 def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
@@ -236,7 +236,7 @@ def test_a_name_that_hung_is_not_asked_again_for_ten_seconds() -> None:
 async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
     # As where a datagram was lost: the machine's resolver asks again just when our limit is over.
     machine = HangingMachine()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -262,7 +262,7 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
         machine.wait(timeout=30)
         raise OSError("no name server could be reached")
 
-    sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask), name_limit=0.5)
+    sender = HttpTransport(stopwatch=stopwatch, resolve=SystemResolver(ask), name_limit=0.5)
     request = post("http://hangs.example/")
     assert failure_of(await sender.send(request, limits=LIMITS)) is AttemptFailure.NAME
     machine.set()
@@ -274,7 +274,7 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
 
 async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
     machine = HangingMachine()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         resolve=SystemResolver(machine),
@@ -292,7 +292,7 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
 
 
 async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> None:
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
     )
     async with RecordingReceiver(

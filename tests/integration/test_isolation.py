@@ -26,7 +26,14 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, ShadowFilter, Transaction
+from ringback.ports import (
+    CallbackFilter,
+    DeliveryClaim,
+    PageRequest,
+    Settlement,
+    ShadowFilter,
+    Transaction,
+)
 from ringback.ports.callbacks import lane_of
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key
@@ -126,7 +133,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     tx.callbacks.add(added)
     ((callback, progress, owner, _),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
     request = RecordedRequest("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
-    row = records.row_of(Claim(callback, progress, owner), Refused(503), request)
+    row = records.row_of(DeliveryClaim(callback, progress, owner), Refused(503), request)
     long = RecordedResponse(503, (), f"busy with {host}".encode() * 999)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW

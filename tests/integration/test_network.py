@@ -8,7 +8,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.tls import TlsFailed
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import OK
@@ -19,7 +19,9 @@ def send_in(
     loop: MadeUpTime, network: MadeUpNetwork, *urls: str, limits: Timeouts = LIMITS
 ) -> list[AttemptResult]:
     async def story() -> list[AttemptResult]:
-        sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        sender = HttpTransport(
+            stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1")
+        )
         exchanges = [await sender.send(post(url), limits=limits) for url in urls]
         await sender.close()
         return exchanges
@@ -67,7 +69,9 @@ def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
 
     async def story(loop: MadeUpTime) -> tuple[AttemptResult, float]:
         network = MadeUpNetwork(lambda _: next(answers), after=1)
-        sender = HttpSender(stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1"))
+        sender = HttpTransport(
+            stopwatch=loop.time, network=network, resolve=resolve_to("198.0.0.1")
+        )
         request = post("http://hooks.example/")
         await sender.send(request, limits=Timeouts(connect=5, read=3600, total=3600))
         began = loop.elapsed
@@ -118,7 +122,7 @@ def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: Atte
 def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
     async def story(loop: MadeUpTime) -> list[object]:
         network = MadeUpNetwork(lambda _: OK, after=1)
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=loop.time,
             network=network,
             resolve=resolve_to("198.0.0.1"),

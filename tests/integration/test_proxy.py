@@ -9,12 +9,12 @@ import trustme
 import uvloop
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import Egresses, read_egress
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.system_clock import stopwatch
@@ -29,12 +29,12 @@ SHORT = Timeouts(connect=0.05, read=5, total=5)
 
 def sender_through(
     proxy: str, *, network: WatchedNetwork | None = None, tls: ClientTls | None = None
-) -> HttpSender:
+) -> HttpTransport:
     async def resolve(host: str) -> list[str]:
         addresses = {"private.example": ["10.0.0.7"], "two.example": ["127.0.0.9", "127.0.0.1"]}
         return addresses.get(host, ["127.0.0.1"])
 
-    return HttpSender(
+    return HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         egresses=Egresses(by_source={Source.KORE: read_egress(proxy)}),
@@ -43,7 +43,7 @@ def sender_through(
     )
 
 
-def through(proxy: RecordingProxy) -> HttpSender:
+def through(proxy: RecordingProxy) -> HttpTransport:
     return sender_through(f"http://proxy.example:{proxy.port}")
 
 
@@ -89,7 +89,7 @@ class TestARequest:
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy() as proxy:
-            sender = HttpSender(
+            sender = HttpTransport(
                 stopwatch=stopwatch,
                 guard=SsrfGuard(LOOPBACK),
                 egresses=Egresses(named={"p": read_egress(f"http://127.0.0.1:{proxy.port}")}),
@@ -144,7 +144,7 @@ class TestTheGuard:
     @pytest.mark.parametrize("host", ["private.example", "10.0.0.7"])
     async def test_looks_at_the_receiver_before_the_proxy_hears_of_it(self, host: str) -> None:
         async with RecordingProxy() as proxy:
-            sender = HttpSender(
+            sender = HttpTransport(
                 stopwatch=stopwatch,
                 egresses=Egresses(
                     by_source={Source.KORE: read_egress(f"http://127.0.0.1:{proxy.port}")}
@@ -157,7 +157,7 @@ class TestTheGuard:
 
     async def test_trusts_the_address_of_the_proxy(self) -> None:
         network = WatchedNetwork()
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             egresses=Egresses(by_source={Source.KORE: read_egress("http://10.0.0.1:3128")}),
             resolve=lambda host: _just("10.0.0.1" if host == "10.0.0.1" else "198.0.0.1"),
@@ -189,7 +189,7 @@ class TestAProxyThatFails:
         async def resolve(host: str) -> list[str]:
             return [] if host == "proxy.example" else ["127.0.0.1"]
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             egresses=Egresses(by_source={Source.KORE: read_egress("http://proxy.example:3128")}),

@@ -15,14 +15,14 @@ from typing import Any, Final, NamedTuple, cast
 
 from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
@@ -172,7 +172,7 @@ async def on_this_machine(host: str) -> list[str]:
 async def running(data: Path) -> AsyncIterator[Engine]:
     """Run an engine whose account has one secret."""
     written = list[Written]()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         network=SlowNetwork(written),

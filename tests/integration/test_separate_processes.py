@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from ringback.application.api import ApiPorts, HttpApi
+from ringback.application.api import HttpApi, WorkerPorts
+from ringback.application.background_workers import BackgroundWorkers, WorkerTransports
 from ringback.application.process_context import ProcessContext
 from ringback.application.storage import OpenStorage
-from ringback.application.workers import WorkerNetwork, Workers
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import SettingsCommand, load
+from ringback.settings import ServerCommand, load
 from tests.crash.driver import writing_nothing_while
 from tests.fakes import (
     ACCOUNT_SID,
@@ -42,7 +42,7 @@ BATCH = 65
 def a_process(data: Path) -> ProcessContext:
     """Return a process of its own, in which it is always the same instant."""
     flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
-    settings = load(flags, {}, command=SettingsCommand.SERVE)
+    settings = load(flags, {}, command=ServerCommand.SERVE)
     return ProcessContext(settings, VirtualClock.stopped(NOW))
 
 
@@ -58,9 +58,9 @@ async def a_storage(process: ProcessContext) -> AsyncIterator[OpenStorage]:
 @asynccontextmanager
 async def workers(data: Path) -> AsyncIterator[OpenStorage]:
     process = a_process(data)
-    network = WorkerNetwork.open(process)
+    network = WorkerTransports.open(process)
     async with a_storage(process) as storage:
-        its = Workers(process, storage, network)
+        its = BackgroundWorkers(process, storage, network)
         await its.start()
         try:
             yield storage
@@ -73,7 +73,7 @@ async def an_api(data: Path) -> AsyncIterator[Caller]:
     process = a_process(data)
     async with a_storage(process) as storage:
         await storage.store.transact(plant)
-        api = HttpApi(process, storage, ApiPorts.without_workers(process, storage))
+        api = HttpApi(process, storage, WorkerPorts.without_workers(process, storage))
         yield Caller(api.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 

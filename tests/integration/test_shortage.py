@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.system_resolver import SystemResolver
 from ringback.runtime.system_clock import stopwatch
@@ -22,10 +22,10 @@ COUNT = 150
 # Delivers so many callbacks with fewer descriptors than the receiver's answers take at once.
 DELIVERING = """
 import asyncio, logging, resource, sys
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.runtime.system_clock import SystemRandomSource, SystemClock, stopwatch
 from tests.memory_store import MemoryStore
 from tests.fakes import a_callback, an_account
@@ -33,7 +33,7 @@ from tests.fakes import a_callback, an_account
 async def main(url, count):
     logging.basicConfig(level="WARNING", stream=sys.stderr)
     store = MemoryStore()
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), remember_names=0)
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), remember_names=0)
     delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )
@@ -125,8 +125,8 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
     number: int, failure: AttemptFailure
 ) -> None:
     network = ShortNetwork(number)
-    sender = HttpSender(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
-    sender = HttpSender(
+    sender = HttpTransport(stopwatch=stopwatch, network=network, resolve=resolve_to("198.18.0.1"))
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         network=network,
@@ -139,7 +139,7 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
 
 async def test_idle_connections_are_closed_for_what_they_hold() -> None:
     async with RecordingReceiver() as one, RecordingReceiver() as other:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             network=ShortNetwork(errno.EMFILE, after=1),
@@ -156,7 +156,7 @@ async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None
     def ask(host: str) -> list[str]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    sender = HttpSender(stopwatch=stopwatch, resolve=SystemResolver(ask))
+    sender = HttpTransport(stopwatch=stopwatch, resolve=SystemResolver(ask))
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
     assert exchange.outcome == Unreachable(AttemptFailure.SHORTAGE, "Too many open files")
 
@@ -168,7 +168,7 @@ async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("ringback.http_client.system_resolver.Thread.start", start)
-    sender = HttpSender(stopwatch=stopwatch)
+    sender = HttpTransport(stopwatch=stopwatch)
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
     assert failure_of(exchange) is AttemptFailure.SHORTAGE
 
@@ -182,7 +182,7 @@ async def test_an_address_to_which_no_way_leads_is_the_receivers(
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(type(loop), "sock_connect", connect)
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     no_port = await sender.send(post("http://127.0.0.1/"), limits=LIMITS)
     assert failure_of(no_port) is AttemptFailure.NO_LOCAL_PORT
     monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError(99, "")))

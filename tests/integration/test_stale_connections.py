@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, VAULT, a_callback, an_account
@@ -24,8 +24,8 @@ COUNT = 500
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[HttpSender]:
-    sender = HttpSender(
+async def sender() -> AsyncIterator[HttpTransport]:
+    sender = HttpTransport(
         stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
     )
     yield sender
@@ -35,7 +35,7 @@ async def sender() -> AsyncIterator[HttpSender]:
 async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     """Return how the callbacks ended, and how many attempts and requests there were."""
     store = SqliteStore.open(folder / "ringback.db", VAULT)
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     delivery = DeliveryService(
         store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
     )
@@ -72,7 +72,7 @@ def test_none_of_many_callbacks_fails_even_without_retries(
 
 
 async def test_a_connection_that_was_closed_before_the_request_is_not_used(
-    sender: HttpSender,
+    sender: HttpTransport,
 ) -> None:
     # The next request follows in the very step in which the answer is there, as a worker's does:
     # the loop had no chance yet to read the end that came right behind the answer.
@@ -92,7 +92,7 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(
 
 
 async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
-    sender: HttpSender,
+    sender: HttpTransport,
 ) -> None:
     async with RecordingReceiver() as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
@@ -102,7 +102,7 @@ async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
 
 
 async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still_stale(
-    sender: HttpSender,
+    sender: HttpTransport,
 ) -> None:
     async def close(writer: asyncio.StreamWriter) -> None:
         writer.close()

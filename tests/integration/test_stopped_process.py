@@ -14,15 +14,15 @@ READ_LIMIT = 0.5
 # Sends so many requests at once, and says how each ended.
 SENDING = """
 import asyncio, sys
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.runtime.system_clock import stopwatch
 from tests.sending import post
 
 async def main(url, count, read):
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     limits = Timeouts(connect=10, read=read, total=10)
     sends = [sender.send(post(url), limits=limits) for _ in range(count)]
     for exchange in await asyncio.gather(*sends):

@@ -13,11 +13,11 @@ import pytest
 import trustme
 import uvloop
 
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, Delivered
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.system_clock import stopwatch
@@ -42,8 +42,8 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path / "ca.pem"
 
 
-def sender_with(tls: ClientTls, *addresses: str) -> HttpSender:
-    return HttpSender(
+def sender_with(tls: ClientTls, *addresses: str) -> HttpTransport:
+    return HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
         network=SystemNetwork(tls),
@@ -52,14 +52,16 @@ def sender_with(tls: ClientTls, *addresses: str) -> HttpSender:
 
 
 @pytest.fixture
-async def trusting(ca_file: Path) -> AsyncIterator[HttpSender]:
+async def trusting(ca_file: Path) -> AsyncIterator[HttpTransport]:
     sender = sender_with(ClientTls(ca_files=[ca_file]))
     yield sender
     await sender.close()
 
 
 class TestAConnection:
-    async def test_carries_many_requests(self, trusting: HttpSender, authority: trustme.CA) -> None:
+    async def test_carries_many_requests(
+        self, trusting: HttpTransport, authority: trustme.CA
+    ) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             for host in ("hooks.example", "hooks.example", "hooks.example."):
@@ -68,7 +70,7 @@ class TestAConnection:
             assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
             assert receiver.connections == 2, "one for each spelling of the host"
 
-    async def test_is_timed(self, trusting: HttpSender, authority: trustme.CA) -> None:
+    async def test_is_timed(self, trusting: HttpTransport, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url(host="hooks.example")
@@ -78,7 +80,7 @@ class TestAConnection:
             assert exchange.local_address == "127.0.0.1"
 
     async def test_of_an_address_is_verified_too(
-        self, trusting: HttpSender, authority: trustme.CA
+        self, trusting: HttpTransport, authority: trustme.CA
     ) -> None:
         async with RecordingReceiver(tls=server_side(authority.issue_cert("127.0.0.1"))) as it:
             exchange = await trusting.send(post(it.url()), limits=LIMITS)
@@ -87,7 +89,7 @@ class TestAConnection:
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
     async def test_with_a_certificate_for_another_name_is_certificate_name(
-        self, trusting: HttpSender, authority: trustme.CA, host: str, fragment: str
+        self, trusting: HttpTransport, authority: trustme.CA, host: str, fragment: str
     ) -> None:
         tls = server_side(authority.issue_cert("elsewhere.example"))
         exchange = await self.refused(trusting, tls, host, fragment)
@@ -95,7 +97,7 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_an_expired_certificate_is_certificate_expired(
-        self, trusting: HttpSender, authority: trustme.CA, fragment: str
+        self, trusting: HttpTransport, authority: trustme.CA, fragment: str
     ) -> None:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         tls = server_side(authority.issue_cert("hooks.example", not_after=long_ago))
@@ -105,27 +107,27 @@ class TestAConnection:
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     async def test_with_a_certificate_of_a_stranger_is_certificate_untrusted(
-        self, trusting: HttpSender, fragment: str
+        self, trusting: HttpTransport, fragment: str
     ) -> None:
         tls = server_side(trustme.CA().issue_cert("hooks.example"))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
         assert failure_of(exchange) is AttemptFailure.CERTIFICATE_UNTRUSTED
 
-    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpSender) -> None:
+    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpTransport) -> None:
         async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
 
         assert await failure_of_handshake(trusting, speak_plainly) is AttemptFailure.TLS
 
-    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpSender) -> None:
+    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpTransport) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
         assert await failure_of_handshake(trusting, hang_up) is AttemptFailure.TLS
 
     async def refused(
-        self, sender: HttpSender, tls: ssl.SSLContext, host: str, fragment: str
+        self, sender: HttpTransport, tls: ssl.SSLContext, host: str, fragment: str
     ) -> AttemptResult:
         async with RecordingReceiver(tls=tls) as receiver:
             url = receiver.url("/" + fragment, host=host)
@@ -169,7 +171,7 @@ class TestTheNameOfTheHost:
         assert names == [said]
 
     async def test_said_and_unsaid_are_different_connections(
-        self, trusting: HttpSender, authority: trustme.CA
+        self, trusting: HttpTransport, authority: trustme.CA
     ) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
         async with RecordingReceiver(tls=tls) as receiver:
@@ -290,7 +292,7 @@ def test_answers_read_into_one_buffer_do_not_mix(
 
 
 async def failure_of_handshake(
-    sender: HttpSender,
+    sender: HttpTransport,
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AttemptFailure | None:
     server = await asyncio.start_server(behave, "127.0.0.1", 0)

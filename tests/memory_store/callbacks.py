@@ -9,15 +9,15 @@ from typing import Final
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
     Attempt,
-    DeliveryState,
-    OutgoingCallback,
+    CallbackRecord,
+    DeliveryProgress,
     begin,
     put_back,
 )
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     CallbackFilter,
-    Claim,
+    DeliveryClaim,
     DeliveryTotals,
     Lane,
     LaneDue,
@@ -40,27 +40,27 @@ class MemoryCallbacks:
 
     accounts: MemoryAccounts
     responses: MemoryKeptResponses
-    callbacks: dict[str, OutgoingCallback] = field(default_factory=dict[str, OutgoingCallback])
+    callbacks: dict[str, CallbackRecord] = field(default_factory=dict[str, CallbackRecord])
     rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
     """With their whole answers, whatever is kept of them."""
 
-    def add(self, callback: OutgoingCallback) -> None:
+    def add(self, callback: CallbackRecord) -> None:
         self._keep(callback, callback.progress)
 
-    def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
+    def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         callback = self.callbacks.get(sid)
         return callback if callback and callback.account_sid == account_sid else None
 
-    def find(self, sid: str) -> OutgoingCallback | None:
+    def find(self, sid: str) -> CallbackRecord | None:
         return self.callbacks.get(sid)
 
-    def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
+    def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
         own = of_account(account_sid, self.callbacks.values())
         return next((one for one in own if one.idempotency_key == idempotency_key), None)
 
     def page(
         self, account_sid: str, which: CallbackFilter, window: PageRequest
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         own = of_account(account_sid, self.callbacks.values())
         return page_of(own, lambda callback: _is_wanted(callback, which), window)
 
@@ -72,7 +72,7 @@ class MemoryCallbacks:
         after: str | None,
         limit: int,
         examining: int | None = None,
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         own = of_account(account_sid, self.callbacks.values())
         sids = [callback.sid for callback in own]
         start = sids.index(after) + 1 if after in sids else 0
@@ -83,10 +83,10 @@ class MemoryCallbacks:
         shown = [self.responses.shown(callback_sid, row.number, row.response) for row in own]
         return [row._replace(response=one) for row, one in zip(own, shown, strict=True)]
 
-    def change(self, callback: OutgoingCallback) -> None:
+    def change(self, callback: CallbackRecord) -> None:
         self.callbacks[callback.sid] = callback
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
         taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
         return [self._claim(callback, now) for callback in taken]
@@ -104,12 +104,12 @@ class MemoryCallbacks:
             self._keep(callback, progress)
         self.responses.keep_within_budget()
 
-    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+    def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for callback, progress, *_ in claims:
             self.callbacks[callback.sid] = callback.having(put_back(progress, now))
             del self.rows[callback.sid, progress.attempt_count]
 
-    def left_open(self) -> list[Claim]:
+    def left_open(self) -> list[DeliveryClaim]:
         under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
         return [self._claim_of(callback, callback.progress) for callback in under_way]
 
@@ -121,7 +121,7 @@ class MemoryCallbacks:
         due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
         return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
-    def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
+    def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         found = [one for one in self.callbacks.values() if _has_changed(one, instant)]
         return sorted(found, key=lambda one: one.progress.date_updated)[:limit]
 
@@ -155,20 +155,20 @@ class MemoryCallbacks:
             for what in sorted({what for what, _ in counted}, key=_in_order)
         ]
 
-    def _in_lane(self, lane: Lane) -> list[tuple[datetime, OutgoingCallback]]:
+    def _in_lane(self, lane: Lane) -> list[tuple[datetime, CallbackRecord]]:
         own = [one for one in self.callbacks.values() if lane_of(one) == lane]
         return [(one.progress.due, one) for one in own if one.progress.due is not None]
 
-    def _claim(self, callback: OutgoingCallback, now: datetime) -> Claim:
+    def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout
         progress = begin(callback.progress, now, total_timeout=limit)
         self._keep(callback, progress)
         return self._claim_of(callback, progress)
 
-    def _claim_of(self, callback: OutgoingCallback, progress: DeliveryState) -> Claim:
-        return Claim(callback, progress, self.accounts.accounts[callback.account_sid])
+    def _claim_of(self, callback: CallbackRecord, progress: DeliveryProgress) -> DeliveryClaim:
+        return DeliveryClaim(callback, progress, self.accounts.accounts[callback.account_sid])
 
-    def _keep(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def _keep(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         self.callbacks[callback.sid] = callback.having(progress)
         if progress.is_under_way:
             attempt = self._claim_of(callback, progress).attempt
@@ -196,13 +196,13 @@ class MemoryBatches:
             self.kept.pop(number, None)
 
 
-def _has_changed(callback: OutgoingCallback, after: datetime) -> bool:
+def _has_changed(callback: CallbackRecord, after: datetime) -> bool:
     progress = callback.progress
     is_put_off = callback.date_created == progress.date_updated != progress.due
     return progress.due is not None and not is_put_off and progress.date_updated > after
 
 
-def _is_wanted(callback: OutgoingCallback, which: CallbackFilter) -> bool:
+def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
     created = callback.date_created
     return (
         (which.statuses is None or callback.status in which.statuses)
@@ -214,7 +214,7 @@ def _is_wanted(callback: OutgoingCallback, which: CallbackFilter) -> bool:
     )
 
 
-def _what_of(callback: OutgoingCallback) -> _What:
+def _what_of(callback: CallbackRecord) -> _What:
     return callback.account_sid, callback.url.shown, callback.source, callback.source_asked
 
 
@@ -223,7 +223,7 @@ def _in_order(what: _What) -> tuple[str, ...]:
     return (*rest, asked or "")
 
 
-def _how_far(callback: OutgoingCallback) -> str:
+def _how_far(callback: CallbackRecord) -> str:
     """Return for which of the numbers in Totals it counts."""
     progress = callback.progress
     if progress.is_ended:

@@ -23,7 +23,7 @@ class _Kept(NamedTuple):
 
 @dataclass
 class MemoryKeptResponses:
-    """Answers `ports.StoredResponses`."""
+    """Answers `ports.ResponseOverflows`."""
 
     budget: ResponseStorageBudget
     kept: dict[str, _Kept] = field(default_factory=dict[str, _Kept])

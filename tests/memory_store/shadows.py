@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ringback.core.callbacks.callback import Attempt
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.shadows.shadow import Shadow
-from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ShadowComparedResult
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
 from tests.memory_store.callbacks import MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -67,9 +67,9 @@ class MemoryShadows:
         )
 
 
-def _answer(row: Attempt) -> ShadowComparedResult:
+def _answer(row: Attempt) -> ComparableResult:
     milliseconds = None if row.timings is None else row.timings.total
-    return ShadowComparedResult(row.result, row.status_code, row.failure, milliseconds)
+    return ComparableResult(row.result, row.status_code, row.failure, milliseconds)
 
 
 def _is_same(first: RecordedResponse | None, copy: RecordedResponse | None) -> bool | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.form_encoding import encode
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -97,7 +97,7 @@ def callbacks(
     draw: st.DrawFn,
     urls: st.SearchStrategy[str] = any_urls,
     sources: st.SearchStrategy[Source] = sources,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Draw a callback of any source and method, with any parameters."""
     return a_callback(
         url=draw(urls), method=draw(methods), source=draw(sources), body=encode(draw(parameters))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid, make_sid
-from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sims.simulated_network import device_address
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TWILIO_TOKEN, is_token
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.esim_profile import make_iccid, make_matching_id

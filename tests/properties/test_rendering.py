@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
@@ -41,7 +41,7 @@ class Received:
 
 @given(callbacks(), accounts())
 def test_a_receiver_reads_the_request_that_was_made(
-    callback: OutgoingCallback, account: Account
+    callback: CallbackRecord, account: Account
 ) -> None:
     request = render(callback, account=account, at=NOW)
     received = Received()
@@ -57,7 +57,7 @@ def test_a_receiver_reads_the_request_that_was_made(
 
 
 @given(callbacks(), accounts())
-def test_no_value_starts_a_line_of_its_own(callback: OutgoingCallback, account: Account) -> None:
+def test_no_value_starts_a_line_of_its_own(callback: CallbackRecord, account: Account) -> None:
     request = render(callback, account=account, at=NOW)
     head, _, body = request.to_bytes().partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -67,7 +67,7 @@ def test_no_value_starts_a_line_of_its_own(callback: OutgoingCallback, account: 
 
 
 @given(callbacks(), accounts())
-def test_the_fragment_is_never_on_the_wire(callback: OutgoingCallback, account: Account) -> None:
+def test_the_fragment_is_never_on_the_wire(callback: CallbackRecord, account: Account) -> None:
     request = render(callback, account=account, at=NOW)
     assert b"#" not in request.to_bytes()
     assert "#" not in request.recorded().url
@@ -107,7 +107,7 @@ def test_both_sources_send_the_same_body_to_the_same_target(
 
 @given(callbacks(), accounts())
 def test_the_parameters_follow_all_that_the_url_says_itself(
-    callback: OutgoingCallback, account: Account
+    callback: CallbackRecord, account: Account
 ) -> None:
     request = render(callback, account=account, at=NOW)
     own = callback.url.wire.removeprefix(f"{callback.url.scheme}://{callback.url.authority}")

@@ -7,11 +7,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ringback.core.callback_urls.connection_overrides import limits_of
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, advance, begin, put_back
+from ringback.core.callbacks.callback import (
+    CallbackStatus,
+    DeliveryProgress,
+    advance,
+    begin,
+    put_back,
+)
 from ringback.core.callbacks.retry import (
     Decision,
-    Done,
     GiveUp,
+    NoRetryNeeded,
     RetryLater,
     RetryNow,
     RetryRules,
@@ -41,11 +47,11 @@ waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
 class Attempt:
     """One attempt of a callback: where it was, how it ended, and what followed."""
 
-    begun: DeliveryState
+    begun: DeliveryProgress
     outcome: Outcome
     ended: datetime
     decision: Decision
-    after: DeliveryState
+    after: DeliveryProgress
 
 
 @st.composite
@@ -57,7 +63,7 @@ def rules(draw: st.DrawFn) -> RetryRules:
 @st.composite
 def histories(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
     """Draw all that happens to a callback, up to its end or up to 30 attempts."""
-    attempts, progress, now = list[Attempt](), DeliveryState(NOW, due=NOW), NOW
+    attempts, progress, now = list[Attempt](), DeliveryProgress(NOW, due=NOW), NOW
     while progress.due is not None and len(attempts) < 30:
         # A schedule of several times ten years leaves the calendar.
         assume(progress.due.year < 5000)
@@ -131,7 +137,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
     for one in attempts:
         match one.outcome:
             case Delivered():
-                assert one.decision == Done()
+                assert one.decision == NoRetryNeeded()
             case Refused(status) if status == GONE:
                 assert isinstance(one.decision, GiveUp)
             case Unreachable(AttemptFailure.GUARD):
@@ -139,7 +145,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
             case Unknown():
                 assert one.decision == RetryLater(one.ended, one.begun.round_number)
             case _:
-                assert not isinstance(one.decision, Done)
+                assert not isinstance(one.decision, NoRetryNeeded)
 
 
 @given(rules_and_attempts)
@@ -172,7 +178,7 @@ def test_an_attempt_that_is_made_again_at_once_has_time_left(
 @given(urls(), sources)
 def test_what_changes_of_a_callback_is_its_progress_alone(url: str, source: Source) -> None:
     callback = a_callback(url=url, source=source)
-    changed = callback.having(DeliveryState(NOW, CallbackStatus.FAILED))
+    changed = callback.having(DeliveryProgress(NOW, CallbackStatus.FAILED))
     assert changed._replace(progress=callback.progress) == callback
 
 

@@ -21,7 +21,7 @@ from ringback.core.callback_urls.callback_target import (
     CallbackTargetUpdate,
 )
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.message import MessageStatus, PayloadType
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind
@@ -32,7 +32,7 @@ from ringback.operations.wireless.commands import NewWirelessCommand, delete_com
 from ringback.operations.wireless.device_actions import receive_bytes, receive_text, transfer_data
 from ringback.operations.wireless.rate_plans import delete_rate_plan
 from ringback.operations.wireless.sims import (
-    RegisteredSimCard,
+    SimCardRegistration,
     WirelessUpdateRequest,
     delete_sim,
     register_sim,
@@ -422,7 +422,7 @@ class WirelessWalk(Walk):
     ) -> None:
         """Take in a card, whose device may be connected soon, and say who hears of its Commands."""
         self.cards += 1
-        card = RegisteredSimCard(f"890134{self.cards:013}", is_narrowband=is_narrowband)
+        card = SimCardRegistration(f"890134{self.cards:013}", is_narrowband=is_narrowband)
         refused = self.do(lambda tx, context: register_sim(tx, ACCOUNT_SID, card, context))
         assert refused is None
         newest = list(self.tables.wireless.sims.records.values())[-1]
@@ -703,7 +703,7 @@ class WirelessWalk(Walk):
         assert {task.subject_sid for task in self.tables.tasks.tasks.values()} <= there
 
 
-def _as_expected(callback: OutgoingCallback) -> ExpectedCallback:
+def _as_expected(callback: CallbackRecord) -> ExpectedCallback:
     told = dict(callback.parameters)
     status = told.get("CommandStatus") or told["SimStatus"]
     sid, code = told.get("CommandSid") or told["SimSid"], told.get("ErrorCode")

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.errors import RequestRefused
+from ringback.core.errors import ApiError
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import SCENARIOS, CarrierResult
 from ringback.engine.task_runner import ScheduledTaskRunner
@@ -122,7 +122,7 @@ class Walk(RuleBasedStateMachine):
         self,
         operation: Callable[[Transaction, OperationContext], T],
         learn: Callable[[T], None] = lambda result: None,
-    ) -> RequestRefused | None:
+    ) -> ApiError | None:
         """Do an operation; return why it was refused, which it has to be without a trace."""
 
         def work(tx: Transaction) -> None:
@@ -130,7 +130,7 @@ class Walk(RuleBasedStateMachine):
             before = vars(copy.deepcopy(tx))
             try:
                 result = operation(tx, self.context())
-            except RequestRefused:
+            except ApiError:
                 assert vars(tx) == before, "what was refused has left a trace"
                 raise
             learn(result)
@@ -138,7 +138,7 @@ class Walk(RuleBasedStateMachine):
 
         try:
             self.run(self.store.transact(work))
-        except RequestRefused as refused:
+        except ApiError as refused:
             return refused
         return None
 

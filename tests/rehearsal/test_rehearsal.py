@@ -12,14 +12,14 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.callbacks.callback import UNDELIVERED, OutgoingCallback
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord
 from ringback.core.policy.source_policy import Source
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.migration.canary_evaluation import compare_deliveries
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import (
-    ApplyEnded,
+    ApplyOutcome,
     CanaryStarted,
     CanaryStopped,
     PlanExecutor,
@@ -41,10 +41,10 @@ BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinf
 
 @dataclass
 class ProbedReadiness:
-    """Answers `ReadinessCheck` by the probe's quick check, as `ringback migrate apply` has it."""
+    """Answers `ReceiverReadinessCheck` by the quick check, as `ringback migrate apply` does."""
 
     url_source: OwnDataUrlSource
-    sender: HttpSender
+    sender: HttpTransport
 
     async def check(self, entry: UrlEntry) -> str | None:
         account = await self.url_source.account(entry.place.account_sid or "")
@@ -87,7 +87,7 @@ class Rehearsal:
         plan.write(path)
         return MigrationPlan.read(path)
 
-    async def apply(self, plan: MigrationPlan) -> ApplyEnded:
+    async def apply(self, plan: MigrationPlan) -> ApplyOutcome:
         """Apply a plan, a tenth first, while events go on."""
         canary = CanarySettings((10,), SOAK, self.url_source, compare_deliveries)
         with self._move(plan) as move:
@@ -141,14 +141,14 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         first = await rehearsal.plan("first")
         assert len(first.edits) == URLS
         world.receivers.is_gateway_down = True
-        assert await rehearsal.apply(first) is ApplyEnded.WENT_BACK
+        assert await rehearsal.apply(first) is ApplyOutcome.WENT_BACK
         assert await urls_of(rehearsal.url_source) == at_first
         assert any(isinstance(news, CanaryStopped) for news in rehearsal.news)
 
         # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
         world.receivers.is_gateway_down = False
         plan = await rehearsal.plan("second")
-        assert await rehearsal.apply(plan) is ApplyEnded.DONE
+        assert await rehearsal.apply(plan) is ApplyOutcome.DONE
         kinds = Counter(world.receivers.kinds.values())
         assert await rehearsal.states(plan) == {
             Kind.BOTH: {EditState.MOVED: kinds[Kind.BOTH]},
@@ -169,9 +169,9 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         await nothing_is_lost(world)
 
 
-async def callbacks_of(world: World, account_sid: str) -> list[OutgoingCallback]:
+async def callbacks_of(world: World, account_sid: str) -> list[CallbackRecord]:
     """Return all callbacks of an account, the oldest first."""
-    found, which = list[OutgoingCallback](), CallbackFilter()
+    found, which = list[CallbackRecord](), CallbackFilter()
     while True:
         after = found[-1].sid if found else None
         page = await world.application.storage.store.transact(

@@ -20,7 +20,7 @@ from ringback.operations.accounts import create_account
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import SettingsCommand, load
+from ringback.settings import ServerCommand, load
 from tests.fakes import SeededChance, a_context, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
@@ -147,7 +147,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
         "schedule": "5s,5m",
         "per_destination": "500",  # they all have the same address
     }
-    settings = load(flags, {}, command=SettingsCommand.SERVE)
+    settings = load(flags, {}, command=ServerCommand.SERVE)
     async with ManyReceivers() as receivers:
         application = await Application.start(settings, clock=clock, chance=chance)
         try:

@@ -6,14 +6,14 @@ from random import Random
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.batched_callback_text import write_new
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
+    CallbackRecord,
     CallbackStatus,
-    OutgoingCallback,
     discard,
     replay,
 )
+from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
@@ -128,13 +128,13 @@ class Customers:
         except StoreUnavailable:
             return
 
-    def _some(self, tx: Transaction, statuses: frozenset[CallbackStatus]) -> list[OutgoingCallback]:
+    def _some(self, tx: Transaction, statuses: frozenset[CallbackStatus]) -> list[CallbackRecord]:
         account = self._random.choice(self._accounts)
         which = CallbackFilter(statuses=statuses)
         found = tx.callbacks.oldest(account.sid, which, after=None, limit=20)
         return self._random.sample(found, min(len(found), self._random.choice((1, 3))))
 
-    def _compose(self, asked: Asked, account: Account, key: str | None) -> OutgoingCallback:
+    def _compose(self, asked: Asked, account: Account, key: str | None) -> CallbackRecord:
         place = self._plan.places[asked.place]
         fragment = f"#{asked.fragment}" if asked.fragment else ""
         host = f"[{place.host}]" if ":" in place.host else place.host

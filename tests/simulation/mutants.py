@@ -16,16 +16,16 @@ from unittest.mock import patch
 
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
 from ringback.core.callbacks import retry
-from ringback.core.callbacks.callback import Attempt, DeliveryState, OutgoingCallback, settle
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, DeliveryProgress, settle
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import Decision, Done, RetryRound, decide
+from ringback.core.callbacks.retry import AttemptRound, Decision, NoRetryNeeded, decide
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.delivery import batch_queue, callback_sender, delivery_loop, due_callbacks
+from ringback.delivery import batch_ingestion, callback_sender, delivery_loop, due_callbacks
 from ringback.delivery.backlog import Backlog
-from ringback.delivery.batch_queue import BatchQueue
+from ringback.delivery.batch_ingestion import SavedBatchQueue
 from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.delivery_service import DeliveryService
@@ -34,8 +34,8 @@ from ringback.delivery.enqueue import DeliveryQueue
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
-from ringback.ports import Claim, Lane, lane_of
-from ringback.runtime.fair_semaphore import FairSemaphore
+from ringback.ports import DeliveryClaim, Lane, lane_of
+from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
@@ -93,10 +93,10 @@ _failed = FairScheduler.failed
 
 
 async def _keep_in_parts(
-    self: BatchQueue, account_sid: str, callbacks: Sequence[OutgoingCallback], _: Sequence[str]
-) -> list[OutgoingCallback]:
+    self: SavedBatchQueue, account_sid: str, callbacks: Sequence[CallbackRecord], _: Sequence[str]
+) -> list[CallbackRecord]:
     self.queue.make_room(account_sid, len(callbacks))
-    records = list[OutgoingCallback]()
+    records = list[CallbackRecord]()
     for one in callbacks:
         part = [one]
         records += await self.store.transact(lambda tx, part=part: self.add(tx, part, self.queue))
@@ -110,7 +110,7 @@ class _Delivered:
         return AttemptResult(Delivered(200)), None
 
 
-async def _attempt_settled_first(self: DeliveryLoop, claim: Claim) -> None:
+async def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> None:
     sender, nowhere = self.sender, _Delivered()
     self.sender = cast("CallbackSender", nowhere)
     try:
@@ -129,24 +129,24 @@ def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:
     _failed(self, lane, slots=0)
 
 
-def _render_anew(callback: OutgoingCallback, **how: Any) -> OutgoingRequest:
+def _render_anew(callback: CallbackRecord, **how: Any) -> OutgoingRequest:
     if callback.progress.attempt_count:
         token = callback.idempotency_token[:-4] + f"{callback.progress.attempt_count:04}"
         callback = callback._replace(idempotency_token=token)
     return render(callback, **how)
 
 
-def _go_at_once(self: DeliveryQueue, callback: OutgoingCallback) -> bool:
+def _go_at_once(self: DeliveryQueue, callback: CallbackRecord) -> bool:
     return self.scheduler.try_take(lane_of(callback), self.clock.now())
 
 
-def _add_twice(self: DeliveryWorkers, claim: Claim) -> None:
+def _add_twice(self: DeliveryWorkers, claim: DeliveryClaim) -> None:
     _add(self, claim)
     _add(self, claim)
 
 
 def _believe(outcome: Outcome, **how: Any) -> Decision:
-    return Done() if isinstance(outcome, Unknown) else decide(outcome, **how)
+    return NoRetryNeeded() if isinstance(outcome, Unknown) else decide(outcome, **how)
 
 
 def _wait_half(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
@@ -172,7 +172,7 @@ async def _put_nothing_back(self: DeliveryService) -> None:
 
 
 def _limit_to_half(
-    http_connection: ConnectionOverrides, round_: RetryRound, now: datetime
+    http_connection: ConnectionOverrides, round_: AttemptRound, now: datetime
 ) -> Timeouts:
     return http_connection.limits._replace(total=http_connection.limits.total / 2)
 
@@ -202,7 +202,7 @@ async def _wait_for_nothing(self: Wakeup, until: datetime | None) -> None:
     await asyncio.sleep(0)
 
 
-def _number_on(progress: DeliveryState, now: datetime) -> DeliveryState:
+def _number_on(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     return progress._replace(due=now)
 
 
@@ -326,9 +326,9 @@ MUTANTS: Final = {
         where=lambda plan: plan.freezes,
         within=100,
     ),
-    "writes no batch down": _mutant("whole", (BatchQueue, "keep", _keep_in_parts)),
+    "writes no batch down": _mutant("whole", (SavedBatchQueue, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(
-        "ended", (batch_queue, "_find_left", lambda tx: {})
+        "ended", (batch_ingestion, "_find_left", lambda tx: {})
     ),
     "stumbles over an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }

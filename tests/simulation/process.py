@@ -12,15 +12,15 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.policy.source_policy import NOTICE
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.backlog import BacklogLimits
-from ringback.delivery.batch_queue import BatchQueue
+from ringback.delivery.batch_ingestion import SavedBatchQueue
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.task_handlers import TASK_HANDLERS
@@ -96,7 +96,7 @@ class Process:
         asyncio._set_running_loop(self.loop)
         self.store = SimStore(database, self.loop, lambda: self.is_dead)
         bounds = plan.bounds
-        self._sender = HttpSender(
+        self._sender = HttpTransport(
             stopwatch=self.loop.time,
             network=SimNetwork(
                 scheduler=scheduler,
@@ -129,7 +129,7 @@ class Process:
             checkpoint=self._pass,
         )
 
-        self.batch_queue = BatchQueue(
+        self.batch_queue = SavedBatchQueue(
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,

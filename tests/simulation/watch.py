@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
@@ -55,7 +55,7 @@ _INSTANT: Final = 0.001
 class Promise:
     """A callback as a customer sees it."""
 
-    callback: OutgoingCallback
+    callback: CallbackRecord
     schedule: RetrySchedule
     batch: list["Promise"]
     asked_at: float
@@ -159,7 +159,7 @@ class Watch:
 
     # What customers ask for, and are told.
 
-    def asked(self, callbacks: list[OutgoingCallback], schedule: RetrySchedule) -> list[Promise]:
+    def asked(self, callbacks: list[CallbackRecord], schedule: RetrySchedule) -> list[Promise]:
         batch = list[Promise]()
         for callback in callbacks:
             promise = Promise(callback, schedule, batch, self.now())
@@ -446,7 +446,7 @@ class Watch:
         if not promise.replays and "delivered" in results[:-1]:
             self.violated("final", f"{sid} was delivered before its last attempt: {results}")
 
-    def _is_untroubled(self, callback: OutgoingCallback) -> bool:
+    def _is_untroubled(self, callback: CallbackRecord) -> bool:
         is_fair = callback.account_sid in self.fair_to
         return is_fair and callback.url.destination in self.healthy
 
@@ -487,7 +487,7 @@ class Watch:
                 self.violated("failed", f"{sid} failed in round {row.round_number + 1}: {row}")
 
 
-def _difference(callback: OutgoingCallback, request: ReceivedRequest) -> str | None:
+def _difference(callback: CallbackRecord, request: ReceivedRequest) -> str | None:
     """Return in which way a request is not its callback's, or None."""
     url = callback.url
     method, target, _ = request.line.split(" ")

@@ -12,7 +12,7 @@ from typing import Final, cast
 from unittest.mock import patch
 
 from ringback.core.accounts.account import Account
-from ringback.delivery import batch_queue as batch_queue_module
+from ringback.delivery import batch_ingestion as batch_queue_module
 from ringback.delivery import due_callbacks as due_callbacks_module
 from ringback.delivery import fair_scheduler as scheduler_module
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter

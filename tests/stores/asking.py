@@ -9,26 +9,26 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback, advance
-from ringback.core.callbacks.retry import Decision, Done
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, advance
+from ringback.core.callbacks.retry import Decision, NoRetryNeeded
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import (
     CallbackFilter,
-    Claim,
+    DeliveryClaim,
     FieldFilter,
     Lane,
     PageRequest,
@@ -59,7 +59,7 @@ _TABLES: dict[type, str] = {
     WirelessCommand: "wireless.commands",
     MeteredCommand: "wireless.command_uses",
     WirelessDataSession: "wireless.sessions",
-    OutgoingCallback: "callbacks",
+    CallbackRecord: "callbacks",
 }
 
 
@@ -119,7 +119,7 @@ async def page_of(
 
 async def callbacks_on(
     store: Store, window: PageRequest, which: CallbackFilter = ALL_CALLBACKS
-) -> list[OutgoingCallback]:
+) -> list[CallbackRecord]:
     return await store.transact(lambda tx: tx.callbacks.page(OURS, which, window))
 
 
@@ -129,7 +129,7 @@ async def oldest_of(
     *,
     after: str | None = None,
     limit: int = 99,
-) -> list[OutgoingCallback]:
+) -> list[CallbackRecord]:
     return await store.transact(
         lambda tx: tx.callbacks.oldest(OURS, which, after=after, limit=limit)
     )
@@ -137,7 +137,7 @@ async def oldest_of(
 
 async def claim(
     store: Store, now: datetime = NOW, *, limit: int = 100, lane: Lane = OUR_LANE
-) -> list[Claim]:
+) -> list[DeliveryClaim]:
     return await store.transact(lambda tx: tx.callbacks.claim(lane, now, limit=limit))
 
 
@@ -145,7 +145,7 @@ async def settle(store: Store, *settlements: Settlement) -> None:
     await store.transact(lambda tx: tx.callbacks.settle(settlements))
 
 
-async def found(store: Store, number: int) -> OutgoingCallback:
+async def found(store: Store, number: int) -> CallbackRecord:
     callback_sid = callback(number).sid
     one = await store.transact(lambda tx: tx.callbacks.get(OURS, callback_sid))
     assert one is not None
@@ -156,16 +156,16 @@ async def attempts_of(store: Store, number: int) -> list[Attempt]:
     return await store.transact(lambda tx: tx.callbacks.attempts(callback(number).sid))
 
 
-def ended(claim: Claim, decision: Decision, now: datetime = NOW) -> Settlement:
+def ended(claim: DeliveryClaim, decision: Decision, now: datetime = NOW) -> Settlement:
     """Return the settlement of an attempt that the receiver answered with 503, or with 200."""
-    outcome = Delivered(200) if isinstance(decision, Done) else Refused(503)
+    outcome = Delivered(200) if isinstance(decision, NoRetryNeeded) else Refused(503)
     attempt = row_of(claim, outcome)
     return Settlement(claim.callback, attempt, advance(claim.progress, decision, now))
 
 
 def numbers_of(records: list[Any]) -> list[int]:
     """Return by which numbers these were made."""
-    plain = [one.callback if isinstance(one, Claim) else one for one in records]
+    plain = [one.callback if isinstance(one, DeliveryClaim) else one for one in records]
     # The SID of a callback begins with its time.
     return [int(one.sid[14:], 16) for one in plain]
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import InvalidParameter
-from ringback.ports import CallbackFilter, Claim, PageRequest, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, PageRequest, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -218,5 +218,5 @@ def everything(tx: Transaction) -> tuple[object, ...]:
     )
 
 
-def by_sid(claims: Sequence[Claim]) -> list[Claim]:
+def by_sid(claims: Sequence[DeliveryClaim]) -> list[DeliveryClaim]:
     return sorted(claims, key=lambda claim: claim.callback.sid)

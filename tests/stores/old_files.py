@@ -12,7 +12,7 @@ from ringback.stores.schema_migrations import pending
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.migration_functions import (
     FUNCTIONS,
-    DeviceAddressMigration,
+    DeviceAddressBackfill,
     id_of_secret,
 )
 from tests.fakes import NOW
@@ -38,7 +38,7 @@ def _migrate(path: Path, *, until: int) -> None:
         for function in FUNCTIONS:
             count = function.__code__.co_argcount
             connection.create_function(function.__name__, count, function)
-        connection.create_function("device_ip_of", 1, DeviceAddressMigration().device_ip_of)
+        connection.create_function("device_ip_of", 1, DeviceAddressBackfill().device_ip_of)
         for step in steps:
             if step.version <= until:
                 connection.executescript(f"{step.sql}; PRAGMA user_version = {step.version};")

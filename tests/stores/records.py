@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback, settle
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, settle
 from ringback.core.http.http_exchange import AttemptResult, RecordedRequest
 from ringback.core.http.outcome import Outcome
 from ringback.core.policy.source_policy import Source
@@ -17,17 +17,17 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import MeteredCommand
-from ringback.ports import Claim, Lane
+from ringback.ports import DeliveryClaim, Lane
 from tests.fakes import (
     NOW,
     a_callback,
@@ -288,7 +288,7 @@ def callback(
     url: str = f"{HOST}/path?foo=bar#cbs=kore",
     key: str | None = None,
     created: datetime = NOW,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     return a_callback(
         sid=make_sid(SidKind.CALLBACK, dated(number.to_bytes(SID_BYTES, "big"), created)),
         now=created,
@@ -316,7 +316,9 @@ def request_of(shadow: Shadow, head: str = "POST /p HTTP/1.1") -> RecordedReques
     return RecordedRequest("POST", shadow.url.wire, head, callback(1).body)
 
 
-def row_of(claim: Claim, outcome: Outcome, request: RecordedRequest | None = None) -> Attempt:
+def row_of(
+    claim: DeliveryClaim, outcome: Outcome, request: RecordedRequest | None = None
+) -> Attempt:
     """Return the row of a claim's attempt that ended like this."""
     started = claim.progress.date_updated
     return settle(claim.attempt, AttemptResult(outcome), request, started=started)

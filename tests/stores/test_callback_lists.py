@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, DeliveryState
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, DeliveryProgress
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, PageRequest, Store
 from tests.fakes import NOW
@@ -45,9 +45,11 @@ async def keep_different_callbacks(store: Store) -> None:
     ]
     else_url = CallbackUrl.parse(ELSEWHERE)
     ours[1] = (
-        ours[1]._replace(url=else_url, source=Source.TWILIO).having(DeliveryState(NOW, DISCARDED))
+        ours[1]
+        ._replace(url=else_url, source=Source.TWILIO)
+        .having(DeliveryProgress(NOW, DISCARDED))
     )
-    ours[2] = ours[2].having(DeliveryState(NOW, FAILED))
+    ours[2] = ours[2].having(DeliveryProgress(NOW, FAILED))
     ours[3] = ours[3]._replace(source=Source.TWILIO)
     ours[4] = ours[4]._replace(url=else_url)
     theirs = ours[1]._replace(sid=callback(6).sid, account_sid=THEIRS)
@@ -83,12 +85,12 @@ async def test_the_next_oldest_are_those_after_the_last_one(store: Store) -> Non
 
 
 async def test_what_left_the_filter_still_marks_the_place(store: Store) -> None:
-    failed = DeliveryState(NOW, FAILED)
+    failed = DeliveryProgress(NOW, FAILED)
     await keep(store, *(callback(number).having(failed) for number in range(4)))
     which = CallbackFilter(UNDELIVERED)
     (first, second) = await oldest_of(store, which, limit=2)
     for one in (first, second):
-        again = one.having(DeliveryState(NOW, due=NOW))
+        again = one.having(DeliveryProgress(NOW, due=NOW))
         await store.transact(lambda tx, again=again: tx.callbacks.change(again))
     assert numbers_of(await oldest_of(store, which, after=second.sid)) == [2, 3]
 

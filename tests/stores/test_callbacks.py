@@ -6,9 +6,9 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import (
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     discard,
 )
 from ringback.core.policy.source_policy import Source
@@ -20,7 +20,7 @@ from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, c
 
 
 async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
-    odd = OutgoingCallback(
+    odd = CallbackRecord(
         sid=callback(1).sid,
         account_sid=OURS,
         url=ODD_URL,
@@ -31,7 +31,7 @@ async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
         source_reason="twilio ended 2024-11-02",
         idempotency_token="RQ000102030405060708090a0b0c0d0e0f",
         date_created=ODD_INSTANT,
-        progress=DeliveryState(
+        progress=DeliveryProgress(
             date_updated=ODD_INSTANT + timedelta(microseconds=1),
             status=CallbackStatus.SCHEDULED,
             status_reason="the receiver answered 503: «später»",
@@ -62,7 +62,7 @@ async def test_the_credentials_and_the_warnings_of_a_url_come_back(store: Store)
 
 @pytest.mark.parametrize("status", CallbackStatus)
 async def test_every_status_comes_back(store: Store, status: CallbackStatus) -> None:
-    given = callback(1).having(DeliveryState(NOW, status, due=NOW))
+    given = callback(1).having(DeliveryProgress(NOW, status, due=NOW))
     await keep(store, given)
     assert await found(store, 1) == given
 
@@ -106,7 +106,7 @@ async def test_a_key_is_its_accounts_own(store: Store) -> None:
 
 
 async def test_a_key_is_seen_by_the_work_that_gave_it(store: Store) -> None:
-    def work(tx: Transaction) -> OutgoingCallback | None:
+    def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.add(callback(1, key="x"))
         return tx.callbacks.with_key(OURS, "x")
 
@@ -114,10 +114,10 @@ async def test_a_key_is_seen_by_the_work_that_gave_it(store: Store) -> None:
 
 
 async def test_what_was_changed_is_found_by_its_key_as_it_is_now(store: Store) -> None:
-    changed = callback(1, key="x").having(DeliveryState(NOW, CallbackStatus.DISCARDED, "enough"))
+    changed = callback(1, key="x").having(DeliveryProgress(NOW, CallbackStatus.DISCARDED, "enough"))
     await keep(store, callback(1, key="x"))
 
-    def work(tx: Transaction) -> OutgoingCallback | None:
+    def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.change(changed)
         return tx.callbacks.with_key(OURS, "x")
 
@@ -127,9 +127,9 @@ async def test_what_was_changed_is_found_by_its_key_as_it_is_now(store: Store) -
 async def test_what_was_kept_and_changed_at_once_is_found_by_its_key_as_it_is_now(
     store: Store,
 ) -> None:
-    changed = callback(1, key="x").having(DeliveryState(NOW, CallbackStatus.DISCARDED, "enough"))
+    changed = callback(1, key="x").having(DeliveryProgress(NOW, CallbackStatus.DISCARDED, "enough"))
 
-    def work(tx: Transaction) -> OutgoingCallback | None:
+    def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.add(callback(1, key="x"))
         tx.callbacks.change(changed)
         return tx.callbacks.with_key(OURS, "x")
@@ -140,7 +140,7 @@ async def test_what_was_kept_and_changed_at_once_is_found_by_its_key_as_it_is_no
 async def test_what_was_kept_and_claimed_at_once_is_found_by_its_key_as_it_is_now(
     store: Store,
 ) -> None:
-    def work(tx: Transaction) -> OutgoingCallback | None:
+    def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.add(callback(1, key="x"))
         tx.callbacks.claim(OUR_LANE, NOW, limit=1)
         return tx.callbacks.with_key(OURS, "x")
@@ -162,12 +162,12 @@ async def test_of_two_changes_in_one_transaction_the_last_one_counts(store: Stor
     await keep(store, callback(1))
 
     def change_twice(tx: Transaction) -> None:
-        tx.callbacks.change(callback(1).having(DeliveryState(NOW, due=ODD_INSTANT)))
+        tx.callbacks.change(callback(1).having(DeliveryProgress(NOW, due=ODD_INSTANT)))
         tx.callbacks.change(
-            callback(1).having(DeliveryState(NOW, CallbackStatus.DISCARDED, "enough"))
+            callback(1).having(DeliveryProgress(NOW, CallbackStatus.DISCARDED, "enough"))
         )
 
     await store.transact(change_twice)
-    assert (await found(store, 1)).progress == DeliveryState(
+    assert (await found(store, 1)).progress == DeliveryProgress(
         NOW, CallbackStatus.DISCARDED, "enough"
     )

@@ -5,11 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import Attempt, CallbackStatus, DeliveryState, begin, put_back
-from ringback.core.callbacks.retry import Decision, Done, GiveUp
+from ringback.core.callbacks.callback import (
+    Attempt,
+    CallbackStatus,
+    DeliveryProgress,
+    begin,
+    put_back,
+)
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded
 from ringback.core.http.outcome import Refused
 from ringback.core.retry_schedule import PERSISTENT
-from ringback.ports import Claim, Lane, Settlement, Store
+from ringback.ports import DeliveryClaim, Lane, Settlement, Store
 from tests.fakes import NOW, a_callback
 from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, settle
 from tests.stores.records import (
@@ -29,7 +35,7 @@ from tests.stores.records import (
 async def test_a_claim_takes_what_is_due_and_leaves_what_is_not(store: Store) -> None:
     later = callback(2, due=NOW + timedelta(microseconds=1))
     await keep(
-        store, callback(1), later, callback(3).having(DeliveryState(NOW, CallbackStatus.FAILED))
+        store, callback(1), later, callback(3).having(DeliveryProgress(NOW, CallbackStatus.FAILED))
     )
     assert numbers_of(await claim(store)) == [1]
 
@@ -69,7 +75,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
 ) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store, ODD_INSTANT)
-    under_way = DeliveryState(
+    under_way = DeliveryProgress(
         date_updated=ODD_INSTANT,
         attempt_count=1,
         due=None,
@@ -77,7 +83,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
         round_began=ODD_INSTANT,
     )
     opened = Attempt(callback(1).sid, OURS, 1, ODD_INSTANT, result="open")
-    assert taken == Claim(callback(1), under_way, account())
+    assert taken == DeliveryClaim(callback(1), under_way, account())
     assert taken.attempt == opened
     assert await found(store, 1) == callback(1).having(under_way)
     assert await attempts_of(store, 1) == [opened]
@@ -97,7 +103,7 @@ async def test_what_is_under_way_is_never_claimed_again(store: Store) -> None:
     assert await claim(store, NOW + timedelta(days=365)) == []
 
 
-@pytest.mark.parametrize("decision", [Done(), GiveUp("enough")])
+@pytest.mark.parametrize("decision", [NoRetryNeeded(), GiveUp("enough")])
 async def test_what_has_ended_is_never_claimed_again(store: Store, decision: Decision) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
@@ -151,7 +157,7 @@ async def test_what_is_put_back_was_never_attempted_and_is_due(store: Store) -> 
     await keep(store, callback(1), callback(2))
     (first, _) = await claim(store)
     await store.transact(lambda tx: tx.callbacks.put_back([first], ODD_INSTANT))
-    assert (await found(store, 1)).progress == DeliveryState(
+    assert (await found(store, 1)).progress == DeliveryProgress(
         date_updated=ODD_INSTANT, due=ODD_INSTANT
     )
     assert await attempts_of(store, 1) == []
@@ -166,9 +172,9 @@ async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_
     again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
     first = row_of(taken, Refused(503))
     await settle(store, Settlement(taken.callback, first, again))
-    claimed_again = Claim(taken.callback, again, account())
+    claimed_again = DeliveryClaim(taken.callback, again, account())
     await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))
-    assert (await found(store, 1)).progress == DeliveryState(
+    assert (await found(store, 1)).progress == DeliveryProgress(
         date_updated=ODD_INSTANT,
         attempt_count=1,
         due=ODD_INSTANT,
@@ -192,8 +198,8 @@ async def test_what_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
     await keep(store, callback(1), callback(2))
     (first, second) = await claim(store)
     later = put_back(first.progress, NOW, due=NOW + SECOND)
-    await settle(store, Settlement(first.callback, None, later), ended(second, Done()))
-    assert (await found(store, 1)).progress == DeliveryState(NOW, due=NOW + SECOND)
+    await settle(store, Settlement(first.callback, None, later), ended(second, NoRetryNeeded()))
+    assert (await found(store, 1)).progress == DeliveryProgress(NOW, due=NOW + SECOND)
     assert await attempts_of(store, 1) == []
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
     assert await claim(store) == []

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, advance
-from ringback.core.callbacks.retry import Done
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, advance
+from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.http.outcome import Delivered
-from ringback.ports import CallbackFilter, Claim, PageRequest, Settlement, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, PageRequest, Settlement, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -94,7 +94,7 @@ def break_off(tx: Transaction) -> None:
     raise Broken
 
 
-def claim(tx: Transaction) -> list[Claim]:
+def claim(tx: Transaction) -> list[DeliveryClaim]:
     return tx.callbacks.claim(OUR_LANE, NOW, limit=9)
 
 
@@ -222,7 +222,8 @@ def test_of_two_with_one_key_the_first_one_is_kept(bench: Bench) -> None:
 UNWRITABLE = [
     pytest.param(callback(9, key="\ud800"), id="half a character"),
     pytest.param(
-        callback(9).having(DeliveryState(NOW, attempt_count=1 << 63)), id="a number beyond 64 bits"
+        callback(9).having(DeliveryProgress(NOW, attempt_count=1 << 63)),
+        id="a number beyond 64 bits",
     ),
 ]
 
@@ -318,15 +319,15 @@ def attempts_of(number: int) -> Work:
     return lambda tx: tx.callbacks.attempts(callback(number).sid)
 
 
-def settled(claim: Claim) -> Settlement:
+def settled(claim: DeliveryClaim) -> Settlement:
     return Settlement(
-        claim.callback, row_of(claim, Delivered(200)), advance(claim.progress, Done(), NOW)
+        claim.callback, row_of(claim, Delivered(200)), advance(claim.progress, NoRetryNeeded(), NOW)
     )
 
 
 def test_work_may_settle_what_other_work_of_the_same_commit_claimed(bench: Bench) -> None:
     bench.do(add(1, 2, 3))
-    claims = list[Claim]()
+    claims = list[DeliveryClaim]()
     bench.do(
         lambda tx: claims.extend(claim(tx)),
         lambda tx: tx.callbacks.settle([settled(one) for one in claims[:2]]),
@@ -343,7 +344,7 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
     bench.do(
         *(
             lambda tx, n=number: tx.callbacks.change(
-                callback(n % 2 + 1).having(DeliveryState(NOW, CallbackStatus.FAILED, f"no. {n}"))
+                callback(n % 2 + 1).having(DeliveryProgress(NOW, CallbackStatus.FAILED, f"no. {n}"))
             )
             for number in range(99)
         )

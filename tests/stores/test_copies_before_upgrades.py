@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError
-from ringback.storage import DATA_FILE, open_beside, upgrade_data
+from ringback.data_folder import DATA_FILE, open_beside, upgrade_data
 from ringback.stores.sqlite import pre_upgrade_backup
 from ringback.stores.sqlite.file_lock import FileLock
 from tests.damage.trial import opened

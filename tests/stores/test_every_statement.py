@@ -23,7 +23,7 @@ from ringback import ports
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.callbacks.retry import Done, RetryLater
+from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.source_policy import Source
@@ -231,7 +231,7 @@ def sessions(tx: Transaction) -> None:
 
 def attempts(tx: Transaction) -> None:
     first, second, third = tx.callbacks.claim(OUR_LANE, NOW, limit=3)
-    tx.callbacks.settle([ended(first, Done())])
+    tx.callbacks.settle([ended(first, NoRetryNeeded())])
     tx.callbacks.settle([ended(second, RetryLater(NOW + SECOND, 1))])
     tx.callbacks.put_back([third], NOW)
     tx.callbacks.attempts(first.callback.sid)
@@ -239,7 +239,7 @@ def attempts(tx: Transaction) -> None:
 
 def long_answers(tx: Transaction) -> None:
     (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
-    plain = ended(taken, Done())
+    plain = ended(taken, NoRetryNeeded())
     answer = RecordedResponse(200, (), bytes(9999))
     tx.callbacks.settle([plain._replace(attempt=settled_row(plain)._replace(response=answer))])
     tx.callbacks.attempts(taken.callback.sid)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.storage import DATA_FILE, KEY_FILE, open_beside
+from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
 from ringback.stores.encryption import SecretCipher, make_key_file, new_key
-from ringback.stores.sqlite.data_file import is_sealed
+from ringback.stores.sqlite.data_file_opener import is_sealed
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.records import OURS, account
 

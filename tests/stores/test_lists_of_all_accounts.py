@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.errors import PageNotFound
 from ringback.ports import CallbackFilter, PageRequest, Store
 from tests.fakes import NOW
@@ -66,7 +66,7 @@ async def test_so_has_the_list_of_callbacks(
 
 async def test_a_filter_holds_for_everybody(furnished: Store) -> None:
     await keep_callbacks(furnished)
-    failed = DeliveryState(NOW, CallbackStatus.FAILED)
+    failed = DeliveryProgress(NOW, CallbackStatus.FAILED)
     for number in (1, 2):
         one = callback(number, OWNERS[number]).having(failed)
         await furnished.transact(lambda tx, one=one: tx.callbacks.change(one))

@@ -14,10 +14,15 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.storage import DATA_FILE, KEY_FILE, check_folder, open_beside, upgrade_data
-from ringback.stores.sqlite import commit_watermark as watermarks
+from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_beside, upgrade_data
+from ringback.stores.sqlite import durability_mark as watermarks
 from ringback.stores.sqlite import wal_integrity
-from ringback.stores.sqlite.commit_watermark import DurabilityMark, mark_path, read_mark, write_mark
+from ringback.stores.sqlite.durability_mark import (
+    WatermarkFileContent,
+    mark_path,
+    read_mark,
+    write_mark,
+)
 from ringback.stores.sqlite.store import SqliteStore
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 from tests.damage.trial import INDEX, WAL, make_base, opened, read_all
@@ -122,7 +127,7 @@ async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_pat
 def test_a_start_that_died_while_it_made_new_data_has_lost_nothing(
     step: str, tmp_path: Path
 ) -> None:
-    write_mark(tmp_path / DATA_FILE, DurabilityMark(0))
+    write_mark(tmp_path / DATA_FILE, WatermarkFileContent(0))
     if step != "mark":
         shutil.copy(_a_key(tmp_path), tmp_path / KEY_FILE)
     if step == "touch":
@@ -295,9 +300,9 @@ async def test_commits_get_a_number_once_a_second_at_most_and_reads_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    made = watermarks.CommitWatermark
+    made = watermarks.CommitNumbering
     monkeypatch.setattr(
-        "ringback.stores.sqlite.data_file.CommitWatermark",
+        "ringback.stores.sqlite.data_file_opener.CommitNumbering",
         lambda connection, path: made(connection, path, clock=lambda: now[0]),
     )
     store = opened(tmp_path)

@@ -14,8 +14,8 @@ from hypothesis.stateful import precondition, rule
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
+    CallbackRecord,
     CallbackStatus,
-    OutgoingCallback,
     advance,
     begin,
     discard,
@@ -23,7 +23,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.callback import settle as settled
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -33,7 +33,7 @@ from ringback.core.http.outcome import (
     Unknown,
     Unreachable,
 )
-from ringback.ports import CallbackFilter, Claim, Lane, PageRequest, Settlement, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageRequest, Settlement, Transaction
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
@@ -56,7 +56,7 @@ DESTINATIONS = ("http://127.0.0.1:9000", "https://a.example:443")
 STATUSES = st.sampled_from([None, UNDELIVERED, *(frozenset({status}) for status in CallbackStatus)])
 BODIES = st.sampled_from([None, b"\0\xff", *(bytes(KIB + more * KIB) for more in (1, 3, 5))])
 ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
-    (Delivered(204), lambda ahead: Done()),
+    (Delivered(204), lambda ahead: NoRetryNeeded()),
     (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
     (Refused(503), lambda ahead: RetryNow()),
     (
@@ -72,8 +72,8 @@ class CallbacksInBothStores(BothStores):
 
     def __init__(self) -> None:
         self._numbers = count()
-        self._kept = list[OutgoingCallback]()
-        self._under_way = list[Claim]()
+        self._kept = list[CallbackRecord]()
+        self._under_way = list[DeliveryClaim]()
         super().__init__()
 
     @rule(
@@ -99,10 +99,10 @@ class CallbacksInBothStores(BothStores):
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
         added = given.having(begun)
 
-        def done(kept: OutgoingCallback) -> None:
+        def done(kept: CallbackRecord) -> None:
             self._note(kept)
             if kept.sid == added.sid:
-                self._under_way.append(Claim(added, begun, account(account_sid)))
+                self._under_way.append(DeliveryClaim(added, begun, account(account_sid)))
 
         self.add(Part(lambda tx: _add_once(tx, added), done))
 
@@ -120,7 +120,7 @@ class CallbacksInBothStores(BothStores):
         self.add(Part(work))
         self.next_job()
 
-    def _note(self, kept: OutgoingCallback) -> None:
+    def _note(self, kept: CallbackRecord) -> None:
         self._kept.append(kept)
 
     @precondition(lambda self: self._kept)
@@ -128,7 +128,7 @@ class CallbacksInBothStores(BothStores):
     def claim(self, which: int, limit: int) -> None:
         now, lane = self.now, self._lane(which)
 
-        def done(claims: list[Claim]) -> None:
+        def done(claims: list[DeliveryClaim]) -> None:
             taken = {claim.callback.sid for claim in self._under_way}
             assert not taken & {claim.callback.sid for claim in claims}
             self._under_way += claims
@@ -150,7 +150,7 @@ class CallbacksInBothStores(BothStores):
     ) -> None:
         now, lane, (outcome, decide) = self.now, self._lane(which), ending
 
-        def work(tx: Transaction) -> list[Claim]:
+        def work(tx: Transaction) -> list[DeliveryClaim]:
             claims = tx.callbacks.claim(lane, now, limit=limit)
             settlements = [_settlement(claim, outcome, decide(SECOND), body) for claim in claims]
             tx.callbacks.settle(settlements)
@@ -179,7 +179,7 @@ class CallbacksInBothStores(BothStores):
             )
         )
 
-    def _take(self, most: int) -> list[Claim]:
+    def _take(self, most: int) -> list[DeliveryClaim]:
         """Take some of what is under way, for its end."""
         taken = self._under_way[:most]
         del self._under_way[:most]
@@ -220,7 +220,7 @@ class CallbacksInBothStores(BothStores):
         self.connect_file()
         now = self.now
 
-        def work(tx: Transaction) -> list[Claim]:
+        def work(tx: Transaction) -> list[DeliveryClaim]:
             left_open = tx.callbacks.left_open()
             tx.callbacks.settle(
                 [
@@ -230,7 +230,7 @@ class CallbacksInBothStores(BothStores):
             )
             return by_sid(left_open)
 
-        def done(left_open: list[Claim]) -> None:
+        def done(left_open: list[DeliveryClaim]) -> None:
             assert {claim.attempt for claim in left_open} == {
                 claim.attempt for claim in self._under_way
             }
@@ -299,7 +299,7 @@ class CallbacksInBothStores(BothStores):
 
 
 def _settlement(
-    claim: Claim, outcome: Outcome, decision: Decision, body: bytes | None = None
+    claim: DeliveryClaim, outcome: Outcome, decision: Decision, body: bytes | None = None
 ) -> Settlement:
     now = claim.progress.date_updated + SECOND
     response = None
@@ -313,7 +313,7 @@ def _settlement(
     return Settlement(claim.callback, settled(claim.attempt, exchange, request, started=now), after)
 
 
-def _going_on(claims: list[Claim], settlements: list[Settlement]) -> list[Claim]:
+def _going_on(claims: list[DeliveryClaim], settlements: list[Settlement]) -> list[DeliveryClaim]:
     """Return the claims whose next attempts began with the settlement of the last ones."""
     return [
         claim._replace(progress=settlement.progress)
@@ -322,7 +322,7 @@ def _going_on(claims: list[Claim], settlements: list[Settlement]) -> list[Claim]
     ]
 
 
-def _add_once(tx: Transaction, given: OutgoingCallback) -> OutgoingCallback:
+def _add_once(tx: Transaction, given: CallbackRecord) -> CallbackRecord:
     """Keep this callback, unless there is one with its key; return the one that is kept."""
     key = given.idempotency_key
     kept = None if key is None else tx.callbacks.with_key(given.account_sid, key)

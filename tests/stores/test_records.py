@@ -17,7 +17,7 @@ from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
-from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.ports import PageRequest, Store
@@ -216,7 +216,7 @@ ODD: list[Any] = [
         direction=Direction.FROM_SIM,
         date_created=ODD_INSTANT,
         date_updated=LATER,
-        include_sid=SidPlacement.END,
+        include_sid=IncludeSid.END,
         delivery_receipt_requested=False,
         told=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
@@ -358,7 +358,7 @@ VALUES = [
     *((command(1), "transport", value) for value in CommandTransport),
     *((command(1), "status", value) for value in MessageStatus),
     *((command(1), "direction", value) for value in Direction),
-    *((command(1), "include_sid", value) for value in SidPlacement),
+    *((command(1), "include_sid", value) for value in IncludeSid),
 ]
 
 

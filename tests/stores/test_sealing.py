@@ -9,8 +9,8 @@ import pytest
 from ringback.core.errors import ConfigurationError
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher, new_key
-from ringback.stores.sqlite import data_file
-from ringback.stores.sqlite.sealed_columns import seal_all
+from ringback.stores.sqlite import data_file_opener
+from ringback.stores.sqlite.seal_key_rotation import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, VAULT
 from tests.stores.asking import opened
@@ -156,7 +156,7 @@ async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as crashing:
-        crashing.setattr(data_file, "seal_all", crash)
+        crashing.setattr(data_file_opener, "seal_all", crash)
         with pytest.raises(KeyboardInterrupt):
             SqliteStore.open(path, VAULT)
     assert found_in(path.parent)
@@ -178,7 +178,7 @@ async def test_a_crash_between_the_sealing_and_the_wiping_is_made_good(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as crashing:
-        crashing.setattr("ringback.stores.sqlite.sealed_columns._wipe", lambda _: None)
+        crashing.setattr("ringback.stores.sqlite.seal_key_rotation._wipe", lambda _: None)
         await SqliteStore.open(path, VAULT).close()
     assert found_in(path.parent)
     async with opened(path):
@@ -207,7 +207,7 @@ def is_wiped(connection: sqlite3.Connection) -> bool:
 
 def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(data_file, "seal_all", lambda *_: None)
+        unsealed.setattr(data_file_opener, "seal_all", lambda *_: None)
         one, other = connect(path, VAULT), connect(path, VAULT)
 
     def be_slower(statement: str) -> None:
@@ -226,7 +226,7 @@ def test_what_breaks_off_while_it_seals_leaves_all_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as unsealed:
-        unsealed.setattr(data_file, "seal_all", lambda *_: None)
+        unsealed.setattr(data_file_opener, "seal_all", lambda *_: None)
         connection = connect(path, VAULT)
     with closing(connection):
         break_at(connection, "token_keys")

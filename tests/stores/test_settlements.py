@@ -10,11 +10,11 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.http_exchange import OutgoingRequest, RecordedResponse, RequestTimings
 from ringback.core.http.outcome import Delivered
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Claim, Settlement, Store, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import (
     attempts_of,
@@ -60,7 +60,7 @@ async def test_what_a_receiver_answered_comes_back(
     assert await attempts_of(store, 1) == [settled]
 
 
-def rendered(claim: Claim) -> OutgoingRequest:
+def rendered(claim: DeliveryClaim) -> OutgoingRequest:
     return render(claim.callback, account=claim.account, at=claim.attempt.date_started)
 
 
@@ -165,7 +165,12 @@ async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> 
 
 @pytest.mark.parametrize(
     "decision",
-    [Done(), GiveUp("the receiver answered 410 Gone"), RetryNow(), RetryLater(ODD_INSTANT, 4)],
+    [
+        NoRetryNeeded(),
+        GiveUp("the receiver answered 410 Gone"),
+        RetryNow(),
+        RetryLater(ODD_INSTANT, 4),
+    ],
 )
 async def test_settling_says_what_becomes_of_the_callback(store: Store, decision: Decision) -> None:
     await keep(store, callback(1), callback(2))
@@ -190,7 +195,7 @@ async def test_settling_can_begin_the_next_attempt(store: Store) -> None:
 async def test_many_are_settled_at_once(store: Store) -> None:
     await keep(store, *map(callback, range(300)))
     claims = await claim(store, limit=300)
-    await settle(store, *(ended(taken, Done()) for taken in claims))
+    await settle(store, *(ended(taken, NoRetryNeeded()) for taken in claims))
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
     delivered = await oldest_of(store, CallbackFilter(frozenset({DELIVERED})), limit=999)
     assert numbers_of(delivered) == list(range(300))
@@ -214,7 +219,7 @@ async def test_a_claim_and_its_settlement_may_share_a_transaction(store: Store) 
 
     def do_both(tx: Transaction) -> None:
         (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
-        tx.callbacks.settle([ended(taken, Done())])
+        tx.callbacks.settle([ended(taken, NoRetryNeeded())])
 
     await store.transact(do_both)
     assert (await found(store, 1)).status is DELIVERED

@@ -20,7 +20,7 @@ from ringback.core.shadows.shadow import (
     ShadowWithParameter,
     copy_of,
 )
-from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ShadowComparedResult
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import (
     CallbackFilter,
     ComparedShadow,
@@ -266,8 +266,8 @@ async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: 
         callback(1).url.shown,
         NOW + SECOND,
         (Source.KORE, Source.TWILIO),
-        ShadowComparedResult("delivered", 200, None, 4.0),
-        ShadowComparedResult("refused", 401, None, 7.0),
+        ComparableResult("delivered", 200, None, 4.0),
+        ComparableResult("refused", 401, None, 7.0),
         is_same_body=False,
         excerpts=(b"ok", b"bad signature"),
     )
@@ -280,7 +280,7 @@ async def test_later_attempts_are_not_compared(store: Store) -> None:
     last = Settlement(again.callback, row, again.progress._replace(due=NOW))
     await store.transact(lambda tx: tx.callbacks.settle([last]))
     await open_(store, shadow(1))
-    assert (await comparison(store)).first == ShadowComparedResult("refused", 503)
+    assert (await comparison(store)).first == ComparableResult("refused", 503)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.supersim.sim_update import SuperSimUpdate
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.ports import FieldFilter, Store
 from tests.stores.asking import keep, table_of
 from tests.stores.records import (

@@ -10,7 +10,7 @@ import pytest
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
-from ringback.core.callbacks.retry import Done
+from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, PageRequest, Transaction
 from tests.fakes import NOW
@@ -38,7 +38,7 @@ def store_with(history: int) -> CountedStore:
 
 def settle_one(tx: Transaction) -> None:
     (claim,) = tx.callbacks.claim(LANE, NOW, limit=1)
-    tx.callbacks.settle([ended(claim, Done())])
+    tx.callbacks.settle([ended(claim, NoRetryNeeded())])
 
 
 def claim_and_put_back(tx: Transaction) -> None:

@@ -6,15 +6,15 @@ import pytest
 
 from ringback.core.callbacks.callback import (
     CallbackStatus,
-    DeliveryState,
+    DeliveryProgress,
     advance,
     begin,
     discard,
     put_back,
 )
-from ringback.core.callbacks.retry import Decision, Done, GiveUp, RetryLater, RetryNow
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.outcome import Delivered, Refused
-from ringback.core.policy.policy_impact import DeliveryCount
+from ringback.core.policy.policy_impact import UrlCallbackCount
 from ringback.core.policy.source_policy import Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.delivery_totals import totals_of as in_pieces
@@ -58,7 +58,7 @@ def totals(
 async def settle_first(store: Store, decision: Decision) -> None:
     """Make the attempt that is due the longest, and have this decided after it."""
     (taken,) = await claim(store, limit=1)
-    outcome = Delivered(204) if isinstance(decision, Done) else Refused(503)
+    outcome = Delivered(204) if isinstance(decision, NoRetryNeeded) else Refused(503)
     after = advance(taken.progress, decision, NOW)
     if isinstance(decision, RetryNow):
         after = begin(after, NOW, total_timeout=15 * SECOND)
@@ -72,7 +72,7 @@ async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> No
 @pytest.mark.parametrize(
     ("decision", "counted"),
     [
-        (Done(), totals(delivered=1)),
+        (NoRetryNeeded(), totals(delivered=1)),
         (GiveUp("no"), totals(undelivered=1)),
         (RetryNow(), totals(retried=1)),
         (RetryLater(NOW + SECOND, 1), totals(retried=1)),
@@ -175,7 +175,7 @@ async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
     ended = [(CallbackStatus.DELIVERED, 3), (CallbackStatus.FAILED, 2)]
     statuses = [status for status, count in ended for _ in range(count)]
     for number, status in enumerate(statuses):
-        await keep(store, callback(number).having(DeliveryState(NOW, status, attempt_count=1)))
+        await keep(store, callback(number).having(DeliveryProgress(NOW, status, attempt_count=1)))
     assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
 
 
@@ -190,7 +190,9 @@ async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) ->
             url=(HOST, f"{HOST}#cbs=kore")[number % 3 == 0],
         )
         status, tries = statuses[number % 3], number // 3 % 2
-        await keep(store, made.having(DeliveryState(NOW, status, attempt_count=tries, due=created)))
+        await keep(
+            store, made.having(DeliveryProgress(NOW, status, attempt_count=tries, due=created))
+        )
     for since, until in ((NOW, days[-1]), (NOW - SECOND, days[-1] + SECOND), (NOW, NOW)):
         whole = await totals_of(store, since=since, until=until)
         assert await in_pieces(store, since=since, until=until) == whole
@@ -243,9 +245,9 @@ async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_the
     await keep(store, callback(1, created=NOW - week), callback(2, created=NOW - SECOND))
     delivered = callback(3, created=NOW - DAY)
     await keep(
-        store, delivered.having(DeliveryState(NOW, CallbackStatus.DELIVERED, attempt_count=1))
+        store, delivered.having(DeliveryProgress(NOW, CallbackStatus.DELIVERED, attempt_count=1))
     )
     await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
     assert await count_last_week(store, NOW) == [
-        DeliveryCount(OURS, URL, Source.KORE, Source.KORE, 3)
+        UrlCallbackCount(OURS, URL, Source.KORE, Source.KORE, 3)
     ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.core.callbacks.retry import Done
+from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.errors import InvalidParameter
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SuperSim
@@ -64,7 +64,7 @@ def do_everything_and_break(tx: Transaction) -> None:
     tx.tasks.take(task(3))
     tx.callbacks.add(callback(9))
     claims = tx.callbacks.claim(OUR_LANE, NOW, limit=9)
-    tx.callbacks.settle([ended(taken, Done()) for taken in claims])
+    tx.callbacks.settle([ended(taken, NoRetryNeeded()) for taken in claims])
     tx.batches.add(["c", "d"])
     tx.batches.remove([1])
     raise Broken

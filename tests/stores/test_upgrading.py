@@ -11,9 +11,9 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import (
     Attempt,
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
 )
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
@@ -56,7 +56,7 @@ def insert_attempt(path: Path, number: int, **changed: object) -> None:
     insert(path, "attempts", **(given | changed))
 
 
-async def callback_in(path: Path, number: int = 1) -> OutgoingCallback | None:
+async def callback_in(path: Path, number: int = 1) -> CallbackRecord | None:
     async with opened(path) as store:
         return await store.transact(lambda tx: tx.callbacks.get(OURS, callback(number).sid))
 
@@ -110,7 +110,7 @@ async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
         created_us=BEFORE,
         updated_us=NOW_US + 1,
     )
-    assert await callback_in(path) == OutgoingCallback(
+    assert await callback_in(path) == CallbackRecord(
         sid=callback(1).sid,
         account_sid=OURS,
         url=CallbackUrl.parse("https://user:p%C3%A4ss@a.example:8443/p#cbs=twilio&new=1"),
@@ -121,7 +121,7 @@ async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
         source_reason="twilio ended 2024-11-02",
         idempotency_token="RQ0",
         date_created=EARLIER,
-        progress=DeliveryState(
+        progress=DeliveryProgress(
             date_updated=NOW + timedelta(microseconds=1),
             status=CallbackStatus.FAILED,
             status_reason="the receiver answered 410 Gone",

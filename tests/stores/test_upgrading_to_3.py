@@ -11,7 +11,7 @@ import pytest
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, TaskKind
-from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sims.simulated_network import device_address
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriodType

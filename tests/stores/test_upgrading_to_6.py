@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.callbacks.retry import Done
+from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.http.outcome import Delivered
 from ringback.ports import CallbackFilter, PageRequest, ShadowFilter
 from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
@@ -40,7 +40,7 @@ async def test_its_callbacks_can_be_copied_beside_new_ones(path: Path) -> None:
     async with opened(path) as store:
         await keep(store, callback(2))
         claims = await claim(store)
-        await settle(store, *(ended(one, Done()) for one in claims))
+        await settle(store, *(ended(one, NoRetryNeeded()) for one in claims))
         await open_(store, shadow(1), shadow(2))
         copy = settled(shadow(1), Delivered(200))
         await settle_(store, copy)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ringback.core.callbacks.callback import (
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     advance,
 )
-from ringback.core.callbacks.retry import Done, GiveUp
+from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded
 from ringback.core.http.outcome import Unknown
 from ringback.ports import Lane, LaneDue, Settlement, Store, Transaction
 from tests.fakes import NOW
@@ -77,7 +77,7 @@ async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
         callback(2, due=NOW + SECOND),
         callback(3, THEIRS, due=ODD_INSTANT),
         callback(4, url=ELSEWHERE),
-        callback(5).having(DeliveryState(NOW, CallbackStatus.FAILED)),
+        callback(5).having(DeliveryProgress(NOW, CallbackStatus.FAILED)),
         callback(6, url="http://under-way.example"),
     )
     await claim(store, lane=Lane(OURS, "http://under-way.example:80"))
@@ -107,18 +107,18 @@ async def test_nothing_waits_in_an_empty_store(empty: Store) -> None:
 async def test_what_waits_and_what_is_under_way_is_unfinished(store: Store) -> None:
     await keep(store, *map(callback, range(3)), callback(3, THEIRS))
     (taken, _) = await claim(store, limit=2)
-    await settle(store, ended(taken, Done()))
+    await settle(store, ended(taken, NoRetryNeeded()))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {OURS: 2, THEIRS: 1}
 
 
 async def test_an_account_without_anything_unfinished_is_not_named(store: Store) -> None:
-    await keep(store, callback(1).having(DeliveryState(NOW, CallbackStatus.FAILED)))
+    await keep(store, callback(1).having(DeliveryProgress(NOW, CallbackStatus.FAILED)))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
 async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: Store) -> None:
-    def changed(number: int, at: datetime, *, url: str = HERE) -> OutgoingCallback:
-        return callback(number, url=url).having(DeliveryState(at, due=NOW, attempt_count=1))
+    def changed(number: int, at: datetime, *, url: str = HERE) -> CallbackRecord:
+        return callback(number, url=url).having(DeliveryProgress(at, due=NOW, attempt_count=1))
 
     await keep(
         store,
@@ -126,7 +126,7 @@ async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: St
         changed(2, NOW + 2 * SECOND),
         changed(3, NOW + SECOND),
         callback(4, created=NOW + 9 * SECOND, due=NOW + 99 * SECOND),
-        callback(5).having(DeliveryState(NOW + 9 * SECOND, CallbackStatus.FAILED)),
+        callback(5).having(DeliveryProgress(NOW + 9 * SECOND, CallbackStatus.FAILED)),
         callback(7, created=NOW + 4 * SECOND, due=NOW + 4 * SECOND),
         changed(6, NOW + 9 * SECOND, url=ELSEWHERE),
     )
@@ -147,7 +147,7 @@ async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:
         callback(1),
         callback(2, THEIRS, due=NOW + SECOND),
         callback(3, due=NOW + SECOND),
-        callback(4).having(DeliveryState(NOW, CallbackStatus.FAILED)),
+        callback(4).having(DeliveryProgress(NOW, CallbackStatus.FAILED)),
     )
     instants = [NOW + 9 * SECOND, NOW, NOW + timedelta(microseconds=1)]
     assert await store.transact(lambda tx: tx.callbacks.due_before(instants)) == [3, 0, 1]

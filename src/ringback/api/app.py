@@ -19,7 +19,7 @@ from ringback.api.kore.api_clients import ApiClientEndpoints
 from ringback.api.kore.token_endpoint import TokenEndpoints
 from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
 from ringback.api.openapi.publishing import openapi_routes
-from ringback.api.operation import ApiOperation, resource, routes_of
+from ringback.api.operation_definition import ApiOperation, resource, routes_of
 from ringback.api.portal.callbacks import CallbackEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
@@ -39,10 +39,10 @@ from ringback.api.wireless.data_sessions import DataSessionEndpoints
 from ringback.api.wireless.rate_plans import RatePlanEndpoints
 from ringback.api.wireless.sims import WirelessSimEndpoints
 from ringback.api.wireless.usage import UsageEndpoints
-from ringback.core.errors import RequestRefused, StoreUnavailable
+from ringback.core.errors import ApiError, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
-_ANSWERED: Final = (RequestRefused, HTTPException, Exception)
+_ANSWERED: Final = (ApiError, HTTPException, Exception)
 
 _SUPER_SIM: Final = (
     SuperSimEndpoints,

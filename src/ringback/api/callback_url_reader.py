@@ -39,7 +39,7 @@ def callback_url(
         raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
 
 
-class CallbackUrlReader:
+class CallbackUrlParser:
     """Reads callback URLs, and caches them: an account gives the same few again and again."""
 
     def __init__(

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.operations.context import OperationContext
-from ringback.ports import CallbackQueue, Clock, NewCallbackBatchQueue, Notifier, Store
+from ringback.ports import CallbackQueue, Clock, LoopWaker, NewCallbackBatchQueue, Store
 from ringback.runtime.system_clock import stopwatch
 
 
@@ -22,7 +22,7 @@ class ApiDependencies:
     clock: Clock
     context: Callable[[], OperationContext]
     """Gives what an operation works with now."""
-    task_runner: Notifier
+    task_runner: LoopWaker
     """Woken when a change has made tasks."""
     intake: CallbackQueue
     batch_queue: NewCallbackBatchQueue

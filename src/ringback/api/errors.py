@@ -9,12 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from ringback.api.host_routing import is_at_kore
 from ringback.core.errors import (
+    ApiError,
     BacklogFull,
     InvalidBearerToken,
     MethodNotAllowed,
     NotFound,
     QueryTimeout,
-    RequestRefused,
     StoreUnavailable,
 )
 
@@ -40,11 +40,11 @@ def answer(request: Request, failure: Exception) -> Response:
     match failure:
         case InvalidBearerToken() if is_at_kore(request):
             return _token_refused(request, failure)
-        case RequestRefused(status=401):
+        case ApiError(status=401):
             return _form(request, failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
         case BacklogFull(retry_after=seconds):
             return _form(request, failure, {"Retry-After": str(seconds)})
-        case RequestRefused():
+        case ApiError():
             return _form(request, failure)
         case HTTPException():
             return _no_route(request, failure)
@@ -84,7 +84,7 @@ def _token_refused(request: Request, failure: InvalidBearerToken) -> Response:
 
 
 def _form(
-    request: Request, refusal: RequestRefused, headers: Mapping[str, str] | None = None
+    request: Request, refusal: ApiError, headers: Mapping[str, str] | None = None
 ) -> Response:
     return _body(refusal.status, refusal.code, refusal.message, _link(request), headers)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from ringback.api.operation import resource
+from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
 
 _PATIENCE: Final = 2.0

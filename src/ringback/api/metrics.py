@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback import __version__
-from ringback.api.operation import resource
+from ringback.api.operation_definition import resource
 from ringback.api.single_flight import SingleFlight
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
@@ -50,7 +50,7 @@ KeptBytes = Callable[[], Awaitable[int]]
 """Returns how many bytes are kept of long answers."""
 
 
-class ClientConnectionCounts(NamedTuple):
+class OpenAndEvictedConnections(NamedTuple):
     """How many connections of clients there are, and how many had to go for others."""
 
     open: int
@@ -98,7 +98,7 @@ class PrometheusMetrics:
     refusals: Callable[[], Counts] = dict[tuple[str, ...], int]
     policy: Callable[[], PolicyMetrics] = lambda: NO_POLICY
     is_store_up: Callable[[], bool] = lambda: True
-    of_clients: Callable[[], ClientConnectionCounts] = lambda: ClientConnectionCounts(0, 0)
+    of_clients: Callable[[], OpenAndEvictedConnections] = lambda: OpenAndEvictedConnections(0, 0)
     pause: float = _PAUSE
     _stored: "_Stored" = field(init=False)
     _collected: SingleFlight[CollectorRegistry] = field(init=False)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from ringback.api.host_routing import own_url
-from ringback.api.operation import OperationParameter
+from ringback.api.operation_definition import OperationParameter
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import TEXT, number
 from ringback.api.serializers import Serializer

@@ -24,7 +24,7 @@ UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
 
 
-class OnlyVendor(Enum):
+class FieldVendor(Enum):
     """The vendor of a field that only one of the two APIs has."""
 
     TWILIO = auto()
@@ -39,14 +39,14 @@ class SerializedField(Generic[R]):
     schema: Schema
     value: Callable[[R, UrlOf], object] | str
     """The function that computes it, or the attribute of the record that it shows."""
-    vendor: OnlyVendor | None = None
+    vendor: FieldVendor | None = None
     """None where both have it."""
     at_kore: Callable[[R, UrlOf], object] | None = None
     """Where its value comes from in KORE's API, if not from the same."""
 
-    def value_for(self, vendor: OnlyVendor) -> Callable[[R, UrlOf], object] | str:
+    def value_for(self, vendor: FieldVendor) -> Callable[[R, UrlOf], object] | str:
         """Return where its value comes from in this vendor's API."""
-        return self.at_kore if vendor is OnlyVendor.KORE and self.at_kore else self.value
+        return self.at_kore if vendor is FieldVendor.KORE and self.at_kore else self.value
 
 
 class _Layout(NamedTuple):
@@ -84,7 +84,7 @@ class Serializer(Generic[R]):
         self.parts = parts
         """The objects that its schema refers to by name."""
         self._fields = fields
-        self._layouts = {vendor: _layout(fields, vendor) for vendor in OnlyVendor if fields}
+        self._layouts = {vendor: _layout(fields, vendor) for vendor in FieldVendor if fields}
 
     @property
     def schema(self) -> Schema:
@@ -96,17 +96,18 @@ class Serializer(Generic[R]):
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
         """Return the function that shows a record to the client of this request."""
         return self.show_by(
-            partial(url_of, request), OnlyVendor.KORE if is_at_kore(request) else OnlyVendor.TWILIO
+            partial(url_of, request),
+            FieldVendor.KORE if is_at_kore(request) else FieldVendor.TWILIO,
         )
 
     def show_by(
-        self, url: UrlOf, asked: OnlyVendor = OnlyVendor.TWILIO
+        self, url: UrlOf, asked: FieldVendor = FieldVendor.TWILIO
     ) -> Callable[[R], dict[str, Any]]:
         """Return the function that shows a record with such URLs, as this vendor's API does."""
         return partial(self._layouts[asked].show, url)
 
 
-class JsonObject(Serializer[Any]):
+class JsonObjectSerializer(Serializer[Any]):
     """An object that an operation, or `show`, builds itself, by this schema."""
 
     def __init__(
@@ -127,13 +128,13 @@ class JsonObject(Serializer[Any]):
         return self._schema
 
     def show_by(
-        self, url: UrlOf, asked: OnlyVendor = OnlyVendor.TWILIO
+        self, url: UrlOf, asked: FieldVendor = FieldVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
         """Return the function that shows it; it is the same for all clients."""
         return self._show
 
 
-def _layout(fields: Sequence[SerializedField[Any]], asked: OnlyVendor) -> _Layout:
+def _layout(fields: Sequence[SerializedField[Any]], asked: FieldVendor) -> _Layout:
     shown = [field for field in fields if field.vendor in (None, asked)]
     values = {field.name: field.value_for(asked) for field in shown}
     read = attrgetter(*(one if isinstance(one, str) else "__class__" for one in values.values()))
@@ -164,7 +165,7 @@ def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> Seri
     )
 
 
-def of_vendor(vendor: OnlyVendor, field: SerializedField[Any]) -> SerializedField[Any]:
+def of_vendor(vendor: FieldVendor, field: SerializedField[Any]) -> SerializedField[Any]:
     """Return a field that only one vendor's API has."""
     return replace(field, vendor=vendor)
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Final, Self
 
 from ringback.api.app import create_app
-from ringback.api.callback_url_reader import CallbackUrlReader
+from ringback.api.callback_url_reader import CallbackUrlParser
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.metrics import ClientConnectionCounts, PrometheusMetrics, metrics_routes
+from ringback.api.metrics import OpenAndEvictedConnections, PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
@@ -22,7 +22,7 @@ from ringback.delivery.enqueue import StoreOnlyQueue
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import CallbackQueue, NewCallbackBatchQueue, Notifier
+from ringback.ports import CallbackQueue, LoopWaker, NewCallbackBatchQueue
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
 
@@ -31,12 +31,12 @@ _BETWEEN_PROBES: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiPorts:
+class WorkerPorts:
     """What the API needs of workers; the defaults are those of a process without any."""
 
     queue: CallbackQueue
     batch_queue: NewCallbackBatchQueue
-    notifier: Notifier
+    notifier: LoopWaker
     """Told of each new task."""
     policy_monitor: PolicyMonitor
     clock_advancer: ClockAdvancer | None = None
@@ -64,7 +64,7 @@ class ApiPorts:
 class HttpApi:
     """All APIs, and what they work with."""
 
-    def __init__(self, process: ProcessContext, storage: OpenStorage, ports: ApiPorts) -> None:
+    def __init__(self, process: ProcessContext, storage: OpenStorage, ports: WorkerPorts) -> None:
         settings = process.settings
         self.connections = OpenConnections(process.shares.incoming)
         """Those of clients."""
@@ -75,7 +75,7 @@ class HttpApi:
             task_runner=ports.notifier,
             intake=ports.queue,
             batch_queue=ports.batch_queue,
-            read_url=CallbackUrlReader(settings.guard, settings.egresses, tuple(settings.sources)),
+            read_url=CallbackUrlParser(settings.guard, settings.egresses, tuple(settings.sources)),
             sources=settings.sources,
             skipped_copies=process.counters.skipped_copies,
             response_storage=settings.storage_budget,
@@ -94,7 +94,7 @@ class HttpApi:
         self.app = create_app(self.dependencies, portal=portal, beside=beside)
 
     def _metrics(
-        self, process: ProcessContext, storage: OpenStorage, ports: ApiPorts
+        self, process: ProcessContext, storage: OpenStorage, ports: WorkerPorts
     ) -> PrometheusMetrics:
         store, connections = storage.store, self.connections
         return PrometheusMetrics(
@@ -110,5 +110,5 @@ class HttpApi:
             refusals=lambda: self.dependencies.authenticator.refusals,
             policy=ports.policy_monitor.figures,
             is_store_up=lambda: storage.outage.is_over,
-            of_clients=lambda: ClientConnectionCounts(len(connections), connections.evicted),
+            of_clients=lambda: OpenAndEvictedConnections(len(connections), connections.evicted),
         )

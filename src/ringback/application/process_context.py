@@ -8,7 +8,7 @@ from typing import Final
 
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
 from ringback.delivery.counters import Counters
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy

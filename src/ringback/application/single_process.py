@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from ringback.application.api import ApiPorts, HttpApi
+from ringback.application.api import HttpApi, WorkerPorts
+from ringback.application.background_workers import BackgroundWorkers, WorkerTransports
 from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, ProcessContext
 from ringback.application.storage import OpenStorage
-from ringback.application.workers import WorkerNetwork, Workers
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
-from ringback.settings import Settings, SettingsSource
+from ringback.settings import Settings, SettingsLoader
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Application:
 
     process: ProcessContext
     storage: OpenStorage
-    workers: Workers
+    workers: BackgroundWorkers
     api: HttpApi
     phase: Phase
     """The phase of the transition in which everything started."""
@@ -32,7 +32,7 @@ class Application:
         clock: Clock = SYSTEM_CLOCK,
         chance: RandomSource = SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
-        origin: SettingsSource | None = None,
+        origin: SettingsLoader | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
@@ -44,13 +44,13 @@ class Application:
         used.
         """
         process = ProcessContext(settings, clock, chance, checkpoint)
-        network = WorkerNetwork.open(process)
+        network = WorkerTransports.open(process)
         try:
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
         except BaseException:
             network.close_gateway()
             raise
-        workers = Workers(process, storage, network, origin=origin)
+        workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, _ports_of(workers))
         await workers.start()
         monitor = workers.policy_monitor
@@ -63,9 +63,9 @@ class Application:
         await self.storage.close()
 
 
-def _ports_of(workers: Workers) -> ApiPorts:
+def _ports_of(workers: BackgroundWorkers) -> WorkerPorts:
     delivery, network = workers.delivery, workers.network
-    return ApiPorts(
+    return WorkerPorts(
         queue=delivery.queue,
         batch_queue=workers.batch_queue,
         notifier=workers.task_runner,

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringback.application.process_context import ProcessContext
+from ringback.data_folder import open_to_serve
 from ringback.runtime.database_outage import DatabaseOutage
 from ringback.runtime.system_clock import stopwatch
-from ringback.storage import open_to_serve
 from ringback.stores.sqlite.store import SqliteStore
 
 

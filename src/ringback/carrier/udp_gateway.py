@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from ringback.carrier.datagram_queue import MOST, Datagram, DatagramQueue
 from ringback.carrier.rate_limited_log import RateLimitedLog
-from ringback.core.errors import ConfigurationError, RequestRefused
+from ringback.core.errors import ApiError, ConfigurationError
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierSucceeded
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand
@@ -22,7 +22,7 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.ports import Carrier
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
-"""Handles a datagram from this address and port; raises RequestRefused if it can't be accepted."""
+"""Handles a datagram from this address and port; raises ApiError if it can't be accepted."""
 
 _BUFFER: Final = 4 * 1024 * 1024
 """Bytes that the system is asked to buffer while the event loop does something else."""
@@ -183,7 +183,7 @@ class UdpGateway:
     async def _hand_on(self, received: Received, datagram: Datagram) -> None:
         try:
             await received(*datagram)
-        except RequestRefused as refusal:
+        except ApiError as refusal:
             self.refused += 1
             self._log.warn(
                 f"a datagram from {datagram.address}:{datagram.port} was refused: {refusal}"

@@ -8,17 +8,17 @@ from typing import Final, TypeVar
 
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.accounts.account import Account
+from ringback.data_folder import open_beside
 from ringback.operations.context import AccountContext
 from ringback.ports import Store, Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings import ENVIRONMENT, SEAL_KEY
-from ringback.storage import open_beside
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class CliDataAccess:
+class DataFolderAccess:
     """The data file of a folder, and the key that its secrets are sealed with."""
 
     folder: Path
@@ -64,9 +64,9 @@ def account_context() -> AccountContext:
     return AccountContext(SystemClock().now(), SystemRandomSource(), NullSigningKeys())
 
 
-def data_file_in(data: Path, seal_key_file: Path | None) -> CliDataAccess:
+def data_file_in(data: Path, seal_key_file: Path | None) -> DataFolderAccess:
     """Return the data file of a folder; the key may be in the environment."""
-    return CliDataAccess(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return DataFolderAccess(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
 
 
 with_data_file: Final = handing(

@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from ringback.cli.data_file import CliDataAccess, with_data_file
+from ringback.cli.data_file import DataFolderAccess, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
-from ringback.storage import IntegrityCheck, check_folder, upgrade_data
+from ringback.data_folder import IntegrityCheck, check_folder, upgrade_data
 
 
 @click.group()
@@ -18,7 +18,7 @@ def db() -> None:
 @db.command("check")
 @with_data_file
 @json_option
-def check(*, file: CliDataAccess, as_json: bool) -> None:
+def check(*, file: DataFolderAccess, as_json: bool) -> None:
     """Look for damage and loss; changes nothing.
 
     Also while a server runs. The exit code is 0 where all is in order, else 1.
@@ -32,7 +32,7 @@ def check(*, file: CliDataAccess, as_json: bool) -> None:
 
 @db.command("upgrade")
 @with_data_file
-def upgrade(*, file: CliDataAccess) -> None:
+def upgrade(*, file: DataFolderAccess) -> None:
     """Bring the schema up to date, after a copy.
 
     No server may be running. A server does the same at its start.

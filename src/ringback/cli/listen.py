@@ -17,12 +17,13 @@ from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.dev_environment.dev_file import DevFile
 from ringback.dev_receiver import callback_report
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
+from ringback.dev_receiver.local_sender import ListenAccount, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import (
     UNAVAILABLE,
@@ -32,9 +33,8 @@ from ringback.dev_receiver.responses import (
     FailureMode,
 )
 from ringback.dev_receiver.seen_tokens import SeenTokens
-from ringback.dev_receiver.sender_account import SenderAccount, secrets_of
 from ringback.dev_receiver.server import ListenServer
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.receiver.verification import ReceiverSecrets
 from ringback.runtime.system_clock import SystemClock, stopwatch
 
@@ -123,7 +123,7 @@ def listen(
         delay=delay,
     )
     # No guard: the address comes from the user's own command line, not from a customer.
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     handler = ListenRequestHandler(
         options,
         find_account=partial(_account_in, data),
@@ -141,11 +141,11 @@ def listen(
     asyncio.run(_serve(handler, host, port, announce))
 
 
-def _account_in(data: Path) -> SenderAccount | None:
+def _account_in(data: Path) -> ListenAccount | None:
     """Return the account of the `ringback dev` with this data folder, if that has run yet."""
     try:
         dev = DevFile.read(data)
-        return SenderAccount(
+        return ListenAccount(
             CallbackUrl.parse(dev.base_url),
             dev.account_sid,
             auth_token=dev.auth_token,

@@ -22,7 +22,7 @@ _COMMANDS: Final = {
     "policy": "ringback.cli.policy.command",
     "probe": "ringback.cli.probe",
     "scenario": "ringback.cli.scenario",
-    "secrets": "ringback.cli.secrets",
+    "secrets": "ringback.cli.webhook_secrets",
     "send": "ringback.cli.send",
     "serve": "ringback.cli.serve",
     "shadow": "ringback.cli.shadow",

@@ -12,7 +12,7 @@ import click
 from ringback.cli.output import Output, say
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, Setting, SettingsCommand, settings_of
+from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, ServerCommand, Setting, settings_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
@@ -145,7 +145,7 @@ accept_data_loss_option = click.option(
 
 
 def data_folder(
-    help_: str, *, default: str | None = DATA.defaults[SettingsCommand.SERVE]
+    help_: str, *, default: str | None = DATA.defaults[ServerCommand.SERVE]
 ) -> Option[F]:
     """Return the option that names a data folder, for a command that has no other settings."""
     return click.option(
@@ -172,7 +172,7 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
     )
 
 
-def settings_options(command: SettingsCommand) -> Option[F]:
+def settings_options(command: ServerCommand) -> Option[F]:
     """Return a decorator with a flag for each setting of a command, and one for their file."""
     file = click.option(
         "--settings", metavar="FILE", help="A TOML file with settings, phases, holds and shadows."
@@ -181,7 +181,7 @@ def settings_options(command: SettingsCommand) -> Option[F]:
     return with_options(*(_settings_option(setting, command) for setting in settings), file)
 
 
-def _settings_option(setting: Setting, command: SettingsCommand) -> Option[Any]:
+def _settings_option(setting: Setting, command: ServerCommand) -> Option[Any]:
     default = setting.defaults[command]
     shown = f"  [default: {default}]" if default else ""
     # Lets a yes-or-no flag be given without a value, which means yes.

@@ -12,12 +12,12 @@ from ringback.cli.options import file_option, handing, json_option, read_by, rea
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, RingbackError
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.probe.counter_watch import counter_of
@@ -30,9 +30,9 @@ from ringback.probe.report.as_json import as_json as report_as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
 from ringback.probe.report.text import ReportLine, as_few_lines, as_lines, as_table
-from ringback.probe.request_factory import RequestFactory, account_of
+from ringback.probe.request_factory import ProbeRequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
-from ringback.runtime.os_errors import refusing
+from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
 _NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
@@ -199,7 +199,7 @@ async def probe(
         given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
         # A receiver may close a kept connection at any time, so none is kept: that is no fault. No
         # guard either, since the address comes from the user's own command line.
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(ANYWHERE),
             network=SystemNetwork(tls),
@@ -208,7 +208,7 @@ async def probe(
         try:
             report = await run_probe(
                 cases,
-                RequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
+                ProbeRequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
                 has=frozenset(source for source, secret in given.items() if secret),
                 dependencies=ProbeDependencies(sender, tls, clock, stopwatch),
                 timeouts=timeouts,
@@ -239,7 +239,7 @@ def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[ProbeC
     ]
 
 
-def _counter(text: str, sender: HttpSender) -> Callable[[], Any]:
+def _counter(text: str, sender: HttpTransport) -> Callable[[], Any]:
     try:
         return counter_of(text, sender)
     except ValueError as error:

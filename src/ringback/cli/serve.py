@@ -17,18 +17,18 @@ from ringback.cli.options import accept_data_loss_option, json_flag, settings_op
 from ringback.cli.output import schedule_in_words
 from ringback.cli.server_runner import serve_until_stopped
 from ringback.core.errors import RingbackError
+from ringback.data_folder import DATA_FILE
 from ringback.ports import Clock
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock
-from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
-from ringback.storage import DATA_FILE
+from ringback.settings import ENVIRONMENT, ServerCommand, Settings, SettingsLoader
 
 _log = logging.getLogger(__name__)
 
 
 @click.command()
-@settings_options(SettingsCommand.SERVE)
+@settings_options(ServerCommand.SERVE)
 @accept_data_loss_option
 @json_flag("Print where it listens, as one line.")
 def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
@@ -39,7 +39,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     # A refusal of the settings is a line of the log too, so this can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:
-        origin = SettingsSource(flags, ENVIRONMENT, SettingsCommand.SERVE)
+        origin = SettingsLoader(flags, ENVIRONMENT, ServerCommand.SERVE)
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:

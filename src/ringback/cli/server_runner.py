@@ -16,7 +16,7 @@ from ringback.ports import Clock, no_checkpoint
 from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
-from ringback.settings import Settings, SettingsCommand, SettingsSource
+from ringback.settings import ServerCommand, Settings, SettingsLoader
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ async def serve_until_stopped(
     https: DevHttps | None = None,
     certificate: ServerCertificate | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: SettingsSource | None = None,
+    origin: SettingsLoader | None = None,
     accept_data_loss: bool = False,
 ) -> None:
     """Start the application, `announce` it with its base URL, and serve until a signal.
@@ -54,7 +54,7 @@ async def serve_until_stopped(
         accept_data_loss=accept_data_loss,
     )
     # A terminal that is closed says the same, and `ringback dev` ends with it.
-    if origin is not None and origin.command is SettingsCommand.SERVE:
+    if origin is not None and origin.command is ServerCommand.SERVE:
         _look_on_hangup(application.workers.policy_reloader, certificate)
     try:
         if application.process.shares != wanted:

@@ -13,9 +13,9 @@ from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_override import override_source
+from ringback.core.policy.url_source_override import override_source
 from ringback.portal_client import JsonObject, PortalClient
-from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers import TRIGGERS, TriggerDefinition
 from ringback.triggers.trigger import ExpectedParameters, TriggerRun
 
 _LISTEN_URL: Final = "http://127.0.0.1:9000/"
@@ -26,7 +26,9 @@ _OUTCOME_PARAMETERS: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 
 
-def _find(_ctx: click.Context, _param: click.Parameter, name: str | None) -> Trigger | None:
+def _find(
+    _ctx: click.Context, _param: click.Parameter, name: str | None
+) -> TriggerDefinition | None:
     if name is None:
         return None
     if name in TRIGGERS:
@@ -62,7 +64,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 @with_portal
 def trigger(
     *,
-    trigger: Trigger | None,
+    trigger: TriggerDefinition | None,
     sim: str | None,
     payload: str | None,
     cbs: str | None,
@@ -95,14 +97,14 @@ def trigger(
     _complain(trigger, callbacks, run)
 
 
-def _check_options(trigger: Trigger, *, sim: str | None, payload: str | None) -> None:
+def _check_options(trigger: TriggerDefinition, *, sim: str | None, payload: str | None) -> None:
     if payload is not None and not trigger.has_payload:
         raise click.UsageError(f"{trigger.name} has no payload")
     if sim is not None and not trigger.has_sim:
         raise click.UsageError(f"{trigger.name} makes a SIM of its own; leave --sim out")
 
 
-def _described(trigger: Trigger) -> dict[str, Any]:
+def _described(trigger: TriggerDefinition) -> dict[str, Any]:
     return {
         "name": trigger.name,
         "meaning": trigger.words,
@@ -133,7 +135,7 @@ def _outcome_of(callback: JsonObject) -> str:
     return _in_words({name: parameters[name] for name in _OUTCOME_PARAMETERS if name in parameters})
 
 
-def _complain(trigger: Trigger, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
+def _complain(trigger: TriggerDefinition, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
     """Raise ConfigurationError where a callback is missing, unexpected or not delivered."""
     if not trigger.is_as_promised(callbacks):
         came = "; ".join(_outcome_of(callback) for callback in callbacks)

@@ -1,7 +1,7 @@
 """All errors that Ringback raises on purpose, and the codes of the APIs.
 
     RingbackError
-    ├── RequestRefused              a request that can't be carried out
+    ├── ApiError                    a request that can't be carried out
     │   ├── InvalidParameter   400  a value that can't be used
     │   │   ├── PageNotFound        a page that begins at no record of its list
     │   │   └── InvalidCallbackUrl  a callback URL that can't be called (11100)
@@ -15,7 +15,7 @@
     │       ├── LoginRateLimited    too many wrong credentials came
     │       └── TooManyRequests     an account asks for more than its rate allows
     ├── SecretNotFound              the secret that was to sign a request is there no longer
-    ├── SourceNotFound              the source that a request was to come from is there no longer
+    ├── SourceNoLongerConfigured    the source that a request was to come from is there no longer
     └── ConfigurationError          Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable        the database can't be used just now
             └── QueryTimeout        what was asked for takes too long to read
@@ -33,7 +33,7 @@ class RingbackError(Exception):
     """Anything that Ringback itself raises on purpose."""
 
 
-class RequestRefused(RingbackError):
+class ApiError(RingbackError):
     """A request that can't be carried out; `code` is the API's error code for it."""
 
     status: ClassVar[int] = 400
@@ -44,7 +44,7 @@ class RequestRefused(RingbackError):
         self.code = code
 
 
-class InvalidParameter(RequestRefused):
+class InvalidParameter(ApiError):
     """A parameter is missing, malformed, out of range, or not possible in the present state."""
 
 
@@ -67,7 +67,7 @@ class InvalidCallbackUrl(InvalidParameter):
         super().__init__(message, code=11100)
 
 
-class Unauthorized(RequestRefused):
+class Unauthorized(ApiError):
     """The credentials are missing or wrong."""
 
     status = 401
@@ -80,7 +80,7 @@ class InvalidBearerToken(Unauthorized):
     """A bearer token that is none of ours, or good no longer."""
 
 
-class Forbidden(RequestRefused):
+class Forbidden(ApiError):
     """Right credentials, but not for this."""
 
     status = 403
@@ -89,7 +89,7 @@ class Forbidden(RequestRefused):
         super().__init__(message, code=code)
 
 
-class NotFound(RequestRefused):
+class NotFound(ApiError):
     """No such resource, or not one of this account's."""
 
     status = 404
@@ -98,7 +98,7 @@ class NotFound(RequestRefused):
         super().__init__(message, code=20404)
 
 
-class MethodNotAllowed(RequestRefused):
+class MethodNotAllowed(ApiError):
     """The resource exists, but not with this verb."""
 
     status = 405
@@ -107,13 +107,13 @@ class MethodNotAllowed(RequestRefused):
         super().__init__(message, code=20004)
 
 
-class Conflict(RequestRefused):
+class Conflict(ApiError):
     """A change to the same resource is still being carried out."""
 
     status = 409
 
 
-class BacklogFull(RequestRefused):
+class BacklogFull(ApiError):
     """So much is waiting that nothing more is taken on; `retry_after` says when to ask again."""
 
     status = 429
@@ -136,7 +136,7 @@ class SecretNotFound(RingbackError):
     """The webhook secret that was to sign a request is there no longer; no other may."""
 
 
-class SourceNotFound(RingbackError):
+class SourceNoLongerConfigured(RingbackError):
     """The source that a request was to come from is in the settings no longer; no other may."""
 
 

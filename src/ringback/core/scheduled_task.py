@@ -7,12 +7,12 @@ from typing import NamedTuple
 from ringback.core.sims.scenario import CarrierResult, NetworkScenario, TaskKind
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.wireless.command import WirelessCommand
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 
 EitherSim = SuperSim | WirelessSim
 
@@ -26,7 +26,7 @@ class ScheduledTask(NamedTuple):
     due: datetime
 
 
-class DeferredTask(NamedTuple):
+class TaskPostponed(NamedTuple):
     """A task has to wait for another one."""
 
     until: datetime
@@ -58,6 +58,6 @@ class CarrierRequest:
     """The SIM that it reaches; None for an eSIM Profile without a SIM."""
 
 
-BeginResult = CarrierRequest | CarrierResult | DeferredTask | None
+BeginResult = CarrierRequest | CarrierResult | TaskPostponed | None
 """How a task begins: with a request to the network, or the result if the network has nothing to do;
 later; or not at all, since it is obsolete."""

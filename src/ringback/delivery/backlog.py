@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.errors import BacklogFull
 from ringback.delivery.counters import Counters
 
@@ -46,12 +46,12 @@ class Backlog:
         self._unfinished = Counter(unfinished)
         self._in_all = sum(unfinished.values())
 
-    def accepted(self, callback: OutgoingCallback) -> None:
+    def accepted(self, callback: CallbackRecord) -> None:
         """Note that a new callback is unfinished."""
         self._counters.accepted(callback.source)
         self.change(callback.account_sid, 1)
 
-    def ended(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def ended(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Note that a callback has come to this ending."""
         self.change(callback.account_sid, -1)
         took = (progress.date_updated - callback.date_created).total_seconds()

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.core.sources.source_definition import Sources
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, Transport
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class CallbackSender:
 
     async def render_and_send(
         self,
-        callback: OutgoingCallback,
+        callback: CallbackRecord,
         account: Account,
         *,
         limits: Timeouts,
@@ -55,7 +55,7 @@ class CallbackSender:
             )
         except SecretNotFound as gone:
             exchange = AttemptResult(Unreachable(AttemptFailure.SECRET, str(gone)))
-        except SourceNotFound as gone:
+        except SourceNoLongerConfigured as gone:
             exchange = AttemptResult(Unreachable(AttemptFailure.SOURCE, str(gone)))
         except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
             _log.exception("an attempt of %s failed", callback.sid)

@@ -10,7 +10,7 @@ from itertools import accumulate, product
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
@@ -87,7 +87,7 @@ class Counters:
         """Count a callback that was taken in."""
         self.acceptances[source] += 1
 
-    def attempt_ended(self, callback: OutgoingCallback, attempt: Attempt) -> None:
+    def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:
         """Count an attempt of a callback by its settled row."""
         took = None if attempt.timings is None else attempt.timings.total
         self.attempted(callback.source, attempt.result, attempt.failure, took)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import (
-    DeliveryState,
-    OutgoingCallback,
+    CallbackRecord,
+    DeliveryProgress,
     advance,
     begin,
     delivered,
@@ -31,7 +31,7 @@ from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Claim, Clock, RandomSource, Settlement, Store, lane_of
+from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement, Store, lane_of
 from ringback.runtime.wakeup import Wakeup
 
 
@@ -51,7 +51,7 @@ class DeliveryLoop:
     counters: Counters
     wakeup: Wakeup
     per_destination: int
-    first_settled: Callable[[OutgoingCallback], None]
+    first_settled: Callable[[CallbackRecord], None]
     checkpoint: Callable[[str], None]
     is_stopping: bool = False
 
@@ -66,7 +66,7 @@ class DeliveryLoop:
             for claim in await self.due_callbacks.claim():
                 self.workers.add(claim)
 
-    async def _attempt(self, claim: Claim) -> None:
+    async def _attempt(self, claim: DeliveryClaim) -> None:
         """Render, send and decide, in a worker of the destination; have the result settled.
 
         Only sending may suspend. Where it doesn't, one worker makes one attempt after the other.
@@ -103,7 +103,7 @@ class DeliveryLoop:
         self.wakeup.wake()
         self.counters.attempt_ended(callback, attempt)
 
-    def decide(self, claim: Claim, outcome: Outcome, started: datetime) -> DeliveryState:
+    def decide(self, claim: DeliveryClaim, outcome: Outcome, started: datetime) -> DeliveryProgress:
         """Return the next state of a callback after this outcome, by the rules of `core/retry`."""
         callback, progress, account, _ = claim
         now = self.clock.now()
@@ -130,7 +130,7 @@ class DeliveryLoop:
         if progress.is_under_way and account is not None:
             # A kept connection had been closed: the next attempt opens a new one.
             is_stale = attempt is not None and attempt.failure == AttemptFailure.STALE.label
-            self.workers.add_first(Claim(callback, progress, account, fresh=is_stale))
+            self.workers.add_first(DeliveryClaim(callback, progress, account, fresh=is_stale))
         elif progress.due is not None:
             self.scheduler.expect(lane_of(callback), progress.due)
             self.wakeup.wake()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ringback.core.callbacks.callback import OutgoingCallback, settle
+from ringback.core.callbacks.callback import CallbackRecord, settle
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Unknown
@@ -20,14 +20,14 @@ from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.backlog import Backlog, BacklogLimits
 from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.counters import Counters
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.enqueue import DeliveryQueue
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.ports import (
-    Claim,
     Clock,
+    DeliveryClaim,
     RandomSource,
     Settlement,
     Store,
@@ -72,7 +72,7 @@ class DeliveryService:
         counters: Counters | None = None,
         sources: Sources = BUILT_IN,
         signing_keys: CurrentSigningKeys | None = None,
-        first_settled: Callable[[OutgoingCallback], None] = lambda _: None,
+        first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         counters = counters or Counters()
@@ -198,7 +198,7 @@ class DeliveryService:
         tx.callbacks.settle([self._unknown(claim) for claim in left_open])
         return len(left_open)
 
-    def _unknown(self, claim: Claim) -> Settlement:
+    def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return the settlement of an attempt of which nobody can say whether it arrived."""
         unknown, started = AttemptResult(Unknown()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)

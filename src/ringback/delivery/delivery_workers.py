@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringback.ports import Claim
+from ringback.ports import DeliveryClaim
 
 
 @dataclass(eq=False, slots=True)
 class _Destination:
     name: str
-    ready: deque[Claim] = field(default_factory=deque[Claim])
+    ready: deque[DeliveryClaim] = field(default_factory=deque[DeliveryClaim])
     workers: int = 0
 
 
@@ -24,7 +24,7 @@ class DeliveryWorkers:
     """Calls `deliver` for each claim that is added."""
 
     def __init__(
-        self, deliver: Callable[[Claim], Coroutine[Any, Any, None]], *, per_destination: int
+        self, deliver: Callable[[DeliveryClaim], Coroutine[Any, Any, None]], *, per_destination: int
     ) -> None:
         self._deliver = deliver
         self._per_destination = per_destination
@@ -37,13 +37,13 @@ class DeliveryWorkers:
         self._all_are_idle.set()
         self._is_closed = False
 
-    def add(self, claim: Claim) -> None:
+    def add(self, claim: DeliveryClaim) -> None:
         """Deliver this after all others that are ready for the same destination."""
         destination = self._destination_of(claim)
         destination.ready.append(claim)
         self._employ(destination)
 
-    def add_first(self, claim: Claim) -> None:
+    def add_first(self, claim: DeliveryClaim) -> None:
         """Deliver this before what is ready for the same destination: its round goes on."""
         destination = self._destination_of(claim)
         destination.ready.appendleft(claim)
@@ -56,9 +56,9 @@ class DeliveryWorkers:
             worker.cancel()
         self._idle.clear()
 
-    def take_unsent(self) -> list[Claim]:
+    def take_unsent(self) -> list[DeliveryClaim]:
         """Return the claims that have not been sent, and forget them."""
-        unsent = list[Claim]()
+        unsent = list[DeliveryClaim]()
         for destination in self._destinations.values():
             unsent += destination.ready
             destination.ready.clear()
@@ -75,7 +75,7 @@ class DeliveryWorkers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    def _destination_of(self, claim: Claim) -> _Destination:
+    def _destination_of(self, claim: DeliveryClaim) -> _Destination:
         name = claim.callback.url.destination
         destination = self._destinations.get(name)
         if destination is None:

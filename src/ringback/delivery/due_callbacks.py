@@ -8,7 +8,7 @@ from typing import Final
 
 from ringback.core.callbacks.callback import plan_anew
 from ringback.delivery.fair_scheduler import ClaimQuota, FairScheduler
-from ringback.ports import Claim, Clock, Lane, LaneDue, Store, Transaction
+from ringback.ports import Clock, DeliveryClaim, Lane, LaneDue, Store, Transaction
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.wakeup import Wakeup
 
@@ -34,7 +34,7 @@ class DueCallbacks:
         """Be about to look the store through."""
         self._next_sweep = self.clock.now()
 
-    async def claim(self) -> list[Claim]:
+    async def claim(self) -> list[DeliveryClaim]:
         """Claim what is due, in one commit; where nothing is, wait, and return nothing.
 
         It returns when something may have come due, or when it is woken.
@@ -80,7 +80,7 @@ class DueCallbacks:
 
 def _claim(
     tx: Transaction, quota: ClaimQuota, now: datetime
-) -> tuple[list[Claim], datetime | None]:
+) -> tuple[list[DeliveryClaim], datetime | None]:
     """Claim of one lane what there is, and say when there is more."""
     claims = tx.callbacks.claim(quota.lane, now, limit=quota.limit)
     next_due = now if len(claims) == quota.limit else tx.callbacks.next_due(quota.lane)

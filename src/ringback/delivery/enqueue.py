@@ -8,13 +8,13 @@ What is called within a transaction runs in the thread of the store.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, begin
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.backlog import Backlog
-from ringback.delivery.batch_queue import Add
+from ringback.delivery.batch_ingestion import Add
 from ringback.delivery.counters import Counters
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Claim, Clock, Notifier, Store, Transaction, lane_of
+from ringback.ports import Clock, DeliveryClaim, LoopWaker, Store, Transaction, lane_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -23,8 +23,8 @@ class DeliveryQueue:
 
     scheduler: FairScheduler
     backlog: Backlog
-    claimed: Callable[[Claim], None]
-    wakeup: Notifier
+    claimed: Callable[[DeliveryClaim], None]
+    wakeup: LoopWaker
     clock: Clock
     is_closed: bool = False
     """Whether nothing is claimed any more: what comes is kept, and waits for the next start."""
@@ -35,7 +35,7 @@ class DeliveryQueue:
         """Check that this many new callbacks may wait; see `ports.CallbackQueue`."""
         self.backlog.check(account_sid, count)
 
-    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+    def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         """Keep a new callback, and claim it at once where it may go.
 
         Raises StoreUnavailable while paused.
@@ -49,7 +49,9 @@ class DeliveryQueue:
         now = self.clock.now()
         if account is not None and self._may_go(callback):
             limit = callback.url.connection.total_timeout
-            claim = Claim(callback, begin(callback.progress, now, total_timeout=limit), account)
+            claim = DeliveryClaim(
+                callback, begin(callback.progress, now, total_timeout=limit), account
+            )
             # First, so that the slot comes back where the callback can't be kept.
             tx.on_commit(lambda: self._taken(claim), undone=lambda: self._free(callback))
             tx.callbacks.add(callback.having(claim.progress))
@@ -57,36 +59,36 @@ class DeliveryQueue:
             tx.callbacks.add(callback)
             tx.on_commit(lambda: self._kept(callback))
 
-    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Keep the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self._changed(callback, progress))
 
-    def _may_go(self, callback: OutgoingCallback) -> bool:
+    def _may_go(self, callback: CallbackRecord) -> bool:
         due, now = callback.progress.due, self.clock.now()
         is_due = due is not None and due <= now
         return is_due and not self.is_closed and self.scheduler.try_take(lane_of(callback), now)
 
-    def _taken(self, claim: Claim) -> None:
+    def _taken(self, claim: DeliveryClaim) -> None:
         self.backlog.accepted(claim.callback)
         self.claimed(claim)
 
-    def _free(self, callback: OutgoingCallback) -> None:
+    def _free(self, callback: CallbackRecord) -> None:
         self.scheduler.give_back(lane_of(callback))
         self.wakeup.wake()
 
-    def _kept(self, callback: OutgoingCallback) -> None:
+    def _kept(self, callback: CallbackRecord) -> None:
         self.backlog.accepted(callback)
         self._expect(callback, callback.progress)
 
-    def _changed(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def _changed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         if progress.is_ended and not callback.progress.is_ended:
             self.backlog.ended(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
             self.backlog.change(callback.account_sid, 1)
         self._expect(callback, progress)
 
-    def _expect(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def _expect(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         if progress.due is not None:
             self.scheduler.expect(lane_of(callback), progress.due)
             self.wakeup.wake()
@@ -106,20 +108,20 @@ class StoreOnlyQueue:
     def make_room(self, account_sid: str, count: int) -> None:
         """Let any number wait; see `ports.CallbackQueue`."""
 
-    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+    def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         """Keep a new callback, for workers to find."""
         tx.callbacks.add(callback)
         tx.on_commit(lambda: self._counters.accepted(callback.source))
 
-    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Keep the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
 
     async def keep(
         self,
         account_sid: str,  # noqa: ARG002 (the port's signature)
-        callbacks: Sequence[OutgoingCallback],
+        callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002
-    ) -> list[OutgoingCallback]:
+    ) -> list[CallbackRecord]:
         """Keep a batch in one transaction; see `ports.NewCallbackBatchQueue`."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ringback.core.accounts.account import Account
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Unknown
 from ringback.core.shadows.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.counters import Counters
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, RandomSource, Store, Transaction, Transport, no_checkpoint
 from ringback.runtime.database_outage import outlast
 
@@ -55,14 +55,14 @@ _LIMITS: Final = ShadowLimits()
 class _Copied(NamedTuple):
     """A callback, and its copy."""
 
-    callback: OutgoingCallback
-    copy: OutgoingCallback
+    callback: CallbackRecord
+    copy: CallbackRecord
 
 
 @dataclass(eq=False, slots=True)
 class _Destination:
-    waiting: deque[tuple[OutgoingCallback, ShadowRule]] = field(
-        default_factory=deque[tuple[OutgoingCallback, ShadowRule]]
+    waiting: deque[tuple[CallbackRecord, ShadowRule]] = field(
+        default_factory=deque[tuple[CallbackRecord, ShadowRule]]
     )
     under_way: int = 0
 
@@ -116,7 +116,7 @@ class ShadowSender:
         """Settle what a dead process left open as unknown; return how many."""
         return await self._store.transact(self._settle_left_open)
 
-    def consider(self, callback: OutgoingCallback) -> None:
+    def consider(self, callback: CallbackRecord) -> None:
         """Queue a copy of a callback whose first attempt is settled, if a rule covers it."""
         if not self._rules:
             return
@@ -168,7 +168,7 @@ class ShadowSender:
         is_its_line_full = len(destination.waiting) >= limits.waiting_per_destination
         return is_its_line_full or self._waiting >= limits.waiting
 
-    def _skip(self, callback: OutgoingCallback, why: str) -> None:
+    def _skip(self, callback: CallbackRecord, why: str) -> None:
         self._counters.shadows_skipped[callback.account_sid, why] += 1
 
     # ---- choosing -------------------------------------------------------------------------------
@@ -193,12 +193,12 @@ class ShadowSender:
         self._under_way += len(picked)
         return picked
 
-    def _copy(self, callback: OutgoingCallback, rule: ShadowRule) -> _Copied:
+    def _copy(self, callback: CallbackRecord, rule: ShadowRule) -> _Copied:
         chance, now = self._chance.bytes(SHADOW_BYTES), self._clock.now()
         copy = copy_of(callback, rule, chance=chance, now=now, sources=self._sources)
         return _Copied(callback, copy)
 
-    def _leave(self, copy: OutgoingCallback) -> None:
+    def _leave(self, copy: CallbackRecord) -> None:
         """Give back the place that a copy had at its destination."""
         name = copy.url.destination
         destination = self._destinations[name]
@@ -289,7 +289,7 @@ def _write(tx: Transaction, ended: list[Shadow], picked: list[_Copied]) -> list[
     return [_account_of(tx, callback) for callback, _ in picked]
 
 
-def _account_of(tx: Transaction, callback: OutgoingCallback) -> Account:
+def _account_of(tx: Transaction, callback: CallbackRecord) -> Account:
     account = tx.accounts.get(callback.account_sid)
     if account is None:
         raise LookupError(f"callback {callback.sid} is of no account")

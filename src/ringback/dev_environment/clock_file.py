@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import write_private
-from ringback.runtime.os_errors import refusing
+from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.virtual_clock import MOST_AHEAD
 
 

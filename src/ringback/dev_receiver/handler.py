@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
+from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import (
     AnswerNormally,
@@ -14,14 +15,13 @@ from ringback.dev_receiver.responses import (
     failure_of,
 )
 from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
-from ringback.dev_receiver.sender_account import SenderAccount, look_up, secrets_of
 from ringback.ports import Clock, Transport
 from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,
     ReceiverSecrets,
     Rejected,
-    SenderRecord,
+    SentCallbackRecord,
     Verdict,
     check,
     url_as_configured,
@@ -48,7 +48,7 @@ class ListenRequestHandler:
 
     options: ListenOptions
     _: KW_ONLY
-    find_account: Callable[[], SenderAccount | None]
+    find_account: Callable[[], ListenAccount | None]
     """Asked for each request, since `ringback dev` may start after the listener."""
     seen: SeenTokens
     clock: Clock
@@ -92,8 +92,8 @@ class ListenRequestHandler:
     def _check(
         self,
         request: ReceivedRequest,
-        account: SenderAccount | None,
-        sent: SenderRecord | None = None,
+        account: ListenAccount | None,
+        sent: SentCallbackRecord | None = None,
     ) -> Verdict:
         configured = self.options.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
@@ -110,8 +110,8 @@ class ListenRequestHandler:
         return None if to is None else await pass_on(request, to=to, transport=self.transport)
 
     async def _look_up(
-        self, verdict: Verdict, account: SenderAccount | None
-    ) -> SenderRecord | None:
+        self, verdict: Verdict, account: ListenAccount | None
+    ) -> SentCallbackRecord | None:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:

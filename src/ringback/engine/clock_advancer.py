@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ringback.core.errors import RequestRefused
+from ringback.core.errors import ApiError
 from ringback.runtime.virtual_clock import VirtualClock
 
 # It runs only during an advance, and costs the engine nothing otherwise.
 _LOOK_AGAIN_SECONDS: Final = 0.001
 
 
-class PacedLoop(Protocol):
+class ClockDrivenLoop(Protocol):
     """A loop of the engine, as far as time's passing has to wait for it."""
 
     @property
@@ -29,7 +29,7 @@ class PacedLoop(Protocol):
         ...
 
 
-class AdvanceInterrupted(RequestRefused):
+class AdvanceInterrupted(ApiError):
     """The engine stops, and less time has passed than was asked for."""
 
     status = 503
@@ -44,7 +44,7 @@ class AdvanceInterrupted(RequestRefused):
 class ClockAdvancer:
     """Advances a clock through all that is due."""
 
-    def __init__(self, clock: VirtualClock, loops: Sequence[PacedLoop]) -> None:
+    def __init__(self, clock: VirtualClock, loops: Sequence[ClockDrivenLoop]) -> None:
         self.clock = clock
         self._loops = loops
         self._one_at_a_time = asyncio.Lock()

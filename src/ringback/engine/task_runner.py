@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from ringback.core.errors import StoreUnavailable
-from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask, TaskPostponed
 from ringback.core.sims.scenario import CarrierResult, CarrierTimeout, TaskKind
 from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
 from ringback.runtime.database_outage import outlast
@@ -72,7 +72,7 @@ class ScheduledTaskRunner(Generic[C]):
     async def step(self) -> int:
         """Carry out the tasks that are due now; return how many there were."""
         begun = await self._begin_due(self.clock.now())
-        going_on = [(task, it) for task, it in begun if not isinstance(it, DeferredTask)]
+        going_on = [(task, it) for task, it in begun if not isinstance(it, TaskPostponed)]
         if going_on:
             ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
             self.checkpoint("carried_out")
@@ -119,7 +119,7 @@ class ScheduledTaskRunner(Generic[C]):
 
     def _begin(self, task: ScheduledTask, tx: Transaction) -> BeginResult:
         begun = self.handlers[task.step].begin(tx, task, self.context())
-        if isinstance(begun, DeferredTask):
+        if isinstance(begun, TaskPostponed):
             tx.tasks.put(task._replace(due=begun.until))
         return begun
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.http_client.egress_route import EgressRoute, Peer
 from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
 
 _MOST_CLOSERS: Final = 1024
 """Of how many peers it is known that connections to them end."""
@@ -27,10 +27,10 @@ class ConnectionPool:
 
     def __init__(self, limits: KeepAliveLimits) -> None:
         self._limits = limits
-        self._idle: dict[Peer, list[HttpConnection]] = {}
+        self._idle: dict[ConnectionPoolKey, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
         """When each is closed; the first to go comes first."""
-        self._closers: dict[Peer, None] = {}
+        self._closers: dict[ConnectionPoolKey, None] = {}
         """Peers to which connections have ended; the first to be forgotten comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False

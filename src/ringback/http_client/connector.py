@@ -15,12 +15,12 @@ from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool
 from ringback.http_client.dialer import Dialer
-from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.guarded_resolver import Addresses, CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend
-from ringback.http_client.resolver import Addresses, Resolver
+from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
 from ringback.http_client.tls import TlsFailed
-from ringback.runtime.fair_semaphore import FairSemaphore
+from ringback.runtime.account_fair_semaphore import FairSemaphore
 
 # In seconds. Where time was up that long ago, the process was held up: what it waited for may be
 # there.
@@ -40,7 +40,7 @@ class Connector:
     """Opens connections where none is kept, each in one of a number of places."""
 
     network: NetworkBackend
-    resolver: Resolver
+    resolver: CachingResolver
     dialer: Dialer
     pool: ConnectionPool
     places: FairSemaphore
@@ -92,7 +92,7 @@ class Connector:
             )
 
     async def _open_in_its_place(
-        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         if not self.places.try_take(route.account):
             self.pool.make_room()
@@ -110,7 +110,7 @@ class Connector:
         return connection
 
     async def _connect(
-        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         with timing.taking(ConnectStep.CONNECT):
             connection = await self.dialer.first_of(peers, route, timing)

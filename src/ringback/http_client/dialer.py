@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
-from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, NoSuchLocalAddress
 from ringback.http_client.proxy_tunnel import ProxyTunnel
-from ringback.http_client.resolver import Resolver
-from ringback.runtime.os_errors import error_text, shortage_of
+from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
+from ringback.runtime.os_error_messages import error_text, shortage_of
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +30,12 @@ class Dialer:
     """
 
     network: NetworkBackend
-    proxies: Resolver
-    new_connection: Callable[[Peer], HttpConnection]
+    proxies: CachingResolver
+    new_connection: Callable[[ConnectionPoolKey], HttpConnection]
     buffer: memoryview
 
     async def first_of(
-        self, peers: Sequence[Peer], route: EgressRoute, timing: ConnectTiming
+        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
     ) -> HttpConnection | Unreachable:
         """Return a connection to the first peer that lets us, or why none did.
 
@@ -57,13 +57,15 @@ class Dialer:
             failures.append(reached)
         return _none_reached(failures, route)
 
-    async def _reach(self, peer: Peer, timing: ConnectTiming) -> HttpConnection | Unreachable:
+    async def _reach(
+        self, peer: ConnectionPoolKey, timing: ConnectTiming
+    ) -> HttpConnection | Unreachable:
         if peer.proxy is None:
             return await self._straight(peer)
         timing.at = ConnectStep.PROXY
         return await self._through(peer.proxy, peer)
 
-    async def _straight(self, peer: Peer) -> HttpConnection | Unreachable:
+    async def _straight(self, peer: ConnectionPoolKey) -> HttpConnection | Unreachable:
         connection = self.new_connection(peer)
         try:
             await self.network.connect(
@@ -76,7 +78,7 @@ class Dialer:
             return Unreachable(shortage_of(error) or AttemptFailure.CONNECT, error_text(error))
         return connection
 
-    async def _through(self, proxy: Proxy, peer: Peer) -> HttpConnection | Unreachable:
+    async def _through(self, proxy: Proxy, peer: ConnectionPoolKey) -> HttpConnection | Unreachable:
         tunnel = ProxyTunnel(proxy, buffer=self.buffer)
         if failed := await self._connect_to_proxy(tunnel, proxy):
             return failed

@@ -13,9 +13,9 @@ from typing import Final, cast
 
 from ringback.core.http.http_exchange import RecordedResponse
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable, answered
-from ringback.http_client.egress_route import Peer
+from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.response_parser import ResponseParser
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 _MAX_LOCATION: Final = 500
 _MAX_RETRY_AFTER: Final = 100
@@ -39,7 +39,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        peer: Peer,
+        peer: ConnectionPoolKey,
         *,
         buffer: memoryview,
         stopwatch: Callable[[], float],

@@ -15,7 +15,7 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.egress_routes import Direct, Egress, Egresses
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
@@ -24,12 +24,12 @@ from ringback.http_client.connect_timing import ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
-from ringback.http_client.egress_route import EgressRoute, Peer, route_of
+from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.resolver import Resolver
+from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute, route_of
 from ringback.http_client.system_resolver import Resolve, SystemResolver
-from ringback.runtime.fair_semaphore import FairSemaphore
+from ringback.runtime.account_fair_semaphore import FairSemaphore
 
 _GUARD: Final = SsrfGuard()
 _EGRESSES: Final = Egresses()
@@ -39,7 +39,7 @@ _KEEP_ALIVE: Final = KeepAliveLimits()
 _BUFFER: Final = 64 * 1024
 
 
-class HttpSender:
+class HttpTransport:
     """Sends finished requests over HTTP/1.1 and TLS, keeping connections open in between.
 
     The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
@@ -77,7 +77,7 @@ class HttpSender:
         resolve = resolve or SystemResolver()
         still_asking = resolve.under_way if isinstance(resolve, SystemResolver) else None
         self._resolver, self._proxies = (
-            Resolver(
+            CachingResolver(
                 guard=of_theirs,
                 resolve=resolve,
                 still_asking=still_asking,
@@ -207,7 +207,7 @@ class HttpSender:
         else:
             self._pool.keep(connection, now)
 
-    def _new_connection(self, peer: Peer) -> HttpConnection:
+    def _new_connection(self, peer: ConnectionPoolKey) -> HttpConnection:
         return HttpConnection(
             peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.lost
         )

@@ -11,7 +11,7 @@ import socket
 from typing import Any, Final, Protocol, cast
 
 from ringback.http_client.tls import ClientTls, check_name, tls_failure
-from ringback.runtime.os_errors import shortage_of
+from ringback.runtime.os_error_messages import shortage_of
 
 # How long a receiver may take to say goodbye when an idle TLS connection is closed, in seconds.
 _TLS_GOODBYE: Final = 1.0

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 _MAX_HEAD: Final = 16 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")

@@ -1,7 +1,7 @@
 """The machine's own way to look names up, off the event loop.
 
 A look-up that hangs can't be ended from outside: its thread stays until the machine's resolver
-gives up. So `Resolver`, which limits their number, asks which are still `under_way`.
+gives up. So `CachingResolver`, which limits their number, asks which are still `under_way`.
 """
 
 import asyncio

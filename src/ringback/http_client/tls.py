@@ -13,7 +13,7 @@ from typing import Any, Final
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.outcome import AttemptFailure
 from ringback.runtime.certificate_files import load_certificate, require_readable
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 _CERTIFICATE_FAILURES: Final[Mapping[int, AttemptFailure]] = {
     # OpenSSL's X509_V_ERR_... numbers.

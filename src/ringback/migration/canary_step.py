@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.migration.canary_evaluation import CanaryResult
 from ringback.migration.filters import rank
-from ringback.migration.url_source import DeliveryHistory, UrlEdit, UrlLocation
+from ringback.migration.url_source import UrlDeliveryHistory, UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
 Judge = Callable[
@@ -34,7 +34,7 @@ class CanarySettings:
     shares: tuple[int, ...]
     """In percent, growing; all others follow as the last step."""
     soak: timedelta
-    deliveries: DeliveryHistory
+    deliveries: UrlDeliveryHistory
     judge: Judge
 
     @property
@@ -94,7 +94,7 @@ def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
     return chosen
 
 
-def deliveries_to_watch(deliveries: DeliveryHistory | None) -> DeliveryHistory:
+def deliveries_to_watch(deliveries: UrlDeliveryHistory | None) -> UrlDeliveryHistory:
     """Return the deliveries to watch.
 
     Raises ConfigurationError where nothing says how its callbacks go.

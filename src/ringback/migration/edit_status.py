@@ -37,7 +37,7 @@ LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED,
 
 
 @dataclass(frozen=True, slots=True)
-class EditStatus:
+class EditWithState:
     """One edit, and its state."""
 
     edit: UrlEdit
@@ -49,38 +49,38 @@ class EditStatus:
 
 def edit_statuses(
     plan: MigrationPlan, summary: JournalSummary, entries: Sequence[UrlEntry]
-) -> dict[UrlLocation, EditStatus]:
+) -> dict[UrlLocation, EditWithState]:
     """Return the state of each edit: the plan's, and moved ones that were deleted from it since."""
     edits = {edit.place: edit for edit in plan.edits} | summary.edits
     now = {entry.place: entry for entry in entries}
     return {place: _status_of(edit, summary, now.get(place)) for place, edit in edits.items()}
 
 
-def count(found: Mapping[UrlLocation, EditStatus]) -> dict[EditState, int]:
+def count(found: Mapping[UrlLocation, EditWithState]) -> dict[EditState, int]:
     """Return how many edits are in each state, without empty states."""
     states = [status.state for status in found.values()]
     return {each: states.count(each) for each in EditState if each in states}
 
 
-def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -> EditStatus:
+def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -> EditWithState:
     mark = summary.marks.get(edit.place)
     behind = summary.behind.get(edit.place)
     if entry is None:
-        return EditStatus(edit, EditState.GONE, None)
+        return EditWithState(edit, EditState.GONE, None)
     match shown(entry.url):
         case edit.new if mark in (EditMark.MOVING, EditMark.MOVED, EditMark.RETURNING):
-            return EditStatus(edit, EditState.MOVED, entry)
+            return EditWithState(edit, EditState.MOVED, entry)
         case edit.new:
-            return EditStatus(edit, EditState.THERE, entry)
+            return EditWithState(edit, EditState.THERE, entry)
         case edit.old if mark is EditMark.MOVED:
-            return EditStatus(edit, EditState.CHANGED, entry, "it was put back")
+            return EditWithState(edit, EditState.CHANGED, entry, "it was put back")
         case edit.old if behind is not None:
-            return EditStatus(edit, EditState.BEHIND, entry, behind)
+            return EditWithState(edit, EditState.BEHIND, entry, behind)
         case edit.old if mark is EditMark.SKIPPED:
-            return EditStatus(edit, EditState.SKIPPED, entry, summary.whys[edit.place])
+            return EditWithState(edit, EditState.SKIPPED, entry, summary.whys[edit.place])
         case edit.old if mark in (EditMark.RETURNING, EditMark.RETURNED):
-            return EditStatus(edit, EditState.RETURNED, entry)
+            return EditWithState(edit, EditState.RETURNED, entry)
         case edit.old:
-            return EditStatus(edit, EditState.PENDING, entry)
+            return EditWithState(edit, EditState.PENDING, entry)
         case other:
-            return EditStatus(edit, EditState.CHANGED, entry, f"it is {other} now")
+            return EditWithState(edit, EditState.CHANGED, entry, f"it is {other} now")

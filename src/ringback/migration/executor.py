@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.canary_evaluation import CanaryResult
 from ringback.migration.canary_step import ALL, CanarySettings, up_to
-from ringback.migration.edit_status import MAY_MOVE, EditState, EditStatus, edit_statuses
-from ringback.migration.journal import ApplyBegan, EditMark, EntryType, PlanJournal, PlanStep
+from ringback.migration.edit_status import MAY_MOVE, EditState, EditWithState, edit_statuses
+from ringback.migration.journal import ApplyBegan, EditMark, JournalEntryType, PlanJournal, PlanStep
 from ringback.migration.plan import MigrationPlan
 from ringback.migration.redaction import with_credentials_of
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSource
@@ -28,7 +28,7 @@ _MOST_BATCHES: Final = 100
 _PROBES_AT_ONCE: Final = 25
 
 
-class ReadinessCheck(Protocol):
+class ReceiverReadinessCheck(Protocol):
     """Lets a URL move once its receiver is ready for the other source."""
 
     async def check(self, entry: UrlEntry) -> str | None:
@@ -98,7 +98,7 @@ ProgressEvent = (
 ReportProgress = Callable[[ProgressEvent], None]
 
 
-class ApplyEnded(StrEnum):
+class ApplyOutcome(StrEnum):
     """How apply ended."""
 
     DONE = "done"
@@ -126,8 +126,8 @@ class PlanExecutor:
     """Those whose receivers were probed already, and are not ready."""
 
     async def apply(
-        self, *, readiness: ReadinessCheck | None, canary: CanarySettings | None = None
-    ) -> ApplyEnded:
+        self, *, readiness: ReceiverReadinessCheck | None, canary: CanarySettings | None = None
+    ) -> ApplyOutcome:
         """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
 
         Without `readiness` no receiver is checked; without a canary all is one step that nobody
@@ -143,16 +143,16 @@ class PlanExecutor:
                 continue
             if canary is not None and not await self._watch(canary):
                 return await self._go_back()
-            self._note(EntryType.PASSED)
-        return ApplyEnded.DONE
+            self._note(JournalEntryType.PASSED)
+        return ApplyOutcome.DONE
 
     async def revert(self) -> None:
         """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
-        self._note(EntryType.REVERTING)
+        self._note(JournalEntryType.REVERTING)
         await self._see_what_was_cut_off()
         await self._return(self.journal.summary.edits)
 
-    async def statuses(self) -> dict[UrlLocation, EditStatus]:
+    async def statuses(self) -> dict[UrlLocation, EditWithState]:
         """Return the state of each edit now."""
         return edit_statuses(self.plan, self.journal.summary, await self.url_source.entries())
 
@@ -160,11 +160,11 @@ class PlanExecutor:
     def _step(self) -> PlanStep | None:
         return self.journal.summary.step
 
-    def _note(self, what: EntryType, **more: Any) -> None:
+    def _note(self, what: JournalEntryType, **more: Any) -> None:
         self.journal.append(what, at=self.clock.now(), **more)
         self.checkpoint(what.value)
 
-    def _note_places(self, what: EntryType, places: Mapping[UrlLocation, str]) -> None:
+    def _note_places(self, what: JournalEntryType, places: Mapping[UrlLocation, str]) -> None:
         if places:
             self.journal.append_places(what, places, at=self.clock.now())
             self.checkpoint(what.value)
@@ -174,7 +174,9 @@ class PlanExecutor:
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.summary.began != began:
-            self._note(EntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak)
+            self._note(
+                JournalEntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak
+            )
 
     async def _see_what_was_cut_off(self) -> None:
         """Find out what became of edits that were under way when an earlier process died."""
@@ -191,7 +193,7 @@ class PlanExecutor:
 
     # ---- forward
 
-    async def _move(self, share: int, readiness: ReadinessCheck | None) -> bool:
+    async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
         """Move what is still to move up to this share; returns whether a step is to be ended."""
         if self._step is not None and self._step.watched_until is not None:
             return True
@@ -200,7 +202,7 @@ class PlanExecutor:
         if self._step is None:
             if not due:
                 return False
-            self._note(EntryType.STEP, share=share)
+            self._note(JournalEntryType.STEP, share=share)
         step = self.journal.summary.open_step
         checks = None if readiness is None else _ReceiverChecks(readiness)
         wanted = len(step.places) + len(due)
@@ -228,7 +230,7 @@ class PlanExecutor:
             return batch
         whys = await checks.whys([entry for _, entry in batch])
         refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
-        self._note_places(EntryType.SKIPPED, {edit.place: why for edit, why in refused})
+        self._note_places(JournalEntryType.SKIPPED, {edit.place: why for edit, why in refused})
         for edit, why in refused:
             self._skipped.add(edit.place)
             self.report(EditSkipped(edit, why))
@@ -241,15 +243,15 @@ class PlanExecutor:
         self.checkpoint("moving")
         endings = await self.url_source.replace([exact(edit, entry) for edit, entry in batch])
         self.checkpoint("replaced")
-        self._note_endings(batch, endings, EntryType.MOVED)
+        self._note_endings(batch, endings, JournalEntryType.MOVED)
 
     def _note_endings(
-        self, batch: Sequence[Due], endings: Sequence[EditOutcome], done: EntryType
+        self, batch: Sequence[Due], endings: Sequence[EditOutcome], done: JournalEntryType
     ) -> None:
         ended = [(edit, ending) for (edit, _), ending in zip(batch, endings, strict=True)]
         self._note_places(done, {edit.place: "" for edit, how in ended if how is EditOutcome.DONE})
         self._note_places(
-            EntryType.LEFT,
+            JournalEntryType.LEFT,
             {edit.place: how.value for edit, how in ended if how is not EditOutcome.DONE},
         )
         for edit, how in ended:
@@ -265,7 +267,7 @@ class PlanExecutor:
             return True
         until = step.watched_until or self.clock.now() + canary.soak
         if step.watched_until is None:
-            self._note(EntryType.SOAKING, until=until.isoformat())
+            self._note(JournalEntryType.SOAKING, until=until.isoformat())
         edits = [self.journal.summary.edits[place] for place in step.places]
         self.report(CanaryStarted(step.share, len(edits), until))
         before = await canary.before(step.began)
@@ -283,11 +285,11 @@ class PlanExecutor:
         """Send back at once those that got worse; where they are too many, stop the whole step."""
         summary = self.journal.summary
         worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
-        self._note_places(EntryType.WORSE, worse)
+        self._note_places(JournalEntryType.WORSE, worse)
         if worse:
             self.report(DeliveriesWorsened(step.share, len(step.places), worse))
         if result.is_general:
-            self._note(EntryType.STOPPED)
+            self._note(JournalEntryType.STOPPED)
             self.report(CanaryStopped(step.share, len(result.worse), result.called))
         elif there := [
             place
@@ -298,28 +300,28 @@ class PlanExecutor:
 
     # ---- back
 
-    async def _go_back(self) -> ApplyEnded:
+    async def _go_back(self) -> ApplyOutcome:
         await self._return(self.journal.summary.open_step.places)
-        self._note(EntryType.WENT_BACK)
-        return ApplyEnded.WENT_BACK
+        self._note(JournalEntryType.WENT_BACK)
+        return ApplyOutcome.WENT_BACK
 
     async def _return(self, places: Collection[UrlLocation]) -> None:
         due = await self._due(places, {EditState.MOVED})
         returned = 0
         for batch in _batches(due):
-            self._note_places(EntryType.RETURNING, {edit.place: "" for edit, _ in batch})
+            self._note_places(JournalEntryType.RETURNING, {edit.place: "" for edit, _ in batch})
             back = [exact(edit.back(), entry) for edit, entry in batch]
             endings = await self.url_source.replace(back)
             self.checkpoint("put back")
-            self._note_endings(batch, endings, EntryType.RETURNED)
+            self._note_endings(batch, endings, JournalEntryType.RETURNED)
             returned += endings.count(EditOutcome.DONE)
             self.report(EditsReverted(returned, len(due)))
 
 
 _AS_FOUND: Final = {
-    EntryType.MOVED: {EditState.MOVED},
-    EntryType.RETURNED: {EditState.RETURNED, EditState.BEHIND},
-    EntryType.LEFT: {EditState.PENDING, EditState.CHANGED, EditState.GONE},
+    JournalEntryType.MOVED: {EditState.MOVED},
+    JournalEntryType.RETURNED: {EditState.RETURNED, EditState.BEHIND},
+    JournalEntryType.LEFT: {EditState.PENDING, EditState.CHANGED, EditState.GONE},
 }
 _IN_WORDS: Final = {
     EditOutcome.CHANGED: "somebody else has changed it meanwhile",
@@ -330,7 +332,7 @@ _IN_WORDS: Final = {
 class _ReceiverChecks:
     """Checks each receiver of an account once, a limited number at the same time."""
 
-    def __init__(self, readiness: ReadinessCheck) -> None:
+    def __init__(self, readiness: ReceiverReadinessCheck) -> None:
         self._readiness = readiness
         self._asked: dict[tuple[str | None, str, str], asyncio.Task[str | None]] = {}
         self._slots = asyncio.Semaphore(_PROBES_AT_ONCE)

@@ -19,12 +19,12 @@ from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import edit_record, read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
-from ringback.runtime.os_errors import refusing
+from ringback.runtime.os_error_messages import refusing
 
 Reasons = Mapping[UrlLocation, str]
 
 
-class EntryType(StrEnum):
+class JournalEntryType(StrEnum):
     """The kinds of lines."""
 
     BEGAN = "began"
@@ -104,22 +104,22 @@ class JournalSummary:
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Apply a line; raises KeyError, TypeError or ValueError where it isn't a valid one."""
-        what, at = EntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
+        what, at = JournalEntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
-            case EntryType.BEGAN:
+            case JournalEntryType.BEGAN:
                 self.plan_id = line["plan"]
                 self.began = ApplyBegan(tuple(line["shares"]), line["soak"])
-            case EntryType.REVERTING:
+            case JournalEntryType.REVERTING:
                 self.began, self.step = None, None
-            case EntryType.STEP:
+            case JournalEntryType.STEP:
                 self.step = PlanStep(line["share"], at)
-            case EntryType.PASSED | EntryType.WENT_BACK:
+            case JournalEntryType.PASSED | JournalEntryType.WENT_BACK:
                 self.step = None
-            case EntryType.STOPPED:
+            case JournalEntryType.STOPPED:
                 self.open_step.is_stopped = True
-            case EntryType.SOAKING:
+            case JournalEntryType.SOAKING:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
-            case EntryType.MOVING:
+            case JournalEntryType.MOVING:
                 self._begin_to_move([read_edit(edit) for edit in line["edits"]])
             case _:
                 self._mark(what, _places(line))
@@ -137,14 +137,14 @@ class JournalSummary:
             self.marks[edit.place] = EditMark.MOVING
             self.open_step.places.add(edit.place)
 
-    def _mark(self, what: EntryType, places: Reasons) -> None:
+    def _mark(self, what: JournalEntryType, places: Reasons) -> None:
         match what:
-            case EntryType.LEFT:
+            case JournalEntryType.LEFT:
                 self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
                 self._take_out_of_step(places)
-            case EntryType.WORSE:
+            case JournalEntryType.WORSE:
                 self.behind |= places
-            case EntryType.SKIPPED:
+            case JournalEntryType.SKIPPED:
                 self.whys |= places
                 self.marks |= dict.fromkeys(places, EditMark.SKIPPED)
                 self._take_out_of_step(places)
@@ -185,7 +185,7 @@ class PlanJournal:
         """Close the file, which also releases its lock."""
         os.close(self._file)
 
-    def append(self, what: EntryType, *, at: datetime, **more: Any) -> None:
+    def append(self, what: JournalEntryType, *, at: datetime, **more: Any) -> None:
         """Add a line; it is on the disk when this returns.
 
         Raises ConfigurationError where it can't be written: nothing may change then.
@@ -201,9 +201,9 @@ class PlanJournal:
 
     def append_edits(self, edits: Sequence[UrlEdit], *, at: datetime) -> None:
         """Add that these edits are about to be made."""
-        self.append(EntryType.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
+        self.append(JournalEntryType.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
 
-    def append_places(self, what: EntryType, places: Reasons, *, at: datetime) -> None:
+    def append_places(self, what: JournalEntryType, places: Reasons, *, at: datetime) -> None:
         """Add what became of these, and why, where there are any."""
         if places:
             listed = [[place.account_sid, place.name, why] for place, why in places.items()]

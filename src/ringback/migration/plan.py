@@ -18,15 +18,15 @@ from typing import Any, Final, Self, cast
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import SourceName, source_named
+from ringback.core.policy.url_source_override import override_source
 from ringback.migration.filters import UrlFilter, rank
 from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 
 _FORM: Final = 1
 
 
-class Exclusion(StrEnum):
+class ExclusionReason(StrEnum):
     """Why a URL is not in a plan."""
 
     UNREADABLE = "no URL that can be called"
@@ -129,7 +129,7 @@ def make_plan(
 ) -> MigrationPlan:
     """Return the plan that moves these URLs; nothing is changed by it."""
     found = [_planned(entry, to, selections, percent) for entry in entries]
-    left_out = Counter(each for each in found if isinstance(each, Exclusion))
+    left_out = Counter(each for each in found if isinstance(each, ExclusionReason))
     return MigrationPlan(
         id=plan_id,
         to=to,
@@ -138,29 +138,29 @@ def make_plan(
         phase=phase,
         selected=tuple(selection.text for selection in selections),
         percent=percent,
-        left_out={reason.value: left_out[reason] for reason in Exclusion if left_out[reason]},
+        left_out={reason.value: left_out[reason] for reason in ExclusionReason if left_out[reason]},
         edits=tuple(each for each in found if isinstance(each, UrlEdit)),
     )
 
 
 def _planned(
     entry: UrlEntry, to: SourceName, selections: Sequence[UrlFilter], percent: int
-) -> UrlEdit | Exclusion:
+) -> UrlEdit | ExclusionReason:
     try:
         url, moved = (
             CallbackUrl.parse(text, sources=None)
             for text in (entry.url, override_source(entry.url, to))
         )
     except InvalidCallbackUrl:
-        return Exclusion.FIXED if entry.fixed else Exclusion.UNREADABLE
+        return ExclusionReason.FIXED if entry.fixed else ExclusionReason.UNREADABLE
     if not all(selection.covers(entry, url) for selection in selections):
-        return Exclusion.NOT_SELECTED
+        return ExclusionReason.NOT_SELECTED
     if url.source == to:
-        return Exclusion.ASKS_ALREADY
+        return ExclusionReason.ASKS_ALREADY
     if entry.fixed:
-        return Exclusion.FIXED
+        return ExclusionReason.FIXED
     if rank(url) * 100 >= percent:
-        return Exclusion.NOT_IN_SHARE
+        return ExclusionReason.NOT_IN_SHARE
     return UrlEdit(entry.place, url.shown, moved.shown, entry.method)
 
 

@@ -92,7 +92,7 @@ class UrlSource(Protocol):
         ...
 
 
-class DeliveryHistory(Protocol):
+class UrlDeliveryHistory(Protocol):
     """How the callbacks to a source's URLs went."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.events.payload import Event, parameters_of
 from ringback.core.form_encoding import encode
@@ -13,10 +13,10 @@ from ringback.core.policy.source_policy import Policy
 from ringback.core.scheduled_task import CarrierRequest, EitherSim, ScheduledTask, Subject
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import Sources
 from ringback.ports import (
-    AccountRecord,
+    AccountOwnedRecord,
     CallbackQueue,
     NamedRecord,
     RandomSource,
@@ -90,7 +90,7 @@ class OperationContext(AccountContext):
         *,
         due: datetime | None = None,
         idempotency_key: str | None = None,
-    ) -> OutgoingCallback:
+    ) -> CallbackRecord:
         """Return a new callback with this encoded body; it is not saved yet."""
         return compose(
             body,
@@ -106,7 +106,7 @@ class OperationContext(AccountContext):
         )
 
     def begin_step(
-        self, tx: Transaction, step: TaskKind, subject: AccountRecord, sim: NamedRecord | None
+        self, tx: Transaction, step: TaskKind, subject: AccountOwnedRecord, sim: NamedRecord | None
     ) -> None:
         """Let the network take a step, after as long as the SIM's scenario says.
 
@@ -122,7 +122,9 @@ class OperationContext(AccountContext):
         """Return what the network has to do for a task, and the scenario that it follows."""
         return CarrierRequest(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
 
-    def put_off(self, tx: Transaction, step: TaskKind, sim: AccountRecord, until: datetime) -> None:
+    def put_off(
+        self, tx: Transaction, step: TaskKind, sim: AccountOwnedRecord, until: datetime
+    ) -> None:
         """Schedule a step of a resource for this instant, in place of an earlier schedule."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.operations.context import OperationContext
 from ringback.ports import CallbackQueue, Transaction
 
@@ -24,15 +24,15 @@ class NewCallback(NamedTuple):
 
 def prepare_callback(
     new: NewCallback, account_sid: str, context: OperationContext
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return the callback that is asked for; it is not saved yet."""
     url, method, body, key, due = new
     return context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
 
 
 def send_callbacks(
-    tx: Transaction, callbacks: Sequence[OutgoingCallback], queue: CallbackQueue
-) -> list[OutgoingCallback]:
+    tx: Transaction, callbacks: Sequence[CallbackRecord], queue: CallbackQueue
+) -> list[CallbackRecord]:
     """Save and send these new callbacks, and return their records in the same order.
 
     A callback whose idempotency key was used before, in this list or earlier, is not saved: the
@@ -41,7 +41,7 @@ def send_callbacks(
     """
     # All keys are looked up before anything is added, so that a store may write all in one go.
     first_with = _known(tx, callbacks)
-    records = list[OutgoingCallback]()
+    records = list[CallbackRecord]()
     for callback in callbacks:
         record = first_with.get(callback.idempotency_key)
         if record is None:
@@ -54,10 +54,10 @@ def send_callbacks(
 
 
 def _known(
-    tx: Transaction, callbacks: Sequence[OutgoingCallback]
-) -> dict[str | None, OutgoingCallback]:
+    tx: Transaction, callbacks: Sequence[CallbackRecord]
+) -> dict[str | None, CallbackRecord]:
     """Return the saved callbacks that have these idempotency keys, by key."""
-    known = dict[str | None, OutgoingCallback]()
+    known = dict[str | None, CallbackRecord]()
     for callback in callbacks:
         key = callback.idempotency_key
         if key is not None and key not in known:

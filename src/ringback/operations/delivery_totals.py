@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.policy.policy_impact import WEEK, DeliveryCount
+from ringback.core.policy.policy_impact import WEEK, UrlCallbackCount
 from ringback.ports import DeliveryTotals, Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
@@ -42,11 +42,11 @@ async def totals_of(
     return sorted(summed.values(), key=_in_order)
 
 
-async def count_last_week(store: Store, now: datetime) -> list[DeliveryCount]:
+async def count_last_week(store: Store, now: datetime) -> list[UrlCallbackCount]:
     """Count the callbacks of the week before this instant by URL; raises StoreUnavailable."""
     found = await totals_of(store, since=now - WEEK, until=now)
     return [
-        DeliveryCount(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)
+        UrlCallbackCount(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)
         for each in found
     ]
 

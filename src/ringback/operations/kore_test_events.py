@@ -6,11 +6,11 @@ from typing import Final
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.create_callback import TEST_CALLBACK_BYTES, compose_test
 from ringback.core.errors import Conflict, NotFound
-from ringback.operations.account_destinations import CallbackDestination
 from ringback.operations.accounts import fetch_account
+from ringback.operations.callback_destinations import CallbackUrlAndMethod
 from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 
@@ -25,7 +25,7 @@ def send_test_event(
     *,
     secret_id: str | None = None,
     context: OperationContext,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Send a test event, and return its record.
 
     It is signed by the account's webhook secret with this id, or by the active one for None. Raises
@@ -48,9 +48,9 @@ def send_test_event(
 def rehearse(
     tx: Transaction,
     account_sid: str,
-    destinations: Sequence[CallbackDestination],
+    destinations: Sequence[CallbackUrlAndMethod],
     context: OperationContext,
-) -> tuple[WebhookSecret, list[OutgoingCallback]]:
+) -> tuple[WebhookSecret, list[CallbackRecord]]:
     """Send each destination a test event that is signed by the pending secret.
 
     Returns that secret, and the events in the order of their destinations. Raises Conflict if no

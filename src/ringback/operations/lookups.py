@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
 from ringback.ports import (
-    AccountRecord,
+    AccountOwnedRecord,
     FieldFilter,
     N,
     NamedRecords,
@@ -72,7 +72,7 @@ def named_in(
     return record
 
 
-def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> OutgoingCallback:
+def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> CallbackRecord:
     """Return the account's callback with this SID; raises NotFound."""
     callback = tx.callbacks.get(account_sid, sid)
     if callback is None:
@@ -95,7 +95,7 @@ def owner_of(tx: Transaction, sid: str) -> str | None:
     return None if record is None else record.account_sid
 
 
-def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountRecord | None]]:
+def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountOwnedRecord | None]]:
     supersim, wireless = tx.supersim, tx.wireless
     return {
         SidKind.CALLBACK: tx.callbacks.find,

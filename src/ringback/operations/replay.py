@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, discard, replay
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, discard, replay
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, repeat
 from ringback.core.errors import Conflict
 from ringback.core.sources.source_definition import other_than
@@ -27,11 +27,11 @@ UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
 TEST: Final = "test"
 
-Replay = Callable[[Transaction, OutgoingCallback], OutgoingCallback]
+Replay = Callable[[Transaction, CallbackRecord], CallbackRecord]
 """Sends a callback again, and returns the record of what is sent."""
 
 
-class KoreOnlyReplay(Conflict):
+class TestEventNotReplayable(Conflict):
     """A test event can't be replayed from the other source."""
 
 
@@ -62,12 +62,12 @@ class BulkReplayTotals:
         )
 
 
-def only_look(_tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
+def only_look(_tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
     """Send nothing: the dry run of a replay."""
     return callback
 
 
-def only_look_at_other(_tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
+def only_look_at_other(_tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
     """Send nothing: the dry run of a replay from the other source."""
     _refuse_test(callback)
     return callback
@@ -76,7 +76,7 @@ def only_look_at_other(_tx: Transaction, callback: OutgoingCallback) -> Outgoing
 def from_same_source(context: OperationContext) -> Replay:
     """Return the replay that makes a callback due again, from its first round on."""
 
-    def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
+    def send_again(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
         progress = replay(callback.progress, context.now)
         context.queue.change(tx, callback, progress)
         return callback.having(progress)
@@ -88,11 +88,11 @@ def from_other_source(context: OperationContext) -> Replay:
     """Return the replay that creates a new callback from the other source, and links the two.
 
     A failed callback becomes discarded, so that a later bulk replay does not send it again.
-    For a test event the replay raises KoreOnlyReplay.
+    For a test event the replay raises TestEventNotReplayable.
     """
     sources = context.sources
 
-    def send_again(tx: Transaction, callback: OutgoingCallback) -> OutgoingCallback:
+    def send_again(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
         _refuse_test(callback)
         source = other_than(callback.source, sources)
         again = repeat(
@@ -118,7 +118,7 @@ def replay_callback(
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Send one callback again, and return the record of what is sent.
 
     Raises NotFound, or Conflict if an attempt is under way, its status is none of these, or it is a
@@ -168,7 +168,7 @@ def replay_oldest(
 
 def discard_callback(
     tx: Transaction, account_sid: str, sid: str, why: str, context: OperationContext
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Discard a callback, so that it is not sent any more.
 
     Raises NotFound, or Conflict where an attempt is under way, or it was delivered or discarded.
@@ -185,7 +185,7 @@ def discard_callback(
 
 def _replay(
     tx: Transaction,
-    callbacks: Iterable[OutgoingCallback],
+    callbacks: Iterable[CallbackRecord],
     send_again: Replay,
     *,
     statuses: frozenset[CallbackStatus],
@@ -202,25 +202,25 @@ def _replay(
     return BulkReplayTotals(matched, skipped, last)
 
 
-def _is_sent_again(tx: Transaction, callback: OutgoingCallback, send_again: Replay) -> bool:
+def _is_sent_again(tx: Transaction, callback: CallbackRecord, send_again: Replay) -> bool:
     """Send it again; False for a test event that would come from the other source."""
     try:
         send_again(tx, callback)
-    except KoreOnlyReplay:
+    except TestEventNotReplayable:
         return False
     return True
 
 
-def _refuse_test(callback: OutgoingCallback) -> None:
+def _refuse_test(callback: CallbackRecord) -> None:
     if callback.is_test:
-        raise KoreOnlyReplay(
+        raise TestEventNotReplayable(
             f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
             " or make a new one",
             code=_CONFLICT,
         )
 
 
-def _refuse_under_way(callback: OutgoingCallback) -> None:
+def _refuse_under_way(callback: CallbackRecord) -> None:
     if callback.progress.is_under_way:
         raise _conflict(
             f"an attempt of {callback.sid} is under way; ask again when it has been settled"

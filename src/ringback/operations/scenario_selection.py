@@ -8,7 +8,7 @@ from ringback.operations.context import EffectiveScenario, OperationContext
 from ringback.ports import Transaction
 
 
-class ScenarioSelection(NamedTuple):
+class ScenarioAssignment(NamedTuple):
     """The scenario of a SIM, or of an account."""
 
     sim_sid: str | None
@@ -32,11 +32,11 @@ def choose_scenario(
 
 def explain_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, context: OperationContext
-) -> ScenarioSelection:
+) -> ScenarioAssignment:
     """Return which scenario a SIM or the account has, and why."""
     if sim is None:
         in_force = context.in_force_for_account(tx, account_sid)
-        return ScenarioSelection(None, tx.scenarios.get(account_sid), in_force)
+        return ScenarioAssignment(None, tx.scenarios.get(account_sid), in_force)
     found = any_sim_named(tx, account_sid, sim)
     in_force = context.in_force_for_sim(tx, found)
-    return ScenarioSelection(found.sid, tx.scenarios.get(found.sid), in_force)
+    return ScenarioAssignment(found.sid, tx.scenarios.get(found.sid), in_force)

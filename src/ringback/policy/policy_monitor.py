@@ -21,8 +21,8 @@ from ringback.core.policy.dated_changes import (
     sources_that_end,
 )
 from ringback.core.policy.policy_impact import (
-    DeliveryCount,
     PolicyImpact,
+    UrlCallbackCount,
     UrlForecast,
     changed_at,
     depending_on,
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyDependents:
+class PolicyForecast:
     """Who was called in the last week, and which source sends to them by the active policy."""
 
     counted: datetime
@@ -53,7 +53,7 @@ class PolicyDependents:
 
     @classmethod
     def of(
-        cls, policy: Policy, sent: Sequence[DeliveryCount], *, counted: datetime, date: datetime
+        cls, policy: Policy, sent: Sequence[UrlCallbackCount], *, counted: datetime, date: datetime
     ) -> Self:
         """Forecast all that was sent by this policy; that may be much, so it takes a while."""
         found = forecast_urls(policy, sent, now=date, then=date)
@@ -96,7 +96,7 @@ class PolicyMonitor:
         self,
         active: ActivePolicy,
         *,
-        count: Callable[[datetime], Awaitable[Sequence[DeliveryCount]]],
+        count: Callable[[datetime], Awaitable[Sequence[UrlCallbackCount]]],
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
@@ -105,7 +105,7 @@ class PolicyMonitor:
         It may raise StoreUnavailable, and is called again later.
         """
         self.active = active
-        self.dependents: PolicyDependents | None = None
+        self.dependents: PolicyForecast | None = None
         """None until they have been counted, or need not be: that is at once after the start."""
         self._count = count
         self._clock = clock
@@ -113,7 +113,7 @@ class PolicyMonitor:
         """How long before a change there is a warning of it."""
         self._wakeup = Wakeup(clock)
         self._reminded = set[PolicyChangeReminder]()
-        self._sent: Sequence[DeliveryCount] | None = None
+        self._sent: Sequence[UrlCallbackCount] | None = None
         self._counted = clock.now()
         self._next_count: datetime | None = None
         active.listen(self._wakeup.wake)
@@ -195,7 +195,7 @@ class PolicyMonitor:
             return
         # In a thread: a week of callbacks may be very many, and others are sent meanwhile.
         self.dependents = await asyncio.to_thread(
-            PolicyDependents.of, self.policy, self._sent, counted=self._counted, date=self.date
+            PolicyForecast.of, self.policy, self._sent, counted=self._counted, date=self.date
         )
 
     async def _remind(self, reminder: PolicyChangeReminder, date: datetime) -> None:

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import (
     Attempt,
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
 )
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.records import PageRequest, RecordPage
@@ -40,17 +40,17 @@ class Lane(NamedTuple):
     destination: str
 
 
-def lane_of(callback: OutgoingCallback) -> Lane:
+def lane_of(callback: CallbackRecord) -> Lane:
     """Return the lane that a callback waits in."""
     return Lane(callback.account_sid, callback.url.destination)
 
 
-class Claim(NamedTuple):
+class DeliveryClaim(NamedTuple):
     """A callback taken for one attempt, whose open row is durable with it."""
 
-    callback: OutgoingCallback
+    callback: CallbackRecord
     """What to send, and where to; its own progress is the one before the claim."""
-    progress: DeliveryState
+    progress: DeliveryProgress
     account: Account
     fresh: bool = False
     """Whether its request must use a new connection, since the last one was stale."""
@@ -67,10 +67,10 @@ class Claim(NamedTuple):
 class Settlement(NamedTuple):
     """How an attempt ended, and the resulting progress of its callback."""
 
-    callback: OutgoingCallback
+    callback: CallbackRecord
     attempt: Attempt | None
     """The row with its ending; None if the request was never sent, so that there is no row."""
-    progress: DeliveryState
+    progress: DeliveryProgress
     """The callback's progress from now on; if it is under way, its next attempt begins."""
 
 
@@ -106,25 +106,25 @@ class DeliveryTotals(NamedTuple):
 class Callbacks(Protocol):
     """Callbacks and their attempts."""
 
-    def add(self, callback: OutgoingCallback) -> None:
+    def add(self, callback: CallbackRecord) -> None:
         """Save a new callback; if it is under way, its first attempt's row is opened with it."""
         ...
 
-    def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
+    def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         """Return a callback of this account, or None."""
         ...
 
-    def find(self, sid: str) -> OutgoingCallback | None:
+    def find(self, sid: str) -> CallbackRecord | None:
         """Return a callback of any account, or None."""
         ...
 
-    def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
+    def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
         """Return the callback of this account that was created with this key, or None."""
         ...
 
     def page(
         self, account_sid: str, which: CallbackFilter, window: PageRequest
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         """Return one page, newest first.
 
         Raises PageNotFound if the account has no record with the SID that the page begins at.
@@ -139,7 +139,7 @@ class Callbacks(Protocol):
         after: str | None,
         limit: int,
         examining: int | None = None,
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         """Return callbacks in the order of their creation, beginning after the one with this SID.
 
         `examining` means the same as in a PageRequest.
@@ -150,11 +150,11 @@ class Callbacks(Protocol):
         """Return all attempts of a callback, in the order in which they were made."""
         ...
 
-    def change(self, callback: OutgoingCallback) -> None:
+    def change(self, callback: CallbackRecord) -> None:
         """Save the progress of a callback that has no attempt under way."""
         ...
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         """Claim due callbacks of a lane, the longest due first, and open their attempts' rows."""
         ...
 
@@ -162,11 +162,11 @@ class Callbacks(Protocol):
         """Save how attempts ended, or that there was none, and the progress of their callbacks."""
         ...
 
-    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+    def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         """Undo claims whose requests were not sent: no attempt was made, and they are due now."""
         ...
 
-    def left_open(self) -> list[Claim]:
+    def left_open(self) -> list[DeliveryClaim]:
         """Return the open attempts after a start: their process has died."""
         ...
 
@@ -181,7 +181,7 @@ class Callbacks(Protocol):
         """
         ...
 
-    def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
+    def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         """Return waiting callbacks that were written after this instant: mostly retries.
 
         Callbacks that have waited since their creation for a later due time are left out.
@@ -240,7 +240,7 @@ class StoredResponseBytes(NamedTuple):
     bytes: int
 
 
-class StoredResponses(Protocol):
+class ResponseOverflows(Protocol):
     """The rest of long answers: what does not fit into the rows of their attempts."""
 
     def bytes_of(self, account_sid: str) -> int:

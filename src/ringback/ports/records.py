@@ -10,7 +10,7 @@ from ringback.core.sims.data_flow import DataFlow
 from ringback.core.sims.scenario import TaskKind
 
 
-class AccountRecord(Protocol):
+class AccountOwnedRecord(Protocol):
     """A record of an account."""
 
     @property
@@ -24,7 +24,7 @@ class AccountRecord(Protocol):
         ...
 
 
-class NamedRecord(AccountRecord, Protocol):
+class NamedRecord(AccountOwnedRecord, Protocol):
     """A record that can have a unique name."""
 
     @property
@@ -33,11 +33,11 @@ class NamedRecord(AccountRecord, Protocol):
         ...
 
 
-R = TypeVar("R", bound=AccountRecord)
+R = TypeVar("R", bound=AccountOwnedRecord)
 N = TypeVar("N", bound=NamedRecord)
 
 
-class SimRecord(Protocol):
+class SimOwnedRecord(Protocol):
     """A record that belongs to a SIM."""
 
     @property
@@ -46,7 +46,7 @@ class SimRecord(Protocol):
         ...
 
 
-U = TypeVar("U", bound=SimRecord)
+U = TypeVar("U", bound=SimOwnedRecord)
 F = TypeVar("F", bound=DataFlow)
 
 FieldFilter = Mapping[str, object]

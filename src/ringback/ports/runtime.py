@@ -60,7 +60,7 @@ class Carrier(Protocol):
         ...
 
 
-class Notifier(Protocol):
+class LoopWaker(Protocol):
     """Wakes a loop that waits for work."""
 
     def wake(self) -> None:

@@ -11,10 +11,10 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
-from ringback.ports.callbacks import Callbacks, SavedBatches, StoredResponses
+from ringback.ports.callbacks import Callbacks, ResponseOverflows, SavedBatches
 from ringback.ports.records import ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -142,7 +142,7 @@ class Transaction(Protocol):
     """Big batches of callbacks that are still to be added to `callbacks`."""
     shadows: ShadowCallbacks
     """Copies of callbacks."""
-    kept_responses: StoredResponses
+    kept_responses: ResponseOverflows
 
     def write_nothing(self) -> None:
         """Write to the database without changing anything, to find out whether that is possible."""
@@ -184,11 +184,11 @@ class Store(Protocol):
 class CallbackQueue(Protocol):
     """Accepts new callbacks: saves them, and gets them sent."""
 
-    def take(self, tx: Transaction, callback: OutgoingCallback) -> None:
+    def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         """Save a new callback in this transaction; it is sent at once if it is due and may be."""
         ...
 
-    def change(self, tx: Transaction, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Save the new progress of a callback that has no attempt under way."""
         ...
 
@@ -204,8 +204,8 @@ class NewCallbackBatchQueue(Protocol):
     """Accepts big batches of new callbacks without making others wait for them."""
 
     async def keep(
-        self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
-    ) -> list[OutgoingCallback]:
+        self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
+    ) -> list[CallbackRecord]:
         """Save new callbacks of an account, all or none; `write_new` makes `texts`.
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. If the

@@ -6,7 +6,7 @@ from typing import Final
 
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
-from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectNotCounted
+from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectCountUnknown
 from ringback.probe.receiver_faults import ReceiverFault
 from ringback.probe.redacted_response import ProbeResponse
 
@@ -44,7 +44,7 @@ def judge_repeat(
     if answered.verdict is CaseVerdict.FAILED:
         return answered
     match effect:
-        case EffectNotCounted(why):
+        case EffectCountUnknown(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {why}")
         case int(count):
             came = f"{answered.came}; {_effects(count)}"
@@ -68,7 +68,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
     """Return the result about the effects of all forgeries together."""
     match effect:
-        case EffectNotCounted(why):
+        case EffectCountUnknown(why):
             return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
         case 0:
             return CaseResult(case, CaseVerdict.PASSED, "no effect")

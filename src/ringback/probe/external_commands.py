@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ringback.core.errors import ConfigurationError
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 
 def read_command(text: str) -> tuple[str, ...]:

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_kore
 from ringback.probe.probe_cases import Forgery
-from ringback.probe.request_factory import MORE, RequestFactory
+from ringback.probe.request_factory import MORE, ProbeRequestFactory
 from ringback.receiver.verification.schemes import FAMILIES, HeaderFamily
 
 
 def forge(
-    make: RequestFactory, forgery: Forgery, source: Source, method: HttpMethod
+    make: ProbeRequestFactory, forgery: Forgery, source: Source, method: HttpMethod
 ) -> OutgoingRequest:
     """Return a forgery of a request that this source would send by this method."""
     callback = make.callback(source, method)
@@ -32,8 +32,8 @@ def without(request: OutgoingRequest, names: Collection[str]) -> OutgoingRequest
 class _Genuine(NamedTuple):
     """The genuine callback that a forgery is made of, and the request that would carry it."""
 
-    make: RequestFactory
-    callback: OutgoingCallback
+    make: ProbeRequestFactory
+    callback: CallbackRecord
     request: OutgoingRequest
     family: HeaderFamily
 

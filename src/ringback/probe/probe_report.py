@@ -41,7 +41,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultFound:
+class FaultWithCases:
     """A fault that the receiver has, and the cases that show it."""
 
     fault: ReceiverFault
@@ -57,7 +57,7 @@ class ProbeReport:
     started: datetime
     seconds: float
     results: tuple[CaseResult, ...]
-    faults: tuple[FaultFound, ...]
+    faults: tuple[FaultWithCases, ...]
 
     @property
     def is_ready(self) -> bool:
@@ -75,11 +75,11 @@ class ProbeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class EffectNotCounted:
+class EffectCountUnknown:
     """An effect that was not counted, and why."""
 
     why: str
 
 
-Effect = int | EffectNotCounted
+Effect = int | EffectCountUnknown
 """By how much the receiver's own counter went up."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, assert_never
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
 from ringback.probe import evaluation
 from ringback.probe.counter_watch import CounterWatch, ReadCounter
-from ringback.probe.effects import EffectCounter
+from ringback.probe.effect_counter import EffectCounter
 from ringback.probe.forgeries import forge
 from ringback.probe.payloads import ProbeEventKind
 from ringback.probe.probe_cases import (
@@ -40,11 +40,11 @@ from ringback.probe.probe_report import (
     CaseResult,
     CaseVerdict,
     Effect,
-    EffectNotCounted,
+    EffectCountUnknown,
     ProbeReport,
 )
 from ringback.probe.redacted_response import Hide, ProbeResponse, hiding, shown
-from ringback.probe.request_factory import RequestFactory
+from ringback.probe.request_factory import ProbeRequestFactory
 from ringback.probe.request_runner import (
     ProbeDependencies,
     ProbeSession,
@@ -81,7 +81,7 @@ class ReceiverUnreachable(ConfigurationError):
 
 async def probe(
     cases: Sequence[ProbeCase],
-    requests: RequestFactory,
+    requests: ProbeRequestFactory,
     *,
     has: frozenset[Source],
     dependencies: ProbeDependencies,
@@ -114,7 +114,7 @@ async def probe(
 class _Run:
     """One run towards one receiver, and what it has shown so far."""
 
-    requests: RequestFactory
+    requests: ProbeRequestFactory
     session: ProbeSession
     effects: EffectCounter
     restart: Restart | None
@@ -252,7 +252,7 @@ class _Run:
         return await self._one_after_the_other(case, callbacks)
 
     async def _one_after_the_other(
-        self, case: ProbeCase, callbacks: Sequence[OutgoingCallback]
+        self, case: ProbeCase, callbacks: Sequence[CallbackRecord]
     ) -> CaseResult:
         """Send callbacks that look alike, each of which has to have its own effect."""
         requests = [*map(self.requests.rendered, callbacks)]
@@ -342,9 +342,9 @@ def _accepted_methods(results: Sequence[CaseResult]) -> dict[Source, HttpMethod]
 
 
 def _sum(first: Effect, second: Effect) -> Effect:
-    if isinstance(first, EffectNotCounted):
+    if isinstance(first, EffectCountUnknown):
         return first
-    return second if isinstance(second, EffectNotCounted) else first + second
+    return second if isinstance(second, EffectCountUnknown) else first + second
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:

@@ -14,7 +14,7 @@ from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource, Transport
 from ringback.probe.forgeries import without
 from ringback.probe.payloads import PROBE_SIM_SID
-from ringback.probe.request_factory import RequestFactory
+from ringback.probe.request_factory import ProbeRequestFactory
 
 
 async def quick_check(
@@ -36,7 +36,7 @@ async def quick_check(
     What an account without a secret sends is not signed, so its receiver has nothing to check and
     is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
     """
-    make = RequestFactory(url, account, PROBE_SIM_SID, chance, lambda: now, sources)
+    make = ProbeRequestFactory(url, account, PROBE_SIM_SID, chance, lambda: now, sources)
 
     async def send(request: OutgoingRequest) -> Outcome:
         return (await transport.send(request, limits=limits)).outcome
@@ -51,7 +51,7 @@ async def quick_check(
 
 
 def _forgeries(
-    make: RequestFactory, source: SourceName, method: HttpMethod
+    make: ProbeRequestFactory, source: SourceName, method: HttpMethod
 ) -> Mapping[str, OutgoingRequest]:
     callback = make.callback(source, method)
     right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())

@@ -10,7 +10,7 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, Req
 from ringback.core.http.outcome import AttemptFailure, Unreachable, answered
 from ringback.http_client.response_parser import ResponseParser
 from ringback.http_client.tls import ClientTls
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 _PART: Final = 64 * 1024
 

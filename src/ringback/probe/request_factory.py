@@ -11,7 +11,7 @@ from typing import Final
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.form_encoding import encode
@@ -45,7 +45,7 @@ def account_of(
 
 
 @dataclass(frozen=True, slots=True)
-class RequestFactory:
+class ProbeRequestFactory:
     """Makes the requests of one receiver's sources."""
 
     url: CallbackUrl
@@ -74,10 +74,10 @@ class RequestFactory:
         url: CallbackUrl | None = None,
         token: str | None = None,
         mark: str | None = None,
-    ) -> OutgoingCallback:
+    ) -> CallbackRecord:
         """Return a callback with a token and a payload that no other has, unless they are given."""
         at = self.now()
-        return OutgoingCallback(
+        return CallbackRecord(
             sid=_SID,
             account_sid=self.account.sid,
             url=url or self.url,
@@ -88,13 +88,11 @@ class RequestFactory:
             source_reason="the probe sends as this source",
             idempotency_token=token or self.token(source),
             date_created=at,
-            progress=DeliveryState(at),
+            progress=DeliveryProgress(at),
             is_test=payload is ProbeEventKind.TEST_EVENT,
         )
 
-    def rendered(
-        self, callback: OutgoingCallback, account: Account | None = None
-    ) -> OutgoingRequest:
+    def rendered(self, callback: CallbackRecord, account: Account | None = None) -> OutgoingRequest:
         """Return the request of a callback, signed by the account's secrets or by another's."""
         return render(
             callback, account=account or self.account, at=self.now(), sources=self.sources

@@ -17,7 +17,7 @@ from ringback.http_client.tls import ClientTls
 from ringback.ports import Clock, Transport
 from ringback.probe.raw_connection import ProbeConnection
 from ringback.probe.redacted_response import Hide, ProbeResponse
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 # Servers for development have room for five connections that wait.
 _AT_ONCE: Final = 4

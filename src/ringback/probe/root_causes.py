@@ -8,7 +8,7 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import CASES, CaseGroup, ForgedCase, Forgery, GenuineCase
-from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultWithCases, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFault
 
 
@@ -28,7 +28,7 @@ def explain(results: Sequence[CaseResult]) -> list[CaseResult]:
     return [replace(result, fault=_cause_of(result, settled)) for result in settled]
 
 
-def name_faults(results: Iterable[CaseResult]) -> Iterator[FaultFound]:
+def name_faults(results: Iterable[CaseResult]) -> Iterator[FaultWithCases]:
     """Yield each fault with the cases that show it, root causes first."""
     shown = dict[ReceiverFault, list[str]]()
     for result in results:
@@ -36,7 +36,7 @@ def name_faults(results: Iterable[CaseResult]) -> Iterator[FaultFound]:
             shown.setdefault(result.fault, []).append(result.case.name)
     order = list(ReceiverFault)
     for fault in sorted(shown, key=order.index):
-        yield FaultFound(fault, tuple(shown[fault]))
+        yield FaultWithCases(fault, tuple(shown[fault]))
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:

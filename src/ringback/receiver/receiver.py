@@ -16,13 +16,13 @@ from ringback.receiver.dedupe.dedupe_store import (
     ClaimWon,
     DedupeStore,
     DedupeUnavailable,
-    WorkDone,
+    WorkAlreadyDone,
 )
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
 from ringback.receiver.system_clock import now, random_hex
-from ringback.receiver.verification.configured_urls import MatchedUrl, read_urls
+from ringback.receiver.verification.configured_urls import UrlTemplateMatch, read_urls
 from ringback.receiver.verification.received_request import ReceivedRequest
-from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
+from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
 from ringback.receiver.verification.signing_input import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import judge
@@ -153,7 +153,7 @@ class Receiver:
 
     def _check(
         self, request: ReceivedRequest
-    ) -> tuple[Verified, MatchedUrl] | tuple[Rejected, None]:
+    ) -> tuple[Verified, UrlTemplateMatch] | tuple[Rejected, None]:
         claim = read_claim(request)
         if isinstance(claim, Rejected):
             return claim, None
@@ -172,7 +172,7 @@ class Receiver:
         return (verdict, None) if isinstance(verdict, Rejected) else (verdict, found)
 
     def _check_age(
-        self, claim: SignatureHeaders, request: ReceivedRequest, max_age: timedelta
+        self, claim: SignatureClaim, request: ReceivedRequest, max_age: timedelta
     ) -> Rejected | None:
         given = request.values("date")
         if not given and claim.source is Source.TWILIO:
@@ -201,7 +201,7 @@ class Receiver:
                 return Accepted(replace(callback, is_retry=True), self._seen, visit)
             case ClaimedByOther(for_another):
                 return Duplicate(callback, for_another)
-            case WorkDone():
+            case WorkAlreadyDone():
                 return Duplicate(callback)
 
     def _visit(self, callback: Callback, token: str) -> ClaimRequest:
@@ -298,7 +298,7 @@ def _check_time(name: str, given: timedelta | None) -> None:
         )
 
 
-def _at_no_url(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected:
+def _at_no_url(claim: SignatureClaim, request: ReceivedRequest) -> Rejected:
     if not request.target:
         return claim.rejected(
             Reason.NO_TARGET,
@@ -310,7 +310,7 @@ def _at_no_url(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected:
     )
 
 
-def _callback(genuine: Verified, found: MatchedUrl, request: ReceivedRequest) -> Callback:
+def _callback(genuine: Verified, found: UrlTemplateMatch, request: ReceivedRequest) -> Callback:
     return Callback(
         source=genuine.source,
         token=genuine.token,

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 from ringback.core.errors import ConfigurationError
-from ringback.runtime.os_errors import error_text
+from ringback.runtime.os_error_messages import error_text
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:

@@ -14,17 +14,17 @@ from typing import Final
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, load, load_policy
 from ringback.settings.policy_editor import held, move_phase, put_hold, release
-from ringback.settings.settings import Settings
-from ringback.settings.settings_source import SettingsSource
-from ringback.settings.table import (
+from ringback.settings.setting_definitions import (
     DATA,
     SEAL_KEY,
     SEAL_KEY_FILE,
     SETTINGS,
+    ServerCommand,
     Setting,
-    SettingsCommand,
     settings_of,
 )
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 __all__ = [
     "DATA",
@@ -33,11 +33,11 @@ __all__ = [
     "SEAL_KEY",
     "SEAL_KEY_FILE",
     "SETTINGS",
+    "ServerCommand",
     "Setting",
     "Settings",
-    "SettingsCommand",
     "SettingsFile",
-    "SettingsSource",
+    "SettingsLoader",
     "held",
     "load",
     "load_policy",

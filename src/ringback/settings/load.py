@@ -14,24 +14,24 @@ from ringback.core.sids import SidKind, is_sid
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
+from ringback.settings.custom_sources import TABLE as SOURCES
+from ringback.settings.custom_sources import ConfiguredSources
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import is_egress_name
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.raw_setting import RawSetting, find, in_file
-from ringback.settings.settings import Settings
-from ringback.settings.shadows import TABLE as SHADOWS
-from ringback.settings.shadows import read_shadows
-from ringback.settings.sources import TABLE as SOURCES
-from ringback.settings.sources import AddedSources
-from ringback.settings.table import (
+from ringback.settings.setting_definitions import (
     EGRESS,
     SCENARIO,
     SETTINGS,
     VARIABLES_OF_CLIENTS,
     WARN_BEFORE,
+    ServerCommand,
     Setting,
-    SettingsCommand,
 )
+from ringback.settings.settings import Settings
+from ringback.settings.shadows import TABLE as SHADOWS
+from ringback.settings.shadows import read_shadows
 
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
@@ -42,7 +42,7 @@ def load(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     *,
-    command: SettingsCommand = SettingsCommand.DEV,
+    command: ServerCommand = ServerCommand.DEV,
     file: SettingsFile | None = None,
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file add up to.
@@ -59,7 +59,7 @@ def load(
         for setting in SETTINGS
     }
     values = {name: each.read() for name, each in given.items()}
-    added = AddedSources(file)
+    added = ConfiguredSources(file)
     policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
@@ -81,7 +81,7 @@ def load_policy(
 
     Raises ConfigurationError, naming the place, for what of that can't be used.
     """
-    given = find(WARN_BEFORE, SettingsCommand.SERVE, flags={}, environment=environment, file=file)
+    given = find(WARN_BEFORE, ServerCommand.SERVE, flags={}, environment=environment, file=file)
     return policy_in(file), given.read()
 
 
@@ -90,14 +90,14 @@ def policy_in(file: SettingsFile) -> Policy:
 
     Raises ConfigurationError, naming the line, for what of that can't be used.
     """
-    return read_policy(file, AddedSources(file).sources)
+    return read_policy(file, ConfiguredSources(file).sources)
 
 
 # ---- unknown names, and those of the other command -----------------------------------------------
 
 
 def _refuse_unknown_names(
-    environment: Mapping[str, str], file: SettingsFile, command: SettingsCommand
+    environment: Mapping[str, str], file: SettingsFile, command: ServerCommand
 ) -> None:
     """Refuse a name that is not a setting, and one that only the other command has."""
     # A misspelt setting would otherwise leave its default in force, and nobody would notice.
@@ -116,7 +116,7 @@ def _refuse_unknown(
     name: str,
     known: Mapping[str, Setting],
     place: str,
-    command: SettingsCommand,
+    command: ServerCommand,
     *,
     beside: Sequence[str],
 ) -> None:
@@ -141,13 +141,13 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
 
 
 def _phase_to_be_in(
-    given: RawSetting, at: datetime | None, policy: Policy, command: SettingsCommand
+    given: RawSetting, at: datetime | None, policy: Policy, command: ServerCommand
 ) -> str | None:
     """Return the phase asked for; without one, `ringback dev` is in the first, unless by date."""
     names = [known.name for known in policy.phases]
     phase = given.text
     if not phase:
-        return names[0] if command is SettingsCommand.DEV and at is None else None
+        return names[0] if command is ServerCommand.DEV and at is None else None
     if at is not None:
         raise ConfigurationError(
             "--phase and --at exclude each other: give a phase, or a date that has one"

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
 from ringback.core.calendar import read_duration
-from ringback.core.http.addresses import LOOPBACK, Network
+from ringback.core.http.allowed_addresses import LOOPBACK, Network
 
 # So that a calendar can run on from any of them.
 _FIRST_YEAR: Final = 1970
@@ -79,7 +79,7 @@ def read_device_network(text: str) -> IPv4Network:
     return network
 
 
-class Gateway(NamedTuple):
+class UdpGatewayAddress(NamedTuple):
     """Where a UDP gateway is to be."""
 
     host: str
@@ -89,17 +89,17 @@ class Gateway(NamedTuple):
     """Whether any free port will do where that one is taken."""
 
 
-def read_gateway(text: str) -> Gateway | None:
+def read_gateway(text: str) -> UdpGatewayAddress | None:
     """Read the address and the port of a UDP gateway, or `none`.
 
     >>> read_gateway("127.0.0.1:6969+")
-    Gateway(host='127.0.0.1', port=6969, else_any=True)
+    UdpGatewayAddress(host='127.0.0.1', port=6969, else_any=True)
     """
     if text == "none":
         return None
     host, _, port = text.removesuffix("+").rpartition(":")
     try:
-        return Gateway(str(IPv4Address(host)), read_port(port), text.endswith("+"))
+        return UdpGatewayAddress(str(IPv4Address(host)), read_port(port), text.endswith("+"))
     except ValueError:
         raise ValueError(f"{text!r} is no IPv4 address with a port, like 127.0.0.1:6969") from None
 

@@ -9,7 +9,13 @@ from typing import Any, Final, cast
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import read_instant
-from ringback.settings.toml_tables import TableError, check_keys, read_source, read_text, tables_in
+from ringback.settings.toml_tables import (
+    TomlTableError,
+    check_keys,
+    read_source,
+    read_text,
+    tables_in,
+)
 
 TABLES: Final = ("phases", "holds")
 
@@ -50,13 +56,13 @@ def _instant_of(entry: Mapping[str, Any], key: str) -> datetime | None:
     try:
         return read_instant(str(entry[key]))
     except ValueError as problem:
-        raise TableError(key, f"{key}: {problem}") from None
+        raise TomlTableError(key, f"{key}: {problem}") from None
 
 
 def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> frozenset[SourceName]:
     names = entry["may_ask"]
     if not isinstance(names, list):
-        raise TableError("may_ask", f"may_ask = {names!r} must be a list of sources")
+        raise TomlTableError("may_ask", f"may_ask = {names!r} must be a list of sources")
     return frozenset(read_source(name, "may_ask", sources) for name in cast("list[Any]", names))
 
 

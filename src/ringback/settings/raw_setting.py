@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ringback.core.errors import ConfigurationError
 from ringback.settings.file import SettingsFile
-from ringback.settings.table import Setting, SettingsCommand
+from ringback.settings.setting_definitions import ServerCommand, Setting
 
 _LONGEST_SHOWN: Final = 80
 _IN_WORDS: Final[Mapping[type, str]] = {
@@ -54,7 +54,7 @@ class RawSetting:
 
 def find(
     setting: Setting,
-    command: SettingsCommand,
+    command: ServerCommand,
     *,
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],

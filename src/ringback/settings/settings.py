@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.http.addresses import Network
+from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.descriptor_shares import DescriptorShares, outgoing_wanted
 from ringback.core.http.egress_routes import Egress, Egresses
 from ringback.core.http.ssrf_guard import Ports, SsrfGuard
@@ -16,9 +16,9 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.shadows.shadow import ShadowRule
 from ringback.core.sims.data_flow import MEGABYTE
 from ringback.core.sims.scenario import NetworkScenario
-from ringback.core.sims.simulation_settings import EVERYONE, SimulationSettings
+from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
 from ringback.core.sources.source_definition import Sources
-from ringback.settings.parsers import Gateway, TlsPort
+from ringback.settings.parsers import TlsPort, UdpGatewayAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Settings:
     """MB."""
     seed: int
     devices: IPv4Network
-    gateway: Gateway | None
+    gateway: UdpGatewayAddress | None
     static_proxy: bool
     allow: tuple[Network, ...]
     callback_ports: Ports

@@ -16,7 +16,13 @@ from ringback.core.shadows.shadow import (
     ShadowWithParameter,
 )
 from ringback.settings.file import SettingsFile
-from ringback.settings.toml_tables import TableError, check_keys, read_source, read_text, tables_in
+from ringback.settings.toml_tables import (
+    TomlTableError,
+    check_keys,
+    read_source,
+    read_text,
+    tables_in,
+)
 
 TABLE: Final = "shadows"
 
@@ -41,7 +47,7 @@ def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> Shado
     check_keys(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
         # A copy is for receivers that know of it, so nobody gets one by an oversight.
-        raise TableError("source", "it has to say whose callbacks it copies")
+        raise TomlTableError("source", "it has to say whose callbacks it copies")
     return ShadowRule(
         source=read_source(entry["source"], "source", sources),
         mark=_mark_of(entry),
@@ -54,14 +60,14 @@ def _mark_of(entry: Mapping[str, Any]) -> Mark:
     given = [key for key in _MARKS if key in entry]
     if len(given) != 1:
         many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
-        raise TableError(given[-1] if given else "source", many)
+        raise TomlTableError(given[-1] if given else "source", many)
     (key,) = given
     return _MARKS[key](read_text(entry, key))
 
 
 def _parameter(text: str) -> Mark:
     if not _PARAMETER.fullmatch(text):
-        raise TableError(
+        raise TomlTableError(
             "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
         )
     return ShadowWithParameter(text)
@@ -69,7 +75,7 @@ def _parameter(text: str) -> Mark:
 
 def _path(text: str) -> Mark:
     if not _PATH.fullmatch(text):
-        raise TableError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
+        raise TomlTableError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
     return ShadowToPath(text)
 
 
@@ -77,9 +83,9 @@ def _url(text: str) -> Mark:
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refusal:
-        raise TableError("url", f"url: {refusal.message}") from None
+        raise TomlTableError("url", f"url: {refusal.message}") from None
     if url.source is not None:
-        raise TableError("url", "url: the copy comes from its source; take #cbs= out")
+        raise TomlTableError("url", "url: the copy comes from its source; take #cbs= out")
     return ShadowToUrl(url)
 
 
@@ -94,5 +100,7 @@ def _percent_of(entry: Mapping[str, Any]) -> int:
     percent = entry.get("percent", 100)
     # Not isinstance: `true` is an int to Python.
     if type(percent) is not int or not 1 <= percent <= 100:
-        raise TableError("percent", f"percent = {percent!r} must be a whole number from 1 to 100")
+        raise TomlTableError(
+            "percent", f"percent = {percent!r} must be a whole number from 1 to 100"
+        )
     return percent

@@ -11,7 +11,7 @@ from ringback.settings.file import SettingsFile
 T = TypeVar("T")
 
 
-class TableError(ValueError):
+class TomlTableError(ValueError):
     """A key of a table, or its value, that can't be used."""
 
     def __init__(self, key: str, problem: str) -> None:
@@ -44,34 +44,34 @@ def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generato
     """Turn errors in the table under these keys into ConfigurationError, with the line."""
     try:
         yield
-    except TableError as wrong:
+    except TomlTableError as wrong:
         raise ConfigurationError(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
     except ConfigurationError as problem:
         raise ConfigurationError(f"{file.place(*keys)}: {problem}") from None
 
 
 def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
-    """Raise TableError for a key of a table that is not known, or missing."""
+    """Raise TomlTableError for a key of a table that is not known, or missing."""
     for key in entry:
         if key not in (*must, *may):
-            raise TableError(key, f"{key} is not known here")
+            raise TomlTableError(key, f"{key} is not known here")
     for key in must:
         if key not in entry:
-            raise TableError(key, f"{key} is missing")
+            raise TomlTableError(key, f"{key} is missing")
 
 
 def read_text(entry: Mapping[str, Any], key: str) -> str:
-    """Return a text of a table; raises TableError for anything else."""
+    """Return a text of a table; raises TomlTableError for anything else."""
     value = entry[key]
     if not isinstance(value, str):
-        raise TableError(key, f"{key} = {value!r} must be text in quotes")
+        raise TomlTableError(key, f"{key} = {value!r} must be text in quotes")
     return value
 
 
 def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceName:
-    """Return the one of these sources with this name; raises TableError for any other."""
+    """Return the one of these sources with this name; raises TomlTableError for any other."""
     if not isinstance(name, str) or name not in sources:
         *others, last = sources
         known = f"{', '.join(others)} or {last}"
-        raise TableError(key, f"{key}: {name!r} is no source; it must be {known}")
+        raise TomlTableError(key, f"{key}: {name!r} is no source; it must be {known}")
     return source_named(name)

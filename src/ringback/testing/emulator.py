@@ -10,7 +10,7 @@ from ringback.core.sims.scenario import scenario_called
 from ringback.core.wireless.sim import make_iccid
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import choose_scenario
-from ringback.operations.wireless.sims import RegisteredSimCard, register_sim
+from ringback.operations.wireless.sims import SimCardRegistration, register_sim
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.testing.devices import Device
@@ -158,7 +158,7 @@ class Emulator:
 
         def register(tx: Transaction, context: OperationContext) -> str:
             number = iccid or make_iccid(context.chance.bytes(8))
-            card = RegisteredSimCard(number, is_narrowband=narrowband)
+            card = SimCardRegistration(number, is_narrowband=narrowband)
             return register_sim(tx, self.account_sid, card, context).sid
 
         return self._change(register)

@@ -17,7 +17,7 @@ from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import Application
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import Settings, SettingsCommand, load
+from ringback.settings import ServerCommand, Settings, load
 from ringback.testing.recording_receiver import RecordingReceiver
 
 
@@ -133,7 +133,7 @@ class RunningServer:
         # Nothing may take time or happen by itself, so that a test sees all effects at once.
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
-        return load({**given, **self._given, **fixed}, {}, command=SettingsCommand.DEV)
+        return load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)
 
 
 class _PresentApp:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ExpectedCallback:
         return ", ".join([f"status {self.status}", *words])
 
 
-def sent(callback: OutgoingCallback, attempts: Sequence[Attempt]) -> SentCallback:
+def sent(callback: CallbackRecord, attempts: Sequence[Attempt]) -> SentCallback:
     """Return what a test sees of a callback."""
     return SentCallback(
         sid=callback.sid,

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from ringback.triggers.supersim import SUPER_SIM
-from ringback.triggers.trigger import Trigger
+from ringback.triggers.trigger import TriggerDefinition
 from ringback.triggers.wireless import WIRELESS
 
-__all__ = ["TRIGGERS", "Trigger"]
+__all__ = ["TRIGGERS", "TriggerDefinition"]
 
-TRIGGERS: Final[Mapping[str, Trigger]] = {
+TRIGGERS: Final[Mapping[str, TriggerDefinition]] = {
     trigger.name: trigger for trigger in (*SUPER_SIM, *WIRELESS)
 }

@@ -4,7 +4,7 @@ from typing import Final
 
 from ringback.core.supersim.sim import SimStatus
 from ringback.triggers import supersim_steps as steps
-from ringback.triggers.trigger import Trigger, account_scenario, sim_scenario
+from ringback.triggers.trigger import TriggerDefinition, account_scenario, sim_scenario
 
 _CONNECTED: Final = steps.bring_to(SimStatus.ACTIVE, SimStatus.READY)
 _ACTIVE: Final = steps.bring_to(SimStatus.ACTIVE)
@@ -13,114 +13,114 @@ _SENT: Final = {"Status": "sent"}
 _RECEIVED: Final = {"Status": "received"}
 
 SUPER_SIM: Final = (
-    Trigger(
+    TriggerDefinition(
         "sim.active",
         "a SIM is activated",
         [{"SimStatus": "active"}],
         [_INACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
-    Trigger(
+    TriggerDefinition(
         "sim.ready",
         "a new SIM, registered for it, becomes ready",
         [{"SimStatus": "ready"}],
         [steps.take_new_sim, steps.update_to(SimStatus.READY)],
     ),
-    Trigger(
+    TriggerDefinition(
         "sim.inactive",
         "a SIM is deactivated",
         [{"SimStatus": "inactive"}],
         [_ACTIVE, steps.update_to(SimStatus.INACTIVE)],
     ),
-    Trigger(
+    TriggerDefinition(
         "sim.failed",
         "the network can't deactivate a SIM, which stays active",
         [{"SimStatus": "active", "ErrorCode": "83004"}],
         [_ACTIVE, sim_scenario("update-fails"), steps.update_to(SimStatus.INACTIVE)],
     ),
-    Trigger(
+    TriggerDefinition(
         "sim.unchanged",
         "a SIM that is active is to be active: called back at once",
         [{"SimStatus": "active"}],
         [_ACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
-    Trigger(
+    TriggerDefinition(
         "sms.sent",
         "an SMS to a device is sent; that it is delivered follows",
         [_SENT],
         [_CONNECTED, steps.send_sms],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "sms.delivered",
         "an SMS to a device is sent, and delivered",
         [_SENT, {"Status": "delivered"}],
         [_CONNECTED, steps.send_sms],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "sms.failed",
         "an SMS to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "20500"}],
         [_CONNECTED, sim_scenario("sms-fails"), steps.send_sms],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "sms.unconfirmed",
         "an SMS to a device is sent, and stays so: no confirmation comes",
         [_SENT],
         [_CONNECTED, sim_scenario("sms-unconfirmed"), steps.send_sms, steps.overtake_sms],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "sms.received",
         "a device sends an SMS",
         [_RECEIVED],
         [_CONNECTED, steps.listen_to_fleet("Sms"), steps.device_sends_sms],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "ip.sent",
         "a datagram to a device is sent",
         [_SENT],
         [_CONNECTED, steps.send_datagram],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "ip.failed",
         "a datagram to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "83400"}],
         [_CONNECTED, sim_scenario("ip-fails"), steps.send_datagram],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "ip.unattached",
         "a datagram is for a device that is not attached to a network",
         [{"Status": "failed", "ErrorCode": "83401"}],
         [_CONNECTED, sim_scenario("unattached"), steps.send_datagram],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "ip.received",
         "a device sends a datagram",
         [_RECEIVED],
         [_CONNECTED, steps.listen_to_fleet("Ip"), steps.device_sends_datagram],
         has_payload=True,
     ),
-    Trigger(
+    TriggerDefinition(
         "esim.available",
         "an eSIM Profile is ordered, and can be downloaded",
         [{"Status": "available"}],
         [steps.order_profile],
         has_sim=False,
     ),
-    Trigger(
+    TriggerDefinition(
         "esim.failed",
         "an eSIM Profile is ordered, and there is none in stock",
         [{"Status": "failed", "ErrorCode": "83500"}],
         [account_scenario("no-stock"), steps.order_profile],
         has_sim=False,
     ),
-    Trigger(
+    TriggerDefinition(
         "esim.downloaded",
         "an eSIM Profile is ordered, and a device downloads it",
         [{"Status": "available"}, {"Status": "downloaded"}],

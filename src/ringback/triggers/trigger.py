@@ -163,7 +163,7 @@ ExpectedParameters = Mapping[str, str]
 """Parameters that a callback has, among others."""
 
 
-class Trigger(NamedTuple):
+class TriggerDefinition(NamedTuple):
     """Something that `ringback trigger` can make happen: its name, its steps, its callbacks."""
 
     name: str

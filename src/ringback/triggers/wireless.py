@@ -5,7 +5,12 @@ from typing import Final
 
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.triggers import wireless_steps as steps
-from ringback.triggers.trigger import ExpectedParameters, Trigger, TriggerStep, sim_scenario
+from ringback.triggers.trigger import (
+    ExpectedParameters,
+    TriggerDefinition,
+    TriggerStep,
+    sim_scenario,
+)
 
 _SUSPENDED: Final = steps.change_to(WirelessStatus.SUSPENDED)
 _RESET: Final = steps.ask_for(ResetStatus="resetting")
@@ -14,13 +19,13 @@ _RECEIVED: Final = {"CommandStatus": "received"}
 
 def _row(
     name: str, words: str, expected: Sequence[ExpectedParameters], *taken: TriggerStep
-) -> Trigger:
-    return Trigger(name, words, expected, taken, product="wireless")
+) -> TriggerDefinition:
+    return TriggerDefinition(name, words, expected, taken, product="wireless")
 
 
 def _of_command(
     name: str, words: str, expected: ExpectedParameters, *taken: TriggerStep
-) -> Trigger:
+) -> TriggerDefinition:
     return _row(name, words, [expected], steps.use_active_sim, *taken)._replace(has_payload=True)
 
 

@@ -16,9 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
-from ringback.api.http.timeouts import MAX_DISCARDED, ServerTimeouts
+from ringback.api.http.server_limits import MAX_DISCARDED, ServerTimeouts
 from ringback.api.serve_on_socket import bind
-from ringback.core.http.addresses import Network
+from ringback.core.http.allowed_addresses import Network
 from ringback.runtime.system_clock import SystemClock
 from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_HEADS, SECOND
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import HttpServer
-from ringback.api.http.timeouts import ServerTimeouts
+from ringback.api.http.server_limits import ServerTimeouts
 from ringback.api.serve_on_socket import bind
 from ringback.runtime.system_clock import SystemClock
 from tests.smuggling import SECOND

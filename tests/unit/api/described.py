@@ -8,9 +8,9 @@ import jsonschema_rs
 
 from ringback.api.app import supersim_operations, wireless_operations
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.openapi import supersim, wireless
+from ringback.api.openapi import supersim_callbacks, wireless_callbacks
 from ringback.api.openapi.callbacks import SimProduct
-from ringback.api.operation import ApiOperation
+from ringback.api.operation_definition import ApiOperation
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 
@@ -31,8 +31,8 @@ class Api(NamedTuple):
         return self.product.prefix
 
 
-SUPER_SIM: Final = Api(supersim.PRODUCT, "/openapi.json", supersim_operations)
-WIRELESS: Final = Api(wireless.PRODUCT, "/wireless/openapi.json", wireless_operations)
+SUPER_SIM: Final = Api(supersim_callbacks.PRODUCT, "/openapi.json", supersim_operations)
+WIRELESS: Final = Api(wireless_callbacks.PRODUCT, "/wireless/openapi.json", wireless_operations)
 
 
 class Call(NamedTuple):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.core.calendar import months_after
-from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback, settle
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, settle
 from ringback.core.http.http_exchange import (
     AttemptResult,
     RecordedRequest,
@@ -226,7 +226,7 @@ def _add_failed_callback(tx: Transaction) -> None:
     _add_copies(tx, callback)
 
 
-def _add_copies(tx: Transaction, callback: OutgoingCallback) -> None:
+def _add_copies(tx: Transaction, callback: CallbackRecord) -> None:
     """One that was taken, and one under way."""
     rule = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
     taken, under_way = (

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from ringback import __version__
-from ringback.api.metrics import ClientConnectionCounts, PrometheusMetrics, metrics_routes
+from ringback.api.metrics import OpenAndEvictedConnections, PrometheusMetrics, metrics_routes
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
@@ -88,7 +88,7 @@ def caller_of(counters: Counters, backlog: Backlog, *, pause: float) -> Caller:
         policy=lambda: PolicyMetrics(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
-        of_clients=lambda: ClientConnectionCounts(open=7, evicted=40),
+        of_clients=lambda: OpenAndEvictedConnections(open=7, evicted=40),
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 

@@ -8,15 +8,15 @@ from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation import ApiOperation
+from ringback.api.operation_definition import ApiOperation
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.ports import (
     CallbackFilter,
     CallbackQueue,
     Clock,
-    Notifier,
+    LoopWaker,
     PageRequest,
     Store,
     Transaction,
@@ -89,7 +89,7 @@ def dependencies_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    task_runner: Notifier | None = None,
+    task_runner: LoopWaker | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
@@ -111,7 +111,7 @@ def app_on(
     store: Store,
     *,
     clock: Clock | None = None,
-    task_runner: Notifier | None = None,
+    task_runner: LoopWaker | None = None,
     intake: CallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
     portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
@@ -124,7 +124,7 @@ def app_on(
     return create_app(dependencies, portal=portal(dependencies), beside=beside)
 
 
-async def called_back(store: Store) -> list[OutgoingCallback]:
+async def called_back(store: Store) -> list[CallbackRecord]:
     return await store.transact(
         lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
     )

@@ -16,7 +16,7 @@ from ringback.captures import (
     read_captures,
 )
 from ringback.core.accounts.account import Account
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
@@ -40,7 +40,7 @@ def read_one(given: bytes) -> CapturedRequest:
 @given(callbacks(), accounts())
 @settings(max_examples=30)
 def test_a_request_comes_out_as_it_was_written_down(
-    write: Callable[[OutgoingRequest], bytes], callback: OutgoingCallback, account: Account
+    write: Callable[[OutgoingRequest], bytes], callback: CallbackRecord, account: Account
 ) -> None:
     sent = render(callback, account=account, at=NOW)
     got, expected = read_one(write(sent)).request, writers.as_received(sent)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.storage import KEY_FILE
+from ringback.data_folder import KEY_FILE
 
 NOBODY = "AC" + "0" * 32
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.policy.source_policy import Source
 from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
@@ -30,7 +30,7 @@ def ringback() -> Iterator[Emulator]:
                     url="http://127.0.0.1:9/",
                 )
                 status = CallbackStatus.FAILED if number in WANTED else CallbackStatus.DELIVERED
-                tx.callbacks.add(one.having(DeliveryState(NOW, status, f"number {number}")))
+                tx.callbacks.add(one.having(DeliveryProgress(NOW, status, f"number {number}")))
 
         emulator._change(keep)
         yield emulator

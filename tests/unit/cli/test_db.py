@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.storage import DATA_FILE, KEY_FILE, open_beside
+from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
 from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.cli.secrets import rehearse
+from ringback.cli.webhook_secrets import rehearse
 from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
 from ringback.operations.webhook_secrets import create_secret

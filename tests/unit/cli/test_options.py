@@ -6,9 +6,9 @@ import click
 import pytest
 
 from ringback.cli.main import main
-from ringback.settings import DATA, SettingsCommand, load, settings_of
+from ringback.settings import DATA, ServerCommand, load, settings_of
 from ringback.settings.load import FILE_VARIABLE
-from ringback.settings.table import SETTINGS
+from ringback.settings.setting_definitions import SETTINGS
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
@@ -29,9 +29,9 @@ VARIABLES = sorted(
 )
 
 
-@pytest.mark.parametrize("command", list(SettingsCommand))
+@pytest.mark.parametrize("command", list(ServerCommand))
 def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(
-    command: SettingsCommand,
+    command: ServerCommand,
 ) -> None:
     found = main.get_command(click.Context(main), command.value)
     assert found is not None
@@ -40,10 +40,10 @@ def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(
     assert names == settings | {"--settings", "--json", "--accept-data-loss"}
 
 
-@pytest.mark.parametrize("command", list(SettingsCommand))
+@pytest.mark.parametrize("command", list(ServerCommand))
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_what_other_commands_read_from_the_environment_keeps_no_server_from_starting(
-    variable: str, command: SettingsCommand
+    variable: str, command: ServerCommand
 ) -> None:
     settings = load({}, {variable: "x"}, command=command)
     assert settings.port == 8080

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.cli.policy import set_command
 from ringback.core.policy.source_policy import Source
+from ringback.data_folder import open_beside
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings import SettingsFile
-from ringback.storage import open_beside
 from tests.fakes import ACCOUNT_SID, a_callback, an_account
 
 THEIRS = "AC" + "f" * 32

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.trigger import trigger
-from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers import TRIGGERS, TriggerDefinition
 
 NEVER_ASKED = (
     *("--server", "http://127.0.0.1:9"),
@@ -25,7 +25,7 @@ def said(*words: str) -> Result:
 
 
 @each_trigger
-def test_the_list_shows_each_with_what_it_does_and_what_arrives(pulled: Trigger) -> None:
+def test_the_list_shows_each_with_what_it_does_and_what_arrives(pulled: TriggerDefinition) -> None:
     lines = said("--list").output.splitlines()
     (at,) = [at for at, line in enumerate(lines) if line.split()[0] == pulled.name]
     assert pulled.words in lines[at]

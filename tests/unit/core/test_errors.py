@@ -3,6 +3,7 @@ import pytest
 from ringback.core.errors import (
     SUPER_SIM,
     WIRELESS,
+    ApiError,
     BacklogFull,
     ConfigurationError,
     Conflict,
@@ -15,10 +16,9 @@ from ringback.core.errors import (
     MethodNotAllowed,
     NotFound,
     PageNotFound,
-    RequestRefused,
     RingbackError,
     SecretNotFound,
-    SourceNotFound,
+    SourceNoLongerConfigured,
     StoreUnavailable,
     TooManyRequests,
     Unauthorized,
@@ -37,30 +37,28 @@ from ringback.core.errors import (
         (BacklogFull("m", retry_after=5), 429, 20429),
     ],
 )
-def test_a_refusal_has_its_status_and_its_code(
-    refusal: RequestRefused, status: int, code: int
-) -> None:
+def test_a_refusal_has_its_status_and_its_code(refusal: ApiError, status: int, code: int) -> None:
     assert (refusal.status, refusal.code, refusal.message, str(refusal)) == (status, code, "m", "m")
 
 
 @pytest.mark.parametrize(
     ("kind", "parent"),
     [
-        (RequestRefused, RingbackError),
-        (InvalidParameter, RequestRefused),
+        (ApiError, RingbackError),
+        (InvalidParameter, ApiError),
         (PageNotFound, InvalidParameter),
         (InvalidCallbackUrl, InvalidParameter),
-        (Unauthorized, RequestRefused),
+        (Unauthorized, ApiError),
         (InvalidBearerToken, Unauthorized),
-        (Forbidden, RequestRefused),
-        (NotFound, RequestRefused),
-        (MethodNotAllowed, RequestRefused),
-        (Conflict, RequestRefused),
-        (BacklogFull, RequestRefused),
+        (Forbidden, ApiError),
+        (NotFound, ApiError),
+        (MethodNotAllowed, ApiError),
+        (Conflict, ApiError),
+        (BacklogFull, ApiError),
         (LoginRateLimited, BacklogFull),
         (TooManyRequests, BacklogFull),
         (SecretNotFound, RingbackError),
-        (SourceNotFound, RingbackError),
+        (SourceNoLongerConfigured, RingbackError),
         (ConfigurationError, RingbackError),
         (StoreUnavailable, ConfigurationError),
     ],

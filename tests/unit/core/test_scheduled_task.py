@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.scheduled_task import CarrierRequest, DeferredTask, ScheduledTask, Subject
+from ringback.core.scheduled_task import CarrierRequest, ScheduledTask, Subject, TaskPostponed
 from ringback.core.sims.scenario import NORMAL, TaskKind
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim, an_update
 from tests.unit.core.builders import a_datagram, a_settings_update, an_esim_profile, an_sms
@@ -18,7 +18,7 @@ def test_a_task_says_what_comes_due_of_what_and_when() -> None:
 
 
 def test_a_task_that_waits_says_until_when() -> None:
-    assert DeferredTask(NOW).until == NOW
+    assert TaskPostponed(NOW).until == NOW
 
 
 @pytest.mark.parametrize(

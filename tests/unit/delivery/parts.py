@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.delivery.counters import Counters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
-from ringback.ports import Claim, Lane, RandomSource, Store, Transaction, Transport, lane_of
+from ringback.ports import DeliveryClaim, Lane, RandomSource, Store, Transaction, Transport, lane_of
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 
@@ -36,7 +36,7 @@ def sid(number: int) -> str:
     return f"CB{number:032}"
 
 
-def callbacks_to(url: str, numbers: Sequence[int]) -> list[OutgoingCallback]:
+def callbacks_to(url: str, numbers: Sequence[int]) -> list[CallbackRecord]:
     return [a_callback(sid=sid(number), url=url) for number in numbers]
 
 
@@ -206,7 +206,7 @@ class Bench:
             await self.steps.reach("settled", count)
             await all_has_run()
 
-    async def take(self, *callbacks: OutgoingCallback) -> None:
+    async def take(self, *callbacks: CallbackRecord) -> None:
         """Take new callbacks in, in one transaction."""
 
         def work(tx: Transaction) -> None:
@@ -216,7 +216,7 @@ class Bench:
         await self.store.transact(work)
 
 
-async def a_store(*callbacks: OutgoingCallback, account: Account | None = None) -> MemoryStore:
+async def a_store(*callbacks: CallbackRecord, account: Account | None = None) -> MemoryStore:
     """Return a store with the account and these callbacks."""
     store = MemoryStore()
     await store.transact(lambda tx: tx.accounts.add(account or an_account(), []))
@@ -224,7 +224,7 @@ async def a_store(*callbacks: OutgoingCallback, account: Account | None = None) 
     return store
 
 
-async def add(store: Store, *callbacks: OutgoingCallback) -> None:
+async def add(store: Store, *callbacks: CallbackRecord) -> None:
     def work(tx: Transaction) -> None:
         for callback in callbacks:
             tx.callbacks.add(callback)
@@ -232,13 +232,15 @@ async def add(store: Store, *callbacks: OutgoingCallback) -> None:
     await store.transact(work)
 
 
-async def claim_of(store: Store, callback: OutgoingCallback, *, limit: int = 1) -> list[Claim]:
+async def claim_of(
+    store: Store, callback: CallbackRecord, *, limit: int = 1
+) -> list[DeliveryClaim]:
     """Claim what is due in this callback's lane, as a worker does before it sends."""
     lane = lane_of(callback)
     return await store.transact(lambda tx: tx.callbacks.claim(lane, NOW, limit=limit))
 
 
-async def callback_in(store: Store, sid: str = CALLBACK_SID) -> OutgoingCallback:
+async def callback_in(store: Store, sid: str = CALLBACK_SID) -> CallbackRecord:
     callback = await store.transact(lambda tx: tx.callbacks.get(ACCOUNT_SID, sid))
     assert callback is not None
     return callback

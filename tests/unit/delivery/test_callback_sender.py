@@ -8,13 +8,13 @@ import pytest
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.core.sources.signature import sign_as_kore
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.callback_sender import CallbackSender
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Transport
 from tests.fakes import (
     FakeClock,
@@ -39,7 +39,7 @@ class Bench:
     signing_keys: CurrentSigningKeys = field(default_factory=CurrentSigningKeys)
 
     async def send(
-        self, callback: OutgoingCallback, account: Account | None = None
+        self, callback: CallbackRecord, account: Account | None = None
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
         sender = CallbackSender(
             self.transport, signing_keys=self.signing_keys, clock=self.clock, sources=BUILT_IN

@@ -15,7 +15,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback, discard
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, discard
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
@@ -25,7 +25,7 @@ from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery.counters import Histogram
 from ringback.delivery.delivery_service import DeliveryLimits
-from ringback.ports import Claim, Lane, Store, Transaction
+from ringback.ports import DeliveryClaim, Lane, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -498,7 +498,7 @@ async def rounds(bench: Bench, *, most: int) -> list[float]:
     return waits
 
 
-def one_attempt_a_round() -> OutgoingCallback:
+def one_attempt_a_round() -> CallbackRecord:
     return a_callback(url=f"{HOST}#rc=0", source=Source.KORE)
 
 
@@ -792,7 +792,7 @@ class ClaimCounts:
         def counted(tx: Transaction) -> T:
             claim, counts = tx.callbacks.claim, list[int]()
 
-            def counting(lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+            def counting(lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
                 claims = claim(lane, now, limit=limit)
                 counts.append(len(claims))
                 return claims
@@ -1083,7 +1083,7 @@ async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
     async with running(bench.delivery.run):
         await all_has_run()
         first = (await callback_in(store)).progress
-        assert first == DeliveryState(NOW, due=NOW + timedelta(seconds=0.25))
+        assert first == DeliveryProgress(NOW, due=NOW + timedelta(seconds=0.25))
         assert await results_in(store) == []
         bench.clock.advance(timedelta(seconds=0.25))
         await all_has_run()
@@ -1126,7 +1126,7 @@ async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
         await bench.take(*callbacks_to(HOST, [2]), *callbacks_to(OTHER_HOST, [3]))
         await all_has_run()
     assert sent == [A, B]
-    assert (await callback_in(store, sid(2))).progress == DeliveryState(NOW, due=NOW)
+    assert (await callback_in(store, sid(2))).progress == DeliveryProgress(NOW, due=NOW)
 
 
 async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_over() -> None:

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import OutgoingCallback, begin
+from ringback.core.callbacks.callback import CallbackRecord, begin
 from ringback.delivery.delivery_workers import DeliveryWorkers
-from ringback.ports import Claim
+from ringback.ports import DeliveryClaim
 from tests.fakes import NOW, a_callback, an_account
 from tests.unit.delivery.parts import HOST, OTHER_HOST, all_has_run, callbacks_to, sid
 
@@ -28,7 +28,7 @@ class Bench:
             self.gates[host].set()
         self.workers = DeliveryWorkers(self._deliver, per_destination=per_destination)
 
-    async def _deliver(self, claim: Claim) -> None:
+    async def _deliver(self, claim: DeliveryClaim) -> None:
         host, name = claim.callback.url.host, claim.callback.sid
         self.begun.append(name)
         self.under_way[host] += 1
@@ -40,13 +40,13 @@ class Bench:
         self.ended.append(name)
 
 
-def claim_of(callback: OutgoingCallback) -> Claim:
+def claim_of(callback: CallbackRecord) -> DeliveryClaim:
     """Return the claim of a callback's first attempt."""
     progress = begin(callback.progress, NOW, total_timeout=15 * SECOND)
-    return Claim(callback, progress, an_account())
+    return DeliveryClaim(callback, progress, an_account())
 
 
-def claims_to(url: str, numbers: Sequence[int]) -> list[Claim]:
+def claims_to(url: str, numbers: Sequence[int]) -> list[DeliveryClaim]:
     return [claim_of(callback) for callback in callbacks_to(url, numbers)]
 
 
@@ -128,9 +128,9 @@ async def test_what_comes_after_a_destination_was_idle_is_sent_as_well() -> None
 
 
 async def test_what_is_delivered_may_be_added_again_on_the_spot() -> None:
-    delivered = list[Claim]()
+    delivered = list[DeliveryClaim]()
 
-    async def deliver(claim: Claim) -> None:
+    async def deliver(claim: DeliveryClaim) -> None:
         delivered.append(claim)
         if len(delivered) < 4:
             workers.add_first(claim)
@@ -161,7 +161,7 @@ async def test_a_worker_without_work_is_woken_and_no_other_is_started() -> None:
 async def test_a_worker_takes_all_that_ends_at_once_without_letting_others_run() -> None:
     turns, seen = list[None](), list[int]()
 
-    async def deliver(_: Claim) -> None:
+    async def deliver(_: DeliveryClaim) -> None:
         seen.append(len(turns))
 
     workers = DeliveryWorkers(deliver, per_destination=2)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ringback.core.callbacks.callback import (
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     discard,
     replay,
 )
@@ -56,7 +56,7 @@ A = "a.example"
 FIRST_WINDOW = 16
 
 
-async def change(bench: Bench, sid_: str, progress: DeliveryState) -> None:
+async def change(bench: Bench, sid_: str, progress: DeliveryProgress) -> None:
     callback = await callback_in(bench.store, sid_)
     await bench.store.transact(lambda tx: bench.delivery.queue.change(tx, callback, progress))
 
@@ -215,7 +215,7 @@ async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
     store = await a_store()
     bench = Bench(store, RecordingTransport())
 
-    def keep_nothing(callback: OutgoingCallback) -> None:
+    def keep_nothing(callback: CallbackRecord) -> None:
         raise ValueError("a value can't be kept")
 
     def work(tx: Transaction) -> None:
@@ -336,7 +336,7 @@ async def test_a_callback_that_is_tried_again_does_not() -> None:
 # ---- replays and discards ------------------------------------------------------------------------
 
 
-def a_failed_callback() -> OutgoingCallback:
+def a_failed_callback() -> CallbackRecord:
     return a_callback(
         status=CallbackStatus.FAILED, status_reason="made up", attempt_count=3, due=None
     )

@@ -11,7 +11,7 @@ from ringback.core.callbacks.callback import delivered, settle
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Delivered
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Claim, Settlement, Store, Transaction
+from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.unit.delivery.parts import (
@@ -54,18 +54,18 @@ def sids(*numbers: int) -> list[str]:
     return [sid(number) for number in numbers]
 
 
-def settlement_of(claim: Claim) -> Settlement:
+def settlement_of(claim: DeliveryClaim) -> Settlement:
     attempt = settle(claim.attempt, AttemptResult(Delivered(200)), None, started=NOW)
     return Settlement(claim.callback, attempt, delivered(claim.progress, NOW))
 
 
-def going_on(claim: Claim) -> Settlement:
+def going_on(claim: DeliveryClaim) -> Settlement:
     """Return a settlement whose callback has its next attempt under way."""
     progress = claim.progress._replace(attempt_count=2, round_attempts=2)
     return settlement_of(claim)._replace(progress=progress)
 
 
-async def claimed(*numbers: int) -> tuple[MemoryStore, list[Claim]]:
+async def claimed(*numbers: int) -> tuple[MemoryStore, list[DeliveryClaim]]:
     """Return a store with these callbacks, all of them claimed."""
     callbacks = callbacks_to(HOST, numbers)
     store = await a_store(*callbacks)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.policy.source_policy import BOTH, Source
@@ -23,9 +23,9 @@ from ringback.core.shadows.shadow import (
     ShadowWithParameter,
 )
 from ringback.delivery.counters import Counters
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.delivery.shadow_sender import ShadowLimits, ShadowSender
-from ringback.delivery.signing_keys import CurrentSigningKeys
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.ports import Clock, Store, Transaction, Transport
 from ringback.receiver.verification import ReceiverSecrets, Rejected, Verified, check
@@ -110,7 +110,7 @@ class Bench:
             yield
             await all_has_run()
 
-    async def consider(self, *callbacks: OutgoingCallback) -> None:
+    async def consider(self, *callbacks: CallbackRecord) -> None:
         """Have callbacks copied, as if their first attempts had been settled."""
         for callback in callbacks:
             self.shadow_sender.consider(callback)
@@ -121,7 +121,7 @@ class Bench:
         return self.counters.skipped_copies(ACCOUNT_SID)
 
 
-def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[OutgoingCallback]:
+def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[CallbackRecord]:
     return [a_callback(sid=sid(one), url=url, account_sid=account_sid) for one in numbers]
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
+from ringback.dev_receiver.local_sender import ListenAccount
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailFirst
 from ringback.dev_receiver.seen_tokens import SeenTokens
-from ringback.dev_receiver.sender_account import SenderAccount
 from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,
@@ -26,7 +26,7 @@ class Listener:
     """A handler, with the requests that it shows."""
 
     def __init__(self, options: ListenOptions) -> None:
-        self.account: SenderAccount | None = None
+        self.account: ListenAccount | None = None
         self.clock = FakeClock()
         self.shown = asyncio.Queue[CheckedRequest]()
         self._handler = ListenRequestHandler(
@@ -74,7 +74,7 @@ async def test_an_account_that_appears_later_is_used_from_then_on() -> None:
     listener = Listener(ListenOptions())
     request = received(rendered(Source.KORE))
     before = await listener.hear(request)
-    listener.account = SenderAccount(
+    listener.account = ListenAccount(
         CallbackUrl.parse("http://127.0.0.1:8080"),
         ACCOUNT_SID,
         auth_token=AUTH_TOKEN,

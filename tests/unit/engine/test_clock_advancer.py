@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery.delivery_service import DeliveryService
@@ -111,14 +111,14 @@ class Bench:
         async with running(self.delivery.run), running(self.jobs.run):
             yield
 
-    async def take(self, callback: OutgoingCallback) -> None:
+    async def take(self, callback: CallbackRecord) -> None:
         def work(tx: Transaction) -> None:
             self.delivery.queue.take(tx, callback)
 
         await self.store.transact(work)
 
 
-def to(path: str, number: int, due: datetime) -> OutgoingCallback:
+def to(path: str, number: int, due: datetime) -> CallbackRecord:
     return a_callback(sid=sid(number), url=f"{HOST}{path}", due=due)
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask
 from ringback.core.sims.scenario import CarrierFailure, CarrierResult, CarrierSucceeded, TaskKind
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.engine.task_runner import PAUSE, ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.commands import NewSmsCommand, send_sms
@@ -119,7 +119,7 @@ async def sim_in(store: Store) -> SuperSim:
     return sim
 
 
-async def called_back(store: Store) -> list[OutgoingCallback]:
+async def called_back(store: Store) -> list[CallbackRecord]:
     return await store.transact(
         lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
     )

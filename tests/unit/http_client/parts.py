@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Egress
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.egress_route import EgressRoute, Peer
+from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.resolver import Resolver
+from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
 from ringback.http_client.system_resolver import Resolve
 from ringback.runtime.system_clock import stopwatch
 from tests.receivers import RecordingReceiver
@@ -25,12 +25,14 @@ def a_route(
     return EgressRoute(host, port, tls, True, egress, turn, "AC1")
 
 
-def a_peer(port: int, address: str = "127.0.0.1", *, local_address: str | None = None) -> Peer:
-    return Peer("a.example", port, address, False, True, local_address, None)
+def a_peer(
+    port: int, address: str = "127.0.0.1", *, local_address: str | None = None
+) -> ConnectionPoolKey:
+    return ConnectionPoolKey("a.example", port, address, False, True, local_address, None)
 
 
 def a_connection(
-    peer: Peer, *, on_lost: Callable[[HttpConnection], None] = lambda _: None
+    peer: ConnectionPoolKey, *, on_lost: Callable[[HttpConnection], None] = lambda _: None
 ) -> HttpConnection:
     """Return one that is still to be connected."""
     buffer = memoryview(bytearray(64 * 1024))
@@ -53,5 +55,5 @@ async def connected_to(receiver: RecordingReceiver) -> HttpConnection:
     return await connected(receiver.port)
 
 
-def a_resolver(*addresses: str, resolve: Resolve | None = None, **how: Any) -> Resolver:
-    return Resolver(guard=GUARD, resolve=resolve or resolve_to(*addresses), **how)
+def a_resolver(*addresses: str, resolve: Resolve | None = None, **how: Any) -> CachingResolver:
+    return CachingResolver(guard=GUARD, resolve=resolve or resolve_to(*addresses), **how)

@@ -16,11 +16,11 @@ from ringback.http_client.connect_timing import ConnectTiming
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
+from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.resolver import Resolver
 from ringback.http_client.tls import ClientTls, TlsFailed
-from ringback.runtime.fair_semaphore import FairSemaphore
+from ringback.runtime.account_fair_semaphore import FairSemaphore
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import RecordingProxy
@@ -38,7 +38,7 @@ class Bench:
     """A connector with all that it needs."""
 
     network: NetworkBackend = field(default_factory=SystemNetwork)
-    resolver: Resolver = field(default_factory=lambda: a_resolver(HERE))
+    resolver: CachingResolver = field(default_factory=lambda: a_resolver(HERE))
     most: int = 10
 
     def __post_init__(self) -> None:

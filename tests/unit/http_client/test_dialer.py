@@ -11,9 +11,9 @@ from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
 from ringback.http_client.dialer import Dialer
+from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.network_backend import SystemNetwork
-from ringback.http_client.resolver import Resolver
 from tests.networks import MadeUpTime, WatchedNetwork, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import ESTABLISHED, RecordingProxy
@@ -59,7 +59,7 @@ async def dial(
     *,
     network: WatchedNetwork | None = None,
     egress: Egress = ANY,
-    proxies: Resolver | None = None,
+    proxies: CachingResolver | None = None,
     seconds: float = 5,
     timing: ConnectTiming | None = None,
 ) -> HttpConnection | Unreachable:
@@ -195,7 +195,7 @@ async def test_a_proxy_with_two_addresses_is_tried_at_both() -> None:
     ],
 )
 async def test_a_proxy_that_is_not_there_is_the_operators(
-    proxies: Callable[[], Resolver], why: str
+    proxies: Callable[[], CachingResolver], why: str
 ) -> None:
     port = free_port()
     reached = await dial([HERE], 80, egress=Proxy("proxy.example", port), proxies=proxies())

@@ -9,12 +9,12 @@ import pytest
 import uvloop
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.response_parser import MAX_BODY
 from ringback.runtime.system_clock import stopwatch
 from tests.ports import free_port
@@ -33,9 +33,9 @@ from tests.sending import LIMITS, answer_to, failure_of, post, resolve_to
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[HttpSender]:
+async def sender() -> AsyncIterator[HttpTransport]:
     # Long enough that a connection which should have been closed is never closed by its age.
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=3600)
     )
     yield sender
@@ -66,7 +66,7 @@ def silent_address(address: str, port: int) -> Iterator[None]:
 
 class TestTheRequest:
     async def test_leaves_byte_for_byte_as_it_was_rendered(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = post(receiver.url("/hook?b=2&a=%20#cbs=kore"))
         await sender.send(request, limits=LIMITS)
@@ -82,7 +82,7 @@ class TestTheRequest:
         ]
 
     async def test_of_many_megabytes_leaves_whole(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         body = b"x" * 8_000_000
         exchange = await sender.send(post(receiver.url(), body), limits=LIMITS)
@@ -92,14 +92,14 @@ class TestTheRequest:
 
 class TestARequestThatIsMadeAnew:
     async def test_leaves_by_a_new_connection(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         url = receiver.url()
         await sender.send(post(url, b"old"), limits=LIMITS, anew=lambda: post(url, b"new"))
         assert [request.body for request in receiver.requests] == [b"new"]
 
     async def test_is_not_made_where_a_connection_is_at_hand(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         url = receiver.url()
         await sender.send(post(url), limits=LIMITS)
@@ -115,7 +115,7 @@ class TestARequestThatIsMadeAnew:
             await looked_up.wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         url = f"http://a.example:{receiver.port}/"
         sending = asyncio.create_task(
             sender.send(post(url, current), limits=LIMITS, anew=lambda: post(url, current))
@@ -128,7 +128,7 @@ class TestARequestThatIsMadeAnew:
         assert [request.body for request in receiver.requests] == [b"new"]
 
     async def test_and_cant_be_made_leaves_no_connection_behind(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         def fail() -> OutgoingRequest:
             raise LookupError
@@ -141,7 +141,7 @@ class TestARequestThatIsMadeAnew:
 
 
 class TestTheAnswer:
-    async def test_is_recorded_as_it_came(self, sender: HttpSender) -> None:
+    async def test_is_recorded_as_it_came(self, sender: HttpTransport) -> None:
         exchange = await answer_to(
             sender,
             b"HTTP/1.1 422 No\r\nX-One: a\r\nx-one: \xe9\r\nEmpty:\r\n"
@@ -171,7 +171,7 @@ class TestTheAnswer:
     )
     @pytest.mark.parametrize("in_parts", [False, True])
     async def test_may_have_a_body(
-        self, sender: HttpSender, answer: bytes, body: bytes, in_parts: bool
+        self, sender: HttpTransport, answer: bytes, body: bytes, in_parts: bool
     ) -> None:
         data = b"HTTP/1.1 200 OK\r\nX: y\r\n" + answer
         exchange = await answer_to(sender, drip(data) if in_parts else data)
@@ -180,7 +180,7 @@ class TestTheAnswer:
         assert exchange.response.body == body
         assert "Trailer" not in dict(exchange.response.headers)
 
-    async def test_without_a_length_ends_with_the_connection(self, sender: HttpSender) -> None:
+    async def test_without_a_length_ends_with_the_connection(self, sender: HttpTransport) -> None:
         exchange = await answer_to(sender, answer_and_close(b"HTTP/1.1 200 OK\r\n\r\nall of it"))
         assert exchange.outcome == Delivered(200)
         assert exchange.response is not None
@@ -188,7 +188,7 @@ class TestTheAnswer:
         assert not exchange.response.is_cut
 
     async def test_in_chunks_states_its_length_and_is_not_over_without_the_last(
-        self, sender: HttpSender
+        self, sender: HttpTransport
     ) -> None:
         begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
         exchange = await answer_to(sender, answer_and_close(begun))
@@ -198,7 +198,7 @@ class TestTheAnswer:
 
     @pytest.mark.parametrize("status", [204, 304])
     async def test_of_a_status_that_has_no_body_is_complete_with_its_head(
-        self, sender: HttpSender, status: int
+        self, sender: HttpTransport, status: int
     ) -> None:
         bodiless = b"HTTP/1.1 %d X\r\nContent-Length: 9\r\n\r\n" % status
         async with RecordingReceiver(bodiless, bodiless) as receiver:
@@ -208,7 +208,7 @@ class TestTheAnswer:
                 assert (exchange.response.status, exchange.response.body) == (status, b"")
             assert receiver.connections == 1
 
-    async def test_comes_after_interim_answers(self, sender: HttpSender) -> None:
+    async def test_comes_after_interim_answers(self, sender: HttpTransport) -> None:
         exchange = await answer_to(
             sender,
             b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -219,7 +219,7 @@ class TestTheAnswer:
         assert exchange.response is not None
         assert exchange.response.headers == (("Content-Length", "0"),)
 
-    async def test_may_end_its_lines_without_a_carriage_return(self, sender: HttpSender) -> None:
+    async def test_may_end_its_lines_without_a_carriage_return(self, sender: HttpTransport) -> None:
         by_hand = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
         async with RecordingReceiver(by_hand, drip(by_hand)) as receiver:
             for _ in range(2):
@@ -227,7 +227,7 @@ class TestTheAnswer:
                 assert exchange.outcome == Delivered(200)
             assert receiver.connections == 1
 
-    async def test_may_offer_another_protocol(self, sender: HttpSender) -> None:
+    async def test_may_offer_another_protocol(self, sender: HttpTransport) -> None:
         offer = b"Upgrade: h2,h2c\r\nConnection: Upgrade, Keep-Alive\r\nContent-Length: 2\r\n\r\nok"
         async with RecordingReceiver(b"HTTP/1.1 200 OK\r\n" + offer) as receiver:
             first = await sender.send(post(receiver.url()), limits=LIMITS)
@@ -236,7 +236,7 @@ class TestTheAnswer:
             assert receiver.connections == 1
 
     async def test_that_redirects_is_not_followed(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         elsewhere = receiver.url("/elsewhere")
         redirect = f"HTTP/1.1 307 Go\r\nlocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n"
@@ -244,7 +244,9 @@ class TestTheAnswer:
         assert exchange.outcome == Refused(307, location=elsewhere)
         assert receiver.requests == []
 
-    async def test_keeps_500_characters_of_where_it_redirects_to(self, sender: HttpSender) -> None:
+    async def test_keeps_500_characters_of_where_it_redirects_to(
+        self, sender: HttpTransport
+    ) -> None:
         location = "https://elsewhere.example/" + "x" * 5000
         redirect = f"HTTP/1.1 302 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
         exchange = await answer_to(sender, redirect.encode())
@@ -254,18 +256,18 @@ class TestTheAnswer:
         ("status", "kept"), [(429, "120"), (503, "120"), (500, None), (302, None), (404, None)]
     )
     async def test_says_when_to_come_back_where_that_has_a_meaning(
-        self, sender: HttpSender, status: int, kept: str | None
+        self, sender: HttpTransport, status: int, kept: str | None
     ) -> None:
         later = b"HTTP/1.1 %d X\r\nretry-after: 120\r\nContent-Length: 0\r\n\r\n" % status
         exchange = await answer_to(sender, later)
         assert exchange.outcome == Refused(status, retry_after=kept)
 
-    async def test_keeps_100_characters_of_when_to_come_back(self, sender: HttpSender) -> None:
+    async def test_keeps_100_characters_of_when_to_come_back(self, sender: HttpTransport) -> None:
         later = b"HTTP/1.1 503 X\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % (b"9" * 500)
         exchange = await answer_to(sender, later)
         assert exchange.outcome == Refused(503, retry_after="9" * 100)
 
-    async def test_of_just_the_limit_is_whole(self, sender: HttpSender) -> None:
+    async def test_of_just_the_limit_is_whole(self, sender: HttpTransport) -> None:
         body = b"x" * MAX_BODY
         exchange = await answer_to(
             sender, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -274,7 +276,7 @@ class TestTheAnswer:
         assert exchange.response.body == body
         assert not exchange.response.is_cut
 
-    async def test_is_cut_at_the_limit_and_still_counts(self, sender: HttpSender) -> None:
+    async def test_is_cut_at_the_limit_and_still_counts(self, sender: HttpTransport) -> None:
         body = b"x" * (MAX_BODY + 1)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         async with RecordingReceiver(head + body) as receiver:
@@ -285,7 +287,9 @@ class TestTheAnswer:
         assert exchange.response.body == body[:MAX_BODY]
         assert exchange.response.is_cut
 
-    async def test_without_end_is_read_no_further_than_the_limit(self, sender: HttpSender) -> None:
+    async def test_without_end_is_read_no_further_than_the_limit(
+        self, sender: HttpTransport
+    ) -> None:
         async def pour(writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             while not writer.is_closing():
@@ -298,7 +302,7 @@ class TestTheAnswer:
         assert len(exchange.response.body) == MAX_BODY
         assert exchange.response.is_cut
 
-    async def test_of_endless_framing_is_cut_too(self, sender: HttpSender) -> None:
+    async def test_of_endless_framing_is_cut_too(self, sender: HttpTransport) -> None:
         async def pour(writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while not writer.is_closing():
@@ -314,7 +318,7 @@ class TestTheAnswer:
 
 class TestKeepingConnections:
     async def test_carries_many_requests_over_one(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         for _ in range(5):
             await sender.send(post(receiver.url()), limits=LIMITS)
@@ -322,7 +326,7 @@ class TestKeepingConnections:
         assert receiver.connections == 1
 
     async def test_never_gives_one_connection_two_requests_at_a_time(
-        self, sender: HttpSender
+        self, sender: HttpTransport
     ) -> None:
         hangs = [Hang(), Hang()]
         async with RecordingReceiver(*hangs) as receiver:
@@ -347,7 +351,7 @@ class TestKeepingConnections:
         ids=["told to close", "old", "old and willing", "with a surplus", "with a second answer"],
     )
     async def test_ends_after_an_answer_that_leaves_a_doubt(
-        self, sender: HttpSender, reply: bytes
+        self, sender: HttpTransport, reply: bytes
     ) -> None:
         async with RecordingReceiver(reply) as receiver:
             first = await sender.send(post(receiver.url()), limits=LIMITS)
@@ -356,7 +360,7 @@ class TestKeepingConnections:
             assert (first.outcome, second.outcome) == (Delivered(200), Delivered(200))
             assert receiver.connections == 2
 
-    async def test_ends_where_the_receiver_speaks_unasked(self, sender: HttpSender) -> None:
+    async def test_ends_where_the_receiver_speaks_unasked(self, sender: HttpTransport) -> None:
         speak = asyncio.Event()
 
         async def answer_and_speak_later(writer: asyncio.StreamWriter) -> None:
@@ -372,7 +376,7 @@ class TestKeepingConnections:
             assert exchange.outcome == Delivered(200)
             assert receiver.connections == 2
 
-    async def test_ends_after_an_answer_to_a_request_half_sent(self, sender: HttpSender) -> None:
+    async def test_ends_after_an_answer_to_a_request_half_sent(self, sender: HttpTransport) -> None:
         is_answered, is_over = asyncio.Event(), asyncio.Event()
 
         async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -396,7 +400,7 @@ class TestKeepingConnections:
         server.close()
 
     async def test_ends_after_a_while_without_requests(self) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=KeepAliveLimits(seconds=0.05)
         )
         async with RecordingReceiver() as receiver:
@@ -407,7 +411,7 @@ class TestKeepingConnections:
 
     @pytest.mark.parametrize("bound", [KeepAliveLimits(per_peer=1), KeepAliveLimits(in_all=1)])
     async def test_is_bounded(self, bound: KeepAliveLimits) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=bound)
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), keep_alive=bound)
         hangs = [Hang(), Hang(), Hang()]
         async with RecordingReceiver(*hangs) as receiver:
             sends = [sender.send(post(receiver.url()), limits=LIMITS) for _ in hangs]
@@ -422,13 +426,13 @@ class TestKeepingConnections:
             await sender.close()
 
     async def test_ends_when_the_sender_is_closed(self, receiver: RecordingReceiver) -> None:
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         await sender.send(post(receiver.url()), limits=LIMITS)
         await sender.close()
         await receiver.wait_for_ended(1)
 
     async def test_ends_after_its_request_when_the_sender_was_closed_meanwhile(
-        self, sender: HttpSender
+        self, sender: HttpTransport
     ) -> None:
         hang = Hang()
         async with RecordingReceiver(hang) as receiver:
@@ -441,7 +445,7 @@ class TestKeepingConnections:
 
     @pytest.mark.parametrize("end", [close_without_answer, reset])
     async def test_shows_a_stale_connection_and_sends_nothing_again(
-        self, sender: HttpSender, end: Reply
+        self, sender: HttpTransport, end: Reply
     ) -> None:
         async with RecordingReceiver(OK, end) as receiver:
             await sender.send(post(receiver.url()), limits=LIMITS)
@@ -452,7 +456,7 @@ class TestKeepingConnections:
 
 
 class TestOpenConnections:
-    async def test_are_counted_in_use_and_kept(self, sender: HttpSender) -> None:
+    async def test_are_counted_in_use_and_kept(self, sender: HttpTransport) -> None:
         hang = Hang()
         async with RecordingReceiver(OK, hang) as receiver:
             assert sender.open_connections == 0
@@ -467,7 +471,7 @@ class TestOpenConnections:
         assert sender.open_connections == 0
 
     async def test_that_came_to_nothing_are_not_counted(
-        self, sender: HttpSender, closed_port: int
+        self, sender: HttpTransport, closed_port: int
     ) -> None:
         await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
         await answer_to(sender, close_without_answer)
@@ -477,7 +481,7 @@ class TestOpenConnections:
             assert sender.open_connections == 1
 
     async def test_make_room_for_others_where_they_are_idle(self) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             keep_alive=KeepAliveLimits(seconds=3600),
@@ -493,7 +497,7 @@ class TestOpenConnections:
             await sender.close()
 
     async def test_let_others_wait_for_room_and_the_wait_is_not_of_their_time(self) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             keep_alive=KeepAliveLimits(seconds=3600),
@@ -524,7 +528,7 @@ class TestOpenConnections:
 class TestTheTimings:
     async def test_of_a_new_connection_have_its_steps(self, receiver: RecordingReceiver) -> None:
         ticks = iter(range(1000))
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=lambda: next(ticks) / 1000,  # a millisecond passes with every look at it
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.1"),
@@ -537,7 +541,7 @@ class TestTheTimings:
         await sender.close()
 
     async def test_of_a_kept_connection_have_none(
-        self, sender: HttpSender, receiver: RecordingReceiver
+        self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         await sender.send(post(receiver.url()), limits=LIMITS)
         timings = (await sender.send(post(receiver.url()), limits=LIMITS)).timings
@@ -547,7 +551,7 @@ class TestTheTimings:
         assert 0 < timings.first_byte < timings.total
 
     async def test_of_a_failure_end_where_it_does(
-        self, sender: HttpSender, closed_port: int
+        self, sender: HttpTransport, closed_port: int
     ) -> None:
         exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
         timings = exchange.timings
@@ -560,7 +564,7 @@ class TestTheTimings:
 
 class TestAnAnswerThatDoesNotCome:
     async def test_to_a_port_where_nobody_listens_is_connect(
-        self, sender: HttpSender, closed_port: int
+        self, sender: HttpTransport, closed_port: int
     ) -> None:
         exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
@@ -573,7 +577,7 @@ class TestAnAnswerThatDoesNotCome:
             await asyncio.Event().wait()
             return []
 
-        sender = HttpSender(stopwatch=stopwatch, resolve=never)
+        sender = HttpTransport(stopwatch=stopwatch, resolve=never)
         limits = Timeouts(connect=0.05, read=5, total=5)
         exchange = await sender.send(post("http://hooks.example/"), limits=limits)
         assert exchange.outcome == Unreachable(
@@ -582,7 +586,7 @@ class TestAnAnswerThatDoesNotCome:
         )
         await sender.close()
 
-    async def test_to_a_tls_handshake_is_connect_timeout(self, sender: HttpSender) -> None:
+    async def test_to_a_tls_handshake_is_connect_timeout(self, sender: HttpTransport) -> None:
         async with RecordingReceiver() as receiver:
             url = receiver.url().replace("http:", "https:")
             limits = Timeouts(connect=0.05, read=5, total=5)
@@ -590,21 +594,21 @@ class TestAnAnswerThatDoesNotCome:
             await receiver.wait_for_ended(1)
         assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
 
-    async def test_while_it_is_waited_for_is_read_timeout(self, sender: HttpSender) -> None:
+    async def test_while_it_is_waited_for_is_read_timeout(self, sender: HttpTransport) -> None:
         limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, Hang(), limits=limits)
         assert exchange.outcome == Unreachable(
             AttemptFailure.READ_TIMEOUT, "no answer came for 0.05 s"
         )
 
-    async def test_has_a_duration_too(self, sender: HttpSender) -> None:
+    async def test_has_a_duration_too(self, sender: HttpTransport) -> None:
         exchange = await answer_to(sender, Hang(), limits=Timeouts(connect=5, read=0.05, total=5))
         assert exchange.timings is not None
         assert 45 < exchange.timings.total < 5000
         assert exchange.timings.first_byte is None
 
     async def test_beyond_its_head_is_read_timeout_and_keeps_the_head(
-        self, sender: HttpSender
+        self, sender: HttpTransport
     ) -> None:
         stalled = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
         limits = Timeouts(connect=5, read=0.05, total=5)
@@ -615,14 +619,14 @@ class TestAnAnswerThatDoesNotCome:
         assert exchange.response.body == b"half"
         assert exchange.response.is_cut
 
-    async def test_to_an_end_is_total_timeout(self, sender: HttpSender) -> None:
+    async def test_to_an_end_is_total_timeout(self, sender: HttpTransport) -> None:
         limits = Timeouts(connect=5, read=0.1, total=0.2)
         exchange = await answer_to(sender, drip_without_end, limits=limits)
         assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     @pytest.mark.parametrize("total", [0, -1])
     async def test_for_want_of_time_is_total_timeout_without_a_request(
-        self, sender: HttpSender, receiver: RecordingReceiver, total: float
+        self, sender: HttpTransport, receiver: RecordingReceiver, total: float
     ) -> None:
         limits = Timeouts(connect=5, read=5, total=total)
         first = await sender.send(post(receiver.url()), limits=limits)
@@ -636,7 +640,9 @@ class TestAnAnswerThatDoesNotCome:
         assert len(receiver.requests) == 2
 
     @pytest.mark.parametrize("end", [close_without_answer, reset])
-    async def test_over_a_fresh_connection_is_closed(self, sender: HttpSender, end: Reply) -> None:
+    async def test_over_a_fresh_connection_is_closed(
+        self, sender: HttpTransport, end: Reply
+    ) -> None:
         exchange = await answer_to(sender, end)
         assert failure_of(exchange) is AttemptFailure.CLOSED
         assert exchange.response is None
@@ -649,11 +655,11 @@ class TestAnAnswerThatDoesNotCome:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
         ],
     )
-    async def test_whole_is_closed(self, sender: HttpSender, part: bytes) -> None:
+    async def test_whole_is_closed(self, sender: HttpTransport, part: bytes) -> None:
         exchange = await answer_to(sender, answer_and_close(part))
         assert failure_of(exchange) is AttemptFailure.CLOSED
 
-    async def test_whole_is_closed_over_a_kept_connection_too(self, sender: HttpSender) -> None:
+    async def test_whole_is_closed_over_a_kept_connection_too(self, sender: HttpTransport) -> None:
         exchange = await answer_to(sender, OK, answer_and_close(b"HTTP/1.1 2"))
         assert failure_of(exchange) is AttemptFailure.CLOSED
 
@@ -680,13 +686,13 @@ class TestAnAnswerThatDoesNotCome:
             "a long header",
         ],
     )
-    async def test_in_http_is_protocol(self, sender: HttpSender, reply: bytes) -> None:
+    async def test_in_http_is_protocol(self, sender: HttpTransport, reply: bytes) -> None:
         async with RecordingReceiver(reply) as receiver:
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
             await receiver.wait_for_ended(1)
         assert failure_of(exchange) is AttemptFailure.PROTOCOL
 
-    async def test_but_is_announced_without_end_is_protocol(self, sender: HttpSender) -> None:
+    async def test_but_is_announced_without_end_is_protocol(self, sender: HttpTransport) -> None:
         async def announce(writer: asyncio.StreamWriter) -> None:
             while not writer.is_closing():
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
@@ -695,7 +701,7 @@ class TestAnAnswerThatDoesNotCome:
         exchange = await answer_to(sender, announce)
         assert failure_of(exchange) is AttemptFailure.PROTOCOL
 
-    async def test_to_a_cancelled_send_closes_its_connection(self, sender: HttpSender) -> None:
+    async def test_to_a_cancelled_send_closes_its_connection(self, sender: HttpTransport) -> None:
         hang = Hang()
         async with RecordingReceiver(hang) as receiver:
             send = asyncio.create_task(sender.send(post(receiver.url()), limits=LIMITS))
@@ -712,7 +718,7 @@ class TestALookUp:
         async def resolve(host: str) -> list[str]:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        sender = HttpSender(stopwatch=stopwatch, resolve=resolve)
+        sender = HttpTransport(stopwatch=stopwatch, resolve=resolve)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
             AttemptFailure.NAME,
@@ -720,7 +726,7 @@ class TestALookUp:
         )
 
     async def test_that_finds_nothing_is_name(self) -> None:
-        sender = HttpSender(stopwatch=stopwatch, resolve=resolve_to())
+        sender = HttpTransport(stopwatch=stopwatch, resolve=resolve_to())
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.NAME
 
@@ -728,7 +734,7 @@ class TestALookUp:
         async def resolve(host: str) -> list[str]:
             raise UnicodeError(f"{host} can't be written as the DNS needs it")
 
-        sender = HttpSender(stopwatch=stopwatch, resolve=resolve)
+        sender = HttpTransport(stopwatch=stopwatch, resolve=resolve)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.NAME
 
@@ -739,7 +745,7 @@ class TestALookUp:
             asked.append(host)
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         await asyncio.gather(*(sender.send(request, limits=LIMITS) for _ in range(5)))
         await sender.send(request, limits=LIMITS)
@@ -756,7 +762,7 @@ class TestALookUp:
             await may_answer.wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve)
         request = post(receiver.url(host="hooks.example"))
         patient = asyncio.create_task(sender.send(request, limits=LIMITS))
         await is_asked.wait()
@@ -775,7 +781,7 @@ class TestALookUp:
             asked.append(host)
             return ["127.0.0.1"]
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve, remember_names=0
         )
         request = post(receiver.url(host="hooks.example"))
@@ -790,7 +796,7 @@ class TestALookUp:
             await asyncio.Event().wait()
             return []
 
-        sender = HttpSender(stopwatch=stopwatch, resolve=never, name_limit=0.05)
+        sender = HttpTransport(stopwatch=stopwatch, resolve=never, name_limit=0.05)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert exchange.outcome == Unreachable(
             AttemptFailure.NAME,
@@ -806,7 +812,7 @@ class TestALookUp:
                 await asyncio.Event().wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve,
@@ -829,7 +835,7 @@ class TestALookUp:
             await may_answer.wait()
             return ["127.0.0.1"]
 
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve, names_at_once=1
         )
         patient = asyncio.create_task(
@@ -853,7 +859,7 @@ class TestALookUp:
         self, receiver: RecordingReceiver
     ) -> None:
         # Nobody listens on the first one.
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.9", "127.0.0.1"),
@@ -865,7 +871,7 @@ class TestALookUp:
     async def test_of_two_addresses_leaves_time_for_the_second(
         self, receiver: RecordingReceiver
     ) -> None:
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.9", "127.0.0.1"),
@@ -879,7 +885,7 @@ class TestALookUp:
         await sender.close()
 
     async def test_of_an_address_that_is_silent_for_the_whole_time_is_total_timeout(
-        self, sender: HttpSender, closed_port: int
+        self, sender: HttpTransport, closed_port: int
     ) -> None:
         with silent_address("127.0.0.9", closed_port):
             exchange = await sender.send(
@@ -889,7 +895,7 @@ class TestALookUp:
         assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     async def test_of_an_address_that_is_silent_is_connect_timeout(
-        self, sender: HttpSender, closed_port: int
+        self, sender: HttpTransport, closed_port: int
     ) -> None:
         with silent_address("127.0.0.9", closed_port):
             exchange = await sender.send(
@@ -902,7 +908,7 @@ class TestALookUp:
         self, closed_port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("DEBUG", "ringback")
-        sender = HttpSender(
+        sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.8", "127.0.0.9"),
@@ -918,7 +924,7 @@ class TestALookUp:
 
 def test_all_of_it_works_on_uvloop_too() -> None:
     async def story() -> list[object]:
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
         outcomes = list[object]()
         async with RecordingReceiver(OK, close_without_answer, Hang()) as receiver:
             limits = Timeouts(connect=5, read=0.05, total=5)

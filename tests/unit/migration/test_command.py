@@ -20,11 +20,11 @@ from twilio.http.response import Response
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
+from ringback.data_folder import open_beside
 from ringback.migration.url_source import UrlEdit, UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Store
 from ringback.receiver import ReceivedRequest, Receiver, Rejected
-from ringback.storage import open_beside
 from tests.fakes import (
     ACCOUNT_SID,
     KORE_SECRET,

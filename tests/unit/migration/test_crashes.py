@@ -12,7 +12,7 @@ import pytest
 
 from ringback.migration.canary_step import up_to
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import ApplyEnded, CanaryStarted
+from ringback.migration.executor import ApplyOutcome, CanaryStarted
 from ringback.migration.journal import journal_of
 from tests.unit.migration.test_executor import Watched
 from tests.unit.migration.url_sources import World, moved, urls
@@ -98,7 +98,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
     def work(executioner: Executioner) -> None:
         try:
             canary = Watched().canary(50, soak=FOUR_LOOKS)
-            assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
+            assert world.apply(canary=canary, checkpoint=executioner) is ApplyOutcome.DONE
         finally:
             check(world, old)
         assert world.url_source.urls() == moved(old)
@@ -147,7 +147,7 @@ def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth
     if executioner.died_at != "went back":
         # Once it is decided, nobody looks again.
         again = watched if executioner.died_at == "worse" else Watched()
-        assert world.apply(canary=again.canary(50)) is ApplyEnded.WENT_BACK
+        assert world.apply(canary=again.canary(50)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
     assert list(world.states().values()).count(EditState.BEHIND) == 5
 
@@ -163,7 +163,7 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
         watched = Watched({first.name: "worse"})
         try:
             canary = watched.canary(50, soak=FOUR_LOOKS)
-            assert world.apply(canary=canary, checkpoint=executioner) is ApplyEnded.DONE
+            assert world.apply(canary=canary, checkpoint=executioner) is ApplyOutcome.DONE
         finally:
             check(world, old)
         assert world.url_source.urls() == {**moved(old), first.name: old[first.name]}

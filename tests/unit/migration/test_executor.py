@@ -13,7 +13,7 @@ from ringback.migration.canary_evaluation import CanaryResult
 from ringback.migration.canary_step import CanarySettings, up_to
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import (
-    ApplyEnded,
+    ApplyOutcome,
     CanaryStarted,
     DeliveriesWorsened,
     EditSkipped,
@@ -44,7 +44,7 @@ def planned(world: World, count: int = 3) -> dict[str, str]:
 
 def test_what_is_planned_is_moved(world: World) -> None:
     old = planned(world)
-    assert world.apply() is ApplyEnded.DONE
+    assert world.apply() is ApplyOutcome.DONE
     assert world.url_source.urls() == moved(old)
     assert set(world.states().values()) == {EditState.MOVED}
 
@@ -130,7 +130,7 @@ def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, worl
 
 @dataclass
 class Unready:
-    """Answers `ReadinessCheck`: receivers of these hosts are not ready."""
+    """Answers `ReceiverReadinessCheck`: receivers of these hosts are not ready."""
 
     hosts: set[str]
     asked: list[str] = field(default_factory=list[str])
@@ -184,7 +184,7 @@ def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
 
 @dataclass
 class Watched:
-    """Answers `DeliveryHistory`, and judges: after so many looks these places got worse."""
+    """Answers `UrlDeliveryHistory`, and judges: after so many looks these places got worse."""
 
     worse: dict[str, str] = field(default_factory=dict[str, str])
     after_looks: int = 1
@@ -218,7 +218,7 @@ class Watched:
 def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
     old = planned(world, 40)
     watched = Watched()
-    assert world.apply(canary=watched.canary(10, 50)) is ApplyEnded.DONE
+    assert world.apply(canary=watched.canary(10, 50)) is ApplyOutcome.DONE
     assert world.url_source.urls() == moved(old)
     steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
     assert steps == [(10, 4), (50, 16), (100, 20)]
@@ -235,7 +235,7 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
     old = planned(world, 40)
     everywhere = dict.fromkeys(old, "9 of 10 were delivered, and 2 of 10 now")
     watched = Watched(everywhere, after_looks=5)
-    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
     assert len(worse.behind) == 4
@@ -247,7 +247,7 @@ def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: 
     old = planned(world, 40)
     first = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[0]
     watched = Watched({first: "worse"}, after_looks=5)
-    assert world.apply(canary=watched.canary(10)) is ApplyEnded.DONE
+    assert world.apply(canary=watched.canary(10)) is ApplyOutcome.DONE
     assert world.url_source.urls() == {**moved(old), first: old[first]}
     assert world.states()[first] is EditState.BEHIND
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
@@ -258,9 +258,9 @@ def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -
     old = planned(world, 40)
     two = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[:2]
     watched = Watched(dict.fromkeys(two, "worse"))
-    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
-    assert world.apply(canary=Watched().canary(10)) is ApplyEnded.DONE
+    assert world.apply(canary=Watched().canary(10)) is ApplyOutcome.DONE
     assert world.url_source.urls() == {**moved(old), **{name: old[name] for name in two}}
     assert {world.states()[name] for name in two} == {EditState.BEHIND}
 
@@ -299,7 +299,7 @@ def test_what_could_not_be_moved_is_not_watched(
 def test_the_last_step_is_watched_too(world: World) -> None:
     old = planned(world, 10)
     watched = Watched(dict.fromkeys(old, "worse"), after_looks=70)  # the first soak has 61 looks
-    assert world.apply(canary=watched.canary(10)) is ApplyEnded.WENT_BACK
+    assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert len([name for name, url in world.url_source.urls().items() if url == old[name]]) == 9
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_override import override_source
 from ringback.core.policy.source_policy import Source
+from ringback.core.policy.url_source_override import override_source
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
-from ringback.migration.url_sources.source_tree import FileUrlSource
+from ringback.migration.url_sources.file_url_source import FileUrlSource
 
 URL = "https://a.example/p?x=1#rc=2"
 MOVED = f"{URL}&cbs=kore"

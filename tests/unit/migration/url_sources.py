@@ -11,7 +11,12 @@ from typing import Any
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import ApplyEnded, PlanExecutor, ProgressEvent, ReadinessCheck
+from ringback.migration.executor import (
+    ApplyOutcome,
+    PlanExecutor,
+    ProgressEvent,
+    ReceiverReadinessCheck,
+)
 from ringback.migration.journal import PlanJournal, journal_of
 from ringback.migration.plan import MigrationPlan, make_plan
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
@@ -125,10 +130,10 @@ class World:
     def apply(
         self,
         *,
-        readiness: ReadinessCheck | None = None,
+        readiness: ReceiverReadinessCheck | None = None,
         canary: CanarySettings | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
-    ) -> ApplyEnded:
+    ) -> ApplyOutcome:
         with self.journal() as journal:
             return asyncio.run(
                 self.executor(journal, checkpoint).apply(readiness=readiness, canary=canary)

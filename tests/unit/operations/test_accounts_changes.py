@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.accounts import keep_changed
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, a_context, an_account

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
+from ringback.core.errors import ApiError, InvalidParameter, NotFound
 from ringback.core.scheduled_task import EitherSim
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.sim import WirelessSim
@@ -132,7 +132,7 @@ def test_what_can_not_be_used_is_refused_with_the_code_of_its_product(
 ) -> None:
     tx.supersim.fleets.save(a_fleet(data_enabled=False))
     tx.wireless.rate_plans.save(a_rate_plan(data_enabled=False))
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(ApiError) as refused:
         transfer_data(
             tx,
             fetch_any_sim(tx, ACCOUNT_SID, sim_sid),

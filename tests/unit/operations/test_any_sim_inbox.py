@@ -6,7 +6,7 @@ import pytest
 
 from ringback.core.scheduled_task import EitherSim
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
-from ringback.core.wireless.command import SidPlacement
+from ringback.core.wireless.command import IncludeSid
 from ringback.operations.any_sim import MOST, InboxMessage, inbox_of
 from tests.fakes import NOW, a_sim
 from tests.memory_store import MemoryTransaction
@@ -86,7 +86,7 @@ def test_only_the_newest_are_reported(sim: EitherSim) -> None:
 def test_a_command_is_reported_as_its_device_got_it() -> None:
     tx = MemoryTransaction()
     sent = MessageStatus.SENT
-    tx.wireless.commands.add(a_command(status=sent, include_sid=SidPlacement.START))
+    tx.wireless.commands.add(a_command(status=sent, include_sid=IncludeSid.START))
     binary = a_command(
         sid="DC" + "b" * 32, status=sent, command="AP8=", command_mode=PayloadType.BINARY
     )

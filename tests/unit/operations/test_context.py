@@ -10,7 +10,7 @@ from ringback.core.scheduled_task import CarrierRequest, ScheduledTask
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import NORMAL, SCENARIOS, TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.supersim.sim import SuperSim
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_sim

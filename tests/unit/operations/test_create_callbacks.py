@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, PageRequest
@@ -38,13 +38,13 @@ def new(
 
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, queue: RecordingQueue | None = None, seed: int = 0
-) -> list[OutgoingCallback]:
+) -> list[CallbackRecord]:
     context = a_context(chance=SeededChance(seed))
     callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
     return send_callbacks(tx, callbacks, queue or RecordingQueue())
 
 
-def kept(tx: MemoryTransaction) -> list[OutgoingCallback]:
+def kept(tx: MemoryTransaction) -> list[CallbackRecord]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
 
 

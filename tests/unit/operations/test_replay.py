@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.errors import Conflict, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.operations.replay import (
@@ -60,7 +60,7 @@ def sid(number: int) -> str:
     return f"CB{number:032}"
 
 
-def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> OutgoingCallback:
+def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> CallbackRecord:
     status = kinds.get("status", FAILED)
     kinds = {"sid": sid(number), "due": None, "status": FAILED, "attempt_count": 2} | kinds
     callback = a_callback(**kinds)
@@ -69,7 +69,7 @@ def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> OutgoingCallbac
     return callback
 
 
-def all_of(tx: MemoryTransaction) -> list[OutgoingCallback]:
+def all_of(tx: MemoryTransaction) -> list[CallbackRecord]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
 
 
@@ -87,7 +87,7 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
 ) -> None:
     before = add(tx, status=status, status_reason="it went wrong", round_number=7)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed == before.having(DeliveryState(NOON, attempt_count=2, due=NOON))
+    assert replayed == before.having(DeliveryProgress(NOON, attempt_count=2, due=NOON))
     assert all_of(tx) == [replayed]
     done(tx)
     assert (queue.taken, queue.changed) == ([], [before.sid])
@@ -96,13 +96,13 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
 def test_one_that_was_never_attempted_is_replayed(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, attempt_count=0)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed.progress == DeliveryState(NOON, due=NOON)
+    assert replayed.progress == DeliveryProgress(NOON, due=NOON)
 
 
 def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, status=SCHEDULED, due=NOW + timedelta(days=2), round_number=3)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed.progress == DeliveryState(NOON, attempt_count=2, due=NOON)
+    assert replayed.progress == DeliveryProgress(NOON, attempt_count=2, due=NOON)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
     assert (new.source, new.replay_of) == (other, before.sid)
     assert new.idempotency_token != before.idempotency_token
     assert (new.url, new.method, new.body) == (before.url, before.method, before.body)
-    assert (new.idempotency_key, new.progress) == (None, DeliveryState(NOON, due=NOON))
+    assert (new.idempotency_key, new.progress) == (None, DeliveryProgress(NOON, due=NOON))
     done(tx)
     assert queue.taken == [new.sid]
 
@@ -155,7 +155,7 @@ def test_the_status_has_to_be_one_of_those_that_are_asked_for(
     assert all_of(tx) == [before]
 
 
-def under_way(tx: MemoryTransaction) -> OutgoingCallback:
+def under_way(tx: MemoryTransaction) -> CallbackRecord:
     return add(tx, status=SCHEDULED, due=None)
 
 
@@ -255,7 +255,7 @@ def test_counts_add_up() -> None:
 # ---- discarding ----------------------------------------------------------------------------------
 
 
-def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> OutgoingCallback:
+def discard(tx: MemoryTransaction, which: str, why: str = "not needed") -> CallbackRecord:
     return discard_callback(tx, ACCOUNT_SID, which, why, a_context(now=NOON))
 
 
@@ -287,7 +287,7 @@ def test_discarding_ends_a_callback_with_its_reason(
     ids=["delivered", "discarded", "under way"],
 )
 def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
-    tx: MemoryTransaction, add_one: Callable[[MemoryTransaction], OutgoingCallback], message: str
+    tx: MemoryTransaction, add_one: Callable[[MemoryTransaction], CallbackRecord], message: str
 ) -> None:
     before = add_one(tx)
     with pytest.raises(Conflict) as refused:
@@ -302,7 +302,7 @@ def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
 def test_a_test_event_is_replayed_as_it_was(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, is_test=True, secret_id="whs_1")
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
-    assert replayed == before.having(DeliveryState(NOON, attempt_count=2, due=NOON))
+    assert replayed == before.having(DeliveryProgress(NOON, attempt_count=2, due=NOON))
 
 
 def test_a_test_event_is_not_replayed_from_the_other_source(

@@ -9,7 +9,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
-from ringback.delivery.signing_keys import CurrentSigningKeys
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.webhook_secrets import SecretAndStatus, change_secret, create_secret
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction

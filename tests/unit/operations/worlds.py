@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Final
 
-from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.scheduled_task import BeginResult, CarrierRequest, DeferredTask, ScheduledTask
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask, TaskPostponed
 from ringback.core.sims.scenario import CarrierResult, TaskKind
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageRequest
@@ -45,7 +45,7 @@ class TimedWorld:
         """Have done what is due now, all at a time, as the loop does it."""
         due = self.tx.tasks.due(self.now, limit=100)
         for task, begun in [(task, self.begin_task(task)) for task in due]:
-            if isinstance(begun, DeferredTask):
+            if isinstance(begun, TaskPostponed):
                 self.tx.tasks.put(task._replace(due=begun.until))
                 continue
             result = self._carried_out(begun) if isinstance(begun, CarrierRequest) else begun
@@ -58,7 +58,7 @@ class TimedWorld:
     def end_task(self, task: ScheduledTask, result: CarrierResult) -> None:
         TASK_HANDLERS[task.step].end(self.tx, task, result, self.context())
 
-    def callbacks(self) -> list[OutgoingCallback]:
+    def callbacks(self) -> list[CallbackRecord]:
         """Return the callbacks that were made, in their order."""
         return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))[::-1]
 

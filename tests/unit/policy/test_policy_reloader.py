@@ -15,7 +15,7 @@ from ringback.policy import policy_reloader as module
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.runtime import file_watch
-from ringback.settings import SettingsCommand, SettingsSource
+from ringback.settings import ServerCommand, SettingsLoader
 from tests.policy_monitors import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
@@ -50,9 +50,9 @@ def write(file: Path, text: str | None) -> None:
 
 @asynccontextmanager
 async def reloading(
-    file: Path, active: ActivePolicy, command: SettingsCommand = SettingsCommand.SERVE, **flags: str
+    file: Path, active: ActivePolicy, command: ServerCommand = ServerCommand.SERVE, **flags: str
 ) -> AsyncGenerator[PolicyReloader]:
-    source = SettingsSource({"settings": str(file), **flags}, {}, command)
+    source = SettingsLoader({"settings": str(file), **flags}, {}, command)
     looking = PolicyReloader(str(file), partial(source.reload_policy, source.load()), active)
     loop = asyncio.create_task(looking.run())
     try:
@@ -223,6 +223,6 @@ async def test_it_looks_at_once_when_it_is_told_to(
 
 
 async def test_a_phase_that_dev_is_held_in_stays(file: Path, active: ActivePolicy) -> None:
-    async with reloading(file, active, SettingsCommand.DEV, phase="between"):
+    async with reloading(file, active, ServerCommand.DEV, phase="between"):
         write(file, HOLD)
         await until(lambda: active.policy == HELD.held_in("between"))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.probe.counter_watch import ReadCounter
@@ -22,7 +22,7 @@ from ringback.probe.probe_cases import CASES, ProbeCase
 from ringback.probe.probe_report import ProbeReport
 from ringback.probe.probe_runner import Restart, probe
 from ringback.probe.redacted_response import ProbeResponse
-from ringback.probe.request_factory import RequestFactory, account_of
+from ringback.probe.request_factory import ProbeRequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
 from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
@@ -81,9 +81,9 @@ async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGen
         await server.stop()
 
 
-def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> RequestFactory:
+def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> ProbeRequestFactory:
     account = account_of(PROBE_ACCOUNT_SID, auth_token=auth_token, kore_secret=KORE_SECRET, at=NOW)
-    return RequestFactory(
+    return ProbeRequestFactory(
         CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededChance(), SystemClock().now
     )
 
@@ -100,7 +100,7 @@ async def probed(
 ) -> ProbeReport:
     """Probe the receiver at a URL."""
     tls = tls or ClientTls()
-    sender = HttpSender(
+    sender = HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(ANYWHERE),
         network=SystemNetwork(tls),

@@ -3,9 +3,9 @@ import sys
 import pytest
 
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.probe.counter_watch import CounterWatch, counter_of, read_count
 from ringback.probe.external_commands import carry_out
 from ringback.runtime.system_clock import stopwatch
@@ -33,7 +33,7 @@ async def test_a_counter_is_read_over_http() -> None:
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     ]
     async with RecordingReceiver(*replies) as receiver:
-        sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
         read = counter_of(receiver.url("/count?key=s3cret", host="u:p@127.0.0.1"), sender)
         assert await read() == 5
         with pytest.raises(ConfigurationError, match="404") as refusal:

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
@@ -15,12 +15,12 @@ from ringback.core.sources.signature import sign_as_standard_webhooks
 from ringback.core.sources.source_definition import (
     BUILT_IN,
     SIGNATURE_SCHEMES,
+    HeaderTemplate,
     SourceDefinition,
-    SourceHeader,
     Sources,
 )
 from ringback.dev_receiver.responses import ListenerResponse
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import RandomSource
 from ringback.probe.quick_check import quick_check
 from ringback.receiver import ReceivedRequest
@@ -33,15 +33,15 @@ BOTH_SOURCES = [Source.TWILIO, Source.KORE]
 
 
 @pytest.fixture
-async def sender() -> AsyncGenerator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
+async def sender() -> AsyncGenerator[HttpTransport]:
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     yield sender
     await sender.close()
 
 
 async def checked(
     url: str,
-    sender: HttpSender | RecordingTransport,
+    sender: HttpTransport | RecordingTransport,
     *,
     source: SourceName = Source.KORE,
     method: HttpMethod = HttpMethod.POST,
@@ -66,7 +66,7 @@ async def checked(
 @pytest.mark.parametrize("source", BOTH_SOURCES)
 @pytest.mark.parametrize("method", [HttpMethod.POST, HttpMethod.GET])
 async def test_a_right_receiver_is_let_through(
-    sender: HttpSender, source: Source, method: HttpMethod
+    sender: HttpTransport, source: Source, method: HttpMethod
 ) -> None:
     async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
         assert await checked(url, sender, source=source, method=method) is None
@@ -111,13 +111,13 @@ def always(status: int) -> Handle:
     ],
 )
 async def test_a_receiver_that_is_not_ready_is_told_why(
-    handle: Handle, why: str, sender: HttpSender
+    handle: Handle, why: str, sender: HttpTransport
 ) -> None:
     async with served(lambda _: handle) as url:
         assert await checked(url, sender) == why
 
 
-async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: HttpSender) -> None:
+async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: HttpTransport) -> None:
     def make(url: str) -> Handle:
         handle = right(url, Counter())
 
@@ -144,12 +144,12 @@ async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() 
     ("takes_unsigned", "why"), [(False, None), (True, "it accepts a request without a signature")]
 )
 async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
-    takes_unsigned: bool, why: str | None, sender: HttpSender
+    takes_unsigned: bool, why: str | None, sender: HttpTransport
 ) -> None:
     headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
     headers += ("webhook-timestamp: {timestamp}", "webhook-signature: {signature}")
     third = SourceDefinition(
-        headers=tuple(map(SourceHeader.parse, headers)),
+        headers=tuple(map(HeaderTemplate.parse, headers)),
         signature=SIGNATURE_SCHEMES["standard-webhooks"],
         token=IdempotencyTokenFormat.parse("msg_{hex}"),
     )
@@ -170,7 +170,7 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
         assert await checked(url, sender, source=name, sources={name: third}) == why
 
 
-async def test_many_are_looked_at_side_by_side(sender: HttpSender) -> None:
+async def test_many_are_looked_at_side_by_side(sender: HttpTransport) -> None:
     chance = SeededChance()
     async with served(lambda url: right(url, Counter())) as url:
         found = await asyncio.gather(*(checked(url, sender, chance=chance) for _ in range(50)))

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ringback.core.http.addresses import ANYWHERE
+from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.http_client.http_sender import HttpSender
+from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.tls import ClientTls
 from ringback.probe.redacted_response import hiding
 from ringback.probe.request_runner import (
@@ -36,14 +36,14 @@ BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.fixture
-async def sender() -> AsyncGenerator[HttpSender]:
-    sender = HttpSender(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
+async def sender() -> AsyncGenerator[HttpTransport]:
+    sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(ANYWHERE))
     yield sender
     await sender.close()
 
 
 def session(
-    sender: HttpSender, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
+    sender: HttpTransport, *, request: float = 5.0, whole: float = 85.0, answer: float = 5.0
 ) -> ProbeSession:
     dependencies = ProbeDependencies(sender, ClientTls(), SystemClock(), stopwatch)
     return ProbeSession(
@@ -55,21 +55,21 @@ def request_to(url: str) -> OutgoingRequest:
     return requests_to(url).request(Source.KORE)
 
 
-async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: HttpSender) -> None:
+async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: HttpTransport) -> None:
     async with RecordingReceiver(UNAVAILABLE, close_without_answer) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [503, None, 200]
         assert len({request.raw for request in receiver.requests}) == 1
 
 
-async def test_a_refusal_is_not_asked_for_twice(sender: HttpSender) -> None:
+async def test_a_refusal_is_not_asked_for_twice(sender: HttpTransport) -> None:
     refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
     async with RecordingReceiver(refusal) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [403]
 
 
-async def test_who_hangs_up_leaves_before_the_answer(sender: HttpSender) -> None:
+async def test_who_hangs_up_leaves_before_the_answer(sender: HttpTransport) -> None:
     async with RecordingReceiver(hang := Hang()) as receiver:
         await session(sender).hang_up(request_to(receiver.url()))
         [request] = await receiver.wait_for(1)
@@ -78,7 +78,7 @@ async def test_who_hangs_up_leaves_before_the_answer(sender: HttpSender) -> None
     assert request.body.startswith(b"ApiVersion=v1")
 
 
-async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: HttpSender) -> None:
+async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: HttpTransport) -> None:
     broken = asyncio.Event()
 
     async def one_byte(writer: asyncio.StreamWriter) -> None:
@@ -92,7 +92,7 @@ async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: HttpSe
         await receiver.wait_for_ended(1)
 
 
-async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpSender) -> None:
+async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpTransport) -> None:
     async with RecordingReceiver(hang := Hang(), reset) as receiver:
         url = receiver.url()
         for _ in range(2):
@@ -118,7 +118,7 @@ async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpSen
     ],
 )
 async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
-    reply: bytes, status: int | None, failure: AttemptFailure | None, sender: HttpSender
+    reply: bytes, status: int | None, failure: AttemptFailure | None, sender: HttpTransport
 ) -> None:
     async with RecordingReceiver(reply) as receiver:
         answers = await session(sender, request=0.2).send_at_once(
@@ -128,7 +128,7 @@ async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
     assert endings == {(200, None), (status, failure)}
 
 
-async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpSender) -> None:
+async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpTransport) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     answers = await session(sender).send_at_once(request_to(url), copies=2)
@@ -136,13 +136,13 @@ async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpSender) -> None
     assert answers[0].words == "no connection: Connection refused"
 
 
-async def test_who_starts_anew_is_waited_for(sender: HttpSender) -> None:
+async def test_who_starts_anew_is_waited_for(sender: HttpTransport) -> None:
     async with RecordingReceiver(close_without_answer, BAD_GATEWAY) as receiver:
         assert await session(sender).until_it_is_up(lambda: request_to(receiver.url()))
         assert len(receiver.requests) == 3
 
 
-async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: HttpSender) -> None:
+async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: HttpTransport) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     with pytest.raises(ProbeStopped, match=r"the probe ended after 0\.2 s"):
@@ -150,7 +150,7 @@ async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: Htt
 
 
 async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
-    sender: HttpSender,
+    sender: HttpTransport,
 ) -> None:
     replies = [Hang(), Hang(), Hang(), OK, Hang(), Hang(), Hang(), Hang()]
     async with RecordingReceiver(*replies) as receiver:
@@ -162,7 +162,7 @@ async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
         assert len(receiver.requests) == len(replies)
 
 
-async def test_four_late_answers_in_a_row_end_a_run(sender: HttpSender) -> None:
+async def test_four_late_answers_in_a_row_end_a_run(sender: HttpTransport) -> None:
     async with RecordingReceiver() as receiver:
         run, request = session(sender, answer=0.0), request_to(receiver.url())
         for _ in range(4):

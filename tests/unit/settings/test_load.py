@@ -11,17 +11,17 @@ import pytest
 import trustme
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Direct, Egresses, Proxy
 from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard
 from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.core.sources.source_definition import BUILT_IN
-from ringback.settings import SETTINGS, Setting, Settings, SettingsCommand, load
-from ringback.settings.parsers import Gateway, TlsPort
+from ringback.settings import SETTINGS, ServerCommand, Setting, Settings, load
+from ringback.settings.parsers import TlsPort, UdpGatewayAddress
 from ringback.settings.raw_setting import RawSetting
-from ringback.settings.table import EGRESS
+from ringback.settings.setting_definitions import EGRESS
 from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[3]
@@ -33,7 +33,7 @@ def refusal_of(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str] | None = None,
     *,
-    command: SettingsCommand = SettingsCommand.DEV,
+    command: ServerCommand = ServerCommand.DEV,
 ) -> str:
     with pytest.raises(ConfigurationError) as refused:
         load(flags, environment or {}, command=command)
@@ -64,7 +64,7 @@ DEFAULTS_OF_DEV = Settings(
     data_per_day=1,
     seed=0,
     devices=IPv4Network("127.64.0.0/10"),
-    gateway=Gateway("127.0.0.1", 6969, else_any=True),
+    gateway=UdpGatewayAddress("127.0.0.1", 6969, else_any=True),
     static_proxy=False,
     allow=LOOPBACK,
     callback_ports=ANY_PORT,
@@ -98,7 +98,7 @@ def test_without_anything_said_the_defaults_of_dev_hold() -> None:
 
 
 def test_serve_trusts_nobody_persists_drains_longer_simulates_less_and_goes_by_the_date() -> None:
-    assert load({}, {}, command=SettingsCommand.SERVE) == replace(
+    assert load({}, {}, command=ServerCommand.SERVE) == replace(
         DEFAULTS_OF_DEV,
         phase=None,
         data_per_day=0,
@@ -166,9 +166,9 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("devices", "10.1.0.0/16", IPv4Network("10.1.0.0/16")),
         ("devices", "192.0.2.9", IPv4Network("192.0.2.9/32")),
         ("gateway", "none", None),
-        ("gateway", "127.0.0.1:0", Gateway("127.0.0.1", 0)),
-        ("gateway", "127.0.0.1:6969+", Gateway("127.0.0.1", 6969, else_any=True)),
-        ("gateway", "0.0.0.0:65535", Gateway("0.0.0.0", 65535)),
+        ("gateway", "127.0.0.1:0", UdpGatewayAddress("127.0.0.1", 0)),
+        ("gateway", "127.0.0.1:6969+", UdpGatewayAddress("127.0.0.1", 6969, else_any=True)),
+        ("gateway", "0.0.0.0:65535", UdpGatewayAddress("0.0.0.0", 65535)),
         ("static_proxy", "yes", True),
         ("static_proxy", "no", False),
         ("allow", "none", ()),
@@ -220,7 +220,7 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
         ("data_per_day = 50", "data_per_day", 50),
         ("seed = 7", "seed", 7),
         ('devices = "10.1.0.0/16"', "devices", IPv4Network("10.1.0.0/16")),
-        ('gateway = "127.0.0.1:7000"', "gateway", Gateway("127.0.0.1", 7000)),
+        ('gateway = "127.0.0.1:7000"', "gateway", UdpGatewayAddress("127.0.0.1", 7000)),
         (f'scenarios.{SIM_SID} = "slow"', "scenarios", {SIM_SID: SCENARIOS["slow"]}),
         ("static_proxy = true", "static_proxy", True),
         ("static_proxy = false", "static_proxy", False),
@@ -464,7 +464,7 @@ SETTINGS_OF_SERVE = ["log_format", "log_level"]
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
 def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
     variable = f"RINGBACK_{name.upper()}"
-    assert refusal_of({}, {variable: "x"}, command=SettingsCommand.SERVE) == (
+    assert refusal_of({}, {variable: "x"}, command=ServerCommand.SERVE) == (
         f"the environment: {variable} is a setting of `ringback dev`, and this is"
         " `ringback serve`; take it out"
     )
@@ -473,7 +473,7 @@ def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
 def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) -> None:
     path = write_file(f'port = 0\n{name} = "x"')
-    assert refusal_of({"settings": path}, command=SettingsCommand.SERVE) == (
+    assert refusal_of({"settings": path}, command=ServerCommand.SERVE) == (
         f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`;"
         " take it out"
     )
@@ -488,7 +488,7 @@ def test_dev_refuses_what_is_for_serve(name: str) -> None:
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.only is None])
 def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> None:
     path = write_file(f"{name} = {{}}")
-    for command in SettingsCommand:
+    for command in ServerCommand:
         assert "this must be text" in refusal_of({"settings": path}, command=command)
 
 
@@ -496,7 +496,7 @@ def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> No
     ("name", "text"), [("log_format", "xml"), ("log_level", "loud"), ("log_level", "INFO")]
 )
 def test_how_serve_logs_is_one_of_few_words(name: str, text: str) -> None:
-    refusal = refusal_of({name: text}, command=SettingsCommand.SERVE)
+    refusal = refusal_of({name: text}, command=ServerCommand.SERVE)
     assert refusal.startswith(f"--{name.replace('_', '-')}: '{text}' must be ")
 
 
@@ -670,7 +670,7 @@ def test_an_unknown_phase_is_refused_by_the_place_that_it_came_from() -> None:
 
 
 def test_serve_takes_the_phases_of_the_file_and_their_dates(write_file: WriteFile) -> None:
-    settings = load({"settings": write_file(POLICY)}, {}, command=SettingsCommand.SERVE)
+    settings = load({"settings": write_file(POLICY)}, {}, command=ServerCommand.SERVE)
     assert settings.phase is None
     assert [phase.name for phase in settings.policy.phases] == ["old", "new"]
 
@@ -889,7 +889,7 @@ def test_a_policy_that_is_no_table_is_refused_by_its_line(
 
 def uncommented(text: str) -> str:
     """The example with all that its comments offer to serve; of the rest, the tables alone."""
-    names = [setting.name for setting in SETTINGS if setting.is_for(SettingsCommand.SERVE)]
+    names = [setting.name for setting in SETTINGS if setting.is_for(ServerCommand.SERVE)]
     head, mark, tables = text.partition("# ---- tables")
     setting = re.compile(rf"^# (?=({'|'.join(names)}) = )", re.MULTILINE)
     return (
@@ -900,10 +900,8 @@ def uncommented(text: str) -> str:
 
 
 def test_the_example_as_it_stands_is_what_serve_does_anyway() -> None:
-    example = load(
-        {"settings": str(ROOT / "docs/ringback.toml")}, {}, command=SettingsCommand.SERVE
-    )
-    assert example == load({}, {}, command=SettingsCommand.SERVE)
+    example = load({"settings": str(ROOT / "docs/ringback.toml")}, {}, command=ServerCommand.SERVE)
+    assert example == load({}, {}, command=ServerCommand.SERVE)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -917,7 +915,7 @@ def test_all_that_the_example_offers_can_be_taken_in(
 ) -> None:
     example = (ROOT / "docs/ringback.toml").read_text("utf-8")
     in_place = re.sub(r'"(?=(ca|cert|key)\.pem")', f'"{certificates}/', uncommented(example))
-    settings = load({"settings": write_file(in_place)}, {}, command=SettingsCommand.SERVE)
+    settings = load({"settings": write_file(in_place)}, {}, command=ServerCommand.SERVE)
     assert settings.client_key_file == certificates / "key.pem"
     assert settings.egress == {"dublin": Direct(("192.0.2.7",))}
     assert list(settings.scenarios.values()) == [SCENARIOS["slow"]]

@@ -9,8 +9,8 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.scenario import NORMAL, SCENARIOS, NetworkScenario
-from ringback.core.sims.simulation_settings import EVERYONE, SimulationSettings
-from ringback.settings import SettingsCommand, load
+from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
+from ringback.settings import ServerCommand, load
 from tests.fakes import ACCOUNT_SID, SIM_SID
 from tests.wireless_fakes import WIRELESS_SIM_SID
 
@@ -26,13 +26,10 @@ def refusal_of(path: str) -> str:
 
 @pytest.mark.parametrize(
     ("command", "devices", "data_per_day"),
-    [
-        (SettingsCommand.DEV, "127.64.0.0/10", 1_000_000),
-        (SettingsCommand.SERVE, "100.64.0.0/10", 0),
-    ],
+    [(ServerCommand.DEV, "127.64.0.0/10", 1_000_000), (ServerCommand.SERVE, "100.64.0.0/10", 0)],
 )
 def test_without_anything_said_the_simulated_network_is_normal(
-    command: SettingsCommand, devices: str, data_per_day: int
+    command: ServerCommand, devices: str, data_per_day: int
 ) -> None:
     assert load({}, {}, command=command).simulation == SimulationSettings(
         takes=timedelta(milliseconds=500),

@@ -6,7 +6,7 @@ from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
-from ringback.triggers import TRIGGERS, Trigger
+from ringback.triggers import TRIGGERS, TriggerDefinition
 
 KINDS: dict[str, type[Event]] = {
     "sim": SimUpdated,
@@ -58,7 +58,7 @@ def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
 
 
 @each_trigger
-def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: Trigger) -> None:
+def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: TriggerDefinition) -> None:
     kind, _, _ = pulled.name.partition(".")
     known = {name for name, _ in PARAMETERS[KINDS[kind]]}
     assert pulled.calls_back
@@ -70,7 +70,9 @@ def a_record(**parameters: str) -> dict[str, dict[str, str]]:
 
 
 @each_trigger
-def test_a_trigger_asks_the_api_of_the_product_whose_callback_it_is(pulled: Trigger) -> None:
+def test_a_trigger_asks_the_api_of_the_product_whose_callback_it_is(
+    pulled: TriggerDefinition,
+) -> None:
     kind, _, _ = pulled.name.partition(".")
     assert pulled.product == ("wireless" if kind in ("wireless", "command") else "supersim")
 

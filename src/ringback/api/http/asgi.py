@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Scope
 from ringback.api.http.connection import ServerConnection
 from ringback.api.http.request_head import RequestHead
 from ringback.api.http.response_bytes import BODILESS, head_of, internal_error
-from ringback.core.http.addresses import Network
+from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.client_address import client_of
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}

@@ -18,12 +18,12 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.request_head import MalformedRequest, RequestHead
 from ringback.api.http.request_parser import RequestParser
 from ringback.api.http.response_bytes import CONTINUE, DateHeader, refusal
-from ringback.api.http.timeouts import MAX_DISCARDED, MAX_HELD, PROGRESS, ServerTimeouts
+from ringback.api.http.server_limits import MAX_DISCARDED, MAX_HELD, PROGRESS, ServerTimeouts
 
 _TOO_LATE: Final = 408
 
 
-class PendingResponse(Protocol):
+class InFlightResponse(Protocol):
     """What is answering a request."""
 
     @property
@@ -37,12 +37,12 @@ class PendingResponse(Protocol):
         ...
 
 
-Begin = Callable[["ServerConnection", RequestHead], PendingResponse]
+Begin = Callable[["ServerConnection", RequestHead], InFlightResponse]
 """Begins to answer a request, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class ServerContext:
+class HttpServerContext:
     """The parts that all connections of a server share."""
 
     begin: Begin
@@ -80,7 +80,7 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        context: ServerContext,
+        context: HttpServerContext,
         sock: socket.socket,
         peer: tuple[str, int],
         *,
@@ -104,7 +104,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser()
         self._state = _State.SETTING_UP
-        self._request: PendingResponse | None = None
+        self._request: InFlightResponse | None = None
         self._expects_continue = False
         self._is_awaited = True
         """Whether the client has still to send something."""
@@ -255,7 +255,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         if self._drained is not None:
             await self._drained
 
-    def end_answer(self, request: PendingResponse) -> None:
+    def end_answer(self, request: InFlightResponse) -> None:
         """Go on to the next request; where that can't be, close."""
         if self._request is not request:
             return
@@ -272,13 +272,13 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._enter(_State.DROPPING, self._context.timeouts.body)
             self._drop_body()
 
-    def end_with(self, request: PendingResponse, answer: bytes) -> None:
+    def end_with(self, request: InFlightResponse, answer: bytes) -> None:
         """Send this as the whole of an answer, and close."""
         if self._request is request:
             self._request = None
             self._end(answer)
 
-    def break_off(self, request: PendingResponse) -> None:
+    def break_off(self, request: InFlightResponse) -> None:
         """Close in the middle of an answer, so that its reader sees that it isn't whole."""
         if self._request is request:
             self._request = None

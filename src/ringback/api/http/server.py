@@ -18,11 +18,11 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from ringback.api.http.asgi import AsgiServer
-from ringback.api.http.connection import ServerConnection, ServerContext
+from ringback.api.http.connection import HttpServerContext, ServerConnection
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.response_bytes import DateHeader
-from ringback.api.http.timeouts import ServerTimeouts
-from ringback.core.http.addresses import Network
+from ringback.api.http.server_limits import ServerTimeouts
+from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.client_address import holder_of, is_in, peer_address
 
 _BUFFER: Final = 64 * 1024
@@ -60,7 +60,7 @@ class HttpServer:
         # Most come from an address that has come before.
         self._known = lru_cache(1024)(partial(_known, trusted))
         self._connections = connections
-        self._context = ServerContext(
+        self._context = HttpServerContext(
             begin=AsgiServer(app, trusted=trusted).begin,
             connections=connections,
             timeouts=timeouts,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.api_resource import EndpointGroup
+from ringback.api.endpoint_group import EndpointGroup
 from ringback.api.kore.json_request_body import read_document
 from ringback.api.request_parameters import RequestParameters, read_query
 from ringback.api.serializers import json_answer, with_unknown

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.api_resource import EndpointGroup
+from ringback.api.endpoint_group import EndpointGroup
 from ringback.api.kore.json_request_body import JsonRequestBody, missing, read_document, wrong
 from ringback.api.kore.numbered_pages import PAGING, read_page
 from ringback.api.request_parameters import read_query

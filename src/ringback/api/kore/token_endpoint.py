@@ -10,8 +10,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.api_resource import EndpointGroup
 from ringback.api.authentication import address_of
+from ringback.api.endpoint_group import EndpointGroup
 from ringback.api.login_rate_limiter import LoginAttempt
 from ringback.api.request_parameters import read_form
 from ringback.api.serializers import json_answer, shown_once, with_unknown

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback.api.host_routing import WIRELESS
-from ringback.api.operation import resource
+from ringback.api.operation_definition import resource
 
 # An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.
 # Only its files are used, so it is found, and never imported. See docs/decisions/0010-openapi.md.

@@ -14,7 +14,7 @@ from ringback.api.openapi.responses import (
     headers,
     schemas_of,
 )
-from ringback.api.operation import ApiOperation, OperationParameter
+from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.request_parameters import FORM_TYPE
 from ringback.api.schema_pieces import META, Schema, text
 

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute
 
 from ringback.api.host_routing import SUPER_SIM, WIRELESS, is_at_home, url_of
 from ringback.api.openapi.docs_page import docs_routes
-from ringback.api.operation import ApiOperation, resource
+from ringback.api.operation_definition import ApiOperation, resource
 
 Document = dict[str, Any]
 Servers = list[dict[str, str]]
 
 
-class DocumentPublisher:
+class OpenApiDocumentEndpoint:
     """A document, made when it is first asked for, and the servers at which its API is reached."""
 
     def __init__(self, make: Callable[[], Document], servers: Callable[[Request], Servers]) -> None:
@@ -39,8 +39,8 @@ def openapi_routes(
 
     The operations of the portal are described in that of Super SIM.
     """
-    of_supersim = DocumentPublisher(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
-    of_wireless = DocumentPublisher(partial(_made, WIRELESS, wireless), _servers_of_wireless)
+    of_supersim = OpenApiDocumentEndpoint(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
+    of_wireless = OpenApiDocumentEndpoint(partial(_made, WIRELESS, wireless), _servers_of_wireless)
     return [
         resource("/openapi.json", get=of_supersim.show),
         resource(f"{WIRELESS}/openapi.json", get=of_wireless.show),
@@ -50,9 +50,9 @@ def openapi_routes(
 
 def _made(prefix: str, operations: Sequence[ApiOperation]) -> Document:
     # What describes an API is a tenth of what a start would have to import, and few ask for it.
-    from ringback.api.openapi import document, supersim, wireless  # noqa: PLC0415 (see above)
+    from ringback.api.openapi import document, supersim_callbacks, wireless_callbacks  # noqa: PLC0415 (see above)
 
-    product = supersim.PRODUCT if prefix == SUPER_SIM else wireless.PRODUCT
+    product = supersim_callbacks.PRODUCT if prefix == SUPER_SIM else wireless_callbacks.PRODUCT
     return document.document_of(product, operations)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from ringback.api.cors import CROSS_ORIGIN, OPEN
-from ringback.api.operation import ApiOperation, Body, NoContent, PageBody
+from ringback.api.operation_definition import ApiOperation, Body, NoContent, PageBody
 from ringback.api.schema_pieces import TEXT, URL, Schema, list_of, number, object_of, refer
 from ringback.api.serializers import Serializer
 from ringback.api.strict_json import JSON_TYPE

@@ -20,7 +20,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import (
-    JsonObject,
+    JsonObjectSerializer,
     SerializedField,
     Serializer,
     field,
@@ -28,7 +28,7 @@ from ringback.api.serializers import (
     nested,
     worked_out,
 )
-from ringback.core.callbacks.callback import Attempt, CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.sids import SidKind
 
 CALLBACK_SID: Final = field("callback_sid", sid_of(SidKind.CALLBACK))
@@ -57,7 +57,7 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
     return shown
 
 
-def show_callback(callback: OutgoingCallback, parameters: Pairs | None = None) -> dict[str, Any]:
+def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> dict[str, Any]:
     """Return a callback's record; `parameters` spares decoding them from its body.
 
     Written out: a table takes half as long again, and this runs for each callback that is sent.
@@ -90,7 +90,7 @@ def show_callback(callback: OutgoingCallback, parameters: Pairs | None = None) -
     }
 
 
-CALLBACK: Final = JsonObject(
+CALLBACK: Final = JsonObjectSerializer(
     "callback",
     object_of(
         sid=sid_of(SidKind.CALLBACK),

@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation import ApiOperation, OperationParameter, PageBody
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody
 from ringback.api.paging import whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, TEXT, one_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, CallbackStatus
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.operations.lookups import fetch_attempts, fetch_callback
@@ -65,12 +65,12 @@ class CallbackEndpoints(EndpointGroup):
             ),
         ]
 
-    def _list(self, call: ApiRequest) -> Listing[OutgoingCallback]:
+    def _list(self, call: ApiRequest) -> Listing[CallbackRecord]:
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
     def _listing(
         self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None
-    ) -> Listing[OutgoingCallback]:
+    ) -> Listing[CallbackRecord]:
         which = read_filter(call.given, statuses=statuses, sources=self._dependencies.sources)
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 

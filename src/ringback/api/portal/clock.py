@@ -3,19 +3,19 @@
 from datetime import timedelta
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation import ApiOperation, required
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, required
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, SECONDS, object_of, text
-from ringback.api.serializers import JsonObject
+from ringback.api.serializers import JsonObjectSerializer
 from ringback.core.calendar import read_duration
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.runtime.virtual_clock import MOST_AHEAD
 
 _PATH: Final = "/portal/v1/clock"
 
-CLOCK: Final = JsonObject("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
+CLOCK: Final = JsonObjectSerializer("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
 _ADVANCE: Final = (
     required("Advance", text(pattern="^[0-9]+(ms|s|m|h|d)$"), "How much: 90s, 2h or 3d."),
 )

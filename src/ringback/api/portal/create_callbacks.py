@@ -9,10 +9,10 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.api_resource import EndpointGroup
 from ringback.api.authentication import charge_more
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation import ApiOperation
+from ringback.api.endpoint_group import EndpointGroup
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.api.portal.create_callbacks_body import MAX_KEY, MOST_AT_ONCE, items_of, read_one
@@ -26,10 +26,10 @@ from ringback.api.schema_pieces import (
     refer,
     text,
 )
-from ringback.api.serializers import JsonObject, json_answer
+from ringback.api.serializers import JsonObjectSerializer, json_answer
 from ringback.api.strict_json import Json, check_names, may_repeat_names, read_json, refuse_repeats
-from ringback.core.callbacks.batched_callback_text import write_new
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import prepare_callback, send_callbacks
@@ -40,12 +40,12 @@ _BIG: Final = 64
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
 
-_Prepared = tuple[OutgoingCallback, list[tuple[str, str]]]
+_Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
 """A callback that is ready to be kept, and its parameters as they were asked for."""
 
 
 _SCALAR: Final = {"type": ["string", "number", "boolean"]}
-NEW_CALLBACK: Final = JsonObject(
+NEW_CALLBACK: Final = JsonObjectSerializer(
     "new_callback",
     {
         "type": "object",
@@ -69,11 +69,11 @@ NEW_CALLBACK: Final = JsonObject(
 )
 _NEW: Final = refer(NEW_CALLBACK.name)
 _BATCH: Final = {**list_of(_NEW), "minItems": 1, "maxItems": MOST_AT_ONCE}
-NEW_CALLBACKS: Final = JsonObject(
+NEW_CALLBACKS: Final = JsonObjectSerializer(
     "new_callbacks", {"anyOf": [_NEW, object_of(callbacks=_BATCH)]}, NEW_CALLBACK
 )
 _SENT: Final = refer(CALLBACK.name)
-SENT_CALLBACKS: Final = JsonObject(
+SENT_CALLBACKS: Final = JsonObjectSerializer(
     "sent_callbacks", {"anyOf": [_SENT, object_of(callbacks=list_of(_SENT))]}, CALLBACK
 )
 
@@ -159,8 +159,8 @@ class CreateCallbacksEndpoints(EndpointGroup):
         return prepare_callback(asked.new, account_sid, context), asked.parameters
 
     async def _keep(
-        self, account_sid: str, callbacks: list[OutgoingCallback]
-    ) -> list[OutgoingCallback]:
+        self, account_sid: str, callbacks: list[CallbackRecord]
+    ) -> list[CallbackRecord]:
         intake = self._dependencies.intake
         intake.make_room(account_sid, len(callbacks))
         return await self._dependencies.store.transact(
@@ -168,7 +168,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         )
 
 
-def _show(kept: tuple[OutgoingCallback, _Prepared]) -> dict[str, Any]:
+def _show(kept: tuple[CallbackRecord, _Prepared]) -> dict[str, Any]:
     callback, (prepared, parameters) = kept
     # A repeated idempotency key leads to the first callback, which has its own parameters.
     is_as_asked = callback.body == prepared.body

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, assert_never
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import ApiOperation, OperationParameter, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.portal.scenarios import NAME_OF_SCENARIO
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
@@ -23,7 +23,7 @@ from ringback.api.schema_pieces import (
     sid_of,
     text,
 )
-from ringback.api.serializers import JsonObject
+from ringback.api.serializers import JsonObjectSerializer
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
@@ -49,7 +49,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.supersim import device_actions as supersim
 from ringback.operations.wireless import device_actions as wireless
-from ringback.operations.wireless.sims import RegisteredSimCard, register_sim
+from ringback.operations.wireless.sims import SimCardRegistration, register_sim
 from ringback.ports import Transaction
 
 _DEVICE: Final = "/portal/v1/devices/{sim}"
@@ -57,7 +57,7 @@ _USUAL_PORT: Final = 4000
 _HIGHEST_PORT: Final = 65535
 _LONGEST: Final = 64
 
-DEVICE: Final = JsonObject(
+DEVICE: Final = JsonObjectSerializer(
     "device",
     object_of(
         sim_sid=SIM_SID,
@@ -75,14 +75,14 @@ DEVICE: Final = JsonObject(
         scenario_reason=TEXT,
     ),
 )
-USED_DATA: Final = JsonObject(
+USED_DATA: Final = JsonObjectSerializer(
     "used_data",
     object_of(
         sim_sid=SIM_SID, data_upload=number(0), data_download=number(0), data_total=number(0)
     ),
 )
 _HEX: Final = text(pattern="^([0-9a-f]{2})*$")
-INBOX: Final = JsonObject(
+INBOX: Final = JsonObjectSerializer(
     "inbox", object_of(messages=list_of(object_of(sid=TEXT, date=INSTANT, hex=_HEX)))
 )
 
@@ -241,7 +241,7 @@ def _register(call: ApiRequest) -> Change[WirelessSim]:
     def register(tx: Transaction, context: OperationContext) -> WirelessSim:
         number = iccid or make_iccid(context.chance.bytes(8))
         return register_sim(
-            tx, call.account_sid, RegisteredSimCard(number, code, eid, is_narrowband), context
+            tx, call.account_sid, SimCardRegistration(number, code, eid, is_narrowband), context
         )
 
     return register

@@ -2,29 +2,29 @@
 
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.authentication import charge_more
-from ringback.api.operation import ApiOperation, OperationParameter, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import METHOD, TEXT, URL, list_of, object_of, refer
-from ringback.api.serializers import JsonObject
+from ringback.api.serializers import JsonObjectSerializer
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import Conflict
-from ringback.operations.account_destinations import (
+from ringback.operations.accounts import fetch_account
+from ringback.operations.callback_destinations import (
     MOST,
-    CallbackDestination,
+    CallbackUrlAndMethod,
     destinations_of,
     named,
 )
-from ringback.operations.accounts import fetch_account
 from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
 from ringback.ports import Transaction
 
 _NOWHERE: Final = 20409
 
-REHEARSAL: Final = JsonObject(
+REHEARSAL: Final = JsonObjectSerializer(
     "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
 )
 _TEST: Final = (
@@ -61,7 +61,7 @@ class TestEventEndpoints(EndpointGroup):
             ),
         ]
 
-    def _send(self, call: ApiRequest) -> Change[OutgoingCallback]:
+    def _send(self, call: ApiRequest) -> Change[CallbackRecord]:
         url = self._dependencies.read_url(call.given.required("Url"))
         method = call.given.choice("Method", HttpMethod) or HttpMethod.POST
         self._dependencies.intake.make_room(call.account_sid, 1)
@@ -86,7 +86,9 @@ class TestEventEndpoints(EndpointGroup):
         return list(map(self._dependencies.read_url, urls))
 
 
-def _asked(tx: Transaction, account_sid: str, urls: list[CallbackUrl]) -> list[CallbackDestination]:
+def _asked(
+    tx: Transaction, account_sid: str, urls: list[CallbackUrl]
+) -> list[CallbackUrlAndMethod]:
     """Return the destinations of a rehearsal; raises Conflict without one, or without a secret."""
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation import ApiOperation
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
@@ -17,7 +17,7 @@ from ringback.api.schema_pieces import (
     object_of,
     or_null,
 )
-from ringback.api.serializers import JsonObject
+from ringback.api.serializers import JsonObjectSerializer
 from ringback.core.accounts.account import EVERY
 from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
@@ -43,7 +43,7 @@ _CHANGE: Final = object_of(
 _DEPENDENTS: Final = object_of(
     source=SOURCE, accounts=number(0), urls=number(0), callbacks=number(0)
 )
-POLICY: Final = JsonObject(
+POLICY: Final = JsonObjectSerializer(
     "policy",
     object_of(
         date=INSTANT,

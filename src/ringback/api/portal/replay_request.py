@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ringback.api.operation import OperationParameter
+from ringback.api.operation_definition import OperationParameter
 from ringback.api.portal.callbacks import (
     DESTINATION,
     OF_SOURCE,

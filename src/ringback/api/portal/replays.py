@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
 from ringback.api.authentication import charge_more
-from ringback.api.operation import ApiOperation, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.api.portal.replay_request import (
@@ -18,8 +18,8 @@ from ringback.api.portal.replay_request import (
 )
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
-from ringback.api.serializers import JsonObject, json_answer
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.api.serializers import JsonObjectSerializer, json_answer
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import BacklogFull
 from ringback.operations.replay import (
     ANY,
@@ -45,7 +45,7 @@ _MOST_CHUNKS: Final = 400
 _LONGEST_REASON: Final = 200
 
 
-REPLAYS: Final = JsonObject(
+REPLAYS: Final = JsonObjectSerializer(
     "replays",
     object_of(
         dry_run=FLAG,
@@ -157,7 +157,7 @@ class ReplayEndpoints(EndpointGroup):
         return await self._dependencies.store.transact(work)
 
 
-def _discard(call: ApiRequest) -> Change[OutgoingCallback]:
+def _discard(call: ApiRequest) -> Change[CallbackRecord]:
     call.given.required("Reason")
     why = call.given.label("Reason", longest=_LONGEST_REASON) or ""
     return lambda tx, context: discard_callback(tx, call.account_sid, call.sid, why, context)

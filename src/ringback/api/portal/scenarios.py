@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import ApiOperation, OperationParameter, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.schema_pieces import SIM_SID, TEXT, Schema, list_of, object_of
-from ringback.api.serializers import JsonObject, Serializer, field, maybe
+from ringback.api.serializers import JsonObjectSerializer, Serializer, field, maybe
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import (
-    ScenarioSelection,
+    ScenarioAssignment,
     choose_scenario,
     explain_scenario,
 )
@@ -18,7 +18,7 @@ from ringback.ports import Transaction
 _PATH: Final = "/portal/v1/scenarios"
 NAME_OF_SCENARIO: Final[Schema] = {"type": "string", "enum": list(SCENARIOS)}
 
-SCENARIO: Final = Serializer[ScenarioSelection](
+SCENARIO: Final = Serializer[ScenarioAssignment](
     "scenario",
     "scenarios",
     field("scenario", NAME_OF_SCENARIO, "in_force.scenario.name"),
@@ -28,7 +28,7 @@ SCENARIO: Final = Serializer[ScenarioSelection](
     maybe("sim_sid", SIM_SID),
 )
 _KNOWN: Final = list_of(object_of(name=NAME_OF_SCENARIO, meaning=TEXT))
-ALL_SCENARIOS: Final = JsonObject(
+ALL_SCENARIOS: Final = JsonObjectSerializer(
     "scenarios", object_of(**SCENARIO.schema["properties"], scenarios=_KNOWN)
 )
 _FOR_SIM: Final = (OperationParameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
@@ -62,11 +62,11 @@ class ScenarioEndpoints(EndpointGroup):
         return {**SCENARIO.at(call.request)(explained), "scenarios": known}
 
 
-def _choose(call: ApiRequest) -> Change[ScenarioSelection]:
+def _choose(call: ApiRequest) -> Change[ScenarioAssignment]:
     call.given.given("Scenario")
     sim, chosen = call.given.text("Sim"), call.given.meaning("Scenario", {**SCENARIOS, "": None})
 
-    def choose(tx: Transaction, context: OperationContext) -> ScenarioSelection:
+    def choose(tx: Transaction, context: OperationContext) -> ScenarioAssignment:
         choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen)
         return explain_scenario(tx, call.account_sid, sim=sim, context=context)
 

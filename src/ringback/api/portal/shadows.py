@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation import ApiOperation, OperationParameter
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.portal.callback_json import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
 from ringback.api.portal.callbacks import OF_SOURCE, read_source
 from ringback.api.schema_pieces import (
@@ -20,18 +20,18 @@ from ringback.api.schema_pieces import (
     refer,
     sid_of,
 )
-from ringback.api.serializers import JsonObject, Serializer, field, worked_out
+from ringback.api.serializers import JsonObjectSerializer, Serializer, field, worked_out
 from ringback.core.http.http_exchange import RecordedRequest
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
-    ShadowComparedResult,
-    UrlComparison,
+    ComparableResult,
+    UrlShadowSummary,
     meaning_of,
     percentiles,
 )
 from ringback.core.sids import SidKind
-from ringback.operations.shadows import report_on
+from ringback.operations.shadow_reports import report_on
 from ringback.ports import ComparedShadow, ShadowFilter
 
 MOST_URLS: Final = 500
@@ -39,7 +39,7 @@ MOST_URLS: Final = 500
 
 
 def _show_answer(
-    answer: ShadowComparedResult, source: SourceName, excerpt: bytes | None
+    answer: ComparableResult, source: SourceName, excerpt: bytes | None
 ) -> dict[str, Any]:
     return {
         "source": source,
@@ -116,7 +116,7 @@ def _show_times(times: list[float]) -> dict[str, float] | None:
     return None if found is None else {"p50_ms": found.p50, "p95_ms": found.p95}
 
 
-def _show_differences(one: UrlComparison) -> list[dict[str, Any]]:
+def _show_differences(one: UrlShadowSummary) -> list[dict[str, Any]]:
     return [
         {
             "first": kind.first,
@@ -129,7 +129,7 @@ def _show_differences(one: UrlComparison) -> list[dict[str, Any]]:
     ]
 
 
-_OF_URL: Final = Serializer[UrlComparison](
+_OF_URL: Final = Serializer[UrlShadowSummary](
     "url",
     "urls",
     field("url"),
@@ -148,7 +148,7 @@ _OF_URL: Final = Serializer[UrlComparison](
     worked_out("differences", list_of(_DIFFERENCE), _show_differences),
 )
 _show_url: Final = _OF_URL.show_by(str)
-REPORT: Final = JsonObject(
+REPORT: Final = JsonObjectSerializer(
     "shadow_report",
     object_of(
         since=or_null(INSTANT),

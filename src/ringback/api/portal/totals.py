@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup
-from ringback.api.operation import ApiOperation, OperationParameter
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup
+from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.schema_pieces import (
     INSTANT,
     SOURCE,
@@ -16,7 +16,7 @@ from ringback.api.schema_pieces import (
     or_null,
     sid_of,
 )
-from ringback.api.serializers import JsonObject
+from ringback.api.serializers import JsonObjectSerializer
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
 from ringback.operations.delivery_totals import totals_of
@@ -28,7 +28,7 @@ _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
-TOTALS: Final = JsonObject(
+TOTALS: Final = JsonObjectSerializer(
     "totals",
     object_of(
         totals=list_of(
@@ -45,7 +45,7 @@ TOTALS: Final = JsonObject(
         )
     ),
 )
-RESPONSE_STORAGE: Final = JsonObject(
+RESPONSE_STORAGE: Final = JsonObjectSerializer(
     "response_storage",
     object_of(
         bytes=number(0),

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup, Listing
-from ringback.api.operation import (
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup, Listing
+from ringback.api.operation_definition import (
     UNIQUE_NAME,
     ApiOperation,
     NoContent,

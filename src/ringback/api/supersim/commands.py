@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import (
+    CALLED_BACK,
+    ApiOperation,
+    OperationParameter,
+    filtered,
+    required,
+)
 from ringback.api.schema_pieces import TEXT, number, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe
 from ringback.core.sids import SidKind

@@ -2,8 +2,13 @@
 
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import (
+    CALLED_BACK,
+    ApiOperation,
+    OperationParameter,
+    filtered,
+)
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import FLAG, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field, maybe

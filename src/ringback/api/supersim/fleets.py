@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import UNIQUE_NAME, ApiOperation, OperationParameter, filtered, required
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import (
+    UNIQUE_NAME,
+    ApiOperation,
+    OperationParameter,
+    filtered,
+    required,
+)
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import FLAG, METHOD, REMOVABLE_URL, number, sid_of, text
 from ringback.api.serializers import (

@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ringback.api.api_resource import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation import ApiOperation, OperationParameter, PageBody, as_field, filtered
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
+from ringback.api.operation_definition import (
+    ApiOperation,
+    OperationParameter,
+    PageBody,
+    as_field,
+    filtered,
+)
 from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (

@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ringback.api.api_resource import ApiRequest, Change, EndpointGroup
-from ringback.api.operation import (
+from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
+from ringback.api.operation_definition import (
     CALLED_BACK,
     UNIQUE_NAME,
     ApiOperation,

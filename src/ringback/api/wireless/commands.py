@@ -2,14 +2,20 @@
 
 from typing import Final
 
-from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
-from ringback.api.operation import CALLED_BACK, ApiOperation, OperationParameter, filtered, required
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
+from ringback.api.operation_definition import (
+    CALLED_BACK,
+    ApiOperation,
+    OperationParameter,
+    filtered,
+    required,
+)
 from ringback.api.schema_pieces import FLAG, TEXT, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
-from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
 from ringback.operations.wireless import commands
 
 _PATH: Final = "/wireless/v1/Commands"
@@ -37,7 +43,7 @@ _NEW: Final = (
     OperationParameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
     OperationParameter(
         "IncludeSid",
-        one_of(SidPlacement),
+        one_of(IncludeSid),
         "Whether a text has the Command's SID in it, in front or behind; it has 128 characters"
         " then. None without it.",
     ),
@@ -79,7 +85,7 @@ class WirelessCommandEndpoints(WirelessEndpoints):
             sim=form.required("Sim"),
             command=form.required("Command"),
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
-            include_sid=form.choice("IncludeSid", SidPlacement) or SidPlacement.NONE,
+            include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
             told=CallbackTarget(*self._called_back(call)),
         )

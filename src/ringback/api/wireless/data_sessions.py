@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringback.api.api_resource import ApiRequest, Listing, WirelessEndpoints
-from ringback.api.operation import ApiOperation
+from ringback.api.endpoint_group import ApiRequest, Listing, WirelessEndpoints
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.schema_pieces import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
 from ringback.api.serializers import Serializer, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS

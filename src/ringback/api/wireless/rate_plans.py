@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
-from ringback.api.operation import (
+from ringback.api.operation_definition import (
     FRIENDLY_NAME,
     UNIQUE_NAME,
     ApiOperation,
@@ -26,7 +26,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
-    OnlyVendor,
+    FieldVendor,
     Serializer,
     dated_at,
     field,
@@ -45,7 +45,7 @@ from ringback.core.wireless.rate_plan import (
     RoamingService,
 )
 from ringback.operations.wireless.rate_plans import (
-    RatePlanNames,
+    RatePlanUpdateRequest,
     create_rate_plan,
     delete_rate_plan,
     fetch_rate_plan,
@@ -76,13 +76,13 @@ RATE_PLAN: Final = Serializer[RatePlan](
     field("international_roaming_data_limit", _LIMIT),
     *dated_at(_PATH),
     of_vendor(
-        OnlyVendor.KORE,
+        FieldVendor.KORE,
         worked_out(
             "usage_notification_url", URL_OR_EMPTY, lambda plan: plan.usage_notification_url or ""
         ),
     ),
-    of_vendor(OnlyVendor.KORE, field("usage_notification_method", METHOD)),
-    of_vendor(OnlyVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
+    of_vendor(FieldVendor.KORE, field("usage_notification_method", METHOD)),
+    of_vendor(FieldVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
 )
 
 _NAMES: Final = (UNIQUE_NAME, FRIENDLY_NAME)
@@ -156,8 +156,8 @@ class RatePlanEndpoints(WirelessEndpoints):
         names = self._names(call.given)
         return lambda tx, context: rename_rate_plan(tx, call.account_sid, call.sid, names, context)
 
-    def _names(self, form: RequestParameters) -> RatePlanNames:
-        return RatePlanNames(
+    def _names(self, form: RequestParameters) -> RatePlanUpdateRequest:
+        return RatePlanUpdateRequest(
             unique_name=form.label("UniqueName"),
             friendly_name=form.label("FriendlyName"),
             usage_notification_url=self._address(form, "UsageNotificationUrl"),

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, Change, WirelessEndpoints
-from ringback.api.operation import (
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
+from ringback.api.operation_definition import (
     CALLED_BACK,
     FRIENDLY_NAME,
     UNIQUE_NAME,
@@ -26,7 +26,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
-    OnlyVendor,
+    FieldVendor,
     SerializedField,
     Serializer,
     UrlOf,
@@ -87,7 +87,7 @@ SIM: Final = Serializer[WirelessSim](
     "sims",
     *(field("sid", sid_of(SidKind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
     *(maybe("rate_plan_sid", sid_of(SidKind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
-    *(of_vendor(OnlyVendor.TWILIO, _EID), of_vendor(OnlyVendor.KORE, maybe("eid"))),
+    *(of_vendor(FieldVendor.TWILIO, _EID), of_vendor(FieldVendor.KORE, maybe("eid"))),
     field("status", one_of(WirelessStatus)),
     worked_out(
         "reset_status", or_null(_RESETTING), lambda sim: "resetting" if sim.is_resetting else None

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from ringback.api.api_resource import ApiRequest, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
-from ringback.api.operation import ApiOperation, OperationParameter, PageBody
+from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody
 from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
@@ -29,7 +29,7 @@ from ringback.core.calendar import iso
 from ringback.core.sids import SidKind
 from ringback.core.sims.data_flow import price_of
 from ringback.core.sims.message import Direction
-from ringback.core.wireless.rate_plan import UsageZone
+from ringback.core.wireless.rate_plan import RoamingZone
 from ringback.core.wireless.usage import (
     UsagePeriod,
     UsageTotals,
@@ -79,17 +79,17 @@ def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
-        UsageZone.HOME: place,
-        UsageZone.NATIONAL: place,
-        UsageZone.INTERNATIONAL: list_of(abroad),
+        RoamingZone.HOME: place,
+        RoamingZone.NATIONAL: place,
+        RoamingZone.INTERNATIONAL: list_of(abroad),
     }
 
     def value(record: WirelessUsage) -> dict[str, object]:
         return {
-            **show(record.used_in(*UsageZone)),
-            UsageZone.HOME.value: show(record.used_in(UsageZone.HOME)),
-            UsageZone.NATIONAL.value: show(record.used_in(UsageZone.NATIONAL)),
-            UsageZone.INTERNATIONAL.value: [
+            **show(record.used_in(*RoamingZone)),
+            RoamingZone.HOME.value: show(record.used_in(RoamingZone.HOME)),
+            RoamingZone.NATIONAL.value: show(record.used_in(RoamingZone.NATIONAL)),
+            RoamingZone.INTERNATIONAL.value: [
                 {"country_code": country, **show(used)} for country, used in record.abroad()
             ],
         }

@@ -9,12 +9,13 @@ from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
-from ringback.cli.data_file import CliDataAccess, account_context, with_data_file
+from ringback.cli.data_file import DataFolderAccess, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, read_by
 from ringback.cli.output import Output
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
+from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
     CreatedAccount,
     create_account,
@@ -24,7 +25,6 @@ from ringback.operations.accounts import (
     set_status,
 )
 from ringback.ports import Transaction
-from ringback.storage import new_seal_key
 
 _CREATED: Final = """\
 account {name!r}; its secrets are shown now, and never again:
@@ -72,7 +72,7 @@ accounts.add_command(clients)
 def create(
     *,
     name: str,
-    file: CliDataAccess,
+    file: DataFolderAccess,
     schedule: RetrySchedule | None,
     parent: str | None,
     bare: bool,
@@ -91,7 +91,7 @@ def create(
 @accounts.command("list")
 @with_data_file
 @json_lines_option
-def list_(*, file: CliDataAccess, as_json: bool) -> None:
+def list_(*, file: DataFolderAccess, as_json: bool) -> None:
     """List all accounts, oldest first; no secrets."""
     found = file.transact(list_accounts)
     nothing = "no accounts; `ringback accounts create NAME` makes one"
@@ -104,7 +104,7 @@ def list_(*, file: CliDataAccess, as_json: bool) -> None:
 @click.argument("sid")
 @with_data_file
 @prints_record
-def show(*, sid: str, file: CliDataAccess) -> Output:
+def show(*, sid: str, file: DataFolderAccess) -> Output:
     """Show an account and what signs in to it; no secrets."""
 
     def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
@@ -125,7 +125,7 @@ def show(*, sid: str, file: CliDataAccess) -> Output:
 @accounts.command("suspend")
 @click.argument("sid")
 @with_data_file
-def suspend(*, sid: str, file: CliDataAccess) -> None:
+def suspend(*, sid: str, file: DataFolderAccess) -> None:
     """Let nobody sign in to an account, nor to its subaccounts.
 
     What was promised before is kept: its callbacks are still sent.
@@ -136,7 +136,7 @@ def suspend(*, sid: str, file: CliDataAccess) -> None:
 @accounts.command("resume")
 @click.argument("sid")
 @with_data_file
-def resume(*, sid: str, file: CliDataAccess) -> None:
+def resume(*, sid: str, file: DataFolderAccess) -> None:
     """Have a suspended account be active again."""
     _set_status(file, sid, AccountStatus.ACTIVE)
 
@@ -147,7 +147,7 @@ def new_key() -> None:
     click.echo(new_seal_key())
 
 
-def _set_status(file: CliDataAccess, sid: str, status: AccountStatus) -> None:
+def _set_status(file: DataFolderAccess, sid: str, status: AccountStatus) -> None:
     account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
 

@@ -13,6 +13,7 @@ from ringback.cli.dev.banner import banner
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.server_runner import serve_until_stopped
+from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
     NETWORK,
@@ -28,12 +29,11 @@ from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import no_checkpoint
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ENVIRONMENT, Settings, SettingsCommand, SettingsSource
-from ringback.storage import DATA_FILE
+from ringback.settings import ENVIRONMENT, ServerCommand, Settings, SettingsLoader
 
 
 @click.command()
-@settings_options(SettingsCommand.DEV)
+@settings_options(ServerCommand.DEV)
 @accept_data_loss_option
 @json_flag("Print dev.json as one line, no banner.")
 def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
@@ -41,7 +41,7 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
-    origin = SettingsSource(flags, ENVIRONMENT, SettingsCommand.DEV)
+    origin = SettingsLoader(flags, ENVIRONMENT, ServerCommand.DEV)
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
@@ -64,7 +64,7 @@ async def run(
     as_json: bool,
     https: DevHttps | None = None,
     checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: SettingsSource | None = None,
+    origin: SettingsLoader | None = None,
     accept_data_loss: bool = False,
 ) -> None:
     """Start everything with the notice's account, print the banner, and serve until a signal.

@@ -31,7 +31,7 @@ _KINDS: Final = {"supersim": _Kind("sms", "000"), "wireless": _Kind("command", "
 _LARGEST: Final = 65535
 
 
-class DeviceMessage(NamedTuple):
+class MessageToDevice(NamedTuple):
     """A message that a device received."""
 
     kind: str
@@ -90,7 +90,9 @@ class _Receiver:
     kind: _Kind
     left: int | None
     as_json: bool
-    _messages: asyncio.Queue[DeviceMessage] = field(default_factory=asyncio.Queue[DeviceMessage])
+    _messages: asyncio.Queue[MessageToDevice] = field(
+        default_factory=asyncio.Queue[MessageToDevice]
+    )
     _seen: set[str] = field(default_factory=set[str])
 
     async def run(self, bound: socket.socket | None) -> None:
@@ -117,7 +119,7 @@ class _Receiver:
 
     def _read(self, bound: socket.socket) -> None:
         payload, (address, port) = bound.recvfrom(_LARGEST)
-        self._messages.put_nowait(DeviceMessage("ip", f"{address}:{port}", payload))
+        self._messages.put_nowait(MessageToDevice("ip", f"{address}:{port}", payload))
 
     async def _poll(self) -> None:
         while True:
@@ -125,7 +127,7 @@ class _Receiver:
                 if message["sid"] not in self._seen:
                     self._seen.add(message["sid"])
                     payload = bytes.fromhex(message["hex"])
-                    self._messages.put_nowait(DeviceMessage(*self.kind, payload))
+                    self._messages.put_nowait(MessageToDevice(*self.kind, payload))
             await asyncio.sleep(_EVERY)
 
     async def _inbox(self) -> list[dict[str, Any]]:
@@ -142,7 +144,7 @@ class _Receiver:
             click.echo(self._line(message))
             self.left = None if self.left is None else self.left - 1
 
-    def _line(self, message: DeviceMessage) -> str:
+    def _line(self, message: MessageToDevice) -> str:
         now = SystemClock().now()
         if self.as_json:
             return json.dumps(

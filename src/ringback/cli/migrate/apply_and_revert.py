@@ -19,10 +19,10 @@ from ringback.migration.edit_status import (
     LEFT_BEHIND,
     MAY_MOVE,
     EditState,
-    EditStatus,
+    EditWithState,
     edit_statuses,
 )
-from ringback.migration.executor import ApplyEnded, PlanExecutor, exact
+from ringback.migration.executor import ApplyOutcome, PlanExecutor, exact
 from ringback.migration.journal import (
     ApplyBegan,
     JournalSummary,
@@ -30,13 +30,13 @@ from ringback.migration.journal import (
     journal_of,
     read_journal,
 )
+from ringback.migration.migration_effect import preview_rollback
 from ringback.migration.plan import MigrationPlan
-from ringback.migration.rollback_preview import preview_rollback
 from ringback.migration.url_source import UrlEdit, UrlLocation
-from ringback.migration.url_sources.source_tree import FileUrlSource
+from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration_setup import (
     OpenedUrlSource,
-    ProbeOptions,
+    ReadinessProbeOptions,
     UrlSourceCredentials,
     missing_secret,
     open_url_source,
@@ -82,7 +82,7 @@ async def apply(
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
-    probes: ProbeOptions,
+    probes: ReadinessProbeOptions,
     credentials: UrlSourceCredentials,
 ) -> int:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
@@ -110,7 +110,7 @@ async def apply(
                 ended = await executor.apply(readiness=readiness, canary=watch)
             after = await executor.statuses()
     _say_status(after, printer)
-    if ended is ApplyEnded.WENT_BACK:
+    if ended is ApplyOutcome.WENT_BACK:
         click.echo(
             f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
             " that stay behind",
@@ -121,7 +121,7 @@ async def apply(
 
 
 def _check_probing(
-    found: OpenedUrlSource, to: SourceName, how: ProbeOptions, auth_token: str | None
+    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
 ) -> None:
     """Raise a UsageError where the probe lacks the definition of the source, or its secret."""
     if how.no_probe:
@@ -184,7 +184,7 @@ async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials
 
 async def _statuses(
     plan: MigrationPlan, path: Path, found: OpenedUrlSource
-) -> Mapping[UrlLocation, EditStatus]:
+) -> Mapping[UrlLocation, EditWithState]:
     """Return the state of all edits, by URLs and a journal that were read at the same time."""
     after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
@@ -249,7 +249,9 @@ async def revert(
 _BACK: Final = (EditState.RETURNED, EditState.BEHIND)
 
 
-def _say_status(found: Mapping[UrlLocation, EditStatus], printer: output.ProgressPrinter) -> None:
+def _say_status(
+    found: Mapping[UrlLocation, EditWithState], printer: output.ProgressPrinter
+) -> None:
     printer.end()
     for line in output.status_lines(found, reported=printer.reported):
         click.echo(line)
@@ -260,7 +262,7 @@ def _say_status(found: Mapping[UrlLocation, EditStatus], printer: output.Progres
 
 def _print_diff(
     files: FileUrlSource,
-    found: Mapping[UrlLocation, EditStatus],
+    found: Mapping[UrlLocation, EditWithState],
     states: Collection[EditState],
     *,
     turned: Callable[[UrlEdit], UrlEdit] = lambda edit: edit,

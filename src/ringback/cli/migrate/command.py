@@ -13,12 +13,12 @@ from ringback.cli.options import file_option, json_flag, run_async
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.migration.filters import UrlFilter
 from ringback.migration.inventory import inventory as inventory_of
+from ringback.migration.migration_effect import in_vain
 from ringback.migration.plan import make_plan
-from ringback.migration.rollback_preview import in_vain
 from ringback.migration.url_source import UrlEntry, UrlSourceSpec
-from ringback.migration.url_sources.source_tree import FileUrlSource
+from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration_setup import OpenedUrlSource, UrlSourceCredentials, open_url_source
-from ringback.runtime.os_errors import refusing
+from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.system_clock import SystemRandomSource
 
 

@@ -19,11 +19,11 @@ from ringback.cli.options import (
 from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.migration.url_source import UrlSourceSpec
-from ringback.migration_setup import ProbeOptions, UrlSourceCredentials
+from ringback.migration_setup import ReadinessProbeOptions, UrlSourceCredentials
 from ringback.settings import FILE_VARIABLE, SettingsFile
+from ringback.settings.custom_sources import ConfiguredSources
 from ringback.settings.parsers import read_instant, read_networks
 from ringback.settings.policy import read_policy
-from ringback.settings.sources import AddedSources
 
 # ---- what opens the place where the URLs are -----------------------------------------------------
 
@@ -123,7 +123,7 @@ def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None)
     if path is None:
         return NOTICE
     file = SettingsFile.read(path)
-    return read_policy(file, AddedSources(file).sources)
+    return read_policy(file, ConfiguredSources(file).sources)
 
 
 with_policy = click.option(
@@ -149,12 +149,12 @@ with_policy_at: Final[Option[Any]] = with_options(
 
 
 def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Sources:
-    return BUILT_IN if path is None else AddedSources(SettingsFile.read(path)).sources
+    return BUILT_IN if path is None else ConfiguredSources(SettingsFile.read(path)).sources
 
 
 with_probing: Final = handing(
     "probes",
-    ProbeOptions,
+    ReadinessProbeOptions,
     click.option(
         "--settings",
         "sources",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditStatus, count
+from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
 from ringback.migration.executor import (
     CanaryStarted,
     CanaryStopped,
@@ -20,8 +20,8 @@ from ringback.migration.executor import (
     ProgressEvent,
 )
 from ringback.migration.inventory import InventoryLine
+from ringback.migration.migration_effect import RollbackPreview
 from ringback.migration.plan import MigrationPlan
-from ringback.migration.rollback_preview import RollbackPreview
 from ringback.migration.url_source import UrlLocation
 
 _COLORS: Final = {
@@ -85,7 +85,7 @@ def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> It
         yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
 
 
-def status_record(status: EditStatus) -> dict[str, Any]:
+def status_record(status: EditWithState) -> dict[str, Any]:
     """Return an edit and its state as a JSON object."""
     return {
         "place": status.edit.place.name,
@@ -98,7 +98,7 @@ def status_record(status: EditStatus) -> dict[str, Any]:
 
 
 def status_lines(
-    found: Mapping[UrlLocation, EditStatus], *, reported: Collection[UrlLocation] = ()
+    found: Mapping[UrlLocation, EditWithState], *, reported: Collection[UrlLocation] = ()
 ) -> Iterator[str]:
     """Yield how many edits are in each state, and those left behind that aren't in `reported`."""
     for state, number in count(found).items():

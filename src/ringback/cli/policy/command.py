@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from ringback.cli.data_file import CliDataAccess, data_file_in
+from ringback.cli.data_file import DataFolderAccess, data_file_in
 from ringback.cli.options import data_folder, prints_record, seal_key_file_option
 from ringback.cli.output import Output
 from ringback.cli.policy.options import instant, policy_file_option, policy_of_file
@@ -15,13 +15,13 @@ from ringback.cli.policy.set_command import set_
 from ringback.cli.portal_commands import named_portal, server_options
 from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.policy_impact import DeliveryCount
+from ringback.core.policy.policy_impact import UrlCallbackCount
 from ringback.core.policy.policy_json import policy_record
+from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.policy_simulation import simulation_record
 from ringback.runtime.system_clock import SystemClock
-from ringback.storage import DATA_FILE
 
 
 @click.group()
@@ -76,7 +76,7 @@ def simulate(
     return record, lines_of_simulation(record)
 
 
-def _count(file: CliDataAccess, now: datetime) -> list[DeliveryCount]:
+def _count(file: DataFolderAccess, now: datetime) -> list[UrlCallbackCount]:
     if not (file.folder / DATA_FILE).exists():
         raise ConfigurationError(
             f"there is no {DATA_FILE} in {file.folder}; name its folder with --data"

@@ -16,7 +16,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Hold
 from ringback.settings import (
     FILE_VARIABLE,
-    SettingsCommand,
+    ServerCommand,
     SettingsFile,
     held,
     load,
@@ -150,10 +150,10 @@ def _check(file: SettingsFile) -> None:
     One of the two is enough: a file may have settings that only that command knows.
     """
     try:
-        load({}, {}, command=SettingsCommand.SERVE, file=file)
+        load({}, {}, command=ServerCommand.SERVE, file=file)
     except ConfigurationError as problem:
         try:
-            load({}, {}, command=SettingsCommand.DEV, file=file)
+            load({}, {}, command=ServerCommand.DEV, file=file)
         except ConfigurationError:
             raise ConfigurationError(f"nothing is changed; there would be: {problem}") from None
 

@@ -6,12 +6,12 @@ from typing import NamedTuple, Self, assert_never
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.retry import (
+    AttemptRound,
     Decision,
-    Done,
     GiveUp,
+    NoRetryNeeded,
     RetryLater,
     RetryNow,
-    RetryRound,
     RetryRules,
 )
 from ringback.core.form_encoding import decode
@@ -39,7 +39,7 @@ UNDELIVERED = frozenset({CallbackStatus.FAILED, CallbackStatus.DISCARDED})
 """The final statuses without a delivery."""
 
 
-class DeliveryState(NamedTuple):
+class DeliveryProgress(NamedTuple):
     """How far a callback has come: the part of it that changes."""
 
     date_updated: datetime
@@ -64,9 +64,9 @@ class DeliveryState(NamedTuple):
         return self.due is None and self.status is CallbackStatus.SCHEDULED
 
     @property
-    def round(self) -> RetryRound:
+    def round(self) -> AttemptRound:
         """Where a callback with an attempt under way is in its rounds."""
-        return RetryRound(
+        return AttemptRound(
             self.round_attempts, self.round_began or self.date_updated, self.round_number
         )
 
@@ -76,7 +76,7 @@ class DeliveryState(NamedTuple):
         return self._replace(round_began=None if began is None else began + by)
 
 
-class OutgoingCallback(NamedTuple):
+class CallbackRecord(NamedTuple):
     """One notification to one receiver, from its creation to its end.
 
     Source, token and payload are chosen when it is created and never change, so that a receiver
@@ -94,7 +94,7 @@ class OutgoingCallback(NamedTuple):
     source_reason: str
     idempotency_token: str
     date_created: datetime
-    progress: DeliveryState
+    progress: DeliveryProgress
     idempotency_key: str | None = None
     """A key that its creator gave it; a second callback with the same key is not created."""
     replay_of: str | None = None
@@ -135,7 +135,7 @@ class OutgoingCallback(NamedTuple):
         """Return the rules for its retries; a test event has one round, whatever the schedule."""
         return RetryRules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
 
-    def having(self, progress: DeliveryState) -> Self:
+    def having(self, progress: DeliveryProgress) -> Self:
         """Return the callback with this progress."""
         return self._replace(progress=progress)
 
@@ -160,7 +160,9 @@ class Attempt(NamedTuple):
     response: RecordedResponse | None = None
 
 
-def begin(progress: DeliveryState, now: datetime, *, total_timeout: timedelta) -> DeliveryState:
+def begin(
+    progress: DeliveryProgress, now: datetime, *, total_timeout: timedelta
+) -> DeliveryProgress:
     """Return the progress of a callback whose next attempt is under way.
 
     A retry is due at once, so if it comes after the end of its round's time, we have delayed it.
@@ -168,7 +170,7 @@ def begin(progress: DeliveryState, now: datetime, *, total_timeout: timedelta) -
     """
     began = progress.round_began
     is_late = began is None or began + total_timeout <= now
-    return DeliveryState(
+    return DeliveryProgress(
         now,
         CallbackStatus.SCHEDULED,
         None,
@@ -181,8 +183,8 @@ def begin(progress: DeliveryState, now: datetime, *, total_timeout: timedelta) -
 
 
 def put_back(
-    progress: DeliveryState, now: datetime, *, due: datetime | None = None
-) -> DeliveryState:
+    progress: DeliveryProgress, now: datetime, *, due: datetime | None = None
+) -> DeliveryProgress:
     """Return the progress of a callback whose attempt was begun, but never sent.
 
     It is due now, or at the given instant.
@@ -196,7 +198,7 @@ def put_back(
     )
 
 
-def plan_anew(progress: DeliveryState, now: datetime) -> DeliveryState:
+def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that was scheduled by a clock that was ahead of now.
 
     It waits from now on, for as long as it was meant to wait then.
@@ -209,18 +211,18 @@ def plan_anew(progress: DeliveryState, now: datetime) -> DeliveryState:
     )
 
 
-def delivered(progress: DeliveryState, now: datetime) -> DeliveryState:
+def delivered(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that was delivered."""
     # Not by `_replace`, which takes twice as long: this is what becomes of most callbacks.
-    return DeliveryState(
+    return DeliveryProgress(
         now, CallbackStatus.DELIVERED, None, progress.attempt_count, None, *progress[5:]
     )
 
 
-def advance(progress: DeliveryState, decision: Decision, now: datetime) -> DeliveryState:
+def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> DeliveryProgress:
     """Return the progress after an attempt, by the decision about it."""
     match decision:
-        case Done():
+        case NoRetryNeeded():
             return delivered(progress, now)
         case GiveUp(why):
             return progress._replace(
@@ -236,12 +238,12 @@ def advance(progress: DeliveryState, decision: Decision, now: datetime) -> Deliv
             assert_never(decision)
 
 
-def replay(progress: DeliveryState, now: datetime) -> DeliveryState:
+def replay(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that is replayed, from its first round on."""
-    return DeliveryState(date_updated=now, attempt_count=progress.attempt_count, due=now)
+    return DeliveryProgress(date_updated=now, attempt_count=progress.attempt_count, due=now)
 
 
-def discard(progress: DeliveryState, why: str, now: datetime) -> DeliveryState:
+def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that a person discards."""
     return progress._replace(
         status=CallbackStatus.DISCARDED, status_reason=why, due=None, date_updated=now

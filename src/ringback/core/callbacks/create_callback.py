@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
@@ -29,10 +29,10 @@ def compose(
     due: datetime | None = None,
     idempotency_key: str | None = None,
     sources: Sources = BUILT_IN,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return a new callback with this encoded body to this URL, due now or at the given time."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
-    return OutgoingCallback(
+    return CallbackRecord(
         sid=_sid(chance, now),
         account_sid=account_sid,
         url=to,
@@ -43,7 +43,7 @@ def compose(
         source_reason=choice.reason,
         idempotency_token=_token(sources[choice.source].token, chance, now),
         date_created=now,
-        progress=DeliveryState(now, due=due or now),
+        progress=DeliveryProgress(now, due=due or now),
         idempotency_key=idempotency_key,
     )
 
@@ -56,10 +56,10 @@ def compose_test(
     secret_id: str | None,
     chance: bytes,
     now: datetime,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return a test event to this URL, due now; this secret signs it, None for the active one."""
     own = chance[CALLBACK_BYTES:]
-    return OutgoingCallback(
+    return CallbackRecord(
         sid=_sid(chance, now),
         account_sid=account_sid,
         url=to,
@@ -70,22 +70,22 @@ def compose_test(
         source_reason="a test event comes from kore",
         idempotency_token=_token(KORE_TOKEN, chance[:CALLBACK_BYTES], now),
         date_created=now,
-        progress=DeliveryState(now, due=now),
+        progress=DeliveryProgress(now, due=now),
         is_test=True,
         secret_id=secret_id,
     )
 
 
 def repeat(
-    callback: OutgoingCallback,
+    callback: CallbackRecord,
     *,
     source: SourceName,
     chance: bytes,
     now: datetime,
     sources: Sources = BUILT_IN,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return a new callback with the same content from another source, with a new token."""
-    return OutgoingCallback(
+    return CallbackRecord(
         sid=_sid(chance, now),
         account_sid=callback.account_sid,
         url=callback.url,
@@ -96,7 +96,7 @@ def repeat(
         source_reason=f"a person replayed {callback.sid} as {source}",
         idempotency_token=_token(sources[source].token, chance, now),
         date_created=now,
-        progress=DeliveryState(now, due=now),
+        progress=DeliveryProgress(now, due=now),
         replay_of=callback.sid,
     )
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.sources.source_definition import (
     BUILT_IN,
@@ -24,16 +24,18 @@ _JSON: Final = "application/json; charset=utf-8"
 
 
 def render(
-    callback: OutgoingCallback, *, account: Account, at: datetime, sources: Sources = BUILT_IN
+    callback: CallbackRecord, *, account: Account, at: datetime, sources: Sources = BUILT_IN
 ) -> OutgoingRequest:
     """Return the request of an attempt at this time, signed with the present secrets.
 
     Raises SecretNotFound if the account does not have the callback's secret any more, and
-    SourceNotFound if its source is not in the settings any more.
+    SourceNoLongerConfigured if its source is not in the settings any more.
     """
     source = sources.get(callback.source)
     if source is None:
-        raise SourceNotFound(f"there is no source {callback.source!r} in the settings any more")
+        raise SourceNoLongerConfigured(
+            f"there is no source {callback.source!r} in the settings any more"
+        )
     url, body = callback.called, callback.sent_body.encode()
     values = _values_of(callback, url, body, account=account, at=at, source=source)
     headers = source.fill(values)
@@ -43,7 +45,7 @@ def render(
 
 
 def _values_of(
-    callback: OutgoingCallback,
+    callback: CallbackRecord,
     url: CallbackUrl,
     body: bytes,
     *,
@@ -71,7 +73,7 @@ def _values_of(
     }
 
 
-def _secret_of(callback: OutgoingCallback, account: Account) -> str:
+def _secret_of(callback: CallbackRecord, account: Account) -> str:
     if callback.secret_id is None:
         return account.kore_secret
     found = account.webhook_secrets.find(callback.secret_id)

@@ -33,7 +33,7 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
 
 
-class RetryRound(NamedTuple):
+class AttemptRound(NamedTuple):
     """The state of a callback's round of attempts."""
 
     attempts: int
@@ -53,7 +53,7 @@ class RetryRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class NoRetryNeeded:
     """The callback is delivered."""
 
 
@@ -77,14 +77,14 @@ class GiveUp:
     why: str
 
 
-Decision = Done | RetryNow | RetryLater | GiveUp
+Decision = NoRetryNeeded | RetryNow | RetryLater | GiveUp
 
-_DONE = Done()
+_DONE = NoRetryNeeded()
 _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
 
 
 def decide(
-    outcome: Outcome, *, rules: RetryRules, round_: RetryRound, now: datetime, chance: float
+    outcome: Outcome, *, rules: RetryRules, round_: AttemptRound, now: datetime, chance: float
 ) -> Decision:
     """Return what follows an attempt with this outcome; `chance`, from 0 to 1, is the jitter."""
     match outcome:
@@ -107,13 +107,13 @@ def decide(
             assert_never(outcome)
 
 
-def time_left(connection: ConnectionOverrides, round_: RetryRound, now: datetime) -> timedelta:
+def time_left(connection: ConnectionOverrides, round_: AttemptRound, now: datetime) -> timedelta:
     """Return how long the next attempt of this round may take, by `tt`."""
     return round_.began + connection.total_timeout - now
 
 
 def attempt_timeouts(
-    connection: ConnectionOverrides, round_: RetryRound, now: datetime
+    connection: ConnectionOverrides, round_: AttemptRound, now: datetime
 ) -> Timeouts:
     """Return how long an attempt may take; the first one has the whole time of its round."""
     if round_.attempts == 1:
@@ -124,7 +124,7 @@ def attempt_timeouts(
 
 
 def _why_not_within(
-    outcome: Refused | Unreachable, rules: RetryRules, round_: RetryRound, now: datetime
+    outcome: Refused | Unreachable, rules: RetryRules, round_: AttemptRound, now: datetime
 ) -> str | None:
     """Return why the round does not go on, or None where it does."""
     connection = rules.connection
@@ -145,7 +145,7 @@ def _next_round(
     why_not: str,
     *,
     schedule: RetrySchedule,
-    round_: RetryRound,
+    round_: AttemptRound,
     now: datetime,
     chance: float,
 ) -> RetryLater | GiveUp:

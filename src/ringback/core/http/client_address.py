@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from ringback.core.http.addresses import Address, Network
+from ringback.core.http.allowed_addresses import Address, Network
 
 _CUSTOMER_PREFIX: Final = 64
 """The IPv6 prefix of one customer, who can use any address in it."""

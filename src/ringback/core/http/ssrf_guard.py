@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.addresses import Network, refusal
+from ringback.core.http.allowed_addresses import Network, refusal
 
 Ports = tuple[range, ...]
 

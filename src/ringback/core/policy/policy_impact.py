@@ -16,7 +16,7 @@ WEEK: Final = timedelta(days=7)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class DeliveryCount(NamedTuple):
+class UrlCallbackCount(NamedTuple):
     """How many callbacks of one account to one URL were sent by one source."""
 
     account_sid: str
@@ -88,7 +88,7 @@ class UrlForecast:
 
 
 def forecast_urls(
-    policy: Policy, sent: Iterable[DeliveryCount], *, now: datetime, then: datetime
+    policy: Policy, sent: Iterable[UrlCallbackCount], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
     """Return a forecast for each URL that was called, in the order of account and URL."""
     ordered = sorted(sent, key=_configured)
@@ -125,19 +125,24 @@ def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlFo
 
 
 def changed_at(
-    change: PolicyChange, policy: Policy, sent: Iterable[DeliveryCount]
+    change: PolicyChange, policy: Policy, sent: Iterable[UrlCallbackCount]
 ) -> list[UrlForecast]:
     """Return the URLs that another source sends to from this change on."""
     found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 
 
-def _configured(row: DeliveryCount) -> tuple[str, str, str]:
+def _configured(row: UrlCallbackCount) -> tuple[str, str, str]:
     return row.account_sid, row.url, row.asked or ""
 
 
 def _forecast(
-    policy: Policy, by_date: Policy, rows: Sequence[DeliveryCount], *, now: datetime, then: datetime
+    policy: Policy,
+    by_date: Policy,
+    rows: Sequence[UrlCallbackCount],
+    *,
+    now: datetime,
+    then: datetime,
 ) -> UrlForecast:
     account_sid, url, _, asked, _ = rows[0]
     wire = _wire(url)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, Self, assert_never
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import Attempt, DeliveryState, OutgoingCallback, settle
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, DeliveryProgress, settle
 from ringback.core.http.http_exchange import AttemptResult, RecordedRequest
 from ringback.core.policy.source_policy import SourceName, begins_with
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
@@ -61,18 +61,18 @@ class ShadowRule:
     percent: int = 100
     """The share of covered callbacks that is copied; their SIDs decide which ones."""
 
-    def covers(self, callback: OutgoingCallback) -> bool:
+    def covers(self, callback: CallbackRecord) -> bool:
         """Whether it covers this callback by its account, URL and source."""
         is_theirs = self.account_sid in (None, callback.account_sid)
         is_other = callback.source != self.source
         return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
 
-    def takes(self, callback: OutgoingCallback) -> bool:
+    def takes(self, callback: CallbackRecord) -> bool:
         """Whether this covered callback is in the share; the answer never changes."""
         digest = hashlib.sha256(callback.sid.encode()).digest()
         return int.from_bytes(digest[:8]) % 100 < self.percent
 
-    def url_of(self, callback: OutgoingCallback) -> CallbackUrl:
+    def url_of(self, callback: CallbackRecord) -> CallbackUrl:
         """Return where the copy of this callback goes."""
         match self.mark:
             case ShadowWithParameter(parameter):
@@ -85,7 +85,7 @@ class ShadowRule:
                 assert_never(self.mark)
 
 
-def rule_for(rules: tuple[ShadowRule, ...], callback: OutgoingCallback) -> ShadowRule | None:
+def rule_for(rules: tuple[ShadowRule, ...], callback: CallbackRecord) -> ShadowRule | None:
     """Return the rule by which this callback is copied, or None if it is not.
 
     The first rule that covers it decides. A test event is not copied: only KORE sends those.
@@ -97,13 +97,13 @@ def rule_for(rules: tuple[ShadowRule, ...], callback: OutgoingCallback) -> Shado
 
 
 def copy_of(
-    callback: OutgoingCallback,
+    callback: CallbackRecord,
     rule: ShadowRule,
     *,
     chance: bytes,
     now: datetime,
     sources: Sources = BUILT_IN,
-) -> OutgoingCallback:
+) -> CallbackRecord:
     """Return the copy that this rule makes of a callback, ready to be rendered."""
     return callback._replace(
         sid=make_sid(SidKind.SHADOW, dated(chance[:SID_BYTES], now)),
@@ -112,7 +112,7 @@ def copy_of(
         source_reason=f"a copy of {callback.sid}",
         idempotency_token=sources[rule.source].token.make(dated(chance[SID_BYTES:], now)),
         date_created=now,
-        progress=DeliveryState(now),
+        progress=DeliveryProgress(now),
         idempotency_key=None,
         replay_of=None,
     )
@@ -134,7 +134,7 @@ class Shadow(NamedTuple):
         return self.attempt.account_sid
 
     @classmethod
-    def opened(cls, copy: OutgoingCallback, *, of: OutgoingCallback) -> Self:
+    def opened(cls, copy: CallbackRecord, *, of: CallbackRecord) -> Self:
         """Return the open row of a copy that is about to be sent."""
         attempt = Attempt(of.sid, copy.account_sid, 1, copy.date_created)
         return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)

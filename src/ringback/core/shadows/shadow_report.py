@@ -20,7 +20,7 @@ _SIGNATURE: Final = (401, 403)
 _TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
 
 
-class ShadowComparedResult(NamedTuple):
+class ComparableResult(NamedTuple):
     """The part of a request's result that is compared."""
 
     result: str
@@ -56,8 +56,8 @@ class AnswerComparison(NamedTuple):
     """When the copy was sent."""
     sources: tuple[SourceName, SourceName]
     """Of the callback, and of the copy."""
-    first: ShadowComparedResult
-    copy: ShadowComparedResult
+    first: ComparableResult
+    copy: ComparableResult
     is_same_body: bool | None = None
     """None if one of them was not answered."""
     excerpts: tuple[bytes | None, bytes | None] = (None, None)
@@ -74,13 +74,15 @@ class AnswerComparison(NamedTuple):
         return str(self.first) == str(self.copy) and self.is_same_body is not False
 
     @property
-    def kind(self) -> "PairKind":
+    def kind(self) -> "AnswerDifferenceKind":
         """What kind of pair it is."""
         alike = str(self.first) == str(self.copy)
-        return PairKind(str(self.first), str(self.copy), self.sources, alike and not self.is_same)
+        return AnswerDifferenceKind(
+            str(self.first), str(self.copy), self.sources, alike and not self.is_same
+        )
 
 
-class PairKind(NamedTuple):
+class AnswerDifferenceKind(NamedTuple):
     """A kind of pair: both answers, and the sources of both requests."""
 
     first: str
@@ -93,7 +95,7 @@ class PairKind(NamedTuple):
 def meaning_of(pair: AnswerComparison) -> str:
     """Return what a pair tells about the receiver.
 
-    >>> first, copy = ShadowComparedResult("delivered", 200), ShadowComparedResult("refused", 401)
+    >>> first, copy = ComparableResult("delivered", 200), ComparableResult("refused", 401)
     >>> sources = ("twilio", "kore")
     >>> meaning_of(AnswerComparison("CC1", "CB1", "http://a", datetime.max, sources, first, copy))
     "the receiver refuses kore's signature"
@@ -114,7 +116,7 @@ def meaning_of(pair: AnswerComparison) -> str:
     return f"the receiver took the copy from {copy}, which came later"
 
 
-def _meaning_for(copy: ShadowComparedResult, source: SourceName) -> str:
+def _meaning_for(copy: ComparableResult, source: SourceName) -> str:
     """Return what the result of a copy means if the callback itself was accepted."""
     if copy.failure is not None:
         return _meaning_of_failure(copy.failure, source)
@@ -167,16 +169,16 @@ def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
 
 
 @dataclass(slots=True)
-class UrlComparison:
+class UrlShadowSummary:
     """How the callbacks to one URL and their copies compare."""
 
     url: str
     same: int = 0
     unknown: int = 0
     """Pairs in which one request has not ended, or nobody knows how."""
-    differing: Counter[PairKind] = field(default_factory=Counter[PairKind])
-    examples: dict[PairKind, AnswerComparison] = field(
-        default_factory=dict[PairKind, AnswerComparison]
+    differing: Counter[AnswerDifferenceKind] = field(default_factory=Counter[AnswerDifferenceKind])
+    examples: dict[AnswerDifferenceKind, AnswerComparison] = field(
+        default_factory=dict[AnswerDifferenceKind, AnswerComparison]
     )
     """The pair of each kind that was added first."""
     times_of_first: list[float] = field(default_factory=list[float])
@@ -206,16 +208,16 @@ class UrlComparison:
 class ShadowReport:
     """How callbacks and their copies compare, URL by URL."""
 
-    of_url: dict[str, UrlComparison] = field(default_factory=dict[str, UrlComparison])
+    of_url: dict[str, UrlShadowSummary] = field(default_factory=dict[str, UrlShadowSummary])
 
     def add(self, pair: AnswerComparison) -> None:
         """Count one more."""
         known = self.of_url.get(pair.url)
         if known is None:
-            self.of_url[pair.url] = known = UrlComparison(pair.url)
+            self.of_url[pair.url] = known = UrlShadowSummary(pair.url)
         known.add(pair)
 
     @property
-    def urls(self) -> list[UrlComparison]:
+    def urls(self) -> list[UrlShadowSummary]:
         """The URLs, those with most differences first."""
         return sorted(self.of_url.values(), key=lambda one: (-one.differing.total(), one.url))

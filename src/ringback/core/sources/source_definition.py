@@ -46,7 +46,7 @@ _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
-class SourceHeader(NamedTuple):
+class HeaderTemplate(NamedTuple):
     """One header of a source."""
 
     name: str
@@ -60,7 +60,7 @@ class SourceHeader(NamedTuple):
 
         Raises ValueError for a malformed header or an unknown placeholder.
 
-        >>> SourceHeader.parse("webhook-id: {token}").placeholders
+        >>> HeaderTemplate.parse("webhook-id: {token}").placeholders
         ('token',)
         """
         match = _HEADER.fullmatch(text)
@@ -145,7 +145,7 @@ SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
 class SourceDefinition:
     """A source of callbacks."""
 
-    headers: tuple[SourceHeader, ...]
+    headers: tuple[HeaderTemplate, ...]
     """In the order in which they are sent."""
     signature: SignatureScheme
     token: IdempotencyTokenFormat
@@ -191,7 +191,7 @@ class SourceDefinition:
         ]
 
 
-_Line = tuple[tuple[str, str] | None, str, str | None, SourceHeader]
+_Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
 """The whole header, if nothing has to be filled in; else its name, and how to fill it."""
 
 Sources = Mapping[SourceName, SourceDefinition]
@@ -207,8 +207,8 @@ def other_than(source: SourceName, sources: Sources) -> SourceName:
     return next(name for name in sources if name != source)
 
 
-def _headers(*lines: str) -> tuple[SourceHeader, ...]:
-    return tuple(map(SourceHeader.parse, lines))
+def _headers(*lines: str) -> tuple[HeaderTemplate, ...]:
+    return tuple(map(HeaderTemplate.parse, lines))
 
 
 FIRST: Final = _headers("Host: {host}")

@@ -39,7 +39,7 @@ class CommandTransport(StrEnum):
     IP = "ip"
 
 
-class SidPlacement(StrEnum):
+class IncludeSid(StrEnum):
     """Where the text for the device has the Command's SID."""
 
     NONE = "none"
@@ -61,7 +61,7 @@ class WirelessCommand:
     direction: Direction
     date_created: datetime
     date_updated: datetime
-    include_sid: SidPlacement = SidPlacement.NONE
+    include_sid: IncludeSid = IncludeSid.NONE
     delivery_receipt_requested: bool = True
     told: CallbackTarget = NO_TARGET
     """Gets a callback when its sending has ended."""
@@ -72,9 +72,9 @@ class WirelessCommand:
         if self.command_mode is PayloadType.BINARY:
             return b64decode(self.command)
         texts = {
-            SidPlacement.NONE: self.command,
-            SidPlacement.START: f"{self.sid} {self.command}",
-            SidPlacement.END: f"{self.command} {self.sid}",
+            IncludeSid.NONE: self.command,
+            IncludeSid.START: f"{self.sid} {self.command}",
+            IncludeSid.END: f"{self.command} {self.sid}",
         }
         return texts[self.include_sid].encode()
 
@@ -95,18 +95,18 @@ class CommandValidationError(NamedTuple):
 
 
 def fault_in(
-    command: str, mode: PayloadType, include_sid: SidPlacement
+    command: str, mode: PayloadType, include_sid: IncludeSid
 ) -> CommandValidationError | None:
     """Return what is wrong with a Command to a device, or None.
 
-    >>> fault_in("aGk=", PayloadType.BINARY, SidPlacement.NONE) is None
+    >>> fault_in("aGk=", PayloadType.BINARY, IncludeSid.NONE) is None
     True
-    >>> fault_in("x" * 129, PayloadType.TEXT, SidPlacement.END).code
+    >>> fault_in("x" * 129, PayloadType.TEXT, IncludeSid.END).code
     33111
     """
     if mode is PayloadType.BINARY:
         return _fault_in_binary(command)
-    with_sid = include_sid is not SidPlacement.NONE
+    with_sid = include_sid is not IncludeSid.NONE
     longest = LONGEST_WITH_SID if with_sid else LONGEST_SMS
     if len(command) > longest:
         beside = " beside its SID" if with_sid else ""

@@ -8,7 +8,7 @@ from ringback.core.calendar import HOUR
 from ringback.core.sims.data_flow import DataFlow
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
 from ringback.core.wireless.radio import RadioLink
-from ringback.core.wireless.rate_plan import UsageZone, zone_of
+from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
 """Bytes an hour, up and down each, of a SIM that is throttled: 128 kbit/s. The figure is ours."""
@@ -30,7 +30,7 @@ class WirelessDataSession(DataFlow):
         return network_with(self.network_sid) or NETWORKS[0]
 
     @property
-    def zone(self) -> UsageZone:
+    def zone(self) -> RoamingZone:
         """The zone in which its bytes count."""
         return zone_of(self.network)
 

@@ -18,7 +18,7 @@ class RadioLink(StrEnum):
     NARROWBAND = "NB-IoT"
 
 
-class Location(NamedTuple):
+class DataSessionLocation(NamedTuple):
     """A country as Data Sessions name it, and a place in it."""
 
     code: str
@@ -29,30 +29,30 @@ class Location(NamedTuple):
 
 # By the two letters of ISO 3166-1; the places are those of large cities, to four digits.
 PLACES: Final = {
-    "AT": Location("AUT", 48.2082, 16.3738),
-    "AU": Location("AUS", -33.8688, 151.2093),
-    "BE": Location("BEL", 50.8503, 4.3517),
-    "BR": Location("BRA", -23.5505, -46.6333),
-    "CA": Location("CAN", 43.6532, -79.3832),
-    "CH": Location("CHE", 47.3769, 8.5417),
-    "DE": Location("DEU", 52.52, 13.405),
-    "DK": Location("DNK", 55.6761, 12.5683),
-    "ES": Location("ESP", 40.4168, -3.7038),
-    "FI": Location("FIN", 60.1699, 24.9384),
-    "FR": Location("FRA", 48.8566, 2.3522),
-    "GB": Location("GBR", 51.5074, -0.1278),
-    "IE": Location("IRL", 53.3498, -6.2603),
-    "IT": Location("ITA", 41.9028, 12.4964),
-    "JP": Location("JPN", 35.6762, 139.6503),
-    "MX": Location("MEX", 19.4326, -99.1332),
-    "NL": Location("NLD", 52.3676, 4.9041),
-    "NO": Location("NOR", 59.9139, 10.7522),
-    "NZ": Location("NZL", -36.8509, 174.7645),
-    "PL": Location("POL", 52.2297, 21.0122),
-    "SE": Location("SWE", 59.3293, 18.0686),
-    "SG": Location("SGP", 1.3521, 103.8198),
-    "US": Location("USA", 37.7749, -122.4194),
-    "ZA": Location("ZAF", -33.9249, 18.4241),
+    "AT": DataSessionLocation("AUT", 48.2082, 16.3738),
+    "AU": DataSessionLocation("AUS", -33.8688, 151.2093),
+    "BE": DataSessionLocation("BEL", 50.8503, 4.3517),
+    "BR": DataSessionLocation("BRA", -23.5505, -46.6333),
+    "CA": DataSessionLocation("CAN", 43.6532, -79.3832),
+    "CH": DataSessionLocation("CHE", 47.3769, 8.5417),
+    "DE": DataSessionLocation("DEU", 52.52, 13.405),
+    "DK": DataSessionLocation("DNK", 55.6761, 12.5683),
+    "ES": DataSessionLocation("ESP", 40.4168, -3.7038),
+    "FI": DataSessionLocation("FIN", 60.1699, 24.9384),
+    "FR": DataSessionLocation("FRA", 48.8566, 2.3522),
+    "GB": DataSessionLocation("GBR", 51.5074, -0.1278),
+    "IE": DataSessionLocation("IRL", 53.3498, -6.2603),
+    "IT": DataSessionLocation("ITA", 41.9028, 12.4964),
+    "JP": DataSessionLocation("JPN", 35.6762, 139.6503),
+    "MX": DataSessionLocation("MEX", 19.4326, -99.1332),
+    "NL": DataSessionLocation("NLD", 52.3676, 4.9041),
+    "NO": DataSessionLocation("NOR", 59.9139, 10.7522),
+    "NZ": DataSessionLocation("NZL", -36.8509, 174.7645),
+    "PL": DataSessionLocation("POL", 52.2297, 21.0122),
+    "SE": DataSessionLocation("SWE", 59.3293, 18.0686),
+    "SG": DataSessionLocation("SGP", 1.3521, 103.8198),
+    "US": DataSessionLocation("USA", 37.7749, -122.4194),
+    "ZA": DataSessionLocation("ZAF", -33.9249, 18.4241),
 }
 
 

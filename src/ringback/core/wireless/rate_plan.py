@@ -46,7 +46,7 @@ class RoamingService(StrEnum):
 _HOME: Final = ("310260", "310240")
 
 
-class UsageZone(StrEnum):
+class RoamingZone(StrEnum):
     """The zones in which usage is counted; the values are the names of the fields for it."""
 
     HOME = "home"
@@ -82,29 +82,30 @@ class RatePlan:
         """Whether its SIMs may leave the home network."""
         return self.national_roaming_enabled or bool(self.international_roaming)
 
-    def limit_in(self, zone: UsageZone) -> int:
+    def limit_in(self, zone: RoamingZone) -> int:
         """Return how many MB a SIM may use there in a month."""
         return {
-            UsageZone.HOME: self.data_limit,
-            UsageZone.NATIONAL: self.national_roaming_data_limit,
-            UsageZone.INTERNATIONAL: self.international_roaming_data_limit,
+            RoamingZone.HOME: self.data_limit,
+            RoamingZone.NATIONAL: self.national_roaming_data_limit,
+            RoamingZone.INTERNATIONAL: self.international_roaming_data_limit,
         }[zone]
 
-    def throttles_in(self, zone: UsageZone) -> bool:
+    def throttles_in(self, zone: RoamingZone) -> bool:
         """Whether a SIM goes on more slowly there once it has used its limit."""
-        return zone is UsageZone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
+        return zone is RoamingZone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
 
-    def allows_data_in(self, zone: UsageZone) -> bool:
+    def allows_data_in(self, zone: RoamingZone) -> bool:
         """Whether a SIM may use data there."""
         is_there = (
-            zone is not UsageZone.INTERNATIONAL or RoamingService.DATA in self.international_roaming
+            zone is not RoamingZone.INTERNATIONAL
+            or RoamingService.DATA in self.international_roaming
         )
         return self.data_enabled and is_there
 
-    def allows_messages_in(self, zone: UsageZone) -> bool:
+    def allows_messages_in(self, zone: RoamingZone) -> bool:
         """Whether a SIM may send and get Commands there."""
         is_there = (
-            zone is not UsageZone.INTERNATIONAL
+            zone is not RoamingZone.INTERNATIONAL
             or RoamingService.MESSAGING in self.international_roaming
         )
         return self.messaging_enabled and is_there
@@ -112,20 +113,20 @@ class RatePlan:
     @property
     def networks(self) -> tuple[str, ...]:
         """The SIDs of the networks that its SIMs may be on."""
-        zones = {UsageZone.HOME}
+        zones = {RoamingZone.HOME}
         if self.national_roaming_enabled:
-            zones.add(UsageZone.NATIONAL)
+            zones.add(RoamingZone.NATIONAL)
         if self.international_roaming:
-            zones.add(UsageZone.INTERNATIONAL)
+            zones.add(RoamingZone.INTERNATIONAL)
         return tuple(network.sid for network in NETWORKS if zone_of(network) in zones)
 
 
-def zone_of(network: MobileNetwork) -> UsageZone:
+def zone_of(network: MobileNetwork) -> RoamingZone:
     """Return in which zone a network is.
 
     >>> [str(zone_of(network)) for network in NETWORKS[:2]]
     ['national_roaming', 'home']
     """
     if "".join(network.identifiers[0]) in _HOME:
-        return UsageZone.HOME
-    return UsageZone.NATIONAL if network.iso_country == "US" else UsageZone.INTERNATIONAL
+        return RoamingZone.HOME
+    return RoamingZone.NATIONAL if network.iso_country == "US" else RoamingZone.INTERNATIONAL

@@ -103,7 +103,7 @@ class WirelessSim:
 
 
 @dataclass(frozen=True, slots=True)
-class WirelessChangeRequest:
+class DesiredWirelessState:
     """The status and rate plan that an update asks for; None for what it leaves out."""
 
     status: WirelessStatus | None = None
@@ -143,14 +143,14 @@ def make_iccid(chance: bytes) -> str:
     return f"890134{int.from_bytes(chance) % 10**13:013}"
 
 
-def plan_change(sim: WirelessSim, asked: WirelessChangeRequest) -> Change:
+def plan_change(sim: WirelessSim, asked: DesiredWirelessState) -> Change:
     """Return what an update that asks for this leads to.
 
     Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
     cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
     plan is to be removed from a SIM as it is suspended (33121).
     """
-    if asked == WirelessChangeRequest():
+    if asked == DesiredWirelessState():
         return WirelessNothingRequested()
     if sim.status in CHANGING:
         raise Conflict(

@@ -25,7 +25,7 @@ from ringback.core.sims.data_flow import bytes_of
 from ringback.core.sims.message import Direction
 from ringback.core.sims.mobile_networks import MobileNetwork, network_with
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.rate_plan import UsageZone, zone_of
+from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 MOST_RECORDS: Final = 10_000
 """How many periods can be asked for at once. The limit is ours."""
@@ -139,7 +139,7 @@ class WirelessUsage:
     account_sid: str
     sim_sid: str | None
     slot: UsagePeriod
-    by_country: Mapping[tuple[UsageZone, str], UsageTotals]
+    by_country: Mapping[tuple[RoamingZone, str], UsageTotals]
     """The usage by zone and country (ISO 3166-1 alpha-2), without empty ones."""
 
     @property
@@ -147,7 +147,7 @@ class WirelessUsage:
         """An id within its list."""
         return self.slot.sid
 
-    def used_in(self, *zones: UsageZone) -> UsageTotals:
+    def used_in(self, *zones: RoamingZone) -> UsageTotals:
         """Return the usage in these zones together."""
         parts = [used for (zone, _), used in self.by_country.items() if zone in zones]
         return UsageTotals(
@@ -163,7 +163,7 @@ class WirelessUsage:
             [
                 (country, used)
                 for (zone, country), used in places
-                if zone is UsageZone.INTERNATIONAL
+                if zone is RoamingZone.INTERNATIONAL
             ],
             key=itemgetter(0),
         )
@@ -195,11 +195,11 @@ def _by_country(
     counts: Iterable[CommandCount],
     slot: UsagePeriod,
     now: datetime,
-) -> dict[tuple[UsageZone, str], UsageTotals]:
-    flows = defaultdict[tuple[UsageZone, str], list[WirelessDataSession]](list)
+) -> dict[tuple[RoamingZone, str], UsageTotals]:
+    flows = defaultdict[tuple[RoamingZone, str], list[WirelessDataSession]](list)
     for session in sessions:
         flows[_place_of(session.network)].append(session)
-    messages = defaultdict[tuple[UsageZone, str], dict[Direction, int]](dict)
+    messages = defaultdict[tuple[RoamingZone, str], dict[Direction, int]](dict)
     for count in counts:
         network = network_with(count.network_sid)
         if network is not None:
@@ -215,5 +215,5 @@ def _by_country(
     return {place: one for place, one in used.items() if one != UsageTotals()}
 
 
-def _place_of(network: MobileNetwork) -> tuple[UsageZone, str]:
+def _place_of(network: MobileNetwork) -> tuple[RoamingZone, str]:
     return zone_of(network), network.iso_country

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.url_source import (
-    DeliveryHistory,
     EditOutcome,
+    UrlDeliveryHistory,
     UrlEdit,
     UrlEntry,
     UrlSourceSpec,
@@ -62,7 +62,7 @@ class ApiUrlSource:
         return {"kind": "api", "account": self.account_sid, "server": self.server}
 
     @property
-    def deliveries(self) -> DeliveryHistory | None:
+    def deliveries(self) -> UrlDeliveryHistory | None:
         """How the callbacks went, which a Ringback knows; None at Twilio's hosts."""
         return None if self.server is None else _Portal(self.server, self.official)
 
@@ -112,7 +112,7 @@ class ApiUrlSource:
 
 @dataclass(frozen=True, slots=True)
 class _Portal:
-    """Answers `DeliveryHistory`."""
+    """Answers `UrlDeliveryHistory`."""
 
     server: str
     official: "TwilioUrlClient"

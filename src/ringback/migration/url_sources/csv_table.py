@@ -11,15 +11,15 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
-from ringback.migration.url_sources.url_escaping import UrlNotation
-from ringback.migration.url_sources.url_matches import UrlMatch
+from ringback.migration.url_sources.url_escaping import UrlEscaping
+from ringback.migration.url_sources.url_matches import UrlInText
 
 _DELIMITERS: Final = ",;\t|"
 _URL: Final = ("url", "callback_url")
 _NAME: Final = ("name", "place")
 _METHOD: Final = ("method", "callback_method")
 _BYTE_ORDER_MARK: Final = "\ufeff"
-CELL: Final = UrlNotation(
+CELL: Final = UrlEscaping(
     re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
 )
 """The text of a cell, in quotes or not."""
@@ -42,7 +42,7 @@ class _Cell:
         return CELL.url(raw) if '"' in raw else raw
 
 
-def matches_in_table(text: str, file: str) -> list[UrlMatch]:
+def matches_in_table(text: str, file: str) -> list[UrlInText]:
     """Return the URLs of a table whose first row names its columns.
 
     Raises ConfigurationError where none of them is `url` or `callback_url`.
@@ -60,14 +60,14 @@ def matches_in_table(text: str, file: str) -> list[UrlMatch]:
     )
 
 
-def _matches(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlMatch]:
+def _matches(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlInText]:
     for row in rows:
         url = _find(row, columns, _URL)
         if url is None or not url.text.strip():
             continue
         method, warnings = _method(row, columns)
         name, account = (_find(row, columns, names) for names in (_NAME, ("account_sid",)))
-        yield UrlMatch(
+        yield UrlInText(
             start=url.inner.start,
             raw=url.inner.raw,
             notation=CELL,

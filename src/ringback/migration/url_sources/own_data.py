@@ -25,7 +25,7 @@ _BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class OwnDataUrlSource:
-    """Answers `UrlSource` and `DeliveryHistory`."""
+    """Answers `UrlSource` and `UrlDeliveryHistory`."""
 
     store: Store
     folder: str = field(kw_only=True)

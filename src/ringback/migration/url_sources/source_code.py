@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.migration.url_sources import url_escaping
-from ringback.migration.url_sources.url_matches import UrlMatch
+from ringback.migration.url_sources.url_matches import UrlInText
 
 _NAME: Final = re.compile(
     r"""(?<![\w%])
@@ -64,7 +64,7 @@ _AROUND: Final = 1000
 _NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
 
 
-def matches_in_code(text: str, file: str) -> list[UrlMatch]:
+def matches_in_code(text: str, file: str) -> list[UrlInText]:
     """Return the callback URLs in a text; the name of its file tells how it is written."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
     found = [url for name in _NAME.finditer(text) for url in _named(text, name, file)]
@@ -79,7 +79,7 @@ def matches_in_code(text: str, file: str) -> list[UrlMatch]:
     return found
 
 
-def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlMatch]:
+def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlInText]:
     """Yield the URL that follows a name, where one does."""
     line = text.rfind("\n", 0, match.start()) + 1
     before = text[max(line, match.start() - _AROUND) : match.start()]
@@ -97,10 +97,10 @@ def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlMatch]:
     else:
         expression = _EXPRESSION.match(text, match.end())
         if expression and _AT_RUN_TIME.search(expression[0]):
-            yield UrlMatch(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
+            yield UrlInText(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
 
 
-def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlMatch]:
+def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlInText]:
     raw, start = literal["raw"], literal.start("raw")
     if not _IS_URL.match(raw):
         return
@@ -108,7 +108,7 @@ def _in_quotes(text: str, literal: re.Match[str]) -> Iterator[UrlMatch]:
     yield _match(start, raw, url_escaping.ESCAPED, fixed=_NOT_WHOLE if goes_on else None)
 
 
-def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlMatch:
+def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlInText:
     raw = bare["raw"].rstrip(".")
     if is_exported or file.endswith((".sh", ".bash", ".zsh")):
         cut, ampersand, _ = raw.partition("&") if "\\&" not in raw else (raw, "", "")
@@ -137,7 +137,7 @@ class _Form:
         return cls(option and option[1], quote)
 
 
-def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlMatch]:
+def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
     """Yield the URL that is a value in a form body."""
     match = _IN_FORM[form.quote].match(text, start)
     raw = match[0] if match else ""
@@ -164,8 +164,8 @@ def _is_lost(value: str, rest: str) -> bool:
 
 
 def _match(
-    start: int, raw: str, notation: url_escaping.UrlNotation, *, fixed: str | None = None
-) -> UrlMatch:
+    start: int, raw: str, notation: url_escaping.UrlEscaping, *, fixed: str | None = None
+) -> UrlInText:
     if _PLACEHOLDER.search(raw):
         fixed = "it has a placeholder that is filled when the program runs; change it by hand"
-    return UrlMatch(start, raw, notation, fixed=fixed)
+    return UrlInText(start, raw, notation, fixed=fixed)

@@ -47,7 +47,7 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 }
 
 
-class ReportedUrl(NamedTuple):
+class TwilioConfiguredUrl(NamedTuple):
     """A configured URL as the API tells it."""
 
     place: UrlSettingName
@@ -76,7 +76,7 @@ class TwilioUrlClient:
         self._client = client
         self._resources = {kind: attrgetter(each.path)(client) for kind, each in _RESOURCES.items()}
 
-    def urls(self) -> Iterator[ReportedUrl]:
+    def urls(self) -> Iterator[TwilioConfiguredUrl]:
         """Yield all configured URLs."""
         for kind, (path, urls) in _RESOURCES.items():
             with _translated(path):
@@ -116,12 +116,14 @@ class TwilioUrlClient:
         return self._resources[place.sid[:2]](place.sid)
 
 
-def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[ReportedUrl]:
+def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[TwilioConfiguredUrl]:
     for parameter, name in urls.items():
         url = getattr(one, name)
         if url:
             method = getattr(one, name.replace("url", "method")) or "POST"
-            yield ReportedUrl(UrlSettingName(one.sid, parameter), one.account_sid, url, method)
+            yield TwilioConfiguredUrl(
+                UrlSettingName(one.sid, parameter), one.account_sid, url, method
+            )
 
 
 def _read(shown: Mapping[str, Any]) -> DeliveryTotals:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 
 @dataclass(frozen=True, slots=True)
-class UrlNotation:
+class UrlEscaping:
     """One way to write a URL."""
 
     token: re.Pattern[str]
@@ -67,13 +67,13 @@ def _read_percent(token: str) -> str:
     return {"+": " "}.get(token) or unquote(token, "latin-1")
 
 
-ESCAPED: Final = UrlNotation(_ESCAPE, _read_escape, str)
+ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str)
 """Text of a programming language or of JSON; also text where nothing is escaped."""
-SHELL: Final = UrlNotation(_ESCAPE, _read_escape, lambda text: text.replace("&", "\\&"))
+SHELL: Final = UrlEscaping(_ESCAPE, _read_escape, lambda text: text.replace("&", "\\&"))
 """A word that is not in quotes."""
-FORM: Final = UrlNotation(_PERCENT, _read_percent, lambda text: quote(text, safe="#=:/?,-_.~"))
+FORM: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe="#=:/?,-_.~"))
 """A value of a form body, with nothing escaped but what has to be."""
-FORM_ESCAPED: Final = UrlNotation(_PERCENT, _read_percent, lambda text: quote(text, safe=""))
+FORM_ESCAPED: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe=""))
 """A value of a form body, with all escaped that may be."""
-MARKUP: Final = UrlNotation(_ENTITY, unescape, escape)
+MARKUP: Final = UrlEscaping(_ENTITY, unescape, escape)
 """Text of XML or HTML."""

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.migration.url_source import UrlEntry, UrlLocation
-from ringback.migration.url_sources.url_escaping import ESCAPED, UrlNotation
+from ringback.migration.url_sources.url_escaping import ESCAPED, UrlEscaping
 
 
 @dataclass(frozen=True, slots=True)
-class UrlMatch:
+class UrlInText:
     """One URL in a text."""
 
     start: int
     raw: str
     """As it is written there."""
-    notation: UrlNotation = ESCAPED
+    notation: UrlEscaping = ESCAPED
     fixed: str | None = None
     warnings: tuple[str, ...] = ()
     account_sid: str | None = None
@@ -35,8 +35,8 @@ class UrlMatch:
 
 
 def placed(
-    matches: Iterable[UrlMatch], text: str, file: str
-) -> Iterator[tuple[UrlMatch, UrlLocation]]:
+    matches: Iterable[UrlInText], text: str, file: str
+) -> Iterator[tuple[UrlInText, UrlLocation]]:
     """Yield a file's matches with their places: file and line, and a number beyond the first."""
     seen = Counter[int]()
     line, at = 1, 0

@@ -6,7 +6,7 @@ Commands to a SIM that is being changed wait until the change has ended.
 from collections.abc import Callable
 from dataclasses import replace
 
-from ringback.core.scheduled_task import BeginResult, DeferredTask, ScheduledTask
+from ringback.core.scheduled_task import BeginResult, ScheduledTask, TaskPostponed
 from ringback.core.sims.message import MessageStatus
 from ringback.core.sims.scenario import (
     CarrierFailure,
@@ -113,7 +113,7 @@ def _begin(
     if sim.status is SimStatus.SCHEDULED:
         # Otherwise the order of the two would depend on how many tasks are done at a time.
         change = tx.tasks.due_of(sim.sid, TaskKind.UPDATE_SIM)
-        return DeferredTask(max(change or context.now, context.now))
+        return TaskPostponed(max(change or context.now, context.now))
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         return CarrierFailure(83401, f"the SIM is {sim.status}, so its device is not attached")

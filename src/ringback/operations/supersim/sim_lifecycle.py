@@ -5,8 +5,8 @@ from dataclasses import replace
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate, finish, moved
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate, finish, moved
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
 from ringback.operations.supersim.billing import begin_period, renew_period

@@ -9,7 +9,8 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
-from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sims.simulated_network import device_address
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.sim import (
     ChangeRequired,
     FleetAssigned,
@@ -19,7 +20,6 @@ from ringback.core.supersim.sim import (
     SuperSim,
     plan_change,
 )
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, list_of, named_in

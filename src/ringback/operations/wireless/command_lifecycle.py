@@ -7,7 +7,7 @@ without a receipt being asked for, or when the receipt has come or will not come
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.core.scheduled_task import BeginResult, DeferredTask, ScheduledTask
+from ringback.core.scheduled_task import BeginResult, ScheduledTask, TaskPostponed
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.scenario import (
     CARRIED_OUT,
@@ -42,7 +42,7 @@ def begin_command(
     command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
-        return DeferredTask(max(change or context.now, context.now))
+        return TaskPostponed(max(change or context.now, context.now))
     return _why_not(tx, sim, context) or context.carrier_request(tx, task, command, sim)
 
 
@@ -90,7 +90,7 @@ def begin_forgetting(
 ) -> BeginResult:
     """Delete a Command as soon as no step of it is due any more."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
-    return CARRIED_OUT if due is None else DeferredTask(max(due, context.now))
+    return CARRIED_OUT if due is None else TaskPostponed(max(due, context.now))
 
 
 def end_forgetting(

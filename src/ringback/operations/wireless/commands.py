@@ -11,7 +11,7 @@ from ringback.core.wireless.command import (
     KEPT_FOR,
     MOST_QUEUED,
     CommandTransport,
-    SidPlacement,
+    IncludeSid,
     WirelessCommand,
     fault_in,
 )
@@ -30,7 +30,7 @@ class NewWirelessCommand(NamedTuple):
     """The SID or the unique name of a SIM."""
     command: str
     mode: PayloadType = PayloadType.TEXT
-    include_sid: SidPlacement = SidPlacement.NONE
+    include_sid: IncludeSid = IncludeSid.NONE
     wants_receipt: bool = True
     told: CallbackTarget = NO_TARGET
 

@@ -12,7 +12,7 @@ from ringback.core.sims.mobile_networks import MobileNetwork
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
 from ringback.core.wireless.radio import radio_link_of
-from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
+from ringback.core.wireless.rate_plan import RatePlan, RoamingZone, zone_of
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
@@ -29,7 +29,7 @@ def network_of(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> M
     return context.simulation.network_for(sim.iccid, plan.networks)
 
 
-def zone_of_sim(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> UsageZone:
+def zone_of_sim(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> RoamingZone:
     """Return the zone that a SIM is in."""
     return zone_of(network_of(sim, plan, context))
 

@@ -13,7 +13,7 @@ from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageRequest, Transaction
 
 
-class RatePlanNames(NamedTuple):
+class RatePlanUpdateRequest(NamedTuple):
     """The fields of a rate plan that can be changed; None for those that a request leaves out."""
 
     unique_name: str | None = None
@@ -26,7 +26,7 @@ class RatePlanNames(NamedTuple):
 def create_rate_plan(
     tx: Transaction,
     account_sid: str,
-    names: RatePlanNames,
+    names: RatePlanUpdateRequest,
     allowed: dict[str, Any],
     context: OperationContext,
 ) -> RatePlan:
@@ -64,7 +64,7 @@ def rename_rate_plan(
     tx: Transaction,
     account_sid: str,
     sid_or_name: str,
-    names: RatePlanNames,
+    names: RatePlanUpdateRequest,
     context: OperationContext,
 ) -> RatePlan:
     """Change what a plan is called.
@@ -95,7 +95,7 @@ def delete_rate_plan(
     tx.wireless.rate_plans.remove(plan.sid)
 
 
-def _changes(names: RatePlanNames) -> dict[str, Any]:
+def _changes(names: RatePlanUpdateRequest) -> dict[str, Any]:
     """Return the fields that change; an empty text removes the value."""
     given = names._asdict().items()
     return {name: value or None for name, value in given if value is not None}

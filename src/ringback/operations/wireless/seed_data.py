@@ -5,7 +5,7 @@ from typing import Final
 
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus, moved
 from ringback.operations.context import OperationContext
-from ringback.operations.wireless.rate_plans import RatePlanNames, create_rate_plan
+from ringback.operations.wireless.rate_plans import RatePlanUpdateRequest, create_rate_plan
 from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.ports import Transaction
 
@@ -22,7 +22,7 @@ def seed_where_missing(tx: Transaction, account_sid: str, context: OperationCont
         return
     plans = tx.wireless.rate_plans
     plan = plans.find(account_sid, _PLAN_NAME) or create_rate_plan(
-        tx, account_sid, RatePlanNames(unique_name=_PLAN_NAME), {}, context
+        tx, account_sid, RatePlanUpdateRequest(unique_name=_PLAN_NAME), {}, context
     )
     is_taken = tx.wireless.sims.find(account_sid, SIM_NAME) is not None
     new = WirelessSim(

@@ -7,8 +7,8 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate, finalize, finish
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
-from ringback.core.wireless.sim_update import WirelessSimUpdate, finalize, finish
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
 from ringback.operations.wireless.data_sessions import plan_data

@@ -14,10 +14,11 @@ from ringback.core.errors import WIRELESS, Conflict, InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.sim import (
     CHANGING,
     DELETABLE,
-    WirelessChangeRequest,
+    DesiredWirelessState,
     WirelessChangeRequired,
     WirelessNoChangeNeeded,
     WirelessNothingRequested,
@@ -25,7 +26,6 @@ from ringback.core.wireless.sim import (
     WirelessStatus,
     plan_change,
 )
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.operations.accounts import check_transfer
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, list_of, named_in
@@ -46,7 +46,7 @@ _STEPS: Final = (
 )
 
 
-class RegisteredSimCard(NamedTuple):
+class SimCardRegistration(NamedTuple):
     """A card to register for an account; the vendors' API has no operation for that."""
 
     iccid: str
@@ -75,7 +75,7 @@ class WirelessUpdateRequest(NamedTuple):
 
 
 def register_sim(
-    tx: Transaction, account_sid: str, card: RegisteredSimCard, context: OperationContext
+    tx: Transaction, account_sid: str, card: SimCardRegistration, context: OperationContext
 ) -> WirelessSim:
     """Register a card for an account; its SIM is `new` and has no rate plan.
 
@@ -236,18 +236,18 @@ def _changed(
 
 def _change_request(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest
-) -> WirelessChangeRequest:
+) -> DesiredWirelessState:
     if asked.rate_plan is None:
-        return WirelessChangeRequest(asked.status)
+        return DesiredWirelessState(asked.status)
     if not asked.rate_plan:
-        return WirelessChangeRequest(asked.status, removes_rate_plan=True)
+        return DesiredWirelessState(asked.status, removes_rate_plan=True)
     plan = rate_plan_named(tx, sim.account_sid, asked.rate_plan)
     if sim.is_narrowband and plan.roams:
         raise InvalidParameter(
             f"SIM {sim.sid} is a Narrowband SIM, which can't roam as RatePlan {plan.sid} has it",
             code=33105,
         )
-    return WirelessChangeRequest(asked.status, plan.sid)
+    return DesiredWirelessState(asked.status, plan.sid)
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultWithCases, ProbeReport
 
 
 def as_json(report: ProbeReport) -> str:
@@ -22,7 +22,7 @@ def as_json(report: ProbeReport) -> str:
     )
 
 
-def _fault(named: FaultFound) -> dict[str, Any]:
+def _fault(named: FaultWithCases) -> dict[str, Any]:
     fault = named.fault
     return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": named.cases}
 

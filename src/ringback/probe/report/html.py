@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 from typing import Final
 
-from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultFound, ProbeReport
+from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultWithCases, ProbeReport
 from ringback.probe.report.text import summary
 
 _CLASSES: Final = {
@@ -60,7 +60,7 @@ def _faults(report: ProbeReport) -> Iterator[str]:
     yield from map(_fault, report.faults)
 
 
-def _fault(named: FaultFound) -> str:
+def _fault(named: FaultWithCases) -> str:
     fault = named.fault
     cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in named.cases)
     return (

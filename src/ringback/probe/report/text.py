@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ringback.probe.probe_cases import ProbeCase
-from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, FaultFound, ProbeReport
+from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, FaultWithCases, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFault
 
 _WIDTH = len(max(CaseVerdict, key=len))
@@ -78,7 +78,7 @@ def _overall(report: ProbeReport) -> CaseVerdict:
     return CaseVerdict.PASSED if report.is_complete else CaseVerdict.NOT_OBSERVED
 
 
-def _faults(faults: Iterable[FaultFound]) -> Iterator[ReportLine]:
+def _faults(faults: Iterable[FaultWithCases]) -> Iterator[ReportLine]:
     for named in faults:
         yield ReportLine("")
         yield ReportLine(f"{named.fault.label}: {named.fault.what}", CaseVerdict.FAILED)

@@ -10,7 +10,7 @@ from ringback.receiver.dedupe.dedupe_store import (
     ClaimWon,
     DedupeStore,
     DedupeUnavailable,
-    WorkDone,
+    WorkAlreadyDone,
 )
 from ringback.receiver.dedupe.memory import MemoryDedupe
 from ringback.receiver.dedupe.postgres import PostgresDedupe
@@ -27,5 +27,5 @@ __all__ = [
     "PostgresDedupe",
     "RedisDedupe",
     "SqliteDedupe",
-    "WorkDone",
+    "WorkAlreadyDone",
 ]

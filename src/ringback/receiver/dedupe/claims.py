@@ -17,7 +17,7 @@ from ringback.receiver.dedupe.dedupe_store import (
     ClaimedByOther,
     ClaimRequest,
     ClaimWon,
-    WorkDone,
+    WorkAlreadyDone,
 )
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ Work = Callable[[ClaimTable, datetime], T]
 """A change of a store's rows at one instant, all of it or nothing."""
 
 
-class RowStore(ABC):
+class ClaimTableDedupe(ABC):
     """Answers `DedupeStore` from rows."""
 
     @abstractmethod
@@ -179,7 +179,7 @@ def _first(visit: ClaimRequest, now: datetime) -> ClaimRow:
 
 def _answer(row: ClaimRow, now: datetime) -> Claimed:
     if row.lease_ends is None:
-        return WorkDone()
+        return WorkAlreadyDone()
     if now < row.lease_ends:
         return ClaimedByOther(row.lease_ends - now)
     return ClaimWon(is_retry=True)

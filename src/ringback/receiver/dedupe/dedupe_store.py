@@ -47,11 +47,11 @@ class ClaimedByOther:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkDone:
+class WorkAlreadyDone:
     """This work has been done."""
 
 
-Claimed = ClaimWon | ClaimedByOther | WorkDone
+Claimed = ClaimWon | ClaimedByOther | WorkAlreadyDone
 
 
 class DedupeStore(Protocol):

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe.claims import ClaimRow, RowStore, Work, other
+from ringback.receiver.dedupe.claims import ClaimRow, ClaimTableDedupe, Work, other
 
 T = TypeVar("T")
 _Key = tuple[Source, str]
 
 
-class MemoryDedupe(RowStore):
+class MemoryDedupe(ClaimTableDedupe):
     """Answers `DedupeStore` for the threads of one process, for as long as that runs.
 
     Two processes know nothing of each other, and after a restart everything is new: use it in

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from ringback.receiver.dedupe import claims
-from ringback.receiver.dedupe.claims import RowStore, Work, comparable
+from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work, comparable
 from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, DedupeUnavailable
 from ringback.receiver.dedupe.sql_claims import (
     SCHEMA,
@@ -28,7 +28,7 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
 _NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-class PostgresDedupe(RowStore):
+class PostgresDedupe(ClaimTableDedupe):
     """Answers `DedupeStore` for all who use the same table; its time is the database's.
 
     `connect` gives one connection each time, as a context manager: `pool.connection` of a

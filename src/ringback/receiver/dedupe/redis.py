@@ -17,7 +17,7 @@ from ringback.receiver.dedupe.dedupe_store import (
     ClaimRequest,
     ClaimWon,
     DedupeUnavailable,
-    WorkDone,
+    WorkAlreadyDone,
 )
 
 
@@ -184,7 +184,7 @@ class RedisDedupe:
             case _Answer.UNDER_WAY:
                 return ClaimedByOther(timedelta(microseconds=for_another))
             case _Answer.DONE:
-                return WorkDone()
+                return WorkAlreadyDone()
 
     def done(self, visit: ClaimRequest) -> bool:
         """Answer `DedupeStore.done`."""

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import Final, Self, TypeVar
 
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe.claims import RowStore, Work
+from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work
 from ringback.receiver.dedupe.dedupe_store import DedupeUnavailable
 from ringback.receiver.dedupe.sql_claims import SCHEMA, ClaimStatements, SqlClaimTable
 
@@ -32,7 +32,7 @@ _WRONG: Final = {
 }
 
 
-class SqliteDedupe(RowStore):
+class SqliteDedupe(ClaimTableDedupe):
     """Answers `DedupeStore` for all threads and processes of one machine that use the same file.
 
     The file is made at first use, in a folder that must be there; on a network drive its locks do

@@ -30,7 +30,7 @@ from ringback.receiver.events.cloud_events import (
 )
 from ringback.receiver.events.form_events import event_of_form
 from ringback.receiver.events.parse import Event, read_event
-from ringback.receiver.events.unknown_event import UnknownEvent
+from ringback.receiver.events.unreadable_event import UnknownEvent
 
 __all__ = [
     "CloudEvent",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import ClassVar, Final, NoReturn, TypeAlias, cast
 
 from ringback.core.events.kore_test_event import TEST_EVENT_TYPE
-from ringback.receiver.events.unknown_event import (
+from ringback.receiver.events.unreadable_event import (
     UnknownEvent,
     UnreadableEvent,
     missing,

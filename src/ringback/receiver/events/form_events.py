@@ -19,7 +19,7 @@ from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, 
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.receiver.events.unknown_event import (
+from ringback.receiver.events.unreadable_event import (
     UnknownEvent,
     UnreadableEvent,
     missing,

@@ -3,7 +3,7 @@
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
 from ringback.receiver.events.form_events import event_of_form
-from ringback.receiver.events.unknown_event import UnknownEvent
+from ringback.receiver.events.unreadable_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
 Event = SenderEvent | TestEvent | CloudEvents | UnknownEvent

@@ -5,7 +5,11 @@ Start with `verify`; `diagnosis` says why a signature is wrong.
 """
 
 from ringback.receiver.verification.called_url import url_as_configured, url_by_host
-from ringback.receiver.verification.received_request import Headers, ReceivedRequest, SenderRecord
+from ringback.receiver.verification.received_request import (
+    Headers,
+    ReceivedRequest,
+    SentCallbackRecord,
+)
 from ringback.receiver.verification.signing_input import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import check
@@ -16,7 +20,7 @@ __all__ = [
     "ReceivedRequest",
     "ReceiverSecrets",
     "Rejected",
-    "SenderRecord",
+    "SentCallbackRecord",
     "Verdict",
     "Verified",
     "check",

@@ -93,7 +93,7 @@ class SignedUrlSpellings:
 
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
-class CalledUrl:
+class CalledUrlSpellings:
     """The URL that was called, with its query, as each of the sources may have signed it."""
 
     resource: SignedUrlSpellings

@@ -15,9 +15,9 @@ from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification.body_variants import HASH_PARAMETER, hash_of
-from ringback.receiver.verification.called_url import CalledUrl, SplitUrl, without_port
+from ringback.receiver.verification.called_url import CalledUrlSpellings, SplitUrl, without_port
 from ringback.receiver.verification.received_request import ReceivedRequest, read_form
-from ringback.receiver.verification.signature_headers import SignatureHeaders
+from ringback.receiver.verification.signature_headers import SignatureClaim
 from ringback.receiver.verification.verdict import Reason, Rejected
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -25,7 +25,7 @@ _IN_HOST: Final = r"[A-Za-z0-9_-]+"
 _IN_PATH: Final = r"[^/?#]+"
 
 
-class ReceiverUrl:
+class ConfiguredReceiverUrl:
     """One URL, and what a request that comes to it was called with."""
 
     def __init__(self, text: str) -> None:
@@ -38,9 +38,11 @@ class ReceiverUrl:
         """The URL without fragment and credentials."""
         self._query = url.query or ""
         self._begins = f"{self._query}&" if self._query else ""
-        self._called = CalledUrl.of(url.shown)
+        self._called = CalledUrlSpellings.of(url.shown)
 
-    def called_by(self, request: ReceivedRequest, claim: SignatureHeaders) -> CalledUrl | Rejected:
+    def called_by(
+        self, request: ReceivedRequest, claim: SignatureClaim
+    ) -> CalledUrlSpellings | Rejected:
         """Return the URL with what the sender has added to its query, or why it isn't this one."""
         if not request.target:
             return self._untold(request, claim)
@@ -63,7 +65,9 @@ class ReceiverUrl:
         added = given[len(configured) :]
         return encode(added) if given[: len(configured)] == configured else None
 
-    def _untold(self, request: ReceivedRequest, claim: SignatureHeaders) -> CalledUrl | Rejected:
+    def _untold(
+        self, request: ReceivedRequest, claim: SignatureClaim
+    ) -> CalledUrlSpellings | Rejected:
         if request.method == "GET":
             return claim.rejected(
                 Reason.NO_TARGET,
@@ -74,17 +78,17 @@ class ReceiverUrl:
             return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(request.body)}")
         return self._called
 
-    def _differs(self, claim: SignatureHeaders, query: str) -> Rejected:
+    def _differs(self, claim: SignatureClaim, query: str) -> Rejected:
         return claim.rejected(
             Reason.URL_DIFFERS,
             f"it came with the query {query!r}, and this receiver's URL has {self._query!r}",
         )
 
-    def _with_query(self, query: str) -> CalledUrl:
-        return CalledUrl(self._called.resource, f"?{query}")
+    def _with_query(self, query: str) -> CalledUrlSpellings:
+        return CalledUrlSpellings(self._called.resource, f"?{query}")
 
 
-def _may_add(added: str, request: ReceivedRequest, claim: SignatureHeaders) -> bool:
+def _may_add(added: str, request: ReceivedRequest, claim: SignatureClaim) -> bool:
     """Whether a sender adds such parameters to the URL; more of them only come with a GET."""
     if request.method == "GET":
         return True
@@ -93,15 +97,15 @@ def _may_add(added: str, request: ReceivedRequest, claim: SignatureHeaders) -> b
 
 
 @dataclass(frozen=True, slots=True)
-class MatchedUrl:
+class UrlTemplateMatch:
     """The URL at which a request came in."""
 
-    url: ReceiverUrl
+    url: ConfiguredReceiverUrl
     values: Mapping[str, str] = field(default_factory=dict[str, str])
     """The values of the placeholders in the receiver's URL."""
 
 
-FindUrl = Callable[[ReceivedRequest], MatchedUrl | None]
+FindUrl = Callable[[ReceivedRequest], UrlTemplateMatch | None]
 
 
 def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
@@ -114,16 +118,16 @@ def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
         return _by_function(given)
     if _PLACEHOLDER.search(given):
         return _Template(given).find
-    found = MatchedUrl(ReceiverUrl(given))
+    found = UrlTemplateMatch(ConfiguredReceiverUrl(given))
     return lambda _: found
 
 
 def _by_function(function: Callable[[ReceivedRequest], str | None]) -> FindUrl:
-    read = lru_cache(maxsize=1024)(ReceiverUrl)
+    read = lru_cache(maxsize=1024)(ConfiguredReceiverUrl)
 
-    def find(request: ReceivedRequest) -> MatchedUrl | None:
+    def find(request: ReceivedRequest) -> UrlTemplateMatch | None:
         text = function(request)
-        return None if text is None else MatchedUrl(read(text))
+        return None if text is None else UrlTemplateMatch(read(text))
 
     return find
 
@@ -132,7 +136,7 @@ class _Template:
     """A URL with open places in its host or its path, such as `https://a.example/{tenant}/in`."""
 
     def __init__(self, text: str) -> None:
-        ReceiverUrl(_PLACEHOLDER.sub("x", text))
+        ConfiguredReceiverUrl(_PLACEHOLDER.sub("x", text))
         self._text = text
         self._split = SplitUrl.of(text)
         self._check()
@@ -163,7 +167,7 @@ class _Template:
         _, *after = _PLACEHOLDER.split(self._split.authority + self._split.path)
         return not set(after[-1]) & set(".:/")
 
-    def find(self, request: ReceivedRequest) -> MatchedUrl | None:
+    def find(self, request: ReceivedRequest) -> UrlTemplateMatch | None:
         """Return the URL with this request's values, or None where it isn't of this form."""
         values: dict[str, str] = {}
         for pattern, text in ((self._host, _host_of(request)), (self._path, request.path)):
@@ -174,7 +178,7 @@ class _Template:
             values |= match.groupdict()
         filled = _PLACEHOLDER.sub(lambda place: values[place[1]], self._text)
         try:
-            return MatchedUrl(ReceiverUrl(filled), values)
+            return UrlTemplateMatch(ConfiguredReceiverUrl(filled), values)
         except InvalidCallbackUrl:
             return None
 

@@ -17,7 +17,11 @@ from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification.body_diff import describe_change
 from ringback.receiver.verification.called_url import DEFAULT_PORTS, SplitUrl, without_port
-from ringback.receiver.verification.received_request import ReceivedRequest, SenderRecord, read_form
+from ringback.receiver.verification.received_request import (
+    ReceivedRequest,
+    SentCallbackRecord,
+    read_form,
+)
 from ringback.receiver.verification.schemes import FAMILIES
 from ringback.receiver.verification.signing_input import (
     ReceiverSecrets,
@@ -89,7 +93,7 @@ def find_mistake(
 
 
 def compare_with_sent(
-    signature: str, candidates: Sequence[SignatureCandidate], sent: SenderRecord
+    signature: str, candidates: Sequence[SignatureCandidate], sent: SentCallbackRecord
 ) -> SignatureMistake:
     """Return the mistake that follows from the sender's own record of the request."""
     source = candidates[0].source

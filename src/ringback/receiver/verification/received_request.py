@@ -74,7 +74,7 @@ def _bare(kind: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SenderRecord:
+class SentCallbackRecord:
     """A callback as its sender's record has it; the same for all of its attempts."""
 
     method: str

@@ -17,10 +17,14 @@ from ringback.receiver.verification.body_variants import (
     hash_of,
     hashes_in,
 )
-from ringback.receiver.verification.called_url import CalledUrl
-from ringback.receiver.verification.received_request import ReceivedRequest, SenderRecord, read_form
+from ringback.receiver.verification.called_url import CalledUrlSpellings
+from ringback.receiver.verification.received_request import (
+    ReceivedRequest,
+    SentCallbackRecord,
+    read_form,
+)
 from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES
-from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
+from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
 from ringback.receiver.verification.signing_input import ReceiverSecrets, SignatureCandidate
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 
@@ -41,7 +45,7 @@ def check(
     *,
     urls: Sequence[str],
     secrets: ReceiverSecrets,
-    sent: SenderRecord | None = None,
+    sent: SentCallbackRecord | None = None,
 ) -> Verdict:
     """Say whether a request is a genuine callback.
 
@@ -50,19 +54,19 @@ def check(
     a wrong signature for certain; it never makes a request genuine.
     """
     match read_claim(request):
-        case SignatureHeaders() as claim:
-            called = [CalledUrl.of(url) for url in urls]
+        case SignatureClaim() as claim:
+            called = [CalledUrlSpellings.of(url) for url in urls]
             return judge(claim, request, called, secrets, sent)
         case Rejected() as rejected:
             return rejected
 
 
 def judge(
-    claim: SignatureHeaders,
+    claim: SignatureClaim,
     request: ReceivedRequest,
-    urls: Sequence[CalledUrl],
+    urls: Sequence[CalledUrlSpellings],
     secrets: ReceiverSecrets,
-    sent: SenderRecord | None = None,
+    sent: SentCallbackRecord | None = None,
 ) -> Verdict:
     """Say whether a claim is true; `check` says what the arguments are."""
     scheme = claim.scheme
@@ -90,9 +94,9 @@ def judge(
 
 
 def _is_signed_compact(
-    claim: SignatureHeaders,
+    claim: SignatureClaim,
     request: ReceivedRequest,
-    urls: Iterable[CalledUrl],
+    urls: Iterable[CalledUrlSpellings],
     secrets: Iterable[str],
 ) -> bool:
     return request.is_json and any(
@@ -102,10 +106,10 @@ def _is_signed_compact(
 
 
 def _is_signed_by_kore(
-    claim: SignatureHeaders,
+    claim: SignatureClaim,
     request: ReceivedRequest,
     body: bytes,
-    urls: Iterable[CalledUrl],
+    urls: Iterable[CalledUrlSpellings],
     secrets: Iterable[str],
 ) -> bool:
     given, method = claim.signature, request.method
@@ -121,7 +125,7 @@ def _is_signed_by_kore(
 
 
 def _is_right_for_twilio(
-    claim: SignatureHeaders, form: Form, urls: Iterable[CalledUrl], secrets: Iterable[str]
+    claim: SignatureClaim, form: Form, urls: Iterable[CalledUrlSpellings], secrets: Iterable[str]
 ) -> bool:
     given, digest = claim.signature, claim.scheme.digest
     for called in urls:
@@ -137,7 +141,7 @@ def _is_right_for_twilio(
 
 
 def _not_covered(
-    claim: SignatureHeaders, request: ReceivedRequest, urls: Sequence[CalledUrl], form: Form
+    claim: SignatureClaim, request: ReceivedRequest, urls: Sequence[CalledUrlSpellings], form: Form
 ) -> Rejected | None:
     """Return why a signature of Twilio's can't cover this request, or None where it can."""
     if request.method not in _METHODS:
@@ -165,7 +169,7 @@ def _not_covered(
     return None
 
 
-def _not_as_sent(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected | None:
+def _not_as_sent(claim: SignatureClaim, request: ReceivedRequest) -> Rejected | None:
     """Return why a body isn't one that was signed, though the signature is right.
 
     No signature marks where the URL ends, and Twilio's does not say by which method it goes there;
@@ -186,11 +190,11 @@ def _not_as_sent(claim: SignatureHeaders, request: ReceivedRequest) -> Rejected 
 
 
 def _find_mistake(
-    claim: SignatureHeaders,
+    claim: SignatureClaim,
     request: ReceivedRequest,
-    urls: Sequence[CalledUrl],
+    urls: Sequence[CalledUrlSpellings],
     secrets: ReceiverSecrets,
-    sent: SenderRecord | None,
+    sent: SentCallbackRecord | None,
 ) -> "SignatureMistake":
     # Imported when it is needed, with all that callbacks tell: most receivers see no mistake.
     from ringback.receiver.verification.diagnosis import (  # noqa: PLC0415

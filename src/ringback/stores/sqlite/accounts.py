@@ -17,7 +17,7 @@ from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.field_columns import from_us, to_us
 from ringback.stores.sqlite.record_tables import RowMapping
-from ringback.stores.sqlite.sealed_columns import (
+from ringback.stores.sqlite.seal_key_rotation import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,
     TOKEN_KEY,

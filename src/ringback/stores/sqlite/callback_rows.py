@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.batched_callback_text import read_url, write_warnings
 from ringback.core.callbacks.callback import (
     Attempt,
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     begin,
 )
+from ringback.core.callbacks.callback_serialization import read_url, write_warnings
 from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
 from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
@@ -30,7 +30,7 @@ _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
-def write_callback(callback: OutgoingCallback) -> Row:
+def write_callback(callback: CallbackRecord) -> Row:
     """Return a new callback's row, in the order of the columns of its `INSERT`."""
     # By position and not by a `RowMapping`: these are the tables through which every callback
     # passes.
@@ -57,7 +57,7 @@ def write_callback(callback: OutgoingCallback) -> Row:
     )
 
 
-def write_progress(progress: DeliveryState) -> Row:
+def write_progress(progress: DeliveryProgress) -> Row:
     """Return the columns of a callback that change."""
     return (
         progress.status,
@@ -71,13 +71,13 @@ def write_progress(progress: DeliveryState) -> Row:
     )
 
 
-def read_callback(row: sqlite3.Row) -> OutgoingCallback:
+def read_callback(row: sqlite3.Row) -> CallbackRecord:
     """Return the callback of a row of `COLUMNS`; where it is claimed, its attempt has begun."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
     source, source_asked, source_reason, token, key, replay_of, *rest = rest
     is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
     round_attempts, began, number, updated, started, *_ = rest
-    progress = DeliveryState(
+    progress = DeliveryProgress(
         from_us(updated),
         _STATUSES[status],
         status_reason,
@@ -91,7 +91,7 @@ def read_callback(row: sqlite3.Row) -> OutgoingCallback:
     if started is not None and due is not None:
         limit = parsed.connection.total_timeout
         progress = begin(progress, from_us(started), total_timeout=limit)
-    return OutgoingCallback(
+    return CallbackRecord(
         sid,
         account_sid,
         parsed,
@@ -128,7 +128,7 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
     )
 
 
-def write_request_head(request: RecordedRequest, callback: OutgoingCallback) -> str:
+def write_request_head(request: RecordedRequest, callback: CallbackRecord) -> str:
     """Return a request's head; a long one is saved without its target, which its callback has.
 
     A GET has all its parameters in the target: they would be saved again with each attempt.

@@ -15,9 +15,9 @@ from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
     Attempt,
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     begin,
     put_back,
 )
@@ -25,7 +25,7 @@ from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
-    Claim,
+    DeliveryClaim,
     DeliveryTotals,
     Lane,
     LaneDue,
@@ -53,7 +53,7 @@ from ringback.stores.sqlite.pagination import (
     read_part,
     whose,
 )
-from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
+from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
 _NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
@@ -116,7 +116,7 @@ class SqliteCallbacks:
     """Answers `ports.Callbacks`."""
 
     def __init__(
-        self, session: WriteBatch, accounts: SqliteAccounts, responses: SqliteStoredResponses
+        self, session: WriteBatch, accounts: SqliteAccounts, responses: SqliteResponseOverflows
     ) -> None:
         self._session = session
         self._accounts = accounts
@@ -126,7 +126,7 @@ class SqliteCallbacks:
 
         Without it each claim would pass all rows again that are claimed and not settled yet.
         """
-        self._keyed = dict[tuple[str, str], OutgoingCallback]()
+        self._keyed = dict[tuple[str, str], CallbackRecord]()
         """Callbacks with a key that this commit adds: their rows may not be written yet."""
 
     def begin_commit(self) -> None:
@@ -140,7 +140,7 @@ class SqliteCallbacks:
             self._session.flush()
             self._keyed.clear()
 
-    def add(self, callback: OutgoingCallback) -> None:
+    def add(self, callback: CallbackRecord) -> None:
         self._touch(callback)
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
@@ -149,13 +149,13 @@ class SqliteCallbacks:
         if callback.progress.is_under_way:
             self._open(callback.sid, callback.progress)
 
-    def get(self, account_sid: str, sid: str) -> OutgoingCallback | None:
+    def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         return self._one("account_sid = ? AND sid = ?", account_sid, sid)
 
-    def find(self, sid: str) -> OutgoingCallback | None:
+    def find(self, sid: str) -> CallbackRecord | None:
         return self._one("sid = ?", sid)
 
-    def with_key(self, account_sid: str, idempotency_key: str) -> OutgoingCallback | None:
+    def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
         added = self._keyed.get((account_sid, idempotency_key))
         if added is not None:
             return added
@@ -169,7 +169,7 @@ class SqliteCallbacks:
 
     def page(
         self, account_sid: str, which: CallbackFilter, window: PageRequest
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         read, listing = self._session.read_queued, _listing(account_sid, which)
         rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
         return RecordPage(map(read_callback, rows), stopped_at)
@@ -182,7 +182,7 @@ class SqliteCallbacks:
         after: str | None,
         limit: int,
         examining: int | None = None,
-    ) -> RecordPage[OutgoingCallback]:
+    ) -> RecordPage[CallbackRecord]:
         edge = self._session.read_queued(
             "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
         ).fetchone()
@@ -208,10 +208,10 @@ class SqliteCallbacks:
             *(Attempt(*of, number, from_us(started)) for _, number, started in under_way),
         ]
 
-    def change(self, callback: OutgoingCallback) -> None:
+    def change(self, callback: CallbackRecord) -> None:
         self._change(callback, callback.progress)
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[Claim]:
+    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         rows = self._session.read_queued(
             f"SELECT {COLUMNS}, seq FROM {_FROM}"
             " WHERE account_sid = ? AND destination = ? AND due_us <= ?"
@@ -238,18 +238,19 @@ class SqliteCallbacks:
                 self._open(callback.sid, progress)
         self._responses.keep_within_budget()
 
-    def put_back(self, claims: Sequence[Claim], now: datetime) -> None:
+    def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for callback, progress, *_ in claims:
             self.change(callback.having(put_back(progress, now)))
             self._session.queue(_CLOSED, (callback.sid,))
 
-    def left_open(self) -> list[Claim]:
+    def left_open(self) -> list[DeliveryClaim]:
         rows = self._session.read_queued(
             f"SELECT {COLUMNS} FROM open_attempts JOIN callbacks ON sid = callback_sid"
         )
         callbacks = [read_callback(row) for row in rows.fetchall()]
         return [
-            Claim(callback, callback.progress, self._account_of(callback)) for callback in callbacks
+            DeliveryClaim(callback, callback.progress, self._account_of(callback))
+            for callback in callbacks
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
@@ -274,7 +275,7 @@ class SqliteCallbacks:
                 found.append(LaneDue(lane, due))
         return found
 
-    def changed_after(self, instant: datetime, *, limit: int) -> list[OutgoingCallback]:
+    def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         rows = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM}"
             " WHERE due_us IS NOT NULL AND (updated_us <> created_us OR due_us = created_us)"
@@ -321,7 +322,7 @@ class SqliteCallbacks:
             for own, url, source, asked, *numbers in rows
         ]
 
-    def _one(self, condition: str, *values: str) -> OutgoingCallback | None:
+    def _one(self, condition: str, *values: str) -> CallbackRecord | None:
         row = self._session.read_queued(
             f"SELECT {COLUMNS} FROM {_FROM} WHERE {condition}", values
         ).fetchone()
@@ -336,25 +337,25 @@ class SqliteCallbacks:
             lane,
         ).fetchone()
 
-    def _claim(self, callback: OutgoingCallback, now: datetime) -> Claim:
+    def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout
         progress = begin(callback.progress, now, total_timeout=limit)
         self._touch(callback)
         self._open(callback.sid, progress)
-        return Claim(callback, progress, self._account_of(callback))
+        return DeliveryClaim(callback, progress, self._account_of(callback))
 
-    def _change(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def _change(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         self._touch(callback)
         self._session.queue(_CHANGED, (callback.sid, *write_progress(progress)))
         self._rewind(callback, progress)
 
-    def _touch(self, callback: OutgoingCallback) -> None:
+    def _touch(self, callback: CallbackRecord) -> None:
         """Prepare for rows of a callback, which is now known by its key no longer."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
-    def _rewind(self, callback: OutgoingCallback, progress: DeliveryState) -> None:
+    def _rewind(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Let the next claim of a lane begin early enough to find this callback again."""
         if progress.due is None:
             return
@@ -362,11 +363,11 @@ class SqliteCallbacks:
         if self._claimed.get(lane, _START)[0] >= to_us(progress.due):
             del self._claimed[lane]
 
-    def _open(self, sid: str, progress: DeliveryState) -> None:
+    def _open(self, sid: str, progress: DeliveryProgress) -> None:
         started = to_us(progress.date_updated)
         self._session.queue(_OPENED, (sid, progress.attempt_count, started))
 
-    def _account_of(self, callback: OutgoingCallback) -> Account:
+    def _account_of(self, callback: CallbackRecord) -> Account:
         account = self._accounts.get(callback.account_sid)
         if account is None:
             raise LookupError(f"callback {callback.sid} is of no account")

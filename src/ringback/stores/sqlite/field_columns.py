@@ -11,7 +11,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.batched_callback_text import read_url, write_warnings
+from ringback.core.callbacks.callback_serialization import read_url, write_warnings
 from ringback.stores.sqlite.write_batch import SqlValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

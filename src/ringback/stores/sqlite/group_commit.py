@@ -13,14 +13,14 @@ from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
 from ringback.stores.sqlite.batches import SqliteBatches
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.commit_watermark import CommitWatermark
 from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
+from ringback.stores.sqlite.durability_mark import CommitNumbering
 from ringback.stores.sqlite.response_overflow import TABLES as RESPONSE_TABLES
-from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
+from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadowCallbacks
 from ringback.stores.sqlite.supersim import supersim_tables
-from ringback.stores.sqlite.tasks import SqliteScenarioChoices, SqliteTasks
+from ringback.stores.sqlite.tasks_and_scenarios import SqliteScenarioChoices, SqliteTasks
 from ringback.stores.sqlite.wireless import wireless_tables
 from ringback.stores.sqlite.write_batch import WriteBatch
 
@@ -78,7 +78,7 @@ class SqliteTransaction(Transaction):
         self.wireless = wireless_tables(session)
         self.scenarios = SqliteScenarioChoices(session)
         self.tasks = SqliteTasks(session)
-        self.kept_responses = responses = SqliteStoredResponses(
+        self.kept_responses = responses = SqliteResponseOverflows(
             session, budget, first_table=len(CALLBACK_TABLES + SHADOW_TABLES)
         )
         self.callbacks = self._callbacks = SqliteCallbacks(session, self._accounts, responses)
@@ -124,7 +124,7 @@ class GroupCommitter:
         self,
         connection: sqlite3.Connection,
         cipher: SecretCipher,
-        watermark: CommitWatermark | None = None,
+        watermark: CommitNumbering | None = None,
         *,
         budget: ResponseStorageBudget = _BUDGET,
     ) -> None:

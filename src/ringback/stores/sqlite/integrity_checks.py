@@ -6,14 +6,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.callbacks.batched_callback_text import read_new
+from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sqlite.commit_watermark import DurabilityMark, number_in, read_mark
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
+from ringback.stores.sqlite.durability_mark import WatermarkFileContent, number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
-from ringback.stores.sqlite.schema import newest, version_of
-from ringback.stores.sqlite.sealed_columns import open_all
+from ringback.stores.sqlite.schema_upgrade import newest, version_of
+from ringback.stores.sqlite.seal_key_rotation import open_all
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 _MOST_SHOWN: Final = 20
@@ -32,7 +32,7 @@ class _OpenFile(NamedTuple):
     """An open data file, for the checks that need one."""
 
     connection: sqlite3.Connection
-    mark: DurabilityMark | None
+    mark: WatermarkFileContent | None
     cipher: Callable[[], SecretCipher]
 
 

@@ -12,7 +12,7 @@ from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.kore_ids import id_of_account as kore_id_of_account
-from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sims.simulated_network import device_address
 from ringback.stores.sqlite.field_columns import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
@@ -63,7 +63,7 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
 """The deterministic functions."""
 
 
-class DeviceAddressMigration:
+class DeviceAddressBackfill:
     """Addresses for the devices of SIMs that had none so far; each is given only once."""
 
     def __init__(self) -> None:

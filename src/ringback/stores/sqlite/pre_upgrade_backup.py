@@ -11,7 +11,7 @@ from typing import Final
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
-from ringback.stores.sqlite.schema import SchemaVersions
+from ringback.stores.sqlite.schema_upgrade import SchemaVersions
 
 _SPARE: Final = 1 << 20
 """Bytes that must be free besides the copy."""

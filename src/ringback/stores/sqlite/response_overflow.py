@@ -50,8 +50,8 @@ _MOST_PUSHED_OUT: Final = 128
 """By one rest: an answer is at most 128 KiB long, and a rest counts for at least 1 KiB."""
 
 
-class SqliteStoredResponses:
-    """Answers `ports.StoredResponses`."""
+class SqliteResponseOverflows:
+    """Answers `ports.ResponseOverflows`."""
 
     def __init__(
         self, session: WriteBatch, budget: ResponseStorageBudget, *, first_table: int

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.batched_callback_text import read_url
+from ringback.core.callbacks.callback_serialization import read_url
 from ringback.core.policy.source_policy import source_named
 from ringback.core.shadows.shadow import Shadow
-from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ShadowComparedResult
+from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
 from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.pagination import ListQuery, read_page, whose
-from ringback.stores.sqlite.response_overflow import SqliteStoredResponses
+from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 _ENDING: Final = (
@@ -98,7 +98,7 @@ class SqliteShadowCallbacks:
     """Answers `ports.ShadowCallbacks`."""
 
     def __init__(
-        self, session: WriteBatch, responses: SqliteStoredResponses, *, first_table: int
+        self, session: WriteBatch, responses: SqliteResponseOverflows, *, first_table: int
     ) -> None:
         self._session = session
         self._responses = responses
@@ -191,8 +191,8 @@ def _read_comparison(row: sqlite3.Row) -> AnswerComparison:
         first_url,
         from_us(started),
         (source_named(first_source), source_named(source)),
-        ShadowComparedResult(*first),
-        ShadowComparedResult(result, status_code, failure, total_ms),
+        ComparableResult(*first),
+        ComparableResult(result, status_code, failure, total_ms),
         None if is_same_body is None else bool(is_same_body),
         (first_excerpt, excerpt),
     )

@@ -17,7 +17,12 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sqlite.data_file import OpenDataFile, connect, open_as_owner, open_beside
+from ringback.stores.sqlite.data_file_opener import (
+    OpenDataFile,
+    connect,
+    open_as_owner,
+    open_beside,
+)
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.read_connections import ReadConnectionPool

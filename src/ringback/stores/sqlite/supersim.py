@@ -5,12 +5,12 @@ from typing import Final
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
+from ringback.core.supersim.pending_sim_update import SuperSimUpdate
 from ringback.core.supersim.settings_update import SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
-from ringback.core.supersim.sim_update import SuperSimUpdate
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from ringback.stores.sqlite.intervals import SqliteDataFlows
+from ringback.stores.sqlite.data_flows import SqliteDataFlows
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,

@@ -5,13 +5,13 @@ from typing import Final
 from ringback.core.sims.message import Direction
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
+from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.core.wireless.sim_update import WirelessSimUpdate
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
+from ringback.stores.sqlite.data_flows import SqliteDataFlows
 from ringback.stores.sqlite.field_columns import to_us
-from ringback.stores.sqlite.intervals import SqliteDataFlows
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,

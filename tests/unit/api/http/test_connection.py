@@ -4,11 +4,11 @@ import asyncio
 import socket
 from datetime import UTC, datetime
 
-from ringback.api.http.connection import PendingResponse, ServerConnection, ServerContext
+from ringback.api.http.connection import HttpServerContext, InFlightResponse, ServerConnection
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.request_head import RequestHead
 from ringback.api.http.response_bytes import DateHeader
-from ringback.api.http.timeouts import ServerTimeouts
+from ringback.api.http.server_limits import ServerTimeouts
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 TIMEOUTS = ServerTimeouts()
@@ -42,15 +42,15 @@ class Answering:
     task: asyncio.Task[None]
 
 
-def connected() -> tuple[ServerConnection, Wire, list[PendingResponse]]:
-    begun = list[PendingResponse]()
+def connected() -> tuple[ServerConnection, Wire, list[InFlightResponse]]:
+    begun = list[InFlightResponse]()
 
-    def begin(connection: ServerConnection, head: RequestHead) -> PendingResponse:
+    def begin(connection: ServerConnection, head: RequestHead) -> InFlightResponse:
         begun.append(Answering())
         return begun[-1]
 
     loop = asyncio.get_running_loop()
-    context = ServerContext(
+    context = HttpServerContext(
         begin=begin,
         connections=OpenConnections(10),
         timeouts=TIMEOUTS,

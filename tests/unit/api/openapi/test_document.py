@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ringback.api.openapi.document import document_of
-from ringback.api.operation import ApiOperation
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.core.events.payload import PARAMETERS
 from ringback.engine.clock_advancer import ClockAdvancer

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation import ApiOperation
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.policy.source_policy import NOTICE, Hold, Policy

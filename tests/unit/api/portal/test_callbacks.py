@@ -15,7 +15,7 @@ from ringback.core.http.http_exchange import (
 )
 from ringback.core.http.outcome import Delivered, Refused
 from ringback.core.policy.source_policy import Source
-from ringback.ports import Claim, Lane, Settlement, Store, Transaction
+from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import walk
@@ -42,7 +42,7 @@ async def attempt(
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
             for callback, progress, account, _ in tx.callbacks.claim(LANE, NOW, limit=1):
-                opened = Claim(callback, progress, account).attempt
+                opened = DeliveryClaim(callback, progress, account).attempt
                 row = settle(opened, exchange, request, started=NOW)
                 again = progress._replace(due=NOW)
                 tx.callbacks.settle([Settlement(callback, row, again)])

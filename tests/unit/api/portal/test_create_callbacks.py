@@ -14,7 +14,7 @@ from ringback.api.app import create_app
 from ringback.api.cooperative_yield import CooperativeYield
 from ringback.api.portal import create_callbacks
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Store, Transaction
 from tests.callback_queues import BatchesAtOnce, RecordingQueue
@@ -235,8 +235,8 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
 
     class Batches(BatchesAtOnce):
         async def keep(
-            self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
-        ) -> list[OutgoingCallback]:
+            self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
+        ) -> list[CallbackRecord]:
             asked.append((account_sid, len(callbacks)))
             return await super().keep(account_sid, callbacks, texts)
 
@@ -258,8 +258,8 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
 
     class Batches(BatchesAtOnce):
         async def keep(
-            self, account_sid: str, callbacks: Sequence[OutgoingCallback], texts: Sequence[str]
-        ) -> list[OutgoingCallback]:
+            self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
+        ) -> list[CallbackRecord]:
             waiting.release()
             await may_go_on.wait()
             return await super().keep(account_sid, callbacks, texts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.errors import BacklogFull
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Store
@@ -51,7 +51,7 @@ async def add(store: Store, *numbers: int, **kinds: Any) -> None:
     await store.transact(lambda tx: [tx.callbacks.add(callback) for callback in made])
 
 
-async def kept(store: Store) -> list[OutgoingCallback]:
+async def kept(store: Store) -> list[CallbackRecord]:
     return await store.transact(
         lambda tx: tx.callbacks.oldest(ACCOUNT_SID, CallbackFilter(), after=None, limit=99_999)
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ringback.core.sims.scenario import SCENARIOS
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.ports import Store
 from tests.fakes import SIM_SID, TAKES, UNIQUE_NAME, a_context, a_sim
 from tests.unit.api.caller import Caller

@@ -24,8 +24,8 @@ from ringback.core.shadows.shadow import (
     ShadowWithParameter,
     copy_of,
 )
-from ringback.operations.shadows import CHUNK
-from ringback.ports import Claim, Settlement, Store, Transaction, lane_of
+from ringback.operations.shadow_reports import CHUNK
+from ringback.ports import DeliveryClaim, Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, dependencies_on
@@ -64,7 +64,7 @@ def add_pair(
     callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
     tx.callbacks.add(callback)
     ((_, progress, account, _),) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-    row = settle(Claim(callback, progress, account).attempt, first, None, started=NOW)
+    row = settle(DeliveryClaim(callback, progress, account).attempt, first, None, started=NOW)
     later = progress._replace(due=NOW + timedelta(days=1))
     tx.callbacks.settle([Settlement(callback, row, later)])
     now = NOW + number * SECOND

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sims.message import MessageStatus, PayloadType
 from ringback.core.sims.scenario import TaskKind
-from ringback.core.wireless.command import SidPlacement
+from ringback.core.wireless.command import IncludeSid
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
@@ -319,8 +319,8 @@ async def test_a_device_whose_sim_tells_nobody_is_shown_too(caller: Caller, stor
     [
         ({"command": "grüß"}, "grüß".encode()),
         ({"command": "AP8=", "command_mode": PayloadType.BINARY}, b"\x00\xff"),
-        ({"command": "hi", "include_sid": SidPlacement.START}, f"{COMMAND_SID} hi".encode()),
-        ({"command": "hi", "include_sid": SidPlacement.END}, f"hi {COMMAND_SID}".encode()),
+        ({"command": "hi", "include_sid": IncludeSid.START}, f"{COMMAND_SID} hi".encode()),
+        ({"command": "hi", "include_sid": IncludeSid.END}, f"hi {COMMAND_SID}".encode()),
     ],
     ids=["a text", "bytes", "with its SID in front", "with its SID behind"],
 )

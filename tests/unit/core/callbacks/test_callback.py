@@ -6,9 +6,9 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
     Attempt,
+    CallbackRecord,
     CallbackStatus,
-    DeliveryState,
-    OutgoingCallback,
+    DeliveryProgress,
     advance,
     begin,
     discard,
@@ -18,12 +18,12 @@ from ringback.core.callbacks.callback import (
     settle,
 )
 from ringback.core.callbacks.retry import (
+    AttemptRound,
     Decision,
-    Done,
     GiveUp,
+    NoRetryNeeded,
     RetryLater,
     RetryNow,
-    RetryRound,
     RetryRules,
 )
 from ringback.core.http.http_exchange import (
@@ -49,7 +49,7 @@ LATER = NOW + SECOND
 TOTAL = timedelta(seconds=15)
 SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
 FAILED, DISCARDED = CallbackStatus.FAILED, CallbackStatus.DISCARDED
-UNDER_WAY = DeliveryState(
+UNDER_WAY = DeliveryProgress(
     date_updated=NOW, attempt_count=5, round_attempts=2, round_began=NOW - SECOND, round_number=3
 )
 """The second attempt of the fourth round."""
@@ -66,7 +66,7 @@ def test_a_callback_carries_the_warnings_of_its_url() -> None:
 
 
 def test_a_new_callback_is_due_and_has_had_no_attempt() -> None:
-    callback = OutgoingCallback(
+    callback = CallbackRecord(
         sid=CALLBACK_SID,
         account_sid=ACCOUNT_SID,
         url=CallbackUrl.parse("http://a.example/"),
@@ -77,7 +77,7 @@ def test_a_new_callback_is_due_and_has_had_no_attempt() -> None:
         source_reason="made up",
         idempotency_token="RQ0",
         date_created=NOW,
-        progress=DeliveryState(NOW, due=NOW),
+        progress=DeliveryProgress(NOW, due=NOW),
     )
     assert (callback.status, callback.progress.attempt_count) == ("scheduled", 0)
     assert (callback.idempotency_key, callback.replay_of) == (None, None)
@@ -92,7 +92,7 @@ def test_two_of_the_endings_are_without_a_delivery() -> None:
 
 
 def test_progress_is_all_that_changes() -> None:
-    progress = DeliveryState(LATER, FAILED, "it was late")
+    progress = DeliveryProgress(LATER, FAILED, "it was late")
     callback = a_callback()
     assert callback.having(progress) == callback._replace(progress=progress)
     assert callback.having(progress).status is FAILED
@@ -101,30 +101,30 @@ def test_progress_is_all_that_changes() -> None:
 @pytest.mark.parametrize(
     ("progress", "is_under_way", "is_ended"),
     [
-        (DeliveryState(NOW, due=LATER), False, False),
-        (DeliveryState(NOW), True, False),
-        (DeliveryState(NOW, DELIVERED), False, True),
-        (DeliveryState(NOW, FAILED), False, True),
-        (DeliveryState(NOW, DISCARDED), False, True),
+        (DeliveryProgress(NOW, due=LATER), False, False),
+        (DeliveryProgress(NOW), True, False),
+        (DeliveryProgress(NOW, DELIVERED), False, True),
+        (DeliveryProgress(NOW, FAILED), False, True),
+        (DeliveryProgress(NOW, DISCARDED), False, True),
     ],
 )
 def test_a_callback_waits_or_is_under_way_or_has_ended(
-    progress: DeliveryState, is_under_way: bool, is_ended: bool
+    progress: DeliveryProgress, is_under_way: bool, is_ended: bool
 ) -> None:
     assert (progress.is_under_way, progress.is_ended) == (is_under_way, is_ended)
 
 
 def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
-    assert UNDER_WAY.round == RetryRound(attempts=2, began=NOW - SECOND, number=3)
+    assert UNDER_WAY.round == AttemptRound(attempts=2, began=NOW - SECOND, number=3)
 
 
 def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
-    assert DeliveryState(NOW, round_attempts=1).round == RetryRound(1, NOW, 0)
+    assert DeliveryProgress(NOW, round_attempts=1).round == AttemptRound(1, NOW, 0)
 
 
 def test_a_round_that_was_held_up_began_later() -> None:
     assert UNDER_WAY.held_up(SECOND).round_began == NOW
-    assert DeliveryState(NOW).held_up(SECOND) == DeliveryState(NOW)
+    assert DeliveryProgress(NOW).held_up(SECOND) == DeliveryProgress(NOW)
 
 
 def test_a_schedule_goes_on_for_all_but_test_events() -> None:
@@ -143,7 +143,7 @@ def test_a_new_row_is_open() -> None:
 
 
 def test_the_first_attempt_begins_the_first_round() -> None:
-    assert begin(DeliveryState(NOW, due=NOW), LATER, total_timeout=TOTAL) == DeliveryState(
+    assert begin(DeliveryProgress(NOW, due=NOW), LATER, total_timeout=TOTAL) == DeliveryProgress(
         date_updated=LATER,
         attempt_count=1,
         due=None,
@@ -160,8 +160,8 @@ def test_a_retry_goes_on_with_its_round() -> None:
 
 
 def test_a_new_round_begins_with_its_first_attempt() -> None:
-    waiting = DeliveryState(NOW, attempt_count=4, due=NOW, round_number=2)
-    assert begin(waiting, LATER, total_timeout=TOTAL) == DeliveryState(
+    waiting = DeliveryProgress(NOW, attempt_count=4, due=NOW, round_number=2)
+    assert begin(waiting, LATER, total_timeout=TOTAL) == DeliveryProgress(
         date_updated=LATER, attempt_count=5, round_attempts=1, round_began=LATER, round_number=2
     )
 
@@ -177,28 +177,28 @@ def test_a_new_round_begins_with_its_first_attempt() -> None:
 def test_a_retry_that_was_held_up_beyond_tt_gets_the_time_of_its_round_anew(
     waited: timedelta, began: datetime
 ) -> None:
-    waiting = DeliveryState(NOW, attempt_count=1, due=NOW, round_attempts=1, round_began=NOW)
+    waiting = DeliveryProgress(NOW, attempt_count=1, due=NOW, round_attempts=1, round_began=NOW)
     begun = begin(waiting, NOW + waited, total_timeout=timedelta(seconds=2))
-    assert begun.round == RetryRound(2, began)
+    assert begun.round == AttemptRound(2, began)
 
 
 # ---- an attempt is put back
 
 
 def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
-    waiting = DeliveryState(NOW, attempt_count=4, due=NOW, round_number=2)
+    waiting = DeliveryProgress(NOW, attempt_count=4, due=NOW, round_number=2)
     begun = begin(waiting, LATER, total_timeout=TOTAL)
     assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
 
 
 def test_what_a_clock_ahead_has_planned_waits_as_long_from_now_on() -> None:
     ahead = LATER + 1_000_000 * SECOND
-    planned = DeliveryState(ahead, attempt_count=3, due=ahead + 9 * SECOND, round_number=2)
+    planned = DeliveryProgress(ahead, attempt_count=3, due=ahead + 9 * SECOND, round_number=2)
     assert plan_anew(planned, NOW) == planned._replace(date_updated=NOW, due=NOW + 9 * SECOND)
 
 
 def test_a_round_that_a_clock_ahead_has_begun_begins_now() -> None:
-    planned = DeliveryState(LATER, due=LATER, round_attempts=1, round_began=LATER)
+    planned = DeliveryProgress(LATER, due=LATER, round_attempts=1, round_began=LATER)
     assert plan_anew(planned, NOW).round_began == NOW
     begun = planned._replace(round_began=NOW - SECOND)
     assert plan_anew(begun, NOW).round_began == NOW - SECOND
@@ -279,7 +279,7 @@ def test_a_settled_row_says_when_the_attempt_really_started() -> None:
 @pytest.mark.parametrize(
     ("decision", "after"),
     [
-        (Done(), UNDER_WAY._replace(date_updated=LATER, status=DELIVERED)),
+        (NoRetryNeeded(), UNDER_WAY._replace(date_updated=LATER, status=DELIVERED)),
         (
             GiveUp("it was too late"),
             UNDER_WAY._replace(date_updated=LATER, status=FAILED, status_reason="it was too late"),
@@ -287,15 +287,15 @@ def test_a_settled_row_says_when_the_attempt_really_started() -> None:
         (RetryNow(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
         (
             RetryLater(NOW + 60 * SECOND, 4),
-            DeliveryState(LATER, attempt_count=5, due=NOW + 60 * SECOND, round_number=4),
+            DeliveryProgress(LATER, attempt_count=5, due=NOW + 60 * SECOND, round_number=4),
         ),
     ],
 )
-def test_a_decision_changes_the_progress(decision: Decision, after: DeliveryState) -> None:
+def test_a_decision_changes_the_progress(decision: Decision, after: DeliveryProgress) -> None:
     assert advance(UNDER_WAY, decision, LATER) == after
 
 
-@pytest.mark.parametrize("decision", [Done(), GiveUp("it was too late")])
+@pytest.mark.parametrize("decision", [NoRetryNeeded(), GiveUp("it was too late")])
 def test_an_ended_callback_is_not_due(decision: Decision) -> None:
     assert advance(UNDER_WAY, decision, LATER).due is None
 
@@ -306,7 +306,7 @@ def test_an_ended_callback_is_not_due(decision: Decision) -> None:
 @pytest.mark.parametrize("status", [DELIVERED, FAILED, DISCARDED])
 def test_a_replay_begins_with_the_first_round_and_goes_on_counting(status: CallbackStatus) -> None:
     ended = UNDER_WAY._replace(status=status, status_reason="it was too late")
-    assert replay(ended, LATER) == DeliveryState(
+    assert replay(ended, LATER) == DeliveryProgress(
         date_updated=LATER,
         status=SCHEDULED,
         status_reason=None,
@@ -319,7 +319,7 @@ def test_a_replay_begins_with_the_first_round_and_goes_on_counting(status: Callb
 
 
 def test_a_discarded_callback_says_why_and_is_not_due() -> None:
-    waiting = DeliveryState(NOW, attempt_count=5, due=LATER, round_number=4)
+    waiting = DeliveryProgress(NOW, attempt_count=5, due=LATER, round_number=4)
     assert discard(waiting, "a person said so", LATER) == waiting._replace(
         date_updated=LATER, status=DISCARDED, status_reason="a person said so", due=None
     )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryState, OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.create_callback import (
     CALLBACK_BYTES,
     TEST_CALLBACK_BYTES,
@@ -24,7 +24,7 @@ BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
 AFTER = datetime(2024, 11, 2, tzinfo=UTC)
 
 
-def of_an_event(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> OutgoingCallback:
+def of_an_event(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) -> CallbackRecord:
     return compose(
         encode(parameters_of(an_event(sim_status=SimStatus.INACTIVE))),
         account_sid=ACCOUNT_SID,
@@ -37,7 +37,7 @@ def of_an_event(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) ->
 
 
 def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
-    assert of_an_event("http://a.example/p?x=1#cbs=kore&foo") == OutgoingCallback(
+    assert of_an_event("http://a.example/p?x=1#cbs=kore&foo") == CallbackRecord(
         sid="CB01928d797400060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=CallbackUrl.parse("http://a.example/p?x=1#cbs=kore&foo"),
@@ -51,7 +51,7 @@ def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
         source_reason="the URL asks for it: #cbs=kore",
         idempotency_token="RQ01928d797400161718191a1b1c1d1e1f",
         date_created=BEFORE,
-        progress=DeliveryState(date_updated=BEFORE, status=CallbackStatus.SCHEDULED, due=BEFORE),
+        progress=DeliveryProgress(date_updated=BEFORE, status=CallbackStatus.SCHEDULED, due=BEFORE),
     )
 
 
@@ -117,7 +117,7 @@ def test_a_later_callback_has_the_higher_sid() -> None:
 
 def composed(
     *, due: datetime | None = None, key: str | None = None, now: datetime = BEFORE
-) -> OutgoingCallback:
+) -> CallbackRecord:
     return compose(
         "A=1",
         account_sid=ACCOUNT_SID,
@@ -137,11 +137,11 @@ def test_a_body_of_ones_own_is_sent_as_it_is() -> None:
 
 
 def test_without_a_time_it_is_due_at_once() -> None:
-    assert composed().progress == DeliveryState(BEFORE, due=BEFORE)
+    assert composed().progress == DeliveryProgress(BEFORE, due=BEFORE)
 
 
 def test_with_a_time_it_is_due_then() -> None:
-    assert composed(due=AFTER).progress == DeliveryState(BEFORE, due=AFTER)
+    assert composed(due=AFTER).progress == DeliveryProgress(BEFORE, due=AFTER)
 
 
 def test_its_source_is_that_of_the_day_on_which_it_is_made() -> None:
@@ -171,7 +171,7 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
         chance=chance,
         now=AFTER,
     )
-    assert made == OutgoingCallback(
+    assert made == CallbackRecord(
         sid="CB0192ea2bec00060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=url,
@@ -182,7 +182,7 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
         source_reason="a test event comes from kore",
         idempotency_token="RQ0192ea2bec00161718191a1b1c1d1e1f",
         date_created=AFTER,
-        progress=DeliveryState(AFTER, due=AFTER),
+        progress=DeliveryProgress(AFTER, due=AFTER),
         is_test=True,
         secret_id=secret_id,
     )
@@ -211,7 +211,7 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         idempotency_key="order 7",
         replay_of="CB1",
     )
-    assert repeat(first, source=source, chance=CHANCE, now=AFTER) == OutgoingCallback(
+    assert repeat(first, source=source, chance=CHANCE, now=AFTER) == CallbackRecord(
         sid="CB0192ea2bec00060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=first.url,
@@ -222,7 +222,7 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         source_reason=f"a person replayed {first.sid} as {source}",
         idempotency_token=token,
         date_created=AFTER,
-        progress=DeliveryState(AFTER, due=AFTER),
+        progress=DeliveryProgress(AFTER, due=AFTER),
         idempotency_key=None,
         replay_of=first.sid,
     )

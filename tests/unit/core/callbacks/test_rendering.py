@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import SecretNotFound, SourceNotFound
+from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest
 from ringback.core.policy.source_policy import Source
@@ -14,8 +14,8 @@ from ringback.core.sources.idempotency_tokens import KORE_TOKEN
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sources.source_definition import (
     SIGNATURE_SCHEMES,
+    HeaderTemplate,
     SourceDefinition,
-    SourceHeader,
 )
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 
@@ -393,7 +393,7 @@ PENDING = a_secret("the pending one", name="second")
 ROTATING = replace(an_account(), webhook_secrets=an_account().webhook_secrets.with_new(PENDING))
 
 
-def a_test_event(method: HttpMethod = POST, *, secret_id: str | None = None) -> OutgoingCallback:
+def a_test_event(method: HttpMethod = POST, *, secret_id: str | None = None) -> CallbackRecord:
     return a_callback(
         url="http://your-callback-url.com/path?foo=bar#cbs=kore",
         method=method,
@@ -455,7 +455,7 @@ def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
 def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attempt() -> None:
     headers = ("Host: {host}", "X-Id: {token}", "X-Sent: {timestamp}", "Length: {length}")
     acme = SourceDefinition(
-        tuple(map(SourceHeader.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
+        tuple(map(HeaderTemplate.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
     )
     callback = a_callback(body="A=1")._replace(source="acme")
     request = render(callback, account=an_account(), at=NOW, sources={"acme": acme})
@@ -470,5 +470,7 @@ def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attemp
 
 def test_a_source_that_is_gone_sends_nothing() -> None:
     callback = a_callback()._replace(source="acme")
-    with pytest.raises(SourceNotFound, match="there is no source 'acme' in the settings any more"):
+    with pytest.raises(
+        SourceNoLongerConfigured, match="there is no source 'acme' in the settings any more"
+    ):
         render(callback, account=an_account(), at=NOW)

@@ -5,12 +5,12 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
 from ringback.core.callbacks.retry import (
+    AttemptRound,
     Decision,
-    Done,
     GiveUp,
+    NoRetryNeeded,
     RetryLater,
     RetryNow,
-    RetryRound,
     RetryRules,
     attempt_timeouts,
     decide,
@@ -53,7 +53,7 @@ def after(
     return decide(
         outcome,
         rules=RetryRules(connection, source, schedule),
-        round_=RetryRound(attempts, NOW - spent, rounds_before),
+        round_=AttemptRound(attempts, NOW - spent, rounds_before),
         now=NOW,
         chance=chance,
     )
@@ -156,7 +156,7 @@ def test_no_try_follows_a_stale_connection_where_rp_or_the_time_says_so() -> Non
 
 @pytest.mark.parametrize("fragment", ["", "rp=all&rc=5", "rc=0"])
 def test_a_delivery_ends_the_callback(fragment: str) -> None:
-    assert after(Delivered(204), fragment) == Done()
+    assert after(Delivered(204), fragment) == NoRetryNeeded()
 
 
 @pytest.mark.parametrize("fragment", ["", "rp=4xx&rc=5", "rp=all&rc=5"])
@@ -396,7 +396,7 @@ def test_what_can_not_be_read_asks_for_nothing(text: str) -> None:
     ("spent_ms", "left_ms"), [(0, 15000), (14999, 1), (15000, 0), (16000, -1000)]
 )
 def test_the_time_left_is_what_tt_leaves_of_the_round(spent_ms: int, left_ms: int) -> None:
-    round_ = RetryRound(1, NOW - timedelta(milliseconds=spent_ms))
+    round_ = AttemptRound(1, NOW - timedelta(milliseconds=spent_ms))
     assert time_left(ConnectionOverrides(), round_, NOW) == timedelta(milliseconds=left_ms)
 
 
@@ -406,7 +406,7 @@ URL = CallbackUrl.parse("http://a.example#ct=1000&rt=2000&tt=3000")
 @pytest.mark.parametrize("waited", [0, 3600], ids=["at once", "after it waited for its turn"])
 def test_a_first_attempt_has_all_the_time_of_its_round(waited: int) -> None:
     later = NOW + timedelta(seconds=waited)
-    timeouts = attempt_timeouts(URL.connection, RetryRound(1, NOW), later)
+    timeouts = attempt_timeouts(URL.connection, AttemptRound(1, NOW), later)
     assert timeouts == Timeouts(connect=1.0, read=2.0, total=3.0)
 
 
@@ -415,5 +415,5 @@ def test_a_first_attempt_has_all_the_time_of_its_round(waited: int) -> None:
 )
 def test_a_retry_has_what_is_left_and_never_more_than_its_round(seconds: int, left: float) -> None:
     later = NOW + timedelta(seconds=seconds)
-    timeouts = attempt_timeouts(URL.connection, RetryRound(2, NOW), later)
+    timeouts = attempt_timeouts(URL.connection, AttemptRound(2, NOW), later)
     assert timeouts == Timeouts(connect=1.0, read=2.0, total=left)

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.addresses import LOOPBACK
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard, read_ports, read_schemes
 
 WEB = (range(80, 81), range(443, 444), range(8000, 9000))

@@ -4,9 +4,9 @@ import pytest
 
 from ringback.core.policy.dated_changes import HoldsEnded, PolicyChange, policy_changes
 from ringback.core.policy.policy_impact import (
-    DeliveryCount,
     PolicyImpact,
     SelectionReason,
+    UrlCallbackCount,
     UrlForecast,
     changed_at,
     depending_on,
@@ -30,11 +30,11 @@ def row(
     *,
     account_sid: str = "AC1",
     callbacks: int = 10,
-) -> DeliveryCount:
-    return DeliveryCount(account_sid, url, source, asked, callbacks)
+) -> UrlCallbackCount:
+    return UrlCallbackCount(account_sid, url, source, asked, callbacks)
 
 
-def only(policy: Policy, *rows: DeliveryCount, now: datetime, then: datetime) -> UrlForecast:
+def only(policy: Policy, *rows: UrlCallbackCount, now: datetime, then: datetime) -> UrlForecast:
     (found,) = forecast_urls(policy, rows, now=now, then=then)
     return found
 

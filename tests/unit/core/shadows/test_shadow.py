@@ -1,7 +1,7 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import Attempt, OutgoingCallback, settle
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, settle
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import (
     AttemptResult,
@@ -42,11 +42,11 @@ def rule(
 
 def told(
     url: str = URL, method: HttpMethod = HttpMethod.POST, source: Source = Source.TWILIO
-) -> OutgoingCallback:
+) -> CallbackRecord:
     return a_callback(url=url, method=method, source=source, idempotency_key="order 7")
 
 
-def copied(callback: OutgoingCallback, mark: Mark = MARK) -> OutgoingCallback:
+def copied(callback: CallbackRecord, mark: Mark = MARK) -> CallbackRecord:
     return copy_of(callback, rule(mark=mark), chance=CHANCE, now=NOW)
 
 
@@ -102,7 +102,7 @@ def test_a_percentage_takes_about_so_many_and_always_the_same() -> None:
     assert more > set(taken)
 
 
-def numbered(count: int) -> list[OutgoingCallback]:
+def numbered(count: int) -> list[CallbackRecord]:
     return [a_callback(sid=f"CB{number:032x}", source=Source.TWILIO) for number in range(count)]
 
 

@@ -3,9 +3,9 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
+    AnswerDifferenceKind,
+    ComparableResult,
     LatencyPercentiles,
-    PairKind,
-    ShadowComparedResult,
     ShadowReport,
     meaning_of,
     percentiles,
@@ -15,14 +15,14 @@ from tests.fakes import NOW
 SOURCES = (Source.TWILIO, Source.KORE)
 
 
-def answer(ending: int | str, milliseconds: float | None = None) -> ShadowComparedResult:
+def answer(ending: int | str, milliseconds: float | None = None) -> ComparableResult:
     """Return an answer with this status, or the failure or result that came in its place."""
     if isinstance(ending, int):
         result = "delivered" if 200 <= ending <= 299 else "refused"
-        return ShadowComparedResult(result, ending, None, milliseconds)
+        return ComparableResult(result, ending, None, milliseconds)
     if ending in ("unknown", "open"):
-        return ShadowComparedResult(ending)
-    return ShadowComparedResult("unreachable", None, ending, milliseconds)
+        return ComparableResult(ending)
+    return ComparableResult("unreachable", None, ending, milliseconds)
 
 
 def pair(
@@ -137,8 +137,8 @@ def test_a_report_counts_by_url_and_by_kind_with_the_first_pair_of_each_as_its_e
     worst, other = report.urls
     assert (worst.url, worst.pairs, worst.same, worst.unknown) == ("http://a.example/", 5, 1, 1)
     refused, other_body = (
-        PairKind("200", "401", SOURCES),
-        PairKind("200", "200", SOURCES, has_other_body=True),
+        AnswerDifferenceKind("200", "401", SOURCES),
+        AnswerDifferenceKind("200", "200", SOURCES, has_other_body=True),
     )
     assert worst.differing == {refused: 2, other_body: 1}
     assert worst.examples == {

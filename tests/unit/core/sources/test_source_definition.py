@@ -8,9 +8,9 @@ from ringback.core.sources.source_definition import (
     LAST,
     PLACEHOLDERS,
     SIGNATURE_SCHEMES,
+    HeaderTemplate,
     SigningInput,
     SourceDefinition,
-    SourceHeader,
     other_than,
 )
 
@@ -27,7 +27,7 @@ SIGNED = SigningInput(
 
 
 def a_source(*headers: str, scheme: str = "kore") -> SourceDefinition:
-    lines = tuple(map(SourceHeader.parse, headers))
+    lines = tuple(map(HeaderTemplate.parse, headers))
     return SourceDefinition(lines, SIGNATURE_SCHEMES[scheme], IdempotencyTokenFormat())
 
 
@@ -42,19 +42,22 @@ def a_source(*headers: str, scheme: str = "kore") -> SourceDefinition:
     ],
 )  # fmt: skip
 def test_a_header_is_filled_with_what_the_request_has(text: str, name: str, value: str) -> None:
-    header = SourceHeader.parse(text)
+    header = HeaderTemplate.parse(text)
     assert (header.name, header.fill(VALUES)) == (name, value)
 
 
 @pytest.mark.parametrize("text", ["Content-Type: {content_type}", "X: {token} {content_type}"])
 def test_a_header_without_its_value_is_left_out(text: str) -> None:
-    assert SourceHeader.parse(text).fill({**VALUES, "content_type": None}) is None
+    assert HeaderTemplate.parse(text).fill({**VALUES, "content_type": None}) is None
 
 
 def test_a_source_fills_its_headers_in_their_order() -> None:
     source = SourceDefinition(
         tuple(
-            map(SourceHeader.parse, ["A: 1", "B: {token}", "C: {date}", "D: x{token}", "E: {host}"])
+            map(
+                HeaderTemplate.parse,
+                ["A: 1", "B: {token}", "C: {date}", "D: x{token}", "E: {host}"],
+            )
         ),
         SIGNATURE_SCHEMES["kore"],
         IdempotencyTokenFormat(),
@@ -84,18 +87,18 @@ def test_a_source_needs_the_time_where_it_tells_or_signs_it(
 
 
 def test_an_empty_signature_is_sent_as_it_is() -> None:
-    assert SourceHeader.parse("S: v1={signature}").fill({**VALUES, "signature": ""}) == "v1="
+    assert HeaderTemplate.parse("S: v1={signature}").fill({**VALUES, "signature": ""}) == "v1="
 
 
 @pytest.mark.parametrize("text", ["", "no colon", "a b: c", ": c", "X: a\r\nY: b", "X: ü"])
 def test_what_is_no_header_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no header; it must be like"):
-        SourceHeader.parse(text)
+        HeaderTemplate.parse(text)
 
 
 def test_a_placeholder_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"there is no \{secret\}; there are host, length"):
-        SourceHeader.parse("X: {secret}")
+        HeaderTemplate.parse("X: {secret}")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ringback.core.wireless.command import (
     MOST_QUEUED,
     CommandTransport,
     CommandValidationError,
-    SidPlacement,
+    IncludeSid,
     fault_in,
 )
 from tests.fakes import NOW
@@ -21,12 +21,12 @@ from tests.wireless_fakes import COMMAND_SID, a_command
 LATER = NOW + timedelta(seconds=2)
 MOVES = {(old, new) for old, targets in MESSAGE_MOVES.items() for new in targets}
 TEXT, BINARY = PayloadType.TEXT, PayloadType.BINARY
-NONE, START, END = SidPlacement
+NONE, START, END = IncludeSid
 
 
 def test_the_values_are_those_of_the_api() -> None:
     assert list(CommandTransport) == ["sms", "ip"]
-    assert list(SidPlacement) == ["none", "start", "end"]
+    assert list(IncludeSid) == ["none", "start", "end"]
 
 
 def test_the_limits_are_those_of_the_documentation() -> None:
@@ -52,7 +52,7 @@ def test_a_command_moves_in_no_other_way(old: MessageStatus, new: MessageStatus)
     [(NONE, "wake up"), (START, f"{COMMAND_SID} wake up"), (END, f"wake up {COMMAND_SID}")],
 )
 def test_a_device_gets_the_sid_where_it_is_asked_for_beside_a_space(
-    include_sid: SidPlacement, message: str
+    include_sid: IncludeSid, message: str
 ) -> None:
     assert a_command(include_sid=include_sid).message == message.encode()
 
@@ -61,10 +61,10 @@ def test_a_device_gets_a_text_in_utf_8() -> None:
     assert a_command(command="5 \xe4").message == b"5 \xc3\xa4"
 
 
-@pytest.mark.parametrize("include_sid", SidPlacement)
+@pytest.mark.parametrize("include_sid", IncludeSid)
 @pytest.mark.parametrize(("command", "message"), [("AP8=", b"\x00\xff"), ("", b"")])
 def test_a_device_gets_the_bytes_of_a_binary_command_and_no_sid(
-    command: str, message: bytes, include_sid: SidPlacement
+    command: str, message: bytes, include_sid: IncludeSid
 ) -> None:
     sent = a_command(command=command, command_mode=BINARY, include_sid=include_sid)
     assert sent.message == message
@@ -93,7 +93,7 @@ def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody()
     ],
 )
 def test_what_is_within_the_limits_can_be_sent(
-    command: str, mode: PayloadType, include_sid: SidPlacement
+    command: str, mode: PayloadType, include_sid: IncludeSid
 ) -> None:
     assert fault_in(command, mode, include_sid) is None
 
@@ -153,6 +153,6 @@ def test_what_is_within_the_limits_can_be_sent(
     ],
 )
 def test_what_can_not_be_sent_is_said_with_its_code(
-    command: str, mode: PayloadType, include_sid: SidPlacement, fault: CommandValidationError
+    command: str, mode: PayloadType, include_sid: IncludeSid, fault: CommandValidationError
 ) -> None:
     assert fault_in(command, mode, include_sid) == fault

@@ -4,7 +4,7 @@ import pytest
 
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.wireless.data_session import THROTTLED
-from ringback.core.wireless.rate_plan import UsageZone
+from ringback.core.wireless.rate_plan import RoamingZone
 from tests.fakes import NOW
 from tests.wireless_fakes import ABROAD, HOME, NATIONAL, a_wireless_session
 
@@ -17,9 +17,13 @@ def test_a_throttled_sim_has_128_kilobits_a_second() -> None:
 
 @pytest.mark.parametrize(
     ("network", "zone"),
-    [(HOME, UsageZone.HOME), (NATIONAL, UsageZone.NATIONAL), (ABROAD, UsageZone.INTERNATIONAL)],
+    [
+        (HOME, RoamingZone.HOME),
+        (NATIONAL, RoamingZone.NATIONAL),
+        (ABROAD, RoamingZone.INTERNATIONAL),
+    ],
 )
-def test_a_session_counts_where_its_network_is(network: MobileNetwork, zone: UsageZone) -> None:
+def test_a_session_counts_where_its_network_is(network: MobileNetwork, zone: RoamingZone) -> None:
     session = a_wireless_session(network_sid=network.sid)
     assert (session.network, session.zone) == (network, zone)
 

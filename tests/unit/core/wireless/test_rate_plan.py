@@ -9,20 +9,20 @@ from ringback.core.wireless.rate_plan import (
     DataMetering,
     RatePlan,
     RoamingService,
-    UsageZone,
+    RoamingZone,
     zone_of,
 )
 from tests.fakes import ACCOUNT_SID, NOW
 from tests.wireless_fakes import RATE_PLAN_SID, a_rate_plan
 
-HOME, NATIONAL, ABROAD = UsageZone
+HOME, NATIONAL, ABROAD = RoamingZone
 
 
 def test_the_values_are_those_of_the_api() -> None:
     assert list(DataMetering) == ["payg", "quota-1", "quota-10", "quota-50"]
     assert list(DataLimitStrategy) == ["block", "throttle"]
     assert list(RoamingService) == ["data", "messaging", "voice"]
-    assert list(UsageZone) == ["home", "national_roaming", "international_roaming"]
+    assert list(RoamingZone) == ["home", "national_roaming", "international_roaming"]
 
 
 def test_a_limit_is_1000_mb_and_can_be_2_tb() -> None:
@@ -61,11 +61,11 @@ def test_other_operators_in_the_usa_are_national_and_all_else_international() ->
         if zone_of(network) is not HOME:
             expected = NATIONAL if network.iso_country == "US" else ABROAD
             assert zone_of(network) is expected
-    assert {zone_of(network) for network in NETWORKS} == set(UsageZone)
+    assert {zone_of(network) for network in NETWORKS} == set(RoamingZone)
 
 
 @pytest.mark.parametrize(("zone", "limit"), [(HOME, 1), (NATIONAL, 2), (ABROAD, 3)])
-def test_every_zone_has_a_limit_of_its_own(zone: UsageZone, limit: int) -> None:
+def test_every_zone_has_a_limit_of_its_own(zone: RoamingZone, limit: int) -> None:
     plan = a_rate_plan(
         data_limit=1, national_roaming_data_limit=2, international_roaming_data_limit=3
     )
@@ -84,7 +84,7 @@ def test_every_zone_has_a_limit_of_its_own(zone: UsageZone, limit: int) -> None:
     ],
 )
 def test_only_the_home_network_goes_on_more_slowly(
-    strategy: DataLimitStrategy, zone: UsageZone, *, throttles: bool
+    strategy: DataLimitStrategy, zone: RoamingZone, *, throttles: bool
 ) -> None:
     assert a_rate_plan(data_limit_strategy=strategy).throttles_in(zone) is throttles
 
@@ -106,7 +106,7 @@ def test_only_the_home_network_goes_on_more_slowly(
     ],
 )
 def test_a_plan_lets_its_sims_on_all_networks_of_its_zones(
-    plan: RatePlan, zones_of_networks: set[UsageZone]
+    plan: RatePlan, zones_of_networks: set[RoamingZone]
 ) -> None:
     assert plan.networks == tuple(
         network.sid for network in NETWORKS if zone_of(network) in zones_of_networks
@@ -115,14 +115,14 @@ def test_a_plan_lets_its_sims_on_all_networks_of_its_zones(
 
 
 # For each plan: the zones that have data, and those that have messages.
-ALLOWED: list[tuple[RatePlan, set[UsageZone], set[UsageZone]]] = [
+ALLOWED: list[tuple[RatePlan, set[RoamingZone], set[RoamingZone]]] = [
     (a_rate_plan(), {HOME, NATIONAL}, {HOME, NATIONAL}),
     (a_rate_plan(data_enabled=False), set(), {HOME, NATIONAL}),
     (a_rate_plan(messaging_enabled=False), {HOME, NATIONAL}, set()),
-    (a_rate_plan(international_roaming=("data",)), set(UsageZone), {HOME, NATIONAL}),
-    (a_rate_plan(international_roaming=("messaging",)), {HOME, NATIONAL}, set(UsageZone)),
+    (a_rate_plan(international_roaming=("data",)), set(RoamingZone), {HOME, NATIONAL}),
+    (a_rate_plan(international_roaming=("messaging",)), {HOME, NATIONAL}, set(RoamingZone)),
     (a_rate_plan(international_roaming=("voice",)), {HOME, NATIONAL}, {HOME, NATIONAL}),
-    (a_rate_plan(international_roaming=("data", "messaging")), set(UsageZone), set(UsageZone)),
+    (a_rate_plan(international_roaming=("data", "messaging")), set(RoamingZone), set(RoamingZone)),
     (
         a_rate_plan(
             data_enabled=False, messaging_enabled=False, international_roaming=("data", "messaging")
@@ -135,7 +135,7 @@ ALLOWED: list[tuple[RatePlan, set[UsageZone], set[UsageZone]]] = [
 
 @pytest.mark.parametrize(("plan", "data", "messages"), ALLOWED)
 def test_a_plan_allows_abroad_what_it_lists_and_else_what_is_enabled(
-    plan: RatePlan, data: set[UsageZone], messages: set[UsageZone]
+    plan: RatePlan, data: set[RoamingZone], messages: set[RoamingZone]
 ) -> None:
-    assert {zone for zone in UsageZone if plan.allows_data_in(zone)} == data
-    assert {zone for zone in UsageZone if plan.allows_messages_in(zone)} == messages
+    assert {zone for zone in RoamingZone if plan.allows_data_in(zone)} == data
+    assert {zone for zone in RoamingZone if plan.allows_messages_in(zone)} == messages

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.errors import Conflict, InvalidParameter, RequestRefused
+from ringback.core.errors import ApiError, Conflict, InvalidParameter
 from ringback.core.wireless.sim import (
     CANCELED_AFTER,
     CHANGING,
@@ -12,7 +12,7 @@ from ringback.core.wireless.sim import (
     FINAL,
     MOVES,
     Change,
-    WirelessChangeRequest,
+    DesiredWirelessState,
     WirelessChangeRequired,
     WirelessNoChangeNeeded,
     WirelessNothingRequested,
@@ -201,7 +201,7 @@ def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change
 def test_what_an_update_comes_to(
     status: WirelessStatus, asked: WirelessStatus | None, plan: str | None, expected: Change | int
 ) -> None:
-    sim, change_request = a_wireless_sim(status=status), WirelessChangeRequest(asked, plan)
+    sim, change_request = a_wireless_sim(status=status), DesiredWirelessState(asked, plan)
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
             plan_change(sim, change_request)
@@ -216,7 +216,7 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        plan_change(a_wireless_sim(status=status), WirelessChangeRequest(asked))
+        plan_change(a_wireless_sim(status=status), DesiredWirelessState(asked))
     assert refused.value.code == 33105
 
 
@@ -226,23 +226,23 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
 @pytest.mark.parametrize(
     ("status", "change_request", "change"),
     [
-        (NEW, WirelessChangeRequest(), WirelessNothingRequested()),
-        (NEW, WirelessChangeRequest(READY, PLAN), to(READY)),
-        (NEW, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
-        (NEW, WirelessChangeRequest(DEACTIVATED), to(DEACTIVATED, None)),
-        (NEW, WirelessChangeRequest(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
-        (NEW, WirelessChangeRequest(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
-        (SUSPENDED, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
-        (SUSPENDED, WirelessChangeRequest(DEACTIVATED), to(DEACTIVATED, None)),
-        (SUSPENDED, WirelessChangeRequest(rate_plan_sid=PLAN), to(SUSPENDED)),
-        (SUSPENDED, WirelessChangeRequest(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
-        (DEACTIVATED, WirelessChangeRequest(ACTIVE, PLAN), to(ACTIVE)),
-        (DEACTIVATED, WirelessChangeRequest(rate_plan_sid=PLAN), to(DEACTIVATED)),
-        (CANCELED, WirelessChangeRequest(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (NEW, DesiredWirelessState(), WirelessNothingRequested()),
+        (NEW, DesiredWirelessState(READY, PLAN), to(READY)),
+        (NEW, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
+        (NEW, DesiredWirelessState(DEACTIVATED), to(DEACTIVATED, None)),
+        (NEW, DesiredWirelessState(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (NEW, DesiredWirelessState(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
+        (SUSPENDED, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
+        (SUSPENDED, DesiredWirelessState(DEACTIVATED), to(DEACTIVATED, None)),
+        (SUSPENDED, DesiredWirelessState(rate_plan_sid=PLAN), to(SUSPENDED)),
+        (SUSPENDED, DesiredWirelessState(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
+        (DEACTIVATED, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
+        (DEACTIVATED, DesiredWirelessState(rate_plan_sid=PLAN), to(DEACTIVATED)),
+        (CANCELED, DesiredWirelessState(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
     ],
 )
 def test_a_sim_without_a_plan_does_without_or_gets_one(
-    status: WirelessStatus, change_request: WirelessChangeRequest, change: Change
+    status: WirelessStatus, change_request: DesiredWirelessState, change: Change
 ) -> None:
     assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), change_request) == change
 
@@ -254,7 +254,7 @@ def test_a_sim_is_not_connected_without_a_plan(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), WirelessChangeRequest(asked))
+        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), DesiredWirelessState(asked))
     assert (refused.value.status, refused.value.code) == (400, 33104)
     assert refused.value.message == (
         f"SIM {WIRELESS_SIM_SID} can't be {asked} without a rate plan; give RatePlan too"
@@ -287,7 +287,7 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
 ) -> None:
     sim, change_request = (
         a_wireless_sim(status=status),
-        WirelessChangeRequest(asked, removes_rate_plan=True),
+        DesiredWirelessState(asked, removes_rate_plan=True),
     )
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
@@ -304,15 +304,15 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
 @pytest.mark.parametrize(
     "change_request",
     [
-        *(WirelessChangeRequest(asked) for asked in WirelessStatus),
-        WirelessChangeRequest(rate_plan_sid=PLAN),
-        WirelessChangeRequest(rate_plan_sid=OTHER_PLAN),
-        WirelessChangeRequest(removes_rate_plan=True),
-        WirelessChangeRequest(SUSPENDED, removes_rate_plan=True),
+        *(DesiredWirelessState(asked) for asked in WirelessStatus),
+        DesiredWirelessState(rate_plan_sid=PLAN),
+        DesiredWirelessState(rate_plan_sid=OTHER_PLAN),
+        DesiredWirelessState(removes_rate_plan=True),
+        DesiredWirelessState(SUSPENDED, removes_rate_plan=True),
     ],
 )
 def test_while_a_change_runs_another_one_is_a_conflict(
-    status: WirelessStatus, change_request: WirelessChangeRequest
+    status: WirelessStatus, change_request: DesiredWirelessState
 ) -> None:
     with pytest.raises(Conflict) as refused:
         plan_change(a_wireless_sim(status=status), change_request)
@@ -326,7 +326,7 @@ def test_while_a_change_runs_another_one_is_a_conflict(
 @pytest.mark.parametrize("status", CHANGING)
 def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) -> None:
     assert (
-        plan_change(a_wireless_sim(status=status), WirelessChangeRequest())
+        plan_change(a_wireless_sim(status=status), DesiredWirelessState())
         == WirelessNothingRequested()
     )
 
@@ -342,7 +342,7 @@ def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) ->
 def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
     status: WirelessStatus, asked: WirelessStatus, others: str
 ) -> None:
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(ApiError) as refused:
         check_move(a_wireless_sim(status=status), asked)
     assert (refused.value.status, refused.value.code) == (400, 33105)
     assert refused.value.message == (
@@ -353,7 +353,7 @@ def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
 def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None:
     with pytest.raises(InvalidParameter) as refused:
         plan_change(
-            a_wireless_sim(status=CANCELED, rate_plan_sid=None), WirelessChangeRequest(ACTIVE)
+            a_wireless_sim(status=CANCELED, rate_plan_sid=None), DesiredWirelessState(ACTIVE)
         )
     assert refused.value.code == 33105
 

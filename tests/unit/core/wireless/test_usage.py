@@ -7,7 +7,7 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sims.message import Direction
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.rate_plan import UsageZone
+from ringback.core.wireless.rate_plan import RoamingZone
 from ringback.core.wireless.usage import (
     MOST_RECORDS,
     CommandCount,
@@ -220,9 +220,9 @@ def test_what_was_used_is_reported_by_zone_and_country() -> None:
     ]
     (record,) = summed(sessions)
     assert record.by_country == {
-        (UsageZone.HOME, "US"): UsageTotals(upload=2002, download=4004),
-        (UsageZone.NATIONAL, "US"): UsageTotals(upload=20, download=0),
-        (UsageZone.INTERNATIONAL, ABROAD.iso_country): UsageTotals(upload=0, download=10),
+        (RoamingZone.HOME, "US"): UsageTotals(upload=2002, download=4004),
+        (RoamingZone.NATIONAL, "US"): UsageTotals(upload=20, download=0),
+        (RoamingZone.INTERNATIONAL, ABROAD.iso_country): UsageTotals(upload=0, download=10),
     }
 
 
@@ -235,9 +235,9 @@ def test_commands_are_reported_by_zone_country_and_way() -> None:
     ]
     (record,) = summed([], counts)
     assert record.by_country == {
-        (UsageZone.HOME, "US"): UsageTotals({TO_SIM: 3, FROM_SIM: 2}),
-        (UsageZone.NATIONAL, "US"): UsageTotals({TO_SIM: 1}),
-        (UsageZone.INTERNATIONAL, "FR"): UsageTotals({FROM_SIM: 4}),
+        (RoamingZone.HOME, "US"): UsageTotals({TO_SIM: 3, FROM_SIM: 2}),
+        (RoamingZone.NATIONAL, "US"): UsageTotals({TO_SIM: 1}),
+        (RoamingZone.INTERNATIONAL, "FR"): UsageTotals({FROM_SIM: 4}),
     }
 
 
@@ -245,18 +245,18 @@ def test_commands_on_two_networks_of_one_country_are_reported_together() -> None
     of_france = [network.sid for network in NETWORKS if network.iso_country == "FR"]
     (record,) = summed([], [CommandCount(0, sid, TO_SIM, 2) for sid in of_france])
     assert record.by_country == {
-        (UsageZone.INTERNATIONAL, "FR"): UsageTotals({TO_SIM: 2 * len(of_france)})
+        (RoamingZone.INTERNATIONAL, "FR"): UsageTotals({TO_SIM: 2 * len(of_france)})
     }
 
 
 def test_data_and_commands_of_one_place_stand_side_by_side() -> None:
     (record,) = summed([session_on(HOME)], [CommandCount(0, HOME.sid, TO_SIM, 1)])
-    assert record.by_country == {(UsageZone.HOME, "US"): UsageTotals({TO_SIM: 1}, 2000, 4000)}
+    assert record.by_country == {(RoamingZone.HOME, "US"): UsageTotals({TO_SIM: 1}, 2000, 4000)}
 
 
 def test_a_place_where_nothing_was_used_is_not_reported() -> None:
     (record,) = summed([session_on(HOME, up=0, down=0), session_on(FRANCE, up=1, down=0)])
-    assert set(record.by_country) == {(UsageZone.INTERNATIONAL, "FR")}
+    assert set(record.by_country) == {(RoamingZone.INTERNATIONAL, "FR")}
 
 
 def test_a_command_on_a_network_that_is_not_known_any_more_is_not_reported() -> None:
@@ -270,7 +270,7 @@ def test_what_was_used_counts_in_its_slot() -> None:
     counts = [CommandCount(0, HOME.sid, TO_SIM, 1), CommandCount(1, HOME.sid, TO_SIM, 7)]
     records = summed([session], counts, slots=slots)
     assert [record.slot for record in records] == slots
-    assert [record.used_in(UsageZone.HOME) for record in records] == [
+    assert [record.used_in(RoamingZone.HOME) for record in records] == [
         UsageTotals({TO_SIM: 7, FROM_SIM: 0}, 500, 1000),
         UsageTotals({TO_SIM: 1, FROM_SIM: 0}, 1000, 2000),
     ]
@@ -278,7 +278,7 @@ def test_what_was_used_counts_in_its_slot() -> None:
 
 def test_what_is_still_to_come_is_not_reported() -> None:
     (record,) = summed([session_on(HOME)], now=NOW + AN_HOUR)
-    assert record.used_in(UsageZone.HOME).upload == 1000
+    assert record.used_in(RoamingZone.HOME).upload == 1000
 
 
 def test_zones_can_be_reported_together() -> None:
@@ -289,9 +289,9 @@ def test_zones_can_be_reported_together() -> None:
         CommandCount(0, ABROAD.sid, FROM_SIM, 5),
     ]
     (record,) = summed(sessions, counts)
-    assert record.used_in(*UsageZone) == UsageTotals({TO_SIM: 3, FROM_SIM: 5}, 8000, 16000)
-    assert record.used_in(UsageZone.NATIONAL) == UsageTotals({TO_SIM: 0, FROM_SIM: 0}, 2000, 4000)
-    assert record.used_in(UsageZone.INTERNATIONAL) == UsageTotals(
+    assert record.used_in(*RoamingZone) == UsageTotals({TO_SIM: 3, FROM_SIM: 5}, 8000, 16000)
+    assert record.used_in(RoamingZone.NATIONAL) == UsageTotals({TO_SIM: 0, FROM_SIM: 0}, 2000, 4000)
+    assert record.used_in(RoamingZone.INTERNATIONAL) == UsageTotals(
         {TO_SIM: 2, FROM_SIM: 5}, 4000, 8000
     )
 

@@ -15,7 +15,7 @@ from ringback.core.sims.scenario import (
     CarrierTimeout,
     TaskKind,
 )
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus

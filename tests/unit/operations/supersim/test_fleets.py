@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
+from ringback.core.errors import ApiError, InvalidParameter, NotFound
 from ringback.core.supersim.fleet import Fleet
 from ringback.operations.supersim.fleets import (
     CallbackTargetUpdate,
@@ -205,11 +205,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
-    tx: MemoryTransaction,
-    fleet: str,
-    settings: FleetParameters,
-    kind: type[RequestRefused],
-    code: int,
+    tx: MemoryTransaction, fleet: str, settings: FleetParameters, kind: type[ApiError], code: int
 ) -> None:
     tx.supersim.fleets.add(a_fleet(sid="HF" + "d" * 32, unique_name="taken"))
     before = copy.deepcopy(tx.supersim.fleets)

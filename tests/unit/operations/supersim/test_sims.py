@@ -11,12 +11,12 @@ from typing import Final
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.errors import Conflict, InvalidParameter, NotFound, RequestRefused
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.errors import ApiError, Conflict, InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
-from ringback.core.sims.simulation_settings import device_address
+from ringback.core.sims.simulated_network import device_address
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.supersim.sims import (
     SuperSimUpdateRequest,
@@ -78,7 +78,7 @@ def update(
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_context(now=LATER))
 
 
-def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
+def called_back(tx: MemoryTransaction) -> list[CallbackRecord]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(9))
 
 
@@ -359,7 +359,7 @@ def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
 # ---- what an update refuses ----------------------------------------------------------------------
 
 NEW_SIM: Final = a_sim(status=SimStatus.NEW, fleet_sid=None)
-REFUSED: Final[Mapping[str, tuple[SuperSim, SuperSimUpdateRequest, type[RequestRefused], int]]] = {
+REFUSED: Final[Mapping[str, tuple[SuperSim, SuperSimUpdateRequest, type[ApiError], int]]] = {
     "a fleet that isn't there": (
         a_sim(),
         SuperSimUpdateRequest(fleet="nobody's"),

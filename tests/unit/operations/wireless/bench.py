@@ -7,9 +7,9 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.scenario import NetworkScenario, TaskKind
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.wireless.command import WirelessCommand
-from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
+from ringback.core.wireless.rate_plan import RatePlan, RoamingZone, zone_of
 from ringback.core.wireless.sim import CONNECTED, FINAL, WirelessSim, WirelessStatus
 from ringback.operations.scenario_selection import choose_scenario
 from ringback.operations.wireless.commands import NewWirelessCommand, send_command
@@ -103,7 +103,7 @@ def sim_that_is(status: WirelessStatus, *, iccid: str | None = None) -> Wireless
     return sim if iccid is None else replace(sim, iccid=iccid)
 
 
-def a_card_in(zone: UsageZone, plan: RatePlan) -> str:
+def a_card_in(zone: RoamingZone, plan: RatePlan) -> str:
     """Return the number of a card whose network under this plan is in a zone."""
     simulation = SimulationSettings(TAKES)
     cards = (f"890134{number:013}" for number in count())

@@ -15,9 +15,9 @@ from ringback.core.sims.scenario import (
     CarrierTimeout,
     TaskKind,
 )
-from ringback.core.sims.simulation_settings import SimulationSettings
-from ringback.core.wireless.command import SidPlacement
-from ringback.core.wireless.rate_plan import RatePlan, UsageZone
+from ringback.core.sims.simulated_network import SimulationSettings
+from ringback.core.wireless.command import IncludeSid
+from ringback.core.wireless.rate_plan import RatePlan, RoamingZone
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
 from ringback.operations.wireless.commands import NewWirelessCommand, send_command
@@ -159,7 +159,7 @@ def test_there_is_no_callback_without_a_url(world: World) -> None:
 
 
 def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(world: World) -> None:
-    new = NewWirelessCommand(WIRELESS_SIM_SID, "wake up", include_sid=SidPlacement.END, told=ASKS)
+    new = NewWirelessCommand(WIRELESS_SIM_SID, "wake up", include_sid=IncludeSid.END, told=ASKS)
     command = send_command(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
     assert world.command().message == f"wake up {command.sid}".encode()
@@ -246,7 +246,7 @@ def test_a_device_abroad_gets_commands_where_its_plan_has_messages_there(
     roaming: tuple[str, ...], told: tuple[str, str | None]
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)), plan)
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert statuses_reported(world) == [told]

@@ -11,7 +11,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.scenario import SCENARIOS, TaskKind
-from ringback.core.wireless.command import CommandTransport, SidPlacement, WirelessCommand
+from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.commands import (
@@ -78,14 +78,14 @@ def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: Wirele
 
 def test_a_command_is_as_it_is_asked_for(world: World) -> None:
     new = NewWirelessCommand(
-        WIRELESS_SIM_SID, "AP8=", BINARY, SidPlacement.END, wants_receipt=False, told=TO
+        WIRELESS_SIM_SID, "AP8=", BINARY, IncludeSid.END, wants_receipt=False, told=TO
     )
     command = send(world, new)
     assert command == a_command(
         sid=command.sid,
         command="AP8=",
         command_mode=BINARY,
-        include_sid=SidPlacement.END,
+        include_sid=IncludeSid.END,
         delivery_receipt_requested=False,
         told=TO,
     )
@@ -156,7 +156,7 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
             "Command: 161 characters are too many; a Command has at most 160",
         ),
         (
-            NewWirelessCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, SidPlacement.START),
+            NewWirelessCommand(WIRELESS_SIM_SID, "x" * 129, TEXT, IncludeSid.START),
             33111,
             "Command: 129 characters are too many; a Command has at most 128 beside its SID",
         ),

@@ -8,10 +8,10 @@ import pytest
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.sims.scenario import SCENARIOS, TaskKind
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
 from ringback.core.wireless.radio import RadioLink
-from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, UsageZone
+from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, RoamingZone
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.metering import used_since
 from ringback.operations.wireless.data_sessions import network_of, plan_of
@@ -30,7 +30,7 @@ ROAMING: Final = a_rate_plan(
     national_roaming_data_limit=2,
     international_roaming_data_limit=3,
 )
-LIMIT_IN: Final = {UsageZone.HOME: 1, UsageZone.NATIONAL: 2, UsageZone.INTERNATIONAL: 3}
+LIMIT_IN: Final = {RoamingZone.HOME: 1, RoamingZone.NATIONAL: 2, RoamingZone.INTERNATIONAL: 3}
 
 
 def active_world(plan: RatePlan | None = None, *, data_per_day: int = MEGABYTE) -> World:
@@ -108,7 +108,7 @@ def test_a_sim_that_is_suspended_uses_nothing_more() -> None:
 
 
 def test_a_sim_is_on_one_network_of_its_plan() -> None:
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.NATIONAL, ROAMING)), ROAMING)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.NATIONAL, ROAMING)), ROAMING)
     network = network_of(world.sim, ROAMING, world.context())
     assert network.sid in ROAMING.networks
     assert network == network_of(world.sim, ROAMING, world.context())
@@ -123,9 +123,9 @@ def test_a_sim_has_the_plan_that_it_has_or_none() -> None:
 # ---- limits --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("zone", UsageZone)
+@pytest.mark.parametrize("zone", RoamingZone)
 def test_usage_stops_at_the_limit_of_its_zone_and_begins_anew_with_the_next_month(
-    zone: UsageZone,
+    zone: RoamingZone,
 ) -> None:
     sim = sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING))
     world = World(sim, ROAMING, data_per_day=MEGABYTE)
@@ -161,8 +161,8 @@ def test_who_uses_little_is_not_slowed_down_by_a_throttle() -> None:
     assert used(world) > 7 * MEGABYTE
 
 
-@pytest.mark.parametrize("zone", [UsageZone.NATIONAL, UsageZone.INTERNATIONAL])
-def test_a_plan_that_throttles_blocks_elsewhere(zone: UsageZone) -> None:
+@pytest.mark.parametrize("zone", [RoamingZone.NATIONAL, RoamingZone.INTERNATIONAL])
+def test_a_plan_that_throttles_blocks_elsewhere(zone: RoamingZone) -> None:
     plan = replace(ROAMING, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, plan)), plan, data_per_day=MEGABYTE)
     world.advance(20 * DAY)
@@ -181,7 +181,7 @@ def test_after_a_throttled_month_the_next_one_is_fast_again() -> None:
 def test_abroad_a_sim_uses_data_where_its_plan_lists_it() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
     world = World(
-        sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)),
+        sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)),
         plan,
         data_per_day=MEGABYTE,
     )
@@ -264,8 +264,8 @@ def test_what_a_device_uses_in_the_first_instant_of_all_counts_too() -> None:
         world.use(1)
 
 
-@pytest.mark.parametrize("zone", UsageZone)
-def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: UsageZone) -> None:
+@pytest.mark.parametrize("zone", RoamingZone)
+def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: RoamingZone) -> None:
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING)), ROAMING)
     limit = LIMIT_IN[zone] * MEGABYTE
     world.advance(DAY)
@@ -299,7 +299,7 @@ def test_a_lower_limit_holds_for_what_was_used_already() -> None:
 
 
 def test_what_was_used_in_another_zone_counts_there_alone() -> None:
-    card = a_card_in(UsageZone.NATIONAL, ROAMING)
+    card = a_card_in(RoamingZone.NATIONAL, ROAMING)
     world = World(sim_that_is(ACTIVE, iccid=card), ROAMING)
     at_home = replace(ROAMING, sid=OTHER_PLAN, unique_name="home", national_roaming_enabled=False)
     world.tx.wireless.rate_plans.add(replace(at_home, international_roaming=()))
@@ -307,7 +307,7 @@ def test_what_was_used_in_another_zone_counts_there_alone() -> None:
     world.update(rate_plan="home")
     world.advance(TAKES)
     world.use(MEGABYTE)
-    assert [session.zone for session in sessions(world)] == [UsageZone.NATIONAL, UsageZone.HOME]
+    assert [session.zone for session in sessions(world)] == [RoamingZone.NATIONAL, RoamingZone.HOME]
     with pytest.raises(InvalidParameter, match="allows 1 MB in home"):
         world.use(1)
 

@@ -14,7 +14,7 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import network_with
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
-from ringback.core.wireless.rate_plan import RatePlan, UsageZone, zone_of
+from ringback.core.wireless.rate_plan import RatePlan, RoamingZone, zone_of
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
 from ringback.operations.wireless.device_actions import (
@@ -223,7 +223,7 @@ def test_a_device_abroad_is_heard_where_its_plan_has_messages_there(
     roaming: tuple[str, ...], *, is_heard: bool
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)), plan)
     if is_heard:
         assert text(world, "ping").status is MessageStatus.RECEIVED
     else:
@@ -269,12 +269,12 @@ def test_what_is_refused_does_not_count() -> None:
 
 def test_use_counts_on_the_network_that_a_sim_is_on() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
-    world = World(sim_that_is(ACTIVE, iccid=a_card_in(UsageZone.INTERNATIONAL, plan)), plan)
+    world = World(sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)), plan)
     text(world, "ping")
     (use,) = world.tx.wireless.command_uses.uses
     network = network_with(use.network_sid)
     assert network is not None
-    assert zone_of(network) is UsageZone.INTERNATIONAL
+    assert zone_of(network) is RoamingZone.INTERNATIONAL
     assert network == world.simulation.network_for(world.sim.iccid, plan.networks)
 
 

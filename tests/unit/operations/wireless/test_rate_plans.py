@@ -9,11 +9,11 @@ from typing import Any, Final
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.errors import InvalidParameter, NotFound, RequestRefused
+from ringback.core.errors import ApiError, InvalidParameter, NotFound
 from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (
-    RatePlanNames,
+    RatePlanUpdateRequest,
     create_rate_plan,
     delete_rate_plan,
     fetch_rate_plan,
@@ -46,7 +46,7 @@ def tx() -> MemoryTransaction:
 
 
 def create(
-    tx: MemoryTransaction, names: RatePlanNames, allowed: Mapping[str, Any] | None = None
+    tx: MemoryTransaction, names: RatePlanUpdateRequest, allowed: Mapping[str, Any] | None = None
 ) -> RatePlan:
     return create_rate_plan(tx, ACCOUNT_SID, names, dict(allowed or {}), a_context(now=LATER))
 
@@ -55,7 +55,7 @@ def create(
 
 
 def test_a_plan_of_which_nothing_is_said_is_the_usual_one(tx: MemoryTransaction) -> None:
-    plan = create(tx, RatePlanNames())
+    plan = create(tx, RatePlanUpdateRequest())
     assert re.fullmatch("WP[0-9a-f]{32}", plan.sid)
     assert plan == a_rate_plan(
         sid=plan.sid, unique_name=None, date_created=LATER, date_updated=LATER
@@ -76,7 +76,7 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
         "international_roaming_data_limit": 9,
         "data_limit_strategy": DataLimitStrategy.THROTTLE,
     }
-    plan = create(tx, RatePlanNames("new", "A new plan", URL, HttpMethod.GET), allowed)
+    plan = create(tx, RatePlanUpdateRequest("new", "A new plan", URL, HttpMethod.GET), allowed)
     assert plan == a_rate_plan(
         sid=plan.sid,
         unique_name="new",
@@ -99,7 +99,7 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
 
 
 def test_empty_names_and_an_empty_url_are_none(tx: MemoryTransaction) -> None:
-    plan = create(tx, RatePlanNames("", "", ""))
+    plan = create(tx, RatePlanUpdateRequest("", "", ""))
     assert (plan.unique_name, plan.friendly_name, plan.usage_notification_url) == (None, None, None)
 
 
@@ -109,13 +109,13 @@ def test_a_plan_whose_name_is_taken_has_33101_and_is_not_made(
 ) -> None:
     before = copy.deepcopy(tx.wireless)
     with pytest.raises(InvalidParameter) as refused:
-        create(tx, RatePlanNames(name))
+        create(tx, RatePlanUpdateRequest(name))
     assert refused.value.code == 33101
     assert tx.wireless == before
 
 
 def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None:
-    assert create(tx, RatePlanNames("theirs")).unique_name == "theirs"
+    assert create(tx, RatePlanUpdateRequest("theirs")).unique_name == "theirs"
 
 
 # ---- found ---------------------------------------------------------------------------------------
@@ -143,33 +143,36 @@ def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
 
 
 def test_plans_are_listed_newest_first(tx: MemoryTransaction) -> None:
-    new = create(tx, RatePlanNames("new"))
+    new = create(tx, RatePlanUpdateRequest("new"))
     assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(9)) == [new, PLAN]
     assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(1)) == [new]
 
 
 # ---- renamed -------------------------------------------------------------------------------------
 
-CHANGES: Final[Mapping[str, tuple[RatePlanNames, RatePlan]]] = {
-    "nothing": (RatePlanNames(), PLAN),
-    "a name": (RatePlanNames("new"), replace(PLAN, unique_name="new")),
-    "its own name": (RatePlanNames("my_plan"), PLAN),
-    "no name": (RatePlanNames(""), replace(PLAN, unique_name=None)),
+CHANGES: Final[Mapping[str, tuple[RatePlanUpdateRequest, RatePlan]]] = {
+    "nothing": (RatePlanUpdateRequest(), PLAN),
+    "a name": (RatePlanUpdateRequest("new"), replace(PLAN, unique_name="new")),
+    "its own name": (RatePlanUpdateRequest("my_plan"), PLAN),
+    "no name": (RatePlanUpdateRequest(""), replace(PLAN, unique_name=None)),
     "a friendly name": (
-        RatePlanNames(friendly_name="Another"),
+        RatePlanUpdateRequest(friendly_name="Another"),
         replace(PLAN, friendly_name="Another"),
     ),
-    "no friendly name": (RatePlanNames(friendly_name=""), replace(PLAN, friendly_name=None)),
+    "no friendly name": (
+        RatePlanUpdateRequest(friendly_name=""),
+        replace(PLAN, friendly_name=None),
+    ),
     "a URL": (
-        RatePlanNames(usage_notification_url="https://new.example"),
+        RatePlanUpdateRequest(usage_notification_url="https://new.example"),
         replace(PLAN, usage_notification_url="https://new.example"),
     ),
     "no URL": (
-        RatePlanNames(usage_notification_url=""),
+        RatePlanUpdateRequest(usage_notification_url=""),
         replace(PLAN, usage_notification_url=None),
     ),
     "a method": (
-        RatePlanNames(usage_notification_method=HttpMethod.POST),
+        RatePlanUpdateRequest(usage_notification_method=HttpMethod.POST),
         replace(PLAN, usage_notification_method=HttpMethod.POST),
     ),
 }
@@ -188,15 +191,15 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
 @pytest.mark.parametrize(
     ("plan", "names", "kind", "code"),
     [
-        ("nobody's", RatePlanNames("new"), NotFound, 20404),
-        ("theirs", RatePlanNames("new"), NotFound, 20404),
-        ("my_plan", RatePlanNames("taken", "A new name"), InvalidParameter, 33101),
+        ("nobody's", RatePlanUpdateRequest("new"), NotFound, 20404),
+        ("theirs", RatePlanUpdateRequest("new"), NotFound, 20404),
+        ("my_plan", RatePlanUpdateRequest("taken", "A new name"), InvalidParameter, 33101),
     ],
 )
 def test_an_update_that_is_refused_changes_nothing(
-    tx: MemoryTransaction, plan: str, names: RatePlanNames, kind: type[RequestRefused], code: int
+    tx: MemoryTransaction, plan: str, names: RatePlanUpdateRequest, kind: type[ApiError], code: int
 ) -> None:
-    create(tx, RatePlanNames("taken"))
+    create(tx, RatePlanUpdateRequest("taken"))
     before = copy.deepcopy(tx.wireless)
     with pytest.raises(kind) as refused:
         rename_rate_plan(tx, ACCOUNT_SID, plan, names, a_context(now=LATER))

@@ -17,7 +17,7 @@ from ringback.core.sims.scenario import (
     CarrierTimeout,
     TaskKind,
 )
-from ringback.core.sims.simulation_settings import SimulationSettings
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.device_actions import receive_text
 from tests.fakes import ACCOUNT_SID, NOW, TAKES

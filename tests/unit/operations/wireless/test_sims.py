@@ -14,14 +14,14 @@ from ringback.core.callback_urls.callback_target import (
     CallbackTargetUpdate,
 )
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import OutgoingCallback
-from ringback.core.errors import Conflict, InvalidParameter, NotFound, RequestRefused
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.errors import ApiError, Conflict, InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import SCENARIOS, TaskKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless.sims import (
-    RegisteredSimCard,
+    SimCardRegistration,
     WirelessUpdateRequest,
     delete_sim,
     fetch_sim,
@@ -82,7 +82,7 @@ def tx() -> MemoryTransaction:
 
 
 def register(
-    tx: MemoryTransaction, card: RegisteredSimCard, account_sid: str = ACCOUNT_SID
+    tx: MemoryTransaction, card: SimCardRegistration, account_sid: str = ACCOUNT_SID
 ) -> WirelessSim:
     return register_sim(tx, account_sid, card, a_context(now=LATER))
 
@@ -93,7 +93,7 @@ def update(
     return update_sim(tx, ACCOUNT_SID, sim, asked, a_context(now=LATER))
 
 
-def called_back(tx: MemoryTransaction) -> list[OutgoingCallback]:
+def called_back(tx: MemoryTransaction) -> list[CallbackRecord]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(9))
 
 
@@ -106,7 +106,7 @@ def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
 
 
 def test_a_registered_sim_is_new_and_has_no_plan(tx: MemoryTransaction) -> None:
-    card = RegisteredSimCard(
+    card = SimCardRegistration(
         WIRELESS_ICCID, registration_code="H3LL0", eid="8" * 32, is_narrowband=True
     )
     sim = register(tx, card)
@@ -126,13 +126,13 @@ def test_a_registered_sim_is_new_and_has_no_plan(tx: MemoryTransaction) -> None:
 
 
 def test_a_card_is_an_ordinary_one_unless_said_otherwise(tx: MemoryTransaction) -> None:
-    sim = register(tx, RegisteredSimCard(WIRELESS_ICCID))
+    sim = register(tx, SimCardRegistration(WIRELESS_ICCID))
     assert (sim.registration_code, sim.eid, sim.is_narrowband) == (None, None, False)
 
 
 @pytest.mark.parametrize("iccid", ["89" + "0" * 16, "89" + "0" * 20])
 def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) -> None:
-    assert register(tx, RegisteredSimCard(iccid)).iccid == iccid
+    assert register(tx, SimCardRegistration(iccid)).iccid == iccid
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) ->
 )
 def test_what_is_no_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        register(tx, RegisteredSimCard(iccid))
+        register(tx, SimCardRegistration(iccid))
     assert (refused.value.code, tx.wireless.sims.records) == (33101, {})
 
 
 @pytest.mark.parametrize("account_sid", [ACCOUNT_SID, THEIRS])
 def test_a_card_is_registered_once(tx: MemoryTransaction, account_sid: str) -> None:
-    register(tx, RegisteredSimCard(WIRELESS_ICCID), account_sid)
+    register(tx, SimCardRegistration(WIRELESS_ICCID), account_sid)
     with pytest.raises(InvalidParameter) as refused:
-        register(tx, RegisteredSimCard(WIRELESS_ICCID))
+        register(tx, SimCardRegistration(WIRELESS_ICCID))
     assert (refused.value.code, refused.value.message) == (
         33101,
         f"Iccid {WIRELESS_ICCID} is registered already",
@@ -389,9 +389,7 @@ def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransactio
 
 # ---- what an update refuses ----------------------------------------------------------------------
 
-REFUSED: Final[
-    Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[RequestRefused], int]]
-] = {
+REFUSED: Final[Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[ApiError], int]]] = {
     "a name that is taken": (
         a_wireless_sim(),
         WirelessUpdateRequest("taken"),
@@ -611,7 +609,7 @@ def test_a_sim_that_is_off_the_air_can_be_deleted(
     ],
 )
 def test_a_sim_that_is_connected_or_changing_can_not_be_deleted(
-    tx: MemoryTransaction, status: WirelessStatus, kind: type[RequestRefused], code: int
+    tx: MemoryTransaction, status: WirelessStatus, kind: type[ApiError], code: int
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
     before = content_of(tx)
@@ -657,4 +655,4 @@ def test_what_a_deleted_sim_used_and_sent_stays() -> None:
 def test_a_card_whose_sim_was_deleted_can_be_registered_again(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=CANCELED))
     delete_sim(tx, ACCOUNT_SID, WIRELESS_SIM_SID, a_context())
-    assert register(tx, RegisteredSimCard(WIRELESS_ICCID)).status is NEW
+    assert register(tx, SimCardRegistration(WIRELESS_ICCID)).status is NEW

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import ClaimedByOther, ClaimRequest, ClaimWon, WorkDone
+from ringback.receiver.dedupe import ClaimedByOther, ClaimRequest, ClaimWon, WorkAlreadyDone
 from tests.unit.receiver.dedupe.kept import Kept, opener
 from tests.unit.receiver.dedupe.visits import HOUR, SECOND, visit
 
@@ -46,7 +46,7 @@ def test_while_the_lease_lives_others_are_told_for_how_long(kept: Kept) -> None:
 def test_what_is_done_is_done_for_everybody(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     assert kept.seen.done(visit("a"))
-    assert [kept.seen.claim(visit(owner)) for owner in "abc"] == [WorkDone()] * 3
+    assert [kept.seen.claim(visit(owner)) for owner in "abc"] == [WorkAlreadyDone()] * 3
 
 
 def test_done_may_be_said_twice(kept: Kept) -> None:
@@ -75,7 +75,7 @@ def test_late_work_counts_where_nobody_has_taken_over(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND))
     kept.let_pass(31 * SECOND)
     assert kept.seen.done(visit("a"))
-    assert kept.seen.claim(visit("b")) == WorkDone()
+    assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
 def test_what_is_given_back_may_be_tried_at_once(kept: Kept) -> None:
@@ -88,7 +88,7 @@ def test_what_is_done_is_not_given_back(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.seen.done(visit("a"))
     kept.seen.release(visit("a"))
-    assert kept.seen.claim(visit("b")) == WorkDone()
+    assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
 def test_nobody_is_done_with_what_nobody_claimed(kept: Kept) -> None:
@@ -120,8 +120,10 @@ def test_any_printable_token_is_a_key(kept: Kept, token: str) -> None:
     assert kept.seen.claim(twilio("a", token)) == FIRST
     assert isinstance(kept.seen.claim(twilio("b", token)), ClaimedByOther)
     assert kept.seen.done(twilio("a", token))
-    assert kept.seen.claim(twilio("b", token)) == WorkDone()
-    assert kept.seen.claim(kore("b", token)) == WorkDone()  # the other source's of the same event
+    assert kept.seen.claim(twilio("b", token)) == WorkAlreadyDone()
+    assert (
+        kept.seen.claim(kore("b", token)) == WorkAlreadyDone()
+    )  # the other source's of the same event
     assert kept.seen.claim(kore("b", f"{token[:-1]}-")) == FIRST
 
 
@@ -140,9 +142,9 @@ def test_each_claim_has_it_remembered_for_longer(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.seen.done(visit("a"))
     kept.let_pass(HOUR - SECOND)
-    assert kept.seen.claim(visit("b")) == WorkDone()
+    assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
     kept.let_pass(HOUR - SECOND)
-    assert kept.seen.claim(visit("c")) == WorkDone()
+    assert kept.seen.claim(visit("c")) == WorkAlreadyDone()
 
 
 def test_done_has_it_remembered_for_longer(kept: Kept) -> None:
@@ -150,7 +152,7 @@ def test_done_has_it_remembered_for_longer(kept: Kept) -> None:
     kept.let_pass(HOUR - SECOND)
     kept.seen.done(visit("a"))
     kept.let_pass(HOUR - SECOND)
-    assert kept.seen.claim(visit("b")) == WorkDone()
+    assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
 def test_it_is_not_forgotten_while_somebody_is_at_it(kept: Kept) -> None:
@@ -177,7 +179,7 @@ def test_both_sources_tell_one_event(kept: Kept) -> None:
     assert kept.seen.claim(twilio("a")) == FIRST
     assert isinstance(kept.seen.claim(kore("b")), ClaimedByOther)
     kept.seen.done(twilio("a"))
-    assert kept.seen.claim(kore("b")) == WorkDone()
+    assert kept.seen.claim(kore("b")) == WorkAlreadyDone()
 
 
 def test_the_other_sources_token_takes_the_work_over(kept: Kept) -> None:
@@ -186,7 +188,7 @@ def test_the_other_sources_token_takes_the_work_over(kept: Kept) -> None:
     assert kept.seen.claim(twilio("b")) == RETRY
     assert not kept.seen.done(kore("a"))
     assert kept.seen.done(twilio("b"))
-    assert kept.seen.claim(kore("c")) == WorkDone()
+    assert kept.seen.claim(kore("c")) == WorkAlreadyDone()
 
 
 def test_one_source_may_tell_the_same_twice(kept: Kept) -> None:
@@ -199,7 +201,7 @@ def test_equal_events_pair_one_to_one_and_oldest_first(kept: Kept) -> None:
         kept.seen.claim(kore("a", token=f"kore-{number}"))
         kept.let_pass(SECOND)
     kept.seen.done(kore("a", token="kore-2"))
-    assert kept.seen.claim(twilio("b", token="twilio-1")) == WorkDone()
+    assert kept.seen.claim(twilio("b", token="twilio-1")) == WorkAlreadyDone()
     assert isinstance(kept.seen.claim(twilio("b", token="twilio-2")), ClaimedByOther)
     assert kept.seen.claim(twilio("b", token="twilio-3")) == FIRST
 
@@ -218,9 +220,11 @@ def test_what_differs_is_not_one_event(kept: Kept, content: str | None) -> None:
     assert kept.seen.claim(kore("b", content=content)) == FIRST
 
 
-@pytest.mark.parametrize(("after", "answer"), [(9 * SECOND, WorkDone()), (11 * SECOND, FIRST)])
+@pytest.mark.parametrize(
+    ("after", "answer"), [(9 * SECOND, WorkAlreadyDone()), (11 * SECOND, FIRST)]
+)
 def test_what_comes_too_late_is_not_one_event(
-    kept: Kept, after: timedelta, answer: WorkDone | ClaimWon
+    kept: Kept, after: timedelta, answer: WorkAlreadyDone | ClaimWon
 ) -> None:
     kept.seen.claim(twilio("a"))
     kept.seen.done(twilio("a"))
@@ -240,9 +244,9 @@ def test_both_tokens_are_forgotten_together(kept: Kept) -> None:
     kept.seen.done(twilio("a"))
     kept.seen.claim(kore("b"))
     kept.let_pass(HOUR - SECOND)
-    assert kept.seen.claim(twilio("c")) == WorkDone()
+    assert kept.seen.claim(twilio("c")) == WorkAlreadyDone()
     kept.let_pass(HOUR - SECOND)
-    assert kept.seen.claim(kore("d")) == WorkDone()
+    assert kept.seen.claim(kore("d")) == WorkAlreadyDone()
     kept.let_pass(HOUR)
     assert [kept.seen.claim(kore("e")), kept.seen.claim(twilio("f", content=None))] == [FIRST] * 2
 
@@ -271,4 +275,4 @@ def test_a_shorter_memory_does_not_shorten_a_longer_one(kept: Kept) -> None:
     kept.seen.claim(brief)
     kept.seen.done(replace(brief, owner="a"))
     kept.let_pass(HOUR / 2)
-    assert [kept.seen.claim(one) for one in (kore("c"), twilio("d"))] == [WorkDone()] * 2
+    assert [kept.seen.claim(one) for one in (kore("c"), twilio("d"))] == [WorkAlreadyDone()] * 2

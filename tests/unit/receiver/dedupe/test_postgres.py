@@ -13,7 +13,7 @@ from ringback.receiver.dedupe import (
     ClaimWon,
     DedupeUnavailable,
     PostgresDedupe,
-    WorkDone,
+    WorkAlreadyDone,
 )
 from tests.unit.receiver.dedupe.visits import visit
 
@@ -57,7 +57,7 @@ def test_who_has_waited_for_another_sees_what_that_did(dsn: str) -> None:
         answer = threads.submit(seen.claim, visit("b"))
         wait_for_one_who_waits(other)
         other.commit()
-        assert answer.result() == WorkDone()
+        assert answer.result() == WorkAlreadyDone()
 
 
 def wait_for_one_who_waits(connection: psycopg.Connection) -> None:

@@ -12,7 +12,7 @@ from ringback.receiver.dedupe import (
     ClaimWon,
     DedupeUnavailable,
     RedisDedupe,
-    WorkDone,
+    WorkAlreadyDone,
 )
 from tests.unit.receiver.dedupe.visits import HOUR, MILLISECOND, SECOND, visit
 
@@ -33,7 +33,7 @@ def test_it_does_not_matter_whether_the_client_decodes(client: redis.Redis) -> N
     assert seen.claim(visit("a")) == ClaimWon(is_retry=False)
     assert isinstance(seen.claim(visit("b")), ClaimedByOther)
     assert seen.done(visit("a"))
-    assert seen.claim(visit("c")) == WorkDone()
+    assert seen.claim(visit("c")) == WorkAlreadyDone()
 
 
 def test_all_keys_expire_and_live_on_one_node(client: redis.Redis) -> None:

@@ -21,7 +21,7 @@ from ringback.receiver.dedupe import (
     ClaimWon,
     DedupeUnavailable,
     SqliteDedupe,
-    WorkDone,
+    WorkAlreadyDone,
 )
 from ringback.receiver.dedupe import sqlite as module
 from ringback.receiver.dedupe.dedupe_store import Claimed
@@ -96,7 +96,7 @@ def unavailable(path: Path) -> str:
 
 
 def test_what_is_done_outlives_the_process(tmp_path: Path) -> None:
-    for owner, answer in (("a", ClaimWon(is_retry=False)), ("b", WorkDone())):
+    for owner, answer in (("a", ClaimWon(is_retry=False)), ("b", WorkAlreadyDone())):
         with SqliteDedupe(tmp_path / "seen.db") as seen:
             assert seen.claim(visit(owner)) == answer
             seen.done(visit(owner))
@@ -108,7 +108,7 @@ def test_two_stores_on_one_file_know_of_each_other(tmp_path: Path) -> None:
         one.claim(visit("a"))
         assert isinstance(other.claim(visit("b")), ClaimedByOther)
         other.done(visit("a"))
-        assert one.claim(visit("c")) == WorkDone()
+        assert one.claim(visit("c")) == WorkAlreadyDone()
 
 
 def test_equally_old_events_are_paired_by_their_tokens(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_equally_old_events_are_paired_by_their_tokens(tmp_path: Path) -> None:
             seen.claim(visit(token, token=token, content="ready"))
         seen.done(visit("1", token="1"))
         twilio = visit("a", token="t", source=Source.TWILIO, content="ready")
-        assert seen.claim(twilio) == WorkDone()
+        assert seen.claim(twilio) == WorkAlreadyDone()
 
 
 def test_it_may_be_asked_again_after_it_was_closed(tmp_path: Path) -> None:

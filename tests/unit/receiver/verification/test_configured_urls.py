@@ -6,8 +6,12 @@ import pytest
 
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected
-from ringback.receiver.verification.configured_urls import MatchedUrl, ReceiverUrl, read_urls
-from ringback.receiver.verification.signature_headers import SignatureHeaders, read_claim
+from ringback.receiver.verification.configured_urls import (
+    ConfiguredReceiverUrl,
+    UrlTemplateMatch,
+    read_urls,
+)
+from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
 
 TWILIO = ("X-Twilio-Signature", "A" * 27 + "=")
 KORE = ("Kore-Signature", "0" * 64)
@@ -23,8 +27,8 @@ def request(
 def called(url: str, received: ReceivedRequest) -> str | Rejected:
     """Return the URL under which a request is checked."""
     claim = read_claim(received)
-    assert isinstance(claim, SignatureHeaders)
-    answer = ReceiverUrl(url).called_by(received, claim)
+    assert isinstance(claim, SignatureClaim)
+    answer = ConfiguredReceiverUrl(url).called_by(received, claim)
     return answer if isinstance(answer, Rejected) else str(answer.split)
 
 
@@ -227,12 +231,12 @@ def test_a_function_gives_the_url_by_the_request() -> None:
     urls = {"/a": "https://a.example/a#cbs=kore", "/b": "https://b.example/"}
     find = read_urls(lambda received: urls.get(received.path))
     a, b = find(request("POST", "/a?x=1")), find(request("POST", "/b"))
-    assert isinstance(a, MatchedUrl)
-    assert isinstance(b, MatchedUrl)
+    assert isinstance(a, UrlTemplateMatch)
+    assert isinstance(b, UrlTemplateMatch)
     assert (a.url.text, b.url.text) == ("https://a.example/a", "https://b.example/")
     assert find(request("POST", "/c")) is None
     again = find(request("POST", "/a"))
-    assert isinstance(again, MatchedUrl)
+    assert isinstance(again, UrlTemplateMatch)
     assert again.url is a.url
 
 

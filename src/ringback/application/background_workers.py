@@ -1,0 +1,238 @@
+"""The workers of a server: what sends callbacks, and plays the network behind the SIM APIs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from ringback.application.process_context import ProcessContext
+from ringback.application.storage import OpenStorage
+from ringback.carrier.simulated_carrier import SimulatedCarrier
+from ringback.carrier.udp_gateway import Received, UdpGateway
+from ringback.core.errors import ConfigurationError, StoreUnavailable
+from ringback.delivery.backlog import BacklogLimits
+from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.shadow_sender import ShadowSender
+from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.supervisor import Supervisor
+from ringback.engine.task_runner import ScheduledTaskRunner
+from ringback.http_client.http_sender import HttpTransport
+from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.tls import ClientTls
+from ringback.operations.context import OperationContext
+from ringback.operations.create_callbacks import send_callbacks
+from ringback.operations.supersim.device_actions import receive_datagram_from
+from ringback.operations.task_handlers import TASK_HANDLERS
+from ringback.policy.policy_reloader import PolicyReloader
+from ringback.ports import Clock, LoopWaker, Store, Transaction
+from ringback.runtime.database_outage import outlast
+from ringback.runtime.system_clock import stopwatch
+from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings import Settings, SettingsLoader
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTransports:
+    """How workers reach receivers and devices."""
+
+    sender: HttpTransport
+    gateway: UdpGateway | None
+    """Where devices send to, and get from; None without a gateway."""
+
+    @classmethod
+    def open(cls, process: ProcessContext) -> Self:
+        """Read the certificates and take the gateway's address.
+
+        Raises ConfigurationError for either.
+        """
+        settings = process.settings
+        tls = ClientTls(
+            ca_files=() if settings.extra_ca_file is None else (settings.extra_ca_file,),
+            client_certificate=settings.client_cert_file,
+            client_key=settings.client_key_file,
+        )
+        sender = HttpTransport(
+            stopwatch=stopwatch,
+            guard=settings.guard,
+            egresses=settings.egresses,
+            network=SystemNetwork(tls),
+            most_open=process.shares.outgoing,
+        )
+        return cls(sender, _gateway_of(settings))
+
+    def close_gateway(self) -> None:
+        """Let go of the gateway's address, where there is one."""
+        if self.gateway is not None:
+            self.gateway.close()
+
+
+class BackgroundWorkers:
+    """All workers; with the origin of the settings, a policy that changes there is taken over."""
+
+    def __init__(
+        self,
+        process: ProcessContext,
+        storage: OpenStorage,
+        network: WorkerTransports,
+        *,
+        origin: SettingsLoader | None = None,
+    ) -> None:
+        store, clock = storage.store, process.clock
+        self.network = network
+        self.shadow_sender = _shadow_sender_of(process, store, network.sender)
+        self.delivery = _delivery_of(process, store, network.sender, self.shadow_sender)
+        self.batch_queue = _batch_queue_of(process, store, self.delivery)
+        context = partial(process.context, self.delivery.queue)
+        self.task_runner = ScheduledTaskRunner(
+            store=store,
+            carrier=network.gateway or SimulatedCarrier(),
+            handlers=TASK_HANDLERS,
+            context=context,
+            clock=clock,
+            checkpoint=process.checkpoint,
+        )
+        self.policy_monitor = process.policy_monitor(store)
+        self.policy_reloader = _policy_reloader_of(origin, process)
+        """What takes over a changed policy; None where there is no settings file."""
+        loops = (self.task_runner, self.delivery, self.shadow_sender)
+        self.clock_advancer = (
+            ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
+        )
+        """What lets time pass; None where time is the machine's."""
+        beside = [self.batch_queue.run, storage.outage.run, self.policy_monitor.run]
+        if self.policy_reloader is not None:
+            beside.append(self.policy_reloader.run)
+        self.supervisor = Supervisor(
+            self.task_runner,
+            self.delivery,
+            clock=clock,
+            recover=self.shadow_sender.recover,
+            beside=beside,
+        )
+        self._receive = _receiver(store, clock, self.task_runner, context)
+        self._drain = process.settings.drain
+
+    async def start(self) -> None:
+        """Take up what a dead process left open, and begin to send and to receive."""
+        await self.supervisor.start()
+        if self.network.gateway is not None:
+            self.network.gateway.start(self._receive)
+
+    def break_off(self) -> None:
+        """End what would keep a request waiting for as long as the workers run."""
+        if self.clock_advancer is not None:
+            self.clock_advancer.break_off()
+
+    async def stop(self) -> None:
+        """Begin nothing new, let what is under way end, and let go of the network."""
+        self.break_off()
+        gateway, within = self.network.gateway, self._drain
+        if gateway is not None:
+            await gateway.stop_receiving(within=within)
+        await asyncio.gather(
+            self.supervisor.stop(within=within), self.shadow_sender.stop(within=within)
+        )
+        self.network.close_gateway()
+        await self.network.sender.close()
+
+
+def _gateway_of(settings: Settings) -> UdpGateway | None:
+    if settings.gateway is None:
+        return None
+    host, port, else_any = settings.gateway
+    try:
+        return _bind(host, port)
+    except ConfigurationError:
+        if not else_any:
+            raise
+        return _bind(host, 0)
+
+
+def _bind(host: str, port: int) -> UdpGateway:
+    return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
+
+
+def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpTransport) -> ShadowSender:
+    return ShadowSender(
+        process.settings.shadows,
+        store=store,
+        transport=sender,
+        signing_keys=process.signing_keys,
+        clock=process.clock,
+        chance=process.chance,
+        counters=process.counters,
+        sources=process.settings.sources,
+        checkpoint=process.checkpoint,
+    )
+
+
+def _delivery_of(
+    process: ProcessContext, store: Store, sender: HttpTransport, shadow_sender: ShadowSender
+) -> DeliveryService:
+    settings = process.settings
+    limits = DeliveryLimits(
+        # One that would have to wait for a connection is better left in the store.
+        at_once=min(settings.at_once, process.shares.outgoing),
+        per_destination=settings.per_destination,
+        backlog=BacklogLimits(settings.backlog, settings.backlog_per_account),
+    )
+    return DeliveryService(
+        store=store,
+        transport=sender,
+        clock=process.clock,
+        chance=process.chance,
+        schedule=settings.schedule,
+        limits=limits,
+        counters=process.counters,
+        sources=settings.sources,
+        signing_keys=process.signing_keys,
+        first_settled=shadow_sender.consider,
+        checkpoint=process.checkpoint,
+    )
+
+
+def _batch_queue_of(
+    process: ProcessContext, store: Store, delivery: DeliveryService
+) -> SavedBatchQueue:
+    return SavedBatchQueue(
+        store=store,
+        clock=process.clock,
+        stopwatch=stopwatch,
+        queue=delivery.queue,
+        add=send_callbacks,
+        are_others_there=lambda: delivery.is_shared,
+    )
+
+
+def _policy_reloader_of(
+    origin: SettingsLoader | None, process: ProcessContext
+) -> PolicyReloader | None:
+    if origin is None or origin.path is None:
+        return None
+    reload = partial(origin.reload_policy, process.settings)
+    return PolicyReloader(origin.path, reload, process.policy)
+
+
+def _receiver(
+    store: Store, clock: Clock, task_runner: LoopWaker, context: Callable[[], OperationContext]
+) -> Received:
+    """Return what takes in a device's datagram, at the latest once the database is back."""
+    outage = asyncio.Lock()
+
+    async def receive(address: str, port: int, payload: bytes) -> None:
+        now = context()
+
+        def keep(tx: Transaction) -> None:
+            receive_datagram_from(tx, address, payload, port=port, context=now)
+
+        try:
+            await store.transact(keep)
+        except StoreUnavailable:
+            # One asks for all that wait whether the database is back.
+            async with outage:
+                await outlast(lambda: store.transact(keep), clock=clock)
+        task_runner.wake()
+
+    return receive

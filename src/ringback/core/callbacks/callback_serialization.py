@@ -1,0 +1,82 @@
+"""Converts a new callback to text and back, for batches that are saved before their rows."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.policy.source_policy import source_named
+
+_MAY_LACK: Final = frozenset({3, 8, 11, 13})
+"""The places of optional fields: credentials, the source asked for, the key, the due time."""
+
+
+def write_new(callback: CallbackRecord) -> str:
+    """Return the text of a callback that `compose` has made."""
+    url = callback.url
+    due = callback.progress.due
+    return json.dumps(
+        [
+            callback.sid,
+            callback.account_sid,
+            url.shown,
+            url.credentials,
+            write_warnings(url),
+            callback.method,
+            callback.body,
+            callback.source,
+            callback.source_asked,
+            callback.source_reason,
+            callback.idempotency_token,
+            callback.idempotency_key,
+            callback.date_created.isoformat(),
+            due and due.isoformat(),
+        ]
+    )
+
+
+def read_new(text: str) -> CallbackRecord:
+    """Return the callback of a text that `write_new` has made; raises ValueError for another."""
+    fields = json.loads(text)
+    if not isinstance(fields, list):
+        raise ValueError("it is no list")
+    for place, one in enumerate(cast("list[object]", fields)):
+        if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
+            raise ValueError(f"field {place} is {one!r}, which is no text")
+    sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
+    source, asked, reason, token, key, created, due = rest
+    date_created = datetime.fromisoformat(created)
+    try:
+        url = read_url(shown, credentials, warnings)
+    except TypeError:
+        raise ValueError(f"the URL's warnings are {warnings!r}, which is no list") from None
+    return CallbackRecord(
+        sid=sid,
+        account_sid=account_sid,
+        url=url,
+        method=HttpMethod(method),
+        body=body,
+        source=source_named(source),
+        source_asked=asked and source_named(asked),
+        source_reason=reason,
+        idempotency_token=token,
+        date_created=date_created,
+        progress=DeliveryProgress(date_created, due=due and datetime.fromisoformat(due)),
+        idempotency_key=key,
+    )
+
+
+# Most callbacks go to few URLs, and reading one costs as much as the rest of a callback.
+@lru_cache(maxsize=4096)
+def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
+    """Return the callback URL that was saved as these three texts."""
+    url = CallbackUrl.read_back(shown).with_credentials(credentials)
+    return replace(url, warnings=tuple(json.loads(warnings)))
+
+
+def write_warnings(url: CallbackUrl | None) -> str:
+    """Return the warnings of a callback URL as the text that `read_url` reads."""
+    return json.dumps(url.warnings) if url and url.warnings else "[]"

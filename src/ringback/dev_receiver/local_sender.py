@@ -1,0 +1,88 @@
+"""The sender on this machine: the secrets of its account, and its record of what it sent."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, basic_authorization
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.ports import Transport
+from ringback.receiver.verification import ReceiverSecrets, SentCallbackRecord
+
+# The sender is on this machine, and is itself waiting for our answer.
+_LIMITS: Final = Timeouts(connect=1, read=1, total=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAccount:
+    """The account whose callbacks are awaited, and where its sender answers questions."""
+
+    base_url: CallbackUrl
+    sid: str
+    auth_token: str = field(repr=False)
+    kore_secret: str = field(repr=False)
+    api_key_secret: str = field(repr=False)
+
+
+def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> ReceiverSecrets:
+    """Return the secrets to check with: those given by hand, else the account's.
+
+    The account's other secrets explain wrong signatures, above all the API key's, which is most
+    easily mistaken for the right one.
+    """
+    if account is None:
+        return given
+    return ReceiverSecrets(
+        given.twilio_auth_tokens or (account.auth_token,),
+        given.kore_secrets or (account.kore_secret,),
+        not_accepted=(
+            ("the account's Auth Token", account.auth_token),
+            ("the account's webhook secret", account.kore_secret),
+            ("the API key's secret", account.api_key_secret),
+        ),
+    )
+
+
+async def look_up(
+    token: str, *, of: ListenAccount, transport: Transport
+) -> SentCallbackRecord | None:
+    """Return what the sender recorded under this token, or None where it doesn't say."""
+    path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
+    basic = basic_authorization(f"{of.sid}:{of.auth_token}")
+    headers = (("Host", of.base_url.authority), ("Authorization", basic))
+    asked = OutgoingRequest("GET", replace(of.base_url, path=path, query=query), headers, b"")
+    exchange = await transport.send(asked, limits=_LIMITS)
+    try:
+        return sent_of(json.loads(exchange.response.body)) if exchange.response else None
+    except ValueError:
+        return None
+
+
+def sent_of(listed: object) -> SentCallbackRecord | None:
+    """Return what was sent, from the portal's list of the callbacks with one token.
+
+    It is read from the callback, not from its attempts: URL and payload are the same for all of
+    them, and the attempt that is under way has nothing to show yet.
+    """
+    match listed:
+        case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:
+            return _sent(url, "GET", "")
+        case {"callbacks": [{"url": str(url), "method": str(method), "body": str(body)}]}:
+            return _sent(url, method, body)
+        case _:
+            return None
+
+
+def _sent(url: str, method: str, parameters: str) -> SentCallbackRecord | None:
+    try:
+        called = CallbackUrl.parse(url)
+    except InvalidCallbackUrl:
+        return None
+    if method == "GET":
+        return SentCallbackRecord(
+            method, (called.with_parameters(parameters) if parameters else called).wire
+        )
+    return SentCallbackRecord(method, called.wire, parameters.encode("utf-8", "replace"))

@@ -1,0 +1,222 @@
+"""Host names -> the addresses that a request may be sent to.
+
+The guard looks at what the look-up yields, never at the text of the host, so that every spelling
+of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
+again: a name that changes its mind in between gains nothing. Of several addresses those that the
+guard refuses are left out; the others are what they would be without them. Whoever wrote the URL
+reads why there is none, and no address of a name in it, lest names be used to map a network; the
+log has those.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ringback.core.http.allowed_addresses import refusal_of_name
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.http_client.system_resolver import Resolve
+from ringback.runtime.account_fair_semaphore import EVERYBODY, FairSemaphore, SemaphoreWaiter
+from ringback.runtime.os_error_messages import error_text, shortage_of
+
+Addresses = tuple[str, ...]
+
+_MAX_REMEMBERED: Final = 1024
+_log = logging.getLogger(__name__)
+
+
+class _Remembered(NamedTuple):
+    addresses: Addresses
+    """None of a name that hung, which is not asked for again until then."""
+    until: float
+
+
+_Begun = asyncio.Future[asyncio.Task[Addresses | Unreachable]]
+
+
+class _UnderWay:
+    """A look-up, or one that waits for a turn, and how many wait for it."""
+
+    def __init__(self) -> None:
+        self.begun: _Begun = asyncio.get_running_loop().create_future()
+        """The look-up, once it has a turn."""
+        self.waiting = 0
+        self.requests = dict[str, SemaphoreWaiter]()
+        """For its turn: one of each account that wants it, and the first that is there counts."""
+
+
+@dataclass(eq=False, kw_only=True)
+class CachingResolver:
+    """Looks names up, each at most once at a time, and remembers the answers for a short while.
+
+    What failed or was refused is not remembered: the next attempt looks again. Times are in
+    seconds. `at_once` look-ups are under way at the same time, shared out among accounts; further
+    names wait their turn. One that is not answered within the `limit` has failed. Its turn is free
+    when the look-up has really ended (`still_asking` returns what goes on); who asks for it until
+    then joins it, and within `remember_hanging` after an end without an answer has failed at once:
+    so a name takes no turn again and again.
+    """
+
+    guard: SsrfGuard
+    resolve: Resolve
+    still_asking: Callable[[str], Future[list[str]] | None] | None = None
+    remember: float = 5.0
+    remember_hanging: float = 10.0
+    limit: float = 5.0
+    at_once: int = 128
+
+    def __post_init__(self) -> None:
+        """Know no name yet."""
+        self._turns = FairSemaphore(self.at_once)
+        self._remembered: dict[str, _Remembered] = {}
+        self._under_way: dict[str, _UnderWay] = {}
+        self._going_on = set[str]()
+        """Names that hang still, and hold a turn."""
+
+    def remembered(self, host: str, now: float) -> Addresses:
+        """Return the addresses of a recent look-up, if any; `now` is by the loop's clock."""
+        known = self._remembered.get(host)
+        return known.addresses if known is not None and known.until > now else ()
+
+    async def look_up(
+        self,
+        host: str,
+        *,
+        account: str = EVERYBODY,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Addresses | Unreachable:
+        """Return at least one address that the guard lets pass, or why there is none.
+
+        `waiting` is entered while there is no turn for this account.
+        """
+        known, now = self._remembered.get(host), asyncio.get_running_loop().time()
+        if known is not None and known.until > now:
+            if known.addresses:
+                return known.addresses
+            if host not in self._going_on:
+                return self._no_answer_for(host)
+        under_way = self._under_way.get(host)
+        if under_way is None:
+            self._under_way[host] = under_way = _UnderWay()
+        under_way.waiting += 1
+        try:
+            # A name server that hangs costs one look-up for each name, however many callbacks
+            # wait for it; so the look-up outlives whoever asked first.
+            return await asyncio.shield(await self._begun(host, under_way, account, waiting))
+        finally:
+            under_way.waiting -= 1
+            if not under_way.waiting and not under_way.begun.done():
+                self._withdraw(under_way)
+                del self._under_way[host]
+
+    async def close(self) -> None:
+        """Give up the look-ups under way."""
+        tasks = [one.begun.result() for one in self._under_way.values() if one.begun.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _begun(
+        self,
+        host: str,
+        under_way: _UnderWay,
+        account: str,
+        waiting: Callable[[], AbstractContextManager[None]],
+    ) -> asyncio.Task[Addresses | Unreachable]:
+        """Return the look-up once it has a turn, this account's or another's."""
+        begun = under_way.begun
+        if not begun.done() and host in self._going_on:
+            # It still has its turn, since `getaddrinfo` can't be ended: a new request joins it.
+            self._begin(host, under_way, None)
+        elif not begun.done() and account not in under_way.requests:
+            under_way.requests[account] = self._turns.ask(
+                account, lambda: self._begin(host, under_way, account)
+            )
+        if begun.done():
+            return begun.result()
+        with waiting():
+            return await asyncio.shield(begun)
+
+    def _begin(self, host: str, under_way: _UnderWay, account: str | None) -> None:
+        task = asyncio.create_task(self._in_turn(host, account))
+        task.add_done_callback(lambda _: self._under_way.pop(host))
+        self._withdraw(under_way)
+        under_way.begun.set_result(task)
+
+    def _withdraw(self, under_way: _UnderWay) -> None:
+        for request in under_way.requests.values():
+            self._turns.withdraw(request)
+
+    async def _in_turn(self, host: str, account: str | None) -> Addresses | Unreachable:
+        try:
+            async with asyncio.timeout(self.limit):
+                return await self._look_up(host)
+        except TimeoutError:
+            self._keep(host, (), self.remember_hanging)
+            return self._no_answer_for(host)
+        finally:
+            if account is not None:
+                self._end_turn(host, account)
+
+    def _end_turn(self, host: str, account: str) -> None:
+        goes_on = self.still_asking and self.still_asking(host)
+        if goes_on is None:
+            self._turns.give_back(account)
+            return
+        self._going_on.add(host)
+        asyncio.wrap_future(goes_on).add_done_callback(lambda end: self._ended(host, account, end))
+
+    def _ended(self, host: str, account: str, end: asyncio.Future[list[str]]) -> None:
+        """Return the turn of a look-up for which nobody waited any more."""
+        self._going_on.discard(host)
+        if end.cancelled() or end.exception() is not None:
+            self._keep(host, (), self.remember_hanging)
+        elif host in self._remembered and not self._remembered[host].addresses:
+            del self._remembered[host]
+        self._turns.give_back(account)
+
+    def _no_answer_for(self, host: str) -> Unreachable:
+        return _no_such_name(host, f"no answer came within {self.limit:g} s")
+
+    async def _look_up(self, host: str) -> Addresses | Unreachable:
+        try:
+            candidates = await self.resolve(host)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if shortage_of(error):
+                return Unreachable(AttemptFailure.SHORTAGE, error_text(error))
+            return _no_such_name(host, error_text(error))
+        except UnicodeError as error:
+            return _no_such_name(host, str(error))
+        found = self._guarded(host, candidates)
+        if not isinstance(found, Unreachable):
+            self._keep(host, found, self.remember)
+        return found
+
+    def _guarded(self, host: str, candidates: Sequence[str]) -> Addresses | Unreachable:
+        if not candidates:
+            return _no_such_name(host, "it has no address")
+        refusals = {address: self.guard.refusal_at(address) for address in candidates}
+        passed = tuple(address for address, why in refusals.items() if why is None)
+        if passed:
+            return passed
+        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
+        # What a name leads to is for the operator: whoever wrote the URL need not know it.
+        why = refusals[host] if host in refusals else refusal_of_name(host)
+        return Unreachable(AttemptFailure.GUARD, str(why))
+
+    def _keep(self, host: str, addresses: Addresses, seconds: float) -> None:
+        self._remembered.pop(host, None)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        until = asyncio.get_running_loop().time() + seconds
+        self._remembered[host] = _Remembered(addresses, until)
+
+
+def _no_such_name(host: str, why: str) -> Unreachable:
+    return Unreachable(AttemptFailure.NAME, f"the host {host} could not be looked up: {why}")

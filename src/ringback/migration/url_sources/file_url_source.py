@@ -1,0 +1,221 @@
+"""Files as a URL source: source code, configuration, and tables, changed in place.
+
+A file is read and written as the bytes that it is: what is no UTF-8 in it stays what it is, and so
+do its line endings and its end.
+"""
+
+import asyncio
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from itertools import groupby
+from pathlib import Path
+from typing import Final, Self
+
+from ringback.core.errors import ConfigurationError
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
+from ringback.migration.url_sources.csv_table import matches_in_table
+from ringback.migration.url_sources.source_code import matches_in_code
+from ringback.migration.url_sources.url_matches import UrlInText, placed
+from ringback.runtime.disk_sync import sync
+from ringback.runtime.os_error_messages import refusing
+
+Find = Callable[[str, str], list[UrlInText]]
+"""Finds the URLs of a text; the second argument is the name of its file."""
+
+_SKIPPED_FOLDERS: Final = frozenset(
+    {
+        *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".terraform", ".idea"),
+        *("node_modules", "bower_components", "vendor", "site-packages", "__pycache__"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", "dist", "build", "target"),
+    }
+)
+_OUR_OWN: Final = ('{"ringback_plan"', '{"ringback_journal"')
+_LARGEST: Final = 1_000_000
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+_CREDENTIALS: Final = re.compile(
+    r"""(?:(?<=//)|(?<=/\\/))[^\s/?#"'`]*@|(?<=%2F%2F)[^\s/?#&"'`]*?%40""", re.IGNORECASE
+)
+_FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
+
+
+@dataclass(slots=True)
+class FileUrlSource:
+    """The URLs in some files; answers `UrlSource`."""
+
+    root: Path
+    """What the paths, and the files' names in places, are relative to."""
+    paths: tuple[str, ...]
+    """Files, and folders with all that is in them."""
+    kind: str
+    find: Find
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    """How many files and folders were left out by the last reading, by the reason."""
+
+    @classmethod
+    def of_code(cls, root: Path, paths: Sequence[str]) -> Self:
+        """Return the URLs of source code and configuration."""
+        return cls(root, tuple(paths), "files", matches_in_code)
+
+    @classmethod
+    def of_table(cls, root: Path, path: str) -> Self:
+        """Return the URLs of a CSV file with a column `url` or `callback_url`."""
+        return cls(root, (path,), "csv", matches_in_table)
+
+    @property
+    def spec(self) -> UrlSourceSpec:
+        """What a plan keeps to find the files again."""
+        return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
+
+    async def entries(self) -> Sequence[UrlEntry]:
+        """Return all URLs in the files.
+
+        Raises ConfigurationError where a path that was named can't be read, or a table has no URLs.
+        """
+        return await asyncio.to_thread(self._entries)
+
+    async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
+        """Make these edits; a file with several of them is written once.
+
+        Raises ConfigurationError where a file can't be written.
+        """
+        return await asyncio.to_thread(self._replace, edits)
+
+    def diff(self, edits: Sequence[UrlEdit]) -> str:
+        """Return what the edits would change, as a unified diff without credentials.
+
+        It is of the changed lines alone: those around them often hold keys and tokens.
+        """
+        lines = list[str]()
+        for name, group in self._by_file(edits):
+            old = _read(self.root / name)
+            new, _ = self._edited(old, name, group)
+            before, after = _LINE.findall(old), _LINE.findall(new)
+            lines += unified_diff(before, after, f"a/{name}", f"b/{name}", n=0)
+        whole = (line if line.endswith("\n") else f"{line}\n" for line in lines)
+        return _CREDENTIALS.sub("…@", "".join(whole))
+
+    def _entries(self) -> list[UrlEntry]:
+        self.skipped.clear()
+        return [
+            match.entry(place)
+            for name, text in self._texts()
+            for match, place in placed(self.find(text, name), text, name)
+        ]
+
+    def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
+        endings = dict[UrlEdit, EditOutcome]()
+        for name, group in self._by_file(edits):
+            path = self.root / name
+            try:
+                old = _read(path)
+            except ConfigurationError:
+                endings |= dict.fromkeys(group, EditOutcome.GONE)
+                continue
+            new, ended = self._edited(old, name, group)
+            if new != old:
+                _write(path, new)
+            endings |= ended
+        return [endings[edit] for edit in edits]
+
+    def _by_file(self, edits: Sequence[UrlEdit]) -> list[tuple[str, list[UrlEdit]]]:
+        in_order = sorted(edits, key=_file_of)
+        return [(name, list(group)) for name, group in groupby(in_order, key=_file_of)]
+
+    def _edited(
+        self, text: str, name: str, edits: Sequence[UrlEdit]
+    ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
+        """Return a file's new text, and how each edit ended."""
+        matches = {place: match for match, place in placed(self.find(text, name), text, name)}
+        endings, pieces, at = dict[UrlEdit, EditOutcome](), list[str](), 0
+        for edit in sorted(edits, key=lambda edit: _start(matches.get(edit.place))):
+            match = matches.get(edit.place)
+            endings[edit] = ending = _ending(match, edit)
+            if match is not None and ending is EditOutcome.DONE:
+                pieces += [text[at : match.start], match.notation.edited(match.raw, edit.new)]
+                at = match.start + len(match.raw)
+        return "".join([*pieces, text[at:]]), endings
+
+    # ---- which files
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        for given in self.paths:
+            path = self.root / given
+            if path.is_dir():
+                for file in self._files_in(path):
+                    if (text := self._text_of(file)) is not None:
+                        yield os.path.relpath(file, self.root), text
+            else:
+                yield given, _read(path)
+
+    def _files_in(self, folder: Path) -> Iterator[Path]:
+        for where, folders, files in os.walk(folder):
+            skipped = _SKIPPED_FOLDERS.intersection(folders)
+            self.skipped["folder of tools or of other people's code"] += len(skipped)
+            folders[:] = sorted(set(folders) - skipped)
+            yield from (Path(where, name) for name in sorted(files))
+
+    def _text_of(self, file: Path) -> str | None:
+        try:
+            if not file.is_file() or file.is_symlink():
+                self.skipped["link, or no file"] += 1
+                return None
+            if file.stat().st_size > _LARGEST:
+                self.skipped[f"file of more than {_LARGEST:,} bytes"] += 1
+                return None
+            text = _read(file)
+        except (OSError, ConfigurationError):
+            self.skipped["file that can't be read"] += 1
+            return None
+        if "\0" in text:
+            self.skipped["file that is no text"] += 1
+            return None
+        if text.startswith(_OUR_OWN):
+            self.skipped["plan or journal of a move"] += 1
+            return None
+        return text
+
+
+def _ending(match: UrlInText | None, edit: UrlEdit) -> EditOutcome:
+    if match is None:
+        return EditOutcome.GONE
+    return (
+        EditOutcome.DONE
+        if match.url in (edit.old, edit.new) and not match.fixed
+        else EditOutcome.CHANGED
+    )
+
+
+def _start(match: UrlInText | None) -> int:
+    return -1 if match is None else match.start
+
+
+def _file_of(edit: UrlEdit) -> str:
+    match = _FILE_AND_LINE.fullmatch(edit.place.name)
+    if match is None:
+        raise ConfigurationError(f"{edit.place.name!r} names no line of a file")
+    return match["file"]
+
+
+def _read(path: Path) -> str:
+    with refusing(f"{path} can't be read"):
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a file of this text in the place of the one that is there, with its mode, at once."""
+    target = path.resolve()
+    fresh = target.with_name(f".{target.name}.ringback-new")
+    with refusing(f"{path} can't be written"):
+        fresh.unlink(missing_ok=True)
+        mode = target.stat().st_mode & 0o7777
+        with fresh.open("xb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        fresh.replace(target)
+        sync(target.parent)

@@ -1,0 +1,85 @@
+"""Where the callbacks of an account go: its configured URLs and those of its newest callbacks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Final, NamedTuple
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.ports import CallbackFilter, PageRequest, Transaction
+
+MOST: Final = 100
+_NEWEST: Final = PageRequest(1000)
+"""How many fleets, SIMs and callbacks are read, of each."""
+
+_Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]
+
+
+class CallbackUrlAndMethod(NamedTuple):
+    """A URL, and how it is called."""
+
+    url: CallbackUrl
+    method: HttpMethod
+
+    @property
+    def called(self) -> tuple[str, str | None, HttpMethod]:
+        """What tells destinations apart: everything but the URL's fragment."""
+        return self.url.wire, self.url.credentials, self.method
+
+
+def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMethod]:
+    """Return the destinations of an account, each once, and no more than `MOST`.
+
+    First the URLs configured for its newest fleets and SIMs, then those of its newest callbacks.
+    Test events are left out: they go to URLs that somebody only tries.
+    """
+    found = chain(
+        _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
+    )
+    each = (CallbackUrlAndMethod(url, method) for url, method in found if url is not None)
+    return list(islice(_once(each), MOST))
+
+
+def named(
+    urls: Sequence[CallbackUrl], known: Sequence[CallbackUrlAndMethod]
+) -> list[CallbackUrlAndMethod]:
+    """Return the destinations with these URLs, with their known methods, or else POST.
+
+    A URL given without credentials stands for every known one that differs only in credentials.
+    """
+    found = chain.from_iterable(
+        [each for each in known if _is_meant(each, url)]
+        or [CallbackUrlAndMethod(url, HttpMethod.POST)]
+        for url in urls
+    )
+    return list(_once(found))
+
+
+def _is_meant(known: CallbackUrlAndMethod, url: CallbackUrl) -> bool:
+    is_same = known.url.wire == url.wire
+    return is_same and url.credentials in (None, known.url.credentials)
+
+
+def _once(destinations: Iterable[CallbackUrlAndMethod]) -> Iterator[CallbackUrlAndMethod]:
+    seen = set[tuple[str, str | None, HttpMethod]]()
+    for each in destinations:
+        if each.called not in seen:
+            seen.add(each.called)
+            yield each
+
+
+def _of_fleets(tx: Transaction, account_sid: str) -> _Pairs:
+    for fleet in tx.supersim.fleets.page(account_sid, {}, _NEWEST):
+        yield fleet.sms_commands_url, fleet.sms_commands_method
+        yield fleet.ip_commands_url, fleet.ip_commands_method
+
+
+def _of_wireless(tx: Transaction, account_sid: str) -> _Pairs:
+    for sim in tx.wireless.sims.page(account_sid, {}, _NEWEST):
+        for target in (sim.commands_to, sim.reset_to, sim.final_to):
+            yield target.url, target.method
+
+
+def _of_callbacks(tx: Transaction, account_sid: str) -> _Pairs:
+    for callback in tx.callbacks.page(account_sid, CallbackFilter(), _NEWEST):
+        if not callback.is_test:
+            yield callback.url, callback.method

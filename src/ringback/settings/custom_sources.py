@@ -1,0 +1,136 @@
+"""The sources that a settings file adds to the two built in."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.egress_routes import Egress, read_egress
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
+from ringback.core.sources.source_definition import (
+    BUILT_IN,
+    FIRST,
+    LAST,
+    SIGNATURE_SCHEMES,
+    HeaderTemplate,
+    SignatureScheme,
+    SourceDefinition,
+    Sources,
+)
+from ringback.settings.file import SettingsFile
+from ringback.settings.raw_setting import without_secret
+from ringback.settings.toml_tables import TomlTableError, check_keys, naming_the_line, read_text
+
+T = TypeVar("T")
+Entry = Mapping[str, Any]
+
+TABLE: Final = "sources"
+_FORM: Final = "a source has signature, token and headers, and may have content_type and egress"
+_NAME: Final = re.compile("[a-z][a-z0-9-]{0,31}")
+_TEXT: Final = re.compile("[ -~]+")
+
+
+class ConfiguredSources:
+    """All sources: the two built in, and those of `[sources.NAME]` tables.
+
+    Raises ConfigurationError, naming the line, for what can't be used.
+    """
+
+    def __init__(self, file: SettingsFile) -> None:
+        entries = dict(_entries_of(file))
+        self.sources: Sources = {
+            **BUILT_IN,
+            **{name: _read(file, name, _source_of, entry) for name, entry in entries.items()},
+        }
+        """All sources, the two built in first."""
+        self.egresses: Mapping[SourceName, Egress] = {
+            name: _read(file, name, _egress_of, entry)
+            for name, entry in entries.items()
+            if "egress" in entry
+        }
+        """The ways out of those that name one."""
+
+
+def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
+    tables = file.table.get(TABLE, {})
+    if not isinstance(tables, dict):
+        raise ConfigurationError(
+            f"{file.place(TABLE)}: sources are written as [sources.NAME]; {_FORM}"
+        )
+    for name, entry in cast("dict[str, Any]", tables).items():
+        if not isinstance(entry, dict):
+            place = file.place(TABLE, name)
+            raise ConfigurationError(f"{place}: a source is written as [sources.{name}]; {_FORM}")
+        yield name, cast("Entry", entry)
+
+
+def _read(file: SettingsFile, name: str, read: Callable[[str, Entry], T], entry: Entry) -> T:
+    with naming_the_line(file, TABLE, name, form=_FORM):
+        return read(name, entry)
+
+
+def _source_of(name: str, entry: Entry) -> SourceDefinition:
+    if name in BUILT_IN:
+        raise ConfigurationError(f"{name} is built in, and stays as the notice has it")
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"the name {name!r} can't stand in a URL; letters in lower case, digits and - can"
+        )
+    check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
+    content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
+    return SourceDefinition(
+        headers=_headers_of(entry),
+        signature=_signature_of(entry),
+        token=_parsed("token", IdempotencyTokenFormat.parse, read_text(entry, "token")),
+        **content_type,
+    )
+
+
+def _signature_of(entry: Entry) -> SignatureScheme:
+    name = read_text(entry, "signature")
+    if name not in SIGNATURE_SCHEMES:
+        known = ", ".join(SIGNATURE_SCHEMES)
+        raise TomlTableError("signature", f"{name!r} is no scheme of signatures; there are {known}")
+    return SIGNATURE_SCHEMES[name]
+
+
+def _headers_of(entry: Entry) -> tuple[HeaderTemplate, ...]:
+    given = entry["headers"]
+    if not isinstance(given, list):
+        raise TomlTableError("headers", "headers must be a list of texts")
+    own = [_parsed("headers", HeaderTemplate.parse, str(line)) for line in cast("list[Any]", given)]
+    names = [header.name.lower() for header in own]
+    twice = next((each for each in names if names.count(each) > 1), None)
+    if twice is not None:
+        raise TomlTableError("headers", f"the header {twice} is there twice")
+    for needed in ("token", "signature"):
+        if not any(needed in header.placeholders for header in own):
+            raise TomlTableError("headers", f"no header has {{{needed}}}")
+    first, last = (
+        [header for header in each if header.name.lower() not in names] for each in (FIRST, LAST)
+    )
+    return (*first, *own, *last)
+
+
+def _content_type_of(entry: Entry) -> str:
+    given = read_text(entry, "content_type")
+    if not _TEXT.fullmatch(given):
+        raise TomlTableError("content_type", f"{given!r} is no content type")
+    return given
+
+
+def _egress_of(_name: str, entry: Entry) -> Egress:
+    given = read_text(entry, "egress")
+    try:
+        return read_egress(given)
+    except ValueError as problem:
+        shown = f"{without_secret(given)!r} can't be used as an egress"
+        raise TomlTableError("egress", shown if "@" in given else str(problem)) from None
+
+
+def _parsed(key: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as problem:
+        raise TomlTableError(key, str(problem)) from None

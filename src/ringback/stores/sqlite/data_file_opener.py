@@ -1,0 +1,205 @@
+"""Opens the data file, as its owner or beside the owner; refuses one that has lost something."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ringback.core.errors import ConfigurationError
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.sqlite.data_loss import refuse_damaged_data, refuse_older_data
+from ringback.stores.sqlite.disk_space import is_want_of_room
+from ringback.stores.sqlite.durability_mark import (
+    CommitNumbering,
+    WatermarkFileContent,
+    number_in,
+    read_mark,
+    write_mark,
+)
+from ringback.stores.sqlite.pre_upgrade_backup import copy_before_upgrade
+from ringback.stores.sqlite.schema_upgrade import (
+    BeforeUpgrade,
+    SchemaVersions,
+    allow,
+    bring_up_to_date,
+    gap_of,
+    open_existing,
+    refusal_beside,
+)
+from ringback.stores.sqlite.seal_key_rotation import seal_all
+from ringback.stores.sqlite.wal_checkpointer import SMALL
+
+_log = logging.getLogger(__name__)
+
+_PRAGMAS: Final = (
+    "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
+    "PRAGMA journal_mode = WAL",
+    # A commit is on disk when it returns: that is what an acknowledgement means.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -16384",  # KiB
+    "PRAGMA wal_autocheckpoint = 2000",  # pages
+    # If the log grew beyond this while somebody read, the next commit afterwards truncates it.
+    f"PRAGMA journal_size_limit = {SMALL}",
+    "PRAGMA cell_size_check = ON",  # a damaged page is noticed when it is read
+)
+_PREPARED: Final = 256
+_SEALED_SINCE: Final = 5
+"""The first schema in which secrets are sealed."""
+
+Reopen = Callable[[], "OpenDataFile"]
+
+
+class OpenDataFile(NamedTuple):
+    """An open data file."""
+
+    connection: sqlite3.Connection
+    watermark: CommitNumbering | None = None
+    reopen: Reopen | None = None
+    """Opens it again, for sharing; None unless a full disk allowed only one connection."""
+
+
+def open_as_owner(
+    path: Path,
+    cipher: SecretCipher,
+    *,
+    copied: Callable[[Path], None] | None = None,
+    accept_data_loss: bool = False,
+) -> OpenDataFile:
+    """Open the file or create it, and bring an older schema up to date after making a copy.
+
+    `copied` is called with the path of the copy, instead of logging it. Raises ConfigurationError
+    if the file can't be used, is older than what was here, or is damaged; the last two can be
+    accepted.
+    """
+    mark = read_mark(path)
+    try:
+        connection, reopen = _connect_as_owner(path, cipher, copied)
+        try:
+            if not accept_data_loss:
+                refuse_older_data(path, connection, mark)
+                refuse_damaged_data(path, connection)
+            return OpenDataFile(
+                connection, None if reopen else CommitNumbering(connection, path), reopen
+            )
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+
+
+def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
+    """Open the file beside its owner, or create it; never upgrade it.
+
+    Raises ConfigurationError if the file can't be used.
+    """
+
+    def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
+        raise refusal_beside(path, gap)
+
+    try:
+        mark = read_mark(path)
+        connection = connect(path, cipher, before=refuse)
+        try:
+            refuse_older_data(path, connection, mark)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+    if mark is not None and not mark.number:
+        # It was created just now: from here on there is something that can be lost.
+        write_mark(path, WatermarkFileContent(number_in(connection)))
+    return connection
+
+
+def refuse_to_upgrade(path: Path) -> None:
+    """Raise ConfigurationError for a file with another schema, or one that can't be read."""
+    try:
+        gap = gap_of(path)
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+    if gap is not None:
+        raise refusal_beside(path, gap)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether this file exists and has sealed secrets; changes nothing.
+
+    Raises ConfigurationError if it can't be read.
+    """
+    try:
+        return path.exists() and _is_sealed(path)
+    except (sqlite3.Error, OSError) as failure:
+        raise unusable(path, failure) from failure
+
+
+def connect(
+    path: Path | str, cipher: SecretCipher, *, before: BeforeUpgrade = allow, alone: bool = False
+) -> sqlite3.Connection:
+    """Return a connection to a file whose schema is up to date, and whose secrets are sealed.
+
+    `before` is called before an older schema is brought up to date. `alone` keeps other connections
+    out, and in return needs no file for shared memory, which a full disk has no room for.
+    """
+    if isinstance(path, Path):
+        # Created before SQLite opens it, since SQLite gives the files beside it the same mode.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        bring_up_to_date(connection, before)
+        seal_all(connection, cipher)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def unusable(path: Path, failure: Exception) -> ConfigurationError:
+    """Return why a data file can't be used."""
+    return ConfigurationError(f"{path} can't be used as Ringback's data file: {failure}")
+
+
+def _connect_as_owner(
+    path: Path, cipher: SecretCipher, copied: Callable[[Path], None] | None
+) -> tuple[sqlite3.Connection, Reopen | None]:
+    def copy(connection: sqlite3.Connection, gap: SchemaVersions) -> None:
+        copy_before_upgrade(path, connection, gap, copied or partial(_tell_of_copy, gap))
+
+    try:
+        return connect(path, cipher, before=copy), None
+    except sqlite3.OperationalError as failure:
+        if not is_want_of_room(failure):
+            raise
+        _log.warning("%s; until there is room, no other process can use the data", failure)
+    connection = connect(path, cipher, before=copy, alone=True)
+    return connection, partial(open_as_owner, path, cipher)
+
+
+def _tell_of_copy(gap: SchemaVersions, copy: Path) -> None:
+    secrets = "; secrets stand in it in the clear" if gap.present < _SEALED_SINCE else ""
+    _log.warning(
+        "the data is brought from schema %d to %d; %s has it as it was%s", *gap, copy, secrets
+    )
+
+
+def _is_sealed(path: Path) -> bool:
+    with closing(open_existing(path)) as connection:
+        (knows,) = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'sealed_with'"
+        ).fetchone()
+        return (
+            bool(knows) and connection.execute("SELECT 1 FROM sealed_with").fetchone() is not None
+        )

@@ -1,0 +1,137 @@
+"""A new callback as text, and back."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback_serialization import (
+    read_new,
+    read_url,
+    write_new,
+    write_warnings,
+)
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
+from ringback.core.policy.source_policy import NOTICE
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PLAIN = CallbackUrl.parse("https://a.example/path")
+
+
+def a_new_callback(
+    url: CallbackUrl = PLAIN,
+    *,
+    body: str = "a=1",
+    now: datetime = NOON,
+    due: datetime | None = None,
+    key: str | None = None,
+    method: HttpMethod = HttpMethod.POST,
+) -> CallbackRecord:
+    return compose(
+        body,
+        account_sid="AC1",
+        to=url,
+        method=method,
+        policy=NOTICE,
+        chance=bytes(range(CALLBACK_BYTES)),
+        now=now,
+        due=due,
+        idempotency_key=key,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.example/path",
+        "http://user:made-up@a.example:8080/?q=1#rc=2&cbs=kore",
+        "https://a.example/#cbs=twilio",
+        "https://a.example/#e=nowhere&unknown=1",
+    ],
+)
+def test_a_callback_is_the_same_afterwards_with_all_of_its_url(text: str) -> None:
+    callback = a_new_callback(CallbackUrl.parse(text))
+    again = read_new(write_new(callback))
+    assert again == callback
+    assert (again.url.credentials, again.warnings, again.url.wire) == (
+        callback.url.credentials,
+        callback.warnings,
+        callback.url.wire,
+    )
+
+
+@given(
+    body=st.text(),
+    key=st.none() | st.text(),
+    now=st.datetimes(
+        min_value=datetime(2000, 1, 1),  # noqa: DTZ001 (it adds the zone itself)
+        max_value=datetime(9000, 1, 1),  # noqa: DTZ001 (likewise)
+        timezones=st.just(UTC),
+    ),
+    ahead=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=366)),
+    method=st.sampled_from(HttpMethod),
+)
+def test_a_callback_is_the_same_afterwards_whatever_it_tells(
+    body: str, key: str | None, now: datetime, ahead: timedelta | None, method: HttpMethod
+) -> None:
+    due = None if ahead is None else now + ahead
+    callback = a_new_callback(body=body, key=key, now=now, due=due, method=method)
+    again = read_new(write_new(callback))
+    assert again == callback
+    assert type(again.method) is type(callback.method)
+    assert type(again.source) is type(callback.source)
+
+
+@pytest.mark.parametrize("text", ["", "7", "null", "{}", "[]", '["CB"]'])
+def test_another_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no list|Expecting value|not enough values"):
+        read_new(text)
+
+
+def with_field(place: int, value: object) -> str:
+    fields = json.loads(write_new(a_new_callback(due=NOON)))
+    fields[place] = value
+    return json.dumps(fields)
+
+
+@pytest.mark.parametrize("place", range(14))
+def test_a_field_that_is_no_text_is_refused_unless_a_callback_may_lack_it(place: int) -> None:
+    for odd in (7, [], {}):
+        with pytest.raises(ValueError, match=f"field {place} is "):
+            read_new(with_field(place, odd))
+    lacks = with_field(place, None)
+    if place in {3, 8, 11, 13}:
+        assert isinstance(read_new(lacks), CallbackRecord)
+    else:
+        with pytest.raises(ValueError, match=f"field {place} is None"):
+            read_new(lacks)
+
+
+@pytest.mark.parametrize("place", range(14))
+def test_one_with_another_text_in_a_field_is_read_or_refused(place: int) -> None:
+    for odd in ("", "7", "null", "{}", "http://", "2026"):
+        with suppress(ValueError):
+            assert isinstance(read_new(with_field(place, odd)), CallbackRecord)
+
+
+def test_one_with_a_byte_changed_is_read_or_refused() -> None:
+    text = write_new(a_new_callback(due=NOON))
+    for place in range(len(text)):
+        for byte in '"[,0n\\':
+            with suppress(ValueError):
+                assert isinstance(read_new(text[:place] + byte + text[place + 1 :]), CallbackRecord)
+
+
+def test_it_is_one_line() -> None:
+    assert "\n" not in write_new(a_new_callback(body="a\nb"))
+
+
+def test_a_url_is_read_back_with_what_was_odd_about_it() -> None:
+    url = PLAIN.with_warnings("it is odd").with_credentials("user:made-up")
+    assert read_url(url.shown, url.credentials, write_warnings(url)) == url
+    assert write_warnings(PLAIN) == write_warnings(None) == "[]"

@@ -1,0 +1,335 @@
+"""Big batches: durable as a whole, then added a few at a time, so that others have their turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback_serialization import read_new, write_new
+from ringback.core.errors import BacklogFull, StoreUnavailable
+from ringback.delivery import batch_ingestion
+from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.operations.create_callbacks import send_callbacks
+from ringback.ports import CallbackFilter, CallbackQueue, PageRequest, Store, Transaction
+from ringback.runtime.database_outage import PAUSE
+from tests.callback_queues import RecordingQueue
+from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
+from tests.memory_store import MemoryStore
+from tests.stores.asking import opened
+from tests.unit.delivery.parts import OTHER_ACCOUNT_SID, FailingStore, all_has_run, running, sid
+
+T = TypeVar("T")
+
+
+@dataclass
+class Bench:
+    """A queue of batches that runs, and what it works with."""
+
+    store: Store = field(default_factory=MemoryStore)
+    are_others_there: bool = True
+    queue: RecordingQueue = field(default_factory=RecordingQueue)
+    clock: FakeClock = field(default_factory=FakeClock)
+    sizes: list[int] = field(default_factory=list[int])
+    """How many callbacks were added at a time."""
+    added_before_outage: int | None = None
+    """After how many the database goes away, for two commits; None for never."""
+    outage: int = 2
+    unkept: str = ""
+    """The body of a callback that can't be kept."""
+
+    def __post_init__(self) -> None:
+        self.batches = SavedBatchQueue(
+            store=self.store,
+            clock=self.clock,
+            stopwatch=lambda: 0.0,
+            queue=self.queue,
+            add=self._add,
+            are_others_there=lambda: self.are_others_there,
+        )
+
+    def _add(
+        self, tx: Transaction, callbacks: Sequence[CallbackRecord], queue: CallbackQueue
+    ) -> list[CallbackRecord]:
+        if self.added_before_outage == sum(self.sizes) and self.outage:
+            self.outage -= 1
+            raise StoreUnavailable("the database can't be used just now: disk I/O error")
+        if any(callback.body == self.unkept for callback in callbacks):
+            raise ValueError("it can't be kept")
+        self.sizes += [len(callbacks)] if callbacks else []
+        return send_callbacks(tx, callbacks, queue)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with running(self.batches.run):
+            yield
+
+    def keep(self, *numbers: int, account: str = ACCOUNT_SID) -> asyncio.Task[list[CallbackRecord]]:
+        return asyncio.create_task(self.keep_all([a_new(number, account) for number in numbers]))
+
+    async def keep_all(self, callbacks: Sequence[CallbackRecord]) -> list[CallbackRecord]:
+        texts = list(map(write_new, callbacks))
+        return await self.batches.keep(callbacks[0].account_sid, callbacks, texts)
+
+
+def a_new(number: int, account_sid: str = ACCOUNT_SID) -> CallbackRecord:
+    callback = a_callback(sid=sid(number))
+    return callback._replace(body=f"n={number}", account_sid=account_sid)
+
+
+def numbers_of(records: Sequence[CallbackRecord]) -> list[int]:
+    return [int(record.sid[2:]) for record in records]
+
+
+async def kept(store: Store, account: str = ACCOUNT_SID) -> list[int]:
+    page = await store.transact(
+        lambda tx: tx.callbacks.page(account, CallbackFilter(), PageRequest(999))
+    )
+    return sorted(numbers_of(page))
+
+
+async def left(store: Store) -> int:
+    return len(await store.transact(lambda tx: tx.batches.all()))
+
+
+async def test_all_are_kept_and_returned_in_their_order() -> None:
+    bench = Bench()
+    async with bench.running():
+        records = await bench.keep(*range(20))
+    assert numbers_of(records) == list(range(20))
+    assert await kept(bench.store) == list(range(20))
+    assert await left(bench.store) == 0
+    assert len(bench.queue.taken) == 20
+
+
+@pytest.mark.parametrize(("are_others_there", "sizes"), [(True, [4] * 5), (False, [20])])
+async def test_a_few_are_added_at_a_time_where_others_are_there(
+    are_others_there: bool, sizes: list[int]
+) -> None:
+    bench = Bench(are_others_there=are_others_there)
+    async with bench.running():
+        await bench.keep(*range(20))
+    assert bench.sizes == sizes
+
+
+async def test_it_is_durable_as_a_whole_before_any_of_it_is_added() -> None:
+    bench = Bench()
+    bench.keep(1, 2, 3)
+    await all_has_run()
+    # Nobody adds anything: as if the process had died here.
+    assert await kept(bench.store) == []
+    assert await left(bench.store) == 3
+
+
+async def test_what_a_dead_process_left_is_added_by_the_next_before_what_comes() -> None:
+    dead = Bench()
+    dead.keep(1, 2, 3)
+    await all_has_run()
+    bench = Bench(dead.store)
+    async with bench.running():
+        assert numbers_of(await bench.keep(4, 5)) == [4, 5]
+    assert await kept(bench.store) == [1, 2, 3, 4, 5]
+    assert bench.queue.taken == [sid(number) for number in (1, 2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("added", [[1], [1, 2], [1, 2, 3]])
+async def test_what_a_dead_process_had_added_is_not_added_again(added: list[int]) -> None:
+    dead = Bench()
+    dead.keep(1, 2, 3)
+    await all_has_run()
+    for number in added:
+        await dead.store.transact(lambda tx, number=number: tx.callbacks.add(a_new(number)))
+    bench = Bench(dead.store)
+    async with bench.running():
+        await all_has_run()
+    assert bench.queue.taken == [sid(number) for number in (1, 2, 3) if number not in added]
+    assert await kept(bench.store) == [1, 2, 3]
+    assert await left(bench.store) == 0
+
+
+async def test_what_a_dead_process_left_and_cannot_be_read_is_told_and_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    texts = [write_new(a_new(1)), "no callback", write_new(a_new(2))]
+    await bench.store.transact(lambda tx: tx.batches.add(texts))
+    async with bench.running():
+        await all_has_run()
+    assert await kept(bench.store) == [1, 2]
+    assert await bench.store.transact(lambda tx: tx.batches.all()) == {2: "no callback"}
+    assert [record.message for record in caplog.records] == [
+        "callback 2 of those written down can't be read, and stays there"
+    ]
+
+
+async def test_what_comes_while_that_is_looked_for_is_not_taken_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "ringback.db") as store:
+        await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+        bench = Bench(store)
+        # Both are done in one commit, and the second sees what the first has written.
+        ours = bench.keep(*range(6))
+        await asyncio.sleep(0)
+        async with bench.running():
+            assert numbers_of(await ours) == list(range(6))
+    assert bench.sizes == [4, 2]
+
+
+async def test_half_of_the_time_is_left_to_others() -> None:
+    times = iter([0.0, 0.02, 1.0, 1.0])
+    bench = Bench()
+    bench.batches.stopwatch = lambda: next(times)
+    began = asyncio.get_running_loop().time()
+    async with bench.running():
+        await bench.keep(*range(8))
+    assert asyncio.get_running_loop().time() - began > 0.015
+
+
+async def test_what_is_known_by_its_key_is_not_kept_again() -> None:
+    bench = Bench()
+    first, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
+    others = [a_new(number) for number in range(3, 13)]
+    async with bench.running():
+        records = await bench.keep_all([first, *others, again])
+    assert numbers_of(records) == [1, *range(3, 13), 1]
+
+
+async def test_one_that_is_durable_is_added_where_nobody_waits_any_more() -> None:
+    bench = Bench()
+    given_up = bench.keep(*range(20))
+    await all_has_run()
+    given_up.cancel()
+    await all_has_run()
+    async with bench.running():
+        assert numbers_of(await bench.keep(30)) == [30]
+    assert await kept(bench.store) == [*range(20), 30]
+
+
+async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
+    bench = Bench()
+    ended = list[int]()
+
+    def note(number: int) -> Callable[[object], None]:
+        return lambda _: ended.append(number)
+
+    for number in (1, 2, 3):
+        bench.keep(number).add_done_callback(note(number))
+    bench.keep(4, account=OTHER_ACCOUNT_SID).add_done_callback(note(4))
+    await all_has_run()
+    async with bench.running():
+        await all_has_run()
+    assert ended == [1, 2, 4, 3]
+
+
+async def test_there_has_to_be_room_when_its_turn_comes() -> None:
+    bench = Bench(queue=RecordingQueue(room=2))
+    async with bench.running():
+        with pytest.raises(BacklogFull):
+            await bench.keep(1, 2, 3)
+        assert numbers_of(await bench.keep(1, 2)) == [1, 2]
+    assert await kept(bench.store) == [1, 2]
+
+
+async def test_a_database_that_is_away_keeps_none() -> None:
+    store = FailingStore(MemoryStore())
+    bench = Bench(store)
+    async with bench.running():
+        await all_has_run()
+        store.failures_to_come = 1
+        with pytest.raises(StoreUnavailable):
+            await bench.keep(1, 2)
+        assert numbers_of(await bench.keep(3)) == [3]
+    assert await kept(store) == [3]
+
+
+@pytest.mark.parametrize("added", [0, 4, 16])
+async def test_where_the_database_goes_away_in_the_middle_it_is_told_as_durable_at_once(
+    added: int,
+) -> None:
+    bench = Bench(added_before_outage=added)
+    async with bench.running():
+        assert numbers_of(await bench.keep(*range(20))) == list(range(20))
+        assert await kept(bench.store) == list(range(added))
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await kept(bench.store) == list(range(20))
+    assert await left(bench.store) == 0
+
+
+async def test_those_that_come_while_the_database_is_away_are_told_as_durable_too() -> None:
+    bench = Bench(added_before_outage=0)
+    async with bench.running():
+        await bench.keep(*range(5))
+        # There is room to write it down, and none to add it.
+        assert numbers_of(await bench.keep(*range(5, 10))) == list(range(5, 10))
+        assert await kept(bench.store) == []
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+        assert numbers_of(await bench.keep(*range(10, 40))) == list(range(10, 40))
+        assert await kept(bench.store) == list(range(40)), "told when all is added, as ever"
+
+
+async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
+    store = FailingStore(MemoryStore())
+    bench = Bench(store)
+    async with bench.running():
+        await all_has_run()
+        original = bench._add
+
+        def go_away(
+            tx: Transaction, part: Sequence[CallbackRecord], queue: CallbackQueue
+        ) -> list[CallbackRecord]:
+            store.failures_to_come = 2
+            return original(tx, part, queue)
+
+        bench.batches.add = go_away
+        assert numbers_of(await bench.keep(1, 2)) == [1, 2]
+        await all_has_run()
+        assert await left(store._store) == 2
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await left(store) == 0
+
+
+async def test_what_is_told_at_once_is_what_keys_lead_to() -> None:
+    bench = Bench(added_before_outage=0)
+    before, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
+    await bench.store.transact(lambda tx: tx.callbacks.add(before))
+    async with bench.running():
+        records = await bench.keep_all([*map(a_new, range(3, 8)), again])
+        assert numbers_of(records) == [*range(3, 8), 1]
+        bench.clock.advance(PAUSE)
+        await all_has_run()
+    assert await kept(bench.store) == [1, *range(3, 8)]
+
+
+async def test_one_that_cannot_be_kept_fails_its_batch_and_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(unkept="n=13")
+    async with bench.running():
+        broken, sound = bench.keep(*range(20)), bench.keep(*range(20, 40))
+        assert numbers_of(await sound) == list(range(20, 40))
+        with pytest.raises(ValueError, match="it can't be kept"):
+            await broken
+    assert await kept(bench.store) == [number for number in range(40) if number != 13]
+    (text,) = (await bench.store.transact(lambda tx: tx.batches.all())).values()
+    assert read_new(text).sid == sid(13)
+    assert [record.message for record in caplog.records] == [
+        f"{sid(13)} of a batch can't be added; the next start tries it again"
+    ]
+
+
+async def test_one_that_cannot_be_kept_may_be_the_last() -> None:
+    bench = Bench(unkept="n=2")
+    async with bench.running():
+        with pytest.raises(ValueError, match="it can't be kept"):
+            await bench.keep(1, 2)
+        assert numbers_of(await bench.keep(3)) == [3]
+
+
+def test_few_are_fewer_than_many() -> None:
+    assert 0 < batch_ingestion._FEW < batch_ingestion._MANY

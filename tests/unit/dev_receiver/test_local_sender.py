@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
+from ringback.core.http.outcome import Delivered
+from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of, sent_of
+from ringback.receiver.verification import ReceiverSecrets, SentCallbackRecord
+from tests.fakes import RecordingTransport
+
+ACCOUNT = ListenAccount(
+    CallbackUrl.parse("http://127.0.0.1:8080"),
+    "AC1",
+    auth_token="auth",
+    kore_secret="kore",
+    api_key_secret="key",
+)
+
+
+def test_without_an_account_only_what_is_given_counts() -> None:
+    given = ReceiverSecrets(("given",))
+    assert secrets_of(None, given=given) is given
+
+
+def test_the_accounts_secrets_are_used_where_none_is_given() -> None:
+    secrets = secrets_of(ACCOUNT, given=ReceiverSecrets())
+    assert (secrets.twilio_auth_tokens, secrets.kore_secrets) == (("auth",), ("kore",))
+
+
+def test_a_given_secret_replaces_the_accounts_of_its_kind_alone() -> None:
+    secrets = secrets_of(ACCOUNT, given=ReceiverSecrets(kore_secrets=("given",)))
+    assert (secrets.twilio_auth_tokens, secrets.kore_secrets) == (("auth",), ("given",))
+
+
+def test_what_is_not_accepted_can_still_explain() -> None:
+    secrets = secrets_of(ACCOUNT, given=ReceiverSecrets(("given",), ("given",)))
+    assert {value for _, value in secrets.not_accepted} == {"auth", "kore", "key"}
+
+
+def test_a_record_of_a_post_is_read_without_its_fragment() -> None:
+    listed = {"callbacks": [{"url": "http://a.example#cbs=kore", "method": "POST", "body": "a=1"}]}
+    assert sent_of(listed) == SentCallbackRecord("POST", "http://a.example", b"a=1")
+
+
+def test_a_record_of_a_get_has_its_parameters_in_the_url() -> None:
+    listed = {"callbacks": [{"url": "http://a.example/p?x=1", "method": "GET", "body": "a=1"}]}
+    assert sent_of(listed) == SentCallbackRecord("GET", "http://a.example/p?x=1&a=1")
+
+
+def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
+    record = {"url": "http://a.example/p?x=1", "method": "GET", "body": "[]", "is_test": True}
+    assert sent_of({"callbacks": [record]}) == SentCallbackRecord("GET", "http://a.example/p?x=1")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        None,
+        [],
+        {"callbacks": []},
+        {"callbacks": [{"url": 1, "method": "GET", "body": ""}]},
+        {"callbacks": [{"url": "no URL", "method": "GET", "body": ""}]},
+        {"code": 20003},
+    ],
+)
+def test_anything_else_is_no_record(listed: object) -> None:
+    assert sent_of(listed) is None
+
+
+def portal_that_answers(body: bytes) -> RecordingTransport:
+    return RecordingTransport(
+        [AttemptResult(Delivered(200), None, RecordedResponse(200, (), body))]
+    )
+
+
+async def test_what_was_sent_is_looked_up_by_its_token_and_as_the_account() -> None:
+    listed = {"callbacks": [{"url": "http://a.example", "method": "POST", "body": "a=1"}]}
+    portal = portal_that_answers(json.dumps(listed).encode())
+    found = await look_up("a token", of=ACCOUNT, transport=portal)
+    assert found == SentCallbackRecord("POST", "http://a.example", b"a=1")
+    (request,) = portal.requests
+    assert request.url.wire == (
+        "http://127.0.0.1:8080/portal/v1/callbacks?IdempotencyToken=a+token"
+    )
+    assert request.headers == (("Host", "127.0.0.1:8080"), ("Authorization", "Basic QUMxOmF1dGg="))
+
+
+@pytest.mark.parametrize("transport", [portal_that_answers(b"<html>"), RecordingTransport()])
+async def test_a_sender_that_does_not_say_what_it_sent_is_no_error(
+    transport: RecordingTransport,
+) -> None:
+    assert await look_up("a token", of=ACCOUNT, transport=transport) is None

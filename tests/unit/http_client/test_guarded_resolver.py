@@ -1,0 +1,312 @@
+"""Names: what the guard lets pass, what is remembered, and whose turn a look-up is."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Generator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import pytest
+
+from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.http_client.guarded_resolver import CachingResolver
+from tests.networks import MadeUpTime, in_made_up_time
+from tests.unit.delivery.parts import all_has_run
+from tests.unit.http_client.parts import GUARD, a_resolver
+
+
+class Names:
+    """Answers look-ups when it is told to, and knows who asked."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+        self.answers = dict[str, asyncio.Future[list[str]]]()
+
+    async def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        self.answers[host] = asyncio.get_running_loop().create_future()
+        return await self.answers[host]
+
+
+async def nobody(host: str) -> list[str]:
+    await asyncio.Event().wait()
+    return []
+
+
+def failure_of(found: tuple[str, ...] | Unreachable) -> AttemptFailure | None:
+    return found.failure if isinstance(found, Unreachable) else None
+
+
+# ---- what is found
+
+
+@pytest.mark.parametrize(
+    ("addresses", "passed"),
+    [
+        (["127.0.0.1"], ("127.0.0.1",)),
+        (["127.0.0.1", "127.0.0.2", "127.0.0.1"], ("127.0.0.1", "127.0.0.2")),
+        (["10.0.0.1", "127.0.0.1", "fe80::1"], ("127.0.0.1",)),
+    ],
+    ids=["one", "twice the same", "some that the guard refuses"],
+)
+async def test_each_address_that_the_guard_lets_pass_is_found_once(
+    addresses: list[str], passed: tuple[str, ...]
+) -> None:
+    assert await a_resolver(*addresses).look_up("a.example") == passed
+
+
+async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "ringback")
+    found = await a_resolver("10.0.0.1", "10.0.0.2").look_up("a.example")
+    assert isinstance(found, Unreachable)
+    assert found.failure is AttemptFailure.GUARD
+    assert found.why.startswith("a.example does not lead to a public address")
+    assert "10.0.0.1, 10.0.0.2" in caplog.text
+
+
+async def test_an_address_in_a_url_is_refused_by_itself() -> None:
+    found = await a_resolver("10.0.0.1").look_up("10.0.0.1")
+    assert isinstance(found, Unreachable)
+    assert found.why.startswith("10.0.0.1 is not a public address")
+
+
+@pytest.mark.parametrize(
+    ("error", "failure", "why"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), AttemptFailure.NAME, "unknown"),
+        (UnicodeError("too long a label"), AttemptFailure.NAME, "too long a label"),
+        (OSError(errno.EMFILE, ""), AttemptFailure.SHORTAGE, "Too many open files"),
+    ],
+)
+async def test_what_fails_is_the_names_fault_or_the_machines(
+    error: Exception, failure: AttemptFailure, why: str
+) -> None:
+    async def fail(host: str) -> list[str]:
+        raise error
+
+    found = await a_resolver(resolve=fail).look_up("a.example")
+    assert isinstance(found, Unreachable)
+    assert found.failure is failure
+    assert found.why.endswith(why)
+
+
+async def test_a_name_without_an_address_says_so() -> None:
+    assert await a_resolver().look_up("a.example") == Unreachable(
+        AttemptFailure.NAME, "the host a.example could not be looked up: it has no address"
+    )
+
+
+# ---- what is remembered
+
+
+async def _answering(loop: MadeUpTime, addresses: list[str]) -> list[float]:
+    """Return when a name was asked for, where it is looked up every two seconds."""
+    asked = list[float]()
+
+    async def resolve(host: str) -> list[str]:
+        asked.append(loop.elapsed)
+        return addresses
+
+    resolver = a_resolver(resolve=resolve, remember=5)
+    for _ in range(5):
+        await resolver.look_up("a.example")
+        await asyncio.sleep(2)
+    return asked
+
+
+def test_what_was_found_is_remembered_for_a_while() -> None:
+    asked = in_made_up_time(lambda loop: _answering(loop, ["127.0.0.1"]))
+    assert asked == pytest.approx([0, 6])
+
+
+@pytest.mark.parametrize("addresses", [[], ["10.0.0.1"]], ids=["failed", "refused"])
+def test_what_failed_is_looked_up_again(addresses: list[str]) -> None:
+    asked = in_made_up_time(lambda loop: _answering(loop, addresses))
+    assert asked == pytest.approx([0, 2, 4, 6, 8])
+
+
+def test_what_is_remembered_can_be_asked_for_without_waiting() -> None:
+    async def story(loop: MadeUpTime) -> None:
+        resolver = a_resolver("127.0.0.1", remember=5)
+        assert resolver.remembered("a.example", loop.time()) == ()
+        await resolver.look_up("a.example")
+        assert resolver.remembered("a.example", 4.9) == ("127.0.0.1",)
+        assert resolver.remembered("a.example", 5) == ()
+
+    in_made_up_time(story)
+
+
+async def test_no_more_than_so_many_names_are_remembered() -> None:
+    resolver, now = a_resolver("127.0.0.1"), asyncio.get_running_loop().time()
+    for number in range(1025):
+        await resolver.look_up(f"{number}.example")
+    assert resolver.remembered("0.example", now) == ()
+    assert resolver.remembered("1.example", now) == ("127.0.0.1",)
+
+
+# ---- turns
+
+
+async def test_all_who_ask_for_a_name_share_one_look_up_and_none_ends_it_for_the_others() -> None:
+    names = Names()
+    resolver = a_resolver(resolve=names)
+    first, hasty, last = (asyncio.create_task(resolver.look_up("a.example")) for _ in range(3))
+    await all_has_run()
+    hasty.cancel()
+    first.cancel()
+    await all_has_run()
+    names.answers["a.example"].set_result(["127.0.0.1"])
+    assert await last == ("127.0.0.1",)
+    assert names.asked == ["a.example"]
+
+
+async def test_one_too_many_waits_for_a_turn_and_says_so() -> None:
+    names, waits = Names(), list[str]()
+
+    @contextmanager
+    def waiting() -> Generator[None]:
+        waits.append("begun")
+        yield
+        waits.append("over")
+
+    resolver = a_resolver(resolve=names, at_once=1)
+    first = asyncio.create_task(resolver.look_up("a.example", waiting=waiting))
+    await all_has_run()
+    second = asyncio.create_task(resolver.look_up("b.example", waiting=waiting))
+    await all_has_run()
+    assert (names.asked, waits) == (["a.example"], ["begun"])
+    names.answers["a.example"].set_result(["127.0.0.1"])
+    await first
+    await all_has_run()
+    assert (names.asked, waits) == (["a.example", "b.example"], ["begun", "over"])
+    names.answers["b.example"].set_result(["127.0.0.1"])
+    await second
+
+
+async def test_a_name_that_nobody_wants_any_more_takes_no_turn() -> None:
+    names = Names()
+    resolver = a_resolver(resolve=names, at_once=1)
+    first = asyncio.create_task(resolver.look_up("a.example"))
+    await all_has_run()
+    given_up = asyncio.create_task(resolver.look_up("b.example"))
+    await all_has_run()
+    given_up.cancel()
+    names.answers["a.example"].set_result(["127.0.0.1"])
+    await first
+    await all_has_run()
+    assert names.asked == ["a.example"]
+
+
+async def test_a_name_is_asked_in_the_first_turn_of_any_account_that_wants_it() -> None:
+    names = Names()
+    resolver = a_resolver(resolve=names, at_once=2)
+    looking_up = [
+        asyncio.create_task(resolver.look_up(f"{name}.example", account="AC1"))
+        for name in ("a", "b", "shared")
+    ]
+    await all_has_run()
+    assert names.asked == ["a.example"], "an account leaves half of the turns to others"
+    looking_up.append(asyncio.create_task(resolver.look_up("shared.example", account="AC2")))
+    await all_has_run()
+    assert names.asked == ["a.example", "shared.example"]
+    for host in ("a.example", "shared.example", "b.example"):
+        await all_has_run()
+        names.answers[host].set_result(["127.0.0.1"])
+    assert await asyncio.gather(*looking_up) == [("127.0.0.1",)] * 4
+
+
+# ---- names that hang
+
+
+def test_a_name_that_hangs_fails_after_the_limit_and_at_once_for_a_while() -> None:
+    async def story(loop: MadeUpTime) -> list[float]:
+        resolver, ends = a_resolver(resolve=nobody, limit=4, remember_hanging=10), list[float]()
+        for at in (0, 5, 13, 15):
+            await asyncio.sleep(at - loop.time())
+            assert await resolver.look_up("a.example") == Unreachable(
+                AttemptFailure.NAME,
+                "the host a.example could not be looked up: no answer came within 4 s",
+            )
+            ends.append(loop.time())
+        return ends
+
+    assert in_made_up_time(story) == pytest.approx([4, 5, 13, 19])
+
+
+def _with_threads(at_once: int = 2) -> tuple[CachingResolver, dict[str, Future[list[str]]]]:
+    """Return a resolver of names that go on after the limit, and what goes on."""
+    threads = dict[str, Future[list[str]]]()
+
+    async def resolve(host: str) -> list[str]:
+        found = threads.setdefault(host, Future[list[str]]())
+        found.set_running_or_notify_cancel() if not found.running() else None
+        return await asyncio.wrap_future(found)
+
+    resolver = CachingResolver(
+        guard=GUARD,
+        resolve=resolve,
+        still_asking=lambda host: threads.get(host) if not threads[host].done() else None,
+        limit=4,
+        at_once=at_once,
+    )
+    return resolver, threads
+
+
+def test_a_turn_is_free_when_its_look_up_has_really_ended() -> None:
+    async def story(loop: MadeUpTime) -> None:
+        resolver, threads = _with_threads(at_once=1)
+        assert failure_of(await resolver.look_up("a.example")) is AttemptFailure.NAME
+        waiting = asyncio.create_task(resolver.look_up("b.example"))
+        await asyncio.sleep(60)
+        assert list(threads) == ["a.example"]
+        threads["a.example"].set_result(["127.0.0.1"])
+        await all_has_run()
+        threads["b.example"].set_result(["127.0.0.2"])
+        assert await waiting == ("127.0.0.2",)
+
+    in_made_up_time(story)
+
+
+def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
+    async def story(loop: MadeUpTime) -> None:
+        resolver, threads = _with_threads(at_once=1)
+        await resolver.look_up("a.example")
+        again = asyncio.create_task(resolver.look_up("a.example"))
+        await all_has_run()
+        threads["a.example"].set_result(["127.0.0.1"])
+        assert await again == ("127.0.0.1",)
+
+    in_made_up_time(story)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_name_that_hung_is_asked_again_where_it_answers_late(answers: bool) -> None:
+    async def story(loop: MadeUpTime) -> AttemptFailure | None:
+        resolver, threads = _with_threads()
+        await resolver.look_up("a.example")
+        hung = threads.pop("a.example")
+        if answers:
+            hung.set_result(["127.0.0.1"])
+        else:
+            hung.set_exception(OSError("no name server could be reached"))
+        await all_has_run()
+        again = asyncio.create_task(resolver.look_up("a.example"))
+        await all_has_run()
+        if again.done():
+            return failure_of(again.result())
+        threads["a.example"].set_result(["127.0.0.1"])
+        return failure_of(await again)
+
+    assert in_made_up_time(story) is (None if answers else AttemptFailure.NAME)
+
+
+async def test_closing_gives_up_what_is_under_way() -> None:
+    resolver = a_resolver(resolve=nobody)
+    looking_up = asyncio.create_task(resolver.look_up("a.example"))
+    await all_has_run()
+    await resolver.close()
+    with pytest.raises(asyncio.CancelledError):
+        await looking_up

@@ -1,0 +1,109 @@
+"""Turns: how many an account may hold, and who is next."""
+
+import asyncio
+
+from ringback.runtime.account_fair_semaphore import FairSemaphore
+
+
+class Turns:
+    """Turns, and whom they were given to, in order."""
+
+    def __init__(self, count: int, *, shared: bool = True) -> None:
+        self.given = list[str]()
+        self.turns = FairSemaphore(count, shared=shared)
+
+    def ask(self, account: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.turns.ask(account, lambda: self.given.append(account))
+
+    def give_back(self, account: str) -> None:
+        self.turns.give_back(account)
+
+
+def test_one_account_holds_half_and_the_next_one_a_third_of_the_whole() -> None:
+    bench = Turns(12)
+    bench.ask("A", 100)
+    assert bench.given == ["A"] * 6
+    bench.ask("B", 100)
+    assert bench.given.count("B") == 3
+    bench.ask("C", 100)
+    assert bench.given.count("C") == 2
+    bench.ask("D")
+    assert bench.given[-1] == "D"
+    assert bench.turns.taken == 12
+
+
+def test_a_single_turn_is_for_anybody() -> None:
+    bench = Turns(1)
+    bench.ask("A", 2)
+    bench.ask("B")
+    assert bench.given == ["A"]
+    bench.give_back("A")
+    assert bench.given == ["A", "A"], "who asked first, as nobody had more"
+
+
+def test_accounts_that_wait_take_turns_however_many_each_waits_for() -> None:
+    bench = Turns(1)
+    bench.ask("A", 50)
+    bench.ask("B", 2)
+    bench.ask("C", 1)
+    for _ in range(5):
+        bench.give_back(bench.given[-1])
+    assert "".join(bench.given) == "AABCAB"
+
+
+def test_where_turns_are_not_shared_out_one_account_may_hold_all() -> None:
+    bench = Turns(4, shared=False)
+    bench.ask("A", 10)
+    assert bench.given == ["A"] * 4
+    bench.ask("B", 2)
+    bench.give_back("A")
+    bench.give_back("A")
+    assert bench.given[4:] == ["A", "B"]
+
+
+def test_who_waits_no_longer_gets_none() -> None:
+    turns, given = FairSemaphore(1), list[str]()
+    assert turns.try_take("A")
+    one = turns.ask("B", lambda: given.append("one"))
+    turns.ask("B", lambda: given.append("other"))
+    turns.withdraw(one)
+    turns.give_back("A")
+    assert given == ["other"]
+    turns.withdraw(one)
+    turns.give_back("B")
+    assert turns.taken == 0
+    assert not turns.are_waited_for
+
+
+def test_nobody_overtakes_the_others_of_the_same_account() -> None:
+    bench = Turns(2)
+    bench.ask("A", 2)
+    assert bench.given == ["A"]
+    assert not bench.turns.try_take("A")
+    assert bench.turns.try_take("B")
+
+
+async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not() -> None:
+    turns = FairSemaphore(1)
+    await turns.take("A")
+    given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    turns.give_back("A")
+    await waiting
+    assert (turns.taken, turns.are_waited_for) == (1, False)
+
+
+async def test_a_turn_that_comes_as_somebody_gives_up_is_the_next_ones() -> None:
+    turns = FairSemaphore(1)
+    await turns.take("A")
+    given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
+    await asyncio.sleep(0)
+    turns.give_back("A")
+    given_up.cancel()
+    async with asyncio.timeout(1):
+        await waiting
+    assert turns.taken == 1

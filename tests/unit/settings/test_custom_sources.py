@@ -1,0 +1,132 @@
+"""Sources that a settings file adds."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback.core.errors import ConfigurationError
+from ringback.core.http.egress_routes import Direct
+from ringback.core.policy.source_policy import Source
+from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
+from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES
+from ringback.settings import ServerCommand, Settings, load
+
+ACME = """\
+[sources.acme]
+signature = "hmac-sha256"
+token = "evt_{hex}"
+headers = ["User-Agent: Acme/1.0", "X-Id: {token}", "X-Signature: sha256={signature}"]
+"""
+
+
+def loaded(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "ringback.toml"
+    path.write_text(text)
+    return load({"settings": str(path)}, {}, command=ServerCommand.SERVE)
+
+
+def refusal_of(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        loaded(tmp_path, text)
+    return str(refused.value).removeprefix(str(tmp_path / "ringback.toml"))
+
+
+def test_without_any_there_are_the_two_of_the_notice(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "").sources == BUILT_IN
+    assert list(BUILT_IN) == [Source.TWILIO, Source.KORE]
+
+
+def test_a_source_is_its_headers_its_signature_and_its_tokens(tmp_path: Path) -> None:
+    sources = loaded(tmp_path, ACME).sources
+    acme = sources["acme"]
+    assert list(sources) == ["twilio", "kore", "acme"]
+    assert acme.signature is SIGNATURE_SCHEMES["hmac-sha256"]
+    assert acme.token == IdempotencyTokenFormat("evt_")
+    assert [header.name for header in acme.headers] == [
+        "Host",
+        "User-Agent",
+        "X-Id",
+        "X-Signature",
+        "Content-Length",
+        "Content-Type",
+        "Authorization",
+    ]
+    assert acme.content_type == BUILT_IN[Source.KORE].content_type
+
+
+def test_a_header_that_it_names_itself_keeps_its_place(tmp_path: Path) -> None:
+    text = ACME.replace('"User-Agent: Acme/1.0"', '"content-type: {content_type}", "HOST: {host}"')
+    names = [header.name for header in loaded(tmp_path, text).sources["acme"].headers]
+    assert names == [
+        "content-type",
+        "HOST",
+        "X-Id",
+        "X-Signature",
+        "Content-Length",
+        "Authorization",
+    ]
+
+
+def test_it_has_its_own_content_type_and_way_out_where_it_says_so(tmp_path: Path) -> None:
+    text = ACME + 'content_type = "application/x-form"\negress = "192.0.2.7"\n'
+    settings = loaded(tmp_path, text)
+    assert settings.sources["acme"].content_type == "application/x-form"
+    assert settings.egresses.by_source["acme"] == Direct(("192.0.2.7",))
+
+
+def test_the_policy_knows_it(tmp_path: Path) -> None:
+    phase = '[[phases]]\nname = "only"\ndefault = "acme"\nmay_ask = ["acme", "kore"]\n'
+    (only,) = loaded(tmp_path, ACME + phase).policy.phases
+    assert (only.default, only.may_ask) == ("acme", {"acme", "kore"})
+
+
+def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None:
+    phase = '[[phases]]\nname = "only"\ndefault = "emca"\nmay_ask = ["acme"]\n'
+    assert refusal_of(tmp_path, ACME + phase).startswith(
+        ":7: default: 'emca' is no source; it must be twilio, kore or acme"
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "why"),
+    [
+        ("[sources.acme]", "[sources.kore]", ":1: kore is built in, and stays as the notice has"),
+        ("[sources.acme]", "[sources.'A b']", ":1: the name 'A b' can't stand in a URL; letters"),
+        ("[sources.acme]", "[sources]", ":2: a source is written as [sources.signature]"),
+        ("[sources.acme]", "sources = 1\n[egress]", ":1: sources are written as [sources.NAME]"),
+        ('"hmac-sha256"', '"md5"', ":2: 'md5' is no scheme of signatures; there are twilio, kore"),
+        ('"hmac-sha256"', "['kore']", ":2: signature = ['kore'] must be text in quotes"),
+        ("signature =", "signatures =", ":2: signatures is not known here; a source has signature"),
+        ('signature = "hmac-sha256"\n', "", ":1: signature is missing; a source has signature"),
+        ('"evt_{hex}"', '"evt"', ":3: 'evt' is no form of a token; it must be like"),
+        ('"evt_{hex}"', "7", ":3: token = 7 must be text in quotes"),
+        ("X-Id: {token}", "X-Id: 7", ":4: no header has {token}"),
+        ("sha256={signature}", "none", ":4: no header has {signature}"),
+        ("User-Agent: Acme/1.0", "User-Agent", ":4: 'User-Agent' is no header; it must be like"),
+        ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is there twice"),
+    ],
+)
+def test_what_can_not_be_used_is_refused_by_its_line(
+    tmp_path: Path, right: str, wrong: str, why: str
+) -> None:
+    assert refusal_of(tmp_path, ACME.replace(right, wrong, 1)).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("content_type", "'é'", ":5: 'é' is no content type"),
+        ("content_type", "7", ":5: content_type = 7 must be text in quotes"),
+        ("headers", "7", ":4: headers must be a list of texts"),
+        ("egress", "'x'", ":5: 'x' is no address; an egress is any"),
+        ("egress", "'http://user:hush@x'", ":5: 'http://***@x' can't be used as an egress"),
+    ],
+)
+def test_a_value_that_can_not_be_is_refused_without_secrets(
+    tmp_path: Path, key: str, value: str, why: str
+) -> None:
+    given = f"{key} = {value}\n"
+    text = ACME + given if key != "headers" else ACME.rpartition("headers")[0] + given
+    refusal = refusal_of(tmp_path, text)
+    assert refusal.startswith(why)
+    assert "hush" not in refusal

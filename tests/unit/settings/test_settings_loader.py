@@ -1,0 +1,28 @@
+"""Where settings came from: the file that was named, and what its policy comes to."""
+
+import pytest
+
+from ringback.core.policy.source_policy import NOTICE
+from ringback.settings import ServerCommand, SettingsLoader
+
+
+def test_a_policy_of_settings_is_held_in_their_phase() -> None:
+    held = SettingsLoader({"phase": "after"}, {}, ServerCommand.DEV).load()
+    by_date = SettingsLoader({"at": "2024-10-20"}, {}, ServerCommand.DEV).load()
+    assert held.effective_policy == NOTICE.held_in("after")
+    assert by_date.effective_policy == NOTICE
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "path"),
+    [
+        ({"settings": "a.toml"}, {"RINGBACK_SETTINGS": "b.toml"}, "a.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": "b.toml"}, "b.toml"),
+        ({"settings": None}, {"RINGBACK_SETTINGS": ""}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_file_is_the_one_that_was_named(
+    flags: dict[str, str | None], environment: dict[str, str], path: str | None
+) -> None:
+    assert SettingsLoader(flags, environment, ServerCommand.SERVE).path == path
