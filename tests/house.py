@@ -1,4 +1,4 @@
-"""Checks the structure of the source: unique class names, layers, what packages say of themselves.
+"""Checks the structure of the source: unique class names, layers, and what is written about them.
 
 `python -m tests.house` says what is wrong, and `make check` runs it.
 """
@@ -14,6 +14,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 SOURCE: Final = ROOT / "src" / "ringback"
+PAGE: Final = ROOT / "docs" / "architecture.md"
 LOOP: Final = "delivery/delivery_loop.py"
 
 _SMALL: Final = 30
@@ -72,6 +73,22 @@ def size_of_the_loop(source: Path) -> Iterator[str]:
         yield f"{LOOP} has {lines} lines, where {_MOST_OF_THE_LOOP} may be"
 
 
+def missing_modules(source: Path, page: Path = PAGE) -> Iterator[str]:
+    """Name what the page on the architecture and the packages send a reader to, and is not there.
+
+    A path in backticks has to exist; a word in backticks has to be a module, or stand in the code.
+    """
+    modules = {path.stem for path in source.rglob("*")}
+    code = "\n".join(path.read_text() for path in source.rglob("*.py") if path.stem != "__init__")
+    words = modules | set(re.findall(r"\w+", code))
+    for path in (page, *sorted(source.rglob("__init__.py"))):
+        for name in re.findall(r"`([a-z_/]+)(?:\.py)?`", path.read_text()):
+            roots = (source, ROOT, path.parent)
+            there = (root / f"{name}{end}" for root in roots for end in ("", ".py"))
+            if not (any(map(Path.exists, there)) if "/" in name else name in words):
+                yield f"{path.name if path == page else path.relative_to(source)}: no `{name}`"
+
+
 def broken_layers() -> Iterator[str]:
     """Say which imports break the contracts of pyproject.toml."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"]
@@ -88,6 +105,7 @@ def main() -> int:
         packages_without_a_purpose,
         small_modules,
         size_of_the_loop,
+        missing_modules,
     )
     wrong = [line for check in checks for line in check(SOURCE)]
     wrong += broken_layers()

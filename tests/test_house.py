@@ -56,3 +56,14 @@ def test_the_loop_fits_on_one_screen(tmp_path: Path) -> None:
     assert list(house.size_of_the_loop(tree(tmp_path, **loop))) == []
     [found] = house.size_of_the_loop(tree(tmp_path, **dict.fromkeys(loop, "\n" * 150)))
     assert "150 lines" in found
+
+
+def test_what_a_reader_is_sent_to_is_there(tmp_path: Path) -> None:
+    source = tree(tmp_path, a__one="def step(): ...")
+    (source / "a" / "__init__.py").write_text('"""Start with `one` or `two`."""')
+    page = tmp_path / "page.md"
+    page.write_text("`a/one` and `a/one.py` have `step`; `a` and `one` are there, `a/two` is not.")
+    assert list(house.missing_modules(source, page)) == [
+        "page.md: no `a/two`",
+        "a/__init__.py: no `two`",
+    ]

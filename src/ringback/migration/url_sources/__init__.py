@@ -1,5 +1,5 @@
 """Where callback URLs are configured: a data file, an account's API, source code, a table.
 
 May import what `migration` may.
-Start with `source_tree`.
+Start with `file_url_source`.
 """
