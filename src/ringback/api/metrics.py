@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import PROCESS_COLLECTOR
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ringback import __version__
+from ringback.api.http.open_connections import OpenConnections
 from ringback.api.operation_definition import resource
 from ringback.api.single_flight import SingleFlight
 from ringback.core.accounts.account import EVERY
@@ -49,15 +50,6 @@ _OF_COPIES: Final = ("source", "result")
 KeptBytes = Callable[[], Awaitable[int]]
 """Returns how many bytes are kept of long answers."""
 
-
-class OpenAndEvictedConnections(NamedTuple):
-    """How many connections of clients there are, and how many had to go for others."""
-
-    open: int
-    evicted: int
-
-
-NO_POLICY: Final = PolicyMetrics({}, {}, refusals=0, is_current=True)
 
 Counts = Mapping[tuple[str, ...], int]
 """How many of each; the key holds the values of the labels."""
@@ -94,42 +86,35 @@ class PrometheusMetrics:
     under_way: Callable[[], int]
     open_connections: Callable[[], int]
     kept_bytes: KeptBytes
-    datagrams: Callable[[], Counts] = dict[tuple[str, ...], int]
-    refusals: Callable[[], Counts] = dict[tuple[str, ...], int]
-    policy: Callable[[], PolicyMetrics] = lambda: NO_POLICY
-    is_store_up: Callable[[], bool] = lambda: True
-    of_clients: Callable[[], OpenAndEvictedConnections] = lambda: OpenAndEvictedConnections(0, 0)
+    datagrams: Callable[[], Counts]
+    refusals: Callable[[], Counts]
+    policy: Callable[[], PolicyMetrics]
+    is_store_up: Callable[[], bool]
+    of_clients: OpenConnections
     pause: float = _PAUSE
     _stored: "_Stored" = field(init=False)
-    _collected: SingleFlight[CollectorRegistry] = field(init=False)
-    _written: "_Written" = field(init=False)
+    _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with nothing collected."""
         self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
         self._collected = SingleFlight(self._collect, pause=self.pause)
-        self._written = _Written(CollectorRegistry())
 
     async def show(self, request: Request) -> Response:
         """Answer with all metrics, in the format that is asked for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        registry = await self._collected()
-        if self._written.registry is not registry:
-            self._written = _Written(registry)
-        texts = self._written.texts
-        if content_type not in texts:
-            texts[content_type] = encode(registry)
-        return Response(texts[content_type], headers={"Content-Type": content_type})
+        collected = await self._collected()
+        if content_type not in collected.texts:
+            collected.texts[content_type] = encode(collected)
+        return Response(collected.texts[content_type], headers={"Content-Type": content_type})
 
-    async def _collect(self) -> CollectorRegistry:
+    async def _collect(self) -> "_Collected":
         stored = await self._stored.counts()
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected([*self._counts(), *self._gauges(stored), *self._of_policy()]))
-        ProcessCollector(registry=registry)
-        return registry
+        ours = (*self._counts(), *self._gauges(stored), *self._of_policy())
+        return _Collected([*ours, *PROCESS_COLLECTOR.collect()])
 
     def _counts(self) -> Iterator[Metric]:
-        counters, evicted = self.counters, self.of_clients().evicted
+        counters, evicted = self.counters, self.of_clients.evicted
         accepted, attempts = counters.acceptances, counters.attempts
         skipped = counters.skipped_copies(EVERY)
         yield _gauge("info", "The version that runs", {__version__: 1}, "version")
@@ -152,7 +137,7 @@ class PrometheusMetrics:
         yield _histogram("store_commit_seconds", commits, {None: counters.commit_seconds})
 
     def _gauges(self, stored: _StoredCounts | None) -> Iterator[Metric]:
-        open_connections, of_clients = self.open_connections(), self.of_clients().open
+        open_connections, of_clients = self.open_connections(), len(self.of_clients)
         yield _gauge("callbacks_under_way", "Attempts under way", self.under_way())
         yield _gauge("connections_open", "Connections to receivers", open_connections)
         yield _gauge("client_connections_open", "Connections of clients", of_clients)
@@ -176,14 +161,6 @@ class PrometheusMetrics:
         yield _gauge("policy_current", in_force, policy.is_current)
         yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
         yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The metrics collected last, as text in each format that was asked for."""
-
-    registry: CollectorRegistry
-    texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 @dataclass(slots=True, eq=False)
@@ -224,11 +201,13 @@ def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
     return [resource("/metrics", get=metrics.show)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a registry keys its collectors by identity
+@dataclass(frozen=True, slots=True)
 class _Collected(Collector):
     """All metrics at one moment."""
 
     metrics: Sequence[Metric]
+    texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """The same as text, in each format that was asked for."""
 
     def collect(self) -> Iterable[Metric]:
         """Return each metric with its samples."""

@@ -10,7 +10,7 @@ from ringback.api.callback_url_reader import CallbackUrlParser
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.metrics import OpenAndEvictedConnections, PrometheusMetrics, metrics_routes
+from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
@@ -96,7 +96,7 @@ class HttpApi:
     def _metrics(
         self, process: ProcessContext, storage: OpenStorage, ports: WorkerPorts
     ) -> PrometheusMetrics:
-        store, connections = storage.store, self.connections
+        store = storage.store
         return PrometheusMetrics(
             process.counters,
             clock=process.clock,
@@ -110,5 +110,5 @@ class HttpApi:
             refusals=lambda: self.dependencies.authenticator.refusals,
             policy=ports.policy_monitor.figures,
             is_store_up=lambda: storage.outage.is_over,
-            of_clients=lambda: OpenAndEvictedConnections(len(connections), connections.evicted),
+            of_clients=self.connections,
         )

@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from ringback import __version__
-from ringback.api.metrics import OpenAndEvictedConnections, PrometheusMetrics, metrics_routes
+from ringback.api.http.open_connections import OpenConnections
+from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
@@ -55,6 +56,17 @@ class Backlog:
         return self.kept
 
 
+class ClientConnections(OpenConnections):
+    """Seven connections of clients; forty had to go."""
+
+    def __init__(self) -> None:
+        super().__init__(most=10)
+        self.evicted = 40
+
+    def __len__(self) -> int:
+        return 7
+
+
 @pytest.fixture
 def counters() -> Counters:
     return Counters()
@@ -88,7 +100,7 @@ def caller_of(counters: Counters, backlog: Backlog, *, pause: float) -> Caller:
         policy=lambda: PolicyMetrics(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
         ),
-        of_clients=lambda: OpenAndEvictedConnections(open=7, evicted=40),
+        of_clients=ClientConnections(),
     )
     return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
 
