@@ -17,6 +17,7 @@ from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.accounts.account import EVERY, Account
 from ringback.core.accounts.client_credentials import AccessScope, Principal
 from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
+from ringback.core.newest_entries import NewestEntries
 from ringback.operations.accounts import fetch_account
 from ringback.operations.authentication import sign_in
 from ringback.operations.lookups import owner_of
@@ -64,9 +65,7 @@ class Authenticator:
         self.of_passwords, self.of_tokens, self.of_clients = (LoginRateLimiter() for _ in range(3))
         self.rate_limit = rate_limit or AccountRateLimit()
         self._clock = clock
-        self._most = most
-        # The oldest first: each is put at the end, and dictionaries keep that order.
-        self._remembered = dict[bytes, _SignedIn]()
+        self._remembered = NewestEntries[bytes, _SignedIn](most)
 
     @property
     def refusals(self) -> Mapping[tuple[str, ...], int]:
@@ -105,7 +104,7 @@ class Authenticator:
         if known is not None and known.holds_at(now):
             return known.caller
         signed_in = await self._sign_in(authorization, address, now)
-        self._remember(digest, signed_in)
+        self._remembered[digest] = signed_in
         return signed_in.caller
 
     async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> _SignedIn:
@@ -126,12 +125,6 @@ class Authenticator:
             )
         tried = LoginAttempt.of(username, password, address)
         return await self.of_passwords.look(tried, now, look_at_password)
-
-    def _remember(self, digest: bytes, signed_in: _SignedIn) -> None:
-        self._remembered.pop(digest, None)
-        if len(self._remembered) >= self._most:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[digest] = signed_in
 
 
 async def caller_of(request: Request, authenticator: Authenticator) -> Principal:

@@ -11,7 +11,6 @@ What is kept are digests of names, addresses and credentials, so many of each.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from ringback.core.errors import LoginRateLimited, Unauthorized
 from ringback.core.http.client_address import holder_of, peer_address
+from ringback.core.newest_entries import NewestEntries
 
 T = TypeVar("T")
 
@@ -136,9 +136,7 @@ class _Minutes:
     """Counts failures by key for one minute each, and keeps the newest keys only."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        # The oldest first: each is put at the end when it counts.
-        self._counts = OrderedDict[bytes, tuple[int, datetime]]()
+        self._counts = NewestEntries[bytes, tuple[int, datetime]](most)
 
     def at(self, key: bytes, now: datetime) -> tuple[int, datetime]:
         """Return the count, and when its minute is over."""
@@ -150,19 +148,14 @@ class _Minutes:
     def count(self, key: bytes, now: datetime) -> None:
         """Count one more."""
         count, over = self.at(key, now)
-        self._counts.pop(key, None)
         self._counts[key] = (count + 1, over)
-        if len(self._counts) > self._most:
-            self._counts.popitem(last=False)
 
 
 class _Known:
     """Which credentials were right at which address, for a limited number of each."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        # The oldest first, here as well.
-        self._names = OrderedDict[bytes, OrderedDict[bytes, datetime]]()
+        self._names = NewestEntries[bytes, NewestEntries[bytes, datetime]](most)
 
     def has(self, tried: LoginAttempt, now: datetime) -> bool:
         """Whether these were right at this address, not too long ago."""
@@ -172,14 +165,9 @@ class _Known:
 
     def remember(self, tried: LoginAttempt, now: datetime) -> None:
         """Know from now on that these are right at this address."""
-        places = self._names.pop(tried.name, None) or OrderedDict[bytes, datetime]()
-        places.pop(tried.address + tried.credentials, None)
+        places = self._names.get(tried.name) or NewestEntries(_ADDRESSES_OF_A_NAME)
         places[tried.address + tried.credentials] = now
-        if len(places) > _ADDRESSES_OF_A_NAME:
-            places.popitem(last=False)
         self._names[tried.name] = places
-        if len(self._names) > self._most:
-            self._names.popitem(last=False)
 
     def forget(self, tried: LoginAttempt) -> None:
         """Know no longer that these are right there."""

@@ -10,13 +10,13 @@ second over each of its connections, and not as often as the server can say no.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from math import ceil
 from typing import Final, NamedTuple
 
 from ringback.core.errors import TooManyRequests
+from ringback.core.newest_entries import NewestEntries
 
 LEAST_BURST: Final = 1000
 """How much every bucket holds at the least: a batch of the largest size."""
@@ -43,11 +43,10 @@ class AccountRateLimit:
         self.refused = 0
         """How many requests had to wait."""
         self._per_second = per_second
-        self._kept = kept
         self._pause = pause
-        # The oldest first: each is put at the end when something is taken. A full one need not be
-        # known, and the oldest are those that had most time to fill.
-        self._buckets = OrderedDict[str, _Bucket]()
+        # Set when something is taken out. A full one need not be known, and the oldest are those
+        # that had most time to fill.
+        self._buckets = NewestEntries[str, _Bucket](kept)
 
     @property
     def is_on(self) -> bool:
@@ -81,10 +80,7 @@ class AccountRateLimit:
                 f" second; nothing was done, ask again in {seconds} s",
                 retry_after=seconds,
             )
-        self._buckets.pop(account_sid, None)
         self._buckets[account_sid] = _Bucket(left - cost, now)
-        if len(self._buckets) > self._kept:
-            self._buckets.popitem(last=False)
 
     def _left(self, account_sid: str, now: datetime, per_second: int) -> float:
         most = max(per_second, LEAST_BURST)

@@ -1,10 +1,10 @@
 """Which callbacks came before, by source and token."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from ringback.core.newest_entries import NewestEntries
 from ringback.core.policy.source_policy import Source
 
 REMEMBERED: Final = 10_000
@@ -30,14 +30,11 @@ class SeenTokens:
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:
-        self._seen = OrderedDict[tuple[Source, str], TokenSighting]()
-        self._limit = limit
+        self._seen = NewestEntries[tuple[Source, str], TokenSighting](limit)
 
     def note(self, source: Source, token: str, *, at: datetime) -> TokenSighting:
         """Count this arrival, and return what is known with it."""
         key = (source, token)
-        earlier = self._seen.pop(key, TokenSighting(0, at))
+        earlier = self._seen.get(key, TokenSighting(0, at))
         seen = self._seen[key] = replace(earlier, times=earlier.times + 1)
-        if len(self._seen) > self._limit:
-            self._seen.popitem(last=False)
         return seen

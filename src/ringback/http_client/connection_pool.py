@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
 
@@ -30,7 +31,7 @@ class ConnectionPool:
         self._idle: dict[ConnectionPoolKey, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
         """When each is closed; the first to go comes first."""
-        self._closers: dict[ConnectionPoolKey, None] = {}
+        self._closers = NewestEntries[ConnectionPoolKey, None](_MOST_CLOSERS)
         """Peers to which connections have ended; the first to be forgotten comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -79,9 +80,6 @@ class ConnectionPool:
     def lost(self, connection: HttpConnection) -> None:
         """Keep a connection no longer that is over, and look at those to its peer from now on."""
         self.forget(connection)
-        self._closers.pop(connection.peer, None)
-        if len(self._closers) >= _MOST_CLOSERS:
-            del self._closers[next(iter(self._closers))]
         self._closers[connection.peer] = None
 
     def make_room(self) -> None:

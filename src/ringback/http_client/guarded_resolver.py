@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from ringback.core.http.allowed_addresses import refusal_of_name
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.system_resolver import Resolve
 from ringback.runtime.account_fair_semaphore import EVERYBODY, FairSemaphore, SemaphoreWaiter
 from ringback.runtime.os_error_messages import error_text, shortage_of
@@ -72,7 +73,7 @@ class CachingResolver:
     def __post_init__(self) -> None:
         """Know no name yet."""
         self._turns = FairSemaphore(self.at_once)
-        self._remembered: dict[str, _Remembered] = {}
+        self._remembered = NewestEntries[str, _Remembered](_MAX_REMEMBERED)
         self._under_way: dict[str, _UnderWay] = {}
         self._going_on = set[str]()
         """Names that hang still, and hold a turn."""
@@ -211,9 +212,6 @@ class CachingResolver:
         return Unreachable(AttemptFailure.GUARD, str(why))
 
     def _keep(self, host: str, addresses: Addresses, seconds: float) -> None:
-        self._remembered.pop(host, None)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
         until = asyncio.get_running_loop().time() + seconds
         self._remembered[host] = _Remembered(addresses, until)
 
