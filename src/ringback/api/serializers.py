@@ -40,13 +40,7 @@ class SerializedField(Generic[R]):
     value: Callable[[R, UrlOf], object] | str
     """The function that computes it, or the attribute of the record that it shows."""
     vendor: FieldVendor | None = None
-    """None where both have it."""
-    at_kore: Callable[[R, UrlOf], object] | None = None
-    """Where its value comes from in KORE's API, if not from the same."""
-
-    def value_for(self, vendor: FieldVendor) -> Callable[[R, UrlOf], object] | str:
-        """Return where its value comes from in this vendor's API."""
-        return self.at_kore if vendor is FieldVendor.KORE and self.at_kore else self.value
+    """None where both have it, from the same place."""
 
 
 class _Layout(NamedTuple):
@@ -90,7 +84,10 @@ class Serializer(Generic[R]):
     def schema(self) -> Schema:
         """The schema of one; what only one vendor has, need not be there."""
         schema = object_of(**{field.name: field.schema for field in self._fields})
-        needed = [field.name for field in self._fields if field.vendor is None]
+        layouts = self._layouts.values()
+        needed = [
+            name for name in schema["required"] if all(name in each.names for each in layouts)
+        ]
         return {**schema, "required": needed}
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
@@ -136,7 +133,7 @@ class JsonObjectSerializer(Serializer[Any]):
 
 def _layout(fields: Sequence[SerializedField[Any]], asked: FieldVendor) -> _Layout:
     shown = [field for field in fields if field.vendor in (None, asked)]
-    values = {field.name: field.value_for(asked) for field in shown}
+    values = {field.name: field.value for field in shown}
     read = attrgetter(*(one if isinstance(one, str) else "__class__" for one in values.values()))
     others = [(name, one) for name, one in values.items() if not isinstance(one, str)]
     return _Layout(tuple(values), read, others)

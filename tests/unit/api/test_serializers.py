@@ -36,7 +36,8 @@ BOX = Serializer[Box](
     field("name", attribute="sid"),
     link("url", lambda box: f"/boxes/{box.sid}"),
     of_vendor(FieldVendor.KORE, field("kore_sid", attribute="sid")),
-    SerializedField("by", TEXT, lambda *_: "Twilio", at_kore=lambda *_: "KORE"),
+    SerializedField("by", TEXT, lambda *_: "Twilio", FieldVendor.TWILIO),
+    SerializedField("by", TEXT, lambda *_: "KORE", FieldVendor.KORE),
 )
 ONE = Box("B1", Size(2, 3))
 

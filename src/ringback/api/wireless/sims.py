@@ -96,7 +96,8 @@ SIM: Final = Serializer[WirelessSim](
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
     *dated_at(_PATH),
-    SerializedField("links", _LINKS_SCHEMA, _links, at_kore=_kores_links),
+    SerializedField("links", _LINKS_SCHEMA, _links, FieldVendor.TWILIO),
+    SerializedField("links", _LINKS_SCHEMA, _kores_links, FieldVendor.KORE),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
