@@ -4,8 +4,7 @@
 parameters, the record that it shows, and its work within a transaction.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
@@ -97,7 +96,11 @@ class EndpointGroup:
 
         async def handle(request: Request) -> Response:
             call = await self._call(request, takes, for_all=for_all)
-            return with_unknown(call.given.unknown, await work(call))
+            try:
+                response = await work(call)
+            except PageNotFound as refused:
+                raise PageNotFound(refused.sid, code=self.codes.paging) from None
+            return with_unknown(call.given.unknown, response)
 
         return ApiOperation(
             *(verb, path, name, meaning, handle, answers, takes),
@@ -208,14 +211,6 @@ class EndpointGroup:
                 return records
             last = some.stopped_at or some[-1].sid
 
-    @contextmanager
-    def paging(self) -> Generator[None]:
-        """Refuse a page that does not exist with the code of this API."""
-        try:
-            yield
-        except PageNotFound as refused:
-            raise PageNotFound(refused.sid, code=self.codes.paging) from None
-
     async def change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         """Run a change in one transaction, and wake the runner of the tasks that it made."""
         context = self._dependencies.context()
@@ -264,10 +259,9 @@ class RecordOperations(Generic[R]):
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
-            with self.group.paging():
-                records = await self.group.read(
-                    call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
-                )
+            records = await self.group.read(
+                call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
+            )
             return page_of(self.shown, records, paging=paging, request=call.request)
 
         return self.group.answers(

@@ -8,6 +8,7 @@ looked at for it, and no more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -125,17 +126,25 @@ def page_of(
         shown = records[: paging.size]
         has_previous, has_next = paging.token is not None, has_more
     first, last = _edges(shown, stopped_at, paging)
-    url = _PageUrls(own_url(request), paging)
+    before, after = max(paging.number - 1, 0), paging.number + 1
+    url = partial(_page_url, own_url(request), paging)
     return {
         key: [show(record) for record in shown],
         "meta": {
-            **_meta(key, url.at(paging.number, paging.token), page_size=paging.size),
-            "first_page_url": url.at(0),
-            "next_page_url": url.next(last) if has_next else None,
+            **_meta(key, url(paging.number, paging.token), page_size=paging.size),
+            "first_page_url": url(0),
+            "next_page_url": url(after, _AFTER + last) if has_next and last else None,
             "page": paging.number,
-            "previous_page_url": url.previous(first) if has_previous else None,
+            "previous_page_url": url(before, _BEFORE + first) if has_previous and first else None,
         },
     }
+
+
+def _page_url(base: str, paging: PageSelection, number: int, token: str | None = None) -> str:
+    pairs = [*paging.filters, ("PageSize", paging.size), ("Page", number)]
+    if token is not None:
+        pairs.append(("PageToken", token))
+    return f"{base}?{urlencode(pairs)}"
 
 
 def _edges(
@@ -165,22 +174,3 @@ def _meta(key: str, url: str, *, page_size: int) -> dict[str, Any]:
         "previous_page_url": None,
         "url": url,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _PageUrls:
-    base: str
-    paging: PageSelection
-
-    def at(self, number: int, token: str | None = None) -> str:
-        pairs = [*self.paging.filters, ("PageSize", self.paging.size), ("Page", number)]
-        if token is not None:
-            pairs.append(("PageToken", token))
-        return f"{self.base}?{urlencode(pairs)}"
-
-    def next(self, last: str | None) -> str | None:
-        return None if last is None else self.at(self.paging.number + 1, _AFTER + last)
-
-    def previous(self, first: str | None) -> str | None:
-        number = max(self.paging.number - 1, 0)
-        return None if first is None else self.at(number, _BEFORE + first)

@@ -185,8 +185,7 @@ class UsageEndpoints(WirelessEndpoints):
     ) -> dict[str, Any]:
         paging, now = read_paging(call.given), self._dependencies.clock.now()
         question = _read_question(call.given, now)
-        with self.paging():
-            slots = cut(question.slots(), paging.window)
+        slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
         paging = paging.about(Start=iso(question.start), End=iso(question.end))
