@@ -84,11 +84,13 @@ class Authenticator:
         if self.rate_limit.is_on and caller.account is not None:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
-    def charge(self, caller: Principal, cost: int, *, may_owe: bool = False) -> None:
-        """Count what a request asks for beside itself.
+    def charge(self, request: Request, cost: int, *, may_owe: bool = False) -> None:
+        """Count what a request of somebody who is signed in asks for beside itself.
 
-        Raises TooManyRequests; see `AccountRateLimit.take`.
+        Raises TooManyRequests where it is too much for now; where it may be owed, only where
+        something is owed already.
         """
+        caller: Principal = request.scope[_CALLER]
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
@@ -176,17 +178,6 @@ async def _account_asked_for(request: Request, authenticator: Authenticator) -> 
     if caller.account is not None:
         return caller.account
     return await authenticator.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
-
-
-def charge_more(
-    request: Request, authenticator: Authenticator, cost: int, *, may_owe: bool = False
-) -> None:
-    """Count what a request of somebody who is signed in asks for beside itself.
-
-    Raises TooManyRequests where it is too much for now; where it may be owed, only where something
-    is owed already.
-    """
-    authenticator.charge(request.scope[_CALLER], cost, may_owe=may_owe)
 
 
 def address_of(request: Request) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.authentication import charge_more
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.endpoint_group import EndpointGroup
 from ringback.api.operation_definition import ApiOperation
@@ -102,7 +101,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
             items = items_of(document)
             with self._arriving(account.sid, len(items)):
                 # The first one is the request itself.
-                charge_more(request, self._dependencies.authenticator, len(items) - 1, may_owe=True)
+                self._dependencies.authenticator.charge(request, len(items) - 1, may_owe=True)
                 return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._dependencies.context())
         check_names(body, document)

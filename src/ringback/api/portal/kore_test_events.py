@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from ringback.api.authentication import charge_more
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
@@ -73,7 +72,7 @@ class TestEventEndpoints(EndpointGroup):
         account_sid, urls = call.account_sid, self._read_urls(call.given)
         destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
         self._dependencies.intake.make_room(account_sid, len(destinations))
-        charge_more(call.request, self._dependencies.authenticator, max(0, len(destinations) - 1))
+        self._dependencies.authenticator.charge(call.request, max(0, len(destinations) - 1))
         pending, events = await self.change(
             lambda tx, context: rehearse(tx, account_sid, destinations, context)
         )

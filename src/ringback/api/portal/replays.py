@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.authentication import charge_more
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
@@ -124,9 +123,7 @@ class ReplayEndpoints(EndpointGroup):
             try:
                 if not asked.is_dry:
                     self._dependencies.intake.make_room(call.account_sid, CHUNK)
-                    charge_more(
-                        call.request, self._dependencies.authenticator, len(asked.sids) or CHUNK
-                    )
+                    self._dependencies.authenticator.charge(call.request, len(asked.sids) or CHUNK)
             except BacklogFull:
                 if done.matched:
                     return done, False
