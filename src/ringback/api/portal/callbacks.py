@@ -71,7 +71,15 @@ class CallbackEndpoints(EndpointGroup):
     def _listing(
         self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None
     ) -> Listing[CallbackRecord]:
-        which = read_filter(call.given, statuses=statuses, sources=self._dependencies.sources)
+        query = call.given
+        which = CallbackFilter(
+            statuses=statuses,
+            source=read_source(query, self._dependencies.sources),
+            idempotency_token=query.text("IdempotencyToken"),
+            destination=read_destination(query),
+            since=query.instant("CreatedAfter"),
+            until=query.instant("CreatedBefore"),
+        )
         return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
 
     async def _attempts(self, call: ApiRequest) -> dict[str, Any]:
@@ -80,23 +88,6 @@ class CallbackEndpoints(EndpointGroup):
         )
         shown = list(map(ATTEMPT.at(call.request), attempts))
         return whole_list("attempts", shown, request=call.request)
-
-
-def read_filter(
-    query: RequestParameters,
-    *,
-    statuses: frozenset[CallbackStatus] | None,
-    sources: Collection[SourceName],
-) -> CallbackFilter:
-    """Return the filter that the parameters of a list describe."""
-    return CallbackFilter(
-        statuses=statuses,
-        source=read_source(query, sources),
-        idempotency_token=query.text("IdempotencyToken"),
-        destination=read_destination(query),
-        since=query.instant("CreatedAfter"),
-        until=query.instant("CreatedBefore"),
-    )
 
 
 def read_source(

@@ -23,11 +23,7 @@ MAX_KEY: Final = 255
 FURTHEST: Final = timedelta(days=366)
 
 _FIELDS: Final = frozenset({"url", "method", "parameters", "idempotency_key", "deliver_at"})
-_METHODS: Final[dict[Json, HttpMethod]] = {
-    None: HttpMethod.POST,
-    "POST": HttpMethod.POST,
-    "GET": HttpMethod.GET,
-}
+_METHODS: Final = {method.value: method for method in HttpMethod}
 _LARGEST: Final = 2**53
 _SHOWN: Final = 80
 

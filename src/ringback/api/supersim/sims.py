@@ -12,6 +12,7 @@ from ringback.api.operation_definition import (
     ApiOperation,
     OperationParameter,
     filtered,
+    required,
 )
 from ringback.api.schema_pieces import one_of, sid_of, text
 from ringback.api.serializers import (
@@ -46,12 +47,8 @@ SIM: Final = Serializer[SuperSim](
 )
 
 _REGISTER: Final = (
-    OperationParameter(
-        "Iccid", text(pattern="^89[0-9]{16,20}$"), "The card's number.", is_required=True
-    ),
-    OperationParameter(
-        "RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it.", is_required=True
-    ),
+    required("Iccid", text(pattern="^89[0-9]{16,20}$"), "The card's number."),
+    required("RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it."),
 )
 _FILTERS: Final = (
     filtered("Status", "Only those with this status.", SimStatus),
