@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.egress_routes import Egresses
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.policy.source_policy import SourceName
 
 _MOST_REMEMBERED = 4096
 _USUAL = "CallbackUrl"
@@ -39,32 +39,25 @@ def callback_url(
         raise InvalidCallbackUrl(f"{name}: {refused.message}") from None
 
 
-class CallbackUrlParser:
-    """Reads callback URLs, and caches them: an account gives the same few again and again."""
+def callback_url_parser(
+    guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName]
+) -> Callable[[str], CallbackUrl]:
+    """Return what reads callback URLs, and caches them: an account gives the same few every time.
 
-    def __init__(
-        self, guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName] = tuple(Source)
-    ) -> None:
-        self._guard = guard
-        self._sources = sources
-        self._egresses = egresses
-        self._remembered = lru_cache(_MOST_REMEMBERED)(self._read)
+    It raises InvalidCallbackUrl, whose message names the part that is wrong, also where the
+    operator's lists of schemes and ports leave it out. The name of an unknown egress has no effect,
+    like an unknown key, and gets a warning.
+    """
 
-    def __call__(self, text: str) -> CallbackUrl:
-        """Read a callback URL as a customer gives it.
-
-        Raises InvalidCallbackUrl, whose message names the part that is wrong, also where the
-        operator's lists of schemes and ports leave it out. The name of an unknown egress has no
-        effect, like an unknown key, and gets a warning.
-        """
-        return self._remembered(text)
-
-    def _read(self, text: str) -> CallbackUrl:
-        url = CallbackUrl.parse(text, self._sources)
-        refusal = self._guard.refusal_of(url)
+    @lru_cache(_MOST_REMEMBERED)
+    def read(text: str) -> CallbackUrl:
+        url = CallbackUrl.parse(text, sources)
+        refusal = guard.refusal_of(url)
         if refusal is not None:
             raise InvalidCallbackUrl(refusal)
-        unknown = self._egresses.unknown_names(url.connection)
+        unknown = egresses.unknown_names(url.connection)
         return url.with_warnings(
             *(f"there is no egress {name!r} here; #e={name} has no effect" for name in unknown)
         )
+
+    return read

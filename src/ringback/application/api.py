@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, Self
 
 from ringback.api.app import create_app
-from ringback.api.callback_url_reader import CallbackUrlParser
+from ringback.api.callback_url_reader import callback_url_parser
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes
 from ringback.api.http.open_connections import OpenConnections
@@ -75,7 +75,7 @@ class HttpApi:
             task_runner=ports.notifier,
             intake=ports.queue,
             batch_queue=ports.batch_queue,
-            read_url=CallbackUrlParser(settings.guard, settings.egresses, tuple(settings.sources)),
+            read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,
             skipped_copies=process.counters.skipped_copies,
             response_storage=settings.storage_budget,
