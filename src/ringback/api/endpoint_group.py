@@ -80,52 +80,38 @@ class EndpointGroup:
     def __init__(self, dependencies: ApiDependencies) -> None:
         self._dependencies = dependencies
 
-    def operation(
-        self,
-        verb: str,
-        path: str,
-        name: str,
-        meaning: str,
-        work: Callable[[ApiRequest], Awaitable[Response]],
-        *,
-        answers: Mapping[int, Body],
-        **about: Unpack[ApiOperationOptions],
-    ) -> ApiOperation:
-        """Return the operation that this work is; it takes a form with a POST, else a query."""
-        takes, for_all = about.get("takes", ()), about.get("for_all", False)
-
-        async def handle(request: Request) -> Response:
-            call = await self._call(request, takes, for_all=for_all)
-            try:
-                response = await work(call)
-            except PageNotFound as refused:
-                raise PageNotFound(refused.sid, code=self.codes.paging) from None
-            return with_unknown(call.given.unknown, response)
-
-        return ApiOperation(
-            *(verb, path, name, meaning, handle, answers, takes),
-            *(about.get("calls_back"), about.get("conflicts", False)),
-        )
-
     def answers(
         self,
         path: str,
         name: str,
         meaning: str,
         shown: Body,
-        work: Callable[[ApiRequest], Awaitable[Mapping[str, object]]],
+        work: Callable[[ApiRequest], Awaitable[Mapping[str, object] | Response]],
         *,
         verb: str = "GET",
-        status: int = 200,
+        statuses: Sequence[int] = (200,),
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return the operation that answers with the JSON object that this work returns."""
+        """Return the operation that answers with what this work returns.
 
-        async def answer(call: ApiRequest) -> Response:
-            return json_answer(await work(call), status)
+        It takes a form with a POST, else a query. A JSON object is answered with the first of these
+        statuses; work that has others to choose from, or no body, returns the whole answer.
+        """
+        takes, for_all = about.get("takes", ()), about.get("for_all", False)
 
-        return self.operation(
-            *(verb, path, name, meaning, answer), answers={status: shown}, **about
+        async def handle(request: Request) -> Response:
+            call = await self._call(request, takes, for_all=for_all)
+            try:
+                answer = await work(call)
+            except PageNotFound as refused:
+                raise PageNotFound(refused.sid, code=self.codes.paging) from None
+            if not isinstance(answer, Response):
+                answer = json_answer(answer, statuses[0])
+            return with_unknown(call.given.unknown, answer)
+
+        return ApiOperation(
+            *(verb, path, name, meaning, handle, dict.fromkeys(statuses, shown), takes),
+            *(about.get("calls_back"), about.get("conflicts", False)),
         )
 
     def on(self, path: str, name: str, shown: Serializer[R]) -> "RecordOperations[R]":
@@ -140,7 +126,7 @@ class EndpointGroup:
         shown: Serializer[R],
         asked: Callable[[ApiRequest], Change[R]],
         *,
-        status: int = 200,
+        statuses: Sequence[int] = (200,),
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
         """Return the operation of this whole name that changes something by a POST."""
@@ -149,7 +135,7 @@ class EndpointGroup:
             return shown.at(call.request)(await self.change(asked(call)))
 
         return self.answers(
-            *(path, name, meaning, shown, work), verb="POST", status=status, **about
+            *(path, name, meaning, shown, work), verb="POST", statuses=statuses, **about
         )
 
     async def _call(
@@ -293,9 +279,10 @@ class RecordOperations(Generic[R]):
             )
             return Response(status_code=204)
 
-        return self.group.operation(
-            *("DELETE", f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, work),
-            answers={204: NoContent()},
+        return self.group.answers(
+            *(f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, NoContent(), work),
+            verb="DELETE",
+            statuses=(204,),
             **about,
         )
 
@@ -307,7 +294,7 @@ class RecordOperations(Generic[R]):
     ) -> ApiOperation:
         """Return the operation that makes one."""
         return self.group.changes(
-            *(self.path, f"Create{self.name}", meaning, self.shown, asked), status=201, **about
+            *(self.path, f"Create{self.name}", meaning, self.shown, asked), statuses=(201,), **about
         )
 
     def updates(

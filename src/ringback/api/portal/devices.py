@@ -139,7 +139,7 @@ class DeviceEndpoints(EndpointGroup):
                 *("/portal/v1/esim_profiles/{sid}/download", "DownloadEsimProfile"),
                 "Have a device download an eSIM Profile.",
                 *(ESIM_PROFILE, _download),
-                status=202,
+                statuses=(202,),
                 conflicts=True,
             ),
             self.changes(
@@ -147,7 +147,7 @@ class DeviceEndpoints(EndpointGroup):
                 "Register a Programmable Wireless SIM, which that API has no operation for.",
                 *(SIM, _register),
                 takes=_CARD,
-                status=201,
+                statuses=(201,),
             ),
         ]
 
@@ -155,7 +155,7 @@ class DeviceEndpoints(EndpointGroup):
         """Return the operations that have a device send something."""
         sms, datagram = "Have a SIM's device send an SMS.", "Have a SIM's device send a datagram."
         command = "Have the device of a Programmable Wireless SIM send a Command."
-        sends = partial(self.changes, status=201)
+        sends = partial(self.changes, statuses=(201,))
         return [
             sends(
                 *(f"{_DEVICE}/sms", "SendSmsFromDevice", sms, SMS_COMMAND, _send_sms), takes=_SMS

@@ -67,9 +67,10 @@ class ReplayEndpoints(EndpointGroup):
         one, discards = f"{CALLBACKS}/{{sid}}", "Give a callback up."
         replays = "Send a callback again. 201 means a new one, from the other source."
         return [
-            self.operation(
-                *("POST", f"{one}/replay", "ReplayCallback", replays, self._replay),
-                answers={200: CALLBACK, 201: CALLBACK},
+            self.answers(
+                *(f"{one}/replay", "ReplayCallback", replays, CALLBACK, self._replay),
+                verb="POST",
+                statuses=(200, 201),
                 takes=(AS_OTHER,),
                 conflicts=True,
             ),

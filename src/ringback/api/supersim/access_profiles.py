@@ -134,9 +134,10 @@ class AccessProfileEndpoints(EndpointGroup):
             networks.lists_for("List the networks of a Network Access Profile.", _list_of),
             networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
             self.answers(*(one, f"Fetch{name}", fetches, NETWORK_IN_PROFILE, self._fetch_network)),
-            self.operation(
-                *("DELETE", one, f"Delete{name}", removes, self._remove_network),
-                answers={204: NoContent()},
+            self.answers(
+                *(one, f"Delete{name}", removes, NoContent(), self._remove_network),
+                verb="DELETE",
+                statuses=(204,),
             ),
         ]
 

@@ -78,11 +78,12 @@ class SuperSimEndpoints(EndpointGroup):
             record.creates("Register a SIM to the account.", _register, takes=_REGISTER),
             record.lists("List SIMs, newest first.", sims.list_sims, *_FILTERS),
             record.fetches("Fetch a SIM.", sims.fetch_sim),
-            self.operation(
-                *("POST", f"{_PATH}/{{sid}}", "UpdateSim"),
+            self.answers(
+                *(f"{_PATH}/{{sid}}", "UpdateSim"),
                 "Update a SIM. 202 means that the network is carrying a change out.",
-                self._update,
-                answers={200: SIM, 202: SIM},
+                *(SIM, self._update),
+                verb="POST",
+                statuses=(200, 202),
                 takes=_UPDATE,
                 calls_back="simUpdated",
                 conflicts=True,

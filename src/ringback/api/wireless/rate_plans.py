@@ -131,11 +131,12 @@ class RatePlanEndpoints(WirelessEndpoints):
         """Return them."""
         plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
-            self.operation(
-                *("POST", _PATH, "CreateRatePlan"),
+            self.answers(
+                *(_PATH, "CreateRatePlan"),
                 "Make a rate plan. At KORE's host names the status is 200.",
-                self._create,
-                answers={200: RATE_PLAN, 201: RATE_PLAN},
+                *(RATE_PLAN, self._create),
+                verb="POST",
+                statuses=(200, 201),
                 takes=_CREATE,
             ),
             plans.lists("List rate plans, newest first.", list_rate_plans),
