@@ -191,7 +191,8 @@ class EndpointGroup:
         """Return all records of a list, read in parts, so that other requests get their turn."""
         records, last = list[S](), None
         while True:
-            some = await self.read(account_sid, partial(_page_after, listing, last))
+            page = PageRequest(_READ_AT_ONCE, after=last, examining=EXAMINED)
+            some = await self.read(account_sid, lambda tx, page=page: listing(tx, page))
             records += some
             if len(some) < _READ_AT_ONCE and some.stopped_at is None:
                 return records
@@ -313,9 +314,3 @@ class WirelessEndpoints(EndpointGroup):
     """The operations on one kind of resource of Programmable Wireless."""
 
     codes: ClassVar[ErrorCodes] = WIRELESS
-
-
-def _page_after(
-    listing: Callable[[Transaction, PageRequest], RecordPage[S]], last: str | None, tx: Transaction
-) -> RecordPage[S]:
-    return listing(tx, PageRequest(_READ_AT_ONCE, after=last, examining=EXAMINED))

@@ -1,7 +1,6 @@
 """Totals over HTTP: how callbacks ended, and how many bytes of long answers are kept."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
@@ -17,6 +16,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import JsonObjectSerializer
+from ringback.core import calendar
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
 from ringback.operations.delivery_totals import totals_of
@@ -24,8 +24,6 @@ from ringback.ports import Transaction
 
 MOST_ACCOUNTS: Final = 500
 """How many accounts the operator sees the kept bytes of: those with most."""
-_DAY: Final = timedelta(days=1)
-_INSTANT: Final = timedelta(microseconds=1)
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
 TOTALS: Final = JsonObjectSerializer(
@@ -89,8 +87,8 @@ class TotalsEndpoints(EndpointGroup):
         now = self._dependencies.clock.now()
         found = await totals_of(
             self._dependencies.store,
-            since=call.given.instant("Since") or now - _DAY,
-            until=call.given.instant("Until") or now + _INSTANT,  # so that this one counts
+            since=call.given.instant("Since") or now - calendar.DAY,
+            until=call.given.instant("Until") or now + calendar.INSTANT,  # so that this one counts
             account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
         return {"totals": [totals._asdict() for totals in found]}

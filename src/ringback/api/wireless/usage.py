@@ -79,9 +79,9 @@ def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
-        RoamingZone.HOME: place,
-        RoamingZone.NATIONAL: place,
-        RoamingZone.INTERNATIONAL: list_of(abroad),
+        RoamingZone.HOME.value: place,
+        RoamingZone.NATIONAL.value: place,
+        RoamingZone.INTERNATIONAL.value: list_of(abroad),
     }
 
     def value(record: WirelessUsage) -> dict[str, object]:
@@ -94,8 +94,7 @@ def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
             ],
         }
 
-    by_zone = {zone.value: schema for zone, schema in places.items()}
-    return worked_out(name, object_of(**shape, **by_zone), value)
+    return worked_out(name, object_of(**shape, **places), value)
 
 
 _USED: Final[list[SerializedField[Any]]] = [
