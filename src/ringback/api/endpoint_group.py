@@ -18,7 +18,6 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import (
     ApiOperation,
     Body,
-    NoContent,
     OperationParameter,
     PageBody,
     as_field,
@@ -281,7 +280,7 @@ class RecordOperations(Generic[R]):
             return Response(status_code=204)
 
         return self.group.answers(
-            *(f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, NoContent(), work),
+            *(f"{self.path}/{{sid}}", f"Delete{self.name}", meaning, None, work),
             verb="DELETE",
             statuses=(204,),
             **about,

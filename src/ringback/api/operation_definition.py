@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.api.host_routing import names_in_path
 from ringback.api.request_parameters import LONGEST_NAME
-from ringback.api.schema_pieces import METHOD, TEXT, Schema, one_of, text
+from ringback.api.schema_pieces import METHOD, TEXT, Schema, list_of, object_of, one_of, refer, text
 from ringback.api.serializers import JsonObjectSerializer, Serializer
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -50,12 +50,21 @@ class PageBody(NamedTuple):
     meta: Schema | None = None
     """The schema of the list's `meta`, where it differs from that of other lists."""
 
+    @property
+    def name(self) -> str:
+        """Of its schema in documents."""
+        return f"{self.shown.name}_page"
 
-class NoContent(NamedTuple):
-    """An answer without a body."""
+    @property
+    def schemas(self) -> dict[str, Schema]:
+        """Its schema and those that it refers to, by their names in documents."""
+        records = list_of(refer(self.shown.name))
+        schema = object_of(**{self.shown.plural: records, "meta": self.meta or refer("meta")})
+        return self.shown.schemas | {self.name: schema}
 
 
-Body = Serializer[Any] | PageBody | NoContent
+Body = Serializer[Any] | PageBody | None
+"""What an answer holds; None for nothing."""
 
 
 class ApiOperation(NamedTuple):

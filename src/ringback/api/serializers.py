@@ -90,6 +90,11 @@ class Serializer(Generic[R]):
         ]
         return {**schema, "required": needed}
 
+    @property
+    def schemas(self) -> dict[str, Schema]:
+        """Its schema and those that it refers to, by their names in documents."""
+        return {self.name: self.schema, **{part.name: part.schema for part in self.parts}}
+
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
         """Return the function that shows a record to the client of this request."""
         return self.show_by(

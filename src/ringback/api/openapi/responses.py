@@ -1,12 +1,11 @@
 """The answers in our document: records, pages, and every error that can come."""
 
 from collections.abc import Mapping
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from ringback.api.cors import CROSS_ORIGIN, OPEN
-from ringback.api.operation_definition import ApiOperation, Body, NoContent, PageBody
-from ringback.api.schema_pieces import TEXT, URL, Schema, list_of, number, object_of, refer
-from ringback.api.serializers import Serializer
+from ringback.api.operation_definition import ApiOperation, Body
+from ringback.api.schema_pieces import TEXT, URL, Schema, number, object_of, refer
 from ringback.api.strict_json import JSON_TYPE
 
 _HEADERS: Final = "#/components/headers"
@@ -93,24 +92,10 @@ def answers_of(operation: ApiOperation) -> dict[str, Any]:
 
 def schemas_of(operation: ApiOperation) -> dict[str, Schema]:
     """Return the named schemas that an operation takes and answers with."""
-    asked = operation.takes_json
-    schemas = {} if asked is None else _schemas_of(asked)
-    for body in operation.answers.values():
-        match body:
-            case Serializer():
-                schemas |= _schemas_of(body)
-            case PageBody(shown, meta):
-                schemas |= _schemas_of(shown) | {f"{shown.name}_page": _page_of(shown, meta)}
-            case NoContent():
-                pass
-            case _:
-                assert_never(body)
+    schemas = dict[str, Schema]()
+    for body in filter(None, (operation.takes_json, *operation.answers.values())):
+        schemas |= body.schemas
     return schemas
-
-
-def _schemas_of(shown: Serializer[Any]) -> dict[str, Schema]:
-    parts = {part.name: part.schema for part in shown.parts}
-    return {shown.name: shown.schema, **parts}
 
 
 def _errors_of(operation: ApiOperation) -> list[int]:
@@ -123,20 +108,8 @@ def _errors_of(operation: ApiOperation) -> list[int]:
 
 
 def _body(body: Body) -> dict[str, Any]:
-    match body:
-        case Serializer():
-            return content_of(body.name)
-        case PageBody(shown):
-            return content_of(f"{shown.name}_page")
-        case NoContent():
-            return {"description": "Done; there is no body."}
-        case _:
-            assert_never(body)
-
-
-def _page_of(shown: Serializer[Any], meta: Schema | None) -> Schema:
-    records = list_of(refer(shown.name))
-    return object_of(**{shown.plural: records, "meta": meta or refer("meta")})
+    """Return what an answer holds; where that is nothing, its description."""
+    return {"description": "Done; there is no body."} if body is None else content_of(body.name)
 
 
 def _refer(*names: str) -> dict[str, Any]:

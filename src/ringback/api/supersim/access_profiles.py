@@ -10,7 +10,6 @@ from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup, Listi
 from ringback.api.operation_definition import (
     UNIQUE_NAME,
     ApiOperation,
-    NoContent,
     OperationParameter,
     filtered,
     required,
@@ -135,7 +134,7 @@ class AccessProfileEndpoints(EndpointGroup):
             networks.creates("Add a network to a Network Access Profile.", _add, takes=_ADD),
             self.answers(*(one, f"Fetch{name}", fetches, NETWORK_IN_PROFILE, self._fetch_network)),
             self.answers(
-                *(one, f"Delete{name}", removes, NoContent(), self._remove_network),
+                *(one, f"Delete{name}", removes, None, self._remove_network),
                 verb="DELETE",
                 statuses=(204,),
             ),
