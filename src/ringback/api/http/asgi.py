@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from ringback.api.http.connection import ServerConnection
 from ringback.api.http.request_head import RequestHead
-from ringback.api.http.response_bytes import BODILESS, head_of, internal_error
+from ringback.api.http.response_bytes import BODILESS, head_of
 from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.client_address import client_of
 
@@ -127,13 +127,7 @@ class AsgiCall:
             if not self._is_complete and not self._connection.is_over:
                 _log.error("%s %s was not answered as a whole", scope["method"], scope["path"])
         if not self._is_complete:
-            self._break_off()
-
-    def _break_off(self) -> None:
-        if self.has_begun:
-            self._connection.break_off(self)
-        else:
-            self._connection.end_with(self, internal_error(self._connection.date_line()))
+            self._connection.fail(self)
 
     async def _receive(self) -> Message:
         connection = self._connection
@@ -178,7 +172,6 @@ class AsgiCall:
             raise RuntimeError("an answer must be started before its body is sent")
         status, headers = start["status"], start["headers"]
         more = [self._connection.date_line()]
-        knows_end = True
         if status not in BODILESS and not _says_length(headers):
             if is_last:
                 more.append(b"content-length: %d\r\n" % length)
@@ -187,9 +180,7 @@ class AsgiCall:
                 more.append(b"transfer-encoding: chunked\r\n")
             else:
                 # HTTP/1.0 knows no chunks: it ends where the connection does.
-                knows_end = False
-        if not knows_end:
-            self._connection.close_with_answer()
+                self._connection.close_with_answer()
         if self._connection.will_close:
             more.append(b"connection: close\r\n")
         elif self._head.version == "1.0":

@@ -17,7 +17,7 @@ from typing import Final, Protocol, cast
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.request_head import MalformedRequest, RequestHead
 from ringback.api.http.request_parser import RequestParser
-from ringback.api.http.response_bytes import CONTINUE, DateHeader, refusal
+from ringback.api.http.response_bytes import CONTINUE, DateHeader, internal_error, refusal
 from ringback.api.http.server_limits import MAX_DISCARDED, MAX_HELD, PROGRESS, ServerTimeouts
 
 _TOO_LATE: Final = 408
@@ -272,17 +272,18 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._enter(_State.DROPPING, self._context.timeouts.body)
             self._drop_body()
 
-    def end_with(self, request: InFlightResponse, answer: bytes) -> None:
-        """Send this as the whole of an answer, and close."""
-        if self._request is request:
-            self._request = None
-            self._end(answer)
+    def fail(self, request: InFlightResponse) -> None:
+        """Answer that there is no answer, and close.
 
-    def break_off(self, request: InFlightResponse) -> None:
-        """Close in the middle of an answer, so that its reader sees that it isn't whole."""
-        if self._request is request:
-            self._request = None
+        In the middle of one it is closed at once, so that its reader sees that it isn't whole.
+        """
+        if self._request is not request:
+            return
+        self._request = None
+        if request.has_begun:
             self.evict()
+        else:
+            self._end(internal_error(self.date_line()))
 
     # ---- for whoever keeps all connections ---------------------------------------------------
 
