@@ -5,7 +5,6 @@ is kept as it changes, but for the callbacks that are overdue: those are counted
 written twice a second at the most, for all who wait for it: asking without end costs little.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
@@ -92,12 +91,13 @@ class PrometheusMetrics:
     is_store_up: Callable[[], bool]
     of_clients: OpenConnections
     pause: float = _PAUSE
-    _stored: "_Stored" = field(init=False)
+    _stored: _StoredCounts | None = field(init=False, default=None)
+    _stored_until: float = field(init=False, default=-inf)
+    """When what only the store has is counted again."""
     _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with nothing collected."""
-        self._stored = _Stored(self.clock, self.stopwatch, self.due_before, self.kept_bytes)
         self._collected = SingleFlight(self._collect, pause=self.pause)
 
     async def show(self, request: Request) -> Response:
@@ -109,9 +109,31 @@ class PrometheusMetrics:
         return Response(collected.texts[content_type], headers={"Content-Type": content_type})
 
     async def _collect(self) -> "_Collected":
-        stored = await self._stored.counts()
+        stored = await self._stored_counts()
         ours = (*self._counts(), *self._gauges(stored), *self._of_policy())
         return _Collected([*ours, *PROCESS_COLLECTOR.collect()])
+
+    async def _stored_counts(self) -> _StoredCounts | None:
+        """Return the counts in the store, shared by all who ask soon; None where it can't be read.
+
+        One collects at a time, so one counts.
+        """
+        began = self.stopwatch()
+        if began < self._stored_until:
+            return self._stored
+        self._stored = await self._count_stored()
+        ended = self.stopwatch()
+        usable_for = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
+        self._stored_until = ended + (_AGAIN_AFTER if self._stored is None else usable_for)
+        return self._stored
+
+    async def _count_stored(self) -> _StoredCounts | None:
+        now = self.clock.now()
+        ages = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
+        try:
+            return _StoredCounts(await self.due_before(ages), await self.kept_bytes())
+        except StoreUnavailable:
+            return None
 
     def _counts(self) -> Iterator[Metric]:
         counters, evicted = self.counters, self.of_clients.evicted
@@ -161,39 +183,6 @@ class PrometheusMetrics:
         yield _gauge("policy_current", in_force, policy.is_current)
         yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
         yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
-
-
-@dataclass(slots=True, eq=False)
-class _Stored:
-    """Counts in the store, and shares each count among all who ask soon after."""
-
-    clock: Clock
-    stopwatch: Callable[[], float]
-    due_before: DueBefore
-    kept_bytes: KeptBytes
-    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    known: _StoredCounts | None = None
-    until: float = -inf
-
-    async def counts(self) -> _StoredCounts | None:
-        """Return the counts; None where the store can't be read."""
-        async with self.one_at_a_time:
-            began = self.stopwatch()
-            if began < self.until:
-                return self.known
-            self.known = await self._count()
-            ended = self.stopwatch()
-            usable_for = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
-            self.until = ended + (_AGAIN_AFTER if self.known is None else usable_for)
-            return self.known
-
-    async def _count(self) -> _StoredCounts | None:
-        now = self.clock.now()
-        ages = [now - timedelta(seconds=seconds) for seconds in _OVERDUE_SECONDS]
-        try:
-            return _StoredCounts(await self.due_before(ages), await self.kept_bytes())
-        except StoreUnavailable:
-            return None
 
 
 def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
