@@ -10,7 +10,7 @@ from ringback.api.serializers import Serializer, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS
 from ringback.core.sids import SidKind
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
+from ringback.core.wireless.radio import PLACES, DataSessionLocation, RadioLink, cell_of, imei_of
 from ringback.operations.wireless.sims import fetch_sim
 from ringback.ports import PageRequest, RecordPage, Transaction
 
@@ -38,15 +38,9 @@ class DataSessionSnapshot(NamedTuple):
         return self.session.network.identifiers[0]
 
     @property
-    def cell(self) -> str:
-        """The cell of its network that its device is in."""
-        return cell_of(self.session.iccid, self.session.network)
-
-    @property
-    def location(self) -> dict[str, float]:
-        """Where that is, about."""
-        place = PLACES[self.session.network.iso_country]
-        return {"lat": place.lat, "lon": place.lon}
+    def place(self) -> DataSessionLocation:
+        """Where its device is, about."""
+        return PLACES[self.session.network.iso_country]
 
 
 DATA_SESSION: Final = Serializer[DataSessionSnapshot](
@@ -57,15 +51,13 @@ DATA_SESSION: Final = Serializer[DataSessionSnapshot](
     field("radio_link", one_of(RadioLink), "session.radio_link"),
     worked_out("operator_mcc", TEXT, lambda seen: seen.identifiers[0]),
     worked_out("operator_mnc", TEXT, lambda seen: seen.identifiers[1]),
-    worked_out(
-        "operator_country", TEXT, lambda seen: PLACES[seen.session.network.iso_country].code
-    ),
+    field("operator_country", attribute="place.code"),
     field("operator_name", attribute="session.network.friendly_name"),
-    field("cell_id", attribute="cell"),
-    field(
+    worked_out("cell_id", TEXT, lambda seen: cell_of(seen.session.iccid, seen.session.network)),
+    worked_out(
         "cell_location_estimate",
         object_of(lat={"type": "number"}, lon={"type": "number"}),
-        "location",
+        lambda seen: {"lat": seen.place.lat, "lon": seen.place.lon},
     ),
     worked_out("packets_uploaded", number(0), lambda seen: seen.session.packets(seen.now)[0]),
     worked_out("packets_downloaded", number(0), lambda seen: seen.session.packets(seen.now)[1]),
