@@ -9,7 +9,6 @@ from ringback.api.endpoint_group import ApiRequest, WirelessEndpoints
 from ringback.api.host_routing import is_at_kore
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody
 from ringback.api.paging import PAGING, cut, page_of, read_paging
-from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
@@ -183,7 +182,9 @@ class UsageEndpoints(WirelessEndpoints):
         self, call: ApiRequest, sim_sid: str | None, shown: Serializer[WirelessUsage]
     ) -> dict[str, Any]:
         paging, now = read_paging(call.given), self._dependencies.clock.now()
-        question = _read_question(call.given, now)
+        granularity = call.given.choice("Granularity", WirelessUsageGranularity)
+        start, end = call.given.instant_or_utc("Start"), call.given.instant_or_utc("End")
+        question = plan_query(start, end, granularity or WirelessUsageGranularity.ALL, now)
         slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages are about one period, however long somebody takes to turn them.
@@ -213,11 +214,3 @@ class UsageEndpoints(WirelessEndpoints):
             account_sid, lambda tx: tx.wireless.command_uses.count(account_sid, sim_sid, question)
         )
         return summarize(account_sid, sim_sid, slots, sessions=sessions, counts=counts, now=now)
-
-
-def _read_question(query: RequestParameters, now: datetime) -> WirelessUsageQuery:
-    granularity = (
-        query.choice("Granularity", WirelessUsageGranularity) or WirelessUsageGranularity.ALL
-    )
-    start, end = query.instant_or_utc("Start"), query.instant_or_utc("End")
-    return plan_query(start, end, granularity, now)
