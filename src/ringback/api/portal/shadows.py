@@ -20,12 +20,17 @@ from ringback.api.schema_pieces import (
     refer,
     sid_of,
 )
-from ringback.api.serializers import JsonObjectSerializer, Serializer, field, worked_out
+from ringback.api.serializers import (
+    JsonObjectSerializer,
+    SerializedField,
+    Serializer,
+    field,
+    maybe,
+    worked_out,
+)
 from ringback.core.http.http_exchange import RecordedRequest
-from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
-    ComparableResult,
     UrlShadowSummary,
     meaning_of,
     percentiles,
@@ -38,39 +43,33 @@ MOST_URLS: Final = 500
 """How many URLs a report lists: those with most differences."""
 
 
-def _show_answer(
-    answer: ComparableResult, source: SourceName, excerpt: bytes | None
-) -> dict[str, Any]:
-    return {
-        "source": source,
-        "result": answer.result,
-        "status_code": answer.status_code,
-        "failure": answer.failure,
-        "duration_ms": answer.milliseconds,
-        "body_excerpt": None if excerpt is None else excerpt.decode("utf-8", "replace"),
-    }
+def _answer(name: str, at: int) -> SerializedField[Any]:
+    """Return the field that shows the first answer or that to the copy, by its place in a pair."""
+    shown = Serializer[AnswerComparison](
+        "answer",
+        "",
+        worked_out("source", SOURCE, lambda pair: pair.sources[at]),
+        field("result", RESULT, f"{name}.result"),
+        maybe("status_code", number(), f"{name}.status_code"),
+        maybe("failure", TEXT, f"{name}.failure"),
+        field("duration_ms", MILLISECONDS, f"{name}.milliseconds"),
+        worked_out("body_excerpt", or_null(TEXT), lambda pair: _text_of(pair.excerpts[at])),
+    )
+    return worked_out(name, shown.schema, shown.show_by(str))
 
 
-_ANSWER: Final = object_of(
-    source=SOURCE,
-    result=RESULT,
-    status_code=or_null(number()),
-    failure=or_null(TEXT),
-    duration_ms=MILLISECONDS,
-    body_excerpt=or_null(TEXT),
-)
+def _text_of(excerpt: bytes | None) -> str | None:
+    return None if excerpt is None else excerpt.decode("utf-8", "replace")
+
+
 COMPARISON: Final = Serializer[AnswerComparison](
     "comparison",
     "comparisons",
     CALLBACK_SID,
     field("shadow_sid", sid_of(SidKind.SHADOW)),
     field("url"),
-    worked_out(
-        "first", _ANSWER, lambda pair: _show_answer(pair.first, pair.sources[0], pair.excerpts[0])
-    ),
-    worked_out(
-        "copy", _ANSWER, lambda pair: _show_answer(pair.copy, pair.sources[1], pair.excerpts[1])
-    ),
+    _answer("first", 0),
+    _answer("copy", 1),
     field("is_known", FLAG),
     worked_out("is_same", FLAG, lambda pair: pair.is_known and pair.is_same),
     worked_out("meaning", TEXT, meaning_of),
