@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -12,24 +11,26 @@ from ringback.api.http.server import HttpServer
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 
+_MOST_OPEN: Final = 1024
+"""How many connections `serve` keeps open."""
 _WAITING: Final = 1024
 """How many connections may wait to be taken."""
 
 
-def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 takes any that is free.
 
-    Raises ConfigurationError, naming this flag as what to change, where the address can't be had.
+    Raises what `reserve` raises.
     """
-    listener = reserve(host, port, flag=flag)
-    listen(listener, flag=flag)
+    listener = reserve(host, port)
+    listen(listener)
     return listener
 
 
 def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """Return a socket that is bound, and takes no connection before `listen`.
 
-    Raises what `bind` raises.
+    Raises ConfigurationError, naming this flag as what to change, where the address can't be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
@@ -48,7 +49,7 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 def listen(listener: socket.socket, *, flag: str = "--port") -> None:
     """Take connections from now on; again where it does already.
 
-    Raises what `bind` raises, and closes the socket: of two that reserve an address at once, one
+    Raises what `reserve` raises, and closes the socket: of two that reserve an address at once, one
     can listen there.
     """
     host, port = listener.getsockname()[:2]
@@ -71,19 +72,9 @@ def base_url_of(listener: socket.socket, *, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def serve(
-    app: ASGIApp,
-    listener: socket.socket,
-    *,
-    until: asyncio.Event,
-    tls: ssl.SSLContext | None = None,
-    most: int = 1024,
-) -> None:
-    """Serve until the event is set; requests under way then get a second to end.
-
-    `most` limits the open connections; with `tls` it is HTTPS.
-    """
-    server = HttpServer(app, connections=OpenConnections(most), now=SystemClock().now)
-    server.listen(listener, None if tls is None else lambda: tls)
+async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
+    """Serve until the event is set; requests under way then get a second to end."""
+    server = HttpServer(app, connections=OpenConnections(_MOST_OPEN), now=SystemClock().now)
+    server.listen(listener)
     await until.wait()
     await server.stop()
