@@ -83,7 +83,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
         raise InvalidParameter(
             f"PageToken={token!r} is no page token; use the page URLs of the list's meta", code=code
         )
-    number = parameters.number("Page", low=0, high=_FURTHEST, default=0, code=code)
+    number = parameters.number("Page", 0, _FURTHEST, default=0, code=code)
     if number > 0 and token is None:
         # No page is found by its number: that would be the first one under another's.
         raise InvalidParameter(
@@ -93,7 +93,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
         )
     beside = {*(each.name for each in PAGING), *parameters.unknown}
     return PageSelection(
-        size=parameters.number("PageSize", low=1, high=_MOST, default=50, code=code),
+        size=parameters.number("PageSize", 1, _MOST, default=50, code=code),
         number=number,
         token=token,
         filters=tuple(pair for pair in parameters.values.items() if pair[0] not in beside),

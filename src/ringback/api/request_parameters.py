@@ -28,6 +28,7 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
+D = TypeVar("D", int, None)
 
 _YES_OR_NO: Final = {"yes": True, "no": False}
 _TRUE_OR_FALSE: Final = {"true": True, "false": False}
@@ -115,19 +116,12 @@ class RequestParameters:
         return self._read(name, read_instant_or_utc)
 
     def number(
-        self, name: str, *, low: int, high: int, default: int, code: int | None = None
-    ) -> int:
+        self, name: str, low: int, high: int, *, default: D, code: int | None = None
+    ) -> int | D:
         """Return a whole number within these bounds, or the default where it wasn't given."""
-        given = self.maybe_number(name, low=low, high=high, code=code)
-        return default if given is None else given
-
-    def maybe_number(
-        self, name: str, *, low: int, high: int, code: int | None = None
-    ) -> int | None:
-        """Return a whole number within these bounds, or None where it wasn't given."""
         value = self.values.get(name)
         if value is None:
-            return None
+            return default
         # Ten digits are enough for every bound, and `int` is slow on thousands of them.
         if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
             return int(value)

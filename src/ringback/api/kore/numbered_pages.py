@@ -29,8 +29,8 @@ def read_page(records: Sequence[T], query: RequestParameters, request: Request) 
 
     The URL of a page that does not exist is empty: KORE's documents allow no null there.
     """
-    number = query.number("page_number", low=1, high=_FURTHEST, default=1)
-    size = query.number("page_size", low=1, high=_MOST, default=_USUAL)
+    number = query.number("page_number", 1, _FURTHEST, default=1)
+    size = query.number("page_size", 1, _MOST, default=_USUAL)
     start = (number - 1) * size
     shown = records[start : start + size]
     has_next = start + size < len(records)

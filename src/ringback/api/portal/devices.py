@@ -191,7 +191,7 @@ def _send_sms(call: ApiRequest) -> Change[SmsCommand]:
 
 def _send_datagram(call: ApiRequest) -> Change[IpCommand]:
     payload = _payload_of(call.given)
-    port = call.given.number("DevicePort", low=1, high=_HIGHEST_PORT, default=_USUAL_PORT)
+    port = call.given.number("DevicePort", 1, _HIGHEST_PORT, default=_USUAL_PORT)
     return lambda tx, context: supersim.receive_datagram(
         tx, supersim_of(tx, call.account_sid, call.sid), payload, port=port, context=context
     )
@@ -212,8 +212,8 @@ def _send_command(call: ApiRequest) -> Change[WirelessCommand]:
 
 
 def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
-    upload = call.given.number("Upload", low=0, high=MOST_AT_ONCE, default=0)
-    download = call.given.number("Download", low=0, high=MOST_AT_ONCE, default=0)
+    upload = call.given.number("Upload", 0, MOST_AT_ONCE, default=0)
+    download = call.given.number("Download", 0, MOST_AT_ONCE, default=0)
     if not upload + download:
         raise InvalidParameter(
             "give Upload or Download: how many bytes are used", code=SUPER_SIM.missing

@@ -121,7 +121,7 @@ class IpCommandEndpoints(EndpointGroup):
         form = call.given
         sim, payload = form.required("Sim"), form.given("Payload")
         form.required("DevicePort")
-        port = form.number("DevicePort", low=1, high=_HIGHEST_PORT, default=0)
+        port = form.number("DevicePort", 1, _HIGHEST_PORT, default=0)
         kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
         new = commands.NewIpCommand(sim, payload, kind, port, *self._called_back(call))
         return lambda tx, context: commands.send_datagram(tx, call.account_sid, new, context)

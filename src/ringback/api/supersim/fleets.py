@@ -111,11 +111,10 @@ class FleetEndpoints(EndpointGroup):
         )
 
     def _read_settings(self, form: RequestParameters) -> fleets.FleetParameters:
-        low, high = DATA_LIMITS
         return fleets.FleetParameters(
             unique_name=form.label("UniqueName"),
             network_access_profile=form.text("NetworkAccessProfile"),
-            data_limit=form.maybe_number("DataLimit", low=low, high=high),
+            data_limit=form.number("DataLimit", *DATA_LIMITS, default=None),
             sms_commands=self._target_update(form, "SmsCommands"),
             ip_commands=self._target_update(form, "IpCommands"),
         )

@@ -168,7 +168,6 @@ class RatePlanEndpoints(WirelessEndpoints):
 
 def _allowed(form: RequestParameters) -> dict[str, Any]:
     """Return the given settings of a plan, by the names of its fields."""
-    low, high = DATA_LIMITS
     services = form.all("InternationalRoaming")
     unknown = next((each for each in services if each not in list(RoamingService)), None)
     if unknown is not None:
@@ -177,7 +176,7 @@ def _allowed(form: RequestParameters) -> dict[str, Any]:
         )
     given = {
         **{as_field(name): form.flag(name) for name in _FLAGS},
-        **{as_field(name): form.maybe_number(name, low=low, high=high) for name in _LIMITS},
+        **{as_field(name): form.number(name, *DATA_LIMITS, default=None) for name in _LIMITS},
         "data_metering": form.choice("DataMetering", DataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
         "international_roaming": tuple(sorted(set(services))),
