@@ -46,9 +46,6 @@ _AGAIN_AFTER: Final = 1.0
 
 _OF_COPIES: Final = ("source", "result")
 
-KeptBytes = Callable[[], Awaitable[int]]
-"""Returns how many bytes are kept of long answers."""
-
 
 Counts = Mapping[tuple[str, ...], int]
 """How many of each; the key holds the values of the labels."""
@@ -70,10 +67,10 @@ class PrometheusMetrics:
     """Answers Prometheus.
 
     `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
-    attempts and connections there are now, `datagrams` how many datagrams of devices ended how,
-    `refusals` how many requests had to wait and why, `policy` what is ahead of the policy;
-    `is_store_up` says whether the database can be written to, `of_clients` the connections of
-    those who ask.
+    attempts and connections there are now, `kept_bytes` how much is kept of long answers,
+    `datagrams` how many datagrams of devices ended how, `refusals` how many requests had to wait
+    and why, `policy` what is ahead of the policy; `is_store_up` says whether the database can be
+    written to, `of_clients` are the connections of those who ask.
     """
 
     counters: Counters
@@ -84,7 +81,7 @@ class PrometheusMetrics:
     waiting: Callable[[], int]
     under_way: Callable[[], int]
     open_connections: Callable[[], int]
-    kept_bytes: KeptBytes
+    kept_bytes: Callable[[], Awaitable[int]]
     datagrams: Callable[[], Counts]
     refusals: Callable[[], Counts]
     policy: Callable[[], PolicyMetrics]

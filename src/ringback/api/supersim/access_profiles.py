@@ -173,14 +173,13 @@ def _rename(call: ApiRequest) -> Change[NetworkAccessProfile]:
 
 def _list_of(call: ApiRequest) -> Listing[NetworkInProfile]:
     """Return the networks of a profile, in the order in which they were added."""
+    return lambda tx, account_sid, window: cut(
+        _networks_in(fetch_access_profile(tx, account_sid, call.sid)), window
+    )
 
-    def listing(
-        tx: Transaction, account_sid: str, window: PageRequest
-    ) -> Sequence[NetworkInProfile]:
-        profile = fetch_access_profile(tx, account_sid, call.sid)
-        return cut([NetworkInProfile(one, profile.sid) for one in networks_of(profile)], window)
 
-    return listing
+def _networks_in(profile: NetworkAccessProfile) -> list[NetworkInProfile]:
+    return [NetworkInProfile(network, profile.sid) for network in networks_of(profile)]
 
 
 def _add(call: ApiRequest) -> Change[NetworkInProfile]:

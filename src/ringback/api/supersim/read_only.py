@@ -1,6 +1,6 @@
 """Read-only lists: Settings Updates, Billing Periods, addresses and Usage Records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
@@ -27,6 +27,7 @@ from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, mayb
 from ringback.core.calendar import iso
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import (
     BillingPeriod,
     BillingPeriodType,
@@ -40,7 +41,7 @@ from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.data_sessions import sessions_of
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import fetch_sim
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import Transaction
 
 _ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
@@ -199,21 +200,19 @@ class ReadOnlyEndpoints(EndpointGroup):
 
 
 def _billing_periods(call: ApiRequest) -> Listing[BillingPeriod]:
-    def listing(tx: Transaction, account_sid: str, window: PageRequest) -> Sequence[BillingPeriod]:
-        sim = fetch_sim(tx, account_sid, call.sid)
-        return list_billing_periods(tx, account_sid, sim.sid, window)
-
-    return listing
+    return lambda tx, account_sid, window: list_billing_periods(
+        tx, account_sid, fetch_sim(tx, account_sid, call.sid).sid, window
+    )
 
 
 def _ip_addresses(call: ApiRequest) -> Listing[DeviceAddressRecord]:
-    def listing(
-        tx: Transaction, account_sid: str, window: PageRequest
-    ) -> Sequence[DeviceAddressRecord]:
-        address = fetch_sim(tx, account_sid, call.sid).device_ip
-        return cut([] if address is None else [DeviceAddressRecord(address)], window)
+    return lambda tx, account_sid, window: cut(
+        _addresses_of(fetch_sim(tx, account_sid, call.sid)), window
+    )
 
-    return listing
+
+def _addresses_of(sim: SuperSim) -> list[DeviceAddressRecord]:
+    return [] if sim.device_ip is None else [DeviceAddressRecord(sim.device_ip)]
 
 
 def _usage_filters(
