@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
@@ -89,33 +90,20 @@ class AsgiServer:
         )
 
 
+@dataclass(slots=True, eq=False)
 class AsgiCall:
     """One call of the application."""
 
-    __slots__ = (
-        "_connection",
-        "_has_length",
-        "_head",
-        "_is_chunked",
-        "_is_complete",
-        "_is_taken",
-        "_start",
-        "has_begun",
-        "task",
-    )
-
-    task: asyncio.Task[None]
-
-    def __init__(self, connection: ServerConnection, head: RequestHead) -> None:
-        self._connection = connection
-        self._head = head
-        self._start: Message | None = None
-        """The beginning of the answer, until it is sent together with what comes first."""
-        self._is_chunked = False
-        self._is_taken = False
-        """Whether the application has all of the body."""
-        self._is_complete = False
-        self.has_begun = False
+    connection: ServerConnection
+    head: RequestHead
+    task: asyncio.Task[None] = field(init=False)
+    has_begun: bool = field(init=False, default=False)
+    _start: Message | None = field(init=False, default=None)
+    """The beginning of the answer, until it is sent together with what comes first."""
+    _is_chunked: bool = field(init=False, default=False)
+    _is_taken: bool = field(init=False, default=False)
+    """Whether the application has all of the body."""
+    _is_complete: bool = field(init=False, default=False)
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Have the application answer; what it raises is logged, and answered 500."""
@@ -124,13 +112,13 @@ class AsgiCall:
         except Exception:  # noqa: BLE001 (nobody but the log can be told)
             _log.exception("answering %s %s failed", scope["method"], scope["path"])
         else:
-            if not self._is_complete and not self._connection.is_over:
+            if not self._is_complete and not self.connection.is_over:
                 _log.error("%s %s was not answered as a whole", scope["method"], scope["path"])
         if not self._is_complete:
-            self._connection.fail(self)
+            self.connection.fail(self)
 
     async def _receive(self) -> Message:
-        connection = self._connection
+        connection = self.connection
         while not self._is_taken and not connection.is_over:
             part = connection.take_body()
             self._is_taken = connection.is_body_complete
@@ -151,19 +139,19 @@ class AsgiCall:
             raise RuntimeError(f"{kind} can't be sent now")
         else:
             self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
-            await self._connection.drained()
+            await self.connection.drained()
             if self._is_complete:
-                self._connection.end_answer(self)
+                self.connection.end_answer(self)
 
     def _send_body(self, body: bytes, *, is_last: bool) -> None:
         head = b"" if self.has_begun else self._begin(is_last=is_last, length=len(body))
-        if self._head.method == "HEAD":
+        if self.head.method == "HEAD":
             body = b""
         elif self._is_chunked:
             body = _chunk(body, is_last=is_last)
         self._is_complete = is_last
         if head or body:
-            self._connection.write(head + body)
+            self.connection.write(head + body)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
         """Return the head of the answer."""
@@ -171,19 +159,19 @@ class AsgiCall:
         if start is None:
             raise RuntimeError("an answer must be started before its body is sent")
         status, headers = start["status"], start["headers"]
-        more = [self._connection.date_line()]
+        more = [self.connection.date_line()]
         if status not in BODILESS and not _says_length(headers):
             if is_last:
                 more.append(b"content-length: %d\r\n" % length)
-            elif self._head.version == "1.1":
+            elif self.head.version == "1.1":
                 self._is_chunked = True
                 more.append(b"transfer-encoding: chunked\r\n")
             else:
                 # HTTP/1.0 knows no chunks: it ends where the connection does.
-                self._connection.close_with_answer()
-        if self._connection.will_close:
+                self.connection.close_with_answer()
+        if self.connection.will_close:
             more.append(b"connection: close\r\n")
-        elif self._head.version == "1.0":
+        elif self.head.version == "1.0":
             more.append(b"connection: keep-alive\r\n")
         head = head_of(status, headers, *more)
         self.has_begun = True
