@@ -32,14 +32,15 @@ _TWILIO: Final = _Link("more_info", "https://www.twilio.com/docs/errors/")
 _KORE: Final = _Link("more_info", "https://docs.korewireless.com/errors/")
 _KORE_INFO: Final = _KORE._replace(field="info")
 _WITH_INFO: Final = ("/webhook/", "/client/")
-_NOTHING: Final[Mapping[str, str]] = {}
 
 
 def answer(request: Request, failure: Exception) -> Response:
     """Answer a request that ended in an error of any kind."""
     match failure:
         case InvalidBearerToken() if is_at_kore(request):
-            return _token_refused(request, failure)
+            # As KORE does: 403, with a field of its own beside the usual ones.
+            beside = {"error": "Invalid or expired token"}
+            return _body(403, 20006, failure.message, _link(request), beside=beside)
         case ApiError(status=401):
             return _form(request, failure, {"WWW-Authenticate": 'Basic realm="Ringback"'})
         case BacklogFull(retry_after=seconds):
@@ -77,12 +78,6 @@ def _no_route(request: Request, failure: HTTPException) -> Response:
     return _form(request, NotFound(f"{asked}: there is no such resource"))
 
 
-def _token_refused(request: Request, failure: InvalidBearerToken) -> Response:
-    """Answer a bad token as KORE does: 403, with a field of its own beside the usual ones."""
-    beside = {"error": "Invalid or expired token"}
-    return _body(403, 20006, failure.message, _link(request), beside=beside)
-
-
 def _form(
     request: Request, refusal: ApiError, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -103,13 +98,13 @@ def _body(
     link: _Link,
     headers: Mapping[str, str] | None = None,
     *,
-    beside: Mapping[str, str] = _NOTHING,
+    beside: Mapping[str, str] | None = None,
 ) -> Response:
     body = {
         "code": code,
         "message": message,
         link.field: f"{link.place}{code}",
         "status": status,
-        **beside,
+        **(beside or {}),
     }
     return JSONResponse(body, status, headers=headers)
