@@ -14,26 +14,22 @@ from ringback.probe.redacted_response import ProbeResponse
 def judge_genuine(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     """Return the result that the answer to a genuine callback leads to."""
     if answer.is_accepted:
-        return CaseResult(case, CaseVerdict.PASSED, answer.words)
-    if answer.is_refused and isinstance(case.plan, GenuineCase) and case.plan.adds_query:
+        return _judged(case, answer.words)
+    if not answer.is_refused:
+        crashes = ReceiverFault.CRASHES_ON_GOOD_CALLBACK
+        return _judged(case, answer.words, _broken(answer, crashes))
+    if isinstance(case.plan, GenuineCase) and case.plan.adds_query:
         came = f"{answer.words}; it takes callbacks at the very URL alone, as it may"
         return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
-    fault = (
-        case.fault if answer.is_refused else _broken(answer, ReceiverFault.CRASHES_ON_GOOD_CALLBACK)
-    )
-    return CaseResult(case, CaseVerdict.FAILED, answer.words, fault)
+    return _judged(case, answer.words, case.fault)
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     """Return the result that the answer to a forgery leads to."""
     if answer.is_refused:
-        return CaseResult(case, CaseVerdict.PASSED, answer.words)
-    fault = (
-        case.fault
-        if answer.is_accepted
-        else _broken(answer, ReceiverFault.CRASHES_ON_BAD_SIGNATURE)
-    )
-    return CaseResult(case, CaseVerdict.FAILED, answer.words, fault)
+        return _judged(case, answer.words)
+    accepts = case.fault if answer.is_accepted else ReceiverFault.CRASHES_ON_BAD_SIGNATURE
+    return _judged(case, answer.words, _broken(answer, accepts))
 
 
 def judge_repeat(
@@ -43,66 +39,52 @@ def judge_repeat(
     answered = judge_answers(case, answers)
     if answered.verdict is CaseVerdict.FAILED:
         return answered
-    match effect:
-        case EffectCountUnknown(why):
-            return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {why}")
-        case int(count):
-            came = f"{answered.came}; {_effects(count)}"
-            if count == expected:
-                return CaseResult(case, CaseVerdict.PASSED, came)
-            return CaseResult(
-                case, CaseVerdict.FAILED, came, _fault_of_effect(case, count, expected)
-            )
+    if isinstance(effect, EffectCountUnknown):
+        return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {effect.why}")
+    came = f"{answered.came}; {_effects(effect)}"
+    if effect == expected:
+        return _judged(case, came)
+    is_lost = effect < expected and case.fault not in _TAKES_TWO_FOR_ONE
+    return _judged(case, came, ReceiverFault.LOSES_CALLBACK if is_lost else case.fault)
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
     """Return the result by the answers alone: the last one has to accept the callback."""
     came = _in_a_row(answers)
-    refusal = next((answer for answer in answers if not _is_fine(answer)), None)
-    if refusal is None and answers[-1].is_accepted:
-        return CaseResult(case, CaseVerdict.PASSED, came)
-    fault = _fault_of_refusal(case, refusal or answers[-1])
-    return CaseResult(case, CaseVerdict.FAILED, came, fault)
+    refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
+    if refusal.is_accepted:
+        return _judged(case, came)
+    # Whether an effect came twice can't be seen from answers, so a refusal is a fault of its own.
+    refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFault.REFUSES_REPEAT
+    return _judged(case, came, _broken(refusal, refuses))
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
     """Return the result about the effects of all forgeries together."""
-    match effect:
-        case EffectCountUnknown(why):
-            return CaseResult(case, CaseVerdict.NOT_OBSERVED, why)
-        case 0:
-            return CaseResult(case, CaseVerdict.PASSED, "no effect")
-        case int(count):
-            return CaseResult(case, CaseVerdict.FAILED, _effects(count), case.fault)
+    if isinstance(effect, EffectCountUnknown):
+        return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect.why)
+    return _judged(case, _effects(effect), case.fault if effect else None)
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
     """Return the result about how long the answers took."""
     if not seconds:
-        return CaseResult(case, CaseVerdict.NOT_RUN, "nothing was answered")
+        return not_run(case, "nothing was answered")
     late = [each for each in seconds if each > within]
     came = f"the slowest of {len(seconds)} answers took {max(seconds):.2f} s"
     if not late:
-        return CaseResult(case, CaseVerdict.PASSED, came)
-    came = f"{came}; {len(late)} took longer than {within:g} s"
-    return CaseResult(case, CaseVerdict.FAILED, came, case.fault)
+        return _judged(case, came)
+    return _judged(case, f"{came}; {len(late)} took longer than {within:g} s", case.fault)
+
+
+def _judged(case: ProbeCase, came: str, fault: ReceiverFault | None = None) -> CaseResult:
+    verdict = CaseVerdict.FAILED if fault else CaseVerdict.PASSED
+    return CaseResult(case, verdict, came, fault)
 
 
 def _is_fine(answer: ProbeResponse) -> bool:
     """Whether a sender is content with this answer, or tries again."""
     return answer.is_accepted or answer.asks_for_another_try
-
-
-def _fault_of_refusal(case: ProbeCase, answer: ProbeResponse) -> ReceiverFault:
-    # Whether an effect came twice can't be seen from answers, so a refusal is a fault of its own.
-    refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFault.REFUSES_REPEAT
-    return _broken(answer, refuses)
-
-
-def _fault_of_effect(case: ProbeCase, count: int, expected: int) -> ReceiverFault:
-    if count < expected and case.fault not in _TAKES_TWO_FOR_ONE:
-        return ReceiverFault.LOSES_CALLBACK
-    return case.fault
 
 
 _TAKES_TWO_FOR_ONE: Final = frozenset(
@@ -112,7 +94,7 @@ _SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFault.REFUSES_SWAPPED_O
 
 
 def _broken(answer: ProbeResponse, otherwise: ReceiverFault) -> ReceiverFault:
-    """Return the fault of an answer that is neither yes nor no."""
+    """Return the fault of an answer; `otherwise` for one that is whole, and no redirect."""
     if answer.is_redirect:
         return ReceiverFault.REDIRECTS
     if answer.is_silence:

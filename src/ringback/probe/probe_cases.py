@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
@@ -23,23 +23,27 @@ class CaseGroup(StrEnum):
     WHOLE = "All in all"
 
 
-class Forgery(StrEnum):
-    """What is wrong with a request; the value is its name in the names of cases."""
+class Forgery(Enum):
+    """What is wrong with a request: a name for cases, and the fault of who accepts it."""
 
-    WRONG_SECRET = "wrong-secret"  # noqa: S105 (a name, and no secret)
-    CHANGED_BODY = "changed-body"
-    CHANGED_PATH = "changed-path"
-    CHANGED_QUERY = "changed-query"
-    ADDED_QUERY = "added-query"
-    MISSING_SIGNATURE = "missing-signature"
-    EMPTY_SIGNATURE = "empty-signature"
-    MALFORMED_SIGNATURE = "malformed-signature"
-    UPPER_CASE = "upper-case"
-    HMAC = "hmac"
-    AUTH_TOKEN = "auth-token"  # noqa: S105 (likewise)
-    TWILIO_SIGNATURE = "twilio-signature"
-    BOTH_FAMILIES = "both-families"
-    UNSIGNED = "unsigned"
+    WRONG_SECRET = ("wrong-secret", ReceiverFault.ACCEPTS_WRONG_SECRET)
+    CHANGED_BODY = ("changed-body", ReceiverFault.ACCEPTS_CHANGED_BODY)
+    CHANGED_PATH = ("changed-path", ReceiverFault.ACCEPTS_CHANGED_PATH)
+    CHANGED_QUERY = ("changed-query", ReceiverFault.ACCEPTS_CHANGED_QUERY)
+    ADDED_QUERY = ("added-query", ReceiverFault.ACCEPTS_CHANGED_QUERY)
+    MISSING_SIGNATURE = ("missing-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
+    EMPTY_SIGNATURE = ("empty-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
+    MALFORMED_SIGNATURE = ("malformed-signature", ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE)
+    UPPER_CASE = ("upper-case", ReceiverFault.ACCEPTS_UPPERCASE_HASH)
+    HMAC = ("hmac", ReceiverFault.ACCEPTS_HMAC)
+    AUTH_TOKEN = ("auth-token", ReceiverFault.ACCEPTS_AUTH_TOKEN_FOR_KORE)
+    TWILIO_SIGNATURE = ("twilio-signature", ReceiverFault.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE)
+    BOTH_FAMILIES = ("both-families", ReceiverFault.ACCEPTS_BOTH_FAMILIES)
+    UNSIGNED = ("unsigned", ReceiverFault.ACCEPTS_UNSIGNED)
+
+    def __init__(self, label: str, fault: ReceiverFault) -> None:
+        self.label = label
+        self.fault = fault
 
 
 class RepeatTiming(StrEnum):
@@ -211,24 +215,6 @@ _MIXED: Final[Mapping[Forgery, str]] = {
     Forgery.BOTH_FAMILIES: "a request with the headers of both sources, each signature right",
 }
 
-_ACCEPTS: Final[Mapping[Forgery, ReceiverFault]] = {
-    Forgery.WRONG_SECRET: ReceiverFault.ACCEPTS_WRONG_SECRET,
-    Forgery.CHANGED_BODY: ReceiverFault.ACCEPTS_CHANGED_BODY,
-    Forgery.CHANGED_PATH: ReceiverFault.ACCEPTS_CHANGED_PATH,
-    Forgery.CHANGED_QUERY: ReceiverFault.ACCEPTS_CHANGED_QUERY,
-    Forgery.ADDED_QUERY: ReceiverFault.ACCEPTS_CHANGED_QUERY,
-    Forgery.MISSING_SIGNATURE: ReceiverFault.ACCEPTS_MISSING_SIGNATURE,
-    Forgery.EMPTY_SIGNATURE: ReceiverFault.ACCEPTS_MISSING_SIGNATURE,
-    Forgery.MALFORMED_SIGNATURE: ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE,
-    Forgery.UPPER_CASE: ReceiverFault.ACCEPTS_UPPERCASE_HASH,
-    Forgery.HMAC: ReceiverFault.ACCEPTS_HMAC,
-    Forgery.AUTH_TOKEN: ReceiverFault.ACCEPTS_AUTH_TOKEN_FOR_KORE,
-    Forgery.TWILIO_SIGNATURE: ReceiverFault.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE,
-    Forgery.BOTH_FAMILIES: ReceiverFault.ACCEPTS_BOTH_FAMILIES,
-    Forgery.UNSIGNED: ReceiverFault.ACCEPTS_UNSIGNED,
-}
-"""The fault of a receiver that accepts a forgery."""
-
 _AGAIN: Final[Mapping[RepeatTiming, tuple[str, ReceiverFault]]] = {
     RepeatTiming.IN_SERIES: ("twice, one after the other", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES),
     RepeatTiming.AT_ONCE: ("three times at the same moment", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
@@ -290,13 +276,13 @@ def _forged(source: Source) -> Iterator[ProbeCase]:
         for method in methods:
             plan = ForgedCase(source, method, forgery)
             sends = f"{_NAMES[source]}'s request by {method} {what}"
-            yield _refused(f"{source}-{method.lower()}-{forgery}", {source}, plan, sends)
+            yield _refused(f"{source}-{method.lower()}-{forgery.label}", {source}, plan, sends)
 
 
 def _mixed() -> Iterator[ProbeCase]:
     for forgery, what in _MIXED.items():
         plan = ForgedCase(Source.KORE, HttpMethod.POST, forgery)
-        yield _refused(f"kore-post-{forgery}", SOURCES, plan, what)
+        yield _refused(f"kore-post-{forgery.label}", SOURCES, plan, what)
 
 
 def _unsigned() -> Iterator[ProbeCase]:
@@ -307,7 +293,7 @@ def _unsigned() -> Iterator[ProbeCase]:
 
 
 def _refused(name: str, needs: Iterable[Source], plan: ForgedCase, sends: str) -> ProbeCase:
-    fault = _ACCEPTS[plan.forgery]
+    fault = plan.forgery.fault
     if plan.forgery is Forgery.EMPTY_SIGNATURE and plan.source is Source.KORE:
         # KORE itself sends the header empty for accounts without a secret, so receivers that skip
         # the check then are common, and get advice of their own.
