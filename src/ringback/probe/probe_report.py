@@ -41,14 +41,6 @@ class CaseResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultWithCases:
-    """A fault that the receiver has, and the cases that show it."""
-
-    fault: ReceiverFault
-    cases: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeReport:
     """The results of a whole run."""
 
@@ -57,7 +49,15 @@ class ProbeReport:
     started: datetime
     seconds: float
     results: tuple[CaseResult, ...]
-    faults: tuple[FaultWithCases, ...]
+
+    @property
+    def faults(self) -> dict[ReceiverFault, list[str]]:
+        """The faults that the receiver has, root causes first, and the cases that show each."""
+        shown = {fault: list[str]() for fault in ReceiverFault}
+        for result in self.results:
+            if result.fault is not None:
+                shown[result.fault].append(result.case.name)
+        return {fault: cases for fault, cases in shown.items() if cases}
 
     @property
     def is_ready(self) -> bool:

@@ -1,15 +1,17 @@
 """Finds root causes: a fault that explains many results replaces the fault of each. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.probe.probe_cases import CASES, CaseGroup, ForgedCase, Forgery, GenuineCase
-from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultWithCases, ProbeReport
+from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase
+from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFault
+
+K = TypeVar("K", GenuineCase, ForgedCase)
 
 
 def report_of(
@@ -18,25 +20,9 @@ def report_of(
     """Put a report together, in the order of the table of cases."""
     order = {case.name: place for place, case in enumerate(CASES)}
     ordered = sorted(results, key=lambda result: order[result.case.name])
-    explained = explain(ordered)
-    return ProbeReport(url, started, seconds, tuple(explained), tuple(name_faults(explained)))
-
-
-def explain(results: Sequence[CaseResult]) -> list[CaseResult]:
-    """Return the results, with a common root cause as their fault where there is one."""
-    settled = [_with_query_settled(result, results) for result in results]
-    return [replace(result, fault=_cause_of(result, settled)) for result in settled]
-
-
-def name_faults(results: Iterable[CaseResult]) -> Iterator[FaultWithCases]:
-    """Yield each fault with the cases that show it, root causes first."""
-    shown = dict[ReceiverFault, list[str]]()
-    for result in results:
-        if result.fault is not None:
-            shown.setdefault(result.fault, []).append(result.case.name)
-    order = list(ReceiverFault)
-    for fault in sorted(shown, key=order.index):
-        yield FaultWithCases(fault, tuple(shown[fault]))
+    settled = [_with_query_settled(result, ordered) for result in ordered]
+    explained = (replace(result, fault=_cause_of(result, settled)) for result in settled)
+    return ProbeReport(url, started, seconds, tuple(explained))
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
@@ -45,41 +31,36 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
     A receiver may take callbacks at its exact URL alone. But one that also accepts a query which
     wasn't signed leaves the query out of the signature, and that is a fault.
     """
-    if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(
-        result.case.plan, GenuineCase
-    ):
+    plan = result.case.plan
+    if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(plan, GenuineCase):
         return result
     takes_unsigned = any(
-        isinstance(other.case.plan, ForgedCase)
-        and other.case.plan.forgery is Forgery.ADDED_QUERY
-        and other.case.plan.source == result.case.plan.source
-        and _is_accepted_forgery(other)
-        for other in results
+        is_accepted
+        for other, is_accepted in _decided(ForgedCase, results)
+        if other.forgery is Forgery.ADDED_QUERY and other.source == plan.source
     )
     if not takes_unsigned:
         return result
     return replace(result, verdict=CaseVerdict.FAILED, fault=result.case.fault)
 
 
+def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
+    """Return the cases of a kind that passed or failed, and whether each shows its own fault."""
+    return [
+        (each.case.plan, each.fault is each.case.fault)
+        for each in results
+        if isinstance(each.case.plan, kind)
+        and each.verdict in (CaseVerdict.PASSED, CaseVerdict.FAILED)
+    ]
+
+
 def _cause_of(result: CaseResult, results: Sequence[CaseResult]) -> ReceiverFault | None:
-    plan = result.case.plan
-    if isinstance(plan, ForgedCase) and _is_accepted_forgery(result):
-        return _cause_of_accepting(plan, results) or result.fault
-    if isinstance(plan, GenuineCase) and _is_refused(result):
-        return _cause_of_refusing(plan, results) or result.fault
-    return result.fault
-
-
-def _is_accepted_forgery(result: CaseResult) -> bool:
-    return result.case.group is CaseGroup.FORGED and result.fault is result.case.fault
-
-
-def _is_refused(result: CaseResult) -> bool:
-    return result.case.group is CaseGroup.GENUINE and result.fault is result.case.fault
-
-
-def _is_decided(result: CaseResult) -> bool:
-    return result.verdict in (CaseVerdict.PASSED, CaseVerdict.FAILED)
+    plan, cause = result.case.plan, None
+    if result.fault is result.case.fault and isinstance(plan, ForgedCase):
+        cause = _cause_of_accepting(plan, results)
+    elif result.fault is result.case.fault and isinstance(plan, GenuineCase):
+        cause = _cause_of_refusing(plan, results)
+    return cause or result.fault
 
 
 _IGNORES: Final[Mapping[Source, ReceiverFault]] = {
@@ -101,33 +82,28 @@ _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 
 def _cause_of_accepting(plan: ForgedCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
-    forged = [each for each in results if each.case.group is CaseGroup.FORGED and _is_decided(each)]
-    if _are_all_accepted(forged):
+    forged = _decided(ForgedCase, results)
+    if _are_all_accepted([is_accepted for _, is_accepted in forged]):
         return ReceiverFault.ANSWERS_200_TO_EVERYTHING
-    if plan.forgery in _OF_NO_FAMILY:
-        return None
-    of_family = [each for each in forged if _family_of(each) == plan.source]
-    return _IGNORES[plan.source] if _are_all_accepted(of_family) else None
+    of_family = [
+        is_accepted
+        for other, is_accepted in forged
+        if other.source == plan.source and other.forgery not in _OF_NO_FAMILY
+    ]
+    if plan.forgery not in _OF_NO_FAMILY and _are_all_accepted(of_family):
+        return _IGNORES[plan.source]
+    return None
 
 
-def _are_all_accepted(forged: Sequence[CaseResult]) -> bool:
-    return len(forged) >= _ENOUGH and all(map(_is_accepted_forgery, forged))
-
-
-def _family_of(result: CaseResult) -> Source | None:
-    plan = result.case.plan
-    if not isinstance(plan, ForgedCase) or plan.forgery in _OF_NO_FAMILY:
-        return None
-    return plan.source
+def _are_all_accepted(forged: Sequence[bool]) -> bool:
+    return len(forged) >= _ENOUGH and all(forged)
 
 
 def _cause_of_refusing(plan: GenuineCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
     of_source = [
-        (each.case.plan.method, _is_refused(each))
-        for each in results
-        if isinstance(each.case.plan, GenuineCase)
-        and each.case.plan.source == plan.source
-        and _is_decided(each)
+        (other.method, is_refused)
+        for other, is_refused in _decided(GenuineCase, results)
+        if other.source == plan.source
     ]
     if all(is_refused for _, is_refused in of_source):
         return _REFUSES[plan.source]

@@ -122,7 +122,7 @@ async def probed(
 
 def named(report: ProbeReport) -> set[str]:
     """Return the names of the faults that were found."""
-    return {named.fault.label for named in report.faults}
+    return {fault.label for fault in report.faults}
 
 
 def case_called(name: str) -> ProbeCase:

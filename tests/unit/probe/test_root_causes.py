@@ -26,7 +26,7 @@ def answered_so(good: int, forged: int, **others: int) -> ProbeReport:
 
 
 def faults(report: ProbeReport) -> list[str]:
-    return [named.fault.label for named in report.faults]
+    return [fault.label for fault in report.faults]
 
 
 def test_a_right_receiver_has_no_fault() -> None:
@@ -79,7 +79,7 @@ def test_a_forgery_that_was_not_sent_shows_no_fault() -> None:
     results.append(not_run(forged[0], "given up"))
     report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, results)
     assert report.results[0].fault is None
-    assert forged[0].name not in report.faults[0].cases
+    assert forged[0].name not in report.faults[ReceiverFault.ANSWERS_200_TO_EVERYTHING]
 
 
 def test_a_method_that_is_always_refused_is_one_fault() -> None:
@@ -94,7 +94,7 @@ def test_a_method_that_is_always_refused_is_one_fault() -> None:
 def test_one_value_that_is_refused_has_its_own_name() -> None:
     report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
     assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
-    assert report.faults[1].cases == ("kore-get-long-values",)
+    assert report.faults[ReceiverFault.REFUSES_LONG_VALUES] == ["kore-get-long-values"]
 
 
 def test_a_receiver_may_know_one_url_alone() -> None:

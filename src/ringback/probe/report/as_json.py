@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from ringback.probe.probe_report import CaseResult, CaseVerdict, FaultWithCases, ProbeReport
+from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
+from ringback.probe.receiver_faults import ReceiverFault
 
 
 def as_json(report: ProbeReport) -> str:
@@ -16,15 +17,14 @@ def as_json(report: ProbeReport) -> str:
             "ready": report.is_ready,
             "complete": report.is_complete,
             "counts": {verdict: report.count(verdict) for verdict in CaseVerdict},
-            "faults": [_fault(named) for named in report.faults],
+            "faults": [_fault(*each) for each in report.faults.items()],
             "cases": [_case(result) for result in report.results],
         }
     )
 
 
-def _fault(named: FaultWithCases) -> dict[str, Any]:
-    fault = named.fault
-    return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": named.cases}
+def _fault(fault: ReceiverFault, cases: list[str]) -> dict[str, Any]:
+    return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": cases}
 
 
 def _case(result: CaseResult) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ringback.probe.probe_cases import ProbeCase
-from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, FaultWithCases, ProbeReport
+from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFault
 
 _WIDTH = len(max(CaseVerdict, key=len))
@@ -22,7 +22,11 @@ class ReportLine:
 def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield the whole report: the faults first, then each case."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
-    yield from _faults(report.faults)
+    for fault, cases in report.faults.items():
+        yield ReportLine("")
+        yield ReportLine(f"{fault.label}: {fault.what}", CaseVerdict.FAILED)
+        yield ReportLine(f"  mend   {fault.mend}")
+        yield ReportLine(f"  shown  by {_listed(cases)}")
     for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
         yield ReportLine(group)
@@ -34,10 +38,9 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield what a log of an automatic run needs: the faults, and what is left open."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
     came = {result.case.name: result.came for result in report.results}
-    for named in report.faults:
-        first = named.cases[0]
-        yield ReportLine(f"fault {named.fault.label}: {named.fault.what} {named.fault.mend}")
-        yield ReportLine(f"  shown by {_listed(named.cases)}; {first}: {came[first]}")
+    for fault, cases in report.faults.items():
+        yield ReportLine(f"fault {fault.label}: {fault.what} {fault.mend}")
+        yield ReportLine(f"  shown by {_listed(cases)}; {cases[0]}: {came[cases[0]]}")
     for result in report.results:
         if result.verdict in OPEN:
             yield ReportLine(f"{result.verdict} {result.case.name}: {result.came}")
@@ -78,15 +81,7 @@ def _overall(report: ProbeReport) -> CaseVerdict:
     return CaseVerdict.PASSED if report.is_complete else CaseVerdict.NOT_OBSERVED
 
 
-def _faults(faults: Iterable[FaultWithCases]) -> Iterator[ReportLine]:
-    for named in faults:
-        yield ReportLine("")
-        yield ReportLine(f"{named.fault.label}: {named.fault.what}", CaseVerdict.FAILED)
-        yield ReportLine(f"  mend   {named.fault.mend}")
-        yield ReportLine(f"  shown  by {_listed(named.cases)}")
-
-
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: list[str]) -> str:
     few = ", ".join(names[:3])
     return few if len(names) <= 3 else f"{few} and {len(names) - 3} more"
 
