@@ -210,7 +210,7 @@ async def probe(
                 cases,
                 ProbeRequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
                 has=frozenset(source for source, secret in given.items() if secret),
-                dependencies=ProbeDependencies(sender, tls, clock, stopwatch),
+                dependencies=ProbeDependencies(sender, tls, stopwatch),
                 timeouts=timeouts,
                 read_counter=None if observe is None else _counter(observe, sender),
                 restart=None if restart is None else partial(carry_out, restart),

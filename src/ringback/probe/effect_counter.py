@@ -18,8 +18,8 @@ class EffectCounter:
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
-        self._uncounted = None if watch else _NO_COUNTER
-        """Why nothing is counted; None where something is."""
+        """None where nothing is counted, or nothing more."""
+        self._unknown = EffectCountUnknown(_NO_COUNTER)
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
         """Check that one genuine callback makes the counter go up by one.
@@ -27,34 +27,37 @@ class EffectCounter:
         The first one that is accepted decides. Raises ConfigurationError where the counter can't be
         read.
         """
-        if self._watch is None:
+        if (watch := self._watch) is None:
             return
-        self._uncounted = _NOTHING_COUNTS
+        self._give_up(_NOTHING_COUNTS)
         for callback in callbacks:
-            before = await self._watch.read()
+            before = await watch.read()
             if await accept(callback):
-                count = await self._watch.rise(since=before, expected=1)
-                self._uncounted = None if count == 1 else _miscounted(count)
+                count = await watch.rise(since=before, expected=1)
+                if count == 1:
+                    self._watch = watch
+                else:
+                    self._give_up(_miscounted(count))
                 return
 
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
         """Send, and return what effect that had, and what came."""
-        if self._watch is None or self._uncounted is not None:
-            return EffectCountUnknown(self._uncounted or _NO_COUNTER), await send()
+        if self._watch is None:
+            return self._unknown, await send()
         try:
             before = await self._watch.at_rest()
         except ConfigurationError as failed:
-            return self._give_up(failed), await send()
+            return self._give_up(str(failed)), await send()
         came = await send()
         try:
             return await self._watch.rise(since=before, expected=expected), came
         except ConfigurationError as failed:
-            return self._give_up(failed), came
+            return self._give_up(str(failed)), came
 
-    def _give_up(self, failed: ConfigurationError) -> EffectCountUnknown:
+    def _give_up(self, why: str) -> EffectCountUnknown:
         """Count nothing more: what has failed once costs time, and is not to be trusted."""
-        self._uncounted = str(failed)
-        return EffectCountUnknown(self._uncounted)
+        self._watch, self._unknown = None, EffectCountUnknown(why)
+        return self._unknown
 
     def disturb(self) -> None:
         """Note that effects which nobody counts may still come."""

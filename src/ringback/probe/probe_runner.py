@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
@@ -24,6 +24,7 @@ from ringback.probe.payloads import ProbeEventKind
 from ringback.probe.probe_cases import (
     SOURCES,
     AnsweredInTime,
+    CaseGroup,
     ForgedCase,
     ForgeriesHadNoEffect,
     Forgery,
@@ -43,7 +44,7 @@ from ringback.probe.probe_report import (
     EffectCountUnknown,
     ProbeReport,
 )
-from ringback.probe.redacted_response import Hide, ProbeResponse, hiding, shown
+from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 from ringback.probe.request_factory import ProbeRequestFactory
 from ringback.probe.request_runner import (
     ProbeDependencies,
@@ -70,7 +71,6 @@ _UNREACHABLE_ADVICE: Final[Mapping[AttemptFailure, str]] = {
     " and see that the receiver sends its whole chain",
 }
 _NO_RESTART: Final = "how to restart it is not given (--restart)"
-_NOT_UP: Final = "it did not answer again after the restart"
 _NO_COMMANDS: Final = "it tells of an SMS Command, and none is accepted, in whatever order"
 _NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
 
@@ -95,14 +95,14 @@ async def probe(
     run. Raises ReceiverUnreachable where nothing answers, and ConfigurationError where the counter
     can't be read at the start.
     """
-    started, began = dependencies.clock.now(), dependencies.stopwatch()
+    started, began = requests.now(), dependencies.stopwatch()
     password = (requests.url.credentials or "").partition(":")[2]
     hide = hiding([requests.account.auth_token, requests.account.kore_secret, password])
     watch = None
     if read_counter is not None:
         watch = CounterWatch(read_counter, quiet=timeouts.quiet, stopwatch=dependencies.stopwatch)
     session = ProbeSession(dependencies, timeouts, hide)
-    run = _Run(requests, session, EffectCounter(watch), restart, hide, timeouts.answer)
+    run = _Run(requests, session, EffectCounter(watch), restart)
     missing = {case: evaluation.missing_secrets(case, has) for case in cases}
     results = await run.all([case for case in cases if missing[case] is None])
     results += [evaluation.not_run(case, why) for case, why in missing.items() if why is not None]
@@ -118,38 +118,33 @@ class _Run:
     session: ProbeSession
     effects: EffectCounter
     restart: Restart | None
-    hide: Hide
-    within: float
-    methods: dict[Source, HttpMethod] = field(default_factory=dict[Source, HttpMethod])
-    """The method by which the receiver accepts a source's plainest callback."""
-    failed: set[Plan] = field(default_factory=set[Plan])
-    """The genuine callbacks that the receiver refuses."""
+    genuine: dict[Plan, CaseVerdict] = field(default_factory=dict[Plan, CaseVerdict])
+    """What is known of the genuine callbacks."""
+
+    @property
+    def methods(self) -> dict[Source, HttpMethod]:
+        """A method by which each source's plainest callback was accepted, POST if possible."""
+        return {
+            source: method
+            for source in SOURCES
+            for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
+            if self.genuine.get(GenuineCase(source, method, ProbeEventKind.SIM_UPDATE))
+            is CaseVerdict.PASSED
+        }
 
     async def all(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
         """Carry out all cases, in an order in which none falsifies what another counts."""
-        genuine = [case for case in cases if isinstance(case.plan, GenuineCase)]
-        forged = [case for case in cases if isinstance(case.plan, ForgedCase)]
-        again = [
-            case
-            for case in cases
-            if isinstance(
-                case.plan, (RepeatedCase, OutOfOrderCase, TokenCollisionCase, SameEventCase)
-            )
-        ]
+        genuine, forged, again, whole = (
+            [case for case in cases if case.group is group] for group in CaseGroup
+        )
         restarts = [case for case in again if _is_restart(case)]
-        whole = [
-            case for case in cases if isinstance(case.plan, (ForgeriesHadNoEffect, AnsweredInTime))
-        ]
         with suppress(ProbeStopped):
             await self.effects.try_out(_plainest(genuine), self._is_accepted)
         # The first one goes alone: if nothing answers, one request finds that out as well as four.
         results = [await self._one(case) for case in genuine[:1]]
         results += await self._side_by_side(genuine[1:])
         self.effects.disturb()
-        self.methods = _accepted_methods(results)
-        self.failed = {
-            result.case.plan for result in results if result.verdict is CaseVerdict.FAILED
-        }
+        self.genuine = {result.case.plan: result.verdict for result in results}
         effect, refusals = await self.effects.during(0, lambda: self._side_by_side(forged))
         results += refusals
         results += [await self._one(case) for case in again if case not in restarts]
@@ -197,8 +192,6 @@ class _Run:
                 return await self._same_event(case, source)
             case ForgeriesHadNoEffect() | AnsweredInTime():
                 raise AssertionError("these are summed up at the end")
-            case _:
-                assert_never(case.plan)
 
     def _check_reachable(self, answer: ProbeResponse) -> None:
         if self.session.seconds or answer.failure not in _UNREACHABLE_ADVICE:
@@ -209,7 +202,7 @@ class _Run:
         )
 
     def _shown(self, result: CaseResult, request: OutgoingRequest) -> CaseResult:
-        return replace(result, request=shown(request, self.hide))
+        return replace(result, request=shown(request, self.session.hide))
 
     # ---- callbacks that come again -------------------------------------------------------------
 
@@ -222,7 +215,8 @@ class _Run:
 
     async def _swapped(self, case: ProbeCase, source: Source) -> CaseResult:
         method = self._method_for(source)
-        if GenuineCase(source, method, ProbeEventKind.SMS_COMMAND) in self.failed:
+        command = GenuineCase(source, method, ProbeEventKind.SMS_COMMAND)
+        if self.genuine.get(command) is CaseVerdict.FAILED:
             return evaluation.not_run(case, _NO_COMMANDS)
         mark, make = self.requests.mark(), self.requests
         later, earlier = (
@@ -276,33 +270,25 @@ class _Run:
             if isinstance(case.plan, RepeatedCase) and case.plan.source in self.methods
         }
         try:
-            before = await self._around_restart(list(requests.values()))
+            if self.restart is None:
+                raise ProbeStopped(_NO_RESTART)
+            self.session.check_not_stopped()
+            before = {case: await self._counted(1, request) for case, request in requests.items()}
+            if before:
+                await self.restart(self.session.time_left())
+                # Knocks with an unsigned request, which a receiver refuses and so never counts.
+                await self.session.until_it_is_up(
+                    lambda: forge(self.requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
+                )
+                self.effects.disturb()
         except (ProbeStopped, ConfigurationError) as failed:
             return [evaluation.not_run(case, str(failed)) for case in cases]
-        results = [
-            evaluation.not_run(case, _NONE_ACCEPTED) for case in cases if case not in requests
+        return [
+            await self._after_restart(case, requests[case], *before[case])
+            if case in before
+            else evaluation.not_run(case, _NONE_ACCEPTED)
+            for case in cases
         ]
-        for (case, request), came in zip(requests.items(), before, strict=True):
-            results.append(await self._after_restart(case, request, *came))
-        return results
-
-    async def _around_restart(
-        self, requests: Sequence[OutgoingRequest]
-    ) -> list[tuple[Effect, list[ProbeResponse]]]:
-        """Send these requests, restart the receiver and wait until it is up; return the answers."""
-        if self.restart is None:
-            raise ConfigurationError(_NO_RESTART)
-        self.session.check_not_stopped()
-        came = [await self._counted(1, request) for request in requests]
-        if requests:
-            await self.restart(self.session.time_left())
-            # Knocks with an unsigned request, which a receiver refuses and so never counts.
-            if not await self.session.until_it_is_up(
-                lambda: forge(self.requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
-            ):
-                raise ConfigurationError(_NOT_UP)
-            self.effects.disturb()
-        return came
 
     async def _counted(
         self, expected: int, request: OutgoingRequest
@@ -323,22 +309,13 @@ class _Run:
     def _summed_up(self, case: ProbeCase, effect: Effect) -> CaseResult:
         if isinstance(case.plan, ForgeriesHadNoEffect):
             return evaluation.judge_effects(case, effect)
-        return evaluation.judge_times(case, self.session.seconds, within=self.within)
+        return evaluation.judge_times(
+            case, self.session.seconds, within=self.session.timeouts.answer
+        )
 
 
 def _is_restart(case: ProbeCase) -> bool:
     return isinstance(case.plan, RepeatedCase) and case.plan.again is RepeatTiming.AFTER_RESTART
-
-
-def _accepted_methods(results: Sequence[CaseResult]) -> dict[Source, HttpMethod]:
-    """Return a method by which each source's plainest callback was accepted, POST if possible."""
-    passed = {result.case.plan for result in results if result.verdict is CaseVerdict.PASSED}
-    return {
-        source: method
-        for source in SOURCES
-        for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
-        if GenuineCase(source, method, ProbeEventKind.SIM_UPDATE) in passed
-    }
 
 
 def _sum(first: Effect, second: Effect) -> Effect:

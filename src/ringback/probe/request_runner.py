@@ -14,7 +14,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, Unreachable
 from ringback.http_client.tls import ClientTls
-from ringback.ports import Clock, Transport
+from ringback.ports import Transport
 from ringback.probe.raw_connection import ProbeConnection
 from ringback.probe.redacted_response import Hide, ProbeResponse
 from ringback.runtime.os_error_messages import error_text
@@ -31,6 +31,7 @@ _TRIES_FOR: Final = 8.0
 _UP_AGAIN_WITHIN: Final = 20.0
 # What a proxy says while there is nobody behind it.
 _IS_DOWN: Final = frozenset({None, 502, 503, 504})
+_NOT_UP: Final = "it did not answer again after the restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,6 @@ class ProbeDependencies:
     transport: Transport
     tls: ClientTls
     """For connections in the probe's own hands; the transport has its own."""
-    clock: Clock
     stopwatch: Callable[[], float]
 
 
@@ -70,10 +70,12 @@ class ProbeSession:
     ) -> None:
         self.seconds = list[float]()
         """How long each answer took."""
+        self.timeouts = timeouts
+        self.hide = hide
+        self.now = dependencies.stopwatch
+        """Returns the time, in seconds from some instant."""
         self._dependencies = dependencies
-        self._timeouts = timeouts
-        self._hide = hide
-        self._ends = dependencies.stopwatch() + timeouts.whole
+        self._ends = self.now() + timeouts.whole
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._silent = self._late = 0
 
@@ -124,31 +126,27 @@ class ProbeSession:
 
     async def until_accepted(self, request: OutgoingRequest) -> list[ProbeResponse]:
         """Send a request again and again, as long as its answer asks for another try."""
-        ends, pause = self._dependencies.stopwatch() + _TRIES_FOR, _FIRST_PAUSE
+        ends, pause = self.now() + _TRIES_FOR, _FIRST_PAUSE
         answers = [await self.send(request)]
         while answers[-1].asks_for_another_try and not answers[-1].is_silence:
-            if self._dependencies.stopwatch() + pause > ends:
+            if self.now() + pause > ends:
                 break
             await asyncio.sleep(pause)
             answers.append(await self.send(request))
             pause *= 2
         return answers
 
-    async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> bool:
-        """Send requests until one is answered; return False where none is within 20 s."""
-        ends = self._dependencies.stopwatch() + _UP_AGAIN_WITHIN
+    async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> None:
+        """Send requests until one is answered; raises ProbeStopped where none is within 20 s."""
+        ends = self.now() + _UP_AGAIN_WITHIN
         while True:
-            left = min(self._left(), ends - self._dependencies.stopwatch())
+            left = min(self._left(), ends - self.now())
             if left <= 0:
-                return False
+                raise ProbeStopped(_NOT_UP)
             exchange = await self._send_within(left, knock())
-            if ProbeResponse.of(exchange, hide=self._hide).status not in _IS_DOWN:
-                return True
+            if ProbeResponse.of(exchange, hide=self.hide).status not in _IS_DOWN:
+                return
             await asyncio.sleep(_FIRST_PAUSE)
-
-    def now(self) -> float:
-        """Return the time by the stopwatch, in seconds."""
-        return self._dependencies.stopwatch()
 
     def check_not_stopped(self) -> None:
         """Raise ProbeStopped where nothing more is sent."""
@@ -156,9 +154,9 @@ class ProbeSession:
 
     def time_left(self) -> float:
         """Return how many seconds there are still for the whole run; raises ProbeStopped."""
-        left = self._ends - self._dependencies.stopwatch()
+        left = self._ends - self.now()
         if left <= 0:
-            raise ProbeStopped(f"the probe ended after {self._timeouts.whole:g} s")
+            raise ProbeStopped(f"the probe ended after {self.timeouts.whole:g} s")
         return left
 
     async def _send_within(self, seconds: float, request: OutgoingRequest) -> AttemptResult:
@@ -168,7 +166,7 @@ class ProbeSession:
     async def _open(self, request: OutgoingRequest) -> ProbeConnection:
         async with asyncio.timeout(min(_CONNECT, self._left())):
             return await ProbeConnection.open(
-                request.url, tls=self._dependencies.tls, stopwatch=self._dependencies.stopwatch
+                request.url, tls=self._dependencies.tls, stopwatch=self.now
             )
 
     def _left(self) -> float:
@@ -177,16 +175,16 @@ class ProbeSession:
         if self._late >= _MOST_IN_A_ROW:
             raise ProbeStopped(
                 f"given up: {self._late} answers in a row took longer than"
-                f" {self._timeouts.answer:g} s"
+                f" {self.timeouts.answer:g} s"
             )
-        return min(self._timeouts.request, self.time_left())
+        return min(self.timeouts.request, self.time_left())
 
     def _noted(self, exchange: AttemptResult) -> ProbeResponse:
-        answer = ProbeResponse.of(exchange, hide=self._hide)
+        answer = ProbeResponse.of(exchange, hide=self.hide)
         if answer.is_silence:
             self.time_left()  # where that is up, the silence says nothing
         self._silent = self._silent + 1 if answer.is_silence else 0
         if answer.failure is None:
             self.seconds.append(answer.seconds)
-            self._late = self._late + 1 if answer.seconds > self._timeouts.answer else 0
+            self._late = self._late + 1 if answer.seconds > self.timeouts.answer else 0
         return answer

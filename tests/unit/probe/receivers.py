@@ -111,7 +111,7 @@ async def probed(
             cases,
             requests_to(url),
             has=has,
-            dependencies=ProbeDependencies(sender, tls, SystemClock(), stopwatch),
+            dependencies=ProbeDependencies(sender, tls, stopwatch),
             timeouts=timeouts,
             read_counter=read_counter,
             restart=restart,
