@@ -6,6 +6,7 @@ What `application` is to the server, this is to `ringback migrate`.
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -154,16 +155,45 @@ class ReadinessProbeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _ProbeCheck:
-    """Answers `ReceiverReadinessCheck`."""
+class ReceiverProbing:
+    """Probes receivers before they move to a source."""
 
     found: OpenedUrlSource
     to: SourceName
     how: ReadinessProbeOptions
     auth_token: str | None = field(repr=False)
-    transport: Transport
 
-    async def check(self, entry: UrlEntry) -> str | None:
+    @property
+    def missing_secret(self) -> str | None:
+        """The secret that the probe of the source needs and lacks, by its name; else None."""
+        if isinstance(self.found.url_source, OwnDataUrlSource):
+            return None
+        if self.how.sources[self.to].signature.is_by_auth_token:
+            return None if self.auth_token else "auth_token"
+        return None if self.how.kore_secret else "kore_secret"
+
+    @asynccontextmanager
+    async def check(self) -> AsyncGenerator[ReceiverReadinessCheck | None]:
+        """Yield the check of a receiver; None with --no-probe.
+
+        `to` has to be one of the sources in `how`, and no secret may be missing.
+        """
+        if self.how.no_probe:
+            yield None
+            return
+        # Who has configured these URLs is often not who runs this: without --allow nobody has
+        # requests sent into the operator's own network.
+        extra = self.how.extra_ca_file
+        tls = ClientTls(ca_files=() if extra is None else (extra,))
+        sender = HttpTransport(
+            stopwatch=stopwatch, guard=SsrfGuard(self.how.allow), network=SystemNetwork(tls)
+        )
+        try:
+            yield partial(self._probe, sender)
+        finally:
+            await sender.close()
+
+    async def _probe(self, transport: Transport, entry: UrlEntry) -> str | None:
         """Send the receiver a genuine callback of the other source, and forgeries."""
         account = await self._account(entry.place.account_sid)
         if account is None:
@@ -173,7 +203,7 @@ class _ProbeCheck:
             method=entry.method,
             source=self.to,
             account=account,
-            transport=self.transport,
+            transport=transport,
             limits=_LIMITS,
             chance=SystemRandomSource(),
             now=self.found.clock.now(),
@@ -190,37 +220,3 @@ class _ProbeCheck:
             kore_secret=self.how.kore_secret,
             at=self.found.clock.now(),
         )
-
-
-@asynccontextmanager
-async def readiness_check(
-    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
-) -> AsyncGenerator[ReceiverReadinessCheck | None]:
-    """Yield the check that probes receivers before they move; None with --no-probe.
-
-    `to` has to be one of the sources in `how`, and `missing_secret` has to have found none missing.
-    """
-    if how.no_probe:
-        yield None
-        return
-    # Who has configured these URLs is often not who runs this: without --allow nobody has requests
-    # sent into the operator's own network.
-    tls = ClientTls(ca_files=() if how.extra_ca_file is None else (how.extra_ca_file,))
-    sender = HttpTransport(
-        stopwatch=stopwatch, guard=SsrfGuard(how.allow), network=SystemNetwork(tls)
-    )
-    try:
-        yield _ProbeCheck(found, to, how, auth_token, sender)
-    finally:
-        await sender.close()
-
-
-def missing_secret(
-    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
-) -> str | None:
-    """Return the secret that the probe of a source needs and lacks, by its name; else None."""
-    if isinstance(found.url_source, OwnDataUrlSource):
-        return None
-    if how.sources[to].signature.is_by_auth_token:
-        return None if auth_token else "auth_token"
-    return None if how.kore_secret else "kore_secret"

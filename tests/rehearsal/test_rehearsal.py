@@ -46,7 +46,7 @@ class ProbedReadiness:
     url_source: OwnDataUrlSource
     sender: HttpTransport
 
-    async def check(self, entry: UrlEntry) -> str | None:
+    async def __call__(self, entry: UrlEntry) -> str | None:
         account = await self.url_source.account(entry.place.account_sid or "")
         assert account is not None
         return await quick_check(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ringback.migration.journal import EditMark, JournalSummary
+from ringback.migration.journal import JournalEntryType, JournalSummary
 from ringback.migration.plan import MigrationPlan
 from ringback.migration.redaction import shown
 from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation
@@ -34,6 +34,9 @@ MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
 """The states of edits that apply still has to make."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
 """The states of URLs that are not as the plan wants them."""
+
+
+_OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntryType.RETURNING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +71,17 @@ def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -
     if entry is None:
         return EditWithState(edit, EditState.GONE, None)
     match shown(entry.url):
-        case edit.new if mark in (EditMark.MOVING, EditMark.MOVED, EditMark.RETURNING):
+        case edit.new if mark in _OURS:
             return EditWithState(edit, EditState.MOVED, entry)
         case edit.new:
             return EditWithState(edit, EditState.THERE, entry)
-        case edit.old if mark is EditMark.MOVED:
+        case edit.old if mark is JournalEntryType.MOVED:
             return EditWithState(edit, EditState.CHANGED, entry, "it was put back")
         case edit.old if behind is not None:
             return EditWithState(edit, EditState.BEHIND, entry, behind)
-        case edit.old if mark is EditMark.SKIPPED:
+        case edit.old if mark is JournalEntryType.SKIPPED:
             return EditWithState(edit, EditState.SKIPPED, entry, summary.whys[edit.place])
-        case edit.old if mark in (EditMark.RETURNING, EditMark.RETURNED):
+        case edit.old if mark in (JournalEntryType.RETURNING, JournalEntryType.RETURNED):
             return EditWithState(edit, EditState.RETURNED, entry)
         case edit.old:
             return EditWithState(edit, EditState.PENDING, entry)

@@ -6,18 +6,18 @@ moved and got worse goes back before anything else is done.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.canary_evaluation import CanaryResult
 from ringback.migration.canary_step import ALL, CanarySettings, up_to
 from ringback.migration.edit_status import MAY_MOVE, EditState, EditWithState, edit_statuses
-from ringback.migration.journal import ApplyBegan, EditMark, JournalEntryType, PlanJournal, PlanStep
-from ringback.migration.plan import MigrationPlan
+from ringback.migration.journal import ApplyBegan, JournalEntryType, PlanJournal, PlanStep
+from ringback.migration.plan import MigrationPlan, edit_record
 from ringback.migration.redaction import with_credentials_of
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSource
 from ringback.ports import Clock, no_checkpoint
@@ -28,12 +28,8 @@ _MOST_BATCHES: Final = 100
 _PROBES_AT_ONCE: Final = 25
 
 
-class ReceiverReadinessCheck(Protocol):
-    """Lets a URL move once its receiver is ready for the other source."""
-
-    async def check(self, entry: UrlEntry) -> str | None:
-        """Return why the receiver isn't ready, in a sentence; None where it is."""
-        ...
+ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
+"""Returns why a receiver isn't ready for the other source, in a sentence; None where it is."""
 
 
 # ---- progress that is reported -------------------------------------------------------------------
@@ -166,8 +162,7 @@ class PlanExecutor:
 
     def _note_places(self, what: JournalEntryType, places: Mapping[UrlLocation, str]) -> None:
         if places:
-            self.journal.append_places(what, places, at=self.clock.now())
-            self.checkpoint(what.value)
+            self._note(what, places=places)
 
     def _begin(self, canary: CanarySettings | None) -> None:
         """Note how the plan is applied, unless the journal says so already."""
@@ -181,9 +176,7 @@ class PlanExecutor:
     async def _see_what_was_cut_off(self) -> None:
         """Find out what became of edits that were under way when an earlier process died."""
         marks = self.journal.summary.marks
-        unsure = [
-            place for place, mark in marks.items() if mark in (EditMark.MOVING, EditMark.RETURNING)
-        ]
+        unsure = [place for place, mark in marks.items() if mark in _UNDER_WAY]
         if not unsure:
             return
         found = await self.statuses()
@@ -204,10 +197,10 @@ class PlanExecutor:
                 return False
             self._note(JournalEntryType.STEP, share=share)
         step = self.journal.summary.open_step
-        checks = None if readiness is None else _ReceiverChecks(readiness)
+        check = None if readiness is None else _once_for_each_receiver(readiness)
         wanted = len(step.places) + len(due)
         for batch in _batches(due):
-            await self._move_batch(await self._admitted(batch, checks))
+            await self._move_batch(await self._admitted(batch, check))
             self.report(EditsMoved(step.share, len(step.places), wanted))
         return True
 
@@ -223,12 +216,12 @@ class PlanExecutor:
         ]
 
     async def _admitted(
-        self, batch: Sequence[Due], checks: "_ReceiverChecks | None"
+        self, batch: Sequence[Due], check: ReceiverReadinessCheck | None
     ) -> Sequence[Due]:
         """Return those whose receivers are ready; the others are noted as skipped."""
-        if checks is None:
+        if check is None:
             return batch
-        whys = await checks.whys([entry for _, entry in batch])
+        whys = await asyncio.gather(*(check(entry) for _, entry in batch))
         refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
         self._note_places(JournalEntryType.SKIPPED, {edit.place: why for edit, why in refused})
         for edit, why in refused:
@@ -237,26 +230,24 @@ class PlanExecutor:
         return [due for due, why in zip(batch, whys, strict=True) if not why]
 
     async def _move_batch(self, batch: Sequence[Due]) -> None:
-        if not batch:
-            return
-        self.journal.append_edits([edit for edit, _ in batch], at=self.clock.now())
-        self.checkpoint("moving")
-        endings = await self.url_source.replace([exact(edit, entry) for edit, entry in batch])
-        self.checkpoint("replaced")
-        self._note_endings(batch, endings, JournalEntryType.MOVED)
+        if batch:
+            self._note(JournalEntryType.MOVING, edits=[edit_record(edit) for edit, _ in batch])
+            edits = [exact(edit, entry) for edit, entry in batch]
+            await self._replace(batch, edits, JournalEntryType.MOVED)
 
-    def _note_endings(
-        self, batch: Sequence[Due], endings: Sequence[EditOutcome], done: JournalEntryType
-    ) -> None:
-        ended = [(edit, ending) for (edit, _), ending in zip(batch, endings, strict=True)]
+    async def _replace(
+        self, batch: Sequence[Due], edits: Sequence[UrlEdit], done: JournalEntryType
+    ) -> int:
+        """Make these edits of a batch, note how each ended, and return how many were made."""
+        endings = await self.url_source.replace(edits)
+        self.checkpoint("replaced")
+        ended = [(edit, how) for (edit, _), how in zip(batch, endings, strict=True)]
+        left = [(edit, how) for edit, how in ended if how is not EditOutcome.DONE]
         self._note_places(done, {edit.place: "" for edit, how in ended if how is EditOutcome.DONE})
-        self._note_places(
-            JournalEntryType.LEFT,
-            {edit.place: how.value for edit, how in ended if how is not EditOutcome.DONE},
-        )
-        for edit, how in ended:
-            if how is not EditOutcome.DONE:
-                self.report(EditSkipped(edit, _IN_WORDS[how]))
+        self._note_places(JournalEntryType.LEFT, {edit.place: how.value for edit, how in left})
+        for edit, how in left:
+            self.report(EditSkipped(edit, _IN_WORDS[how]))
+        return len(ended) - len(left)
 
     # ---- watching
 
@@ -294,7 +285,7 @@ class PlanExecutor:
         elif there := [
             place
             for place in step.places & summary.behind.keys()
-            if summary.marks.get(place) is EditMark.MOVED
+            if summary.marks.get(place) is JournalEntryType.MOVED
         ]:
             await self._return(there)
 
@@ -311,10 +302,7 @@ class PlanExecutor:
         for batch in _batches(due):
             self._note_places(JournalEntryType.RETURNING, {edit.place: "" for edit, _ in batch})
             back = [exact(edit.back(), entry) for edit, entry in batch]
-            endings = await self.url_source.replace(back)
-            self.checkpoint("put back")
-            self._note_endings(batch, endings, JournalEntryType.RETURNED)
-            returned += endings.count(EditOutcome.DONE)
+            returned += await self._replace(batch, back, JournalEntryType.RETURNED)
             self.report(EditsReverted(returned, len(due)))
 
 
@@ -323,37 +311,30 @@ _AS_FOUND: Final = {
     JournalEntryType.RETURNED: {EditState.RETURNED, EditState.BEHIND},
     JournalEntryType.LEFT: {EditState.PENDING, EditState.CHANGED, EditState.GONE},
 }
+_UNDER_WAY: Final = (JournalEntryType.MOVING, JournalEntryType.RETURNING)
 _IN_WORDS: Final = {
     EditOutcome.CHANGED: "somebody else has changed it meanwhile",
     EditOutcome.GONE: "it is there no longer",
 }
 
 
-class _ReceiverChecks:
-    """Checks each receiver of an account once, a limited number at the same time."""
+def _once_for_each_receiver(check: ReceiverReadinessCheck) -> ReceiverReadinessCheck:
+    """Return a check that asks for each receiver of an account once, some at the same time."""
+    asked = dict[tuple[str | None, str, str], asyncio.Task[str | None]]()
+    slots = asyncio.Semaphore(_PROBES_AT_ONCE)
 
-    def __init__(self, readiness: ReceiverReadinessCheck) -> None:
-        self._readiness = readiness
-        self._asked: dict[tuple[str | None, str, str], asyncio.Task[str | None]] = {}
-        self._slots = asyncio.Semaphore(_PROBES_AT_ONCE)
+    async def ask(entry: UrlEntry) -> str | None:
+        async with slots:
+            return await check(entry)
 
-    async def whys(self, entries: Sequence[UrlEntry]) -> list[str | None]:
-        """Return why each is not ready; None for those that are."""
-        return await asyncio.gather(*map(self._why, entries))
+    async def once(entry: UrlEntry) -> str | None:
+        url = CallbackUrl.parse(entry.url, sources=None).wire
+        key = (entry.place.account_sid, url, entry.method)
+        if key not in asked:
+            asked[key] = asyncio.create_task(ask(entry))
+        return await asked[key]
 
-    def _why(self, entry: UrlEntry) -> asyncio.Task[str | None]:
-        key = (
-            entry.place.account_sid,
-            CallbackUrl.parse(entry.url, sources=None).wire,
-            entry.method,
-        )
-        if key not in self._asked:
-            self._asked[key] = asyncio.create_task(self._check(entry))
-        return self._asked[key]
-
-    async def _check(self, entry: UrlEntry) -> str | None:
-        async with self._slots:
-            return await self._readiness.check(entry)
+    return once
 
 
 def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:

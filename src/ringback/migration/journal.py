@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.plan import edit_record, read_edit
+from ringback.migration.plan import read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refusing
@@ -55,16 +55,6 @@ class JournalEntryType(StrEnum):
     """All of the plan is to be undone."""
 
 
-class EditMark(StrEnum):
-    """What the journal says last of an edit."""
-
-    MOVING = "moving"
-    MOVED = "moved"
-    SKIPPED = "skipped"
-    RETURNING = "returning"
-    RETURNED = "returned"
-
-
 @dataclass(frozen=True, slots=True)
 class ApplyBegan:
     """How a plan is applied."""
@@ -94,7 +84,10 @@ class JournalSummary:
     began: ApplyBegan | None = None
     edits: dict[UrlLocation, UrlEdit] = field(default_factory=dict[UrlLocation, UrlEdit])
     """All that ever began to move; a plan may have been shortened since."""
-    marks: dict[UrlLocation, EditMark] = field(default_factory=dict[UrlLocation, EditMark])
+    marks: dict[UrlLocation, JournalEntryType] = field(
+        default_factory=dict[UrlLocation, JournalEntryType]
+    )
+    """What was said last of an edit: moving, moved, skipped, returning or returned."""
     whys: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """Why an edit was skipped."""
     behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
@@ -134,26 +127,21 @@ class JournalSummary:
     def _begin_to_move(self, edits: Sequence[UrlEdit]) -> None:
         for edit in edits:
             self.edits[edit.place] = edit
-            self.marks[edit.place] = EditMark.MOVING
+            self.marks[edit.place] = JournalEntryType.MOVING
             self.open_step.places.add(edit.place)
 
     def _mark(self, what: JournalEntryType, places: Reasons) -> None:
         match what:
-            case JournalEntryType.LEFT:
-                self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
-                self._take_out_of_step(places)
             case JournalEntryType.WORSE:
                 self.behind |= places
-            case JournalEntryType.SKIPPED:
-                self.whys |= places
-                self.marks |= dict.fromkeys(places, EditMark.SKIPPED)
-                self._take_out_of_step(places)
+            case JournalEntryType.LEFT:
+                self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
             case _:
-                self.marks |= dict.fromkeys(places, EditMark(what.value))
-
-    def _take_out_of_step(self, places: Reasons) -> None:
-        """Exclude from watching what was about to move and then didn't."""
-        if self.step is not None:
+                self.marks |= dict.fromkeys(places, what)
+        if what is JournalEntryType.SKIPPED:
+            self.whys |= places
+        # What was about to move and then didn't is not watched.
+        if what in (JournalEntryType.LEFT, JournalEntryType.SKIPPED) and self.step is not None:
             self.step.places -= places.keys()
 
 
@@ -185,11 +173,15 @@ class PlanJournal:
         """Close the file, which also releases its lock."""
         os.close(self._file)
 
-    def append(self, what: JournalEntryType, *, at: datetime, **more: Any) -> None:
-        """Add a line; it is on the disk when this returns.
+    def append(
+        self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
+    ) -> None:
+        """Add a line, about these places if it is about some; it is on the disk when this returns.
 
         Raises ConfigurationError where it can't be written: nothing may change then.
         """
+        if places is not None:
+            more["places"] = [[place.account_sid, place.name, why] for place, why in places.items()]
         line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
         rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         with refusing(f"{self.path} can't be written"):
@@ -198,16 +190,6 @@ class PlanJournal:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         self.summary.take(line)
-
-    def append_edits(self, edits: Sequence[UrlEdit], *, at: datetime) -> None:
-        """Add that these edits are about to be made."""
-        self.append(JournalEntryType.MOVING, at=at, edits=[edit_record(edit) for edit in edits])
-
-    def append_places(self, what: JournalEntryType, places: Reasons, *, at: datetime) -> None:
-        """Add what became of these, and why, where there are any."""
-        if places:
-            listed = [[place.account_sid, place.name, why] for place, why in places.items()]
-            self.append(what, at=at, places=listed)
 
     def _lock(self) -> None:
         try:

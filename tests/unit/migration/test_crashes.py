@@ -129,7 +129,7 @@ def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
     assert first.until > died
 
 
-GOING_BACK = ["worse", "stopped", "returning", "put back", "returned", "went back"]
+GOING_BACK = ["worse", "stopped", "returning", "replaced", "returned", "went back"]
 
 
 @pytest.mark.parametrize("nth", range(1, len(GOING_BACK) + 1))
@@ -169,7 +169,7 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
         assert world.url_source.urls() == {**moved(old), first.name: old[first.name]}
         assert world.states()[first.name] is EditState.BEHIND
 
-    assert every_death(prepare, work) >= {"worse", "returning", "put back", "returned", "passed"}
+    assert every_death(prepare, work) >= {"worse", "returning", "replaced", "returned", "passed"}
 
 
 def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> None:
@@ -186,7 +186,7 @@ def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> Non
             check(world, old)
         assert world.url_source.urls() == old
 
-    assert every_death(prepare, work) == {"reverting", "returning", "put back", "returned"}
+    assert every_death(prepare, work) == {"reverting", "returning", "replaced", "returned"}
 
 
 def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:

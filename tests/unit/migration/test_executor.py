@@ -135,7 +135,7 @@ class Unready:
     hosts: set[str]
     asked: list[str] = field(default_factory=list[str])
 
-    async def check(self, entry: UrlEntry) -> str | None:
+    async def __call__(self, entry: UrlEntry) -> str | None:
         host = entry.url.split("/")[2]
         self.asked.append(host)
         return "it answers 200 to everything" if host in self.hosts else None

@@ -12,7 +12,7 @@ from ringback.cli.migrate import output
 from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
-from ringback.core.policy.source_policy import Policy, SourceName
+from ringback.core.policy.source_policy import Policy
 from ringback.migration.canary_evaluation import compare_deliveries
 from ringback.migration.canary_step import CanarySettings, deliveries_to_watch, read_shares
 from ringback.migration.edit_status import (
@@ -37,10 +37,9 @@ from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration_setup import (
     OpenedUrlSource,
     ReadinessProbeOptions,
+    ReceiverProbing,
     UrlSourceCredentials,
-    missing_secret,
     open_url_source,
-    readiness_check,
 )
 
 _WENT_BACK: Final = 3
@@ -104,9 +103,9 @@ async def apply(
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             printer = output.ProgressPrinter(sys.stdout.isatty())
             executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
-            probing = (found, plan.to, probes, credentials.auth_token)
-            _check_probing(*probing)
-            async with readiness_check(*probing) as readiness:
+            probing = ReceiverProbing(found, plan.to, probes, credentials.auth_token)
+            _check_probing(probing)
+            async with probing.check() as readiness:
                 ended = await executor.apply(readiness=readiness, canary=watch)
             after = await executor.statuses()
     _say_status(after, printer)
@@ -120,18 +119,16 @@ async def apply(
     return _LEFT_BEHIND if any(each.state in LEFT_BEHIND for each in after.values()) else 0
 
 
-def _check_probing(
-    found: OpenedUrlSource, to: SourceName, how: ReadinessProbeOptions, auth_token: str | None
-) -> None:
+def _check_probing(probing: ReceiverProbing) -> None:
     """Raise a UsageError where the probe lacks the definition of the source, or its secret."""
-    if how.no_probe:
+    if probing.how.no_probe:
         return
-    if to not in how.sources:
+    if probing.to not in probing.how.sources:
         raise click.UsageError(
-            f"receivers are probed before they move, and what {to} sends is in no settings here:"
-            " give the server's with --settings, or --no-probe"
+            f"receivers are probed before they move, and what {probing.to} sends is in no settings"
+            " here: give the server's with --settings, or --no-probe"
         )
-    if missing := missing_secret(found, to, how, auth_token):
+    if missing := probing.missing_secret:
         flag = f"--{missing.replace('_', '-')}"
         raise click.UsageError(
             f"receivers are probed before they move, by callbacks that {flag} signs: give it, or"
