@@ -78,9 +78,9 @@ async def open_url_source(
         case {"kind": "api", "account": str(account), "server": None | str() as server}:
             yield _api(account, server, credentials)
         case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
-            yield _files(FileUrlSource.of_table(Path(root), path))
+            yield _files(FileUrlSource(Path(root), (path,), "csv"))
         case {"kind": "files", "root": str(root), "paths": [*paths]}:
-            yield _files(FileUrlSource.of_code(Path(root), list(map(str, paths))))
+            yield _files(FileUrlSource(Path(root), tuple(map(str, paths)), "files"))
         case _:
             raise ConfigurationError("the plan names no record that is known here; make a new plan")
 

@@ -35,7 +35,7 @@ def replace(files: FileUrlSource, *some: UrlEdit) -> Sequence[EditOutcome]:
 
 @pytest.fixture
 def code(tmp_path: Path) -> FileUrlSource:
-    return FileUrlSource.of_code(tmp_path, ["."])
+    return FileUrlSource(tmp_path, (".",), "files")
 
 
 def put(files: FileUrlSource, content: str | bytes, name: str = "app.py") -> Path:
@@ -235,7 +235,7 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FileUrlSo
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.py can't be read: No such file"):
-        entries(FileUrlSource.of_code(tmp_path, ["nowhere.py"]))
+        entries(FileUrlSource(tmp_path, ("nowhere.py",), "files"))
 
 
 # ---- how they are written ------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text(f"callback_url='{URL}'")
     link = tmp_path / "link.py"
     link.symlink_to("real.py")
-    files = FileUrlSource.of_code(tmp_path, ["link.py"])
+    files = FileUrlSource(tmp_path, ("link.py",), "files")
     replace(files, *edits(files))
     assert link.is_symlink()
     assert MOVED in (tmp_path / "real.py").read_text()
@@ -297,7 +297,7 @@ def test_a_diff_changes_nothing_and_shows_no_secrets(code: FileUrlSource) -> Non
 
 def table(tmp_path: Path, text: str) -> FileUrlSource:
     (tmp_path / "urls.csv").write_bytes(text.encode())
-    return FileUrlSource.of_table(tmp_path, "urls.csv")
+    return FileUrlSource(tmp_path, ("urls.csv",), "csv")
 
 
 def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Path) -> None:

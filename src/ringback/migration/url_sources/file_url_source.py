@@ -8,24 +8,22 @@ import asyncio
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from itertools import groupby
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 from ringback.migration.url_sources.csv_table import matches_in_table
 from ringback.migration.url_sources.source_code import matches_in_code
 from ringback.migration.url_sources.url_matches import UrlInText, placed
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refusing
 
-Find = Callable[[str, str], list[UrlInText]]
-"""Finds the URLs of a text; the second argument is the name of its file."""
-
+_FINDERS: Final = {"files": matches_in_code, "csv": matches_in_table}
 _SKIPPED_FOLDERS: Final = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".terraform", ".idea"),
@@ -50,20 +48,10 @@ class FileUrlSource:
     """What the paths, and the files' names in places, are relative to."""
     paths: tuple[str, ...]
     """Files, and folders with all that is in them."""
-    kind: str
-    find: Find
+    kind: Literal["files", "csv"]
+    """Whether they are source code and configuration, or a table with a column of URLs."""
     skipped: Counter[str] = field(default_factory=Counter[str])
     """How many files and folders were left out by the last reading, by the reason."""
-
-    @classmethod
-    def of_code(cls, root: Path, paths: Sequence[str]) -> Self:
-        """Return the URLs of source code and configuration."""
-        return cls(root, tuple(paths), "files", matches_in_code)
-
-    @classmethod
-    def of_table(cls, root: Path, path: str) -> Self:
-        """Return the URLs of a CSV file with a column `url` or `callback_url`."""
-        return cls(root, (path,), "csv", matches_in_table)
 
     @property
     def spec(self) -> UrlSourceSpec:
@@ -103,8 +91,12 @@ class FileUrlSource:
         return [
             match.entry(place)
             for name, text in self._texts()
-            for match, place in placed(self.find(text, name), text, name)
+            for match, place in self._found(text, name)
         ]
+
+    def _found(self, text: str, name: str) -> Iterator[tuple[UrlInText, UrlLocation]]:
+        """Yield the URLs in the text of a file, and their places."""
+        return placed(_FINDERS[self.kind](text, name), text, name)
 
     def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
         endings = dict[UrlEdit, EditOutcome]()
@@ -129,7 +121,7 @@ class FileUrlSource:
         self, text: str, name: str, edits: Sequence[UrlEdit]
     ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
         """Return a file's new text, and how each edit ended."""
-        matches = {place: match for match, place in placed(self.find(text, name), text, name)}
+        matches = {place: match for match, place in self._found(text, name)}
         endings, pieces, at = dict[UrlEdit, EditOutcome](), list[str](), 0
         for edit in sorted(edits, key=lambda edit: _start(matches.get(edit.place))):
             match = matches.get(edit.place)
