@@ -57,6 +57,12 @@ class UrlEdit:
         """Return the edit that undoes this one."""
         return UrlEdit(self.place, self.new, self.old, self.method)
 
+    def outcome(self, url: str | None) -> "EditOutcome":
+        """Return what becomes of it where this URL is configured now; None where none is."""
+        if url is None:
+            return EditOutcome.GONE
+        return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED
+
 
 class EditOutcome(StrEnum):
     """What became of an edit."""

@@ -52,13 +52,10 @@ class FileOfUrls:
 
     def _replace(self, edit: UrlEdit) -> EditOutcome:
         urls = self.urls()
-        now = urls.get(edit.place.name)
-        if now is None:
-            return EditOutcome.GONE
-        if now not in (edit.old, edit.new):
-            return EditOutcome.CHANGED
-        self.fill({**urls, edit.place.name: edit.new})
-        return EditOutcome.DONE
+        outcome = edit.outcome(urls.get(edit.place.name))
+        if outcome is EditOutcome.DONE:
+            self.fill({**urls, edit.place.name: edit.new})
+        return outcome
 
 
 class PassingClock:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.url_source import (
     EditOutcome,
@@ -15,7 +15,7 @@ from ringback.migration.url_source import (
     UrlEntry,
     UrlSourceSpec,
 )
-from ringback.migration.url_sources.place_names import place_of, url_place_of
+from ringback.migration.url_sources.place_names import url_place_of
 from ringback.ports import DeliveryTotals
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ApiUrlSource:
-    """Answers `UrlSource`: the fleets and Programmable Wireless SIMs of one account.
+    """Answers `UrlSource` and `UrlDeliveryHistory`: fleets and Wireless SIMs of one account.
 
     The API has no compare-and-set: each URL is fetched and compared right before it is changed, and
     what somebody else changes in between is lost.
@@ -64,18 +64,14 @@ class ApiUrlSource:
     @property
     def deliveries(self) -> UrlDeliveryHistory | None:
         """How the callbacks went, which a Ringback knows; None at Twilio's hosts."""
-        return None if self.server is None else _Portal(self.server, self.official)
+        return None if self.server is None else self
 
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs that the API shows: of fleets and then of SIMs.
 
         Raises ConfigurationError where they can't be read.
         """
-        reported = await asyncio.to_thread(lambda: list(self.official.urls()))
-        return [
-            UrlEntry(place_of(place, account_sid), url, HttpMethod(method))
-            for place, account_sid, url, method in reported
-        ]
+        return await asyncio.to_thread(lambda: list(self.official.urls()))
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
         """Make these edits, some at a time.
@@ -96,30 +92,19 @@ class ApiUrlSource:
                 endings.append(ending)
         return endings
 
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
+        """Ask the portal of a Ringback how the callbacks created in this time went."""
+        return await asyncio.to_thread(self.official.totals, since=since, until=until)
+
     def _make(self, edit: UrlEdit) -> EditOutcome:
         place = url_place_of(edit.place)
         if place is None or edit.place.account_sid not in (None, self.account_sid):
             return EditOutcome.GONE
         url = self.official.url_at(place)
-        if url is None:
-            return EditOutcome.GONE
-        if url not in (edit.old, edit.new):
-            return EditOutcome.CHANGED
-        if url != edit.new:
+        outcome = edit.outcome(url)
+        if outcome is EditOutcome.DONE and url != edit.new:
             self.official.set_url(place, edit.new)
-        return EditOutcome.DONE
-
-
-@dataclass(frozen=True, slots=True)
-class _Portal:
-    """Answers `UrlDeliveryHistory`."""
-
-    server: str
-    official: "TwilioUrlClient"
-
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
-        """Ask the portal."""
-        return await asyncio.to_thread(self.official.totals, self.server, since=since, until=until)
+        return outcome
 
 
 def base_url(text: str) -> str:

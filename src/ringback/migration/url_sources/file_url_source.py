@@ -172,13 +172,7 @@ class FileUrlSource:
 
 
 def _ending(match: UrlInText | None, edit: UrlEdit) -> EditOutcome:
-    if match is None:
-        return EditOutcome.GONE
-    return (
-        EditOutcome.DONE
-        if match.url in (edit.old, edit.new) and not match.fixed
-        else EditOutcome.CHANGED
-    )
+    return EditOutcome.CHANGED if match and match.fixed else edit.outcome(match and match.url)
 
 
 def _start(match: UrlInText | None) -> int:

@@ -14,9 +14,12 @@ from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMi
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
 from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SidKind
+from ringback.migration.url_source import UrlEntry
+from ringback.migration.url_sources.place_names import place_of
 from ringback.operations.callback_urls import UrlSettingName
 from ringback.ports import DeliveryTotals
 
@@ -47,15 +50,6 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 }
 
 
-class TwilioConfiguredUrl(NamedTuple):
-    """A configured URL as the API tells it."""
-
-    place: UrlSettingName
-    account_sid: str
-    url: str
-    method: str
-
-
 class TwilioUrlClient:
     """The URLs of one account; each call waits for the answer.
 
@@ -74,9 +68,10 @@ class TwilioUrlClient:
             client.supersim.base_url = f"{server}/supersim"
             client.wireless.base_url = f"{server}/wireless"
         self._client = client
+        self._server = server
         self._resources = {kind: attrgetter(each.path)(client) for kind, each in _RESOURCES.items()}
 
-    def urls(self) -> Iterator[TwilioConfiguredUrl]:
+    def urls(self) -> Iterator[UrlEntry]:
         """Yield all configured URLs."""
         for kind, (path, urls) in _RESOURCES.items():
             with _translated(path):
@@ -103,11 +98,11 @@ class TwilioUrlClient:
         with _translated(place.sid):
             self._one(place).update(**{parameter: url})
 
-    def totals(self, server: str, *, since: datetime, until: datetime) -> list[DeliveryTotals]:
+    def totals(self, *, since: datetime, until: datetime) -> list[DeliveryTotals]:
         """Return the totals of the account's callbacks, from the portal of a Ringback."""
         asked = {"Since": since.isoformat(), "Until": until.isoformat()}
         with _translated("the totals"):
-            answer = self._client.request("GET", f"{server}/portal/v1/totals", params=asked)
+            answer = self._client.request("GET", f"{self._server}/portal/v1/totals", params=asked)
             if answer.status_code != 200:
                 raise TwilioException("Unable to fetch totals", answer)
             return [_read(shown) for shown in json.loads(answer.text)["totals"]]
@@ -116,14 +111,13 @@ class TwilioUrlClient:
         return self._resources[place.sid[:2]](place.sid)
 
 
-def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[TwilioConfiguredUrl]:
+def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[UrlEntry]:
     for parameter, name in urls.items():
         url = getattr(one, name)
         if url:
             method = getattr(one, name.replace("url", "method")) or "POST"
-            yield TwilioConfiguredUrl(
-                UrlSettingName(one.sid, parameter), one.account_sid, url, method
-            )
+            place = place_of(UrlSettingName(one.sid, parameter), one.account_sid)
+            yield UrlEntry(place, url, HttpMethod(method))
 
 
 def _read(shown: Mapping[str, Any]) -> DeliveryTotals:
