@@ -66,7 +66,7 @@ def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
 
 def _cell(setting: Setting, command: ServerCommand) -> str:
     """What the table has for a command: a dash where it has no such setting."""
-    default = setting.defaults[command]
+    default = setting.default_of(command)
     if not setting.is_for(command):
         return NOT_THERE
     return f"`{default}`" if default else ""

@@ -145,7 +145,7 @@ accept_data_loss_option = click.option(
 
 
 def data_folder(
-    help_: str, *, default: str | None = DATA.defaults[ServerCommand.SERVE]
+    help_: str, *, default: str | None = DATA.default_of(ServerCommand.SERVE)
 ) -> Option[F]:
     """Return the option that names a data folder, for a command that has no other settings."""
     return click.option(
@@ -154,7 +154,7 @@ def data_folder(
         envvar=DATA.variable,
         default=default,
         show_default=True,
-        metavar=DATA.metavar,
+        metavar=DATA.form.metavar,
         help=help_,
     )
 
@@ -168,7 +168,7 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
         SEAL_KEY_FILE.flag,
         f"{of_what}{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
         envvar=SEAL_KEY_FILE.variable,
-        metavar=SEAL_KEY_FILE.metavar,
+        metavar=SEAL_KEY_FILE.form.metavar,
     )
 
 
@@ -182,10 +182,10 @@ def settings_options(command: ServerCommand) -> Option[F]:
 
 
 def _settings_option(setting: Setting, command: ServerCommand) -> Option[Any]:
-    default = setting.defaults[command]
+    default = setting.default_of(command)
     shown = f"  [default: {default}]" if default else ""
     # Lets a yes-or-no flag be given without a value, which means yes.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
     return click.option(
-        setting.flag, setting.name, metavar=setting.metavar, help=setting.help + shown, **alone
+        setting.flag, setting.name, metavar=setting.form.metavar, help=setting.help + shown, **alone
     )

@@ -41,13 +41,13 @@ class RawSetting:
         if not self.text:
             raise ConfigurationError(f"{self.where} is empty; leave it out, or say {self.default}")
         try:
-            return self.setting.read(self.text)
+            return self.setting.form.read(self.text)
         except ValueError as problem:
             raise self.refused(str(problem)) from None
 
     def refused(self, problem: str) -> ConfigurationError:
         """Return the error that refuses this value."""
-        if self.setting.is_secret and _shows_secret(problem, self.text):
+        if self.setting.form.is_secret and _shows_secret(problem, self.text):
             problem = "this can't be used; its help says what can"
         return ConfigurationError(f"{self.where}: {problem}")
 
@@ -64,7 +64,7 @@ def find(
 
     Raises ConfigurationError where the file has a value of another type than the setting.
     """
-    default = setting.defaults[command]
+    default = setting.default_of(command)
     if (flag := flags.get(setting.name)) is not None:
         return RawSetting(setting, setting.flag, flag, default)
     if (variable := environment.get(setting.variable)) is not None:
@@ -81,10 +81,10 @@ def in_file(
 
     Raises ConfigurationError where that is of another type than the setting.
     """
-    shown = without_secret(as_toml(value)) if setting.is_secret else as_toml(value)
+    shown = without_secret(as_toml(value)) if setting.form.is_secret else as_toml(value)
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
-    if not _is_one_of(value, (str, *setting.forms)):
-        forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.forms))
+    if not _is_one_of(value, (str, *setting.form.in_file)):
+        forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.form.in_file))
         raise ConfigurationError(f"{where}: this must be {' or '.join(forms)}")
     return RawSetting(setting, where, as_text(value), default)
 

@@ -1,6 +1,6 @@
 """The table of all settings: flags, variables, keys of the file and help are made from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -34,24 +34,30 @@ class ServerCommand(StrEnum):
     SERVE = "serve"
 
 
+class SettingForm(NamedTuple):
+    """How values of one kind are written, on the command line and in the file."""
+
+    read: Callable[[str], Any]
+    metavar: str
+    in_file: tuple[type, ...] = ()
+    """The types that they may have in the file, beside text."""
+    is_secret: bool = False
+    """Whether the text before an `@` in them is secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting: `--name-of-it`, RINGBACK_NAME_OF_IT, and `name_of_it` in the file."""
 
     name: str
-    read: Callable[[str], Any]
-    defaults: Mapping[ServerCommand, str]
-    """For each command, in the form in which people write it; empty for none."""
-    metavar: str
+    form: SettingForm
+    default: str | tuple[str, str]
+    """In the form in which people write it, empty for none; a pair is of `dev` and of `serve`."""
     help: str
     only: ServerCommand | None = None
     """The command that it is a setting of; None for both. The other one goes by its default."""
-    forms: tuple[type, ...] = ()
-    """The types that it may have in the file, beside text."""
     has_flag: bool = True
     """Whether it has a flag; secrets have none, since the list of processes shows flags."""
-    is_secret: bool = False
-    """Whether the text before an `@` in it is secret."""
 
     @property
     def flag(self) -> str:
@@ -61,7 +67,7 @@ class Setting:
     @property
     def is_yes_or_no(self) -> bool:
         """Whether it is a switch."""
-        return bool in self.forms
+        return bool in self.form.in_file
 
     @property
     def variable(self) -> str:
@@ -71,6 +77,12 @@ class Setting:
     def is_for(self, command: ServerCommand) -> bool:
         """Whether this command has it."""
         return self.only in (None, command)
+
+    def default_of(self, command: ServerCommand) -> str:
+        """Return the default that a command goes by."""
+        if isinstance(self.default, str):
+            return self.default
+        return self.default[0 if command is ServerCommand.DEV else 1]
 
 
 VARIABLES_OF_CLIENTS: Final = frozenset(
@@ -82,15 +94,6 @@ VARIABLES_OF_CLIENTS: Final = frozenset(
 def settings_of(command: ServerCommand) -> list[Setting]:
     """Return the settings that a command has."""
     return [setting for setting in SETTINGS if setting.is_for(command)]
-
-
-class SettingForm(NamedTuple):
-    """How values of one kind are written, on the command line and in the file."""
-
-    read: Callable[[str], Any]
-    metavar: str
-    in_file: tuple[type, ...] = ()
-    is_secret: bool = False
 
 
 _FILE: Final = SettingForm(Path, "FILE")
@@ -108,146 +111,128 @@ def _number(most: int, *, least: int = 1, metavar: str = "NUMBER") -> SettingFor
     return SettingForm(number(least=least, most=most), metavar, (int,))
 
 
-def _setting(
-    name: str,
-    form: SettingForm,
-    default: str | tuple[str, str],
-    help_: str,
-    only: ServerCommand | None = None,
-    *,
-    has_flag: bool = True,
-) -> Setting:
-    """Return a setting; a pair of defaults is that of `dev` and that of `serve`."""
-    of_both = default if isinstance(default, tuple) else (default, default)
-    defaults = dict(zip(ServerCommand, of_both, strict=True))
-    return Setting(
-        *(name, form.read, defaults, form.metavar, help_),
-        *(only, form.in_file, has_flag, form.is_secret),
-    )
-
-
-SEAL_KEY: Final = _setting(
+SEAL_KEY: Final = Setting(
     *("seal_key", SettingForm(str, "KEY", is_secret=True), ""),
     "What the secrets in the data file are sealed with: a key of `ringback accounts new-key`, or"
     " several with commas between, of which the first seals and the others still open.",
     has_flag=False,
 )
 
-SEAL_KEY_FILE: Final = _setting(
+SEAL_KEY_FILE: Final = Setting(
     *("seal_key_file", _FILE, ""),
     "The file with that key, one for each line; without it, ringback.key in the data folder, which"
     " is made for a new data file.",
 )
 
-DATA: Final = _setting(
+DATA: Final = Setting(
     *("data", SettingForm(Path, "FOLDER"), "ringback-data"),
     "Where the data file is kept; made where there is none.",
 )
 
-EGRESS: Final = _setting(
+EGRESS: Final = Setting(
     *("egress", _EGRESS, "any"),
     "A way out that callback URLs name with #e=, in the table [egress] of the file.",
 )
 
-WARN_BEFORE: Final = _setting(
+WARN_BEFORE: Final = Setting(
     *("warn_before", SettingForm(read_durations, "DURATIONS", (list,)), "30d,7d,1d"),
     "How long before the policy changes by its dates that is warned of: a comma list, or none.",
 )
 
-SCENARIO: Final = _setting(
+SCENARIO: Final = Setting(
     *("scenario", SettingForm(scenario_called, "NAME"), "normal"),
     "How the simulated network behaves; [scenarios] in the file is for single SIMs and accounts.",
 )
 
 SETTINGS: Final = (
-    _setting("host", SettingForm(str, "ADDRESS"), "127.0.0.1", "The address to listen on."),
-    _setting(
+    Setting("host", SettingForm(str, "ADDRESS"), "127.0.0.1", "The address to listen on."),
+    Setting(
         *("port", SettingForm(read_port, "PORT", (int,)), "8080"),
         "The port to listen on; 0 takes any free one.",
     ),
-    _setting(
+    Setting(
         *("tls", _SWITCH, "no"),
         "Whether HTTPS is served too, for the vendors' host names, with a CA kept in the data"
         " folder.",
         only=_DEV,
     ),
-    _setting(
+    Setting(
         *("tls_port", SettingForm(read_tls_port, "PORT", (int,)), "443+"),
         "The port of HTTPS; 0 takes any free one, a + behind it lets it be 8443 or any free one"
         " where that one can't be had.",
         only=_DEV,
     ),
-    _setting(
+    Setting(
         *("tls_cert", _FILE, ""),
         "The certificate, with its chain, to serve HTTPS with instead of HTTP (PEM); it is read"
         " again when it changes.",
         only=_SERVE,
     ),
-    _setting(
+    Setting(
         "tls_key", _FILE, "", "The key of that certificate (PEM, without a password).", only=_SERVE
     ),
-    _setting(
+    Setting(
         *("trusted_proxies", _NETWORKS, "none"),
         "The proxies that are believed whom they pass requests on for (X-Forwarded-For and -Proto):"
         " a comma list of addresses and networks, or none.",
     ),
-    _setting(
+    Setting(
         *("max_connections", _number(100_000), "4096"),
         "How many connections clients may have open at once; fewer where the limit on open files"
         " leaves no room for that.",
     ),
     DATA,
-    _setting(
+    Setting(
         *("phase", SettingForm(str, "NAME"), ""),
         "The phase of the transition to be in: before, between or after.  [default: before]",
         only=_DEV,
     ),
-    _setting(
+    Setting(
         *("at", SettingForm(read_instant, "DATE", (date,)), ""),
         "The date (UTC) at which the transition's calendar starts, instead of a phase.",
         only=_DEV,
     ),
-    _setting(
+    Setting(
         *("update_takes", _DURATION, "500ms"),
         "How long the simulated network takes for each step: a change of a SIM, sending a command.",
     ),
     SCENARIO,
-    _setting(
+    Setting(
         *("data_per_day", _number(1_000_000, least=0, metavar="MB"), ("1", "0")),
         "How much data each connected SIM uses by itself in a day, about.",
     ),
-    _setting(
+    Setting(
         *("seed", _number(2**32, least=0), "0"),
         "What the simulated network draws by lot: the same for the same number.",
     ),
-    _setting(
+    Setting(
         *("devices", _DEVICES, ("127.64.0.0/10", "100.64.0.0/10")),
         "Where the addresses of SIMs' devices come from (IPv4).",
     ),
-    _setting(
+    Setting(
         *("gateway", SettingForm(read_gateway, "ADDRESS:PORT"), ("127.0.0.1:6969+", "none")),
         "Where devices send datagrams to, and get them from (UDP); a + behind it lets it be any"
         " free port where that one is taken; none for no gateway.",
     ),
-    _setting(
+    Setting(
         *("static_proxy", _SWITCH, "no"),
         "Whether Twilio's source says that it sends through its static proxy.",
         only=_DEV,
     ),
-    _setting(
+    Setting(
         *("allow", _NETWORKS, ("loopback", "none")),
         "Networks, beside the public ones, that callbacks may go to: a comma list like"
         " 10.0.0.0/8,loopback, or none.",
     ),
-    _setting(
+    Setting(
         *("callback_ports", SettingForm(read_ports, "PORTS", (int, list)), "any"),
         "The ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
     ),
-    _setting(
+    Setting(
         *("callback_schemes", SettingForm(read_schemes, "SCHEMES", (list,)), "http,https"),
         "The schemes that callbacks may have: http, https or both.",
     ),
-    _setting(
+    Setting(
         *(
             "schedule",
             SettingForm(RetrySchedule.parse, "SCHEDULE", (list,)),
@@ -256,68 +241,68 @@ SETTINGS: Final = (
         "When a failed round is tried again: faithful (never), persistent (over 27 hours),"
         " or waits of your own like 5s,1m,10m.",
     ),
-    _setting("at_once", _number(100_000), "800", "How many requests may be under way at once."),
-    _setting(
+    Setting("at_once", _number(100_000), "800", "How many requests may be under way at once."),
+    Setting(
         *("per_destination", _number(100_000), "64"),
         "How many of them may be under way to one destination.",
     ),
-    _setting(
+    Setting(
         *("backlog", _number(1_000_000_000), "1000000"),
         "How many callbacks may wait before new ones are answered 429.",
     ),
-    _setting(
+    Setting(
         *("backlog_per_account", _number(1_000_000_000), "500000"),
         "How many of one account may wait before its new ones are answered 429.",
     ),
-    _setting(
+    Setting(
         *("response_storage", _SIZE, "1GiB"),
         "How much is kept of receivers' long answers in all, beyond the first KiB that stands with"
         " each attempt; then the oldest go, of the account that has most.",
     ),
-    _setting(
+    Setting(
         *("response_storage_per_account", _SIZE, "64MiB"),
         "How much of it may be one account's; then its oldest go.",
     ),
-    _setting(
+    Setting(
         *("rate_limit", _number(1_000_000), ""),
         "How many callbacks, or other requests, an account may ask the API for in a second; any"
         " number without it.",
     ),
-    _setting(
+    Setting(
         *("twilio_egress", _EGRESS, "any"),
         "How Twilio's source leaves this machine: a local address, http://user:password@proxy:3128,"
         " or any.",
     ),
-    _setting(
+    Setting(
         *("kore_egress", _EGRESS, "any"),
         "How KORE's source leaves this machine: local addresses to take in turn, like"
         " 127.0.0.2,127.0.0.3, or a proxy, or any.",
     ),
-    _setting(
+    Setting(
         *("extra_ca_file", _FILE, ""),
         "Certificates, beside the system's, that a receiver's may be signed by (PEM).",
     ),
-    _setting(
+    Setting(
         *("client_cert_file", _FILE, ""),
         "The certificate to show to receivers that ask for one (PEM).",
     ),
-    _setting(
+    Setting(
         *("client_key_file", _FILE, ""),
         "Its key, where that is in a file of its own (PEM, without a password).",
     ),
     SEAL_KEY,
     SEAL_KEY_FILE,
-    _setting(
+    Setting(
         *("drain", _DURATION, ("750ms", "20s")),
         "How long a stop waits for the requests that are under way.",
     ),
     WARN_BEFORE,
-    _setting(
+    Setting(
         *("log_format", SettingForm(choice("json", "text"), "json|text"), ("text", "json")),
         "How log lines are written to stderr.",
         only=_SERVE,
     ),
-    _setting(
+    Setting(
         *("log_level", _LOG_LEVEL, ("warning", "info")),
         "The least that is logged: debug, info, warning or error.",
         only=_SERVE,

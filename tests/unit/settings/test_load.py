@@ -529,9 +529,8 @@ def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
     def tell(text: str) -> None:
         raise ValueError(f"I can't read {text}")
 
-    given = RawSetting(
-        replace(EGRESS, read=tell), "--kore-egress", "http://user:secret@proxy", "any"
-    )
+    setting = replace(EGRESS, form=EGRESS.form._replace(read=tell))
+    given = RawSetting(setting, "--kore-egress", "http://user:secret@proxy", "any")
     with pytest.raises(ConfigurationError) as refused:
         given.read()
     assert str(refused.value) == "--kore-egress: this can't be used; its help says what can"

@@ -15,7 +15,7 @@ from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
 from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in
 from ringback.dev_environment.dev_https import USUAL_PORT
-from ringback.settings import DATA, ServerCommand, Settings
+from ringback.settings import DATA, Settings
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
@@ -162,7 +162,7 @@ def _command(words: str, settings: Settings) -> str:
     program = _program()
     # Without --data, commands look in the default folder.
     folder = str(settings.data)
-    named = "" if folder == DATA.defaults[ServerCommand.DEV] else f" --data {shlex.quote(folder)}"
+    named = "" if folder == DATA.default else f" --data {shlex.quote(folder)}"
     return f"{program} {words}{named}"
 
 
