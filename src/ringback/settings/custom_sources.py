@@ -38,17 +38,15 @@ class ConfiguredSources:
     """
 
     def __init__(self, file: SettingsFile) -> None:
-        entries = dict(_entries_of(file))
-        self.sources: Sources = {
-            **BUILT_IN,
-            **{name: _read(file, name, _source_of, entry) for name, entry in entries.items()},
-        }
+        sources, egresses = {**BUILT_IN}, dict[SourceName, Egress]()
+        for name, entry in _entries_of(file):
+            with naming_the_line(file, TABLE, name, form=_FORM):
+                sources[name] = _source_of(name, entry)
+                if "egress" in entry:
+                    egresses[name] = _egress_of(entry)
+        self.sources: Sources = sources
         """All sources, the two built in first."""
-        self.egresses: Mapping[SourceName, Egress] = {
-            name: _read(file, name, _egress_of, entry)
-            for name, entry in entries.items()
-            if "egress" in entry
-        }
+        self.egresses: Mapping[SourceName, Egress] = egresses
         """The ways out of those that name one."""
 
 
@@ -63,11 +61,6 @@ def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
             place = file.place(TABLE, name)
             raise ConfigurationError(f"{place}: a source is written as [sources.{name}]; {_FORM}")
         yield name, cast("Entry", entry)
-
-
-def _read(file: SettingsFile, name: str, read: Callable[[str, Entry], T], entry: Entry) -> T:
-    with naming_the_line(file, TABLE, name, form=_FORM):
-        return read(name, entry)
 
 
 def _source_of(name: str, entry: Entry) -> SourceDefinition:
@@ -120,7 +113,7 @@ def _content_type_of(entry: Entry) -> str:
     return given
 
 
-def _egress_of(_name: str, entry: Entry) -> Egress:
+def _egress_of(entry: Entry) -> Egress:
     given = read_text(entry, "egress")
     try:
         return read_egress(given)

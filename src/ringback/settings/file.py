@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.os_error_messages import refusing
 from ringback.settings.toml_lines import KeyPath, lines_of
 
 # `tomllib` gives the position nowhere but in its message.
@@ -57,11 +58,8 @@ class SettingsFile:
 
 def _text_of(path: str) -> str:
     try:
-        return Path(path).read_bytes().decode()
-    except OSError as failure:
-        raise ConfigurationError(
-            f"the settings file {path} can't be read: {failure.strerror}"
-        ) from None
+        with refusing(f"the settings file {path} can't be read"):
+            return Path(path).read_bytes().decode()
     except UnicodeDecodeError as problem:
         line = problem.object.count(b"\n", 0, problem.start) + 1
         raise ConfigurationError(f"{path}:{line}: this is not TOML: it is not UTF-8") from None

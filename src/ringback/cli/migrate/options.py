@@ -22,8 +22,8 @@ from ringback.migration.url_source import UrlSourceSpec
 from ringback.migration_setup import ReadinessProbeOptions, UrlSourceCredentials
 from ringback.settings import FILE_VARIABLE, SettingsFile
 from ringback.settings.custom_sources import ConfiguredSources
+from ringback.settings.load import policy_in
 from ringback.settings.parsers import read_instant, read_networks
-from ringback.settings.policy import read_policy
 
 # ---- what opens the place where the URLs are -----------------------------------------------------
 
@@ -120,10 +120,7 @@ def _of_data(data: Path, account: str | None) -> UrlSourceSpec:
 
 
 def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Policy:
-    if path is None:
-        return NOTICE
-    file = SettingsFile.read(path)
-    return read_policy(file, ConfiguredSources(file).sources)
+    return NOTICE if path is None else policy_in(SettingsFile.read(path))
 
 
 with_policy = click.option(
