@@ -149,31 +149,27 @@ class ProbeCase:
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_PAYLOADS: Final[Mapping[ProbeEventKind, tuple[str, ReceiverFault]]] = {
-    ProbeEventKind.SIM_UPDATE: ("an update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.SIM_UPDATE_FAILED: ("a failed update of a SIM", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.SMS_COMMAND: ("an SMS Command", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.IP_COMMAND: ("an IP Command", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.ESIM_PROFILE: ("an eSIM Profile", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.COMMAND: ("a Command of Programmable Wireless", ReceiverFault.REFUSES_PAYLOAD),
-    ProbeEventKind.NON_ASCII: (
-        "names and values that are not ASCII",
-        ReceiverFault.REFUSES_NON_ASCII,
-    ),
-    ProbeEventKind.WHITE_SPACE: (
-        "a value with blanks, a tab and a line break",
-        ReceiverFault.REFUSES_WHITE_SPACE,
-    ),
-    ProbeEventKind.EMPTY_VALUES: (
-        "a parameter without a value",
-        ReceiverFault.REFUSES_EMPTY_VALUES,
-    ),
-    ProbeEventKind.REPEATED_PARAMETERS: (
-        "a parameter that comes three times",
-        ReceiverFault.REFUSES_REPEATED_PARAMETERS,
-    ),
-    ProbeEventKind.LONG_VALUES: ("a long value", ReceiverFault.REFUSES_LONG_VALUES),
+_PAYLOADS: Final[Mapping[ProbeEventKind, str]] = {
+    ProbeEventKind.SIM_UPDATE: "an update of a SIM",
+    ProbeEventKind.SIM_UPDATE_FAILED: "a failed update of a SIM",
+    ProbeEventKind.SMS_COMMAND: "an SMS Command",
+    ProbeEventKind.IP_COMMAND: "an IP Command",
+    ProbeEventKind.ESIM_PROFILE: "an eSIM Profile",
+    ProbeEventKind.COMMAND: "a Command of Programmable Wireless",
+    ProbeEventKind.NON_ASCII: "names and values that are not ASCII",
+    ProbeEventKind.WHITE_SPACE: "a value with blanks, a tab and a line break",
+    ProbeEventKind.EMPTY_VALUES: "a parameter without a value",
+    ProbeEventKind.REPEATED_PARAMETERS: "a parameter that comes three times",
+    ProbeEventKind.LONG_VALUES: "a long value",
 }
+_REFUSES: Final[Mapping[ProbeEventKind, ReceiverFault]] = {
+    ProbeEventKind.NON_ASCII: ReceiverFault.REFUSES_NON_ASCII,
+    ProbeEventKind.WHITE_SPACE: ReceiverFault.REFUSES_WHITE_SPACE,
+    ProbeEventKind.EMPTY_VALUES: ReceiverFault.REFUSES_EMPTY_VALUES,
+    ProbeEventKind.REPEATED_PARAMETERS: ReceiverFault.REFUSES_REPEATED_PARAMETERS,
+    ProbeEventKind.LONG_VALUES: ReceiverFault.REFUSES_LONG_VALUES,
+}
+"""The fault of a receiver that refuses an unusual payload; REFUSES_PAYLOAD is for the others."""
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
 
@@ -235,16 +231,15 @@ _AGAIN: Final[Mapping[RepeatTiming, tuple[str, ReceiverFault]]] = {
 
 def _genuine(source: Source) -> Iterator[ProbeCase]:
     for payload in (*KINDS, *UNUSUAL):
-        what, fault = _PAYLOADS[payload]
         for method in HttpMethod:
             yield ProbeCase(
                 f"{source}-{method.lower()}-{payload}",
                 CaseGroup.GENUINE,
                 frozenset({source}),
                 GenuineCase(source, method, payload),
-                f"{_NAMES[source]}'s callback by {method}: {what}",
+                f"{_NAMES[source]}'s callback by {method}: {_PAYLOADS[payload]}",
                 _ACCEPTED,
-                fault,
+                _REFUSES.get(payload, ReceiverFault.REFUSES_PAYLOAD),
             )
     for method in HttpMethod:
         yield ProbeCase(
