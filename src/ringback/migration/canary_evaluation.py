@@ -8,6 +8,7 @@ move, too, says nothing against it, and one whose callbacks fail now and then is
 more. One without callbacks after the move says nothing either.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,13 +19,11 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
 
+DeliveryTarget = tuple[str | None, str]
+"""An account, None where it isn't known, and where its callbacks go.
 
-class DeliveryTarget(NamedTuple):
-    """Where callbacks go; several places may have the same one, in any fragment."""
-
-    account_sid: str
-    url: str
-    """Without fragment and credentials."""
+Several places may have the same URL, in any fragment, so it is without that and credentials.
+"""
 
 
 class DeliveryCounts(NamedTuple):
@@ -64,7 +63,6 @@ class DeliveryCounts(NamedTuple):
         return f"{self.failing} of {self.tried} fail ({float(self.share):.1%})".replace("%", " %")
 
 
-_NONE: Final = DeliveryCounts()
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
 """Up to one receiver in ten may get worse by itself; more point to a cause that all share."""
@@ -134,13 +132,17 @@ def compare_deliveries(
     account isn't known has no deliveries. All places of a target share its figures: nobody knows
     which of them a callback was for.
     """
-    forms = {edit.place: form for edit in edits if (form := _new_form(edit)) is not None}
+    forms = {
+        edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)
+        for edit in edits
+    }
     new = set(forms.values())
     earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
     later = _by_target(each for each in after if (each.account_sid, each.url) in new)
+    targets = {place: _target(*form) for place, form in forms.items()}
     watched = {
-        place: DeliveriesBeforeAndAfter(earlier.get(target, _NONE), later.get(target, _NONE))
-        for place, target in ((place, _target(*form)) for place, form in forms.items())
+        place: DeliveriesBeforeAndAfter(earlier[target], later[target])
+        for place, target in targets.items()
     }
     return CanaryResult(
         {place: str(each) for place, each in watched.items() if each.is_worse},
@@ -148,21 +150,14 @@ def compare_deliveries(
     )
 
 
-def _new_form(edit: UrlEdit) -> tuple[str, str] | None:
-    """Return the account and the new URL as totals have them; None where nobody knows whose."""
-    owner = edit.place.account_sid
-    return None if owner is None else (owner, CallbackUrl.parse(edit.new, sources=None).shown)
+def _target(account_sid: str | None, shown: str) -> DeliveryTarget:
+    return account_sid, shown.partition("#")[0]
 
 
-def _target(account_sid: str, shown: str) -> DeliveryTarget:
-    return DeliveryTarget(account_sid, shown.partition("#")[0])
-
-
-def _by_target(many: Iterable[DeliveryTotals]) -> dict[DeliveryTarget, DeliveryCounts]:
-    found = dict[DeliveryTarget, DeliveryCounts]()
+def _by_target(many: Iterable[DeliveryTotals]) -> defaultdict[DeliveryTarget, DeliveryCounts]:
+    found = defaultdict[DeliveryTarget, DeliveryCounts](DeliveryCounts)
     for each in many:
         target = _target(each.account_sid, each.url)
         counts = DeliveryCounts(each.delivered, each.undelivered, each.retried)
-        so_far = found.get(target, _NONE)
-        found[target] = DeliveryCounts(*map(sum, zip(so_far, counts, strict=True)))
+        found[target] = DeliveryCounts(*map(sum, zip(found[target], counts, strict=True)))
     return found

@@ -8,7 +8,7 @@ was cut off. A last line that was cut off has never been acted on, and is none.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -218,7 +218,10 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
     Raises ConfigurationError, naming the line, where it can't be read or is of another plan.
     """
     summary = JournalSummary()
-    for at, line in _lines(path):
+    with refusing(f"{path} can't be read"):
+        content = path.read_bytes() if path.exists() else b""
+    # A last line that was cut off is none.
+    for at, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
             summary.take(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -231,13 +234,6 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
             " away, or name this plan otherwise"
         )
     return summary
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the whole lines."""
-    with refusing(f"{path} can't be read"):
-        content = path.read_bytes() if path.exists() else b""
-    yield from enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1)
 
 
 def _places(line: Mapping[str, Any]) -> Reasons:

@@ -121,12 +121,14 @@ class FileUrlSource:
         self, text: str, name: str, edits: Sequence[UrlEdit]
     ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
         """Return a file's new text, and how each edit ended."""
-        matches = {place: match for match, place in self._found(text, name)}
-        endings, pieces, at = dict[UrlEdit, EditOutcome](), list[str](), 0
-        for edit in sorted(edits, key=lambda edit: _start(matches.get(edit.place))):
-            match = matches.get(edit.place)
-            endings[edit] = ending = _ending(match, edit)
-            if match is not None and ending is EditOutcome.DONE:
+        wanted = {edit.place: edit for edit in edits}
+        endings, pieces, at = dict.fromkeys(edits, EditOutcome.GONE), list[str](), 0
+        for match, place in self._found(text, name):
+            if place not in wanted:
+                continue
+            edit = wanted[place]
+            endings[edit] = EditOutcome.CHANGED if match.fixed else edit.outcome(match.url)
+            if endings[edit] is EditOutcome.DONE:
                 pieces += [text[at : match.start], match.notation.edited(match.raw, edit.new)]
                 at = match.start + len(match.raw)
         return "".join([*pieces, text[at:]]), endings
@@ -169,14 +171,6 @@ class FileUrlSource:
             self.skipped["plan or journal of a move"] += 1
             return None
         return text
-
-
-def _ending(match: UrlInText | None, edit: UrlEdit) -> EditOutcome:
-    return EditOutcome.CHANGED if match and match.fixed else edit.outcome(match and match.url)
-
-
-def _start(match: UrlInText | None) -> int:
-    return -1 if match is None else match.start
 
 
 def _file_of(edit: UrlEdit) -> str:
