@@ -15,7 +15,6 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpTransport
-from ringback.migration.canary_evaluation import compare_deliveries
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import (
@@ -89,7 +88,7 @@ class Rehearsal:
 
     async def apply(self, plan: MigrationPlan) -> ApplyOutcome:
         """Apply a plan, a tenth first, while events go on."""
-        canary = CanarySettings((10,), SOAK, self.url_source, compare_deliveries)
+        canary = CanarySettings((10,), SOAK, self.url_source)
         with self._move(plan) as move:
             ready = ProbedReadiness(self.url_source, self.world.application.workers.network.sender)
             task = asyncio.create_task(move.apply(readiness=ready, canary=canary))

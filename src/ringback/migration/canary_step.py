@@ -1,6 +1,6 @@
 """A step of a canary: which edits it moves, and how its deliveries are watched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -8,15 +8,10 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.migration.canary_evaluation import CanaryResult
+from ringback.migration.canary_evaluation import CanaryResult, compare_deliveries
 from ringback.migration.filters import rank
 from ringback.migration.url_source import UrlDeliveryHistory, UrlEdit, UrlLocation
 from ringback.ports import DeliveryTotals
-
-Judge = Callable[
-    [Sequence[UrlEdit], Sequence[DeliveryTotals], Sequence[DeliveryTotals]], CanaryResult
-]
-"""Says how these edits deliver, by the figures before and after."""
 
 ALL: Final = 100
 _BEFORE: Final = timedelta(days=1)
@@ -35,7 +30,6 @@ class CanarySettings:
     """In percent, growing; all others follow as the last step."""
     soak: timedelta
     deliveries: UrlDeliveryHistory
-    judge: Judge
 
     @property
     def pause(self) -> timedelta:
@@ -59,7 +53,8 @@ class CanarySettings:
         The newest callbacks are left out: what is about to be tried again hasn't failed yet.
         """
         until = max(began, now - min(_SETTLES, self.soak / _LOOKS))
-        return self.judge(edits, before, await self.deliveries.totals(since=began, until=until))
+        after = await self.deliveries.totals(since=began, until=until)
+        return compare_deliveries(edits, before, after)
 
 
 def read_shares(text: str) -> tuple[int, ...]:

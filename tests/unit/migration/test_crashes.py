@@ -137,7 +137,7 @@ def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth
     old = urls(10)
     world.url_source.fill(old)
     world.make_plan()
-    watched = Watched(dict.fromkeys(old, "worse"))
+    watched = Watched(old)
     # began, step, moving, replaced, moved, soaking, and then:
     executioner = Executioner(6 + nth)
     with pytest.raises(Killed):
@@ -160,7 +160,7 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
 
     def work(executioner: Executioner) -> None:
         (first, *_) = up_to(50, world.plan.edits)
-        watched = Watched({first.name: "worse"})
+        watched = Watched({first.name})
         try:
             canary = watched.canary(50, soak=FOUR_LOOKS)
             assert world.apply(canary=canary, checkpoint=executioner) is ApplyOutcome.DONE

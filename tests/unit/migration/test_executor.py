@@ -1,7 +1,7 @@
 """A plan is carried out and taken back, whatever the others do meanwhile."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.canary_evaluation import CanaryResult
+from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_step import CanarySettings, up_to
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import (
@@ -184,35 +184,31 @@ def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
 
 @dataclass
 class Watched:
-    """Answers `UrlDeliveryHistory`, and judges: after so many looks these places got worse."""
+    """Answers `UrlDeliveryHistory` for `urls`: after so many looks these places get nothing."""
 
-    worse: dict[str, str] = field(default_factory=dict[str, str])
+    worse: Collection[str] = ()
     after_looks: int = 1
     looks: int = 0
     asked: list[tuple[datetime, datetime]] = field(default_factory=list[tuple[datetime, datetime]])
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
         self.asked.append((since, until))
-        return []
-
-    def judge(
-        self,
-        edits: Sequence[UrlEdit],
-        before: Sequence[DeliveryTotals],
-        after: Sequence[DeliveryTotals],
-    ) -> CanaryResult:
+        if until - since >= timedelta(days=1):  # before the step
+            return []
         self.looks += 1
-        if self.looks < self.after_looks:
-            return CanaryResult()
-        worse = {
-            edit.place: self.worse[edit.place.name]
-            for edit in edits
-            if edit.place.name in self.worse
-        }
-        return CanaryResult(worse, called=len(edits))
+        failing = self.worse if self.looks >= self.after_looks else ()
+        return [
+            _one_callback(url, delivered=name not in failing)
+            for name, url in moved(urls(100)).items()
+        ]
 
     def canary(self, *shares: int, soak: timedelta = HOUR) -> CanarySettings:
-        return CanarySettings(shares, soak, self, self.judge)
+        return CanarySettings(shares, soak, self)
+
+
+def _one_callback(url: str, *, delivered: bool) -> DeliveryTotals:
+    kore = Source.KORE
+    return DeliveryTotals(ACCOUNT, url, kore, kore, int(delivered), int(not delivered), 0, 0)
 
 
 def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
@@ -233,8 +229,7 @@ def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -
 
 def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(world: World) -> None:
     old = planned(world, 40)
-    everywhere = dict.fromkeys(old, "9 of 10 were delivered, and 2 of 10 now")
-    watched = Watched(everywhere, after_looks=5)
+    watched = Watched(old, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
@@ -246,18 +241,19 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
 def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
     old = planned(world, 40)
     first = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[0]
-    watched = Watched({first: "worse"}, after_looks=5)
+    watched = Watched({first}, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.DONE
     assert world.url_source.urls() == {**moved(old), first: old[first]}
     assert world.states()[first] is EditState.BEHIND
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
-    assert (worse.share, list(worse.behind.values())) == (10, ["worse"])
+    why = "1 of 1 fail (100.0 %); before: none was tried"
+    assert (worse.share, list(worse.behind.values())) == (10, [why])
 
 
 def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
     old = planned(world, 40)
     two = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[:2]
-    watched = Watched(dict.fromkeys(two, "worse"))
+    watched = Watched(two)
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
     assert world.apply(canary=Watched().canary(10)) is ApplyOutcome.DONE
@@ -298,7 +294,7 @@ def test_what_could_not_be_moved_is_not_watched(
 
 def test_the_last_step_is_watched_too(world: World) -> None:
     old = planned(world, 10)
-    watched = Watched(dict.fromkeys(old, "worse"), after_looks=70)  # the first soak has 61 looks
+    watched = Watched(old, after_looks=70)  # the first soak has 61 looks
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert len([name for name, url in world.url_source.urls().items() if url == old[name]]) == 9
 

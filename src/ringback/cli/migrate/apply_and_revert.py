@@ -13,7 +13,6 @@ from ringback.cli.migrate.options import with_credentials, with_policy_at, with_
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.policy.source_policy import Policy
-from ringback.migration.canary_evaluation import compare_deliveries
 from ringback.migration.canary_step import CanarySettings, deliveries_to_watch, read_shares
 from ringback.migration.edit_status import (
     LEFT_BEHIND,
@@ -155,7 +154,7 @@ def _canary(
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    return CanarySettings(shares, soak, deliveries_to_watch(found.deliveries), compare_deliveries)
+    return CanarySettings(shares, soak, deliveries_to_watch(found.deliveries))
 
 
 # ---- status --------------------------------------------------------------------------------------
