@@ -200,7 +200,10 @@ class PlanExecutor:
         check = None if readiness is None else _once_for_each_receiver(readiness)
         wanted = len(step.places) + len(due)
         for batch in _batches(due):
-            await self._move_batch(await self._admitted(batch, check))
+            if ready := await self._admitted(batch, check):
+                self._note(JournalEntryType.MOVING, edits=[edit_record(edit) for edit, _ in ready])
+                edits = [exact(edit, entry) for edit, entry in ready]
+                await self._replace(ready, edits, JournalEntryType.MOVED)
             self.report(EditsMoved(step.share, len(step.places), wanted))
         return True
 
@@ -228,12 +231,6 @@ class PlanExecutor:
             self._skipped.add(edit.place)
             self.report(EditSkipped(edit, why))
         return [due for due, why in zip(batch, whys, strict=True) if not why]
-
-    async def _move_batch(self, batch: Sequence[Due]) -> None:
-        if batch:
-            self._note(JournalEntryType.MOVING, edits=[edit_record(edit) for edit, _ in batch])
-            edits = [exact(edit, entry) for edit, entry in batch]
-            await self._replace(batch, edits, JournalEntryType.MOVED)
 
     async def _replace(
         self, batch: Sequence[Due], edits: Sequence[UrlEdit], done: JournalEntryType

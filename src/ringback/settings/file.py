@@ -14,7 +14,6 @@ from ringback.settings.toml_lines import KeyPath, lines_of
 
 # `tomllib` gives the position nowhere but in its message.
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
-_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class SettingsFile:
     """A settings file that was read; it is empty where none is named."""
 
     path: str = ""
-    table: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    table: Mapping[str, Any] = field(default_factory=dict[str, Any])
     text: str = ""
 
     @classmethod

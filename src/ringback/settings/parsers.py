@@ -73,10 +73,9 @@ def read_size(text: str) -> int:
 def read_device_network(text: str) -> IPv4Network:
     """Read the network that devices have their addresses in."""
     try:
-        network = IPv4Network(text)
+        return IPv4Network(text)
     except ValueError as problem:
         raise ValueError(f"{problem}; write an IPv4 network like 127.64.0.0/10") from None
-    return network
 
 
 class UdpGatewayAddress(NamedTuple):
@@ -132,16 +131,12 @@ def read_instant(text: str) -> datetime:
 
 def read_yes_or_no(text: str) -> bool:
     """Read a switch."""
-    if text not in ("yes", "no"):
-        raise ValueError(f"{text!r} must be yes or no")
-    return text == "yes"
+    return choice("yes", "no")(text) == "yes"
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
     """Read a comma list of networks and addresses, `loopback` among them, or `none`."""
-    if text == "none":
-        return ()
-    return tuple(network for name in text.split(",") for network in _networks_of(name.strip()))
+    return tuple(network for name in _listed(text) for network in _networks_of(name))
 
 
 def read_durations(text: str) -> tuple[timedelta, ...]:
@@ -150,9 +145,7 @@ def read_durations(text: str) -> tuple[timedelta, ...]:
     >>> read_durations("7d, 1d")
     (datetime.timedelta(days=7), datetime.timedelta(days=1))
     """
-    if text == "none":
-        return ()
-    return tuple(read_duration(one.strip()) for one in text.split(","))
+    return tuple(map(read_duration, _listed(text)))
 
 
 def is_egress_name(name: str) -> bool:
@@ -163,6 +156,10 @@ def is_egress_name(name: str) -> bool:
 def _is_number(text: str) -> bool:
     # Twelve digits are more than any bound here, and `int` is slow on thousands of them.
     return text.isascii() and text.isdigit() and len(text) <= 12
+
+
+def _listed(text: str) -> list[str]:
+    return [] if text == "none" else [one.strip() for one in text.split(",")]
 
 
 def _networks_of(name: str) -> tuple[Network, ...]:
