@@ -46,14 +46,22 @@ class Forgery(Enum):
         self.fault = fault
 
 
-class RepeatTiming(StrEnum):
-    """How a callback comes again; the value is its name in the names of cases."""
+class Repetition(Enum):
+    """How a callback comes again, or one that looks like it: a name for cases, and their fault."""
 
-    IN_SERIES = "in-series"
-    AT_ONCE = "at-once"
-    AFTER_TIMEOUT = "after-timeout"
-    AFTER_DROP = "after-drop"
-    AFTER_RESTART = "after-restart"
+    IN_SERIES = ("repeat-in-series", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES)
+    AT_ONCE = ("repeat-at-once", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE)
+    AFTER_TIMEOUT = ("repeat-after-timeout", ReceiverFault.NOT_IDEMPOTENT_AFTER_TIMEOUT)
+    AFTER_DROP = ("repeat-after-drop", ReceiverFault.NOT_IDEMPOTENT_AFTER_DROP)
+    AFTER_RESTART = ("repeat-after-restart", ReceiverFault.FORGETS_ON_RESTART)
+    SAME_EVENT = ("same-event", ReceiverFault.DROPS_EQUAL_EVENTS)
+    """Two callbacks with the same payload, each with its own token."""
+    SWAPPED_ORDER = ("swapped-order", ReceiverFault.REFUSES_SWAPPED_ORDER)
+    """Two callbacks about one command, the later one first."""
+
+    def __init__(self, label: str, fault: ReceiverFault) -> None:
+        self.label = label
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +86,15 @@ class ForgedCase:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedCase:
-    """One callback, more than once."""
+    """One callback more than once, or two that look alike."""
 
     source: Source
-    again: RepeatTiming
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfOrderCase:
-    """Two callbacks about one command, the later one first."""
-
-    source: Source
+    again: Repetition
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCollisionCase:
     """Two callbacks, one from each source, that happen to have the same token."""
-
-
-@dataclass(frozen=True, slots=True)
-class SameEventCase:
-    """Two callbacks with the same payload, each with its own token."""
-
-    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +111,7 @@ Plan = (
     GenuineCase
     | ForgedCase
     | RepeatedCase
-    | OutOfOrderCase
     | TokenCollisionCase
-    | SameEventCase
     | ForgeriesHadNoEffect
     | AnsweredInTime
 )
@@ -211,20 +203,31 @@ _MIXED: Final[Mapping[Forgery, str]] = {
     Forgery.BOTH_FAMILIES: "a request with the headers of both sources, each signature right",
 }
 
-_AGAIN: Final[Mapping[RepeatTiming, tuple[str, ReceiverFault]]] = {
-    RepeatTiming.IN_SERIES: ("twice, one after the other", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES),
-    RepeatTiming.AT_ONCE: ("three times at the same moment", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
-    RepeatTiming.AFTER_TIMEOUT: (
-        "; the sender hangs up before it is answered, and sends it again",
-        ReceiverFault.NOT_IDEMPOTENT_AFTER_TIMEOUT,
+_ONE_EFFECT, _TWO_EFFECTS = "a 2xx in the end, and one effect", "a 2xx for each, and two effects"
+
+# How each reads in a report, and what is expected.
+_REPEATED: Final[Mapping[Repetition, tuple[str, str]]] = {
+    Repetition.IN_SERIES: ("{}'s callback twice, one after the other", _ONE_EFFECT),
+    Repetition.AT_ONCE: ("{}'s callback three times at the same moment", _ONE_EFFECT),
+    Repetition.AFTER_TIMEOUT: (
+        "{}'s callback; the sender hangs up before it is answered, and sends it again",
+        _ONE_EFFECT,
     ),
-    RepeatTiming.AFTER_DROP: (
-        "; the connection drops at the answer's first byte, and it is sent again",
-        ReceiverFault.NOT_IDEMPOTENT_AFTER_DROP,
+    Repetition.AFTER_DROP: (
+        "{}'s callback; the connection drops at the answer's first byte, and it is sent again",
+        _ONE_EFFECT,
     ),
-    RepeatTiming.AFTER_RESTART: (
-        "; the receiver is restarted, and it is sent again",
-        ReceiverFault.FORGETS_ON_RESTART,
+    Repetition.AFTER_RESTART: (
+        "{}'s callback; the receiver is restarted, and it is sent again",
+        _ONE_EFFECT,
+    ),
+    Repetition.SAME_EVENT: (
+        "two of {}'s callbacks that tell the same, each with a token of its own",
+        _TWO_EFFECTS,
+    ),
+    Repetition.SWAPPED_ORDER: (
+        "two of {}'s callbacks about one SMS Command, the later one first",
+        "a 2xx for each",
     ),
 }
 
@@ -297,34 +300,16 @@ def _refused(name: str, needs: Iterable[Source], plan: ForgedCase, sends: str) -
 
 
 def _repeated(source: Source) -> Iterator[ProbeCase]:
-    for again, (how, fault) in _AGAIN.items():
+    for again, (sends, expects) in _REPEATED.items():
         yield ProbeCase(
-            f"{source}-repeat-{again}",
+            f"{source}-{again.label}",
             CaseGroup.REPEATED,
             frozenset({source}),
             RepeatedCase(source, again),
-            f"{_NAMES[source]}'s callback {how}".replace(" ;", ";"),
-            "a 2xx in the end, and one effect",
-            fault,
+            sends.format(_NAMES[source]),
+            expects,
+            again.fault,
         )
-    yield ProbeCase(
-        f"{source}-same-event",
-        CaseGroup.REPEATED,
-        frozenset({source}),
-        SameEventCase(source),
-        f"two of {_NAMES[source]}'s callbacks that tell the same, each with a token of its own",
-        "a 2xx for each, and two effects",
-        ReceiverFault.DROPS_EQUAL_EVENTS,
-    )
-    yield ProbeCase(
-        f"{source}-swapped-order",
-        CaseGroup.REPEATED,
-        frozenset({source}),
-        OutOfOrderCase(source),
-        f"two of {_NAMES[source]}'s callbacks about one SMS Command, the later one first",
-        "a 2xx for each",
-        ReceiverFault.REFUSES_SWAPPED_ORDER,
-    )
 
 
 _SAME_TOKEN: Final = ProbeCase(
@@ -333,7 +318,7 @@ _SAME_TOKEN: Final = ProbeCase(
     frozenset(SOURCES),
     TokenCollisionCase(),
     "a callback of Twilio's and another of KORE's, which have the same token by chance",
-    "a 2xx for each, and two effects",
+    _TWO_EFFECTS,
     ReceiverFault.MIXES_TOKENS,
 )
 

@@ -29,12 +29,10 @@ from ringback.probe.probe_cases import (
     ForgeriesHadNoEffect,
     Forgery,
     GenuineCase,
-    OutOfOrderCase,
     Plan,
     ProbeCase,
     RepeatedCase,
-    RepeatTiming,
-    SameEventCase,
+    Repetition,
     TokenCollisionCase,
 )
 from ringback.probe.probe_report import (
@@ -178,18 +176,18 @@ class _Run:
                 request = forge(self.requests, forgery, source, method)
                 answer = await self.session.send(request)
                 return self._shown(evaluation.judge_forged(case, answer), request)
+            case RepeatedCase(source, Repetition.SWAPPED_ORDER):
+                return await self._swapped(case, source)
+            case RepeatedCase(source, Repetition.SAME_EVENT):
+                return await self._same_event(case, source)
             case RepeatedCase(source, again):
                 request = self.requests.request(source, self._method_for(source))
                 effect, answers = await self.effects.during(
                     1, lambda: _send_again(self.session, request, again)
                 )
                 return self._shown(evaluation.judge_repeat(case, answers, effect), request)
-            case OutOfOrderCase(source):
-                return await self._swapped(case, source)
             case TokenCollisionCase():
                 return await self._same_token(case)
-            case SameEventCase(source):
-                return await self._same_event(case, source)
             case ForgeriesHadNoEffect() | AnsweredInTime():
                 raise AssertionError("these are summed up at the end")
 
@@ -315,7 +313,7 @@ class _Run:
 
 
 def _is_restart(case: ProbeCase) -> bool:
-    return isinstance(case.plan, RepeatedCase) and case.plan.again is RepeatTiming.AFTER_RESTART
+    return isinstance(case.plan, RepeatedCase) and case.plan.again is Repetition.AFTER_RESTART
 
 
 def _sum(first: Effect, second: Effect) -> Effect:
@@ -334,19 +332,19 @@ def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
 
 
 async def _send_again(
-    session: ProbeSession, request: OutgoingRequest, again: RepeatTiming
+    session: ProbeSession, request: OutgoingRequest, again: Repetition
 ) -> list[ProbeResponse]:
     """Send one callback more than once, and return the answers."""
     first = list[ProbeResponse]()
     match again:
-        case RepeatTiming.IN_SERIES:
+        case Repetition.IN_SERIES:
             first = await session.until_accepted(request)
-        case RepeatTiming.AT_ONCE:
+        case Repetition.AT_ONCE:
             first = await session.send_at_once(request, copies=_COPIES)
-        case RepeatTiming.AFTER_TIMEOUT:
+        case Repetition.AFTER_TIMEOUT:
             await session.hang_up(request)
-        case RepeatTiming.AFTER_DROP:
+        case Repetition.AFTER_DROP:
             await session.drop(request)
-        case RepeatTiming.AFTER_RESTART:
-            raise AssertionError("one restart serves all of these cases")
+        case _:
+            raise AssertionError("these are carried out in other ways")
     return [*first, *await session.until_accepted(request)]
