@@ -7,8 +7,8 @@ from datetime import datetime
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.dated_changes import policy_changes
-from ringback.core.policy.source_policy import Policy, SourceName
-from ringback.migration.url_source import UrlEdit
+from ringback.core.policy.source_policy import Policy, SourceName, SourceSelection
+from ringback.migration.url_source import UrlEdit, UrlLocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,15 @@ def preview_rollback(
 ) -> RollbackPreview:
     """Return how many edits would have an effect if they were taken back at this instant."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
-    ahead = policy_changes(policy, after=at)
+    dates = (at, *(change.at for change in policy_changes(policy, after=at)))
     for edit in edits:
-        url, account_sid = CallbackUrl.parse(edit.old, sources=None), edit.place.account_sid or ""
-        choices = [
-            (since, policy.choose(url.source, at=since, account_sid=account_sid, url=url.wire))
-            for since in (at, *(change.at for change in ahead))
-        ]
-        _, now = choices[0]
-        if now.source == to:
-            staying[now.reason] += 1
+        choices = [_choice(edit.old, edit.place, policy, since) for since in dates]
+        if choices[0].source == to:
+            staying[choices[0].reason] += 1
             continue
         returning += 1
-        ends += [since for since, choice in choices if choice.source == to][:1]
+        pairs = zip(dates, choices, strict=True)
+        ends += [since for since, choice in pairs if choice.source == to][:1]
     return RollbackPreview(returning, staying, min(ends, default=None))
 
 
@@ -49,10 +45,10 @@ def in_vain(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> Counter[str]:
     """Return how many edits don't lead to the new source at this instant, by the reason."""
-    found = Counter[str]()
-    for edit in edits:
-        url, account_sid = CallbackUrl.parse(edit.new, sources=None), edit.place.account_sid or ""
-        choice = policy.choose(url.source, at=at, account_sid=account_sid, url=url.wire)
-        if choice.source != to:
-            found[choice.reason] += 1
-    return found
+    choices = (_choice(edit.new, edit.place, policy, at) for edit in edits)
+    return Counter(choice.reason for choice in choices if choice.source != to)
+
+
+def _choice(text: str, place: UrlLocation, policy: Policy, at: datetime) -> SourceSelection:
+    url, owner = CallbackUrl.parse(text, sources=None), place.account_sid or ""
+    return policy.choose(url.source, at=at, account_sid=owner, url=url.wire)
