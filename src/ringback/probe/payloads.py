@@ -6,7 +6,7 @@ as one from the other source.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
@@ -27,22 +27,26 @@ PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
-class ProbeEventKind(StrEnum):
-    """What a callback tells; the value is its name in the names of cases."""
+class ProbeEventKind(Enum):
+    """What a callback tells: its name in the names of cases, and in words."""
 
-    SIM_UPDATE = "sim-update"
-    SIM_UPDATE_FAILED = "sim-update-failed"
-    SMS_COMMAND_SENT = "sms-command-sent"
-    SMS_COMMAND = "sms-command"
-    IP_COMMAND = "ip-command"
-    ESIM_PROFILE = "esim-profile"
-    COMMAND = "command"
-    TEST_EVENT = "test-event"
-    NON_ASCII = "non-ascii"
-    WHITE_SPACE = "white-space"
-    EMPTY_VALUES = "empty-values"
-    REPEATED_PARAMETERS = "repeated-parameters"
-    LONG_VALUES = "long-values"
+    SIM_UPDATE = ("sim-update", "an update of a SIM")
+    SIM_UPDATE_FAILED = ("sim-update-failed", "a failed update of a SIM")
+    SMS_COMMAND_SENT = ("sms-command-sent", "an SMS Command that was sent")
+    SMS_COMMAND = ("sms-command", "an SMS Command")
+    IP_COMMAND = ("ip-command", "an IP Command")
+    ESIM_PROFILE = ("esim-profile", "an eSIM Profile")
+    COMMAND = ("command", "a Command of Programmable Wireless")
+    TEST_EVENT = ("test-event", "the test event of KORE's portal, in JSON")
+    NON_ASCII = ("non-ascii", "names and values that are not ASCII")
+    WHITE_SPACE = ("white-space", "a value with blanks, a tab and a line break")
+    EMPTY_VALUES = ("empty-values", "a parameter without a value")
+    REPEATED_PARAMETERS = ("repeated-parameters", "a parameter that comes three times")
+    LONG_VALUES = ("long-values", "a long value")
+
+    def __init__(self, label: str, words: str) -> None:
+        self.label = label
+        self.words = words
 
 
 @dataclass(frozen=True, slots=True)

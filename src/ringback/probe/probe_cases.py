@@ -141,19 +141,6 @@ class ProbeCase:
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_PAYLOADS: Final[Mapping[ProbeEventKind, str]] = {
-    ProbeEventKind.SIM_UPDATE: "an update of a SIM",
-    ProbeEventKind.SIM_UPDATE_FAILED: "a failed update of a SIM",
-    ProbeEventKind.SMS_COMMAND: "an SMS Command",
-    ProbeEventKind.IP_COMMAND: "an IP Command",
-    ProbeEventKind.ESIM_PROFILE: "an eSIM Profile",
-    ProbeEventKind.COMMAND: "a Command of Programmable Wireless",
-    ProbeEventKind.NON_ASCII: "names and values that are not ASCII",
-    ProbeEventKind.WHITE_SPACE: "a value with blanks, a tab and a line break",
-    ProbeEventKind.EMPTY_VALUES: "a parameter without a value",
-    ProbeEventKind.REPEATED_PARAMETERS: "a parameter that comes three times",
-    ProbeEventKind.LONG_VALUES: "a long value",
-}
 _REFUSES: Final[Mapping[ProbeEventKind, ReceiverFault]] = {
     ProbeEventKind.NON_ASCII: ReceiverFault.REFUSES_NON_ASCII,
     ProbeEventKind.WHITE_SPACE: ReceiverFault.REFUSES_WHITE_SPACE,
@@ -236,11 +223,11 @@ def _genuine(source: Source) -> Iterator[ProbeCase]:
     for payload in (*KINDS, *UNUSUAL):
         for method in HttpMethod:
             yield ProbeCase(
-                f"{source}-{method.lower()}-{payload}",
+                f"{source}-{method.lower()}-{payload.label}",
                 CaseGroup.GENUINE,
                 frozenset({source}),
                 GenuineCase(source, method, payload),
-                f"{_NAMES[source]}'s callback by {method}: {_PAYLOADS[payload]}",
+                f"{_NAMES[source]}'s callback by {method}: {payload.words}",
                 _ACCEPTED,
                 _REFUSES.get(payload, ReceiverFault.REFUSES_PAYLOAD),
             )
@@ -263,7 +250,7 @@ def _test_event() -> ProbeCase:
         CaseGroup.GENUINE,
         frozenset({Source.KORE}),
         GenuineCase(Source.KORE, HttpMethod.POST, ProbeEventKind.TEST_EVENT),
-        "the test event of KORE's portal, in JSON",
+        ProbeEventKind.TEST_EVENT.words,
         _ACCEPTED,
         ReceiverFault.REFUSES_TEST_EVENT,
     )
