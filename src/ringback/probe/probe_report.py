@@ -39,6 +39,11 @@ class CaseResult:
     """The first request as it left, without secrets."""
     seconds: float = 0.0
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What was sent, what was expected and what came, by the words of all reports."""
+        return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:

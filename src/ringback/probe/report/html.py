@@ -88,14 +88,9 @@ def _row(result: CaseResult) -> str:
 
 
 def _what(result: CaseResult) -> str:
-    case = result.case
-    parts = [
-        f"Sent: {escape(case.sends)}<br>Expected: {escape(case.expects)}"
-        f"<br>Came: {escape(result.came)}"
-    ]
+    told = [f"{name.capitalize()}: {escape(text)}" for name, text in result.told.items()]
     if result.fault is not None:
-        parts.append(f"<br>Mend it: {escape(result.fault.mend)}")
-    if result.request:
-        request = escape(result.request)
-        parts.append(f"<details><summary>the request</summary><pre>{request}</pre></details>")
-    return "".join(parts)
+        told.append(f"Mend it: {escape(result.fault.mend)}")
+    request = escape(result.request)
+    details = f"<details><summary>the request</summary><pre>{request}</pre></details>"
+    return "<br>".join(told) + (details if request else "")

@@ -63,11 +63,7 @@ def _add_case(suite: Element, result: CaseResult) -> None:
 
 
 def _details(result: CaseResult) -> str:
-    lines = [
-        f"sent: {result.case.sends}",
-        f"expected: {result.case.expects}",
-        f"came: {result.came}",
-    ]
+    lines = [f"{name}: {text}" for name, text in result.told.items()]
     if result.fault is not None:
         lines += [f"fault: {result.fault.what}", f"mend: {result.fault.mend}"]
     return "\n".join([*lines, "", result.request])

@@ -87,13 +87,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _result(result: CaseResult) -> Iterator[ReportLine]:
-    case, verdict = result.case, result.verdict
-    yield ReportLine(f"  {verdict:{_WIDTH}}  {case.name}", verdict)
+    verdict = result.verdict
+    yield ReportLine(f"  {verdict:{_WIDTH}}  {result.case.name}", verdict)
     indent = " " * (_WIDTH + 4)
     if verdict is CaseVerdict.FAILED:
-        yield ReportLine(f"{indent}sent      {case.sends}")
-        yield ReportLine(f"{indent}expected  {case.expects}")
-        yield ReportLine(f"{indent}came      {result.came}")
+        for name, told in result.told.items():
+            yield ReportLine(f"{indent}{name:8}  {told}")
         if result.fault is not None:
             yield ReportLine(f"{indent}fault     {result.fault.label}")
             yield ReportLine(f"{indent}mend      {result.fault.mend}")
