@@ -44,19 +44,13 @@ def read_count(text: str) -> int:
 
 
 def _integers_in(document: Any) -> Iterator[int]:
-    match document:
-        case bool():
-            return
-        case int():
-            yield document
-        case dict():
-            for value in cast("dict[str, Any]", document).values():
-                yield from _integers_in(value)
-        case list():
-            for value in cast("list[Any]", document):
-                yield from _integers_in(value)
-        case _:
-            return
+    if isinstance(document, dict):
+        document = [*cast("dict[str, Any]", document).values()]
+    if isinstance(document, list):
+        for value in cast("list[Any]", document):
+            yield from _integers_in(value)
+    elif isinstance(document, int) and not isinstance(document, bool):
+        yield document
 
 
 def counter_of(text: str, transport: Transport) -> ReadCounter:
