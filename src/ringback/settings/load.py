@@ -27,7 +27,6 @@ from ringback.settings.setting_definitions import (
     VARIABLES_OF_CLIENTS,
     WARN_BEFORE,
     ServerCommand,
-    Setting,
 )
 from ringback.settings.settings import Settings
 from ringback.settings.shadows import TABLE as SHADOWS
@@ -101,35 +100,27 @@ def _refuse_unknown_names(
 ) -> None:
     """Refuse a name that is not a setting, and one that only the other command has."""
     # A misspelt setting would otherwise leave its default in force, and nobody would notice.
-    of_file = {setting.name: setting for setting in SETTINGS}
-    for name in file.table:
-        if name not in _TABLES:
-            _refuse_unknown(name, of_file, file.place(name), command, beside=_TABLES)
-    of_environment = {setting.variable: setting for setting in SETTINGS}
-    for name in sorted(environment.keys() - VARIABLES_OF_CLIENTS - {FILE_VARIABLE}):
-        if name.startswith(_PREFIX):
-            place = "the environment"
-            _refuse_unknown(name, of_environment, place, command, beside=(FILE_VARIABLE,))
-
-
-def _refuse_unknown(
-    name: str,
-    known: Mapping[str, Setting],
-    place: str,
-    command: ServerCommand,
-    *,
-    beside: Sequence[str],
-) -> None:
-    setting = known.get(name)
-    if setting is None:
-        usable = [other for other, setting in known.items() if setting.is_for(command)]
-        meant = _what_is_meant(name, sorted([*usable, *beside]))
-        raise ConfigurationError(f"{place}: there is no setting {name}; {meant}")
-    if not setting.is_for(command):
-        raise ConfigurationError(
-            f"{place}: {name} is a setting of `ringback {setting.only}`, and this is"
-            f" `ringback {command}`; take it out"
-        )
+    by_name = {setting.name: setting for setting in SETTINGS}
+    by_variable = {setting.variable: setting for setting in SETTINGS}
+    given = [
+        (name, file.place(name), by_name, _TABLES) for name in file.table if name not in _TABLES
+    ]
+    given += [
+        (name, "the environment", by_variable, (FILE_VARIABLE,))
+        for name in sorted(environment.keys() - VARIABLES_OF_CLIENTS - {FILE_VARIABLE})
+        if name.startswith(_PREFIX)
+    ]
+    for name, place, known, beside in given:
+        setting = known.get(name)
+        if setting is None:
+            usable = [other for other, setting in known.items() if setting.is_for(command)]
+            meant = _what_is_meant(name, sorted([*usable, *beside]))
+            raise ConfigurationError(f"{place}: there is no setting {name}; {meant}")
+        if not setting.is_for(command):
+            raise ConfigurationError(
+                f"{place}: {name} is a setting of `ringback {setting.only}`, and this is"
+                f" `ringback {command}`; take it out"
+            )
 
 
 def _what_is_meant(name: str, names: Sequence[str]) -> str:
