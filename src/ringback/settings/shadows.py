@@ -33,6 +33,12 @@ _FORM: Final = (
 _WHO: Final = ("account_sid", "url_prefix")
 _PARAMETER: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]+")
 _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
+# For each mark that is a text: its form, what it is, and what is wrong with another text.
+_TEXTS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], Mark], str]]] = {
+    "parameter": (_PARAMETER, ShadowWithParameter, "can't stand in a query; it is like shadow=1"),
+    "path": (_PATH, ShadowToPath, "is no path; it is like /shadow/callbacks"),
+}
+_MARKS: Final = (*_TEXTS, "url")
 
 
 def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[ShadowRule, ...]:
@@ -62,24 +68,16 @@ def _mark_of(entry: Mapping[str, Any]) -> Mark:
         many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
         raise TomlTableError(given[-1] if given else "source", many)
     (key,) = given
-    return _MARKS[key](read_text(entry, key))
+    text = read_text(entry, key)
+    if key == "url":
+        return _to_url(text)
+    form, mark, problem = _TEXTS[key]
+    if not form.fullmatch(text):
+        raise TomlTableError(key, f"{key} = {text!r} {problem}")
+    return mark(text)
 
 
-def _parameter(text: str) -> Mark:
-    if not _PARAMETER.fullmatch(text):
-        raise TomlTableError(
-            "parameter", f"parameter = {text!r} can't stand in a query; it is like shadow=1"
-        )
-    return ShadowWithParameter(text)
-
-
-def _path(text: str) -> Mark:
-    if not _PATH.fullmatch(text):
-        raise TomlTableError("path", f"path = {text!r} is no path; it is like /shadow/callbacks")
-    return ShadowToPath(text)
-
-
-def _url(text: str) -> Mark:
+def _to_url(text: str) -> Mark:
     try:
         url = CallbackUrl.parse(text)
     except InvalidCallbackUrl as refusal:
@@ -87,13 +85,6 @@ def _url(text: str) -> Mark:
     if url.source is not None:
         raise TomlTableError("url", "url: the copy comes from its source; take #cbs= out")
     return ShadowToUrl(url)
-
-
-_MARKS: Final[Mapping[str, Callable[[str], Mark]]] = {
-    "parameter": _parameter,
-    "path": _path,
-    "url": _url,
-}
 
 
 def _percent_of(entry: Mapping[str, Any]) -> int:
