@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Final
 
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
 from ringback.probe.report.text import summary
 
 _CLASSES: Final = {
@@ -58,16 +57,12 @@ def as_html(report: ProbeReport) -> str:
 def _faults(report: ProbeReport) -> Iterator[str]:
     if report.faults:
         yield "<h2>What is wrong</h2>"
-    for fault, cases in report.faults.items():
-        yield _fault(fault, cases)
-
-
-def _fault(fault: ReceiverFault, names: list[str]) -> str:
-    cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
-    return (
-        f'<div class="fault"><h3>{escape(fault.label)}</h3><p>{escape(fault.what)}</p>'
-        f"<p>Mend it: {escape(fault.mend)}</p><p>Shown by {cases}</p></div>"
-    )
+    for fault, names in report.faults.items():
+        cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
+        yield (
+            f'<div class="fault"><h3>{escape(fault.label)}</h3><p>{escape(fault.what)}</p>'
+            f"<p>Mend it: {escape(fault.mend)}</p><p>Shown by {cases}</p></div>"
+        )
 
 
 def _tables(report: ProbeReport) -> Iterator[str]:
