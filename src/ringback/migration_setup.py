@@ -35,7 +35,8 @@ from ringback.probe.quick_check import quick_check
 from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ENVIRONMENT, SEAL_KEY
+from ringback.settings import ENVIRONMENT
+from ringback.settings.setting_definitions import SEAL_KEY
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 

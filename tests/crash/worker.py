@@ -13,7 +13,7 @@ from itertools import count
 
 from ringback.api.serve_on_socket import bind
 from ringback.cli.dev.command import run
-from ringback.settings import load
+from ringback.settings.load import load
 from tests.crash.driver import passing
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from twilio.rest import Client
 
 from ringback.core.policy.source_policy import Source
-from ringback.settings import load
+from ringback.settings.load import load
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver

@@ -20,7 +20,7 @@ from ringback.core.http.outcome import AttemptFailure
 from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.settings import SETTINGS, ServerCommand, Setting
+from ringback.settings.setting_definitions import SETTINGS, ServerCommand, Setting
 from tests.memory_store import MemoryStore
 from tests.unit.api.world import dependencies_on
 

@@ -13,7 +13,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import CallbackFilter, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import load
+from ringback.settings.load import load
 from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, close_without_answer
 from tests.unit.api.caller import Caller
 

@@ -20,7 +20,7 @@ from ringback.ports import Clock
 from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import load
+from ringback.settings.load import load
 from tests.crash.driver import writing_nothing_while
 from tests.receivers import RecordingReceiver
 from tests.unit.api.caller import Caller

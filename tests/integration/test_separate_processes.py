@@ -17,7 +17,8 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ServerCommand, load
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
 from tests.crash.driver import writing_nothing_while
 from tests.fakes import (
     ACCOUNT_SID,

@@ -20,7 +20,8 @@ from ringback.operations.accounts import create_account
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ServerCommand, load
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
 from tests.fakes import SeededChance, a_context, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 

@@ -30,7 +30,8 @@ from ringback.ports import Clock, LoopWaker, Store, Transaction
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import Settings, SettingsLoader
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 
 @dataclass(frozen=True, slots=True)

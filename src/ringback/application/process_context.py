@@ -16,7 +16,7 @@ from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import CallbackQueue, Clock, RandomSource, Store, no_checkpoint
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
-from ringback.settings import Settings
+from ringback.settings.settings import Settings
 
 SYSTEM_CLOCK: Final = SystemClock()
 SYSTEM_CHANCE: Final = SystemRandomSource()

@@ -10,7 +10,8 @@ from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, Pr
 from ringback.application.storage import OpenStorage
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
-from ringback.settings import Settings, SettingsLoader
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 
 @dataclass(frozen=True, slots=True)

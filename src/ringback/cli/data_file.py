@@ -12,7 +12,8 @@ from ringback.data_folder import open_beside
 from ringback.operations.context import AccountContext
 from ringback.ports import Store, Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
-from ringback.settings import ENVIRONMENT, SEAL_KEY
+from ringback.settings import ENVIRONMENT
+from ringback.settings.setting_definitions import SEAL_KEY
 
 T = TypeVar("T")
 

@@ -12,7 +12,14 @@ import click
 from ringback.cli.output import Output, say
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.settings import DATA, SEAL_KEY, SEAL_KEY_FILE, ServerCommand, Setting, settings_of
+from ringback.settings.setting_definitions import (
+    DATA,
+    SEAL_KEY,
+    SEAL_KEY_FILE,
+    ServerCommand,
+    Setting,
+    settings_of,
+)
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])

@@ -22,7 +22,10 @@ from ringback.ports import Clock
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock
-from ringback.settings import ENVIRONMENT, ServerCommand, Settings, SettingsLoader
+from ringback.settings import ENVIRONMENT
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 _log = logging.getLogger(__name__)
 

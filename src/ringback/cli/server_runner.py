@@ -16,7 +16,9 @@ from ringback.ports import Clock, no_checkpoint
 from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
-from ringback.settings import ServerCommand, Settings, SettingsLoader
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 _log = logging.getLogger(__name__)
 

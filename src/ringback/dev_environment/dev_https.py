@@ -13,7 +13,7 @@ from ringback.api.host_routing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_
 from ringback.api.serve_on_socket import reserve
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
-from ringback.settings import Settings
+from ringback.settings.settings import Settings
 
 USUAL_PORT: Final = 443
 # 443 often needs root or is taken, so the usual alternative is next, then any free port.

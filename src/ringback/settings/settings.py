@@ -23,7 +23,7 @@ from ringback.settings.parsers import TlsPort, UdpGatewayAddress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How `ringback dev` or `ringback serve` runs; see `table.py` for what each one is."""
+    """How `ringback dev` or `ringback serve` runs; `setting_definitions` says what each one is."""
 
     host: str
     port: int

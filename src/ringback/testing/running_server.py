@@ -17,7 +17,9 @@ from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import Application
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ServerCommand, Settings, load
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings import Settings
 from ringback.testing.recording_receiver import RecordingReceiver
 
 

@@ -7,7 +7,7 @@ import pytest
 from ringback.cli.dev.banner import banner, tls_banner
 from ringback.core.policy.source_policy import NOTICE
 from ringback.dev_environment.dev_file import NETWORK, DevFile
-from ringback.settings import load
+from ringback.settings.load import load
 
 
 def shown_at(base_url: str, **more: str) -> str:

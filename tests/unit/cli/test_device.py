@@ -22,7 +22,7 @@ from ringback.operations.supersim.seed_data import SIM_NAME, SIM_SID
 from ringback.operations.wireless.seed_data import SIM_NAME as WIRELESS_NAME
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SID
 from ringback.portal_client import PortalClient
-from ringback.settings import load
+from ringback.settings.load import load
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served

@@ -6,9 +6,8 @@ import click
 import pytest
 
 from ringback.cli.main import main
-from ringback.settings import DATA, ServerCommand, load, settings_of
-from ringback.settings.load import FILE_VARIABLE
-from ringback.settings.setting_definitions import SETTINGS
+from ringback.settings.load import FILE_VARIABLE, load
+from ringback.settings.setting_definitions import DATA, SETTINGS, ServerCommand, settings_of
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:

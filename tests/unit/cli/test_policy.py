@@ -16,7 +16,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.data_folder import open_beside
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock
-from ringback.settings import SettingsFile
+from ringback.settings.file import SettingsFile
 from tests.fakes import ACCOUNT_SID, a_callback, an_account
 
 THEIRS = "AC" + "f" * 32

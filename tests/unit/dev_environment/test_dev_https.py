@@ -9,7 +9,7 @@ import pytest
 from ringback.api.serve_on_socket import bind
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_https import address_of, https_of, names_for, reserve_first
-from ringback.settings import load
+from ringback.settings.load import load
 from ringback.settings.parsers import TlsPort
 
 HOST = "127.0.0.1"

@@ -15,7 +15,8 @@ from ringback.policy import policy_reloader as module
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.runtime import file_watch
-from ringback.settings import ServerCommand, SettingsLoader
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings_loader import SettingsLoader
 from tests.policy_monitors import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'

@@ -9,7 +9,9 @@ from ringback.core.http.egress_routes import Direct
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES
-from ringback.settings import ServerCommand, Settings, load
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings import Settings
 
 ACME = """\
 [sources.acme]

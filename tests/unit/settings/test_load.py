@@ -18,10 +18,11 @@ from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.core.sources.source_definition import BUILT_IN
-from ringback.settings import SETTINGS, ServerCommand, Setting, Settings, load
+from ringback.settings.load import load
 from ringback.settings.parsers import TlsPort, UdpGatewayAddress
 from ringback.settings.raw_setting import RawSetting
-from ringback.settings.setting_definitions import EGRESS
+from ringback.settings.setting_definitions import EGRESS, SETTINGS, ServerCommand, Setting
+from ringback.settings.settings import Settings
 from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[3]

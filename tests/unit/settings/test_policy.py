@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.settings import SettingsFile
+from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
 
 

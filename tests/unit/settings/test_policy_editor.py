@@ -6,8 +6,9 @@ import pytest
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import NOTICE, Hold
-from ringback.settings import SettingsFile, held, move_phase, put_hold, release
+from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
+from ringback.settings.policy_editor import held, move_phase, put_hold, release
 
 END = datetime(2027, 6, 1, tzinfo=UTC)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from ringback.core.policy.source_policy import NOTICE
-from ringback.settings import ServerCommand, SettingsLoader
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings_loader import SettingsLoader
 
 
 def test_a_policy_of_settings_is_held_in_their_phase() -> None:

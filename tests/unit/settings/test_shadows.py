@@ -9,7 +9,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow import ShadowRule, ShadowToPath, ShadowToUrl, ShadowWithParameter
-from ringback.settings import load
+from ringback.settings.load import load
 
 FORM = (
     "a shadow has source, account_sid or url_prefix or both, one of parameter, path and url, and"

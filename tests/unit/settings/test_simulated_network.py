@@ -10,7 +10,8 @@ import pytest
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.scenario import NORMAL, SCENARIOS, NetworkScenario
 from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
-from ringback.settings import ServerCommand, load
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
 from tests.fakes import ACCOUNT_SID, SIM_SID
 from tests.wireless_fakes import WIRELESS_SIM_SID
 

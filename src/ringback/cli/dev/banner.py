@@ -15,7 +15,8 @@ from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
 from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in
 from ringback.dev_environment.dev_https import USUAL_PORT
-from ringback.settings import DATA, Settings
+from ringback.settings.setting_definitions import DATA
+from ringback.settings.settings import Settings
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)

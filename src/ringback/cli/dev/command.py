@@ -29,7 +29,10 @@ from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.ports import no_checkpoint
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
-from ringback.settings import ENVIRONMENT, ServerCommand, Settings, SettingsLoader
+from ringback.settings import ENVIRONMENT
+from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings import Settings
+from ringback.settings.settings_loader import SettingsLoader
 
 
 @click.command()

@@ -20,9 +20,9 @@ from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.migration.url_source import UrlSourceSpec
 from ringback.migration_setup import ReadinessProbeOptions, UrlSourceCredentials
-from ringback.settings import FILE_VARIABLE, SettingsFile
 from ringback.settings.custom_sources import ConfiguredSources
-from ringback.settings.load import policy_in
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE, policy_in
 from ringback.settings.parsers import read_instant, read_networks
 
 # ---- what opens the place where the URLs are -----------------------------------------------------

@@ -8,7 +8,9 @@ import click
 
 from ringback.cli.options import read_by
 from ringback.core.policy.source_policy import Policy
-from ringback.settings import ENVIRONMENT, FILE_VARIABLE, SettingsFile, load_policy
+from ringback.settings import ENVIRONMENT
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE, load_policy
 from ringback.settings.parsers import read_instant
 
 policy_file_option: Final = click.option(

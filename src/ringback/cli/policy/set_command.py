@@ -14,16 +14,10 @@ from ringback.cli.options import with_options
 from ringback.cli.policy.options import file_named, instant, policy_file_option
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Hold
-from ringback.settings import (
-    FILE_VARIABLE,
-    ServerCommand,
-    SettingsFile,
-    held,
-    load,
-    move_phase,
-    put_hold,
-    release,
-)
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import FILE_VARIABLE, load
+from ringback.settings.policy_editor import held, move_phase, put_hold, release
+from ringback.settings.setting_definitions import ServerCommand
 
 _NO_END: Final = "none"
 
