@@ -124,6 +124,7 @@ _FORGERS: Final[Mapping[Forgery, Callable[[_Genuine], OutgoingRequest]]] = {
     Forgery.ADDED_QUERY: _added_query,
     Forgery.MISSING_SIGNATURE: lambda of: without(of.request, (of.family.signature_header,)),
     Forgery.EMPTY_SIGNATURE: lambda of: of.with_signature(""),
+    Forgery.EMPTY_KORE_SIGNATURE: lambda of: of.with_signature(""),
     Forgery.MALFORMED_SIGNATURE: lambda of: of.with_signature("!"),
     Forgery.UPPER_CASE: lambda of: of.with_signature(of.signature.upper()),
     Forgery.HMAC: _hmac,

@@ -23,8 +23,16 @@ class CaseGroup(StrEnum):
     WHOLE = "All in all"
 
 
-class Forgery(Enum):
-    """What is wrong with a request: a name for cases, and the fault of who accepts it."""
+class _Trial(Enum):
+    """What cases try: a name that cases have from it, and the fault that it shows."""
+
+    def __init__(self, label: str, fault: ReceiverFault) -> None:
+        self.label = label
+        self.fault = fault
+
+
+class Forgery(_Trial):
+    """What is wrong with a request, and the fault of a receiver that accepts it."""
 
     WRONG_SECRET = ("wrong-secret", ReceiverFault.ACCEPTS_WRONG_SECRET)
     CHANGED_BODY = ("changed-body", ReceiverFault.ACCEPTS_CHANGED_BODY)
@@ -33,6 +41,9 @@ class Forgery(Enum):
     ADDED_QUERY = ("added-query", ReceiverFault.ACCEPTS_CHANGED_QUERY)
     MISSING_SIGNATURE = ("missing-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
     EMPTY_SIGNATURE = ("empty-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
+    # KORE itself sends the header empty for accounts without a secret, so receivers that skip the
+    # check then are common, and get advice of their own.
+    EMPTY_KORE_SIGNATURE = ("empty-signature", ReceiverFault.ACCEPTS_EMPTY_KORE_SIGNATURE)
     MALFORMED_SIGNATURE = ("malformed-signature", ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE)
     UPPER_CASE = ("upper-case", ReceiverFault.ACCEPTS_UPPERCASE_HASH)
     HMAC = ("hmac", ReceiverFault.ACCEPTS_HMAC)
@@ -41,13 +52,9 @@ class Forgery(Enum):
     BOTH_FAMILIES = ("both-families", ReceiverFault.ACCEPTS_BOTH_FAMILIES)
     UNSIGNED = ("unsigned", ReceiverFault.ACCEPTS_UNSIGNED)
 
-    def __init__(self, label: str, fault: ReceiverFault) -> None:
-        self.label = label
-        self.fault = fault
 
-
-class Repetition(Enum):
-    """How a callback comes again, or one that looks like it: a name for cases, and their fault."""
+class Repetition(_Trial):
+    """How a callback comes again, or one that looks like it."""
 
     IN_SERIES = ("repeat-in-series", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES)
     AT_ONCE = ("repeat-at-once", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE)
@@ -58,10 +65,6 @@ class Repetition(Enum):
     """Two callbacks with the same payload, each with its own token."""
     SWAPPED_ORDER = ("swapped-order", ReceiverFault.REFUSES_SWAPPED_ORDER)
     """Two callbacks about one command, the later one first."""
-
-    def __init__(self, label: str, fault: ReceiverFault) -> None:
-        self.label = label
-        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], s
         (Forgery.CHANGED_PATH, _POST, "that was signed for another path"),
         (Forgery.MISSING_SIGNATURE, _BOTH, "without Kore-Signature"),
         (
-            Forgery.EMPTY_SIGNATURE,
+            Forgery.EMPTY_KORE_SIGNATURE,
             _BOTH,
             "with an empty Kore-Signature, as of an account without a secret",
         ),
@@ -279,10 +282,6 @@ def _unsigned() -> Iterator[ProbeCase]:
 
 def _refused(name: str, needs: Iterable[Source], plan: ForgedCase, sends: str) -> ProbeCase:
     fault = plan.forgery.fault
-    if plan.forgery is Forgery.EMPTY_SIGNATURE and plan.source is Source.KORE:
-        # KORE itself sends the header empty for accounts without a secret, so receivers that skip
-        # the check then are common, and get advice of their own.
-        fault = ReceiverFault.ACCEPTS_EMPTY_KORE_SIGNATURE
     return ProbeCase(name, CaseGroup.FORGED, frozenset(needs), plan, sends, _REFUSED, fault)
 
 

@@ -26,6 +26,8 @@ REASONS = {
     Forgery.CHANGED_QUERY: Reason.NOT_EXPLAINED,
     Forgery.ADDED_QUERY: Reason.URL_DIFFERS,
     Forgery.MISSING_SIGNATURE: Reason.NO_SIGNATURE,
+    Forgery.EMPTY_SIGNATURE: Reason.MALFORMED_SIGNATURE,
+    Forgery.EMPTY_KORE_SIGNATURE: Reason.EMPTY_SIGNATURE,
     Forgery.MALFORMED_SIGNATURE: Reason.MALFORMED_SIGNATURE,
     Forgery.UPPER_CASE: Reason.UPPER_CASE,
     Forgery.HMAC: Reason.HMAC,
@@ -59,12 +61,7 @@ def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: ProbeCase) -> 
     request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
     verdict = RECEIVER.check_request(received(request))
     assert isinstance(verdict, Rejected)
-    if plan.forgery is Forgery.EMPTY_SIGNATURE:
-        of_kore = plan.source == Source.KORE
-        expected = Reason.EMPTY_SIGNATURE if of_kore else Reason.MALFORMED_SIGNATURE
-    else:
-        expected = REASONS[plan.forgery]
-    assert verdict.reason is expected
+    assert verdict.reason is REASONS[plan.forgery]
 
 
 def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
