@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from ringback.core.errors import ConfigurationError
 from ringback.probe.counter_watch import CounterWatch
-from ringback.probe.probe_report import Effect, EffectCountUnknown
+from ringback.probe.probe_report import Effect
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ class EffectCounter:
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
         """None where nothing is counted, or nothing more."""
-        self._unknown = EffectCountUnknown(_NO_COUNTER)
+        self._why_uncounted = _NO_COUNTER
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
         """Check that one genuine callback makes the counter go up by one.
@@ -43,7 +43,7 @@ class EffectCounter:
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
         """Send, and return what effect that had, and what came."""
         if self._watch is None:
-            return self._unknown, await send()
+            return self._why_uncounted, await send()
         try:
             before = await self._watch.at_rest()
         except ConfigurationError as failed:
@@ -54,10 +54,10 @@ class EffectCounter:
         except ConfigurationError as failed:
             return self._give_up(str(failed)), came
 
-    def _give_up(self, why: str) -> EffectCountUnknown:
+    def _give_up(self, why: str) -> str:
         """Count nothing more: what has failed once costs time, and is not to be trusted."""
-        self._watch, self._unknown = None, EffectCountUnknown(why)
-        return self._unknown
+        self._watch, self._why_uncounted = None, why
+        return why
 
     def disturb(self) -> None:
         """Note that effects which nobody counts may still come."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
-from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, EffectCountUnknown
+from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect
 from ringback.probe.receiver_faults import ReceiverFault
 from ringback.probe.redacted_response import ProbeResponse
 
@@ -39,8 +39,8 @@ def judge_repeat(
     answered = judge_answers(case, answers)
     if answered.verdict is CaseVerdict.FAILED:
         return answered
-    if isinstance(effect, EffectCountUnknown):
-        return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {effect.why}")
+    if isinstance(effect, str):
+        return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{answered.came}; {effect}")
     came = f"{answered.came}; {_effects(effect)}"
     if effect == expected:
         return _judged(case, came)
@@ -61,8 +61,8 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
     """Return the result about the effects of all forgeries together."""
-    if isinstance(effect, EffectCountUnknown):
-        return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect.why)
+    if isinstance(effect, str):
+        return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)
 
 

@@ -79,12 +79,5 @@ class ProbeReport:
         return sum(result.verdict is verdict for result in self.results)
 
 
-@dataclass(frozen=True, slots=True)
-class EffectCountUnknown:
-    """An effect that was not counted, and why."""
-
-    why: str
-
-
-Effect = int | EffectCountUnknown
-"""By how much the receiver's own counter went up."""
+Effect = int | str
+"""By how much the receiver's own counter went up, or why nobody counted that."""

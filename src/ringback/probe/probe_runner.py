@@ -35,13 +35,7 @@ from ringback.probe.probe_cases import (
     Repetition,
     TokenCollisionCase,
 )
-from ringback.probe.probe_report import (
-    CaseResult,
-    CaseVerdict,
-    Effect,
-    EffectCountUnknown,
-    ProbeReport,
-)
+from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, ProbeReport
 from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 from ringback.probe.request_factory import ProbeRequestFactory
 from ringback.probe.request_runner import (
@@ -317,9 +311,9 @@ def _is_restart(case: ProbeCase) -> bool:
 
 
 def _sum(first: Effect, second: Effect) -> Effect:
-    if isinstance(first, EffectCountUnknown):
+    if isinstance(first, str):
         return first
-    return second if isinstance(second, EffectCountUnknown) else first + second
+    return second if isinstance(second, str) else first + second
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
