@@ -60,7 +60,7 @@ class OpenedUrlSource:
 
     url_source: UrlSource
     clock: Clock
-    deliveries: UrlDeliveryHistory | None
+    deliveries: UrlDeliveryHistory | None = None
     """None where nothing says how callbacks go."""
 
 
@@ -79,9 +79,10 @@ async def open_url_source(
         case {"kind": "api", "account": str(account), "server": None | str() as server}:
             yield _api(account, server, credentials)
         case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
-            yield _files(FileUrlSource(Path(root), (path,), "csv"))
+            yield OpenedUrlSource(FileUrlSource(Path(root), (path,), "csv"), SystemClock())
         case {"kind": "files", "root": str(root), "paths": [*paths]}:
-            yield _files(FileUrlSource(Path(root), tuple(map(str, paths)), "files"))
+            files = FileUrlSource(Path(root), tuple(map(str, paths)), "files")
+            yield OpenedUrlSource(files, SystemClock())
         case _:
             raise ConfigurationError("the plan names no record that is known here; make a new plan")
 
@@ -134,10 +135,6 @@ def _refuse_another(server: str | None, given: str | None) -> None:
             f" and nobody was sent the Auth Token. Where the plan is right, {right}; else make a"
             " new one"
         )
-
-
-def _files(files: FileUrlSource) -> OpenedUrlSource:
-    return OpenedUrlSource(files, SystemClock(), None)
 
 
 # ---- who may move: receivers that a quick probe finds ready --------------------------------------

@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.errors import ConfigurationError
 from ringback.migration.canary_evaluation import CanaryResult, compare_deliveries
 from ringback.migration.filters import rank
 from ringback.migration.url_source import UrlDeliveryHistory, UrlEdit, UrlLocation
@@ -87,20 +86,6 @@ def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
             break
         chosen |= {edit.place for edit in places}
     return chosen
-
-
-def deliveries_to_watch(deliveries: UrlDeliveryHistory | None) -> UrlDeliveryHistory:
-    """Return the deliveries to watch.
-
-    Raises ConfigurationError where nothing says how its callbacks go.
-    """
-    if deliveries is None:
-        raise ConfigurationError(
-            "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
-            " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
-            " yourself before the next one"
-        )
-    return deliveries
 
 
 def _receiver(edit: UrlEdit) -> tuple[float, str]:

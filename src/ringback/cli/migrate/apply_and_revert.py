@@ -12,8 +12,9 @@ from ringback.cli.migrate import output
 from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
 from ringback.cli.options import json_flag, read_by, run_async
 from ringback.core.calendar import read_duration
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Policy
-from ringback.migration.canary_step import CanarySettings, deliveries_to_watch, read_shares
+from ringback.migration.canary_step import CanarySettings, read_shares
 from ringback.migration.edit_status import (
     LEFT_BEHIND,
     MAY_MOVE,
@@ -154,7 +155,13 @@ def _canary(
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    return CanarySettings(shares, soak, deliveries_to_watch(found.deliveries))
+    if found.deliveries is None:
+        raise ConfigurationError(
+            "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
+            " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
+            " yourself before the next one"
+        )
+    return CanarySettings(shares, soak, found.deliveries)
 
 
 # ---- status --------------------------------------------------------------------------------------

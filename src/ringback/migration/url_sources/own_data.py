@@ -60,7 +60,10 @@ class OwnDataUrlSource:
         where the data can't be written, which undoes the edits of a transaction together.
         """
         for edit in edits:
-            _check(edit)
+            try:
+                _read_url(edit.new)
+            except InvalidCallbackUrl as refused:
+                raise ConfigurationError(f"{edit.place.name}: {refused.message}") from None
         endings = list[EditOutcome]()
         for start in range(0, len(edits), _BATCH):
             batch = edits[start : start + _BATCH]
@@ -98,13 +101,6 @@ class OwnDataUrlSource:
 def _read_url(text: str) -> CallbackUrl:
     # Which sources there are is the server's affair, and a plan names one of them.
     return CallbackUrl.parse(text, sources=None)
-
-
-def _check(edit: UrlEdit) -> None:
-    try:
-        _read_url(edit.new)
-    except InvalidCallbackUrl as refused:
-        raise ConfigurationError(f"{edit.place.name}: {refused.message}") from None
 
 
 def _entry_of(configured: ConfiguredUrl) -> UrlEntry:
