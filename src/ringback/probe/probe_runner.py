@@ -223,12 +223,11 @@ class _Run:
         return self._shown(evaluation.judge_answers(case, answers), later)
 
     async def _same_token(self, case: ProbeCase) -> CaseResult:
-        methods = [self._method_for(source) for source in SOURCES]
         # A UUID has the form of either source's token.
         token = self.requests.token(Source.TWILIO)
         callbacks = [
-            self.requests.callback(source, method, token=token)
-            for source, method in zip(SOURCES, methods, strict=True)
+            self.requests.callback(source, self._method_for(source), token=token)
+            for source in SOURCES
         ]
         return await self._one_after_the_other(case, callbacks)
 
@@ -301,9 +300,8 @@ class _Run:
     def _summed_up(self, case: ProbeCase, effect: Effect) -> CaseResult:
         if isinstance(case.plan, ForgeriesHadNoEffect):
             return evaluation.judge_effects(case, effect)
-        return evaluation.judge_times(
-            case, self.session.seconds, within=self.session.timeouts.answer
-        )
+        within = self.session.timeouts.answer
+        return evaluation.judge_times(case, self.session.seconds, within=within)
 
 
 def _is_restart(case: ProbeCase) -> bool:
