@@ -25,13 +25,7 @@ from ringback.dev_receiver import callback_report
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
 from ringback.dev_receiver.local_sender import ListenAccount, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.dev_receiver.responses import (
-    UNAVAILABLE,
-    AnswerNormally,
-    FailAlways,
-    FailFirst,
-    FailureMode,
-)
+from ringback.dev_receiver.responses import UNAVAILABLE, FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokens
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.http_sender import HttpTransport
@@ -156,14 +150,10 @@ def _account_in(data: Path) -> ListenAccount | None:
         return None
 
 
-def _failure_mode(fail: int | None, fail_first: int | None) -> FailureMode:
-    match fail, fail_first:
-        case None, None:
-            return AnswerNormally()
-        case int(status), None:
-            return FailAlways(status)
-        case _, int(count):
-            return FailFirst(count, fail or UNAVAILABLE)
+def _failure_mode(fail: int | None, fail_first: int | None) -> FailureMode | None:
+    if fail is None and fail_first is None:
+        return None
+    return FailureMode(fail or UNAVAILABLE, fail_first)
 
 
 def _what_is_checked(secrets: ReceiverSecrets, data: Path) -> str:

@@ -8,12 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
 from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.dev_receiver.responses import (
-    AnswerNormally,
-    FailureMode,
-    ListenerResponse,
-    failure_of,
-)
+from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
 from ringback.ports import Clock, Transport
 from ringback.receiver.verification import (
@@ -38,7 +33,8 @@ class ListenOptions:
     configured: CallbackUrl | None = None
     """The URL that senders call, where it is not the one that a request itself names."""
     forward_to: CallbackUrl | None = None
-    failure_mode: FailureMode = AnswerNormally()
+    failure_mode: FailureMode | None = None
+    """Which requests fail on purpose; None for none."""
     delay: timedelta = timedelta(0)
 
 
@@ -59,7 +55,8 @@ class ListenRequestHandler:
     async def handle(self, request: ReceivedRequest) -> ListenerResponse:
         """Return the answer to a request, once it was shown and the delay has passed."""
         self._count += 1
-        failure = failure_of(self.options.failure_mode, self._count)
+        mode = self.options.failure_mode
+        failure = mode if mode is not None and mode.fails(self._count) else None
         at = self.clock.now()
         verdict, seen = await self._recognise(request, at)
         forwarded = await self._forward(request)
@@ -72,7 +69,7 @@ class ListenRequestHandler:
                 seen=seen,
                 answered=answer.status,
                 after=self.options.delay,
-                on_purpose=None if failure is None else self.options.failure_mode,
+                on_purpose=failure,
                 forwarded=forwarded,
             )
         )
@@ -120,8 +117,8 @@ class ListenRequestHandler:
                 return None
 
 
-def _answer(failure: int | None, forwarded: ForwardingResult | None) -> ListenerResponse:
+def _answer(failure: FailureMode | None, forwarded: ForwardingResult | None) -> ListenerResponse:
     """Return the failure that was asked for, else what the application answered, else a 200."""
     if failure is not None:
-        return ListenerResponse(failure)
+        return ListenerResponse(failure.status)
     return ListenerResponse(200) if forwarded is None else forwarded.answer

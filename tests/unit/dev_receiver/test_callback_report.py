@@ -10,7 +10,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.callback_report import TerminalLineStyle, as_json, as_lines
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.dev_receiver.responses import FailFirst, ListenerResponse
+from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import TokenSighting
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 from tests.fakes import NOW, TOKENS
@@ -145,7 +145,7 @@ def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
 
 
 def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
-    what = checked(answered=503, on_purpose=FailFirst(1), after=timedelta(seconds=3))
+    what = checked(answered=503, on_purpose=FailureMode(count=1), after=timedelta(seconds=3))
     assert line_of(what, "answered") == "503 after 3 s on purpose (--fail-first 1)"
 
 
@@ -214,7 +214,7 @@ def test_a_long_request_is_not_shown_at_any_length() -> None:
 
 
 def test_programs_get_everything_on_one_line() -> None:
-    line = as_json(checked(seen=RETRY, answered=503, on_purpose=FailFirst(1)))
+    line = as_json(checked(seen=RETRY, answered=503, on_purpose=FailureMode(count=1)))
     assert "\n" not in line
     assert json.loads(line) == {
         "at": "2024-07-03T14:40:58Z",

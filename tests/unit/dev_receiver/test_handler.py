@@ -7,7 +7,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
 from ringback.dev_receiver.local_sender import ListenAccount
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.dev_receiver.responses import FailFirst
+from ringback.dev_receiver.responses import FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokens
 from ringback.receiver.verification import (
     Reason,
@@ -54,11 +54,11 @@ async def test_a_retry_is_recognised_by_its_token() -> None:
 
 
 async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> None:
-    listener = Listener(ListenOptions(SECRETS, failure_mode=FailFirst(1, 500)))
+    listener = Listener(ListenOptions(SECRETS, failure_mode=FailureMode(500, 1)))
     request = received(rendered(Source.KORE))
     checked = [await listener.hear(request), await listener.hear(request)]
     assert [each.answered for each in checked] == [500, 200]
-    assert [each.on_purpose for each in checked] == [FailFirst(1, 500), None]
+    assert [each.on_purpose for each in checked] == [FailureMode(500, 1), None]
 
 
 async def test_a_request_is_shown_at_once_and_answered_after_the_delay() -> None:
