@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Final
 import click
 
 from ringback.cli.options import data_option, json_lines_option, read_by, read_url
-from ringback.cli.output import styled
+from ringback.cli.output import say, styled
 from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -124,11 +123,11 @@ def listen(
         seen=SeenTokens(),
         clock=SystemClock(),
         transport=sender,
-        show=_print_json if as_json else partial(_print_lines, verbose=verbose),
+        show=partial(_show, verbose=verbose, as_json=as_json),
     )
 
     def announce(address: str) -> None:
-        click.echo(json.dumps({"listening": address}) if as_json else f"listening on {address}")
+        say({"listening": address}, f"listening on {address}", as_json=as_json)
         secrets = secrets_of(_account_in(data), given=options.secrets)
         click.echo(_what_is_checked(secrets, data), err=as_json)
 
@@ -171,13 +170,9 @@ def _what_is_checked(secrets: ReceiverSecrets, data: Path) -> str:
             )
 
 
-def _print_json(checked: CheckedRequest) -> None:
-    click.echo(callback_report.as_json(checked))
-
-
-def _print_lines(checked: CheckedRequest, *, verbose: bool) -> None:
+def _show(checked: CheckedRequest, *, verbose: bool, as_json: bool) -> None:
     lines = callback_report.as_lines(checked, verbose=verbose)
-    click.echo("\n".join(["", *map(styled, lines)]))
+    say(callback_report.as_record(checked), ["", *map(styled, lines)], as_json=as_json)
 
 
 async def _serve(

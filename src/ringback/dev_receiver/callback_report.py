@@ -1,12 +1,11 @@
 """What is shown of a callback: lines for people, or one JSON object for programs."""
 
-import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
@@ -39,8 +38,13 @@ class TerminalLine:
     style: TerminalLineStyle = TerminalLineStyle.PLAIN
 
 
-Row = tuple[str, str, TerminalLineStyle]
-"""A label, what is said under it, and how."""
+class Row(NamedTuple):
+    """A line of a table: a label, what is said under it, and how."""
+
+    label: str
+    text: str
+    style: TerminalLineStyle = TerminalLineStyle.PLAIN
+
 
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
 
@@ -64,27 +68,25 @@ def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
     ]
 
 
-def as_json(checked: CheckedRequest) -> str:
-    """Return one line of JSON with everything that is known of the request and its answer."""
+def as_record(checked: CheckedRequest) -> dict[str, Any]:
+    """Return a JSON object with everything that is known of the request and its answer."""
     request, verdict = checked.request, checked.verdict
-    return json.dumps(
-        {
-            "at": iso(checked.at),
-            "source": verdict.source,
-            "method": request.method,
-            "path": request.target,
-            "parameters": request.parameters,
-            "token": verdict.token,
-            "signature": _signature(verdict),
-            "seen_before": checked.seen is not None and checked.seen.before,
-            "times_seen": 1 if checked.seen is None else checked.seen.times,
-            "answered": checked.answered,
-            "on_purpose": checked.on_purpose is not None,
-            "forwarded": _forwarded(checked.forwarded),
-            "headers": request.headers,
-            "body": request.body.decode("utf-8", "backslashreplace"),
-        }
-    )
+    return {
+        "at": iso(checked.at),
+        "source": verdict.source,
+        "method": request.method,
+        "path": request.target,
+        "parameters": request.parameters,
+        "token": verdict.token,
+        "signature": _signature(verdict),
+        "seen_before": checked.seen is not None and checked.seen.before,
+        "times_seen": 1 if checked.seen is None else checked.seen.times,
+        "answered": checked.answered,
+        "on_purpose": checked.on_purpose is not None,
+        "forwarded": _forwarded(checked.forwarded),
+        "headers": request.headers,
+        "body": request.body.decode("utf-8", "backslashreplace"),
+    }
 
 
 def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
@@ -109,17 +111,11 @@ def _title(checked: CheckedRequest) -> str:
 def _parameters(request: ReceivedRequest) -> list[Row]:
     if request.is_json:
         # A test event: it has no parameters.
-        return [
-            (
-                "JSON",
-                _printable(request.body.decode("utf-8", "backslashreplace")),
-                TerminalLineStyle.PLAIN,
-            )
-        ]
+        return [Row("JSON", _printable(request.body.decode("utf-8", "backslashreplace")))]
     form = request.parameters
-    rows = [(name, value, TerminalLineStyle.PLAIN) for name, value in form[:_MOST_PARAMETERS]]
+    rows = [Row(name, value) for name, value in form[:_MOST_PARAMETERS]]
     more = len(form) - len(rows)
-    return [*rows, ("…", f"and {more} more", TerminalLineStyle.PLAIN)] if more else rows
+    return [*rows, Row("…", f"and {more} more")] if more else rows
 
 
 def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
@@ -135,13 +131,13 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
 def _findings(checked: CheckedRequest) -> Iterator[Row]:
     yield from _datagram(checked.request)
     unknown = "none, so a retry of it can't be told from a new callback"
-    yield "token", checked.verdict.token or unknown, TerminalLineStyle.PLAIN
+    yield Row("token", checked.verdict.token or unknown)
     yield from _signature_rows(checked.verdict)
     if checked.seen is not None:
-        yield "delivery", *_delivery(checked.seen, checked.verdict)
+        yield _delivery(checked.seen, checked.verdict)
     if checked.forwarded is not None:
-        yield "forwarded", *_forwarding(checked.forwarded)
-    yield "answered", *_answer(checked)
+        yield _forwarding(checked.forwarded)
+    yield _answer(checked)
     yield from _retry_hint(checked)
 
 
@@ -156,27 +152,21 @@ def _datagram(request: ReceivedRequest) -> Iterator[Row]:
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")
-    yield "payload", f"{len(payload)} bytes: {text}", TerminalLineStyle.PLAIN
+    yield Row("payload", f"{len(payload)} bytes: {text}")
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[Row]:
     match verdict:
         case Verified():
-            yield "signature", "right", TerminalLineStyle.GOOD
+            yield Row("signature", "right", TerminalLineStyle.GOOD)
         case Rejected(reason, explanation) if reason in _NOT_CHECKED:
-            yield (
-                "signature",
-                f"not checked ({_in_words(reason)}): {explanation}",
-                TerminalLineStyle.HINT,
-            )
+            text = f"not checked ({_in_words(reason)}): {explanation}"
+            yield Row("signature", text, TerminalLineStyle.HINT)
         case Rejected(reason, explanation):
-            yield (
-                "signature",
-                f"not right ({_in_words(reason)}): {explanation}",
-                TerminalLineStyle.BAD,
-            )
+            text = f"not right ({_in_words(reason)}): {explanation}"
+            yield Row("signature", text, TerminalLineStyle.BAD)
             if reason is Reason.URL_DIFFERS:
-                yield "", _HINT_AT_URL, TerminalLineStyle.HINT
+                yield Row("", _HINT_AT_URL, TerminalLineStyle.HINT)
         case _:
             assert_never(verdict)
 
@@ -185,26 +175,28 @@ def _in_words(reason: Reason) -> str:
     return reason.replace("_", " ")
 
 
-def _delivery(seen: TokenSighting, verdict: Verdict) -> tuple[str, TerminalLineStyle]:
+def _delivery(seen: TokenSighting, verdict: Verdict) -> Row:
     if not seen.before:
-        return "first time", TerminalLineStyle.PLAIN
+        return Row("delivery", "first time")
     text = f"seen before, {_ordinal(seen.times)} time since {_time(seen.since)}"
     if isinstance(verdict, Rejected) and verdict.reason not in _NOT_CHECKED:
-        return text, TerminalLineStyle.PLAIN
-    return f"{text}: a retry of the same callback, so do the work only once", TerminalLineStyle.HINT
+        return Row("delivery", text)
+    text += ": a retry of the same callback, so do the work only once"
+    return Row("delivery", text, TerminalLineStyle.HINT)
 
 
-def _forwarding(forwarded: ForwardingResult) -> tuple[str, TerminalLineStyle]:
+def _forwarding(forwarded: ForwardingResult) -> Row:
     if forwarded.why_not is not None:
-        return f"{forwarded.url} gave no answer: {forwarded.why_not}", TerminalLineStyle.BAD
-    return f"{forwarded.url} answered {forwarded.answered}", TerminalLineStyle.PLAIN
+        text = f"{forwarded.url} gave no answer: {forwarded.why_not}"
+        return Row("forwarded", text, TerminalLineStyle.BAD)
+    return Row("forwarded", f"{forwarded.url} answered {forwarded.answered}")
 
 
-def _answer(checked: CheckedRequest) -> tuple[str, TerminalLineStyle]:
+def _answer(checked: CheckedRequest) -> Row:
     seconds = checked.after.total_seconds()
     after = f" after {seconds:g} s" if seconds else ""
     purpose = "" if checked.on_purpose is None else f" on purpose ({checked.on_purpose})"
-    return f"{checked.answered}{after}{purpose}", TerminalLineStyle.PLAIN
+    return Row("answered", f"{checked.answered}{after}{purpose}")
 
 
 def _retry_hint(checked: CheckedRequest) -> Iterator[Row]:
@@ -213,11 +205,8 @@ def _retry_hint(checked: CheckedRequest) -> Iterator[Row]:
         return
     if not {family, str(checked.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"
-        yield (
-            "",
-            f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}",
-            TerminalLineStyle.HINT,
-        )
+        text = f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}"
+        yield Row("", text, TerminalLineStyle.HINT)
 
 
 def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[TerminalLine]:

@@ -6,7 +6,7 @@ import shlex
 from datetime import UTC, datetime
 
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.dev_receiver.callback_report import as_json
+from ringback.dev_receiver.callback_report import as_record
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.receiver.verification import ReceivedRequest, Rejected
 from ringback.receiver.verification.verdict import Reason
@@ -114,7 +114,8 @@ def listen(request: OutgoingRequest) -> bytes:
 def listen_line(request: ReceivedRequest) -> str:
     verdict = Rejected(Reason.NO_SECRET, "")
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    return as_json(CheckedRequest(at=at, request=request, verdict=verdict, seen=None, answered=200))
+    checked = CheckedRequest(at, request, verdict, seen=None, answered=200)
+    return json.dumps(as_record(checked))
 
 
 WRITERS = (

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.dev_receiver.callback_report import TerminalLineStyle, as_json, as_lines
+from ringback.dev_receiver.callback_report import TerminalLineStyle, as_lines, as_record
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
@@ -213,10 +213,9 @@ def test_a_long_request_is_not_shown_at_any_length() -> None:
     assert "and 51 more" in text
 
 
-def test_programs_get_everything_on_one_line() -> None:
-    line = as_json(checked(seen=RETRY, answered=503, on_purpose=FailureMode(count=1)))
-    assert "\n" not in line
-    assert json.loads(line) == {
+def test_programs_get_everything() -> None:
+    record = as_record(checked(seen=RETRY, answered=503, on_purpose=FailureMode(count=1)))
+    assert json.loads(json.dumps(record)) == {
         "at": "2024-07-03T14:40:58Z",
         "source": "kore",
         "method": "POST",
@@ -244,7 +243,7 @@ def test_programs_get_the_reason_and_what_the_application_said() -> None:
     forwarded = ForwardingResult(
         "http://app.example/", ListenerResponse(502), why_not="nothing listens"
     )
-    report = json.loads(as_json(checked(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded)))
+    report = as_record(checked(verdict=refusal(Reason.URL_DIFFERS), forwarded=forwarded))
     assert report["signature"] == {
         "ok": False,
         "reason": "url_differs",

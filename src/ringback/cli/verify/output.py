@@ -84,26 +84,23 @@ def _are_parameters_signed(found: VerificationResult) -> bool | None:
 def _findings(found: VerificationResult) -> Iterator[Row]:
     result, request = found.result, found.capture.request
     if isinstance(result, Rejected):
-        yield "why", result.explanation, TerminalLineStyle.BAD
+        yield Row("why", result.explanation, TerminalLineStyle.BAD)
     for note in found.capture.notes:
-        yield "note", note, TerminalLineStyle.HINT
-    yield "source", result.source or "unknown", TerminalLineStyle.PLAIN
-    yield "token", result.token or "none of the right form", TerminalLineStyle.PLAIN
-    yield "method", request.method, TerminalLineStyle.PLAIN
-    yield "url", " or ".join(found.urls), TerminalLineStyle.PLAIN
+        yield Row("note", note, TerminalLineStyle.HINT)
+    yield Row("source", result.source or "unknown")
+    yield Row("token", result.token or "none of the right form")
+    yield Row("method", request.method)
+    yield Row("url", " or ".join(found.urls))
     if not found.is_url_given:
-        yield "", _NAMED, TerminalLineStyle.HINT if _rejected(found) else TerminalLineStyle.PLAIN
+        is_rejected = isinstance(result, Rejected)
+        yield Row("", _NAMED, TerminalLineStyle.HINT if is_rejected else TerminalLineStyle.PLAIN)
     if isinstance(result, Rejected):
-        yield (
-            "answer",
-            f"{result.status}, from a receiver with these settings",
-            TerminalLineStyle.PLAIN,
-        )
+        yield Row("answer", f"{result.status}, from a receiver with these settings")
     elif result.parameters_are_signed:
-        yield "parameters", "signed", TerminalLineStyle.PLAIN
+        yield Row("parameters", "signed")
     else:
-        yield "parameters", _NOT_SIGNED, TerminalLineStyle.HINT
-    yield "event", _event(found), TerminalLineStyle.PLAIN
+        yield Row("parameters", _NOT_SIGNED, TerminalLineStyle.HINT)
+    yield Row("event", _event(found))
 
 
 def _event(found: VerificationResult) -> str:
@@ -122,7 +119,7 @@ def _event_rows(event: Event) -> Iterator[Row]:
     parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in parameters:
         if value is not None:
-            yield name, _text(value), TerminalLineStyle.PLAIN
+            yield Row(name, _text(value))
 
 
 def _text(value: object) -> str:
