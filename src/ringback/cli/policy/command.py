@@ -1,8 +1,10 @@
 """`ringback policy`: which source sends what, at which date, and how to change that."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -84,14 +86,6 @@ def _count(file: DataFolderAccess, now: datetime) -> list[UrlCallbackCount]:
     return file.use(lambda store: count_last_week(store, now))
 
 
-def _plain(value: Any) -> Any:
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record with its instants as text, like those of the portal."""
-    match value:
-        case datetime():
-            return iso(value)
-        case dict():
-            return {name: _plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
-        case list():
-            return [_plain(inner) for inner in cast("list[Any]", value)]
-        case _:
-            return value
+    return json.loads(json.dumps(record, default=iso))

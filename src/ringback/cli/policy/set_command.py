@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from ringback.cli.options import with_options
+from ringback.cli.options import handing
 from ringback.cli.policy.options import file_named, instant, policy_file_option
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Hold
@@ -24,22 +24,19 @@ _NO_END: Final = "none"
 _yes_option: Final = click.option("--yes", is_flag=True, help="Don't ask.")
 
 
-def _given(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
-    return text or None
+def _whose(account: str | None, url_prefix: str | None) -> tuple[str | None, str | None]:
+    if not account and not url_prefix:
+        raise click.UsageError("say whose callbacks are meant: --account, --url-prefix or both")
+    return account or None, url_prefix or None
 
 
-_whose: Final = with_options(
-    click.option(
-        "--account", callback=_given, metavar="SID", help="For the callbacks of this account."
-    ),
-    click.option(
-        "--url-prefix",
-        callback=_given,
-        metavar="URL",
-        help="For the callback URLs that begin like this.",
-    ),
+_with_whose: Final = handing(
+    "whose",
+    _whose,
+    click.option("--account", metavar="SID", help="For the callbacks of this account."),
+    click.option("--url-prefix", metavar="URL", help="For the callback URLs that begin like this."),
 )
-"""The options that say whose callbacks a hold is for."""
+"""Gives a command the options that say whose callbacks a hold is for, and hands it those two."""
 
 
 def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | str | None:
@@ -67,7 +64,7 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool) -> Non
 
 
 @set_.command("hold")
-@_whose
+@_with_whose
 @click.option("--phase", "name", metavar="NAME", help="The phase to hold it in.")
 @click.option(
     "--until",
@@ -79,8 +76,7 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool) -> Non
 @_yes_option
 def hold(
     *,
-    account: str | None,
-    url_prefix: str | None,
+    whose: tuple[str | None, str | None],
     name: str | None,
     until: datetime | str | None,
     settings: str | None,
@@ -92,34 +88,25 @@ def hold(
     """
 
     def edit(file: SettingsFile) -> str:
-        there = held(file, account, url_prefix)
+        there = held(file, *whose)
         to_be = name or (there and there.phase)
         if to_be is None:
             raise ConfigurationError("a new hold needs a phase: give --phase")
         end = None if there is None else there.until
         if until is not None:
             end = until if isinstance(until, datetime) else None
-        return put_hold(file, Hold(to_be, account, url_prefix, end))
+        return put_hold(file, Hold(to_be, *whose, end))
 
-    _check_whose(account, url_prefix)
     _edit(settings, edit, asks=not yes)
 
 
 @set_.command("release")
-@_whose
+@_with_whose
 @policy_file_option
 @_yes_option
-def release_(
-    *, account: str | None, url_prefix: str | None, settings: str | None, yes: bool
-) -> None:
+def release_(*, whose: tuple[str | None, str | None], settings: str | None, yes: bool) -> None:
     """Take the hold of an account, a URL prefix or both away."""
-    _check_whose(account, url_prefix)
-    _edit(settings, lambda file: release(file, account, url_prefix), asks=not yes)
-
-
-def _check_whose(account: str | None, url_prefix: str | None) -> None:
-    if not account and not url_prefix:
-        raise click.UsageError("say whose callbacks are meant: --account, --url-prefix or both")
+    _edit(settings, lambda file: release(file, *whose), asks=not yes)
 
 
 def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bool) -> None:
