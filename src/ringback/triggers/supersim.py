@@ -1,16 +1,26 @@
 """What `ringback trigger` can have happen to Super SIMs: one row for each callback and outcome."""
 
+from functools import partial
 from typing import Final
 
+from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.sim import SimStatus
 from ringback.triggers import supersim_steps as steps
-from ringback.triggers.trigger import TriggerDefinition, account_scenario, sim_scenario
+from ringback.triggers.trigger import (
+    TriggerDefinition,
+    account_scenario,
+    device_sends,
+    sim_scenario,
+)
 
 _CONNECTED: Final = steps.bring_to(SimStatus.ACTIVE, SimStatus.READY)
 _ACTIVE: Final = steps.bring_to(SimStatus.ACTIVE)
 _INACTIVE: Final = steps.bring_to(SimStatus.INACTIVE)
 _SENT: Final = {"Status": "sent"}
 _RECEIVED: Final = {"Status": "received"}
+
+_message: Final = partial(TriggerDefinition, has_payload=True)
+_profile: Final = partial(TriggerDefinition, has_sim=False)
 
 SUPER_SIM: Final = (
     TriggerDefinition(
@@ -43,88 +53,73 @@ SUPER_SIM: Final = (
         [{"SimStatus": "active"}],
         [_ACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
-    TriggerDefinition(
+    _message(
         "sms.sent",
         "an SMS to a device is sent; that it is delivered follows",
         [_SENT],
         [_CONNECTED, steps.send_sms],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "sms.delivered",
         "an SMS to a device is sent, and delivered",
         [_SENT, {"Status": "delivered"}],
         [_CONNECTED, steps.send_sms],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "sms.failed",
         "an SMS to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "20500"}],
         [_CONNECTED, sim_scenario("sms-fails"), steps.send_sms],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "sms.unconfirmed",
         "an SMS to a device is sent, and stays so: no confirmation comes",
         [_SENT],
         [_CONNECTED, sim_scenario("sms-unconfirmed"), steps.send_sms, steps.overtake_sms],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "sms.received",
         "a device sends an SMS",
         [_RECEIVED],
-        [_CONNECTED, steps.listen_to_fleet("Sms"), steps.device_sends_sms],
-        has_payload=True,
+        [_CONNECTED, steps.listen_to_fleet("Sms"), device_sends("sms")],
     ),
-    TriggerDefinition(
-        "ip.sent",
-        "a datagram to a device is sent",
-        [_SENT],
-        [_CONNECTED, steps.send_datagram],
-        has_payload=True,
+    _message(
+        "ip.sent", "a datagram to a device is sent", [_SENT], [_CONNECTED, steps.send_datagram]
     ),
-    TriggerDefinition(
+    _message(
         "ip.failed",
         "a datagram to a device can't be sent",
         [{"Status": "failed", "ErrorCode": "83400"}],
         [_CONNECTED, sim_scenario("ip-fails"), steps.send_datagram],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "ip.unattached",
         "a datagram is for a device that is not attached to a network",
         [{"Status": "failed", "ErrorCode": "83401"}],
         [_CONNECTED, sim_scenario("unattached"), steps.send_datagram],
-        has_payload=True,
     ),
-    TriggerDefinition(
+    _message(
         "ip.received",
         "a device sends a datagram",
         [_RECEIVED],
-        [_CONNECTED, steps.listen_to_fleet("Ip"), steps.device_sends_datagram],
-        has_payload=True,
+        [_CONNECTED, steps.listen_to_fleet("Ip"), device_sends("ip", PayloadType=PayloadType.TEXT)],
     ),
-    TriggerDefinition(
+    _profile(
         "esim.available",
         "an eSIM Profile is ordered, and can be downloaded",
         [{"Status": "available"}],
         [steps.order_profile],
-        has_sim=False,
     ),
-    TriggerDefinition(
+    _profile(
         "esim.failed",
         "an eSIM Profile is ordered, and there is none in stock",
         [{"Status": "failed", "ErrorCode": "83500"}],
         [account_scenario("no-stock"), steps.order_profile],
-        has_sim=False,
     ),
-    TriggerDefinition(
+    _profile(
         "esim.downloaded",
         "an eSIM Profile is ordered, and a device downloads it",
         [{"Status": "available"}, {"Status": "downloaded"}],
         [steps.order_profile, steps.download_profile],
-        has_sim=False,
     ),
 )

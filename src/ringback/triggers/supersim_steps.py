@@ -3,7 +3,6 @@
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.sims.message import PayloadType
 from ringback.core.supersim.esim_profile import make_iccid
 from ringback.core.supersim.sim import MOVES, SimStatus
 from ringback.portal_client import JsonObject
@@ -112,16 +111,6 @@ def listen_to_fleet(prefix: str) -> TriggerStep:
         run.set_until_the_end("Fleet", *path, before=before)
 
     return listen
-
-
-def device_sends_sms(run: TriggerRun) -> None:
-    """Have the device send an SMS."""
-    run.send_from_device("sms")
-
-
-def device_sends_datagram(run: TriggerRun) -> None:
-    """Have the device send a datagram."""
-    run.send_from_device("ip", PayloadType=PayloadType.TEXT)
 
 
 def order_profile(run: TriggerRun) -> None:

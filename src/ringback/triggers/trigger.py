@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
@@ -124,12 +124,6 @@ class TriggerRun:
         self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
-    def send_from_device(self, kind: str, **form: str) -> None:
-        """Have the device send the payload."""
-        path = ("devices", self.sim or "", kind)
-        self.subject = self.portal.post(*path, form={"Payload": self.payload, **form})["sid"]
-        self.report(f"the device has sent {self.subject}")
-
     def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
         """Have a record call back where this run does, by the two fields that `before` has."""
         url_field = next(iter(before))
@@ -163,7 +157,8 @@ ExpectedParameters = Mapping[str, str]
 """Parameters that a callback has, among others."""
 
 
-class TriggerDefinition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TriggerDefinition:
     """Something that `ringback trigger` can make happen: its name, its steps, its callbacks."""
 
     name: str
@@ -193,7 +188,18 @@ class TriggerDefinition(NamedTuple):
         )
 
 
-# ---- steps for both products: another scenario, until the end ------------------------------------
+# ---- steps for both products ---------------------------------------------------------------------
+
+
+def device_sends(kind: str, **form: str) -> TriggerStep:
+    """Return a step that has the device send the payload; `kind` is `sms`, `ip` or `commands`."""
+
+    def send(run: TriggerRun) -> None:
+        path = ("devices", run.sim or "", kind)
+        run.subject = run.portal.post(*path, form={"Payload": run.payload, **form})["sid"]
+        run.report(f"the device has sent {run.subject}")
+
+    return send
 
 
 def sim_scenario(name: str) -> TriggerStep:

@@ -4,7 +4,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.sims.auto_activation import READY_DATA
 from ringback.core.sims.message import LONGEST_SMS
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.triggers.trigger import TriggerRun, TriggerStep
+from ringback.triggers.trigger import TriggerRun, TriggerStep, device_sends
 
 
 def use_active_sim(run: TriggerRun) -> None:
@@ -84,12 +84,7 @@ def listen_to_sim(run: TriggerRun) -> None:
     run.set_until_the_end("SIM", "Sims", sim["sid"], before=before)
 
 
-def device_sends(run: TriggerRun) -> None:
-    """Have the device send a Command."""
-    run.send_from_device("commands")
-
-
 def device_sends_too_much(run: TriggerRun) -> None:
     """Have the device send a text that is longer than a Command can be."""
     run.payload = (run.payload * LONGEST_SMS)[: LONGEST_SMS + 1]
-    device_sends(run)
+    device_sends("commands")(run)
