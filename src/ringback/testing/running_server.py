@@ -102,9 +102,11 @@ class RunningServer:
     async def _open(self) -> None:
         await self._start_application()
         await self._receiver.open()
-        self._serving = asyncio.create_task(
-            serve(_PresentApp(self), self._listener, until=self._until)
-        )
+        self._serving = asyncio.create_task(serve(self._hand_on, self._listener, until=self._until))
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to the present application: a reset replaces it, and keeps the port."""
+        await self.application.api.app(scope, receive, send)
 
     async def _close(self) -> None:
         self._until.set()
@@ -136,14 +138,3 @@ class RunningServer:
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
         return load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)
-
-
-class _PresentApp:
-    """Hands requests to the present application, since a reset replaces it and keeps the port."""
-
-    def __init__(self, running: RunningServer) -> None:
-        self._running = running
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand one on."""
-        await self._running.application.api.app(scope, receive, send)
