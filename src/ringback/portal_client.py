@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ringback.core.errors import RingbackError
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 # A replay of thousands works on them as long as it is waited for.
 _TIMEOUT_SECONDS: Final = 60
-_MOST_PAGES: Final = 1000
+MOST_PAGES: Final = 1000
 """When to give up a search; the server looks at 10,000 records for each page."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
@@ -45,14 +45,6 @@ class ServerUnreachable(PortalClientError):
 
 class ServerRefused(PortalClientError):
     """The server refused the request; the message is the server's own."""
-
-
-class NewestRecordsPage(NamedTuple):
-    """A page of a list with its newest records."""
-
-    page: JsonObject
-    pages_in_vain: int | None = None
-    """After how many pages this gave up although older records may match; None if it did not."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -100,37 +92,34 @@ class PortalClient:
             yield page
             asked = _next_of(page)
 
-    def newest(self, name: str, *, query: RequestParameters, limit: int) -> NewestRecordsPage:
+    def newest(self, name: str, *, query: RequestParameters, limit: int) -> JsonObject:
         """Return this many records of a list on one page, from as many pages as that takes.
 
-        Where few records match the filters, the server answers bit by bit.
+        Where few records match the filters, the server answers bit by bit. After MOST_PAGES there
+        are fewer records on the page than asked for, and yet a next one.
         """
         found = list[JsonObject]()
-        asked, page = query, JsonObject()
-        for _ in range(_MOST_PAGES):
+        asked: RequestParameters | None = query
+        page = JsonObject()
+        for _ in range(MOST_PAGES):
             page = self.get(name, query={**asked, "PageSize": str(limit - len(found))})
             key = page["meta"]["key"]
             found += page[key]
-            further, page = _next_of(page), {**page, key: found}
-            if further is None or len(found) >= limit:
-                return NewestRecordsPage(page)
-            asked = further
-        return NewestRecordsPage(page, _MOST_PAGES)
+            page[key] = found
+            asked = _next_of(page)
+            if asked is None or len(found) >= limit:
+                break
+        return page
 
     def post(self, *path: str, form: RequestParameters = _NOTHING) -> JsonObject:
         """Return the answer to a form that is posted."""
         encoded = _encode(form).encode()
         return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
 
-    def post_json(self, *path: str, body: Mapping[str, Any] | bytes) -> JsonObject:
-        """Return the answer to a JSON body that is posted; it may be encoded already."""
+    def send_json(self, method: str, *path: str, body: Mapping[str, Any] | bytes) -> JsonObject:
+        """Return the answer to a JSON body, sent by this method; it may be encoded already."""
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._ask(path, body=encoded, kind="application/json")
-
-    def patch_json(self, *path: str, body: Mapping[str, Any]) -> JsonObject:
-        """Return the answer to a change that is asked for in JSON."""
-        encoded = json.dumps(body).encode()
-        return self._ask(path, body=encoded, kind="application/json", method="PATCH")
+        return self._ask(path, body=encoded, kind="application/json", method=method)
 
     def now(self) -> datetime:
         """Return the server's time, which is the machine's unless its clock was advanced."""

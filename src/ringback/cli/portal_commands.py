@@ -10,7 +10,7 @@ from ringback.cli.options import Option, data_option, handing, variable_option, 
 from ringback.cli.output import Output
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevFile
-from ringback.portal_client import JsonObject, PortalClient, RequestParameters
+from ringback.portal_client import MOST_PAGES, JsonObject, PortalClient, RequestParameters
 
 server_options: Final[Option[Any]] = with_options(
     variable_option(
@@ -81,7 +81,8 @@ def newest(
     nothing: str,
 ) -> Output:
     """Return the newest `limit` records of a list, with a row for each."""
-    page, pages_in_vain = portal.newest(name, query=query, limit=limit)
-    if pages_in_vain:
-        click.echo(f"gave up after {pages_in_vain} pages; older ones may match as well", err=True)
-    return page, [*map(row, page[page["meta"]["key"]])] or nothing
+    page = portal.newest(name, query=query, limit=limit)
+    found = page[page["meta"]["key"]]
+    if len(found) < limit and page["meta"]["next_page_url"] is not None:
+        click.echo(f"gave up after {MOST_PAGES} pages; older ones may match as well", err=True)
+    return page, [*map(row, found)] or nothing

@@ -69,7 +69,7 @@ def send(
         raise click.UsageError("with --file, what to send stands in the file alone")
     else:
         body = file.read()
-    answer = portal.post_json("callbacks", body=body)
+    answer = portal.send_json("POST", "callbacks", body=body)
     # A file may hold several callbacks, which the API answers with a list.
     return answer, _lines(answer.get("callbacks", [answer]))
 

@@ -57,7 +57,7 @@ def secrets() -> None:
 @prints_answer
 def create(*, name: str, api: PortalClient) -> Output:
     """Make a secret and print its value, once; one that was pending is gone."""
-    made = api.post_json("secrets", body={"Name": name})
+    made = api.send_json("POST", "secrets", body={"Name": name})
     words = _CREATED + (_PENDING if made["status"] == WebhookSecretStatus.PENDING else _ACTIVE)
     return made, words.format(**made)
 
@@ -79,7 +79,7 @@ def list_(*, api: PortalClient) -> Output:
 @prints_answer
 def rename(*, secret_id: str, name: str, api: PortalClient) -> Output:
     """Give a secret another name."""
-    changed = api.patch_json("secrets", secret_id, body={"Name": name})
+    changed = api.send_json("PATCH", "secrets", secret_id, body={"Name": name})
     return changed, _row(changed)
 
 
@@ -97,7 +97,7 @@ def activate(*, secret_id: str | None, api: PortalClient, yes: bool) -> Output:
     if not yes:
         _ask(pending)
     body = {"Status": WebhookSecretStatus.ACTIVE.value}
-    changed = api.patch_json("secrets", pending["id"], body=body)
+    changed = api.send_json("PATCH", "secrets", pending["id"], body=body)
     return changed, f"{_row(changed)}\n{_ACTIVATED}"
 
 

@@ -79,7 +79,8 @@ def test_as_json_it_is_one_page_that_leads_on(ringback: Emulator) -> None:
 def test_it_gives_up_at_some_point_and_says_so(
     ringback: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringback.portal_client._MOST_PAGES", 3)
+    for module in ("portal_client", "cli.portal_commands"):
+        monkeypatch.setattr(f"ringback.{module}.MOST_PAGES", 3)
     result = run(ringback, "list", "--source", "kore")
     assert numbers_in(result.stdout) == [28, 17]
     assert result.stderr == "gave up after 3 pages; older ones may match as well\n"
