@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser
+from functools import partial
 from itertools import count
 
 from ringback.api.serve_on_socket import bind
+from ringback.application import Application
 from ringback.cli.dev.command import run
 from ringback.settings.load import load
 from tests.crash.driver import passing
@@ -32,7 +34,8 @@ def main() -> None:
     pairs = zip(flags[::2], flags[1::2], strict=True)
     settings = load({flag[2:].replace("-", "_"): value for flag, value in pairs}, {})
     with bind(settings.host, settings.port) as listener, passing(die):
-        asyncio.run(run(settings, listener, as_json=known.json, checkpoint=die))
+        start = partial(Application.start, checkpoint=die)
+        asyncio.run(run(settings, listener, as_json=known.json, start=start))
 
 
 if __name__ == "__main__":

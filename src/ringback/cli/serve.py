@@ -16,9 +16,10 @@ from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
 from ringback.cli.server_runner import serve_until_stopped
+from ringback.cli.signals import on_hangup
 from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
-from ringback.ports import Clock
+from ringback.policy.policy_reloader import PolicyReloader
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock
@@ -46,16 +47,20 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
-            clock = SystemClock()
+            certificate = _certificate_of(settings)
+
+            async def start() -> Application:
+                application = await Application.start(
+                    settings, origin=origin, accept_data_loss=accept_data_loss
+                )
+                # Not for `ringback dev`: a terminal that is closed says the same, and ends it.
+                _look_on_hangup(application.workers.policy_reloader, certificate)
+                return application
+
+            announce = partial(_announce, settings, as_json=as_json)
             uvloop.run(
                 serve_until_stopped(
-                    settings,
-                    listener,
-                    clock=clock,
-                    announce=partial(_announce, settings, as_json=as_json),
-                    certificate=_certificate_of(settings, clock),
-                    origin=origin,
-                    accept_data_loss=accept_data_loss,
+                    settings, listener, start=start, announce=announce, certificate=certificate
                 )
             )
     except RingbackError as refusal:
@@ -63,10 +68,24 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         sys.exit(1)
 
 
-def _certificate_of(settings: Settings, clock: Clock) -> ServerCertificate | None:
+def _certificate_of(settings: Settings) -> ServerCertificate | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return ServerCertificate(settings.tls_cert, settings.tls_key, clock=clock)
+    return ServerCertificate(settings.tls_cert, settings.tls_key, clock=SystemClock())
+
+
+def _look_on_hangup(
+    policy_reloader: PolicyReloader | None, certificate: ServerCertificate | None
+) -> None:
+    """Have a SIGHUP look at the files that are looked at anyway, where there are any."""
+    looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]
+
+    def look() -> None:
+        for look_now in looks:
+            look_now()
+
+    if looks:
+        on_hangup(look)
 
 
 async def _announce(
@@ -81,14 +100,11 @@ async def _announce(
         click.echo(json.dumps(started))
     if near := application.workers.policy_monitor.near_in_words():
         started["borders"] = "; ".join(near)
-    room = {
+    extra = {
+        **started,
         "open_files": open_files_limit(),
         "client_connections": application.process.shares.incoming,
         "sending_connections": application.process.shares.outgoing,
-    }
-    extra = {
-        **started,
-        **room,
         "schedule": schedule_in_words(settings.schedule),
         "version": __version__,
     }

@@ -8,11 +8,9 @@ from collections.abc import Awaitable, Callable
 from ringback.api.http.server import HttpServer
 from ringback.api.serve_on_socket import base_url_of
 from ringback.application import Application
-from ringback.cli.signals import event_of_signals, on_hangup
+from ringback.cli.signals import event_of_signals
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
-from ringback.policy.policy_reloader import PolicyReloader
-from ringback.ports import Clock, no_checkpoint
 from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
@@ -27,19 +25,14 @@ async def serve_until_stopped(
     settings: Settings,
     listener: socket.socket,
     *,
-    clock: Clock,
+    start: Callable[[], Awaitable[Application]],
     announce: Callable[[Application, str], Awaitable[None]],
     https: DevHttps | None = None,
     certificate: ServerCertificate | None = None,
-    checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: SettingsLoader | None = None,
-    accept_data_loss: bool = False,
 ) -> None:
     """Start the application, `announce` it with its base URL, and serve until a signal.
 
     With `https`, the same is served there too; with a `certificate`, the listener itself is HTTPS.
-    With the `origin` of the settings, a policy that changes there is taken over. With
-    `accept_data_loss`, a server goes on with what data there is.
 
     Raises what ended the engine, should it end by itself.
     """
@@ -48,22 +41,18 @@ async def serve_until_stopped(
     limit = raise_limit(needed_for(wanted))
     # Before anybody can know that there is something to stop.
     stop = event_of_signals()
-    application = await Application.start(
-        settings,
-        clock=clock,
-        checkpoint=checkpoint,
-        origin=origin,
-        accept_data_loss=accept_data_loss,
-    )
-    # A terminal that is closed says the same, and `ringback dev` ends with it.
-    if origin is not None and origin.command is ServerCommand.SERVE:
-        _look_on_hangup(application.workers.policy_reloader, certificate)
+    application = await start()
     try:
         if application.process.shares != wanted:
             _warn_of_shortage(limit, application.process.shares, wanted)
         scheme = "http" if certificate is None else "https"
         await announce(application, base_url_of(listener, scheme=scheme))
-        server = _server_of(application, settings)
+        server = HttpServer(
+            application.api.app,
+            connections=application.api.connections,
+            now=SystemClock().now,
+            trusted=settings.trusted_proxies,
+        )
         server.listen(listener, None if certificate is None else certificate.context)
         if https is not None:
             server.listen(https.listener, lambda: https.context)
@@ -73,29 +62,6 @@ async def serve_until_stopped(
     finally:
         await application.stop()
     _log.info("stopped")
-
-
-def _look_on_hangup(
-    policy_reloader: PolicyReloader | None, certificate: ServerCertificate | None
-) -> None:
-    """Have a SIGHUP look at the files that are looked at anyway, where there are any."""
-    looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]
-
-    def look() -> None:
-        for look_now in looks:
-            look_now()
-
-    if looks:
-        on_hangup(look)
-
-
-def _server_of(application: Application, settings: Settings) -> HttpServer:
-    return HttpServer(
-        application.api.app,
-        connections=application.api.connections,
-        now=SystemClock().now,
-        trusted=settings.trusted_proxies,
-    )
 
 
 async def _serve(

@@ -1,7 +1,8 @@
 """`ringback dev`: the whole system on a laptop, in one process and one file."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -26,7 +27,6 @@ from ringback.dev_environment.dev_file import (
 )
 from ringback.dev_environment.dev_https import DevHttps, https_of
 from ringback.operations.seed_data import SeededAccount, find_or_seed
-from ringback.ports import no_checkpoint
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT
@@ -48,16 +48,8 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
-        uvloop.run(
-            run(
-                settings,
-                listener,
-                as_json=as_json,
-                https=https,
-                origin=origin,
-                accept_data_loss=accept_data_loss,
-            )
-        )
+        start = partial(Application.start, origin=origin, accept_data_loss=accept_data_loss)
+        uvloop.run(run(settings, listener, as_json=as_json, https=https, start=start))
 
 
 async def run(
@@ -66,13 +58,12 @@ async def run(
     *,
     as_json: bool,
     https: DevHttps | None = None,
-    checkpoint: Callable[[str], None] = no_checkpoint,
-    origin: SettingsLoader | None = None,
-    accept_data_loss: bool = False,
+    start: Callable[..., Awaitable[Application]] = Application.start,
 ) -> None:
     """Start everything with the notice's account, print the banner, and serve until a signal.
 
-    Nobody can connect before dev.json is there: whoever finds the port open can read it.
+    `start` is called with the settings and the clock. Nobody can connect before dev.json is there:
+    whoever finds the port open can read it.
     """
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
@@ -93,16 +84,8 @@ async def run(
         )
         click.echo(dev_file.to_line() if as_json else shown)
 
-    await serve_until_stopped(
-        settings,
-        listener,
-        clock=clock,
-        announce=announce,
-        https=https,
-        checkpoint=checkpoint,
-        origin=origin,
-        accept_data_loss=accept_data_loss,
-    )
+    start_now = partial(start, settings, clock=clock)
+    await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 
 async def _seed(settings: Settings, application: Application) -> SeededAccount:
