@@ -125,7 +125,7 @@ def send(
         form = binary if text is None else {"Payload": text}
         how, command = "Command", portal.post("devices", whose, "commands", form=form)
     else:
-        how, command = send_datagram(portal, whose, payload, port)
+        how, command = send_datagram(portal, whose, shown, payload, port)
     return command, _sent_lines(shown, command, how, way)
 
 

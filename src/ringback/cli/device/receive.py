@@ -2,15 +2,14 @@
 
 import asyncio
 import errno
-import json
 import socket
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import click
-
 from ringback.cli.device.send_datagram import at_address
+from ringback.cli.output import say
 from ringback.cli.signals import event_of_signals, first_of
+from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
 from ringback.portal_client import PortalClient, PortalClientError
 from ringback.runtime.system_clock import SystemClock
@@ -19,15 +18,8 @@ _EVERY: Final = 1.0
 """Seconds between two looks at the inbox."""
 
 
-class _Kind(NamedTuple):
-    """The kind of messages in the inbox."""
-
-    name: str
-    sender: str
-    """The number that the device sees as the sender."""
-
-
-_KINDS: Final = {"supersim": _Kind("sms", "000"), "wireless": _Kind("command", "2936")}
+_KINDS: Final = {"supersim": ("sms", "000"), "wireless": ("command", "2936")}
+"""The kind of messages in a product's inbox, and the number that the device sees as the sender."""
 _LARGEST: Final = 65535
 
 
@@ -87,7 +79,8 @@ class _Receiver:
 
     portal: PortalClient
     sim_sid: str
-    kind: _Kind
+    kind: tuple[str, str]
+    """What messages of the inbox are, and who seems to send them."""
     left: int | None
     as_json: bool
     _messages: asyncio.Queue[MessageToDevice] = field(
@@ -115,7 +108,7 @@ class _Receiver:
         else:
             where = "{}:{}".format(*bound.getsockname())
             said = f"listening at {where} (UDP)"
-        click.echo(json.dumps({"listening": where}) if self.as_json else said)
+        say({"listening": where}, said, as_json=self.as_json)
 
     def _read(self, bound: socket.socket) -> None:
         payload, (address, port) = bound.recvfrom(_LARGEST)
@@ -141,21 +134,19 @@ class _Receiver:
     async def _show_all(self) -> None:
         while self.left is None or self.left > 0:
             message = await self._messages.get()
-            click.echo(self._line(message))
+            self._show(message)
             self.left = None if self.left is None else self.left - 1
 
-    def _line(self, message: MessageToDevice) -> str:
+    def _show(self, message: MessageToDevice) -> None:
         now = SystemClock().now()
-        if self.as_json:
-            return json.dumps(
-                {
-                    "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-                    "kind": message.kind,
-                    "from": message.sender,
-                    "text": message.text,
-                    "hex": message.payload.hex(),
-                }
-            )
+        record = {
+            "time": iso(now),
+            "kind": message.kind,
+            "from": message.sender,
+            "text": message.text,
+            "hex": message.payload.hex(),
+        }
         shown = message.payload.hex(" ") if message.text is None else message.text
         size = f"{len(message.payload)} B"
-        return f"{now:%H:%M:%SZ}  {message.kind:3}  {message.sender}  {size}  {shown}".rstrip()
+        line = f"{now:%H:%M:%SZ}  {message.kind:3}  {message.sender}  {size}  {shown}".rstrip()
+        say(record, line, as_json=self.as_json)

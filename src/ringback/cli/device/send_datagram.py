@@ -16,13 +16,14 @@ _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (nobody is bound to it here)
 
 
 def send_datagram(
-    portal: PortalClient, sim: str, payload: bytes, port: int
+    portal: PortalClient, sim: str, shown: JsonObject, payload: bytes, port: int
 ) -> tuple[str, JsonObject]:
     """Send it, and return the way that it took and its IP Command.
 
+    `shown` is what the portal says of the SIM's device.
+
     Raises ConfigurationError where the gateway doesn't take it.
     """
-    shown = portal.get("devices", sim)
     gateway, device_ip = gateway_near(shown["gateway"], portal), shown["device_ip"]
     # The gateway ignores a SIM that is not in the network without a word; the API says why.
     is_connected = shown["sim_status"] in (SimStatus.READY, SimStatus.ACTIVE)
