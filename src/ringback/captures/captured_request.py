@@ -103,7 +103,7 @@ def sent_to(url: str) -> tuple[str, str, str]:
     >>> sent_to("https://user:pass@a.example?x=1#cbs=kore")
     ('https://a.example?x=1', 'a.example', '/?x=1')
     """
-    split = SplitUrl.of(url.partition("#")[0])
+    split = SplitUrl.of(url)
     return str(split), split.authority, (split.path or "/") + split.query
 
 

@@ -57,15 +57,14 @@ def read(text: str) -> CapturedRequest:
     text = _unmarked(text)
     if _has_titles(text):
         return _read_titled(text)
-    head, _, body = _cut(text)
+    head, body = _cut(text)
     return _capture(_read_head(_LINE_BREAK.split(head.strip("\r\n"))), as_bytes(body), ())
 
 
-def _cut(text: str) -> tuple[str, str, str]:
-    match = _EMPTY_LINE.search(text)
-    if match is None:
-        return text, "", ""
-    return text[: match.start()], match[0], text[match.end() :]
+def _cut(text: str) -> tuple[str, str]:
+    """Return what is before the first empty line, and what is after it."""
+    before, *after = _EMPTY_LINE.split(text, maxsplit=1)
+    return before, "".join(after)
 
 
 def _unmarked(text: str) -> str:
@@ -105,7 +104,7 @@ def _read_titled(text: str) -> CapturedRequest:
         if line.rstrip() not in (_CONTENT, _HEADERS):
             part.append(line)
     content = "\n".join(parts[_CONTENT]).strip("\n")
-    headers, _, rest = _cut("\n".join(parts[_HEADERS]).strip("\n"))
+    headers, rest = _cut("\n".join(parts[_HEADERS]).strip("\n"))
     head = [line for line in [*parts[""], *headers.split("\n")] if line.strip()]
     return _capture(_read_head(head), as_bytes(content), (_CUT,) if rest.strip() else ())
 

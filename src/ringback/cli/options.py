@@ -53,7 +53,7 @@ def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Optio
         @with_options(*options)
         @wraps(command)
         def run(**given: Any) -> None:
-            made = make(**{option: given.pop(option) for option in taken})
+            made = make(**{option: given.pop(option) for option in taken if option in given})
             command(**given, **{name: made})
 
         return run

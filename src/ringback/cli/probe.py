@@ -72,10 +72,6 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     )
 
 
-def _timeouts(request: float, answer: float, quiet: float) -> ProbeTimeouts:
-    return ProbeTimeouts(request=request, answer=answer, quiet=quiet)
-
-
 @click.command()
 @click.argument("url", metavar="URL", callback=read_url, required=False)
 @click.option(
@@ -130,7 +126,7 @@ def _timeouts(request: float, answer: float, quiet: float) -> ProbeTimeouts:
 )
 @handing(
     "timeouts",
-    _timeouts,
+    ProbeTimeouts,
     _time_option(
         "--timeout", "request", "15s", "Give a request up after so long, as the sources do."
     ),

@@ -9,7 +9,7 @@ connections alive and bounds what it reads, and has no time limits.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from http.client import responses as phrases
 from typing import Final, cast
 
 from ringback.core.http.http_exchange import Headers
@@ -23,7 +23,6 @@ from ringback.receiver.verification import ReceivedRequest
 
 Handler = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 
-_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _BODILESS: Final = (204, 304)
 
 
@@ -139,7 +138,7 @@ class _Connection(asyncio.Protocol):
 
 def to_bytes(answer: ListenerResponse, *, method: str, keeps_alive: bool) -> bytes:
     """Return an answer to this method as it goes on the wire."""
-    phrase = _PHRASES.get(answer.status, "")
+    phrase = phrases.get(answer.status, "")
     headers: Headers = answer.headers
     if answer.status not in _BODILESS:
         headers += (("Content-Length", str(len(answer.body))),)

@@ -61,13 +61,11 @@ def inventory_table(found: Sequence[InventoryLine]) -> str:
     phases = list(dict.fromkeys(phase for line in found for phase in line.sources))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["place", "account_sid", "method", "url", "fragment", "source_asked", *phases, "warnings"]
-    )
+    keys = ("place", "account_sid", "method", "url", "fragment", "source_asked")
+    table.writerow([*keys, *phases, "warnings"])
     for line in found:
         record = line.record
         sources = [line.sources.get(phase, "") for phase in phases]
-        keys = ("place", "account_sid", "method", "url", "fragment", "source_asked")
         table.writerow([*(record[key] for key in keys), *sources, "; ".join(line.warnings)])
     return text.getvalue()
 
