@@ -30,8 +30,9 @@ class ListenServer:
     """Listens on one address, and answers each request with what the handler returns."""
 
     def __init__(self, handle: Handler) -> None:
-        self._handle = handle
-        self._connections = set[_Connection]()
+        self.handle = handle
+        self.connections = set[_Connection]()
+        """Those that are open."""
         self._listening: asyncio.Server | None = None
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -41,9 +42,7 @@ class ListenServer:
         Raises OSError where the address can't be had.
         """
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(
-            lambda: _Connection(self._handle, self._connections, self._break), host, port
-        )
+        self._listening = await loop.create_server(lambda: _Connection(self), host, port)
         return cast("int", self._listening.sockets[0].getsockname()[1])
 
     async def wait_broken(self) -> None:
@@ -54,10 +53,11 @@ class ListenServer:
         """Stop listening, and leave unanswered what is not answered yet."""
         if self._listening is not None:
             self._listening.close()
-        tasks = [connection.abandon() for connection in tuple(self._connections)]
+        tasks = [connection.abandon() for connection in tuple(self.connections)]
         await asyncio.gather(*filter(None, tasks), return_exceptions=True)
 
-    def _break(self, error: BaseException) -> None:
+    def break_off(self, error: BaseException) -> None:
+        """Have `wait_broken` raise this; only the first one counts."""
         if not self._broken.done():
             self._broken.set_exception(error)
 
@@ -70,15 +70,8 @@ class _Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(
-        self,
-        handle: Handler,
-        connections: "set[_Connection]",
-        on_error: Callable[[BaseException], None],
-    ) -> None:
-        self._handle = handle
-        self._connections = connections
-        self._on_error = on_error
+    def __init__(self, server: ListenServer) -> None:
+        self._server = server
         self._reader = ListenRequestParser()
         self._waiting = deque[CompleteRequest | UnparsableRequest]()
         self._answering: asyncio.Task[None] | None = None
@@ -93,11 +86,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
+        self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         """Let a request that is being handled come to its end; nobody will read the answer."""
-        self._connections.discard(self)
+        self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Read on, and begin to answer where a request is complete."""
@@ -114,7 +107,7 @@ class _Connection(asyncio.Protocol):
         while self._waiting and not self._transport.is_closing():
             match self._waiting.popleft():
                 case CompleteRequest(request, keeps_alive):
-                    answer = await self._handle(request)
+                    answer = await self._server.handle(request)
                     self._write(answer, method=request.method, keeps_alive=keeps_alive)
                 case UnparsableRequest() as unreadable:
                     self._write(_refusal(unreadable), method="", keeps_alive=False)
@@ -125,7 +118,7 @@ class _Connection(asyncio.Protocol):
             return
         # A handler that raises can show nothing any more; answering unseen would hide that.
         if (error := task.exception()) is not None:
-            self._on_error(error)
+            self._server.break_off(error)
             self._transport.abort()
         elif not self._transport.is_closing():
             self._transport.resume_reading()
