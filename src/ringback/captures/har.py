@@ -1,7 +1,6 @@
 """A HAR file (HTTP Archive 1.2) -> its requests."""
 
 import base64
-import binascii
 from typing import Final
 
 from ringback.captures.captured_request import (
@@ -78,7 +77,7 @@ def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
 def _from_base64(place: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise UnreadableCapture(
             f"{place} of the HAR file says that its body is Base64, and it is not"
         ) from None

@@ -65,10 +65,6 @@ class DevFile:
         """Write the file so that only its owner can read it."""
         write_private(path_in(folder), f"{json.dumps(asdict(self), indent=2)}\n")
 
-    def to_line(self) -> str:
-        """Return the file as JSON on one line."""
-        return json.dumps(asdict(self))
-
 
 def is_loopback(base_url: str) -> bool:
     """Whether only this machine can connect to the address in a URL of ours."""

@@ -119,7 +119,7 @@ def show(*, sid: str, file: DataFolderAccess) -> Output:
         "api_clients": [output.client_record(client) for client in its_clients],
         "webhook_secrets": output.secret_records(account),
     }
-    return record, "\n".join(_lines(record, its_keys, its_clients))
+    return record, _lines(record, its_keys, its_clients)
 
 
 @accounts.command("suspend")

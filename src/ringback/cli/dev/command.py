@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from ringback.application import Application
 from ringback.cli.dev.banner import banner
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
+from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
@@ -82,7 +84,7 @@ async def run(
             ahead=clock.ahead,
             near=application.workers.policy_monitor.near_in_words(),
         )
-        click.echo(dev_file.to_line() if as_json else shown)
+        say(asdict(dev_file), shown, as_json=as_json)
 
     start_now = partial(start, settings, clock=clock)
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)

@@ -114,18 +114,17 @@ def send(
         raise click.UsageError("give one of TEXT, --hex and --file")
     whose = sim_of(portal, sim)
     shown = portal.get("devices", whose)
-    way = _WAYS[kind or _HAS[shown["product"]][0]]
-    if way.name == "SMS" and text is None:
+    kind = kind or _HAS[shown["product"]][0]
+    way = _WAYS[kind]
+    if kind == "sms" and text is None:
         raise click.UsageError("an SMS is text; give TEXT")
     payload = _payload(text, octets, file)
-    if way.name == "SMS":
-        how, command = "SMS", portal.post("devices", whose, "sms", form={"Payload": text})
-    elif way.name == "Command":
+    if kind == "ip":
+        how, command = send_datagram(portal, whose, shown, payload, port)
+    else:
         binary = {"Payload": b64encode(payload).decode(), "PayloadType": "binary"}
         form = binary if text is None else {"Payload": text}
-        how, command = "Command", portal.post("devices", whose, "commands", form=form)
-    else:
-        how, command = send_datagram(portal, whose, shown, payload, port)
+        how, command = way.name, portal.post("devices", whose, kind, form=form)
     return command, _sent_lines(shown, command, how, way)
 
 
