@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
@@ -47,10 +47,10 @@ class DevFile:
         """
         path = path_in(folder)
         try:
+            given = json.loads(path.read_text("utf-8"))
             # A file of an earlier Ringback lacks what is new, and its key is still good.
-            usual = {one.name: one.default for one in fields(cls) if one.default is not MISSING}
-            known = {**usual, **json.loads(path.read_text("utf-8"))}
-            return cls(**{field.name: str(known[field.name]) for field in fields(cls)})
+            names = [field.name for field in fields(cls) if field.name in given]
+            return cls(**{name: str(given[name]) for name in names})
         except OSError:
             raise ConfigurationError(
                 f"there is no {path}: start `ringback dev` (make run) first,"

@@ -52,33 +52,28 @@ def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
 
 def as_json(found: VerificationResult) -> str:
     """Return one line of JSON with everything that was found out."""
-    capture, rejected = found.capture, _rejected(found)
+    capture, result = found.capture, found.result
+    rejected = result if isinstance(result, Rejected) else None
     return json.dumps(
         {
             "accepted": rejected is None,
             "reason": rejected and rejected.reason,
             "explanation": rejected and rejected.explanation,
             "answer": rejected.status if rejected else 200,
-            "source": found.result.source,
-            "token": found.result.token,
+            "source": result.source,
+            "token": result.token,
             "method": capture.request.method,
             "target": capture.request.target,
             "urls": found.urls,
-            "parameters_are_signed": _are_parameters_signed(found),
+            "parameters_are_signed": (
+                result.parameters_are_signed if isinstance(result, Callback) else None
+            ),
             "event": {"type": type(found.event).__name__, **_plain(found.event)},
             "read_as": capture.form,
             "notes": capture.notes,
         },
         default=_plain,
     )
-
-
-def _rejected(found: VerificationResult) -> Rejected | None:
-    return found.result if isinstance(found.result, Rejected) else None
-
-
-def _are_parameters_signed(found: VerificationResult) -> bool | None:
-    return found.result.parameters_are_signed if isinstance(found.result, Callback) else None
 
 
 def _findings(found: VerificationResult) -> Iterator[Row]:
@@ -104,14 +99,10 @@ def _findings(found: VerificationResult) -> Iterator[Row]:
 
 
 def _event(found: VerificationResult) -> str:
-    match found.event:
-        case UnknownEvent(why=why):
-            return f"unknown: {why}"
-        case event:
-            name = type(event).__name__
-            return (
-                name if isinstance(found.result, Callback) else f"{name}, if it is to be believed"
-            )
+    if isinstance(found.event, UnknownEvent):
+        return f"unknown: {found.event.why}"
+    name = type(found.event).__name__
+    return name if isinstance(found.result, Callback) else f"{name}, if it is to be believed"
 
 
 def _event_rows(event: Event) -> Iterator[Row]:
