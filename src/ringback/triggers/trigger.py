@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import Final, TypeVar
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -138,13 +139,9 @@ class TriggerRun:
         self.report(f"{url_field} of {whose} {path[1]} is {self.to.shown} ({self.method})")
 
     def _callbacks_of_subject(self) -> list[JsonObject]:
-        found = list[JsonObject]()
-        for callback in self._newest(_LOOKED_THROUGH):
-            if callback["sid"] == self._mark:
-                break
-            if self.subject in callback["parameters"].values():
-                found.insert(0, callback)
-        return found
+        newest = self._newest(_LOOKED_THROUGH)
+        since = list(takewhile(lambda callback: callback["sid"] != self._mark, newest))
+        return [one for one in reversed(since) if self.subject in one["parameters"].values()]
 
     def _newest(self, count: str) -> list[JsonObject]:
         query = {"Destination": self.to.destination, "PageSize": count}

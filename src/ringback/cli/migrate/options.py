@@ -1,6 +1,5 @@
 """Options of `ringback migrate`: where the URLs are, the policy, and how receivers are probed."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +76,7 @@ def _url_source_of(
     return spec, credentials
 
 
-_url_source_options: Final = with_options(
+with_url_source: Final[Option[Any]] = with_options(
     click.argument("paths", nargs=-1, metavar="[PATH]..."),
     data_folder("The URLs in the data folder of a Ringback, also while it runs.", default=None),
     click.option("--account", metavar="SID", help="With --data, those of this account alone."),
@@ -87,13 +86,10 @@ _url_source_options: Final = with_options(
     variable_option("--account-sid", "SID", "With --api, whose URLs."),
     _auth_token,
     click.option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
+    handing("credentials", UrlSourceCredentials),
+    handing("url_source", _url_source_of),
 )
-
-
-def with_url_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where URLs are; hand it the `url_source` to open."""
-    handed = handing("url_source", _url_source_of)(command)
-    return _url_source_options(handing("credentials", UrlSourceCredentials)(handed))
+"""Gives a command the options that say where URLs are, and hands it the `url_source` to open."""
 
 
 def _is_from_environment() -> bool:
