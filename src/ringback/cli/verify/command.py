@@ -10,7 +10,7 @@ import click
 
 from ringback.captures import CapturedRequest, UnreadableCapture, choose, read_captures
 from ringback.cli.options import data_option, json_option
-from ringback.cli.output import styled
+from ringback.cli.output import say, styled
 from ringback.cli.verify import output
 from ringback.cli.verify.output import VerificationResult
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -77,10 +77,7 @@ def verify(
     except (UnreadableCapture, RingbackError) as refusal:
         click.echo(f"ringback: {refusal}", err=True)
         sys.exit(_UNREADABLE)
-    if as_json:
-        click.echo(output.as_json(found))
-    else:
-        click.echo("\n".join(map(styled, output.as_lines(found))))
+    say(output.as_record(found), map(styled, output.as_lines(found)), as_json=as_json)
     sys.exit(1 if isinstance(found.result, Rejected) else 0)
 
 

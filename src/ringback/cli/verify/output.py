@@ -50,30 +50,27 @@ def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
     yield from aligned(list(_event_rows(found.event)), indent=6)
 
 
-def as_json(found: VerificationResult) -> str:
-    """Return one line of JSON with everything that was found out."""
+def as_record(found: VerificationResult) -> dict[str, Any]:
+    """Return a JSON object with everything that was found out."""
     capture, result = found.capture, found.result
     rejected = result if isinstance(result, Rejected) else None
-    return json.dumps(
-        {
-            "accepted": rejected is None,
-            "reason": rejected and rejected.reason,
-            "explanation": rejected and rejected.explanation,
-            "answer": rejected.status if rejected else 200,
-            "source": result.source,
-            "token": result.token,
-            "method": capture.request.method,
-            "target": capture.request.target,
-            "urls": found.urls,
-            "parameters_are_signed": (
-                result.parameters_are_signed if isinstance(result, Callback) else None
-            ),
-            "event": {"type": type(found.event).__name__, **_plain(found.event)},
-            "read_as": capture.form,
-            "notes": capture.notes,
-        },
-        default=_plain,
-    )
+    return {
+        "accepted": rejected is None,
+        "reason": rejected and rejected.reason,
+        "explanation": rejected and rejected.explanation,
+        "answer": rejected.status if rejected else 200,
+        "source": result.source,
+        "token": result.token,
+        "method": capture.request.method,
+        "target": capture.request.target,
+        "urls": found.urls,
+        "parameters_are_signed": (
+            result.parameters_are_signed if isinstance(result, Callback) else None
+        ),
+        "event": {"type": type(found.event).__name__, **_plain(found.event)},
+        "read_as": capture.form,
+        "notes": capture.notes,
+    }
 
 
 def _findings(found: VerificationResult) -> Iterator[Row]:
@@ -110,21 +107,15 @@ def _event_rows(event: Event) -> Iterator[Row]:
     parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in parameters:
         if value is not None:
-            yield Row(name, _text(value))
+            yield Row(name, value if isinstance(value, str) else json.dumps(value))
 
 
-def _text(value: object) -> str:
-    match value:
-        case str():
-            return value
-        case datetime():
-            return value.isoformat()
-        case _:
-            return json.dumps(value, default=_plain)
+def _plain(event: Event) -> dict[str, Any]:
+    """Return an event as JSON has it: records as objects, and instants as text."""
+    return json.loads(json.dumps(event, default=_of_value))
 
 
-def _plain(value: Any) -> Any:
-    """Return a record as a dict, and an instant as text, for JSON."""
+def _of_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return {field.name: getattr(value, field.name) for field in fields(value)}
