@@ -33,18 +33,7 @@ _NOTHING: Final[RequestParameters] = {}
 
 
 class PortalClientError(RingbackError):
-    """A running Ringback did not do what it was asked for."""
-
-
-class ServerUnreachable(PortalClientError):
-    """No Ringback answers at this base URL."""
-
-    def __init__(self, base_url: str, reason: object) -> None:
-        super().__init__(f"no Ringback answers at {base_url} ({reason}); is it running?")
-
-
-class ServerRefused(PortalClientError):
-    """The server refused the request; the message is the server's own."""
+    """The server refused a request, in its own words; or no Ringback answers at the base URL."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -61,7 +50,7 @@ _OPENER: Final = urllib.request.build_opener(_NoRedirects)
 class PortalClient:
     """One server's portal API, or another of its APIs, signed in to one account.
 
-    Each call raises ServerUnreachable or ServerRefused.
+    Each call raises PortalClientError where the server refuses, or none answers.
     """
 
     base_url: str
@@ -155,10 +144,13 @@ class PortalClient:
             with _OPENER.open(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
-            raise ServerRefused(_message_of(refusal)) from None
+            raise PortalClientError(_message_of(refusal)) from None
         # What answers something else than JSON is no Ringback, so a ValueError means the same.
         except (OSError, ValueError) as failure:
-            raise ServerUnreachable(self.base_url, getattr(failure, "reason", failure)) from None
+            reason = getattr(failure, "reason", failure)
+            raise PortalClientError(
+                f"no Ringback answers at {self.base_url} ({reason}); is it running?"
+            ) from None
 
     def _authorization(self) -> dict[str, str]:
         plain = f"{self.account_sid}:{self.auth_token}".encode()

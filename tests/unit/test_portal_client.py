@@ -4,21 +4,21 @@ import time
 
 import pytest
 
-from ringback.portal_client import PortalClient, ServerRefused, ServerUnreachable, poll
+from ringback.portal_client import PortalClient, PortalClientError, poll
 from ringback.testing import Emulator
 from tests.ports import free_port
 
 
 def test_where_nobody_listens_it_says_where_and_why() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(ServerUnreachable, match=rf"^no Ringback answers at {url} \(.*refused"):
+    with pytest.raises(PortalClientError, match=rf"^no Ringback answers at {url} \(.*refused"):
         PortalClient(url, "AC1", "made-up").get("clock")
 
 
 def test_a_refusal_has_the_words_of_the_server() -> None:
     with Emulator() as emulator:
         portal = PortalClient(emulator.base_url, emulator.account_sid, emulator.auth_token)
-        with pytest.raises(ServerRefused, match="CB1"):
+        with pytest.raises(PortalClientError, match="CB1"):
             portal.get("callbacks", "CB1")
 
 

@@ -66,9 +66,10 @@ class DevFile:
         write_private(path_in(folder), f"{json.dumps(asdict(self), indent=2)}\n")
 
 
-def is_loopback(base_url: str) -> bool:
-    """Whether only this machine can connect to the address in a URL of ours."""
-    return ip_address(urlsplit(base_url).hostname or "").is_loopback
+def who_reaches(base_url: str) -> str:
+    """Return who can connect to the address in a URL of ours, as `reachable_from` has it."""
+    address = ip_address(urlsplit(base_url).hostname or "")
+    return THIS_MACHINE if address.is_loopback else NETWORK
 
 
 def path_in(folder: Path) -> Path:

@@ -29,7 +29,6 @@ class UnparsableRequest(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
-        self.why = why
 
 
 class ListenRequestParser:

@@ -143,7 +143,7 @@ def to_bytes(answer: ListenerResponse, *, method: str, keeps_alive: bool) -> byt
 
 
 def _refusal(unreadable: UnparsableRequest) -> ListenerResponse:
-    text = f"{unreadable.why}\n".encode()
+    text = f"{unreadable}\n".encode()
     return ListenerResponse(
         unreadable.status, (("Content-Type", "text/plain; charset=utf-8"),), text
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.dev_environment.dev_file import DevFile, is_loopback, known_key
+from ringback.dev_environment.dev_file import NETWORK, THIS_MACHINE, DevFile, known_key, who_reaches
 
 FILE = DevFile(*(f"text {number}" for number in range(10)))
 
@@ -48,4 +48,4 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_an_address_is_this_machines_alone_or_the_networks(base_url: str, *, is_so: bool) -> None:
-    assert is_loopback(base_url) == is_so
+    assert who_reaches(base_url) == (THIS_MACHINE if is_so else NETWORK)

@@ -18,15 +18,7 @@ from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.dev_environment.dev_file import (
-    NETWORK,
-    NO_GATEWAY,
-    NO_TLS,
-    THIS_MACHINE,
-    DevFile,
-    is_loopback,
-    known_key,
-)
+from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, DevFile, known_key, who_reaches
 from ringback.dev_environment.dev_https import DevHttps, https_of
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.system_clock import SystemClock
@@ -120,5 +112,5 @@ def _dev_file(
         gateway=application.api.dependencies.gateway or NO_GATEWAY,
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
-        reachable_from=THIS_MACHINE if is_loopback(base_url) else NETWORK,
+        reachable_from=who_reaches(base_url),
     )
