@@ -1,6 +1,6 @@
 """How callbacks and attempts read in a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
@@ -104,6 +104,11 @@ def _response_lines(response: JsonObject) -> Iterator[str]:
         yield f"  < (bytes of the body no longer kept: {response['body_left_out']:,})"
     if response["is_cut"]:
         yield "  < (cut off: there was more than was read, or was to come)"
+
+
+def is_accepted(attempts: Sequence[JsonObject]) -> bool:
+    """Whether the last of these attempts has delivered its callback."""
+    return bool(attempts) and attempts[-1]["result"] == "delivered"
 
 
 def storage_lines(storage: JsonObject) -> Iterator[str]:

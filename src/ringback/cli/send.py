@@ -6,7 +6,7 @@ from typing import IO
 
 import click
 
-from ringback.cli.callback_output import attempt_lines, warning_lines
+from ringback.cli.callback_output import attempt_lines, is_accepted, warning_lines
 from ringback.cli.options import method_option, prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
@@ -94,5 +94,5 @@ def test_event(*, url: str, portal: PortalClient, method: str) -> None:
     for attempt in attempts:
         for line in attempt_lines(attempt):
             click.echo(line)
-    if not attempts or attempts[-1]["result"] != "delivered":
+    if not is_accepted(attempts):
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.callback_output import is_accepted
 from ringback.cli.options import handing, prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
@@ -115,7 +116,7 @@ def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
     accepted = 0
     all_attempts = portal.attempts_when_ended([each["sid"] for each in callbacks])
     for callback, attempts in zip(callbacks, all_attempts, strict=True):
-        accepted += _is_accepted(attempts)
+        accepted += is_accepted(attempts)
         ending, more = _ending(attempts)
         click.echo(f"{ending}  {callback['method']:<4}  {callback['url']}{more}")
     click.echo(
@@ -151,10 +152,6 @@ def _ask(pending: Mapping[str, Any]) -> None:
 
 def _row(secret: Mapping[str, Any]) -> str:
     return f"{secret['id']}  {secret['last_modified']}  {secret['status']:7}  {secret['name']}"
-
-
-def _is_accepted(attempts: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(attempts) and attempts[-1]["result"] == "delivered"
 
 
 def _ending(attempts: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -29,14 +29,17 @@ class ClockFile:
         """
         try:
             ahead = timedelta(seconds=json.loads(self.path.read_text("utf-8"))["ahead_seconds"])
+            if not timedelta(0) <= ahead <= MOST_AHEAD:
+                raise ValueError("no time that a clock can be ahead")
         except FileNotFoundError:
             return timedelta(0)
         except OSError as failure:
             raise ConfigurationError(f"{self.path} can't be read: {failure.strerror}") from failure
         except (TypeError, KeyError, ValueError, OverflowError):
-            raise self._broken() from None
-        if not timedelta(0) <= ahead <= MOST_AHEAD:
-            raise self._broken()
+            raise ConfigurationError(
+                f"{self.path} does not say how far ahead the clock is; it is like"
+                ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
+            ) from None
         return ahead
 
     def write(self, ahead: timedelta) -> None:
@@ -46,9 +49,3 @@ class ClockFile:
         """
         with refusing(f"{self.path} can't be written"):
             write_private(self.path, f"{json.dumps({'ahead_seconds': ahead.total_seconds()})}\n")
-
-    def _broken(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"{self.path} does not say how far ahead the clock is; it is like"
-            ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
-        )
