@@ -17,7 +17,6 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
-    CreatedAccount,
     create_account,
     create_bare_account,
     fetch_account,
@@ -83,9 +82,16 @@ def create(
     made = file.transact(
         lambda tx: make(tx, name=name, schedule=schedule, context=context, parent_sid=parent)
     )
-    shown = _credentials(made)
+    account, api_key = (made, None) if isinstance(made, Account) else (made.account, made.api_key)
+    record = {
+        **output.account_record(account),
+        "auth_token": account.auth_token,
+        "api_key_sid": api_key and api_key.key.sid,
+        "api_key_secret": api_key and api_key.secret,
+        "kore_secret": account.kore_secret or None,
+    }
     words = _CREATED if bare else _CREATED + _CREDENTIALS
-    return shown, words.format(**shown)
+    return record, words.format(**record)
 
 
 @accounts.command("list")
@@ -150,18 +156,6 @@ def new_key() -> None:
 def _set_status(file: DataFolderAccess, sid: str, status: AccountStatus) -> None:
     account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
-
-
-def _credentials(made: CreatedAccount | Account) -> dict[str, str | None]:
-    is_bare = isinstance(made, Account)
-    account, api_key = (made, None) if is_bare else (made.account, made.api_key)
-    return {
-        **output.account_record(account),
-        "auth_token": account.auth_token,
-        "api_key_sid": api_key and api_key.key.sid,
-        "api_key_secret": api_key and api_key.secret,
-        "kore_secret": account.kore_secret or None,
-    }
 
 
 def _lines(
