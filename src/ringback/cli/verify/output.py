@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ringback.captures import CapturedRequest
 from ringback.dev_receiver.callback_report import Row, TerminalLine, TerminalLineStyle, aligned
@@ -110,12 +110,12 @@ def _event_rows(event: Event) -> Iterator[Row]:
             yield Row(name, value if isinstance(value, str) else json.dumps(value))
 
 
-def _plain(event: Event) -> dict[str, Any]:
-    """Return an event as JSON has it: records as objects, and instants as text."""
-    return json.loads(json.dumps(event, default=_of_value))
-
-
-def _of_value(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Return an event, or what is in it, for JSON: records as dicts, and instants as text."""
     if isinstance(value, datetime):
         return value.isoformat()
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in cast("tuple[Any, ...]", value)]
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
