@@ -14,9 +14,7 @@ from ringback.dev_environment.dev_https import DevHttps
 from ringback.runtime.open_files import raise_limit
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
-from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
-from ringback.settings.settings_loader import SettingsLoader
 
 _log = logging.getLogger(__name__)
 
