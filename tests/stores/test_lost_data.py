@@ -248,11 +248,11 @@ async def test_a_wal_that_begins_anew_is_not_missed(killed: Path) -> None:
 COMMIT = """
 import asyncio, sys
 from pathlib import Path
-from ringback.stores.sqlite import commit_watermark
+from ringback.stores.sqlite import durability_mark
 from tests.damage.trial import opened
 from tests.stores.records import OURS, account, callback
 
-commit_watermark.EVERY = 0.002
+durability_mark.EVERY = 0.002
 
 async def commit() -> None:
     store = opened(Path(sys.argv[1]))
