@@ -241,7 +241,9 @@ def long_answers(tx: Transaction) -> None:
     (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
     plain = ended(taken, NoRetryNeeded())
     answer = RecordedResponse(200, (), bytes(9999))
-    tx.callbacks.settle([plain._replace(attempt=settled_row(plain)._replace(response=answer))])
+    for number in (1, 2):
+        attempt = settled_row(plain)._replace(number=number, response=answer)
+        tx.callbacks.settle([plain._replace(attempt=attempt)])
     tx.callbacks.attempts(taken.callback.sid)
     tx.kept_responses.bytes_of(OURS)
     tx.kept_responses.largest(limit=9)

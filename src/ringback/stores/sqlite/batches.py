@@ -6,21 +6,18 @@ from typing import Final
 
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
-_NEW, _ADDED = range(2)
+_NEW: Final = BulkStatement.insert("batched_callbacks", "number, callback")
+_ADDED: Final = BulkStatement.delete("batched_callbacks", "number")
 
-TABLES: Final = (
-    BulkStatement(before="INSERT INTO batched_callbacks (number, callback)", columns=2),
-    BulkStatement(before="DELETE FROM batched_callbacks WHERE (number) IN (", columns=1, after=")"),
-)
+TABLES: Final = (_NEW, _ADDED)
 """Rows that are written many at a time, in the order that their references require."""
 
 
 class SqliteBatches:
     """Answers `ports.SavedBatches`."""
 
-    def __init__(self, session: WriteBatch, *, first_table: int) -> None:
+    def __init__(self, session: WriteBatch) -> None:
         self._session = session
-        self._first_table = first_table
         self._numbers: count[int] | None = None
         """The numbers to come. Those of an undone transaction are not used again."""
 
@@ -32,7 +29,7 @@ class SqliteBatches:
             self._numbers = count(last + 1)
         rows = [(next(self._numbers), callback) for callback in callbacks]
         for row in rows:
-            self._session.queue(self._first_table + _NEW, row)
+            self._session.queue(_NEW, row)
         return range(rows[0][0], rows[-1][0] + 1)
 
     def all(self) -> dict[int, str]:
@@ -43,4 +40,4 @@ class SqliteBatches:
 
     def remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            self._session.queue(self._first_table + _ADDED, (number,))
+            self._session.queue(_ADDED, (number,))

@@ -18,30 +18,42 @@ from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.write_batch import Row
 
-COLUMNS: Final = (
+_FIXED: Final = (
     "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
-    " source_reason, idempotency_token, idempotency_key, replay_of, is_test, secret_id, created_us,"
-    " status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
-    " updated_us, started_us"
+    " source_reason, idempotency_token, idempotency_key, replay_of, is_test, secret_id, created_us"
 )
+PROGRESS_COLUMNS: Final = (
+    "status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
+    " updated_us"
+)
+"""The columns that `write_progress` fills, those of a callback that change."""
+NEW_COLUMNS: Final = f"destination, {_FIXED}, {PROGRESS_COLUMNS}"
+"""The columns that `write_callback` fills."""
+COLUMNS: Final = f"{_FIXED}, {PROGRESS_COLUMNS}, started_us"
 """The columns that `read_callback` needs, of a callback and its open attempt."""
+ATTEMPT_COLUMNS: Final = (
+    "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
+    " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
+    " response_body, response_is_cut"
+)
+"""The columns that `write_attempt` fills."""
 _LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
 def write_callback(callback: CallbackRecord) -> Row:
-    """Return a new callback's row, in the order of the columns of its `INSERT`."""
+    """Return a new callback's row, of `NEW_COLUMNS`."""
     # By position and not by a `RowMapping`: these are the tables through which every callback
     # passes.
     url = callback.url
     return (
+        url.destination,
         callback.sid,
         callback.account_sid,
         url.shown,
         url.credentials,
         write_warnings(url),
-        url.destination,
         callback.method,
         callback.body,
         callback.source,
@@ -58,7 +70,7 @@ def write_callback(callback: CallbackRecord) -> Row:
 
 
 def write_progress(progress: DeliveryProgress) -> Row:
-    """Return the columns of a callback that change."""
+    """Return the values of `PROGRESS_COLUMNS`."""
     return (
         progress.status,
         progress.status_reason,
@@ -111,7 +123,7 @@ def read_callback(row: sqlite3.Row) -> CallbackRecord:
 
 
 def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
-    """Return the columns of an attempt from `started_us` on, with this request head and answer."""
+    """Return the values of `ATTEMPT_COLUMNS`, with this request head and answer."""
     timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
     return (
         to_us(attempt.date_started),

@@ -36,7 +36,10 @@ from ringback.ports import (
 )
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callback_rows import (
+    ATTEMPT_COLUMNS,
     COLUMNS,
+    NEW_COLUMNS,
+    PROGRESS_COLUMNS,
     read_attempt,
     read_callback,
     write_attempt,
@@ -56,32 +59,13 @@ from ringback.stores.sqlite.pagination import (
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
-_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED = range(5)
+_NEW: Final = BulkStatement.insert("callbacks", NEW_COLUMNS)
+_CHANGED: Final = BulkStatement.update("callbacks", PROGRESS_COLUMNS)
+_CLOSED: Final = BulkStatement.delete("open_attempts", "callback_sid")
+_OPENED: Final = BulkStatement.insert("open_attempts", "callback_sid, number, started_us")
+_ENDED: Final = BulkStatement.insert("attempts", f"callback_sid, number, {ATTEMPT_COLUMNS}")
 
-TABLES: Final = (
-    BulkStatement(
-        before="INSERT INTO callbacks (sid, account_sid, url, credentials, warnings, destination,"
-        " method, body, source, source_asked, source_reason, idempotency_token, idempotency_key,"
-        " replay_of, is_test, secret_id, created_us, status, status_reason, attempt_count, due_us,"
-        " round_attempts, round_began_us, round_number, updated_us)",
-        columns=25,
-    ),
-    BulkStatement(
-        before="WITH new (sid, status, status_reason, attempt_count, due_us, round_attempts,"
-        " round_began_us, round_number, updated_us) AS (",
-        columns=9,
-        after=") UPDATE callbacks SET status = new.status, status_reason = new.status_reason,"
-        " attempt_count = new.attempt_count, due_us = new.due_us,"
-        " round_attempts = new.round_attempts, round_began_us = new.round_began_us,"
-        " round_number = new.round_number, updated_us = new.updated_us"
-        " FROM new WHERE callbacks.sid = new.sid",
-    ),
-    BulkStatement(
-        before="DELETE FROM open_attempts WHERE (callback_sid) IN (", columns=1, after=")"
-    ),
-    BulkStatement(before="INSERT INTO open_attempts (callback_sid, number, started_us)", columns=3),
-    BulkStatement(before="INSERT INTO attempts", columns=19),
-)
+TABLES: Final = (_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED)
 """Rows that are written many at a time, in the order that their references require."""
 
 _ENDED_ATTEMPTS: Final = """

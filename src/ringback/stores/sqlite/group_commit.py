@@ -33,7 +33,7 @@ _OF_A_ROW: Final = (
 """Errors that a row causes; all others come from the file or the machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
-"""All rows that a session writes many at a time."""
+"""All rows that a session writes many at a time, in the order that their references require."""
 
 
 class CommitJob:
@@ -78,14 +78,10 @@ class SqliteTransaction(Transaction):
         self.wireless = wireless_tables(session)
         self.scenarios = SqliteScenarioChoices(session)
         self.tasks = SqliteTasks(session)
-        self.kept_responses = responses = SqliteResponseOverflows(
-            session, budget, first_table=len(CALLBACK_TABLES + SHADOW_TABLES)
-        )
+        self.kept_responses = responses = SqliteResponseOverflows(session, budget)
         self.callbacks = self._callbacks = SqliteCallbacks(session, self._accounts, responses)
-        self.shadows = SqliteShadowCallbacks(session, responses, first_table=len(CALLBACK_TABLES))
-        self.batches = SqliteBatches(
-            session, first_table=len(CALLBACK_TABLES + SHADOW_TABLES + RESPONSE_TABLES)
-        )
+        self.shadows = SqliteShadowCallbacks(session, responses)
+        self.batches = SqliteBatches(session)
         self.endings: list[CommitHooks] = []
         self._session = session
         self._room = room

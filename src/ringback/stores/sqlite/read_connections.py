@@ -21,7 +21,7 @@ from ringback.ports import Transaction
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.disk_space import DiskSpace
 from ringback.stores.sqlite.group_commit import TABLES, SqliteTransaction
-from ringback.stores.sqlite.write_batch import Row, WriteBatch
+from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
@@ -34,7 +34,7 @@ _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 class ReadOnlyBatch(WriteBatch):
     """A batch that refuses to write."""
 
-    def queue(self, table: int, row: Row) -> NoReturn:  # noqa: ARG002 (as WriteBatch has them)
+    def queue(self, table: BulkStatement, row: Row) -> NoReturn:  # noqa: ARG002 (as WriteBatch has them)
         """Refuse it."""
         raise _writes()
 

@@ -23,17 +23,15 @@ from ringback.stores.sqlite.callback_rows import write_headers, write_response_h
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
-_LONG, _REPLACED, _KEPT = range(3)
-
-TABLES: Final = (
-    BulkStatement(before="INSERT INTO long_responses", columns=5),
-    BulkStatement(before="DELETE FROM kept_responses WHERE (sid) IN (", columns=1, after=")"),
-    BulkStatement(
-        before="INSERT INTO kept_responses (sid, account_sid, number, started_us, size, head,"
-        " body)",
-        columns=7,
-    ),
+_LONG: Final = BulkStatement.insert(
+    "long_responses", "sid, number, headers_left_out, body_left_out, digest"
 )
+_REPLACED: Final = BulkStatement.delete("kept_responses", "sid")
+_KEPT: Final = BulkStatement.insert(
+    "kept_responses", "sid, account_sid, number, started_us, size, head, body"
+)
+
+TABLES: Final = (_LONG, _REPLACED, _KEPT)
 """Rows that are written many at a time."""
 
 _LARGEST: Final = (
@@ -53,12 +51,9 @@ _MOST_PUSHED_OUT: Final = 128
 class SqliteResponseOverflows:
     """Answers `ports.ResponseOverflows`."""
 
-    def __init__(
-        self, session: WriteBatch, budget: ResponseStorageBudget, *, first_table: int
-    ) -> None:
+    def __init__(self, session: WriteBatch, budget: ResponseStorageBudget) -> None:
         self._session = session
         self._budget = budget
-        self._first_table = first_table
         self._added = 0
         """How many rests were added since the last call of `keep_within_budget`."""
 
@@ -81,12 +76,12 @@ class SqliteResponseOverflows:
         if response is None:
             return _NONE
         if number > 1 and is_last:
-            self._queue(_REPLACED, (sid,))
+            self._session.queue(_REPLACED, (sid,))
         head, body = write_response_head(response), response.body
         if len(head) > MOST_HEAD or len(body) > MOST_BODY:
             first = first_part(response)
             head, body = write_response_head(first), first.body
-            self._queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
+            self._session.queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
             if is_last:
                 self._keep(sid, attempt, rest_of(response, first))
         return head, body, response.is_cut
@@ -112,11 +107,8 @@ class SqliteResponseOverflows:
 
     def _keep(self, sid: str, attempt: Attempt, rest: RecordedResponse) -> None:
         owner = sid, attempt.account_sid, attempt.number, to_us(attempt.date_started)
-        self._queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
+        self._session.queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
         self._added += 1
-
-    def _queue(self, table: int, row: Row) -> None:
-        self._session.queue(self._first_table + table, row)
 
 
 def _what_is_left_out(response: RecordedResponse, first: RecordedResponse) -> Row:

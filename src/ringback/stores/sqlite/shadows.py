@@ -14,31 +14,20 @@ from ringback.core.policy.source_policy import source_named
 from ringback.core.shadows.shadow import Shadow
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
-from ringback.stores.sqlite.callback_rows import read_attempt, write_attempt
+from ringback.stores.sqlite.callback_rows import ATTEMPT_COLUMNS, read_attempt, write_attempt
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.pagination import ListQuery, read_page, whose
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
-_ENDING: Final = (
-    "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
-    " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
-    " response_body, response_is_cut"
+_OPENED: Final = BulkStatement.insert(
+    "shadows",
+    "sid, callback_sid, account_sid, source, idempotency_token, url, credentials, started_us,"
+    " result",
 )
-_SETTLED: Final = ", ".join(f"{name} = new.{name}" for name in _ENDING.split(", "))
+_SETTLED: Final = BulkStatement.update("shadows", ATTEMPT_COLUMNS)
 
-TABLES: Final = (
-    BulkStatement(
-        before="INSERT INTO shadows (sid, callback_sid, account_sid, source, idempotency_token,"
-        " url, credentials, started_us, result)",
-        columns=9,
-    ),
-    BulkStatement(
-        before=f"WITH new (sid, {_ENDING}) AS (",
-        columns=18,
-        after=f") UPDATE shadows SET {_SETTLED} FROM new WHERE shadows.sid = new.sid",
-    ),
-)
+TABLES: Final = (_OPENED, _SETTLED)
 """Rows that are written many at a time, after those of callbacks."""
 
 
@@ -97,16 +86,13 @@ _COMPARED: Final = ", ".join(
 class SqliteShadowCallbacks:
     """Answers `ports.ShadowCallbacks`."""
 
-    def __init__(
-        self, session: WriteBatch, responses: SqliteResponseOverflows, *, first_table: int
-    ) -> None:
+    def __init__(self, session: WriteBatch, responses: SqliteResponseOverflows) -> None:
         self._session = session
         self._responses = responses
-        self._opened, self._settled = first_table, first_table + 1
 
     def open(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
-            self._session.queue(self._opened, _write_opened(shadow))
+            self._session.queue(_OPENED, _write_opened(shadow))
 
     def settle(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
@@ -114,12 +100,12 @@ class SqliteShadowCallbacks:
             answer = self._responses.write(shadow.sid, shadow.attempt, is_last=True)
             head = shadow.attempt.request and shadow.attempt.request.head
             columns = write_attempt(shadow.attempt, head, answer)
-            self._session.queue(self._settled, (shadow.sid, *columns))
+            self._session.queue(_SETTLED, (shadow.sid, *columns))
         self._responses.keep_within_budget()
 
     def left_open(self) -> list[Shadow]:
         rows = self._session.read_queued(
-            f"SELECT {_OWN}, 'POST', '', {_ENDING}, NULL, NULL, NULL, NULL FROM shadows"
+            f"SELECT {_OWN}, 'POST', '', {ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
             " WHERE result = 'open' ORDER BY seq"
         )
         return [_read(row) for row in rows]
@@ -127,7 +113,7 @@ class SqliteShadowCallbacks:
     def page(
         self, account_sid: str, which: ShadowFilter, window: PageRequest
     ) -> RecordPage[ComparedShadow]:
-        columns = f"{_OWN}, {_TOLD}, {_ENDING}, {_APART}, {_COMPARED}"
+        columns = f"{_OWN}, {_TOLD}, {ATTEMPT_COLUMNS}, {_APART}, {_COMPARED}"
         rows, stopped_at = self._page(columns, account_sid, which, window)
         compared = (ComparedShadow(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)

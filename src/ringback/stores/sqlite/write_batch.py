@@ -8,7 +8,7 @@ rows and no others.
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 SqlValue = str | int | float | bytes | None
 Row = tuple[SqlValue, ...]
@@ -18,13 +18,34 @@ _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
 class BulkStatement:
-    """A statement that writes many rows at once, around its `VALUES (?, …), (?, …)`."""
+    """A statement that writes many rows of a table at once; `columns` are those of each row."""
 
-    def __init__(self, *, before: str, columns: int, after: str = "") -> None:
-        row = f"({', '.join('?' * columns)})"
+    def __init__(self, before: str, columns: str, after: str = "") -> None:
+        """Put it together around its `VALUES (?, …), (?, …)`."""
+        row = f"({', '.join('?' for _ in columns.split(', '))})"
         self.statements = {
             size: f"{before} VALUES {', '.join([row] * size)} {after}" for size in _CHUNKS
         }
+
+    @classmethod
+    def insert(cls, table: str, columns: str) -> Self:
+        """Return the one that adds rows."""
+        return cls(f"INSERT INTO {table} ({columns})", columns)
+
+    @classmethod
+    def update(cls, table: str, columns: str) -> Self:
+        """Return the one that changes these columns of the rows whose SIDs come before them."""
+        changed = ", ".join(f"{column} = new.{column}" for column in columns.split(", "))
+        return cls(
+            f"WITH new (sid, {columns}) AS (",
+            f"sid, {columns}",
+            f") UPDATE {table} SET {changed} FROM new WHERE {table}.sid = new.sid",
+        )
+
+    @classmethod
+    def delete(cls, table: str, column: str) -> Self:
+        """Return the one that deletes the rows with a value in this column."""
+        return cls(f"DELETE FROM {table} WHERE ({column}) IN (", column, ")")
 
 
 class WriteBatch:
@@ -35,16 +56,16 @@ class WriteBatch:
     """
 
     def __init__(self, connection: sqlite3.Connection, tables: Sequence[BulkStatement]) -> None:
+        """Write with this connection; rows are written table by table, in this order."""
         self._connection = connection
-        self._tables = tables
-        self._rows: list[list[Row]] = [[] for _ in tables]
+        self._rows: dict[BulkStatement, list[Row]] = {table: [] for table in tables}
         self._mark = [0] * len(tables)
         self._touched = set[str]()
         self._is_saved = False
 
     def begin_job(self) -> None:
         """Begin a job, which can be undone by itself."""
-        self._mark = [len(rows) for rows in self._rows]
+        self._mark = [len(rows) for rows in self._rows.values()]
         self._is_saved = False
 
     def end_job(self) -> None:
@@ -54,7 +75,7 @@ class WriteBatch:
 
     def undo_job(self) -> None:
         """Undo what the job did."""
-        for rows, mark in zip(self._rows, self._mark, strict=True):
+        for rows, mark in zip(self._rows.values(), self._mark, strict=True):
             del rows[mark:]
         if self._is_saved:
             self._connection.execute("ROLLBACK TO job")
@@ -71,7 +92,7 @@ class WriteBatch:
             self.flush()
         self._touched.add(key)
 
-    def queue(self, table: int, row: Row) -> None:
+    def queue(self, table: BulkStatement, row: Row) -> None:
         """Let a row be written with the others of its table, before anybody reads them."""
         self._rows[table].append(row)
 
@@ -81,7 +102,7 @@ class WriteBatch:
 
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a query that sees the rows queued so far."""
-        if any(self._rows):
+        if any(self._rows.values()):
             self._save()
             self.flush()
         return self._connection.execute(statement, values)
@@ -93,16 +114,16 @@ class WriteBatch:
 
     def flush(self) -> None:
         """Write all rows that are queued."""
-        for table, rows in zip(self._tables, self._rows, strict=True):
+        for table, rows in self._rows.items():
             if rows:
                 self._write(table, rows)
                 rows.clear()
-        self._mark = [0] * len(self._tables)
+        self._mark = [0] * len(self._rows)
         self._touched.clear()
 
     def forget(self) -> None:
         """Drop all queued rows, and undo what the commit has done so far."""
-        for rows in self._rows:
+        for rows in self._rows.values():
             rows.clear()
         self._touched.clear()
         if self._connection.in_transaction:
@@ -112,13 +133,13 @@ class WriteBatch:
         """Set a savepoint, so that what follows can be undone, after the rows of earlier jobs."""
         if self._is_saved:
             return
-        own = [rows[mark:] for rows, mark in zip(self._rows, self._mark, strict=True)]
-        for rows, mark in zip(self._rows, self._mark, strict=True):
+        own = [rows[mark:] for rows, mark in zip(self._rows.values(), self._mark, strict=True)]
+        for rows, mark in zip(self._rows.values(), self._mark, strict=True):
             del rows[mark:]
         self.flush()
         self._connection.execute("SAVEPOINT job")
         self._is_saved = True
-        for rows, later in zip(self._rows, own, strict=True):
+        for rows, later in zip(self._rows.values(), own, strict=True):
             rows.extend(later)
 
     def _write(self, table: BulkStatement, rows: list[Row]) -> None:
