@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.os_error_messages import refusing
+from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file, new_key
 from ringback.stores.sqlite.data_file_opener import is_sealed, open_as_owner, refuse_to_upgrade
 from ringback.stores.sqlite.data_loss import (
@@ -76,15 +78,12 @@ def open_to_serve(
     """
     path = _data_file(folder)
     lock = FileLock.take(path)
-    try:
+    with on_failure(lock.release):
         if accept_data_loss:
             forget_lost_data(path)
         else:
             _refuse_lost_data(folder)
         cipher = _cipher_of(folder, seal_key, seal_key_file)
-    except BaseException:
-        lock.release()
-        raise
     return SqliteStore.open(
         path,
         cipher,
@@ -178,11 +177,6 @@ def _existing_cipher(own: Path, keys: str | None, file: Path | None) -> SecretCi
 
 
 def _data_file(folder: Path) -> Path:
-    try:
+    with refusing(f"the data folder {folder} can't be made", "choose another with --data"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise ConfigurationError(
-            f"the data folder {folder} can't be made: {failure.strerror};"
-            " choose another with --data"
-        ) from failure
     return folder / DATA_FILE

@@ -152,7 +152,7 @@ def _gateway_of(settings: Settings) -> UdpGateway | None:
 
 
 def _bind(host: str, port: int) -> UdpGateway:
-    return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
+    return UdpGateway(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
 
 
 def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpTransport) -> ShadowSender:

@@ -10,6 +10,7 @@ from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, Pr
 from ringback.application.storage import OpenStorage
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
+from ringback.runtime.undo import on_failure
 from ringback.settings.settings import Settings
 from ringback.settings.settings_loader import SettingsLoader
 
@@ -46,11 +47,8 @@ class Application:
         """
         process = ProcessContext(settings, clock, chance, checkpoint)
         network = WorkerTransports.open(process)
-        try:
+        with on_failure(network.close_gateway):
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
-        except BaseException:
-            network.close_gateway()
-            raise
         workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, _ports_of(workers))
         await workers.start()

@@ -10,16 +10,18 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 from ringback.carrier.datagram_queue import MOST, Datagram, DatagramQueue
 from ringback.carrier.rate_limited_log import RateLimitedLog
-from ringback.core.errors import ApiError, ConfigurationError
+from ringback.core.errors import ApiError
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierFailure, CarrierResult, CarrierSucceeded
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand
 from ringback.core.supersim.sim import SuperSim
 from ringback.ports import Carrier
+from ringback.runtime.os_error_messages import refusing
+from ringback.runtime.undo import on_failure
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
 """Handles a datagram from this address and port; raises ApiError if it can't be accepted."""
@@ -39,13 +41,19 @@ class UdpGateway:
 
     def __init__(
         self,
-        bound: socket.socket,
+        host: str,
+        port: int,
         *,
         behind: Carrier,
         stopwatch: Callable[[], float],
         most: int = MOST,
     ) -> None:
-        self._socket = bound
+        """Take this address; port 0 stands for any free port.
+
+        The system buffers what comes before `start`. Raises ConfigurationError, naming the flag to
+        change, if the address is not available.
+        """
+        self._socket = _bound_socket(host, port)
         self._behind = behind
         self._log = RateLimitedLog(_log, stopwatch=stopwatch)
         self._most = most
@@ -59,35 +67,6 @@ class UdpGateway:
         """How many were accepted."""
         self.sent = 0
         """How many were sent."""
-
-    @classmethod
-    def bind(
-        cls,
-        host: str,
-        port: int,
-        *,
-        behind: Carrier,
-        stopwatch: Callable[[], float],
-        most: int = MOST,
-    ) -> Self:
-        """Return a gateway at this address; port 0 stands for any free port.
-
-        The system buffers what comes before `start`. Raises ConfigurationError, naming the flag to
-        change, if the address is not available.
-        """
-        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        bound.settimeout(0)
-        # The system gives less where its administrator wants less.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        try:
-            bound.bind((host, port))
-        except OSError as failure:
-            bound.close()
-            raise ConfigurationError(
-                f"the UDP gateway can't have {host}:{port}: {failure.strerror}; choose another"
-                " address with --gateway, like 127.0.0.1:0 for any free port, or --gateway none"
-            ) from failure
-        return cls(bound, behind=behind, stopwatch=stopwatch, most=most)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -193,6 +172,20 @@ class UdpGateway:
             self._log.warn(f"a datagram of {datagram.address} was lost", cause=failure)
         else:
             self.received += 1
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.settimeout(0)
+    # The system gives less where its administrator wants less.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    advice = (
+        "choose another address with --gateway, like 127.0.0.1:0 for any free port, or"
+        " --gateway none"
+    )
+    with refusing(f"the UDP gateway can't have {host}:{port}", advice), on_failure(bound.close):
+        bound.bind((host, port))
+    return bound
 
 
 async def _send_from(bound: socket.socket, payload: bytes, to: tuple[str, int]) -> None:

@@ -20,6 +20,7 @@ from ringback.migration.plan import read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refusing
+from ringback.runtime.undo import on_failure
 
 Reasons = Mapping[UrlLocation, str]
 
@@ -156,13 +157,10 @@ class PlanJournal:
         self.path = path
         with refusing(f"{path} can't be written"):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
+        with on_failure(lambda: os.close(self._file)):
             self._lock()
             self.summary = read_journal(path, plan_id=plan_id)
             self._cut_torn_line()
-        except BaseException:
-            os.close(self._file)
-            raise
         sync(path.parent)
 
     def __enter__(self) -> Self:

@@ -36,12 +36,13 @@ def error_text(error: OSError) -> str:
 
 
 @contextmanager
-def refusing(text: str) -> Generator[None]:
-    """Turn an OSError into ConfigurationError, which says this text and the system's reason."""
+def refusing(text: str, advice: str = "") -> Generator[None]:
+    """Turn an OSError into ConfigurationError: this text, the system's reason, and any advice."""
     try:
         yield
     except OSError as failure:
-        raise ConfigurationError(f"{text}: {failure.strerror}") from failure
+        what_to_do = f"; {advice}" if advice else ""
+        raise ConfigurationError(f"{text}: {failure.strerror}{what_to_do}") from failure
 
 
 def shortage_of(error: OSError) -> AttemptFailure | None:

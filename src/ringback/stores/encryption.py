@@ -7,6 +7,7 @@ several keys, so that a key can be replaced: the first one seals, the others onl
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
@@ -15,6 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
+from ringback.runtime.os_error_messages import refusing
 
 _MOST_REMEMBERED: Final = 16_384
 
@@ -45,18 +47,17 @@ class SecretCipher:
 
         Raises ConfigurationError if the file is missing, can't be read, or holds something else.
         """
-        try:
-            return cls(path.read_text("utf-8").split())
-        except FileNotFoundError:
-            raise ConfigurationError(
-                f"the key file {path} is gone, and without it nobody can open the secrets in the"
-                " data file: put your copy of it there, or give its key with --seal-key-file or"
-                " RINGBACK_SEAL_KEY"
-            ) from None
-        except OSError as failure:
-            raise _unusable(path, failure) from failure
-        except (ConfigurationError, UnicodeDecodeError) as problem:
-            raise ConfigurationError(f"{path} is no key file: {problem}") from None
+        with _refusing_unusable(path):
+            try:
+                return cls(path.read_text("utf-8").split())
+            except FileNotFoundError:
+                raise ConfigurationError(
+                    f"the key file {path} is gone, and without it nobody can open the secrets in"
+                    " the data file: put your copy of it there, or give its key with"
+                    " --seal-key-file or RINGBACK_SEAL_KEY"
+                ) from None
+            except (ConfigurationError, UnicodeDecodeError) as problem:
+                raise ConfigurationError(f"{path} is no key file: {problem}") from None
 
     def seal(self, secret: str, place: str) -> str:
         """Return a secret sealed for this place."""
@@ -90,10 +91,8 @@ def has_key_file(path: Path) -> bool:
 
     Raises ConfigurationError if that can't be found out.
     """
-    try:
+    with _refusing_unusable(path):
         return path.exists()
-    except OSError as failure:
-        raise _unusable(path, failure) from failure
 
 
 def make_key_file(path: Path) -> None:
@@ -103,7 +102,7 @@ def make_key_file(path: Path) -> None:
     """
     # Two processes may start at once: whichever finds the file must find a whole key in it.
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
+    with _refusing_unusable(path):
         _write_to_disk(draft, f"{new_key()}\n")
         try:
             os.link(draft, path)
@@ -112,8 +111,6 @@ def make_key_file(path: Path) -> None:
         finally:
             draft.unlink()
         sync(path.parent)
-    except OSError as failure:
-        raise _unusable(path, failure) from failure
 
 
 def _write_to_disk(path: Path, text: str) -> None:
@@ -124,8 +121,5 @@ def _write_to_disk(path: Path, text: str) -> None:
         os.fsync(descriptor)
 
 
-def _unusable(path: Path, failure: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"the key file {path} can't be used: {failure.strerror};"
-        " name another one with --seal-key-file"
-    )
+def _refusing_unusable(path: Path) -> AbstractContextManager[None]:
+    return refusing(f"the key file {path} can't be used", "name another one with --seal-key-file")

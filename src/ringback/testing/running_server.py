@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import Application
 from ringback.operations.seed_data import SeededAccount, find_or_seed
+from ringback.runtime.undo import on_failure
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
@@ -67,11 +68,8 @@ class RunningServer:
     def start(self) -> None:
         """Start everything; raises ConfigurationError where it can't be."""
         self._thread.start()
-        try:
+        with on_failure(self._let_go):
             self.call(self._open())
-        except BaseException:
-            self._let_go()
-            raise
 
     def stop(self) -> None:
         """Stop everything, and forget all data."""

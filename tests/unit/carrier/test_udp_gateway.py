@@ -68,7 +68,7 @@ async def receiving(received: Received, *, most: int = 1000) -> AsyncIterator[Ud
 
 
 def bind(host: str = HOST, port: int = 0, *, most: int = 1000) -> UdpGateway:
-    return UdpGateway.bind(host, port, behind=SimulatedCarrier(), stopwatch=lambda: 0.0, most=most)
+    return UdpGateway(host, port, behind=SimulatedCarrier(), stopwatch=lambda: 0.0, most=most)
 
 
 @pytest.fixture(autouse=True)
@@ -216,11 +216,12 @@ class Reluctant(socket.socket):
         return super().sendto(*given)
 
 
-async def test_where_the_system_has_no_room_it_is_waited_for(device: socket.socket) -> None:
-    reluctant = Reluctant(socket.AF_INET, socket.SOCK_DGRAM)
-    reluctant.bind((HOST, 0))
-    reluctant.settimeout(0)
-    gateway = UdpGateway(reluctant, behind=SimulatedCarrier(), stopwatch=lambda: 0.0)
+async def test_where_the_system_has_no_room_it_is_waited_for(
+    device: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", Reluctant)
+        gateway = bind()
     commands = [sending(a_command(f"{number}", port_of(device))) for number in range(5)]
     async with asyncio.timeout(10):
         results = await asyncio.gather(*map(gateway.carry_out, commands))

@@ -79,6 +79,14 @@ def test_a_refusal_says_what_failed_and_why(tmp_path: Path) -> None:
         (tmp_path / "plan").read_bytes()
 
 
+def test_a_refusal_may_say_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r": No such file or directory; make one$"),
+        refusing("the plan can't be read", "make one"),
+    ):
+        (tmp_path / "plan").read_bytes()
+
+
 def test_other_errors_are_not_refusals() -> None:
     with pytest.raises(ValueError, match="odd"), refusing("the plan can't be read"):
         raise ValueError("odd")

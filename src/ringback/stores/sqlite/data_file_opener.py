@@ -2,13 +2,14 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.data_loss import refuse_damaged_data, refuse_older_data
 from ringback.stores.sqlite.disk_space import is_want_of_room
@@ -76,20 +77,14 @@ def open_as_owner(
     accepted.
     """
     mark = read_mark(path)
-    try:
+    with _refusing_unusable(path):
         connection, reopen = _connect_as_owner(path, cipher, copied)
-        try:
+        with on_failure(connection.close):
             if not accept_data_loss:
                 refuse_older_data(path, connection, mark)
                 refuse_damaged_data(path, connection)
-            return OpenDataFile(
-                connection, None if reopen else CommitNumbering(connection, path), reopen
-            )
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, OSError) as failure:
-        raise unusable(path, failure) from failure
+            watermark = None if reopen else CommitNumbering(connection, path)
+            return OpenDataFile(connection, watermark, reopen)
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
@@ -101,16 +96,11 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
         raise refusal_beside(path, gap)
 
-    try:
+    with _refusing_unusable(path):
         mark = read_mark(path)
         connection = connect(path, cipher, before=refuse)
-        try:
+        with on_failure(connection.close):
             refuse_older_data(path, connection, mark)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, OSError) as failure:
-        raise unusable(path, failure) from failure
     if mark is not None and not mark.number:
         # It was created just now: from here on there is something that can be lost.
         write_mark(path, WatermarkFileContent(number_in(connection)))
@@ -119,10 +109,8 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 
 def refuse_to_upgrade(path: Path) -> None:
     """Raise ConfigurationError for a file with another schema, or one that can't be read."""
-    try:
+    with _refusing_unusable(path):
         gap = gap_of(path)
-    except (sqlite3.Error, OSError) as failure:
-        raise unusable(path, failure) from failure
     if gap is not None:
         raise refusal_beside(path, gap)
 
@@ -132,10 +120,8 @@ def is_sealed(path: Path) -> bool:
 
     Raises ConfigurationError if it can't be read.
     """
-    try:
+    with _refusing_unusable(path):
         return path.exists() and _is_sealed(path)
-    except (sqlite3.Error, OSError) as failure:
-        raise unusable(path, failure) from failure
 
 
 def connect(
@@ -153,7 +139,7 @@ def connect(
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
     )
-    try:
+    with on_failure(connection.close):
         connection.row_factory = sqlite3.Row
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -161,15 +147,18 @@ def connect(
             connection.execute(pragma)
         bring_up_to_date(connection, before)
         seal_all(connection, cipher)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
-def unusable(path: Path, failure: Exception) -> ConfigurationError:
-    """Return why a data file can't be used."""
-    return ConfigurationError(f"{path} can't be used as Ringback's data file: {failure}")
+@contextmanager
+def _refusing_unusable(path: Path) -> Generator[None]:
+    """Turn the errors of a data file that can't be used into ConfigurationError."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as failure:
+        raise ConfigurationError(
+            f"{path} can't be used as Ringback's data file: {failure}"
+        ) from failure
 
 
 def _connect_as_owner(

@@ -10,6 +10,7 @@ from time import sleep
 from typing import Final, Self
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.os_error_messages import refusing
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
@@ -30,13 +31,10 @@ class FileLock:
         can't be created.
         """
         path = _lock_path(database)
-        try:
+        with refusing(
+            f"nothing can be written in {path.parent}", "choose another folder with --data"
+        ):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as failure:
-            raise ConfigurationError(
-                f"nothing can be written in {path.parent}: {failure.strerror};"
-                " choose another folder with --data"
-            ) from failure
         file = os.fdopen(descriptor, "r+", encoding="ascii")
         if not _lock(file):
             holder = _named_in(file)

@@ -5,12 +5,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
+from ringback.runtime.undo import on_failure
 from ringback.stores.sqlite.schema_upgrade import SchemaVersions
 
 _SPARE: Final = 1 << 20
@@ -29,16 +31,13 @@ def copy_before_upgrade(
     _check_room(path, gap, size)
     draft = path.with_name(f"{path.name}.before-{gap.present}.part")
     try:
-        _copy(connection, draft)
-        target = _name(path, gap)
-        draft.rename(target)
-        sync(path.parent)
+        with on_failure(partial(draft.unlink, missing_ok=True)):
+            _copy(connection, draft)
+            target = _name(path, gap)
+            draft.rename(target)
+            sync(path.parent)
     except (sqlite3.Error, OSError) as failure:
-        draft.unlink(missing_ok=True)
         raise _no_copy(path, gap, size, str(failure)) from failure
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
     copied(target)
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 
 _log = logging.getLogger(__name__)
@@ -74,16 +75,13 @@ def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | 
 def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     first = cipher.key_ids[0]
     connection.execute("BEGIN IMMEDIATE")
-    try:
+    with on_failure(lambda: connection.execute("ROLLBACK")):
         # Another process may have sealed them between the check and this transaction.
         before = _sealed_with(connection, cipher)
         if before != first:
             sealed = sum(_seal(connection, cipher, one, is_clear=before is None) for one in _ALL)
             connection.execute("DELETE FROM sealed_with")
             connection.execute("INSERT INTO sealed_with VALUES (?, ?)", (first, not sealed))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
     connection.execute("COMMIT")
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
+from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.data_file_opener import (
     OpenDataFile,
@@ -104,11 +105,8 @@ class SqliteStore:
         used, has lost data, or is in use by another process.
         """
         lock = lock or FileLock.take(path)
-        try:
+        with on_failure(lock.release):
             opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
-        except BaseException:
-            lock.release()
-            raise
         return cls(
             opened,
             cipher,

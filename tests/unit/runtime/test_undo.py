@@ -1,0 +1,22 @@
+"""Undoing: what a failure leaves is undone, and the failure goes on."""
+
+import asyncio
+
+import pytest
+
+from ringback.runtime.undo import on_failure
+
+
+def test_what_ends_well_is_not_undone() -> None:
+    undone = list[str]()
+    with on_failure(lambda: undone.append("undone")):
+        pass
+    assert undone == []
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, asyncio.CancelledError])
+def test_any_failure_undoes_it_and_goes_on(failure: type[BaseException]) -> None:
+    undone = list[str]()
+    with pytest.raises(failure), on_failure(lambda: undone.append("undone")):
+        raise failure
+    assert undone == ["undone"]
