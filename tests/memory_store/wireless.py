@@ -22,8 +22,8 @@ class MemoryCommandUses:
 
     uses: list[MeteredCommand] = field(default_factory=list[MeteredCommand])
 
-    def add(self, use: MeteredCommand) -> None:
-        self.uses.append(use)
+    def add(self, record: MeteredCommand) -> None:
+        self.uses.append(record)
 
     def count(
         self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery

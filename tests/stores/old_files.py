@@ -3,23 +3,22 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
-from ringback.stores.schema_migrations import pending
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.migration_functions import (
     FUNCTIONS,
     DeviceAddressBackfill,
     id_of_secret,
 )
+from ringback.stores.sqlite.schema_upgrade import pending_migrations
 from tests.fakes import NOW
 from tests.stores.records import OURS, account, callback
 
 NOW_US = to_us(NOW)
-NEWEST = pending(files("ringback.stores.sqlite") / "migrations", version=0)[-1].version
+NEWEST = pending_migrations(0)[-1].version
 """The schema that a file has when it is up to date."""
 
 
@@ -33,7 +32,7 @@ def write_old_file(path: Path, *, schema: int) -> Path:
 
 
 def _migrate(path: Path, *, until: int) -> None:
-    steps = pending(files("ringback.stores.sqlite") / "migrations", version=schema_of(path))
+    steps = pending_migrations(schema_of(path))
     with closing(sqlite3.connect(path)) as connection:
         for function in FUNCTIONS:
             count = function.__code__.co_argcount

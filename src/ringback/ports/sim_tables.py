@@ -39,7 +39,7 @@ class SuperSimTables:
 class CommandUsageTable(Protocol):
     """The Commands that count as usage; they stay when the Commands are deleted."""
 
-    def add(self, use: MeteredCommand) -> None:
+    def add(self, record: MeteredCommand) -> None:
         """Save one more."""
         ...
 

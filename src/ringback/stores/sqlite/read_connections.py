@@ -112,17 +112,9 @@ class _Read(NamedTuple):
 class ReadConnectionPool:
     """Threads that read; they are started as they are needed."""
 
-    def __init__(
-        self,
-        path: Path,
-        cipher: SecretCipher,
-        *,
-        most: int = MOST_THREADS,
-        longest: float = LONGEST,
-    ) -> None:
+    def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
         self._path = path
         self._cipher = cipher
-        self._most = most
         self._longest = longest
         self._changed = threading.Condition()
         # In the order of service: who was served last is at the end.
@@ -137,7 +129,7 @@ class ReadConnectionPool:
         read = _Read(work, asked_by, asyncio.get_running_loop().create_future())
         with self._changed:
             self._waiting.setdefault(asked_by, deque()).append(read)
-            if len(self._threads) < min(self._most, self._asked_for()):
+            if len(self._threads) < min(MOST_THREADS, self._asked_for()):
                 self._start()
             self._changed.notify()
         return await read.ended

@@ -30,7 +30,9 @@ class RowMapping(Generic[T]):
         self._by_name = {field.name: field for field in fields}
         columns = [column for field in fields for column in field.columns]
         places = ", ".join("?" * len(columns))
-        self.insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
+        row = f"INTO {table} ({', '.join(columns)}) VALUES ({places})"
+        self.insert = f"INSERT {row}"
+        self.replace = f"INSERT OR REPLACE {row}"
         # A SID never changes; setting it makes SQLite check all tables for rows that refer to it.
         changing = ", ".join(f"{column} = ?" for column in columns if column != "sid")
         self.update = f"UPDATE {table} SET {changing} WHERE sid = ?"
@@ -40,7 +42,7 @@ class RowMapping(Generic[T]):
         return self._make(**{field.name: field.read(row) for field in self._fields})
 
     def values(self, record: T) -> list[SqlValue]:
-        """Return the values of all columns, for `insert`."""
+        """Return the values of all columns, for `insert` and `replace`."""
         return self._values(record, self._fields)
 
     def changed_values(self, record: T, sid: str) -> list[SqlValue]:

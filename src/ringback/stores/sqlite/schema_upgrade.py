@@ -1,18 +1,25 @@
 """The schema of a data file: finding out its version, and bringing it up to date."""
 
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.schema_migrations import SchemaMigration, pending
 from ringback.stores.sqlite.data_loss import is_missing
 from ringback.stores.sqlite.durability_mark import number_in
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressBackfill
+
+
+class SchemaMigration(NamedTuple):
+    """One step of the schema; its file is named `NNNN_what_it_does.sql`, and applied once."""
+
+    version: int
+    sql: str
 
 
 class SchemaVersions(NamedTuple):
@@ -39,7 +46,7 @@ def gap_of(path: Path) -> SchemaVersions | None:
         return None
     with closing(open_existing(path)) as connection:
         version = version_of(connection)
-        steps = _pending(version)
+        steps = pending_migrations(version)
     return SchemaVersions(version, steps[-1].version) if version and steps else None
 
 
@@ -70,7 +77,7 @@ def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> N
     with the step that was not finished.
     """
     version = version_of(connection)
-    steps = _pending(version)
+    steps = pending_migrations(version)
     if version and steps:
         before(connection, SchemaVersions(version, steps[-1].version))
     for function in FUNCTIONS:
@@ -96,8 +103,25 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def newest() -> int:
     """Return the schema that this Ringback needs."""
-    return _pending(0)[-1].version
+    return pending_migrations(0)[-1].version
 
 
-def _pending(version: int) -> list[SchemaMigration]:
-    return pending(files("ringback.stores.sqlite") / "migrations", version=version)
+def pending_migrations(version: int) -> list[SchemaMigration]:
+    """Return the steps that a schema of this version has yet to take, in order.
+
+    Raises ConfigurationError for a schema that is newer than this Ringback.
+    """
+    steps = sorted(_migrations())
+    wanted = steps[-1].version
+    if version > wanted:
+        raise ConfigurationError(
+            f"the data file has schema {version}, but this Ringback knows only {wanted};"
+            " use the newer Ringback that wrote it"
+        )
+    return [step for step in steps if step.version > version]
+
+
+def _migrations() -> Iterator[SchemaMigration]:
+    for file in (files("ringback.stores.sqlite") / "migrations").iterdir():
+        if name := re.match(r"(\d{4})_\w+\.sql$", file.name):
+            yield SchemaMigration(int(name[1]), file.read_text("utf-8"))

@@ -1,11 +1,15 @@
 """Scheduled tasks and chosen scenarios in SQLite."""
 
 from datetime import datetime
+from typing import Final
 
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, to_us
+from ringback.stores.sqlite.record_tables import RowMapping
 from ringback.stores.sqlite.write_batch import WriteBatch
+
+_TASKS: Final = RowMapping("tasks", ScheduledTask)
 
 
 class SqliteTasks:
@@ -16,26 +20,14 @@ class SqliteTasks:
 
     def put(self, task: ScheduledTask) -> None:
         # A new row with a new `seq`, so that it comes after tasks that are due at the same instant.
-        self._session.write(
-            "INSERT OR REPLACE INTO tasks (subject_sid, step, account_sid, due_us)"
-            " VALUES (?, ?, ?, ?)",
-            (task.subject_sid, task.step, task.account_sid, to_us(task.due)),
-        )
+        self._session.write(_TASKS.replace, _TASKS.values(task))
 
     def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.read(
             "SELECT * FROM tasks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
             (to_us(now), limit),
         )
-        return [
-            ScheduledTask(
-                TaskKind(row["step"]),
-                row["subject_sid"],
-                row["account_sid"],
-                from_us(row["due_us"]),
-            )
-            for row in rows
-        ]
+        return [_TASKS.read(row) for row in rows]
 
     def next_due(self) -> datetime | None:
         row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()

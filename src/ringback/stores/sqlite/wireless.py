@@ -17,6 +17,7 @@ from ringback.stores.sqlite.record_tables import (
     SqliteNamedRecords,
     SqlitePendingUpdates,
     SqliteRecords,
+    SqliteTable,
 )
 from ringback.stores.sqlite.write_batch import WriteBatch
 
@@ -51,14 +52,8 @@ COMMAND_USES: Final = RowMapping("command_uses", MeteredCommand)
 SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid")
 
 
-class SqliteCommandUses:
+class SqliteCommandUses(SqliteTable[MeteredCommand]):
     """Answers `ports.CommandUsageTable`."""
-
-    def __init__(self, session: WriteBatch) -> None:
-        self._session = session
-
-    def add(self, use: MeteredCommand) -> None:
-        self._session.write(COMMAND_USES.insert, COMMAND_USES.values(use))
 
     def count(
         self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
@@ -83,7 +78,7 @@ def wireless_tables(session: WriteBatch) -> WirelessTables:
     return WirelessTables(
         rate_plans=SqliteNamedRecords(session, RATE_PLANS),
         sims=SqliteNamedRecords(session, SIMS),
-        command_uses=SqliteCommandUses(session),
+        command_uses=SqliteCommandUses(session, COMMAND_USES),
         commands=SqliteRecords(session, COMMANDS),
         sim_updates=SqlitePendingUpdates(session, SIM_UPDATES),
         sessions=SqliteDataFlows(session, SESSIONS),
