@@ -53,7 +53,7 @@ async def a_storage(process: ProcessContext) -> AsyncIterator[OpenStorage]:
     try:
         yield storage
     finally:
-        await storage.close()
+        await storage.store.close()
 
 
 @asynccontextmanager

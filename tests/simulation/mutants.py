@@ -191,7 +191,7 @@ def _wait_once(self: RetrySchedule, round_number: int, *, chance: float) -> time
 
 
 def _room_for_all(self: FairScheduler, state: Any) -> int:
-    return self._at_once - self._taken
+    return self._at_once - self.under_way
 
 
 def _count_up_alone(self: Backlog, account_sid: str, by: int) -> None:

@@ -143,16 +143,13 @@ def _gateway_of(settings: Settings) -> UdpGateway | None:
     if settings.gateway is None:
         return None
     host, port, else_any = settings.gateway
+    gateway_at = partial(UdpGateway, host, behind=SimulatedCarrier(), stopwatch=stopwatch)
     try:
-        return _bind(host, port)
+        return gateway_at(port)
     except ConfigurationError:
         if not else_any:
             raise
-        return _bind(host, 0)
-
-
-def _bind(host: str, port: int) -> UdpGateway:
-    return UdpGateway(host, port, behind=SimulatedCarrier(), stopwatch=stopwatch)
+        return gateway_at(0)
 
 
 def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpTransport) -> ShadowSender:

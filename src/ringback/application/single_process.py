@@ -59,7 +59,7 @@ class Application:
     async def stop(self) -> None:
         """Drain the engine, and let go of the data file."""
         await self.workers.stop()
-        await self.storage.close()
+        await self.storage.store.close()
 
 
 def _ports_of(workers: BackgroundWorkers) -> WorkerPorts:

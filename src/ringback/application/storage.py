@@ -34,13 +34,9 @@ class OpenStorage:
             settings.data,
             seal_key=settings.seal_key,
             seal_key_file=settings.seal_key_file,
-            committed=process.counters.committed,
+            committed=process.counters.commit_seconds.add,
             unavailable=outage.failed,
             budget=settings.storage_budget,
             accept_data_loss=accept_data_loss,
         )
         return cls(store, outage)
-
-    async def close(self) -> None:
-        """Finish what is being written, and let go of the data file."""
-        await self.store.close()

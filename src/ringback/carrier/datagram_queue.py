@@ -31,18 +31,14 @@ class DatagramQueue:
         self._most = most
         self._lines = dict[str, deque[Datagram]]()
         self._workers = set[asyncio.Task[None]]()
-        self._waiting = 0
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """How many have not been passed on yet."""
-        return self._waiting
 
     def put(self, datagram: Datagram) -> bool:
         """Accept a datagram; False if too many wait."""
-        if self._waiting >= self._most:
+        if self.waiting >= self._most:
             return False
-        self._waiting += 1
+        self.waiting += 1
         line = self._lines.get(datagram.address)
         if line is None:
             line = self._lines[datagram.address] = deque()
@@ -59,7 +55,7 @@ class DatagramQueue:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        return self._waiting
+        return self.waiting
 
     async def _work(self, address: str, line: deque[Datagram]) -> None:
         while line:
@@ -70,4 +66,4 @@ class DatagramQueue:
 
     async def _one(self, datagram: Datagram) -> None:
         await self._hand_on(datagram)
-        self._waiting -= 1
+        self.waiting -= 1

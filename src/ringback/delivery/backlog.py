@@ -34,17 +34,13 @@ class Backlog:
         self._bounds = bounds
         self._counters = counters
         self._unfinished = Counter[str]()
-        self._in_all = 0
-
-    @property
-    def in_all(self) -> int:
+        self.in_all = 0
         """How many callbacks of all accounts have not ended."""
-        return self._in_all
 
     def start_with(self, unfinished: Mapping[str, int]) -> None:
         """Start with the counts of the store."""
         self._unfinished = Counter(unfinished)
-        self._in_all = sum(unfinished.values())
+        self.in_all = sum(unfinished.values())
 
     def accepted(self, callback: CallbackRecord) -> None:
         """Note that a new callback is unfinished."""
@@ -62,7 +58,7 @@ class Backlog:
     def change(self, account_sid: str, by: int) -> None:
         """Add to the number of unfinished callbacks, or take from it."""
         self._unfinished[account_sid] += by
-        self._in_all += by
+        self.in_all += by
 
     def check(self, account_sid: str, count: int) -> None:
         """Check that there is room for this many more.
@@ -72,8 +68,8 @@ class Backlog:
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:
             raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)
-        if self._in_all + count > bounds.in_all:
-            raise _overloaded(f"{self._in_all} callbacks wait", bounds.in_all)
+        if self.in_all + count > bounds.in_all:
+            raise _overloaded(f"{self.in_all} callbacks wait", bounds.in_all)
 
 
 def _overloaded(what: str, bound: int) -> BacklogFull:

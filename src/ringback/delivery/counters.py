@@ -81,31 +81,23 @@ class Counters:
         self.shadows_skipped = defaultdict[tuple[str, str], int](int)
         """Those that were not made, by account and reason."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
-        """Of the store; written by its own thread."""
+        """How long commits of the store took; written by its own thread."""
 
     def accepted(self, source: SourceName) -> None:
         """Count a callback that was taken in."""
         self.acceptances[source] += 1
 
     def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:
-        """Count an attempt of a callback by its settled row."""
-        took = None if attempt.timings is None else attempt.timings.total
-        self.attempted(callback.source, attempt.result, attempt.failure, took)
+        """Count an attempt of a callback by its settled row, and how long it took if that is known.
+
+        With a first attempt, how long the callback waited for it is counted, too.
+        """
+        self.attempts[callback.source, attempt.result, attempt.failure or ""] += 1
+        if attempt.timings is not None:
+            self.attempt_seconds[callback.source].add(attempt.timings.total / 1000)
         if attempt.number == 1:
             waited = attempt.date_started - callback.date_created
-            self.first_attempt_after(waited.total_seconds())
-
-    def attempted(
-        self, source: SourceName, result: str, failure: str | None, duration_ms: float | None
-    ) -> None:
-        """Count an attempt that ended; its duration is None where nobody knows it."""
-        self.attempts[source, result, failure or ""] += 1
-        if duration_ms is not None:
-            self.attempt_seconds[source].add(duration_ms / 1000)
-
-    def first_attempt_after(self, seconds: float) -> None:
-        """Count how long a callback waited for its first attempt."""
-        self.first_attempt_seconds.add(seconds)
+            self.first_attempt_seconds.add(waited.total_seconds())
 
     def ended(
         self, status: CallbackStatus, source: SourceName, seconds_since_created: float
@@ -122,7 +114,3 @@ class Counters:
             if account_sid in (EVERY, owner):
                 skipped[why] = skipped.get(why, 0) + count
         return skipped
-
-    def committed(self, seconds: float) -> None:
-        """Count how long a commit of the store took."""
-        self.commit_seconds.add(seconds)

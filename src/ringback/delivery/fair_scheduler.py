@@ -79,7 +79,8 @@ class FairScheduler:
     def __init__(self, *, at_once: int, per_destination: int) -> None:
         self._at_once = at_once
         self._most_per_lane = per_destination * _CLAIMED_AHEAD
-        self._taken = 0
+        self.under_way = 0
+        """How many slots are taken."""
         self._lanes = dict[Lane, _State]()
         self._accounts = dict[str, _Account]()
         self._latest: _Account | None = None
@@ -95,11 +96,6 @@ class FairScheduler:
         self._last_short = dict[AttemptFailure, datetime]()
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
-
-    @property
-    def under_way(self) -> int:
-        """How many slots are taken."""
-        return self._taken
 
     def try_take(self, lane: Lane, now: datetime) -> bool:
         """Take a slot for a new callback, where there is one and nothing waits in front of it."""
@@ -236,7 +232,7 @@ class FairScheduler:
 
     def _room_of(self, state: _State) -> int:
         """Return how many slots the lane could take one after the other."""
-        free = self._at_once - self._taken
+        free = self._at_once - self.under_way
         account_room = free - state.account.taken
         # With each of them one less is free, and the account and the lane hold one more.
         share = -((state.taken - account_room) // 3)
@@ -245,7 +241,7 @@ class FairScheduler:
     def _take(self, state: _State, count: int) -> None:
         state.taken += count
         state.account.taken += count
-        self._taken += count
+        self.under_way += count
 
     def _note(self, account: _Account, now: datetime) -> None:
         """Note which account gets a slot, and when that last changed."""
@@ -305,7 +301,7 @@ class FairScheduler:
         account, or the whole, that has no room, its lanes keep their places; the account is
         skipped, and has to be put in front again.
         """
-        while self._turn and self._taken < self._at_once:
+        while self._turn and self.under_way < self._at_once:
             account = self._turn.popleft()
             state = self._next_of(account)
             if state is not None:
@@ -318,7 +314,7 @@ class FairScheduler:
 
     def _next_of(self, account: _Account) -> _State | None:
         for _ in range(len(account.ready)):
-            if self._at_once - self._taken <= account.taken:
+            if self._at_once - self.under_way <= account.taken:
                 return None
             state = account.ready.popleft()
             state.is_ready = False

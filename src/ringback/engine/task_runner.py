@@ -54,7 +54,7 @@ class ScheduledTaskRunner(Generic[C]):
 
     async def next_due(self) -> datetime | None:
         """Return when the next task is due, or None where there is none."""
-        return await self.store.transact(_next_due)
+        return await self.store.transact(lambda tx: tx.tasks.next_due())
 
     def wake(self) -> None:
         """Let the loop see a new task."""
@@ -67,7 +67,7 @@ class ScheduledTaskRunner(Generic[C]):
 
     async def _step_or_wait(self) -> None:
         if not await self.step():
-            await self._wakeup.wait(await self.store.transact(_next_due))
+            await self._wakeup.wait(await self.next_due())
 
     async def step(self) -> int:
         """Carry out the tasks that are due now; return how many there were."""
@@ -141,10 +141,6 @@ class ScheduledTaskRunner(Generic[C]):
             until = self.clock.now() + PAUSE
             await self.store.transact(lambda tx: _put_off(tx, task, until))
             return None
-
-
-def _next_due(tx: Transaction) -> datetime | None:
-    return tx.tasks.next_due()
 
 
 def _due(tx: Transaction, now: datetime) -> list[ScheduledTask]:

@@ -47,7 +47,10 @@ class PolicyReloader:
             await self._reload(await self._watch.changed())
 
     async def _reload(self, state: FilesState) -> None:
-        found = await asyncio.to_thread(self._load_or_problem)
+        try:
+            found = await asyncio.to_thread(self._load)
+        except ConfigurationError as problem:
+            found = problem
         if self._watch.state() != state:
             return  # it was changed while it was read, so half of it may be missing
         if isinstance(found, ConfigurationError):
@@ -59,12 +62,6 @@ class PolicyReloader:
         was_refused = self._active.problem is not None
         if self._active.activate(policy) or was_refused:
             _log.info("the policy is that of %s now", self._path)
-
-    def _load_or_problem(self) -> tuple[Policy, Sequence[str]] | ConfigurationError:
-        try:
-            return self._load()
-        except ConfigurationError as problem:
-            return problem
 
     def _warn_of(self, changed: Sequence[str]) -> None:
         if changed and changed != self._waiting_for_restart:

@@ -1,12 +1,31 @@
 """Counting: what happened how often, and how long it took."""
 
 import timeit
+from datetime import timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.callbacks.callback import Attempt, CallbackStatus
+from ringback.core.http.http_exchange import RequestTimings
 from ringback.core.policy.source_policy import Source
 from ringback.delivery.counters import Counters, Histogram
+from tests.fakes import NOW, a_callback
+
+KORE = a_callback()
+
+
+def an_attempt(
+    ms: float | None, *, result: str = "delivered", failure: str | None = None, number: int = 2
+) -> Attempt:
+    return Attempt(
+        KORE.sid,
+        KORE.account_sid,
+        number,
+        NOW + timedelta(seconds=0.02),
+        result,
+        failure=failure,
+        timings=None if ms is None else RequestTimings(ms),
+    )
 
 
 def test_a_histogram_puts_a_value_under_the_first_bound_that_it_does_not_exceed() -> None:
@@ -27,16 +46,17 @@ def test_acceptances_are_counted_by_source() -> None:
 
 def test_attempts_are_counted_by_source_result_and_failure() -> None:
     counters = Counters()
-    counters.attempted(Source.KORE, "delivered", None, 4.0)
-    counters.attempted(Source.KORE, "delivered", None, 6.0)
-    counters.attempted(Source.TWILIO, "unreachable", "tls", 7.0)
+    counters.attempt_ended(KORE, an_attempt(4.0))
+    counters.attempt_ended(KORE, an_attempt(6.0))
+    twilio, failed = a_callback(source=Source.TWILIO), "unreachable"
+    counters.attempt_ended(twilio, an_attempt(7.0, result=failed, failure="tls"))
     assert counters.attempts == {("kore", "delivered", ""): 2, ("twilio", "unreachable", "tls"): 1}
 
 
 def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
     counters = Counters()
-    counters.attempted(Source.KORE, "delivered", None, 5.0)
-    counters.attempted(Source.KORE, "delivered", None, 6.0)
+    counters.attempt_ended(KORE, an_attempt(5.0))
+    counters.attempt_ended(KORE, an_attempt(6.0))
     seconds = counters.attempt_seconds[Source.KORE]
     assert seconds.up_to()[:2] == [(0.005, 1), (0.01, 2)]
     assert seconds.total == pytest.approx(0.011)
@@ -45,14 +65,16 @@ def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
 
 def test_an_attempt_of_unknown_length_is_counted_and_not_timed() -> None:
     counters = Counters()
-    counters.attempted(Source.KORE, "unknown", None, None)
+    counters.attempt_ended(KORE, an_attempt(None, result="unknown"))
     assert counters.attempts == {("kore", "unknown", ""): 1}
     assert sum(counters.attempt_seconds[Source.KORE].counts) == 0
 
 
 def test_the_wait_for_the_first_attempt_is_timed() -> None:
     counters = Counters()
-    counters.first_attempt_after(0.02)
+    counters.attempt_ended(KORE, an_attempt(4.0, number=2))
+    assert sum(counters.first_attempt_seconds.counts) == 0
+    counters.attempt_ended(KORE, an_attempt(4.0, number=1))
     assert counters.first_attempt_seconds.up_to()[1:3] == [(0.01, 0), (0.025, 1)]
 
 
@@ -73,16 +95,8 @@ def test_each_ending_is_at_nought_before_it_happens() -> None:
     assert ("kore", "scheduled") not in endings
 
 
-def test_commits_are_timed() -> None:
-    counters = Counters()
-    counters.committed(0.0007)
-    assert counters.commit_seconds.up_to()[:2] == [(0.0005, 0), (0.001, 1)]
-
-
 def test_counting_an_attempt_costs_little() -> None:
-    counters = Counters()
-    seconds = timeit.repeat(
-        lambda: counters.attempted(Source.KORE, "delivered", None, 12.3), number=10_000, repeat=5
-    )
-    # 0.3 µs on a laptop; a bound that a busy machine keeps as well.
+    counters, attempt = Counters(), an_attempt(12.3, number=1)
+    seconds = timeit.repeat(lambda: counters.attempt_ended(KORE, attempt), number=10_000, repeat=5)
+    # Below 1 µs on a laptop; a bound that a busy machine keeps as well.
     assert min(seconds) / 10_000 < 5e-6
