@@ -25,7 +25,7 @@ from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.data_folder import open_to_serve
+from ringback.data_folder import DataFolder, StoreOptions
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import CallbackFilter, PageRequest, Transaction
@@ -96,7 +96,7 @@ async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
 
 
 def open_store(folder: Path) -> SqliteStore:
-    return open_to_serve(folder, seal_key=None, seal_key_file=None, committed=lambda _: None)
+    return DataFolder(folder).open_to_serve(StoreOptions())
 
 
 async def fill(store: SqliteStore, callbacks: Iterable[CallbackRecord]) -> None:

@@ -4,15 +4,16 @@ It is apart from `application` since most commands work on the data and serve no
 half of the time. Nothing but these two may import a store.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.undo import on_failure
-from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file, new_key
+from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
+from ringback.stores.encryption import new_key as new_seal_key
 from ringback.stores.sqlite.data_file_opener import is_sealed, open_as_owner, refuse_to_upgrade
 from ringback.stores.sqlite.data_loss import (
     begin_new_data,
@@ -25,27 +26,20 @@ from ringback.stores.sqlite.data_loss import (
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.integrity_checks import IntegrityCheck, check_data
 from ringback.stores.sqlite.schema_upgrade import gap_of, newest
-from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 
 __all__ = [
     "DATA_FILE",
     "KEY_FILE",
+    "DataFolder",
     "IntegrityCheck",
+    "StoreOptions",
     "UpgradedSchema",
-    "check_folder",
     "new_seal_key",
-    "open_beside",
-    "open_to_serve",
-    "upgrade_data",
 ]
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
-_BUDGET: Final = ResponseStorageBudget()
-
-
-def _tell_nobody(_: str) -> None:
-    """Let nobody know that a commit failed."""
 
 
 class UpgradedSchema(NamedTuple):
@@ -57,126 +51,112 @@ class UpgradedSchema(NamedTuple):
     """None where it was up to date."""
 
 
-def open_to_serve(
-    folder: Path,
-    *,
-    seal_key: str | None,
-    seal_key_file: Path | None,
-    committed: Callable[[float], None],
-    unavailable: Callable[[str], None] = _tell_nobody,
-    budget: ResponseStorageBudget = _BUDGET,
-    accept_data_loss: bool = False,
-) -> SqliteStore:
-    """Open the data in this folder as its only server.
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The folder of the data file, and the key that its secrets are sealed with.
 
-    `committed` is called with the seconds that a commit took, and `unavailable` with the reason why
-    one failed. `budget` is how much may be kept of long answers. With `accept_data_loss`, what is
-    missing is taken for lost, and the server goes on with what there is.
-
-    Raises ConfigurationError where the folder or a file can't be used, has lost something, or
-    another server has it.
+    The key is given, or in the file that is given, or else in the folder, too.
     """
-    path = _data_file(folder)
-    lock = FileLock.take(path)
-    with on_failure(lock.release):
-        if accept_data_loss:
-            forget_lost_data(path)
-        else:
-            _refuse_lost_data(folder)
-        cipher = _cipher_of(folder, seal_key, seal_key_file)
-    return SqliteStore.open(
-        path,
-        cipher,
-        lock=lock,
-        committed=committed,
-        unavailable=unavailable,
-        budget=budget,
-        accept_data_loss=accept_data_loss,
-    )
 
+    folder: Path
+    seal_key: str | None = field(default=None, repr=False)
+    seal_key_file: Path | None = None
 
-def open_beside(
-    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> SqliteStore:
-    """Open the data in this folder for short work, also while a server uses it.
+    def open_to_serve(
+        self, options: StoreOptions, *, accept_data_loss: bool = False
+    ) -> SqliteStore:
+        """Open the data in this folder as its only server.
 
-    Raises ConfigurationError where the folder or the file can't be used, has lost something, or has
-    to be upgraded first.
-    """
-    path = _data_file(folder)
-    _refuse_lost_data(folder, is_in_use=FileLock.holder(path) is not None)
-    # Before a key is made.
-    refuse_to_upgrade(path)
-    return SqliteStore.beside(path, _cipher_of(folder, seal_key, seal_key_file))
+        With `accept_data_loss`, what is missing is taken for lost, and the server goes on with what
+        there is.
 
-
-def upgrade_data(
-    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> UpgradedSchema:
-    """Bring the data in this folder up to date, after a copy of its file.
-
-    Raises ConfigurationError where there is none, a server is using it, or it can't be copied.
-    """
-    path = folder / DATA_FILE
-    if is_missing(path):
-        raise ConfigurationError(
-            f"there is no data in {folder}; --data names the folder of a Ringback"
+        Raises ConfigurationError where the folder or a file can't be used, has lost something, or
+        another server has it.
+        """
+        self._make()
+        lock = FileLock.take(self._path)
+        with on_failure(lock.release):
+            if accept_data_loss:
+                forget_lost_data(self._path)
+            else:
+                self._refuse_lost_data()
+            cipher = self._cipher()
+        return SqliteStore.open(
+            self._path, cipher, lock=lock, options=options, accept_data_loss=accept_data_loss
         )
-    lock, copies = FileLock.take(path), list[Path]()
-    try:
-        _refuse_lost_data(folder)
-        gap = gap_of(path)
-        cipher = _cipher_of(folder, seal_key, seal_key_file)
-        open_as_owner(path, cipher, copied=copies.append).connection.close()
-    finally:
-        lock.release()
-    after = newest()
-    return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
 
+    def open_beside(self) -> SqliteStore:
+        """Open the data in this folder for short work, also while a server uses it.
 
-def check_folder(
-    folder: Path, *, seal_key: str | None = None, seal_key_file: Path | None = None
-) -> Sequence[IntegrityCheck]:
-    """Look through the data in this folder, also while a server uses it; nothing is changed."""
+        Raises ConfigurationError where the folder or the file can't be used, has lost something, or
+        has to be upgraded first.
+        """
+        self._make()
+        self._refuse_lost_data(is_in_use=FileLock.holder(self._path) is not None)
+        # Before a key is made.
+        refuse_to_upgrade(self._path)
+        return SqliteStore.beside(self._path, self._cipher())
 
-    def cipher() -> SecretCipher:
-        return _existing_cipher(folder / KEY_FILE, seal_key, seal_key_file)
+    def upgrade(self) -> UpgradedSchema:
+        """Bring the data in this folder up to date, after a copy of its file.
 
-    return check_data(folder / DATA_FILE, cipher)
+        Raises ConfigurationError where there is none, a server is using it, or it can't be copied.
+        """
+        path = self._path
+        if is_missing(path):
+            raise ConfigurationError(
+                f"there is no data in {self.folder}; --data names the folder of a Ringback"
+            )
+        lock, copies = FileLock.take(path), list[Path]()
+        try:
+            self._refuse_lost_data()
+            gap = gap_of(path)
+            open_as_owner(path, self._cipher(), copied=copies.append).connection.close()
+        finally:
+            lock.release()
+        after = newest()
+        return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
 
+    def check(self) -> Sequence[IntegrityCheck]:
+        """Look through the data in this folder, also while a server uses it; change nothing."""
+        return check_data(self._path, self._existing_cipher)
 
-def new_seal_key() -> str:
-    """Return a new key to seal the secrets of a data file with."""
-    return new_key()
+    @property
+    def _path(self) -> Path:
+        return self.folder / DATA_FILE
 
+    @property
+    def _key_file(self) -> Path:
+        return self.seal_key_file or self.folder / KEY_FILE
 
-def _refuse_lost_data(folder: Path, *, is_in_use: bool = False) -> None:
-    """Raise ConfigurationError where data is gone, before anything is opened or made."""
-    # The key is looked for first: who makes a data file notes that, then makes the key, and takes
-    # the note back once there is data. So a start that died in between has lost nothing.
-    expects_data = has_key_file(folder / KEY_FILE) and not is_being_made(folder / DATA_FILE)
-    refuse_missing_data(folder / DATA_FILE, expects_data=expects_data)
-    # A server that lives has all of it in hand.
-    if not is_in_use:
-        refuse_damaged_wal(folder / DATA_FILE)
+    def _make(self) -> None:
+        advice = "choose another with --data"
+        with refusing(f"the data folder {self.folder} can't be made", advice):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
+    def _refuse_lost_data(self, *, is_in_use: bool = False) -> None:
+        """Raise ConfigurationError where data is gone, before anything is opened or made."""
+        path = self._path
+        # The key is looked for first: who makes a data file notes that, then makes the key, and
+        # takes the note back once there is data. So a start that died in between has lost nothing.
+        expects_data = has_key_file(self.folder / KEY_FILE) and not is_being_made(path)
+        refuse_missing_data(path, expects_data=expects_data)
+        # A server that lives has all of it in hand.
+        if not is_in_use:
+            refuse_damaged_wal(path)
 
-def _cipher_of(folder: Path, keys: str | None, file: Path | None) -> SecretCipher:
-    """Return what opens the secrets; a key is made for a new data file, and only for that."""
-    own, path = folder / KEY_FILE, folder / DATA_FILE
-    if is_missing(path):
-        begin_new_data(path)
-    # Beside a sealed data file a new key would open nothing, and pass for the one that was lost.
-    if keys is None and not has_key_file(file or own) and not is_sealed(path):
-        make_key_file(file or own)
-    return _existing_cipher(own, keys, file)
+    def _cipher(self) -> SecretCipher:
+        """Return what opens the secrets; a key is made for a new data file, and only for that."""
+        path, key_file = self._path, self._key_file
+        if is_missing(path):
+            begin_new_data(path)
+        # Beside a sealed data file a new key would open nothing, and pass for the one that was
+        # lost.
+        if self.seal_key is None and not has_key_file(key_file) and not is_sealed(path):
+            make_key_file(key_file)
+        return self._existing_cipher()
 
-
-def _existing_cipher(own: Path, keys: str | None, file: Path | None) -> SecretCipher:
-    return SecretCipher.in_file(file or own) if keys is None else SecretCipher(keys.split(","))
-
-
-def _data_file(folder: Path) -> Path:
-    with refusing(f"the data folder {folder} can't be made", "choose another with --data"):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder / DATA_FILE
+    def _existing_cipher(self) -> SecretCipher:
+        if self.seal_key is None:
+            return SecretCipher.in_file(self._key_file)
+        return SecretCipher(self.seal_key.split(","))

@@ -18,7 +18,7 @@ from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import Sources
-from ringback.data_folder import DATA_FILE, open_beside
+from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.network_backend import SystemNetwork
@@ -96,7 +96,7 @@ async def _store(
             f"there is no data in {data}; --data names the folder of a Ringback"
         )
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
-    store = open_beside(data, seal_key=seal_key, seal_key_file=credentials.seal_key_file)
+    store = DataFolder(data, seal_key, credentials.seal_key_file).open_beside()
     try:
         # Dates are judged by the clock of the data, which `ringback dev` may have advanced.
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())

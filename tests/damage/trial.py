@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_to_serve
+from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder, StoreOptions
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.records import OURS, PROFILES, account, api_key, callback, fleet, sim
@@ -46,14 +46,7 @@ class Trial(NamedTuple):
 
 def opened(folder: Path, *, accept_data_loss: bool = False) -> SqliteStore:
     """Open a folder as a server does."""
-    return open_to_serve(
-        folder,
-        seal_key=None,
-        seal_key_file=None,
-        committed=lambda _: None,
-        unavailable=lambda _: None,
-        accept_data_loss=accept_data_loss,
-    )
+    return DataFolder(folder).open_to_serve(StoreOptions(), accept_data_loss=accept_data_loss)
 
 
 async def leave_as_killed(folder: Path, target: Path) -> None:
@@ -160,7 +153,7 @@ def try_one(seed: int, base: Path, folder: Path, expected: dict[str, Any]) -> tu
         return trial, Ending.REFUSED
     if found == expected:
         return trial, Ending.RIGHT
-    if not all(check.is_ok for check in check_folder(aside)):
+    if not all(check.is_ok for check in DataFolder(aside).check()):
         return trial, Ending.FOUND
     different = {name for name in expected if found[name] != expected[name]}
     assert _rows(found) == _rows(expected), (seed, trial, different)

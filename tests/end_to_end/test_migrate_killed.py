@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from ringback.core.sids import SidKind, make_sid
-from ringback.data_folder import open_beside
+from ringback.data_folder import DataFolder
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
 from tests.fakes import FakeClock, SeededChance, a_fleet, a_profile, an_account
@@ -52,7 +52,7 @@ def fill(folder: Path) -> None:
             tx.supersim.fleets.add(fleet)
 
     async def keep() -> None:
-        store = open_beside(folder)
+        store = DataFolder(folder).open_beside()
         await store.transact(configure)
         await store.close()
 
@@ -61,7 +61,7 @@ def fill(folder: Path) -> None:
 
 def urls_in(folder: Path) -> dict[str, str]:
     async def read() -> dict[str, str]:
-        store = open_beside(folder)
+        store = DataFolder(folder).open_beside()
         try:
             entries = await OwnDataUrlSource(store, folder="", clock=FakeClock()).entries()
         finally:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import DATA_FILE, open_beside, upgrade_data
+from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.stores.sqlite import pre_upgrade_backup
 from ringback.stores.sqlite.file_lock import FileLock
 from tests.damage.trial import opened
@@ -94,7 +94,7 @@ def test_an_upgrade_beside_a_server_is_refused(held: Path) -> None:
 
 
 async def test_a_command_works_on_a_folder_with_no_data_yet(tmp_path: Path) -> None:
-    store = open_beside(tmp_path / "new")
+    store = DataFolder(tmp_path / "new").open_beside()
     assert await store.transact(lambda tx: tx.accounts.all()) == []
     await store.close()
 
@@ -146,14 +146,14 @@ def test_what_is_in_the_wal_alone_is_in_the_copy(folder: Path) -> None:
         connection.execute("UPDATE accounts SET name = 'renamed'")
         connection.commit()
         left = Path(shutil.copytree(folder, folder.with_name("left")))
-    upgrade_data(left)
+    DataFolder(left).upgrade()
     with closing(sqlite3.connect(left / COPY)) as connection:
         assert connection.execute("SELECT name FROM accounts").fetchall() == [("renamed",)]
 
 
 def test_the_way_back_is_the_copy(folder: Path) -> None:
     before = rows_of(folder / DATA_FILE)
-    upgrade_data(folder)
+    DataFolder(folder).upgrade()
     asyncio.run(opened(folder).close())
     for name in (DATA_FILE, "ringback.watermark"):
         (folder / name).unlink()
@@ -161,13 +161,13 @@ def test_the_way_back_is_the_copy(folder: Path) -> None:
     # The older version knows it again; and so does this one, another day.
     assert schema_of(folder / DATA_FILE) == OLD
     assert rows_of(folder / DATA_FILE) == before
-    upgrade_data(folder)
+    DataFolder(folder).upgrade()
     assert rows_of(folder / COPY) == before
 
 
 def test_a_copy_that_is_there_stays(folder: Path) -> None:
     (folder / COPY).write_text("precious")
-    assert upgrade_data(folder).copy == folder / f"{COPY}-2"
+    assert DataFolder(folder).upgrade().copy == folder / f"{COPY}-2"
     assert (folder / COPY).read_text() == "precious"
     assert schema_of(folder / f"{COPY}-2") == OLD
 
@@ -188,7 +188,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
     usage = shutil.disk_usage(folder)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ConfigurationError) as refused:
-        upgrade_data(folder)
+        DataFolder(folder).upgrade()
     assert "the disk has 1.0 MB left" in str(refused.value)
     assert_nothing_was_changed(folder, str(refused.value))
 
@@ -201,13 +201,13 @@ def test_room_that_ends_meanwhile_leaves_no_half_copy(
 
     monkeypatch.setattr(pre_upgrade_backup, "sync", fail)
     with pytest.raises(ConfigurationError) as refused:
-        upgrade_data(folder)
+        DataFolder(folder).upgrade()
     assert "No space left on device" in str(refused.value)
     assert_nothing_was_changed(folder, str(refused.value))
 
 
 def test_a_copy_that_a_crash_left_half_done_is_made_anew(folder: Path) -> None:
     (folder / f"{COPY}.part").write_text("half of it")
-    upgrade_data(folder)
+    DataFolder(folder).upgrade()
     assert schema_of(folder / COPY) == OLD
     assert f"{COPY}.part" not in names_in(folder)

@@ -23,7 +23,7 @@ from ringback.ports import (
     Transaction,
     lane_of,
 )
-from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
 from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle, settled_row
@@ -57,7 +57,7 @@ async def store(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Sto
     """A store with a small budget, and three accounts."""
     store: MemoryStore | SqliteStore = MemoryStore(BUDGET)
     if request.param == "sqlite":
-        store = SqliteStore.open(path, VAULT, budget=BUDGET)
+        store = SqliteStore.open(path, VAULT, options=StoreOptions(budget=BUDGET))
     for sid in (OURS, THEIRS, THIRDS):
         await store.transact(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
     yield store
@@ -313,13 +313,15 @@ async def test_many_short_rests_make_room_for_a_long_one(store: Store) -> None:
 
 
 async def test_counts_are_right_after_a_start_and_a_smaller_budget_holds(path: Path) -> None:
-    roomy = SqliteStore.open(path, VAULT, budget=ResponseStorageBudget(100 * KIB, 50 * KIB))
+    roomy = SqliteStore.open(
+        path, VAULT, options=StoreOptions(budget=ResponseStorageBudget(100 * KIB, 50 * KIB))
+    )
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     for number in range(1, 21):
         await answer(roomy, number, long(2 * KIB))
     assert await bytes_of(roomy) == 40 * KIB
     await roomy.close()
-    store = SqliteStore.open(path, VAULT, budget=BUDGET)
+    store = SqliteStore.open(path, VAULT, options=StoreOptions(budget=BUDGET))
     assert await bytes_of(store) == await bytes_of(store, EVERY) == 40 * KIB
     await answer(store, 21, long(2 * KIB))
     assert await bytes_of(store) == await bytes_of(store, EVERY) == 8 * KIB
@@ -339,7 +341,7 @@ async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None
     given = zip(plain, rows, strict=True)
     await settle(roomy, *(one._replace(attempt=row) for one, row in given))
     await roomy.close()
-    store = SqliteStore.open(path, VAULT, budget=BUDGET)
+    store = SqliteStore.open(path, VAULT, options=StoreOptions(budget=BUDGET))
     await keep(store, callback(300, due=NOW - SECOND), callback(301, due=NOW - SECOND))
     for size in (73 * KIB, 8 * KIB):
         (taken,) = await claim(store, limit=1)

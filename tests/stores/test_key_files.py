@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
+from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.encryption import SecretCipher, make_key_file, new_key
 from ringback.stores.sqlite.data_file_opener import is_sealed
 from ringback.stores.sqlite.store import SqliteStore
@@ -18,14 +18,14 @@ from tests.stores.records import OURS, account
 @pytest.fixture
 async def sealed(tmp_path: Path) -> Path:
     """A data folder with a secret in it."""
-    store = open_beside(tmp_path)
+    store = DataFolder(tmp_path).open_beside()
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.close()
     return tmp_path
 
 
 async def token_in(folder: Path, *, key: str | None = None, file: Path | None = None) -> str:
-    store = open_beside(folder, seal_key=key, seal_key_file=file)
+    store = DataFolder(folder, seal_key=key, seal_key_file=file).open_beside()
     try:
         found = await store.transact(lambda tx: tx.accounts.get(OURS))
     finally:
@@ -36,7 +36,7 @@ async def token_in(folder: Path, *, key: str | None = None, file: Path | None = 
 
 def refusal_of(folder: Path, *, key: str | None = None, file: Path | None = None) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        open_beside(folder, seal_key=key, seal_key_file=file)
+        DataFolder(folder, seal_key=key, seal_key_file=file).open_beside()
     return str(refused.value)
 
 

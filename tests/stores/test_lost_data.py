@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import DATA_FILE, KEY_FILE, check_folder, open_beside, upgrade_data
+from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.sqlite import durability_mark as watermarks
 from ringback.stores.sqlite import wal_integrity
 from ringback.stores.sqlite.durability_mark import (
@@ -55,13 +55,14 @@ def delete(folder: Path, *names: str) -> None:
 
 
 def faults_of(folder: Path) -> list[str]:
-    return [check.name for check in check_folder(folder) if not check.is_ok]
+    return [check.name for check in DataFolder(folder).check() if not check.is_ok]
 
 
 def assert_refused(folder: Path, why: str) -> None:
     """See that neither a server nor a command nor an upgrade uses the folder, each time anew."""
-    for use in (opened, open_beside, upgrade_data, opened):
-        assert why in refusal_of(lambda use=use: use(folder))
+    data = DataFolder(folder)
+    for use in (lambda: opened(folder), data.open_beside, data.upgrade, lambda: opened(folder)):
+        assert why in refusal_of(use)
 
 
 async def accept(folder: Path) -> SqliteStore:
@@ -94,8 +95,9 @@ async def test_a_data_file_that_is_missing_beside_its_key_is_refused(
     delete(killed, DATA_FILE, WAL, INDEX, "ringback.watermark")
     if is_empty:
         (killed / DATA_FILE).touch()
-    for use in (opened, open_beside, opened):
-        assert "but its key or its watermark is" in refusal_of(lambda use=use: use(killed))
+    beside = DataFolder(killed).open_beside
+    for use in (lambda: opened(killed), beside, lambda: opened(killed)):
+        assert "but its key or its watermark is" in refusal_of(use)
     assert (killed / DATA_FILE).exists() == is_empty
     assert faults_of(killed) == ["file"]
 
@@ -116,11 +118,11 @@ async def test_that_it_is_missing_can_be_accepted_once(killed: Path) -> None:
 
 
 async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_path: Path) -> None:
-    store = open_beside(tmp_path)
+    store = DataFolder(tmp_path).open_beside()
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.close()
     delete(tmp_path, DATA_FILE)
-    assert "is not there" in refusal_of(lambda: open_beside(tmp_path))
+    assert "is not there" in refusal_of(DataFolder(tmp_path).open_beside)
 
 
 @pytest.mark.parametrize("step", ["mark", "key", "touch"])

@@ -12,7 +12,7 @@ import pytest
 from ringback.core.errors import StoreUnavailable
 from ringback.core.supersim.sim import SuperSim
 from ringback.ports import PageRequest, Transaction
-from ringback.stores.sqlite.store import SqliteStore
+from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import VAULT
 from tests.stores.asking import opened
 from tests.stores.records import OURS, account, callback, sim
@@ -76,7 +76,7 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
 
 async def test_it_is_told_how_long_each_commit_took(path: Path) -> None:
     took = list[float]()
-    store = SqliteStore.open(path, VAULT, committed=took.append)
+    store = SqliteStore.open(path, VAULT, options=StoreOptions(committed=took.append))
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.transact(lambda tx: tx.accounts.get(OURS))
     await store.close()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringback.application.process_context import ProcessContext
-from ringback.data_folder import open_to_serve
+from ringback.data_folder import DataFolder, StoreOptions
 from ringback.runtime.database_outage import DatabaseOutage
 from ringback.runtime.system_clock import stopwatch
 from ringback.stores.sqlite.store import SqliteStore
@@ -30,13 +30,11 @@ class OpenStorage:
             clock=process.clock,
             stopwatch=stopwatch,
         )
-        store = open_to_serve(
-            settings.data,
-            seal_key=settings.seal_key,
-            seal_key_file=settings.seal_key_file,
+        folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
+        options = StoreOptions(
             committed=process.counters.commit_seconds.add,
             unavailable=outage.failed,
             budget=settings.storage_budget,
-            accept_data_loss=accept_data_loss,
         )
+        store = folder.open_to_serve(options, accept_data_loss=accept_data_loss)
         return cls(store, outage)

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.accounts.account import Account
-from ringback.data_folder import open_beside
+from ringback.data_folder import DataFolder
 from ringback.operations.context import AccountContext
 from ringback.ports import Store, Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
@@ -18,13 +17,8 @@ from ringback.settings.setting_definitions import SEAL_KEY
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DataFolderAccess:
-    """The data file of a folder, and the key that its secrets are sealed with."""
-
-    folder: Path
-    seal_key: str | None = field(repr=False)
-    seal_key_file: Path | None
+class DataFolderAccess(DataFolder):
+    """A data folder, for commands that work on it and serve nothing."""
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do the work in one commit, and return its result.
@@ -38,9 +32,7 @@ class DataFolderAccess:
         """Do work that takes several commits; otherwise like `transact`."""
 
         async def use() -> T:
-            store = open_beside(
-                self.folder, seal_key=self.seal_key, seal_key_file=self.seal_key_file
-            )
+            store = self.open_beside()
             try:
                 return await work(store)
             finally:

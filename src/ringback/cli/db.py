@@ -7,7 +7,7 @@ import click
 from ringback.cli.data_file import DataFolderAccess, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
-from ringback.data_folder import IntegrityCheck, check_folder, upgrade_data
+from ringback.data_folder import IntegrityCheck
 
 
 @click.group()
@@ -23,7 +23,7 @@ def check(*, file: DataFolderAccess, as_json: bool) -> None:
 
     Also while a server runs. The exit code is 0 where all is in order, else 1.
     """
-    checks = check_folder(file.folder, seal_key=file.seal_key, seal_key_file=file.seal_key_file)
+    checks = file.check()
     is_ok = all(one.is_ok for one in checks)
     records = [{"name": one.name, "ok": one.is_ok, "found": one.found} for one in checks]
     say({"ok": is_ok, "checks": records}, map(_line, checks), as_json=as_json)
@@ -37,9 +37,7 @@ def upgrade(*, file: DataFolderAccess) -> None:
 
     No server may be running. A server does the same at its start.
     """
-    before, after, copy = upgrade_data(
-        file.folder, seal_key=file.seal_key, seal_key_file=file.seal_key_file
-    )
+    before, after, copy = file.upgrade()
     if copy is None:
         click.echo(f"schema {after} is what this Ringback needs: nothing to do")
     else:

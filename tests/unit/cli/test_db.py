@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.data_folder import DATA_FILE, KEY_FILE, open_beside
+from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account
@@ -22,7 +22,7 @@ NAMES = ["file", "wal", "schema", "age", "integrity", "foreign_keys", "secrets",
 @pytest.fixture
 async def folder(tmp_path: Path) -> Path:
     """A data folder with an account."""
-    store = open_beside(tmp_path)
+    store = DataFolder(tmp_path).open_beside()
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.close()
     return tmp_path

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.cli.policy import set_command
 from ringback.core.policy.source_policy import Source
-from ringback.data_folder import open_beside
+from ringback.data_folder import DataFolder
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings.file import SettingsFile
@@ -149,7 +149,7 @@ def fill(folder: Path) -> None:
             )
 
     async def work() -> None:
-        store = open_beside(folder)
+        store = DataFolder(folder).open_beside()
         await store.transact(keep)
         await store.close()
 

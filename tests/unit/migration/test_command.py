@@ -20,7 +20,7 @@ from twilio.http.response import Response
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
-from ringback.data_folder import open_beside
+from ringback.data_folder import DataFolder
 from ringback.migration.url_source import UrlEdit, UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Store
@@ -67,7 +67,7 @@ class Shell:
 
     def with_store(self, work: Callable[[Store], Any]) -> Any:
         async def run() -> Any:
-            store = open_beside(self.data)
+            store = DataFolder(self.data).open_beside()
             try:
                 return await work(store)
             finally:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import perf_counter, sleep
@@ -29,7 +30,7 @@ from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.wal_checkpointer import WalCheckpointer
 
-__all__ = ["SqliteStore", "connect"]
+__all__ = ["SqliteStore", "StoreOptions", "connect"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -40,7 +41,25 @@ _TRY_AGAIN: Final = 1.0
 # Seconds. When several jobs share commits already, waiting this long lets many more share one: a
 # commit costs more than the work in it.
 _GATHERING: Final = 0.001
-_BUDGET: Final = ResponseStorageBudget()
+
+
+def _not_told(_: object) -> None:
+    """Ignore how long a commit took, or that it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How much a store keeps, and whom it tells how its commits ended."""
+
+    committed: Callable[[float], None] = _not_told
+    """Called with the seconds that each commit took, in the store's own thread."""
+    unavailable: Callable[[str], None] = _not_told
+    """Called in the event loop with the reason why a commit failed."""
+    budget: ResponseStorageBudget = ResponseStorageBudget()
+    """How much of long answers is kept."""
+
+
+_OPTIONS: Final = StoreOptions()
 
 
 class _Entry(NamedTuple):
@@ -48,10 +67,6 @@ class _Entry(NamedTuple):
 
     job: CommitJob
     ended: asyncio.Future[None]
-
-
-def _not_told(_: object) -> None:
-    """Ignore how long a commit took, or that it failed."""
 
 
 class SqliteStore:
@@ -64,19 +79,15 @@ class SqliteStore:
         path: Path,
         *,
         lock: FileLock | None = None,
-        committed: Callable[[float], None] = _not_told,
-        unavailable: Callable[[str], None] = _not_told,
-        budget: ResponseStorageBudget = _BUDGET,
+        options: StoreOptions = _OPTIONS,
     ) -> None:
         """Use this open file; see `open`."""
         self._cipher = cipher
         self._path = path
-        self._budget = budget
+        self._options = options
         self._readers = ReadConnectionPool(path, cipher)
         self._use(opened)
         self._lock = lock
-        self._committed = committed
-        self._unavailable = unavailable
         self._next_try = 0.0
         self._entries = SimpleQueue[_Entry | None]()
         self._is_closed = False
@@ -91,31 +102,19 @@ class SqliteStore:
         cipher: SecretCipher,
         *,
         lock: FileLock | None = None,
-        committed: Callable[[float], None] = _not_told,
-        unavailable: Callable[[str], None] = _not_told,
-        budget: ResponseStorageBudget = _BUDGET,
+        options: StoreOptions = _OPTIONS,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the file, make it where there is none, and bring its schema up to date.
 
         `lock` is the file's, where the caller has taken it already; it is released where the file
-        can't be used. `committed` is called with the seconds that each commit took, in the store's
-        own thread, and `unavailable` in the event loop with the reason why one failed. `budget` is
-        how much of long answers may be kept. Raises ConfigurationError where the file can't be
-        used, has lost data, or is in use by another process.
+        can't be used. Raises ConfigurationError where the file can't be used, has lost data, or is
+        in use by another process.
         """
         lock = lock or FileLock.take(path)
         with on_failure(lock.release):
             opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
-        return cls(
-            opened,
-            cipher,
-            path,
-            lock=lock,
-            committed=committed,
-            unavailable=unavailable,
-            budget=budget,
-        )
+        return cls(opened, cipher, path, lock=lock, options=options)
 
     @classmethod
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
@@ -161,7 +160,7 @@ class SqliteStore:
             if entries:
                 began = perf_counter()
                 self._commit([entry.job for entry in entries])
-                self._committed(perf_counter() - began)
+                self._options.committed(perf_counter() - began)
                 self._report(entries)
             self._log.look(perf_counter(), is_idle=not entries)
         self._committer.close()
@@ -189,7 +188,7 @@ class SqliteStore:
 
     def _use(self, opened: OpenDataFile) -> None:
         self._committer = GroupCommitter(
-            opened.connection, self._cipher, opened.watermark, budget=self._budget
+            opened.connection, self._cipher, opened.watermark, budget=self._options.budget
         )
         self._log = WalCheckpointer(opened.connection, self._path, self._readers)
         self._reopen = opened.reopen
@@ -199,7 +198,7 @@ class SqliteStore:
         loop, failure = entries[0].ended.get_loop(), entries[0].job.failure
         try:
             if isinstance(failure, StoreUnavailable):
-                loop.call_soon_threadsafe(self._unavailable, str(failure))
+                loop.call_soon_threadsafe(self._options.unavailable, str(failure))
             loop.call_soon_threadsafe(_end, entries)
         except RuntimeError:
             # The event loop is gone, and with it whoever waited.
