@@ -163,21 +163,16 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _closed_early(self, error: Exception | None) -> tuple[AttemptFailure, str]:
         because = f" ({error_text(error)})" if isinstance(error, OSError) else ""
+        failure, what = AttemptFailure.CLOSED, "closed the connection without answering"
         if self._answer.has_begun:
-            when = "in the middle of its answer"
-            return AttemptFailure.CLOSED, f"the receiver closed the connection {when}{because}"
-        if self._is_fresh and isinstance(error, ssl.SSLError):
+            what = "closed the connection in the middle of its answer"
+        elif not self._is_fresh:
+            failure = AttemptFailure.STALE
+            what = "had closed the kept-alive connection before it answered"
+        elif isinstance(error, ssl.SSLError):
             # In TLS 1.3 we hear only now what the receiver thinks of our own certificate.
-            return AttemptFailure.TLS, f"the receiver refused the TLS connection{because}"
-        if self._is_fresh:
-            return (
-                AttemptFailure.CLOSED,
-                f"the receiver closed the connection without answering{because}",
-            )
-        return (
-            AttemptFailure.STALE,
-            f"the receiver had closed the kept-alive connection before it answered{because}",
-        )
+            failure, what = AttemptFailure.TLS, "refused the TLS connection"
+        return failure, f"the receiver {what}{because}"
 
     def _see_to_it_that_it_ends(self, by: float) -> None:
         # An alarm that goes off too early is set again then, which is rare; setting one for each

@@ -67,7 +67,7 @@ class HttpTransport:
         self._stopwatch = stopwatch
         self._guard = guard
         self._egresses = egresses
-        self._turns = defaultdict[Direct, "count[int]"](count)
+        self._turns = defaultdict[Egress, "count[int]"](count)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._pool = ConnectionPool(keep_alive)
         # One account may hold all places: whoever sends for it bounds what it has under way, and a
@@ -170,12 +170,9 @@ class HttpTransport:
 
     def _route(self, request: OutgoingRequest, turn: int) -> EgressRoute:
         egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
-        return route_of(request.url, egress, self._turn_of(egress), request.account_sid)
-
-    def _turn_of(self, egress: Egress) -> int:
-        if isinstance(egress, Direct) and egress.local_addresses:
-            return next(self._turns[egress])
-        return 0
+        has_addresses = isinstance(egress, Direct) and egress.local_addresses
+        own_turn = next(self._turns[egress]) if has_addresses else 0
+        return route_of(request.url, egress, own_turn, request.account_sid)
 
     def _unsent(
         self,

@@ -20,28 +20,23 @@ class ResponseParser:
         self._parser = HttpResponseParser(self)
         # RFC 9112 (2.2) lets a recipient take a bare LF, and receivers made by hand send it.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self._status = 0
+        self.fault: str | None = None
+        """Why this can't become an answer; nothing more can be fed then."""
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Get ready for the next answer; the one before has to be complete."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._room = MAX_BODY
-        self._status = 0
         self._has_head = False
         self._bytes_read = 0
-        self.fault: str | None = None
-        """Why this can't become an answer; nothing more can be fed then."""
         self.is_complete = False
         self.is_cut = False
         """Whether the answer has more of a body than is read."""
         self.keeps_alive = False
         """Whether the receiver awaits another request after this complete answer."""
-
-    def start_over(self) -> None:
-        """Get ready for the next answer; the one before has to be complete."""
-        self._headers = []
-        self._body = []
-        self._room = MAX_BODY
-        self._has_head = False
-        self._bytes_read = 0
-        self.is_complete = self.is_cut = self.keeps_alive = False
 
     @property
     def has_begun(self) -> bool:

@@ -124,21 +124,14 @@ class CommitNumbering:
         if self._is_new:
             self._is_new = False
             self._number += 1
-            self._note()
+            with suppress(OSError), self._file.open("r+b", buffering=0) as file:
+                _write(file.fileno(), WatermarkFileContent(self._number, self._boot))
 
     def undone(self) -> None:
         """Take back the number of a commit that was undone."""
         if self._is_new:
             self._is_new = False
             self._next = self._clock()
-
-    def _note(self) -> None:
-        with suppress(OSError):
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                _write(descriptor, WatermarkFileContent(self._number, self._boot))
-            finally:
-                os.close(descriptor)
 
 
 def _line(mark: WatermarkFileContent) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, NamedTuple, NoReturn
@@ -21,7 +21,7 @@ from ringback.ports import Transaction
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.disk_space import DiskSpace
 from ringback.stores.sqlite.group_commit import TABLES, SqliteTransaction
-from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
+from ringback.stores.sqlite.write_batch import WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
@@ -34,15 +34,11 @@ _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 class ReadOnlyBatch(WriteBatch):
     """A batch that refuses to write."""
 
-    def queue(self, table: BulkStatement, row: Row) -> NoReturn:  # noqa: ARG002 (as WriteBatch has them)
+    def queue(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse it."""
         raise _writes()
 
-    def write(
-        self,
-        statement: str,  # noqa: ARG002 (as WriteBatch has them)
-        values: Sequence[Any] = (),  # noqa: ARG002
-    ) -> NoReturn:
+    def write(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse it."""
         raise _writes()
 
