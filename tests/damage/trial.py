@@ -79,7 +79,7 @@ def everything(tx: Transaction) -> dict[str, Any]:
     one_by_one = [tx.callbacks.get(OURS, callback(number).sid) for number in range(CALLBACKS)]
     return {
         "account": tx.accounts.get(OURS),
-        "keys": tx.accounts.keys_of(OURS),
+        "keys": tx.accounts.keys.of(OURS),
         "fleet": tx.supersim.fleets.find(OURS, fleet(1).sid),
         "sims": tx.supersim.sims.page(OURS, {}, PageRequest(99)),
         "page": page,

@@ -154,7 +154,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(tx.wireless.rate_plans, tx.wireless.sims, tx.wireless.commands),
     ]
     return [
-        *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys_of(sid)),
+        *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys.of(sid)),
         tx.api_clients.of(sid),
         *(callbacks, [tx.callbacks.attempts(one.sid) for one in callbacks]),
         tx.shadows.page(sid, ShadowFilter(), PageRequest(99)),
@@ -370,7 +370,7 @@ async def server(path: Path, *accounts: str) -> Server:
     def fill(tx: Transaction) -> None:
         for sid in accounts:
             furnish(tx, sid)
-        tx.accounts.add_key(OPERATOR)
+        tx.accounts.keys.add(OPERATOR)
 
     await store.transact(fill)
     dependencies = dependencies_on(store)

@@ -2,10 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.ports import TokenSigningKey
+
+T = TypeVar("T", ApiKey, ClientCredentials)
+
+
+@dataclass
+class MemoryCredentials(Generic[T]):
+    """Answers `ports.CredentialTable`."""
+
+    records: dict[str, T] = field(default_factory=dict[str, T])
+
+    def add(self, record: T) -> None:
+        self.records[record.sid] = record
+
+    def get(self, sid: str) -> T | None:
+        return self.records.get(sid)
+
+    def of(self, account_sid: str | None) -> list[T]:
+        return [one for one in self.records.values() if one.account_sid == account_sid]
+
+    def remove(self, sid: str) -> None:
+        self.records.pop(sid, None)
 
 
 @dataclass
@@ -13,11 +35,12 @@ class MemoryAccounts:
     """Answers `ports.Accounts`."""
 
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
-    keys: dict[str, ApiKey] = field(default_factory=dict[str, ApiKey])
+    keys: MemoryCredentials[ApiKey] = field(default_factory=MemoryCredentials[ApiKey])
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         self.accounts[account.sid] = account
-        self.keys |= {key.sid: key for key in keys}
+        for key in keys:
+            self.keys.add(key)
 
     def get(self, sid: str) -> Account | None:
         return self.accounts.get(sid)
@@ -34,37 +57,12 @@ class MemoryAccounts:
     def children_of(self, sid: str) -> list[Account]:
         return [one for one in self.accounts.values() if one.parent_sid == sid]
 
-    def add_key(self, key: ApiKey) -> None:
-        self.keys[key.sid] = key
-
-    def key(self, sid: str) -> ApiKey | None:
-        return self.keys.get(sid)
-
-    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
-        return [key for key in self.keys.values() if key.account_sid == account_sid]
-
-    def remove_key(self, sid: str) -> None:
-        self.keys.pop(sid, None)
-
 
 @dataclass
-class MemoryApiClients:
+class MemoryApiClients(MemoryCredentials[ClientCredentials]):
     """Answers `ports.ApiClients`."""
 
-    clients: dict[str, ClientCredentials] = field(default_factory=dict[str, ClientCredentials])
     signing: TokenSigningKey | None = None
-
-    def add(self, client: ClientCredentials) -> None:
-        self.clients[client.sid] = client
-
-    def get(self, sid: str) -> ClientCredentials | None:
-        return self.clients.get(sid)
-
-    def of(self, account_sid: str) -> list[ClientCredentials]:
-        return [one for one in self.clients.values() if one.account_sid == account_sid]
-
-    def remove(self, sid: str) -> None:
-        self.clients.pop(sid, None)
 
     def token_key(self) -> TokenSigningKey | None:
         return self.signing

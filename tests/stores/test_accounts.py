@@ -81,14 +81,14 @@ async def test_an_unknown_account_is_none(store: Store) -> None:
 
 async def test_a_key_is_found_by_its_sid(empty: Store) -> None:
     await empty.transact(lambda tx: tx.accounts.add(account(), [api_key(1)]))
-    assert await empty.transact(lambda tx: tx.accounts.key(api_key(1).sid)) == api_key(1)
-    assert await empty.transact(lambda tx: tx.accounts.key(api_key(2).sid)) is None
+    assert await empty.transact(lambda tx: tx.accounts.keys.get(api_key(1).sid)) == api_key(1)
+    assert await empty.transact(lambda tx: tx.accounts.keys.get(api_key(2).sid)) is None
 
 
 async def test_the_keys_of_an_account_are_its_own_oldest_first(empty: Store) -> None:
     await empty.transact(lambda tx: tx.accounts.add(account(), [api_key(9), api_key(1)]))
     await empty.transact(lambda tx: tx.accounts.add(account(THEIRS), [api_key(5, THEIRS)]))
-    assert await empty.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(9), api_key(1)]
+    assert await empty.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(9), api_key(1)]
 
 
 async def test_an_account_is_found_by_its_id_at_kore(store: Store) -> None:
@@ -132,18 +132,18 @@ async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) 
 async def test_an_operators_key_is_nobodys(store: Store) -> None:
     operators = an_api_key(sid(SidKind.API_KEY, 7), None)
     for key in (operators, api_key(1)):
-        await store.transact(lambda tx, key=key: tx.accounts.add_key(key))
-    assert await store.transact(lambda tx: tx.accounts.key(operators.sid)) == operators
-    assert await store.transact(lambda tx: tx.accounts.keys_of(None)) == [operators]
-    assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(1)]
+        await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
+    assert await store.transact(lambda tx: tx.accounts.keys.get(operators.sid)) == operators
+    assert await store.transact(lambda tx: tx.accounts.keys.of(None)) == [operators]
+    assert await store.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(1)]
 
 
 async def test_a_removed_key_is_gone_and_the_others_stay(store: Store) -> None:
     for key in (api_key(1), api_key(2)):
-        await store.transact(lambda tx, key=key: tx.accounts.add_key(key))
-    await store.transact(lambda tx: tx.accounts.remove_key(api_key(1).sid))
-    assert await store.transact(lambda tx: tx.accounts.key(api_key(1).sid)) is None
-    assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(2)]
+        await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
+    await store.transact(lambda tx: tx.accounts.keys.remove(api_key(1).sid))
+    assert await store.transact(lambda tx: tx.accounts.keys.get(api_key(1).sid)) is None
+    assert await store.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(2)]
 
 
 async def test_what_a_transaction_saved_it_reads_again(store: Store) -> None:

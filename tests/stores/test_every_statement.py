@@ -290,11 +290,11 @@ def accounts(tx: Transaction) -> None:
     tx.accounts.with_kore_id("x")
     tx.accounts.children_of(OURS)
     tx.accounts.save(account())
-    tx.accounts.add_key(api_key(1))
-    tx.accounts.key(api_key(1).sid)
-    tx.accounts.keys_of(OURS)
-    tx.accounts.keys_of(None)
-    tx.accounts.remove_key(api_key(1).sid)
+    tx.accounts.keys.add(api_key(1))
+    tx.accounts.keys.get(api_key(1).sid)
+    tx.accounts.keys.of(OURS)
+    tx.accounts.keys.of(None)
+    tx.accounts.keys.remove(api_key(1).sid)
 
 
 def clients(tx: Transaction) -> None:

@@ -56,7 +56,7 @@ WRITES: dict[str, Callable[[Transaction], Any]] = {
     "a SIM": lambda tx: tx.supersim.sims.add(sim(1)),
     "a task": lambda tx: tx.tasks.put(task(1)),
     "an account": lambda tx: tx.accounts.save(replace(account(), name="renamed")),
-    "a key": lambda tx: tx.accounts.add_key(api_key(1)),
+    "a key": lambda tx: tx.accounts.keys.add(api_key(1)),
     "what follows": lambda tx: tx.on_commit(lambda: None),
 }
 

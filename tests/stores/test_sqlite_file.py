@@ -66,7 +66,7 @@ def refusal_of(path: Path) -> str:
 def everything(tx: Transaction) -> tuple[object, ...]:
     return (
         tx.accounts.get(OURS),
-        tx.accounts.keys_of(OURS),
+        tx.accounts.keys.of(OURS),
         tx.supersim.fleets.find(OURS, fleet(1).sid),
         tx.supersim.sims.page(OURS, {}, PageRequest(9)),
         tx.supersim.sim_updates.get(sim(1).sid),

@@ -77,7 +77,7 @@ async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:
 async def test_keys_are_as_they_were(path: Path) -> None:
     insert(path, "api_keys", sid=api_key(1).sid, account_sid=OURS, secret="secret 1")
     async with opened(path) as store:
-        assert await store.transact(lambda tx: tx.accounts.keys_of(OURS)) == [api_key(1)]
+        assert await store.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(1)]
 
 
 # ---- callbacks

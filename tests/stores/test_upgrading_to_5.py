@@ -70,7 +70,7 @@ async def test_whoever_signed_in_goes_on_with_the_same_secrets(path: Path) -> No
 
 async def test_keys_keep_their_order(path: Path) -> None:
     async with opened(path) as store:
-        found = await store.transact(lambda tx: tx.accounts.keys_of(OURS))
+        found = await store.transact(lambda tx: tx.accounts.keys.of(OURS))
     assert found == [api_key(9), api_key(1)]
 
 

@@ -38,14 +38,14 @@ def create_key(
         secret_hash=hash_secret(secret),
         date_created=context.now,
     )
-    tx.accounts.add_key(key)
+    tx.accounts.keys.add(key)
     return CreatedApiKey(key, secret)
 
 
 def delete_key(tx: Transaction, sid: str) -> ApiKey:
     """Delete a key and return it; raises NotFound."""
-    key = tx.accounts.key(sid)
+    key = tx.accounts.keys.get(sid)
     if key is None:
         raise NotFound(f"there is no API key {sid!r}")
-    tx.accounts.remove_key(sid)
+    tx.accounts.keys.remove(sid)
     return key

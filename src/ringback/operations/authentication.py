@@ -42,7 +42,7 @@ def check_active(tx: Transaction, account: Account | None) -> Account:
 
 
 def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
-    key = tx.accounts.key(key_sid)
+    key = tx.accounts.keys.get(key_sid)
     if key is not None and key.opens_with(secret):
         return _principal_of(tx, key)
     account = tx.accounts.get(key.account_sid) if key and key.account_sid else None

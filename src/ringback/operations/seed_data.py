@@ -52,7 +52,7 @@ def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey 
     if known is None:
         return None
     sid, secret = known
-    key = tx.accounts.key(sid)
+    key = tx.accounts.keys.get(sid)
     if key is None or key.account_sid != ACCOUNT_SID or not key.opens_with(secret):
         return None
     return CreatedApiKey(key, secret)
@@ -60,7 +60,7 @@ def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey 
 
 def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
     """Create a key, and delete those that were created like this before."""
-    for key in tx.accounts.keys_of(ACCOUNT_SID):
+    for key in tx.accounts.keys.of(ACCOUNT_SID):
         if key.name == _KEY_NAME:
             delete_key(tx, key.sid)
     return create_key(tx, ACCOUNT_SID, _KEY_NAME, context)

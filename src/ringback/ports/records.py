@@ -176,6 +176,26 @@ class DataFlows(Protocol[F]):
         ...
 
 
+class CredentialTable(Protocol[T]):
+    """The credentials of one kind, of all accounts; each account has few of them."""
+
+    def add(self, record: T) -> None:
+        """Keep new ones."""
+        ...
+
+    def get(self, sid: str) -> T | None:
+        """Return those with this SID, or None."""
+        ...
+
+    def of(self, account_sid: str | None) -> list[T]:
+        """Return all of an account, oldest first; for None, those of the operator."""
+        ...
+
+    def remove(self, sid: str) -> None:
+        """Delete those with this SID."""
+        ...
+
+
 class ScheduledTasks(Protocol):
     """Scheduled steps of resources."""
 

@@ -15,7 +15,7 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Callbacks, ResponseOverflows, SavedBatches
-from ringback.ports.records import ScheduledTasks
+from ringback.ports.records import CredentialTable, ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
 
@@ -36,6 +36,11 @@ class CommitHooks(NamedTuple):
 
 class Accounts(Protocol):
     """Accounts and the keys that sign in to them."""
+
+    @property
+    def keys(self) -> CredentialTable[ApiKey]:
+        """The API keys of all accounts, and of the operator."""
+        ...
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         """Save a new account with its first API keys."""
@@ -61,22 +66,6 @@ class Accounts(Protocol):
         """Return the subaccounts of an account, oldest first."""
         ...
 
-    def add_key(self, key: ApiKey) -> None:
-        """Keep a new API key."""
-        ...
-
-    def key(self, sid: str) -> ApiKey | None:
-        """Return an API key, or None."""
-        ...
-
-    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
-        """Return all API keys of an account, oldest first; for None, those of the operator."""
-        ...
-
-    def remove_key(self, sid: str) -> None:
-        """Delete an API key."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class TokenSigningKey:
@@ -87,24 +76,8 @@ class TokenSigningKey:
     """PEM, without a password."""
 
 
-class ApiClients(Protocol):
+class ApiClients(CredentialTable[ClientCredentials], Protocol):
     """The API clients of all accounts, and the key that signs their tokens."""
-
-    def add(self, client: ClientCredentials) -> None:
-        """Keep a new client."""
-        ...
-
-    def get(self, sid: str) -> ClientCredentials | None:
-        """Return a client, or None."""
-        ...
-
-    def of(self, account_sid: str) -> list[ClientCredentials]:
-        """Return all clients of an account, oldest first."""
-        ...
-
-    def remove(self, sid: str) -> None:
-        """Delete a client."""
-        ...
 
     def token_key(self) -> TokenSigningKey | None:
         """Return the key that signs tokens; None before the first token was asked for."""

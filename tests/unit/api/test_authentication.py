@@ -320,7 +320,7 @@ OPERATORS = an_api_key("SK" + "0" * 32, None, "operator's")
 
 @pytest.fixture
 async def operator(app: ASGIApp, store: CountingStore) -> Caller:
-    await store.store.transact(lambda tx: tx.accounts.add_key(OPERATORS))
+    await store.store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
     return Caller(app, credentials=(OPERATORS.sid, "operator's"))
 
 

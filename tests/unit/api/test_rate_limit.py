@@ -187,7 +187,7 @@ async def test_of_batches_that_come_together_only_the_first_one_may_owe(world: W
 async def test_all_credentials_of_an_account_share_its_limit_and_no_others(
     world: World, store: Store
 ) -> None:
-    await store.transact(lambda tx: tx.accounts.add_key(an_api_key("SK1", THEIRS, "theirs")))
+    await store.transact(lambda tx: tx.accounts.keys.add(an_api_key("SK1", THEIRS, "theirs")))
     await world.use_up()
     key = Caller(world.app, credentials=(KEY.sid, KEY_SECRET))
     theirs = Caller(world.app, credentials=("SK1", "theirs"))
@@ -205,7 +205,7 @@ async def test_wrong_credentials_cost_the_account_nothing(world: World) -> None:
 async def test_an_operators_key_has_no_limit_whichever_account_it_asks_for(
     world: World, store: Store
 ) -> None:
-    await store.transact(lambda tx: tx.accounts.add_key(an_api_key("SK1", None, "operator's")))
+    await store.transact(lambda tx: tx.accounts.keys.add(an_api_key("SK1", None, "operator's")))
     operator = Caller(world.app, credentials=("SK1", "operator's"))
     for _ in range(2):
         for_us = {"ringback-account": ACCOUNT_SID, "content-type": "application/json"}

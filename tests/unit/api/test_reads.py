@@ -48,7 +48,7 @@ OPERATORS_KEY = an_api_key("SK" + "e" * 32, None, "an operator's secret")
 async def store() -> CountingStore:
     memory = MemoryStore()
     await memory.transact(fill_with_plenty)
-    await memory.transact(lambda tx: tx.accounts.add_key(OPERATORS_KEY))
+    await memory.transact(lambda tx: tx.accounts.keys.add(OPERATORS_KEY))
     return CountingStore(memory)
 
 

@@ -42,7 +42,7 @@ def test_a_new_account_is_kept_with_its_key() -> None:
     tx = MemoryTransaction()
     made = create(tx, schedule=PERSISTENT)
     assert tx.accounts.get(made.account.sid) == made.account
-    assert tx.accounts.keys_of(made.account.sid) == [made.api_key.key]
+    assert tx.accounts.keys.of(made.account.sid) == [made.api_key.key]
     assert (made.account.name, made.account.date_created) == ("Acme", NOW)
     assert made.account.schedule is PERSISTENT
 
@@ -134,7 +134,7 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     )
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
-    assert tx.accounts.keys_of(made.sid) == []
+    assert tx.accounts.keys.of(made.sid) == []
     assert sign_in(tx, made.sid, made.auth_token).account == made
 
 

@@ -21,13 +21,13 @@ def test_a_new_key_signs_in_to_its_account(tx: MemoryTransaction) -> None:
     made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert sign_in(tx, made.key.sid, made.secret).account == an_account()
     assert (made.key.name, made.key.date_created) == ("CI", NOW)
-    assert tx.accounts.keys_of(ACCOUNT_SID) == [made.key]
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [made.key]
 
 
 def test_a_key_without_an_account_is_the_operators(tx: MemoryTransaction) -> None:
     made = create_key(tx, None, "backup", a_context())
     assert sign_in(tx, made.key.sid, made.secret) == OPERATOR
-    assert tx.accounts.keys_of(ACCOUNT_SID) == []
+    assert tx.accounts.keys.of(ACCOUNT_SID) == []
 
 
 def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
@@ -48,7 +48,7 @@ def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
 def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction, name: str) -> None:
     with pytest.raises(InvalidParameter, match="a key's name"):
         create_key(tx, ACCOUNT_SID, name, a_context())
-    assert tx.accounts.keys_of(ACCOUNT_SID) == []
+    assert tx.accounts.keys.of(ACCOUNT_SID) == []
 
 
 def test_a_key_that_was_taken_back_signs_in_no_more(tx: MemoryTransaction) -> None:

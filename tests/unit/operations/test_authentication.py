@@ -111,7 +111,7 @@ def test_an_api_key_with_the_secondary_token_is_refused_with_what_goes_with_what
 
 
 def test_a_key_of_no_account_signs_in_the_operator(tx: MemoryTransaction) -> None:
-    tx.accounts.add_key(an_api_key(OPERATORS, None, "operator's"))
+    tx.accounts.keys.add(an_api_key(OPERATORS, None, "operator's"))
     assert sign_in(tx, OPERATORS, "operator's") == OPERATOR
     refusal_of(tx, OPERATORS, AUTH_TOKEN)
 
@@ -160,5 +160,5 @@ def test_a_suspended_subaccount_leaves_its_parent_alone(tx: MemoryTransaction) -
 
 
 def test_a_key_whose_account_is_gone_is_refused_for_that(tx: MemoryTransaction) -> None:
-    tx.accounts.add_key(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
+    tx.accounts.keys.add(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
     assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials is gone"

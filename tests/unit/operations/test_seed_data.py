@@ -44,7 +44,7 @@ def test_a_new_store_gets_the_account_of_the_notice() -> None:
     assert (seeded.account.sid, seeded.sim_sid) == (ACCOUNT_SID, SIM_SID)
     assert seeded.wireless_sim_sid == WIRELESS_SIM_SID
     assert tx.accounts.get(ACCOUNT_SID) == seeded.account
-    assert tx.accounts.key(seeded.api_key.key.sid) == seeded.api_key.key
+    assert tx.accounts.keys.get(seeded.api_key.key.sid) == seeded.api_key.key
     assert re.fullmatch("SK[0-9a-f]{32}", seeded.api_key.key.sid)
 
 
@@ -87,7 +87,7 @@ def test_seeding_again_finds_the_same_secrets_of_the_account_and_takes_the_known
     tx = MemoryTransaction()
     first = seed(tx, chance=1)
     assert seed(tx, chance=2, known=pair_of(first)) == first
-    assert tx.accounts.keys_of(ACCOUNT_SID) == [first.api_key.key]
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [first.api_key.key]
 
 
 def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
@@ -95,7 +95,7 @@ def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
     first, second = seed(tx, chance=1), seed(tx, chance=2)
     assert second.account == first.account
     assert second.api_key.secret != first.api_key.secret
-    assert tx.accounts.keys_of(ACCOUNT_SID) == [second.api_key.key]
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [second.api_key.key]
 
 
 @pytest.mark.parametrize("wrong", ["a wrong secret", "a key that is gone", "another account's"])
@@ -112,7 +112,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
     again = seed(tx, chance=2, known=known)
     assert again.api_key.key.sid not in (first.api_key.key.sid, theirs.sid)
     assert sign_in(tx, *pair_of(again)).account == again.account
-    assert tx.accounts.key(theirs.sid) == theirs
+    assert tx.accounts.keys.get(theirs.sid) == theirs
 
 
 def test_keys_of_other_names_are_left_alone() -> None:
@@ -120,13 +120,13 @@ def test_keys_of_other_names_are_left_alone() -> None:
     seed(tx, chance=1)
     own = create_key(tx, ACCOUNT_SID, "mine", a_context(chance=SeededChance(3)))
     again = seed(tx, chance=2)
-    assert tx.accounts.keys_of(ACCOUNT_SID) == [own.key, again.api_key.key]
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [own.key, again.api_key.key]
 
 
 def test_a_new_store_has_no_known_key() -> None:
     tx = MemoryTransaction()
     seeded = seed(tx, chance=1, known=("SK" + "0" * 32, "of another store"))
-    assert tx.accounts.keys_of(ACCOUNT_SID) == [seeded.api_key.key]
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [seeded.api_key.key]
 
 
 def test_seeding_again_adds_no_second_sim() -> None:

@@ -115,7 +115,7 @@ def show(*, sid: str, file: DataFolderAccess) -> Output:
 
     def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
         account = fetch_account(tx, sid)
-        return account, tx.accounts.keys_of(account.sid), tx.api_clients.of(account.sid)
+        return account, tx.accounts.keys.of(account.sid), tx.api_clients.of(account.sid)
 
     account, its_keys, its_clients = file.transact(look)
     record = {

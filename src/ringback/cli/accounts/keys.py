@@ -55,7 +55,7 @@ def create(*, file: DataFolderAccess, account: str | None, operator: bool, name:
 def list_(*, file: DataFolderAccess, account: str | None, operator: bool, as_json: bool) -> None:
     """List API keys, oldest first; no secrets."""
     _check_whose(account, operator=operator)
-    found = file.transact(lambda tx: tx.accounts.keys_of(_owner(tx, account)))
+    found = file.transact(lambda tx: tx.accounts.keys.of(_owner(tx, account)))
     nothing = f"no API keys of {account or _OPERATOR}"
     say_all(found, key_record, key_row, nothing=nothing, as_json=as_json)
 

@@ -2,11 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from typing import ClassVar, Final, TypeVar
 
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
-from ringback.core.accounts.client_credentials import AccessScope, ClientCredentials, ClientType
+from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.accounts.webhook_secret import (
     AccountWebhookSecrets,
     WebhookSecret,
@@ -16,7 +15,7 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.field_columns import from_us, to_us
-from ringback.stores.sqlite.record_tables import RowMapping
+from ringback.stores.sqlite.record_tables import RowMapping, SqliteTable
 from ringback.stores.sqlite.seal_key_rotation import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,
@@ -26,7 +25,29 @@ from ringback.stores.sqlite.seal_key_rotation import (
 )
 from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
+T = TypeVar("T")
+
 _KEYS: Final = RowMapping("api_keys", ApiKey)
+_CLIENTS: Final = RowMapping("api_clients", ClientCredentials)
+
+
+class SqliteCredentials(SqliteTable[T]):
+    """Answers `ports.CredentialTable`."""
+
+    _IN_ORDER: ClassVar = "ORDER BY rowid"
+
+    def get(self, sid: str) -> T | None:
+        return self.first({"sid": sid})
+
+    def of(self, account_sid: str | None) -> list[T]:
+        rows = self._session.read(
+            f"SELECT * FROM {self._mapping.table} WHERE account_sid IS ? {self._IN_ORDER}",
+            [account_sid],
+        )
+        return [self._mapping.read(row) for row in rows]
+
+    def remove(self, sid: str) -> None:
+        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sid = ?", [sid])
 
 
 class SqliteAccounts:
@@ -36,6 +57,7 @@ class SqliteAccounts:
         self._session = session
         self._cipher = cipher
         self._known = dict[str, Account]()
+        self.keys = SqliteCredentials(session, _KEYS)
 
     def forget(self) -> None:
         """Read accounts from the file again: they are cached for one commit only."""
@@ -50,7 +72,7 @@ class SqliteAccounts:
         )
         self._write_secrets(account)
         for key in keys:
-            self.add_key(key)
+            self.keys.add(key)
 
     def get(self, sid: str) -> Account | None:
         if account := self._known.get(sid):
@@ -79,22 +101,6 @@ class SqliteAccounts:
 
     def children_of(self, sid: str) -> list[Account]:
         return self._some("parent_sid = ?", sid)
-
-    def add_key(self, key: ApiKey) -> None:
-        self._session.write(_KEYS.insert, _KEYS.values(key))
-
-    def key(self, sid: str) -> ApiKey | None:
-        row = self._session.read("SELECT * FROM api_keys WHERE sid = ?", [sid]).fetchone()
-        return row and _KEYS.read(row)
-
-    def keys_of(self, account_sid: str | None) -> list[ApiKey]:
-        rows = self._session.read(
-            "SELECT * FROM api_keys WHERE account_sid IS ? ORDER BY rowid", [account_sid]
-        )
-        return [_KEYS.read(row) for row in rows]
-
-    def remove_key(self, sid: str) -> None:
-        self._session.write("DELETE FROM api_keys WHERE sid = ?", [sid])
 
     def _first(self, condition: str, value: str) -> Account | None:
         return next(iter(self._some(condition, value)), None)
@@ -170,41 +176,12 @@ class SqliteAccounts:
             )
 
 
-class SqliteApiClients:
+class SqliteApiClients(SqliteCredentials[ClientCredentials]):
     """Answers `ports.ApiClients`."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
-        self._session = session
+        super().__init__(session, _CLIENTS)
         self._cipher = cipher
-
-    def add(self, client: ClientCredentials) -> None:
-        self._session.write(
-            "INSERT INTO api_clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                client.sid,
-                client.account_sid,
-                client.name,
-                client.secret_hash,
-                client.type,
-                " ".join(sorted(client.products)),
-                client.lifetime // timedelta(seconds=1),
-                client.locked,
-                to_us(client.date_created),
-            ),
-        )
-
-    def get(self, sid: str) -> ClientCredentials | None:
-        row = self._session.read("SELECT * FROM api_clients WHERE sid = ?", [sid]).fetchone()
-        return row and _read_client(row)
-
-    def of(self, account_sid: str) -> list[ClientCredentials]:
-        rows = self._session.read(
-            "SELECT * FROM api_clients WHERE account_sid = ? ORDER BY rowid", [account_sid]
-        )
-        return [_read_client(row) for row in rows]
-
-    def remove(self, sid: str) -> None:
-        self._session.write("DELETE FROM api_clients WHERE sid = ?", [sid])
 
     def token_key(self) -> TokenSigningKey | None:
         row = self._session.read("SELECT * FROM token_keys").fetchone()
@@ -218,17 +195,3 @@ class SqliteApiClients:
         sealed = self._cipher.seal(key.private_key, TOKEN_KEY.place(key.id))
         self._session.write("DELETE FROM token_keys")
         self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))
-
-
-def _read_client(row: sqlite3.Row) -> ClientCredentials:
-    return ClientCredentials(
-        sid=row["sid"],
-        account_sid=row["account_sid"],
-        name=row["name"],
-        secret_hash=row["secret_hash"],
-        type=ClientType(row["type"]),
-        products=frozenset(map(AccessScope, row["products"].split())),
-        date_created=from_us(row["created_us"]),
-        lifetime=timedelta(seconds=row["lifetime_s"]),
-        locked=None if row["locked"] is None else bool(row["locked"]),
-    )

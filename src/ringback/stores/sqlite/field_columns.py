@@ -55,14 +55,18 @@ def fields_of(kind: Callable[..., Any]) -> tuple[FieldColumns, ...]:
 
 def _field(name: str, hint: Any) -> FieldColumns:
     # A union of two types would need a column that says which of them a row has, so none is one.
-    (kind,) = [each for each in _alternatives(hint) if each is not NoneType]
-    kind = get_origin(kind) or kind
+    (given,) = [each for each in _alternatives(hint) if each is not NoneType]
+    kind = get_origin(given) or given
     if kind is CallbackUrl:
         return _url(name)
     if kind is CallbackTarget:
         return _target(name)
     if kind is datetime:
         return _instant(name)
+    if kind is timedelta:
+        return _seconds(name)
+    if kind is frozenset:
+        return _words(name, *get_args(given))
     if kind in (tuple, Mapping):
         return _json(name, tuple if kind is tuple else dict)
     # SQLite has neither truth values nor enumerations: it gives back numbers and text.
@@ -86,6 +90,22 @@ def _instant(name: str) -> FieldColumns:
     column = f"{name.removeprefix('date_').removesuffix('_time')}_us"
     return FieldColumns(
         name, (column,), lambda value: (maybe_to_us(value),), lambda row: maybe_from_us(row[column])
+    )
+
+
+def _seconds(name: str) -> FieldColumns:
+    column, second = f"{name}_s", timedelta(seconds=1)
+    return FieldColumns(
+        name, (column,), lambda value: (value // second,), lambda row: row[column] * second
+    )
+
+
+def _words(name: str, made: Callable[[str], Any]) -> FieldColumns:
+    return FieldColumns(
+        name,
+        (name,),
+        lambda value: (" ".join(sorted(value)),),
+        lambda row: frozenset(map(made, row[name].split())),
     )
 
 

@@ -46,7 +46,7 @@ def active() -> ActivePolicy:
 @pytest.fixture
 async def monitor(store: Store, clock: FakeClock, active: ActivePolicy) -> PolicyMonitor:
     def work(tx: Transaction) -> None:
-        tx.accounts.add_key(OPERATORS)
+        tx.accounts.keys.add(OPERATORS)
         for number, (account_sid, url) in enumerate(
             [
                 (ACCOUNT_SID, "https://ours.example#rc=2"),

@@ -45,7 +45,7 @@ async def test_an_operators_key_is_told_it_of_all_the_largest_first(
     app: ASGIApp, store: Store, kept: None
 ) -> None:
     key = an_api_key("SK" + "0" * 32, None, "operator's")
-    await store.transact(lambda tx: tx.accounts.add_key(key))
+    await store.transact(lambda tx: tx.accounts.keys.add(key))
     operator = Caller(app, credentials=(key.sid, "operator's"))
     assert (await operator.get(STORAGE)).json == {
         "bytes": 64 * KIB,

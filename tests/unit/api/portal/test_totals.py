@@ -64,7 +64,7 @@ async def test_an_account_sees_how_its_own_went(caller: Caller, some: None) -> N
 
 async def test_an_operators_key_sees_how_all_went(app: ASGIApp, store: Store, some: None) -> None:
     key = an_api_key("SK" + "0" * 32, None, "operator's")
-    await store.transact(lambda tx: tx.accounts.add_key(key))
+    await store.transact(lambda tx: tx.accounts.keys.add(key))
     operator = Caller(app, credentials=(key.sid, "operator's"))
     assert (await ask(operator, **DAY)).json == {"totals": [OURS, OF_OTHER]}
 
