@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
-from ringback.ports import TokenSigningKey
+from ringback.ports import FieldFilter, TokenSigningKey
+from tests.memory_store.records import has
 
 T = TypeVar("T", ApiKey, ClientCredentials)
 
@@ -22,6 +23,9 @@ class MemoryCredentials(Generic[T]):
 
     def get(self, sid: str) -> T | None:
         return self.records.get(sid)
+
+    def first(self, which: FieldFilter) -> T | None:
+        return next((one for one in self.records.values() if has(one, which)), None)
 
     def of(self, account_sid: str | None) -> list[T]:
         return [one for one in self.records.values() if one.account_sid == account_sid]

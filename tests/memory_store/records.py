@@ -65,21 +65,21 @@ class MemoryNamedRecords(MemoryRecords[N]):
 
 @dataclass
 class MemoryUpdates(Generic[U]):
-    """Answers `ports.PendingUpdates`."""
+    """Answers `ports.RecordTable`, by the SIDs of SIMs."""
 
     updates: dict[str, U] = field(default_factory=dict[str, U])
 
     def add(self, record: U) -> None:
         self.updates[record.sim_sid] = record
 
-    def get(self, sim_sid: str) -> U | None:
-        return self.updates.get(sim_sid)
+    def get(self, sid: str) -> U | None:
+        return self.updates.get(sid)
 
     def first(self, which: FieldFilter) -> U | None:
         return next((one for one in self.updates.values() if has(one, which)), None)
 
-    def end(self, sim_sid: str) -> None:
-        self.updates.pop(sim_sid, None)
+    def remove(self, sid: str) -> None:
+        self.updates.pop(sid, None)
 
 
 @dataclass

@@ -341,10 +341,10 @@ def updates(tx: Transaction) -> None:
         a_wireless_update(sim_sid=WIRELESS_SIMS[OURS].sid, account_sid=OURS)
     )
     tx.supersim.sim_updates.get("x")
-    tx.supersim.sim_updates.end("x")
+    tx.supersim.sim_updates.remove("x")
     tx.wireless.sim_updates.get("x")
     tx.wireless.sim_updates.first({"to_rate_plan_sid": "x"})
-    tx.wireless.sim_updates.end("x")
+    tx.wireless.sim_updates.remove("x")
 
 
 def uses(tx: Transaction) -> None:

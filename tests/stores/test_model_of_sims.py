@@ -76,7 +76,7 @@ class SimsInBothStores(BothStores):
         def work(tx: Transaction) -> None:
             found = tx.supersim.sims.get(sim(number).sid)
             if found is not None:
-                tx.supersim.sim_updates.end(found.sid)
+                tx.supersim.sim_updates.remove(found.sid)
                 tx.supersim.sim_updates.add(update_of(found))
                 tx.tasks.put(ScheduledTask(UPDATE_SIM, found.sid, found.account_sid, due))
 
@@ -85,7 +85,7 @@ class SimsInBothStores(BothStores):
     @rule(number=NUMBERS)
     def end_update(self, number: int) -> None:
         def work(tx: Transaction) -> None:
-            tx.supersim.sim_updates.end(sim(number).sid)
+            tx.supersim.sim_updates.remove(sim(number).sid)
             tx.tasks.drop(sim(number).sid, UPDATE_SIM)
 
         self.add(Part(work))

@@ -302,7 +302,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
     "a change": lambda tx: tx.supersim.sim_updates.get(SIM_SID),
-    "the end of a change": lambda tx: tx.supersim.sim_updates.end(SIM_SID),
+    "the end of a change": lambda tx: tx.supersim.sim_updates.remove(SIM_SID),
     "tasks that are due": lambda tx: tx.tasks.due(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),
     "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, TaskKind.UPDATE_SIM),
@@ -316,7 +316,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "a SIM with a plan": lambda tx: tx.wireless.sims.first({"rate_plan_sid": PLAN_SID}),
     "a change to a plan": lambda tx: tx.wireless.sim_updates.first({"to_rate_plan_sid": PLAN_SID}),
     "a wireless change": lambda tx: tx.wireless.sim_updates.get(WIRELESS_SID),
-    "the end of a wireless change": lambda tx: tx.wireless.sim_updates.end(WIRELESS_SID),
+    "the end of a wireless change": lambda tx: tx.wireless.sim_updates.remove(WIRELESS_SID),
     "a wireless session": lambda tx: tx.wireless.sessions.get(wireless_session(1).sid),
     "the end of a wireless session": (
         lambda tx: tx.wireless.sessions.end(wireless_session(1).sid, NOW)

@@ -85,7 +85,7 @@ async def first(store: Store, product: Product, which: FieldFilter) -> Any:
 
 async def end(store: Store, product: Product, number: int) -> None:
     kind, sid = type(product.odd), product.sim(number).sid
-    await store.transact(lambda tx: table_of(tx, kind).end(sid))
+    await store.transact(lambda tx: table_of(tx, kind).remove(sid))
 
 
 @pytest.mark.parametrize("which", ["odd", "quiet"])

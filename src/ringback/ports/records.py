@@ -86,27 +86,31 @@ class RecordPage(list[T]):
         self.stopped_at = stopped_at
 
 
-class Records(Protocol[R]):
-    """The records of one kind, of all accounts."""
+class RecordTable(Protocol[T]):
+    """The records of one kind, of all accounts; each has a SID of its own, or that of its SIM."""
 
-    def add(self, record: R) -> None:
+    def add(self, record: T) -> None:
         """Keep a new record."""
         ...
 
-    def save(self, record: R) -> None:
-        """Replace a record by its new state."""
-        ...
-
-    def remove(self, sid: str) -> None:
-        """Delete a record; pages can still begin at its place."""
-        ...
-
-    def get(self, sid: str) -> R | None:
+    def get(self, sid: str) -> T | None:
         """Return a record of any account, or None."""
         ...
 
-    def first(self, which: FieldFilter) -> R | None:
+    def first(self, which: FieldFilter) -> T | None:
         """Return the oldest record of any account whose fields are these, or None."""
+        ...
+
+    def remove(self, sid: str) -> None:
+        """Delete a record, if it is there."""
+        ...
+
+
+class Records(RecordTable[R], Protocol[R]):
+    """Records that change and are listed; pages can begin at the place of one that was deleted."""
+
+    def save(self, record: R) -> None:
+        """Replace a record by its new state."""
         ...
 
     def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
@@ -122,26 +126,6 @@ class NamedRecords(Records[N], Protocol[N]):
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
         """Return the account's record with this SID, else with this unique name, else None."""
-        ...
-
-
-class PendingUpdates(Protocol[U]):
-    """The changes of SIMs that the network is carrying out; a SIM has at most one."""
-
-    def add(self, record: U) -> None:
-        """Keep a new change."""
-        ...
-
-    def get(self, sim_sid: str) -> U | None:
-        """Return a SIM's change, or None."""
-        ...
-
-    def first(self, which: FieldFilter) -> U | None:
-        """Return a change of any account whose fields are these, or None."""
-        ...
-
-    def end(self, sim_sid: str) -> None:
-        """Delete a SIM's change."""
         ...
 
 
@@ -176,23 +160,11 @@ class DataFlows(Protocol[F]):
         ...
 
 
-class CredentialTable(Protocol[T]):
-    """The credentials of one kind, of all accounts; each account has few of them."""
-
-    def add(self, record: T) -> None:
-        """Keep new ones."""
-        ...
-
-    def get(self, sid: str) -> T | None:
-        """Return those with this SID, or None."""
-        ...
+class CredentialTable(RecordTable[T], Protocol[T]):
+    """Credentials, of which each account has few."""
 
     def of(self, account_sid: str | None) -> list[T]:
         """Return all of an account, oldest first; for None, those of the operator."""
-        ...
-
-    def remove(self, sid: str) -> None:
-        """Delete those with this SID."""
         ...
 
 

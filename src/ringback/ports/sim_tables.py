@@ -16,7 +16,7 @@ from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
-from ringback.ports.records import DataFlows, NamedRecords, PendingUpdates, Records
+from ringback.ports.records import DataFlows, NamedRecords, Records, RecordTable
 
 
 @dataclass
@@ -26,8 +26,8 @@ class SuperSimTables:
     access_profiles: NamedRecords[NetworkAccessProfile]
     fleets: NamedRecords[Fleet]
     sims: NamedRecords[SuperSim]
-    sim_updates: PendingUpdates[SuperSimUpdate]
-    """Changes that the network is carrying out."""
+    sim_updates: RecordTable[SuperSimUpdate]
+    """Changes that the network is carrying out, by their SIMs: each has at most one."""
     sms_commands: Records[SmsCommand]
     ip_commands: Records[IpCommand]
     esim_profiles: Records[EsimProfile]
@@ -56,8 +56,8 @@ class WirelessTables:
 
     rate_plans: NamedRecords[RatePlan]
     sims: NamedRecords[WirelessSim]
-    sim_updates: PendingUpdates[WirelessSimUpdate]
-    """Changes that wait for the network, or that it is carrying out."""
+    sim_updates: RecordTable[WirelessSimUpdate]
+    """Changes that wait for the network, or that it is carrying out: at most one of each SIM."""
     commands: Records[WirelessCommand]
     command_uses: CommandUsageTable
     sessions: DataFlows[WirelessDataSession]

@@ -35,7 +35,7 @@ def end_update(
 ) -> None:
     """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
-    tx.supersim.sim_updates.end(sim.sid)
+    tx.supersim.sim_updates.remove(sim.sid)
     finished, event = finish(sim, update, result, context.now)
     tx.supersim.sims.save(finished)
     # Also after a failed change: the SIM's activation may have come due meanwhile.

@@ -57,7 +57,7 @@ def end_change(
 ) -> None:
     """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
-    tx.wireless.sim_updates.end(sim.sid)
+    tx.wireless.sim_updates.remove(sim.sid)
     done, event = finish(sim, update, result, context.now)
     tx.wireless.sims.save(done)
     context.emit(tx, event, update.told.url, update.told.method)

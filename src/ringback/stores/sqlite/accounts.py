@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import ClassVar, Final, TypeVar
+from typing import Final, TypeVar
 
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
@@ -27,27 +27,19 @@ from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
 T = TypeVar("T")
 
-_KEYS: Final = RowMapping("api_keys", ApiKey)
-_CLIENTS: Final = RowMapping("api_clients", ClientCredentials)
+_KEYS: Final = RowMapping("api_keys", ApiKey, order="rowid")
+_CLIENTS: Final = RowMapping("api_clients", ClientCredentials, order="rowid")
 
 
 class SqliteCredentials(SqliteTable[T]):
     """Answers `ports.CredentialTable`."""
 
-    _IN_ORDER: ClassVar = "ORDER BY rowid"
-
-    def get(self, sid: str) -> T | None:
-        return self.first({"sid": sid})
-
     def of(self, account_sid: str | None) -> list[T]:
         rows = self._session.read(
-            f"SELECT * FROM {self._mapping.table} WHERE account_sid IS ? {self._IN_ORDER}",
+            f"SELECT * FROM {self._mapping.table} WHERE account_sid IS ? ORDER BY rowid",
             [account_sid],
         )
         return [self._mapping.read(row) for row in rows]
-
-    def remove(self, sid: str) -> None:
-        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sid = ?", [sid])
 
 
 class SqliteAccounts:

@@ -13,9 +13,6 @@ class SqliteDataFlows(SqliteTable[F]):
     Its index `…_ending` orders the rows of each SIM by their end.
     """
 
-    def get(self, sid: str) -> F | None:
-        return self.first({"sid": sid})
-
     def end(self, sid: str, at: datetime | None) -> None:
         self._session.write(
             f"UPDATE {self._mapping.table} SET ended_us = ? WHERE sid = ?", (maybe_to_us(at), sid)

@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from ringback.ports import FieldFilter, N, PageRequest, R, RecordPage, U
+from ringback.ports import FieldFilter, N, PageRequest, R, RecordPage
 from ringback.stores.sqlite.field_columns import FieldColumns, fields_of
 from ringback.stores.sqlite.pagination import Condition, ListQuery, read_page, whose
 from ringback.stores.sqlite.write_batch import SqlValue, WriteBatch
@@ -17,13 +17,21 @@ _PLACES_KEPT: Final = 100_000
 class RowMapping(Generic[T]):
     """How records of one kind are converted to rows of their table, and back."""
 
-    def __init__(self, table: str, make: Callable[..., T], *indexes: str) -> None:
+    def __init__(
+        self,
+        table: str,
+        make: Callable[..., T],
+        *indexes: str,
+        key: str = "sid",
+        order: str = "seq",
+    ) -> None:
         """Map the fields of `make` to columns.
 
         Each of `indexes` names the columns, with spaces between, that an index of the table orders
-        the rows by, before `seq`. Those that leave the fewest rows come first.
+        the rows by, before `seq`. Those that leave the fewest rows come first. `key` is the column
+        that tells rows apart, and `order` the one that puts the oldest first.
         """
-        self.table = table
+        self.table, self.key, self.order = table, key, order
         self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))
         self._make = make
         self._fields = fields = fields_of(make)
@@ -73,9 +81,7 @@ class RowMapping(Generic[T]):
 
 
 class SqliteTable(Generic[T]):
-    """What all tables of records have in common."""
-
-    _IN_ORDER: ClassVar = "ORDER BY seq"
+    """Answers `ports.RecordTable`: what all tables of records have in common."""
 
     def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session
@@ -84,14 +90,23 @@ class SqliteTable(Generic[T]):
     def add(self, record: T) -> None:
         self._session.write(self._mapping.insert, self._mapping.values(record))
 
+    def get(self, sid: str) -> T | None:
+        return self.first({self._mapping.key: sid})
+
+    def remove(self, sid: str) -> None:
+        self._session.write(
+            f"DELETE FROM {self._mapping.table} WHERE {self._mapping.key} = ?", [sid]
+        )
+
     def first(self, which: FieldFilter) -> T | None:
-        given = [pair for pair in self._mapping.conditions(which) if pair[1] is not None]
+        mapping = self._mapping
+        given = [pair for pair in mapping.conditions(which) if pair[1] is not None]
         clauses = " AND ".join(text for text, _ in given) or "true"
         row = self._session.read(
-            f"SELECT * FROM {self._mapping.table} WHERE {clauses} {self._IN_ORDER} LIMIT 1",
+            f"SELECT * FROM {mapping.table} WHERE {clauses} ORDER BY {mapping.order} LIMIT 1",
             [value for _, value in given],
         ).fetchone()
-        return row and self._mapping.read(row)
+        return row and mapping.read(row)
 
     def _listed(
         self,
@@ -124,10 +139,7 @@ class SqliteRecords(SqliteTable[R]):
             "DELETE FROM removed WHERE number <= (SELECT max(number) FROM removed) - ?",
             [_PLACES_KEPT],
         )
-        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sid = ?", [sid])
-
-    def get(self, sid: str) -> R | None:
-        return self.first({"sid": sid})
+        super().remove(sid)
 
     def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
         return self._listed(account_sid, which, window)
@@ -141,15 +153,3 @@ class SqliteNamedRecords(SqliteRecords[N]):
         by_sid = {"account_sid": account_sid, "sid": sid_or_name}
         by_name = {"account_sid": account_sid, "unique_name": sid_or_name}
         return self.first(by_sid) or self.first(by_name)
-
-
-class SqlitePendingUpdates(SqliteTable[U]):
-    """Answers `ports.PendingUpdates`; a SIM has one row at most, so these need no order."""
-
-    _IN_ORDER: ClassVar = ""
-
-    def get(self, sim_sid: str) -> U | None:
-        return self.first({"sim_sid": sim_sid})
-
-    def end(self, sim_sid: str) -> None:
-        self._session.write(f"DELETE FROM {self._mapping.table} WHERE sim_sid = ?", [sim_sid])

@@ -14,8 +14,8 @@ from ringback.stores.sqlite.data_flows import SqliteDataFlows
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,
-    SqlitePendingUpdates,
     SqliteRecords,
+    SqliteTable,
 )
 from ringback.stores.sqlite.write_batch import WriteBatch
 
@@ -32,7 +32,7 @@ SIMS: Final = RowMapping(
     "account_sid status",
 )
 
-SIM_UPDATES: Final = RowMapping("sim_updates", SuperSimUpdate)
+SIM_UPDATES: Final = RowMapping("sim_updates", SuperSimUpdate, key="sim_sid", order="sim_sid")
 
 SMS_COMMANDS: Final = RowMapping(
     "sms_commands", SmsCommand, "account_sid sim_sid", "account_sid status", "account_sid direction"
@@ -66,7 +66,7 @@ def supersim_tables(session: WriteBatch) -> SuperSimTables:
         access_profiles=SqliteNamedRecords(session, ACCESS_PROFILES),
         fleets=SqliteNamedRecords(session, FLEETS),
         sims=SqliteNamedRecords(session, SIMS),
-        sim_updates=SqlitePendingUpdates(session, SIM_UPDATES),
+        sim_updates=SqliteTable(session, SIM_UPDATES),
         sms_commands=SqliteRecords(session, SMS_COMMANDS),
         ip_commands=SqliteRecords(session, IP_COMMANDS),
         esim_profiles=SqliteRecords(session, ESIM_PROFILES),

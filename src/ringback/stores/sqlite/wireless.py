@@ -15,7 +15,6 @@ from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,
-    SqlitePendingUpdates,
     SqliteRecords,
     SqliteTable,
 )
@@ -35,7 +34,9 @@ SIMS: Final = RowMapping(
     "rate_plan_sid",
 )
 
-SIM_UPDATES: Final = RowMapping("wireless_updates", WirelessSimUpdate)
+SIM_UPDATES: Final = RowMapping(
+    "wireless_updates", WirelessSimUpdate, key="sim_sid", order="sim_sid"
+)
 
 COMMANDS: Final = RowMapping(
     "commands",
@@ -80,6 +81,6 @@ def wireless_tables(session: WriteBatch) -> WirelessTables:
         sims=SqliteNamedRecords(session, SIMS),
         command_uses=SqliteCommandUses(session, COMMAND_USES),
         commands=SqliteRecords(session, COMMANDS),
-        sim_updates=SqlitePendingUpdates(session, SIM_UPDATES),
+        sim_updates=SqliteTable(session, SIM_UPDATES),
         sessions=SqliteDataFlows(session, SESSIONS),
     )
