@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from ringback.stores.sqlite.write_batch import WriteBatch
+
 _BYTES: Final = 512 << 10
 """More than a request writes, including its share of the indexes."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -22,9 +24,9 @@ class DiskSpace:
     wanted: str = f"{_BYTES >> 10} KiB"
 
     @classmethod
-    def beside(cls, connection: sqlite3.Connection) -> Self:
-        """Return the disk of a connection's database."""
-        (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    def beside(cls, session: WriteBatch) -> Self:
+        """Return the disk of the database that this session is of."""
+        (_, _, path) = session.read("PRAGMA database_list").fetchone()
         return cls(Path(path).parent if path else None)
 
     def is_there(self) -> bool:

@@ -65,12 +65,7 @@ class SqliteTransaction(Transaction):
     """Answers `ports.Transaction`."""
 
     def __init__(
-        self,
-        session: WriteBatch,
-        cipher: SecretCipher,
-        *,
-        budget: ResponseStorageBudget,
-        room: DiskSpace,
+        self, session: WriteBatch, cipher: SecretCipher, budget: ResponseStorageBudget = _BUDGET
     ) -> None:
         self.accounts = self._accounts = SqliteAccounts(session, cipher)
         self.api_clients = SqliteApiClients(session, cipher)
@@ -83,8 +78,9 @@ class SqliteTransaction(Transaction):
         self.shadows = SqliteShadowCallbacks(session, responses)
         self.batches = SqliteBatches(session)
         self.endings: list[CommitHooks] = []
+        self.room = DiskSpace.beside(session)
+        """What the database can still grow into."""
         self._session = session
-        self._room = room
 
     def begin_commit(self) -> None:
         """Forget what the last commit knew: its rows are written, and accounts may have changed."""
@@ -99,10 +95,10 @@ class SqliteTransaction(Transaction):
     def write_nothing(self) -> None:
         # Rewriting one page proves little on a full disk: the space already allocated for the log
         # has room for many of them, and not for a callback.
-        if not self._room.is_there():
+        if not self.room.is_there():
             raise StoreUnavailable(
                 "the database can't be used just now: database or disk is full, there is no room"
-                f" for {self._room.wanted}"
+                f" for {self.room.wanted}"
             )
         (version,) = self._session.read("PRAGMA user_version").fetchone()
         self._session.write(f"PRAGMA user_version = {version}")
@@ -126,9 +122,8 @@ class GroupCommitter:
     ) -> None:
         self._connection = connection
         self._watermark = watermark
-        self._room = DiskSpace.beside(connection)
         self._session = WriteBatch(connection, TABLES)
-        self._transaction = SqliteTransaction(self._session, cipher, budget=budget, room=self._room)
+        self._transaction = SqliteTransaction(self._session, cipher, budget)
 
     def commit(self, jobs: list[CommitJob]) -> None:
         """Run the jobs and note in each how it ended; what they did is durable afterwards."""
@@ -158,7 +153,7 @@ class GroupCommitter:
 
     def has_room(self) -> bool:
         """Whether the disk has room for more."""
-        return self._room.is_there()
+        return self._transaction.room.is_there()
 
     def close(self) -> None:
         """Close the file."""

@@ -15,11 +15,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, NamedTuple, NoReturn
 
-from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import QueryTimeout, StoreUnavailable
 from ringback.ports import Transaction
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sqlite.disk_space import DiskSpace
 from ringback.stores.sqlite.group_commit import TABLES, SqliteTransaction
 from ringback.stores.sqlite.write_batch import WriteBatch
 
@@ -60,10 +58,7 @@ class ReadConnection:
         for pragma in _PRAGMAS:
             self._connection.execute(pragma)
         self._connection.set_progress_handler(self._is_overdue, _STEPS)
-        session = ReadOnlyBatch(self._connection, TABLES)
-        self._transaction = SqliteTransaction(
-            session, cipher, budget=ResponseStorageBudget(), room=DiskSpace.beside(self._connection)
-        )
+        self._transaction = SqliteTransaction(ReadOnlyBatch(self._connection, TABLES), cipher)
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
         """Run the work, and return what it returns.
