@@ -129,27 +129,19 @@ class GroupCommitter:
         """Run the jobs and note in each how it ended; what they did is durable afterwards."""
         try:
             self._commit(jobs)
-        except _OF_A_ROW as failure:
-            self._roll_back()
-            # Rows are written together, so nobody knows whose it was: commit each job by itself.
-            if len(jobs) > 1:
-                self._commit_each(jobs)
-            else:
-                jobs[0].failure = failure
         except sqlite3.Error as failure:
             self._roll_back()
-            # On a full disk, jobs that only read must not fail because of those that write. Trying
-            # each one costs little, since a full disk refuses at once.
-            if len(jobs) > 1 and is_want_of_room(failure):
-                self._commit_each(jobs)
-            else:
-                unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
+            is_of_a_row = isinstance(failure, _OF_A_ROW)
+            if len(jobs) > 1 and (is_of_a_row or is_want_of_room(failure)):
+                # Rows are written together, so nobody knows whose it was. And on a full disk, jobs
+                # that only read must not fail because of those that write. Trying each one costs
+                # little, since a full disk refuses at once.
                 for job in jobs:
-                    job.failure = unavailable
-
-    def _commit_each(self, jobs: list[CommitJob]) -> None:
-        for job in jobs:
-            self.commit([job])
+                    self.commit([job])
+                return
+            unavailable = StoreUnavailable(f"the database can't be used just now: {failure}")
+            for job in jobs:
+                job.failure = failure if is_of_a_row else unavailable
 
     def has_room(self) -> bool:
         """Whether the disk has room for more."""
