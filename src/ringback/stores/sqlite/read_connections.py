@@ -165,17 +165,16 @@ class ReadConnectionPool:
     def _run(self) -> None:
         reader: ReadConnection | None = None
         while (read := self._take()) is not None:
+            result: Any = None
+            failure: Exception | None = None
             try:
                 reader = reader or ReadConnection(self._path, self._cipher, longest=self._longest)
-                result, failure = reader.run(read.work), None
+                result = reader.run(read.work)
             except sqlite3.Error as trouble:
                 reader = _closed(reader)
-                result, failure = (
-                    None,
-                    StoreUnavailable(f"the database can't be read just now: {trouble}"),
-                )
+                failure = StoreUnavailable(f"the database can't be read just now: {trouble}")
             except Exception as own:  # noqa: BLE001 (it is the caller's, and raised there)
-                result, failure = None, own
+                failure = own
             self._end(read)
             _report(read.ended, result, failure)
         _closed(reader)
