@@ -5,6 +5,7 @@ of them looks it up again, and does nothing if it is gone.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from ringback.core.scheduled_task import (
@@ -36,17 +37,10 @@ def ask_network(
     return context.carrier_request(tx, task, *found)
 
 
-def by_itself(
-    tx: Transaction, task: ScheduledTask, found: object, context: OperationContext
-) -> CarrierResult:
-    """Take a step for which the network has nothing to do."""
-    return CARRIED_OUT
-
-
 def handler(
     find: Callable[[Transaction, str], F | None],
     begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
-    end: Callable[[Transaction, ScheduledTask, F, CarrierResult, OperationContext], None],
+    end: Callable[[Transaction, F, CarrierResult, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
     """Return the handler of a task, made of how its subject is found, begun and ended."""
 
@@ -59,32 +53,49 @@ def handler(
     ) -> None:
         found = find(tx, task.subject_sid)
         if found is not None:
-            end(tx, task, found, result, context)
+            end(tx, found, result, context)
 
     return TaskHandler(begin_found, end_found)
 
 
+def by_itself(
+    find: Callable[[Transaction, str], F | None],
+    take: Callable[[Transaction, F, OperationContext], None],
+) -> TaskHandler[OperationContext]:
+    """Return the handler of a step for which the network has nothing to do."""
+
+    def begin(
+        tx: Transaction, task: ScheduledTask, found: F, context: OperationContext
+    ) -> CarrierResult:
+        return CARRIED_OUT
+
+    def end(tx: Transaction, found: F, result: CarrierResult, context: OperationContext) -> None:
+        take(tx, found, context)
+
+    return handler(find, begin, end)
+
+
 TASK_HANDLERS: Final[Mapping[TaskKind, TaskHandler[OperationContext]]] = {
     TaskKind.UPDATE_SIM: handler(sims.find_update, ask_network, sims.end_update),
-    TaskKind.ACTIVATE_SIM: handler(sims.find_sim, by_itself, sims.activate),
-    TaskKind.RENEW_PERIOD: handler(sims.find_sim, by_itself, sims.renew),
+    TaskKind.ACTIVATE_SIM: by_itself(sims.find_sim, sims.activate),
+    TaskKind.RENEW_PERIOD: by_itself(sims.find_sim, sims.renew),
     TaskKind.SEND_SMS: handler(commands.find_sms, commands.begin_sms, commands.end_sms),
     TaskKind.CONFIRM_SMS: handler(commands.find_sms, ask_network, commands.end_confirmation),
     TaskKind.SEND_IP: handler(
         commands.find_datagram, commands.begin_datagram, commands.end_datagram
     ),
-    TaskKind.RESERVE_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    TaskKind.OFFER_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    TaskKind.DOWNLOAD_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    TaskKind.INSTALL_PROFILE: handler(profiles.find_profile, ask_network, profiles.end_profile),
-    TaskKind.BEGIN_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
+    **{
+        step: handler(profiles.find_profile, ask_network, partial(profiles.end_profile, step))
+        for step in profiles.STEPS
+    },
+    TaskKind.BEGIN_SETTINGS: handler(profiles.find_settings, ask_network, profiles.begin_settings),
     TaskKind.END_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
     # Programmable Wireless
-    TaskKind.TAKE_ON_CHANGE: handler(wireless_sims.find_sim, by_itself, wireless_sims.take_on),
+    TaskKind.TAKE_ON_CHANGE: by_itself(wireless_sims.find_sim, wireless_sims.take_on),
     TaskKind.CHANGE_SIM: handler(wireless_sims.find_change, ask_network, wireless_sims.end_change),
-    TaskKind.FINALIZE_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.end_in_final),
+    TaskKind.FINALIZE_SIM: by_itself(wireless_sims.find_sim, wireless_sims.end_in_final),
     TaskKind.RESET_SIM: handler(wireless_sims.find_reset, ask_network, wireless_sims.end_reset),
-    TaskKind.METER_SIM: handler(wireless_sims.find_sim, by_itself, wireless_sims.meter),
+    TaskKind.METER_SIM: by_itself(wireless_sims.find_sim, wireless_sims.meter),
     TaskKind.SEND_COMMAND: handler(
         wireless_commands.find_command,
         wireless_commands.begin_command,

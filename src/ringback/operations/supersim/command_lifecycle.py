@@ -46,13 +46,7 @@ def begin_sms(
     return _begin(tx, task, found, _why_no_sms, context)
 
 
-def end_sms(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Sms,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def end_sms(tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext) -> None:
     """Save whether an SMS was sent; if so, wait for its confirmation."""
     command, sim = found
     failure = failure_in(result, unanswered=20500)
@@ -63,11 +57,7 @@ def end_sms(
 
 
 def end_confirmation(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Sms,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext
 ) -> None:
     """Save that an SMS was delivered or failed; one that is never confirmed stays sent."""
     if not isinstance(result, CarrierTimeout):
@@ -83,11 +73,7 @@ def begin_datagram(
 
 
 def end_datagram(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Datagram,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Datagram, result: CarrierResult, context: OperationContext
 ) -> None:
     """Save whether a datagram was sent."""
     command, sim = found

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Final
 
 from ringback.core.errors import InvalidParameter
-from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import (
     CarrierFailure,
     CarrierResult,
@@ -33,6 +32,9 @@ _TO: Final = {
 }
 """The status that a step leads to, for the steps that only change the status."""
 
+STEPS: Final = (*_TO, TaskKind.OFFER_PROFILE)
+"""All steps of a profile."""
+
 _NEXT: Final = {
     TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
     TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
@@ -42,6 +44,8 @@ _NEXT: Final = {
 _REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
 """The statuses that the order's callback URL gets a callback about."""
 
+_Settings = tuple[SimSettingsUpdate, SuperSim]
+
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
     """Return a profile, paired with None in place of a SIM."""
@@ -49,14 +53,14 @@ def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
     return None if profile is None else (profile, None)
 
 
-def find_settings(tx: Transaction, sid: str) -> tuple[SimSettingsUpdate, SuperSim] | None:
+def find_settings(tx: Transaction, sid: str) -> _Settings | None:
     """Return a Settings Update and its SIM."""
     return with_sim(tx, tx.supersim.settings_updates.get(sid))
 
 
 def end_profile(
+    step: TaskKind,
     tx: Transaction,
-    task: ScheduledTask,
     found: tuple[EsimProfile, None],
     result: CarrierResult,
     context: OperationContext,
@@ -67,38 +71,37 @@ def end_profile(
     """
     profile, _ = found
     failure = failure_in(result, unanswered=20500)
-    if failure is not None and task.step is TaskKind.INSTALL_PROFILE:
+    if failure is not None and step is TaskKind.INSTALL_PROFILE:
         # The life cycle knows no such failure: the device has the profile, installed or not.
         return
-    if failure is not None and task.step is not TaskKind.RESERVE_PROFILE:
+    if failure is not None and step is not TaskKind.RESERVE_PROFILE:
         profile = _failed(profile, failure, context)
-    elif task.step is TaskKind.OFFER_PROFILE:
+    elif step is TaskKind.OFFER_PROFILE:
         profile = _offered(tx, profile, context)
     else:
-        profile = profile.moved(_TO[task.step], context.now)
+        profile = profile.moved(_TO[step], context.now)
     tx.supersim.esim_profiles.save(profile)
     if profile.status in _REPORTED:
         event = EsimProfileChanged.of(profile)
         context.emit(tx, event, profile.callback_url, profile.callback_method)
-    if profile.status is not EsimStatus.FAILED and task.step in _NEXT:
-        context.begin_step(tx, _NEXT[task.step], profile, None)
+    if profile.status is not EsimStatus.FAILED and step in _NEXT:
+        context.begin_step(tx, _NEXT[step], profile, None)
+
+
+def begin_settings(
+    tx: Transaction, found: _Settings, result: CarrierResult, context: OperationContext
+) -> None:
+    """Save that a Settings Update has begun; there is no callback about it."""
+    update, sim = found
+    tx.supersim.settings_updates.save(update.moved(SettingsUpdateStatus.IN_PROGRESS, context.now))
+    context.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
 
 
 def end_settings(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: tuple[SimSettingsUpdate, SuperSim],
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Settings, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save how a step of a Settings Update ended; there is no callback about it."""
-    update, sim = found
-    if task.step is TaskKind.BEGIN_SETTINGS:
-        tx.supersim.settings_updates.save(
-            update.moved(SettingsUpdateStatus.IN_PROGRESS, context.now)
-        )
-        context.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
-        return
+    """Save how a Settings Update ended; there is no callback about it."""
+    update, _ = found
     is_done = isinstance(result, CarrierSucceeded)
     status = SettingsUpdateStatus.SUCCESSFUL if is_done else SettingsUpdateStatus.FAILED
     tx.supersim.settings_updates.save(update.moved(status, context.now))

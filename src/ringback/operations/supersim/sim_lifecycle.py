@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind
 from ringback.core.supersim.pending_sim_update import SuperSimUpdate, finish, moved
@@ -28,7 +27,6 @@ def find_sim(tx: Transaction, sid: str) -> SuperSim | None:
 
 def end_update(
     tx: Transaction,
-    task: ScheduledTask,
     found: tuple[SuperSimUpdate, SuperSim],
     result: CarrierResult,
     context: OperationContext,
@@ -43,13 +41,7 @@ def end_update(
     context.emit(tx, event, update.callback_url, update.callback_method)
 
 
-def activate(
-    tx: Transaction,
-    task: ScheduledTask,
-    sim: SuperSim,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Activate a SIM that has been ready long enough, or was used enough."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
@@ -57,13 +49,7 @@ def activate(
         follow(tx, sim, context)
 
 
-def renew(
-    tx: Transaction,
-    task: ScheduledTask,
-    sim: SuperSim,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def renew(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
     sim = _as_it_still_is(tx, sim)
     renew_period(tx, sim, context)

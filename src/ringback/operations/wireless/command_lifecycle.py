@@ -47,11 +47,7 @@ def begin_command(
 
 
 def end_command(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Found,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
     """Save whether a Command was sent; if a receipt was asked for, wait for it."""
     command, sim = found
@@ -68,11 +64,7 @@ def end_command(
 
 
 def end_receipt(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Found,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
     """Save that a Command was delivered or failed; one that is never confirmed stays sent."""
     command, _ = found
@@ -94,14 +86,11 @@ def begin_forgetting(
 
 
 def end_forgetting(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Found,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
     """Delete a Command that could be read for long enough."""
-    forget_command(tx, task.subject_sid)
+    command, _ = found
+    forget_command(tx, command.sid)
 
 
 def _why_not(

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from ringback.core.callback_urls.callback_target import NO_TARGET
-from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
@@ -34,13 +33,7 @@ def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | N
     return None if sim is None else (sim, sim)
 
 
-def take_on(
-    tx: Transaction,
-    task: ScheduledTask,
-    sim: WirelessSim,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def take_on(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Let the network begin a scheduled change."""
     if sim.status is WirelessStatus.SCHEDULED:
         updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=context.now)
@@ -49,11 +42,7 @@ def take_on(
 
 
 def end_change(
-    tx: Transaction,
-    task: ScheduledTask,
-    found: _Change,
-    result: CarrierResult,
-    context: OperationContext,
+    tx: Transaction, found: _Change, result: CarrierResult, context: OperationContext
 ) -> None:
     """Save how a change of a SIM ended, and send a callback about it."""
     update, sim = found
@@ -64,13 +53,7 @@ def end_change(
     follow(tx, done, context)
 
 
-def end_in_final(
-    tx: Transaction,
-    task: ScheduledTask,
-    sim: WirelessSim,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Give a SIM its final status, and send a callback to whoever asked for the status before."""
     if sim.status not in FINAL:
         # A change is being carried out; when it ends, this task is scheduled again.
@@ -83,7 +66,6 @@ def end_in_final(
 
 def end_reset(
     tx: Transaction,
-    task: ScheduledTask,
     found: tuple[WirelessSim, WirelessSim],
     result: CarrierResult,
     context: OperationContext,
@@ -96,13 +78,7 @@ def end_reset(
     context.emit(tx, event, sim.reset_to.url, sim.reset_to.method)
 
 
-def meter(
-    tx: Transaction,
-    task: ScheduledTask,
-    sim: WirelessSim,
-    result: CarrierResult,
-    context: OperationContext,
-) -> None:
+def meter(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Work out again how much data a SIM may use."""
     update = tx.wireless.sim_updates.get(sim.sid)
     # While a change is carried out, the network still knows the SIM with its old status.
