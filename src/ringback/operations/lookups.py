@@ -5,16 +5,7 @@ from collections.abc import Callable, Mapping
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
-from ringback.ports import (
-    AccountOwnedRecord,
-    FieldFilter,
-    N,
-    NamedRecords,
-    PageRequest,
-    R,
-    Records,
-    Transaction,
-)
+from ringback.ports import AccountOwnedRecord, N, NamedRecords, PageRequest, R, Records, Transaction
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
@@ -37,21 +28,23 @@ def list_of(
     records: Records[R],
     account_sid: str,
     window: PageRequest,
-    which: FieldFilter,
-    *,
-    of: tuple[NamedRecords[N], str, str | None],
+    given: Mapping[str, str | None],
+    **others: NamedRecords[N],
 ) -> list[R]:
-    """Return one page of an account's records whose fields are these, newest first.
+    """Return one page of an account's records whose fields are as given, newest first.
 
-    `of` limits them to those of one other record: its table, the field that refers to it, and its
-    SID or unique name, or None for no limit. Where there is no such record, the page is empty.
+    None stands for any value. `others` has tables of other records, by the names under which the
+    SID or unique name of one of theirs may be given: of `sim`, the field `sim_sid` has to be that
+    of this SIM. Where there is no such record, the page is empty.
     """
-    others, field, sid_or_name = of
-    if sid_or_name is not None:
-        other = others.find(account_sid, sid_or_name)
-        if other is None:
-            return []
-        which = {**which, field: other.sid}
+    which = dict(given)
+    for name, table in others.items():
+        sid_or_name = which.pop(name, None)
+        if sid_or_name is not None:
+            other = table.find(account_sid, sid_or_name)
+            if other is None:
+                return []
+            which[f"{name}_sid"] = other.sid
     return records.page(account_sid, which, window)
 
 

@@ -97,33 +97,23 @@ def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
 
 
 def list_sms(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    sim: str | None = None,
-    status: MessageStatus | None = None,
-    direction: Direction | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[SmsCommand]:
-    """Return one page of an account's SMS Commands, newest first; an unknown SIM has none."""
-    which, of = {"status": status, "direction": direction}, (tx.supersim.sims, "sim_sid", sim)
-    return list_of(tx.supersim.sms_commands, account_sid, window, which, of=of)
+    """Return one page of an account's SMS Commands, newest first; an unknown SIM has none.
+
+    `given` has values of their fields, and a `sim` by its SID or unique name.
+    """
+    return list_of(tx.supersim.sms_commands, account_sid, window, given, sim=tx.supersim.sims)
 
 
 def list_datagrams(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    sim: str | None = None,
-    sim_iccid: str | None = None,
-    status: IpStatus | None = None,
-    direction: Direction | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[IpCommand]:
-    """Return one page of an account's IP Commands, newest first; an unknown SIM has none."""
-    which = {"sim_iccid": sim_iccid, "status": status, "direction": direction}
-    of = tx.supersim.sims, "sim_sid", sim
-    return list_of(tx.supersim.ip_commands, account_sid, window, which, of=of)
+    """Return one page of an account's IP Commands, newest first; an unknown SIM has none.
+
+    `given` has values of their fields, and a `sim` by its SID or unique name.
+    """
+    return list_of(tx.supersim.ip_commands, account_sid, window, given, sim=tx.supersim.sims)
 
 
 def check_sms(payload: str) -> None:

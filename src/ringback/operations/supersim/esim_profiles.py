@@ -51,14 +51,10 @@ def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfi
 
 
 def list_esim_profiles(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    eid: str | None = None,
-    sim_sid: str | None = None,
-    status: EsimStatus | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[EsimProfile]:
-    """Return one page of an account's profiles, newest first."""
-    which = {"eid": eid, "sim_sid": sim_sid, "status": status}
-    return tx.supersim.esim_profiles.page(account_sid, which, window)
+    """Return one page of an account's profiles, newest first.
+
+    `given` has values of their fields.
+    """
+    return tx.supersim.esim_profiles.page(account_sid, given, window)

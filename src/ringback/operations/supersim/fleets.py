@@ -72,16 +72,19 @@ def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 
 
 def list_fleets(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    network_access_profile: str | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[Fleet]:
-    """Return one page of an account's fleets, newest first; an unknown profile has none."""
-    field, profiles = "network_access_profile_sid", tx.supersim.access_profiles
-    of = profiles, field, network_access_profile
-    return list_of(tx.supersim.fleets, account_sid, window, {}, of=of)
+    """Return one page of an account's fleets, newest first; an unknown profile has none.
+
+    `given` may have a `network_access_profile`, by its SID or unique name.
+    """
+    return list_of(
+        tx.supersim.fleets,
+        account_sid,
+        window,
+        given,
+        network_access_profile=tx.supersim.access_profiles,
+    )
 
 
 def update_fleet(

@@ -27,16 +27,13 @@ def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationConte
 
 
 def list_settings_updates(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    sim: str | None = None,
-    status: SettingsUpdateStatus | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[SimSettingsUpdate]:
-    """Return one page of an account's Settings Updates, newest first; an unknown SIM has none."""
-    updates, of = tx.supersim.settings_updates, (tx.supersim.sims, "sim_sid", sim)
-    return list_of(updates, account_sid, window, {"status": status}, of=of)
+    """Return one page of an account's Settings Updates, newest first; an unknown SIM has none.
+
+    `given` has values of their fields, and a `sim` by its SID or unique name.
+    """
+    return list_of(tx.supersim.settings_updates, account_sid, window, given, sim=tx.supersim.sims)
 
 
 def _update_of(

@@ -115,17 +115,13 @@ def with_sim(tx: Transaction, record: U | None) -> tuple[U, SuperSim] | None:
 
 
 def list_sims(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    status: SimStatus | None = None,
-    fleet: str | None = None,
-    iccid: str | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[SuperSim]:
-    """Return one page of an account's SIMs, newest first; an unknown fleet has none."""
-    which, of = {"status": status, "iccid": iccid}, (tx.supersim.fleets, "fleet_sid", fleet)
-    return list_of(tx.supersim.sims, account_sid, window, which, of=of)
+    """Return one page of an account's SIMs, newest first; an unknown fleet has none.
+
+    `given` has values of their fields, and a `fleet` by its SID or unique name.
+    """
+    return list_of(tx.supersim.sims, account_sid, window, given, fleet=tx.supersim.fleets)
 
 
 def update_sim(

@@ -77,19 +77,13 @@ def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessComman
 
 
 def list_commands(
-    tx: Transaction,
-    account_sid: str,
-    window: PageRequest,
-    *,
-    sim: str | None = None,
-    status: MessageStatus | None = None,
-    direction: Direction | None = None,
-    transport: CommandTransport | None = None,
+    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
 ) -> list[WirelessCommand]:
-    """Return one page of an account's Commands, newest first; an unknown SIM has none."""
-    commands, of = tx.wireless.commands, (tx.wireless.sims, "sim_sid", sim)
-    which = {"status": status, "direction": direction, "transport": transport}
-    return list_of(commands, account_sid, window, which, of=of)
+    """Return one page of an account's Commands, newest first; an unknown SIM has none.
+
+    `given` has values of their fields, and a `sim` by its SID or unique name.
+    """
+    return list_of(tx.wireless.commands, account_sid, window, given, sim=tx.wireless.sims)
 
 
 def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:

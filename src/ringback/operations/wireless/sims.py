@@ -118,17 +118,16 @@ def list_sims(
     account_sid: str,
     window: PageRequest,
     *,
-    status: WirelessStatus | None = None,
-    iccid: str | None = None,
-    rate_plan: str | None = None,
     e_id: str | None = None,
     sim_registration_code: str | None = None,
+    **given: str | None,
 ) -> list[WirelessSim]:
-    """Return one page of an account's SIMs, newest first; an unknown rate plan has none."""
-    codes = {"eid": e_id, "registration_code": sim_registration_code}
-    which = {"status": status, "iccid": iccid, **codes}
-    of = tx.wireless.rate_plans, "rate_plan_sid", rate_plan
-    return list_of(tx.wireless.sims, account_sid, window, which, of=of)
+    """Return one page of an account's SIMs, newest first; an unknown rate plan has none.
+
+    `given` has values of further fields, and a `rate_plan` by its SID or unique name.
+    """
+    given |= {"eid": e_id, "registration_code": sim_registration_code}
+    return list_of(tx.wireless.sims, account_sid, window, given, rate_plan=tx.wireless.rate_plans)
 
 
 def update_sim(
