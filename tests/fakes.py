@@ -18,6 +18,7 @@ from ringback.core.accounts.client_credentials import (
 )
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets, WebhookSecret
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
@@ -288,10 +289,8 @@ def a_fleet(
         data_enabled=data_enabled,
         data_limit=data_limit,
         sms_commands_enabled=sms_commands_enabled,
-        sms_commands_url=_url(sms_commands_url),
-        sms_commands_method=sms_commands_method,
-        ip_commands_url=_url(ip_commands_url),
-        ip_commands_method=ip_commands_method,
+        sms_commands=CallbackTarget(_url(sms_commands_url), sms_commands_method),
+        ip_commands=CallbackTarget(_url(ip_commands_url), ip_commands_method),
     )
 
 
@@ -335,8 +334,7 @@ def an_update(
         from_status=from_status,
         to_status=to_status,
         to_fleet_sid=to_fleet_sid,
-        callback_url=_url(callback_url),
-        callback_method=callback_method,
+        callback=CallbackTarget(_url(callback_url), callback_method),
     )
 
 

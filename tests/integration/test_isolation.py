@@ -17,6 +17,7 @@ from starlette.routing import Route
 from ringback.api.app import all_routes, create_app
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.http.http_exchange import AttemptResult, RecordedRequest, RecordedResponse
@@ -88,7 +89,7 @@ def furnish(tx: Transaction, sid: str) -> None:
     )
     url = CallbackUrl.parse(f"http://{whose}.example/sms")
     tx.supersim.fleets.add(
-        replace(records.FLEETS[sid], unique_name=f"{whose}-fleet", sms_commands_url=url)
+        replace(records.FLEETS[sid], unique_name=f"{whose}-fleet", sms_commands=CallbackTarget(url))
     )
     tx.supersim.sims.add(
         replace(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ringback.core.calendar import months_after
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
@@ -251,7 +252,9 @@ class SuperSimWalk(Walk):
         self, pick: int, status: SimStatus | None, fleet: Fleet | None, url: CallbackUrl | None
     ) -> None:
         sim = self.sim(pick)
-        asked = SuperSimUpdateRequest(status=status, fleet=fleet and fleet.sid, callback_url=url)
+        asked = SuperSimUpdateRequest(
+            status=status, fleet=fleet and fleet.sid, callback=CallbackTarget(url)
+        )
         to_status, to_fleet = status or sim.status, asked.fleet or sim.fleet_sid
 
         def learn(updated: UpdatedSuperSim) -> None:
@@ -301,7 +304,7 @@ class SuperSimWalk(Walk):
         others = [one for one in self.tables.supersim.sims.records.values() if one.sid != sim.sid]
         is_taken = (sim.account_sid, name) in [(one.account_sid, one.unique_name) for one in others]
         asked = SuperSimUpdateRequest(
-            unique_name=name, callback_url=CallbackUrl.parse("http://n.example")
+            unique_name=name, callback=CallbackTarget(CallbackUrl.parse("http://n.example"))
         )
         refused = self.do(
             lambda tx, context: update_sim(tx, sim.account_sid, sim.sid, asked, context)
@@ -342,7 +345,7 @@ class SuperSimWalk(Walk):
         sim = self.sim(pick)
         refused = self.do(
             lambda tx, context: send_sms(
-                tx, sim.account_sid, NewSmsCommand(sim.sid, "hi", url), context
+                tx, sim.account_sid, NewSmsCommand(sim.sid, "hi", CallbackTarget(url)), context
             ),
             lambda command: self.urls.__setitem__(command.sid, url),
         )
@@ -352,7 +355,7 @@ class SuperSimWalk(Walk):
     @rule(pick=picks, url=urls)
     def send_datagram(self, pick: int, url: CallbackUrl | None) -> None:
         sim = self.sim(pick)
-        new = NewIpCommand(sim.sid, "hi", PayloadType.TEXT, 7070, url)
+        new = NewIpCommand(sim.sid, "hi", PayloadType.TEXT, 7070, CallbackTarget(url))
         refused = self.do(
             lambda tx, context: send_datagram(tx, sim.account_sid, new, context),
             lambda command: self.urls.__setitem__(command.sid, url),
@@ -368,8 +371,8 @@ class SuperSimWalk(Walk):
 
             def learn(command: Any, sim: SuperSim = sim, fleet: Fleet | None = fleet) -> None:
                 assert fleet is not None
-                url, method = fleet.sms_commands_url, fleet.sms_commands_method
-                self.expect(command.sid, "received", url, method=method)
+                to = fleet.sms_commands
+                self.expect(command.sid, "received", to.url, method=to.method)
                 self.count(sim.sid, sms=1)
 
             refused = self.do(lambda tx, context: receive_sms(tx, sim, "hi", context), learn)  # noqa: B023 (at once)
@@ -385,8 +388,8 @@ class SuperSimWalk(Walk):
 
         def learn(command: Any) -> None:
             assert fleet is not None
-            url, method = fleet.ip_commands_url, fleet.ip_commands_method
-            self.expect(command.sid, "received", url, method=method)
+            to = fleet.ip_commands
+            self.expect(command.sid, "received", to.url, method=to.method)
 
         refused = self.do(
             lambda tx, context: receive_datagram(tx, sim, b"hi", port=7070, context=context), learn
@@ -410,7 +413,7 @@ class SuperSimWalk(Walk):
     @precondition(lambda self: len(self.tables.supersim.esim_profiles.records) < 3)
     @rule(url=urls)
     def order(self, url: CallbackUrl | None) -> None:
-        order = EsimProfileOrder(generates_matching_id=True, callback_url=url)
+        order = EsimProfileOrder(generates_matching_id=True, callback=CallbackTarget(url))
         refused = self.do(
             lambda tx, context: order_esim_profile(tx, ACCOUNT_SID, order, context),
             lambda profile: self.urls.__setitem__(profile.sid, url),

@@ -74,9 +74,9 @@ def with_url(parameter: str, url: CallbackUrl = WARNED, method: HttpMethod = Htt
     listener = replace(a_target(method=method), url=url)
     match parameter:
         case "SmsCommandsUrl":
-            return replace(fleet(1), sms_commands_url=url, sms_commands_method=method)
+            return replace(fleet(1), sms_commands=listener)
         case "IpCommandsUrl":
-            return replace(fleet(1), ip_commands_url=url, ip_commands_method=method)
+            return replace(fleet(1), ip_commands=listener)
         case "CommandsCallbackUrl":
             return replace(wireless_sim(1), commands_to=listener)
         case _:
@@ -116,8 +116,8 @@ async def test_urls_of_what_is_under_way_are_not_configured(furnished: Store) ->
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 1000])
 async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int) -> None:
-    url = CallbackUrl.parse(OLD)
-    fleets = [replace(fleet(n), sms_commands_url=url, ip_commands_url=url) for n in range(1, 5)]
+    to = a_target(OLD)
+    fleets = [replace(fleet(n), sms_commands=to, ip_commands=to) for n in range(1, 5)]
     sims = [replace(wireless_sim(n), commands_to=a_target()) for n in range(1, 4)]
     await keep(furnished, *fleets, *sims)
     places = [found.place for found in await all_urls(furnished, size=size)]
@@ -132,17 +132,17 @@ async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int)
 
 
 async def test_a_page_is_no_longer_than_it_may_be(furnished: Store) -> None:
-    url = CallbackUrl.parse(OLD)
-    await keep(furnished, *(replace(fleet(n), ip_commands_url=url) for n in range(1, 4)))
+    to = a_target(OLD)
+    await keep(furnished, *(replace(fleet(n), ip_commands=to) for n in range(1, 4)))
     page = await furnished.transact(lambda tx: configured_urls(tx, size=2))
     assert [found.place.sid for found in page.found] == [fleet(3).sid, fleet(2).sid]
     assert page.next == UrlPageStart(FIRST.kind, after=fleet(2).sid)
 
 
 async def test_an_accounts_urls_are_its_own(furnished: Store) -> None:
-    url = CallbackUrl.parse(OLD)
+    to = a_target(OLD)
     for number, account_sid in ((1, OURS), (2, THEIRS)):
-        await keep(furnished, replace(fleet(number, account_sid), sms_commands_url=url))
+        await keep(furnished, replace(fleet(number, account_sid), sms_commands=to))
     assert [found.account_sid for found in await all_urls(furnished)] == [THEIRS, OURS]
     assert [found.account_sid for found in await all_urls(furnished, account_sid=OURS)] == [OURS]
 
@@ -168,7 +168,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
     await furnished.transact(
         lambda tx: replace_callback_url(tx, place, old=OLD, new=NEW, read_url=read_url, now=LATER)
     )
-    assert (await saved(furnished, record)).sms_commands_url.warnings == WARNED.warnings
+    assert (await saved(furnished, record)).sms_commands.url.warnings == WARNED.warnings
 
 
 async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Store) -> None:

@@ -80,10 +80,10 @@ ODD: list[Any] = [
         data_enabled=False,
         data_limit=2_000_000,
         sms_commands_enabled=False,
-        sms_commands_url=ODD_URL,
-        sms_commands_method=HttpMethod.GET,
-        ip_commands_url=ODD_URL.with_credentials("other:secret").with_warnings("another one"),
-        ip_commands_method=HttpMethod.GET,
+        sms_commands=CallbackTarget(ODD_URL, HttpMethod.GET),
+        ip_commands=CallbackTarget(
+            ODD_URL.with_credentials("other:secret").with_warnings("another one"), HttpMethod.GET
+        ),
     ),
     SuperSim(
         sid=sid(SidKind.SIM, 1),
@@ -107,8 +107,7 @@ ODD: list[Any] = [
         direction=Direction.TO_SIM,
         date_created=ODD_INSTANT,
         date_updated=LATER,
-        callback_url=ODD_URL,
-        callback_method=HttpMethod.GET,
+        callback=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
     IpCommand(
         sid=sid(SidKind.IP_COMMAND, 1),
@@ -123,8 +122,7 @@ ODD: list[Any] = [
         payload="AP8=",
         date_created=ODD_INSTANT,
         date_updated=LATER,
-        callback_url=ODD_URL,
-        callback_method=HttpMethod.GET,
+        callback=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
     EsimProfile(
         sid=sid(SidKind.ESIM_PROFILE, 1),
@@ -140,8 +138,7 @@ ODD: list[Any] = [
         matching_id="00010-20304-05060-70809-0A0B0",
         error_code="83500",
         error_message="«nichts mehr da»",
-        callback_url=ODD_URL,
-        callback_method=HttpMethod.GET,
+        callback=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
     SimSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, 1),
@@ -395,13 +392,13 @@ async def test_a_datagram_holds_any_text(furnished: Store, payload: str) -> None
 
 
 async def test_a_fleet_can_have_one_url_without_the_other(store: Store) -> None:
-    given = replace(fleet(1), ip_commands_url=ODD_URL)
+    given = replace(fleet(1), ip_commands=CallbackTarget(ODD_URL))
     await keep(store, given)
     back = await kept(store, given)
-    assert back.sms_commands_url is None
-    assert back.ip_commands_url == ODD_URL
-    assert back.ip_commands_url.credentials == "us%40er:p%C3%A4ss"
-    assert back.ip_commands_url.warnings == ODD_URL.warnings
+    assert back.sms_commands.url is None
+    assert back.ip_commands.url == ODD_URL
+    assert back.ip_commands.url.credentials == "us%40er:p%C3%A4ss"
+    assert back.ip_commands.url.warnings == ODD_URL.warnings
 
 
 async def test_a_profile_keeps_its_networks_in_their_order(store: Store) -> None:

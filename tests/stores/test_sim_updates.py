@@ -49,10 +49,9 @@ SUPER_SIM = Product(
         SimStatus.READY,
         SimStatus.INACTIVE,
         FLEETS[OURS].sid,
-        ODD_URL,
-        HttpMethod.GET,
+        CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
-    replace(update_of(SIMS[OURS]), callback_url=None),
+    replace(update_of(SIMS[OURS]), callback=NO_TARGET),
 )
 WIRELESS = Product(
     wireless_sim,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
@@ -26,7 +27,7 @@ def record_of(store: Store, **settings: Any) -> OwnDataUrlSource:
 
 
 def with_sms_url(number: int, account_sid: str = OURS, *, url: str = OLD) -> Any:
-    return replace(fleet(number, account_sid), sms_commands_url=CallbackUrl.parse(url))
+    return replace(fleet(number, account_sid), sms_commands=a_target(url))
 
 
 def place(number: int, account_sid: str | None = OURS) -> UrlLocation:
@@ -39,7 +40,7 @@ async def urls_of(store: Store) -> dict[str, str]:
 
 async def test_its_entries_name_places_as_the_api_names_parameters(furnished: Store) -> None:
     odd = CallbackUrl.parse(OLD).with_warnings("the request was odd")
-    both = replace(with_sms_url(1), ip_commands_url=odd, ip_commands_method=HttpMethod.GET)
+    both = replace(with_sms_url(1), ip_commands=CallbackTarget(odd, HttpMethod.GET))
     sim = replace(
         wireless_sim(2, THEIRS), commands_to=a_target("http://a.example"), final_to=a_target(NEW)
     )

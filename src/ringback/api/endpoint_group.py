@@ -26,8 +26,8 @@ from ringback.api.paging import EXAMINED, PAGING, ListedRecord, page_of, read_pa
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import Account
-from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import CallbackTarget, CallbackTargetUpdate
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
 from ringback.operations.context import OperationContext
 from ringback.ports import PageRequest, RecordPage, Transaction
@@ -153,7 +153,7 @@ class EndpointGroup:
             given = read_query(request, names, codes=self.codes)
         return ApiRequest(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
-    def _called_back(self, call: ApiRequest) -> tuple[CallbackUrl | None, HttpMethod]:
+    def _called_back(self, call: ApiRequest) -> CallbackTarget:
         """Return the callback URL and method of a request.
 
         Raises BacklogFull where no more callbacks may wait.
@@ -162,7 +162,7 @@ class EndpointGroup:
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
         if url is not None:
             self._dependencies.intake.make_room(call.account_sid, 1)
-        return url, method
+        return CallbackTarget(url, method)
 
     def _target_update(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
         """Return the new URL and method for later callbacks, by the parameters of this name."""

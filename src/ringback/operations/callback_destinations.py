@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.ports import CallbackFilter, PageRequest, Transaction
 
 MOST: Final = 100
 _NEWEST: Final = PageRequest(1000)
 """How many fleets, SIMs and callbacks are read, of each."""
-
-_Pairs = Iterable[tuple[CallbackUrl | None, HttpMethod]]
 
 
 class CallbackUrlAndMethod(NamedTuple):
@@ -35,7 +34,7 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
     )
-    each = (CallbackUrlAndMethod(url, method) for url, method in found if url is not None)
+    each = (CallbackUrlAndMethod(to.url, to.method) for to in found if to.url is not None)
     return list(islice(_once(each), MOST))
 
 
@@ -67,19 +66,17 @@ def _once(destinations: Iterable[CallbackUrlAndMethod]) -> Iterator[CallbackUrlA
             yield each
 
 
-def _of_fleets(tx: Transaction, account_sid: str) -> _Pairs:
+def _of_fleets(tx: Transaction, account_sid: str) -> Iterator[CallbackTarget]:
     for fleet in tx.supersim.fleets.page(account_sid, {}, _NEWEST):
-        yield fleet.sms_commands_url, fleet.sms_commands_method
-        yield fleet.ip_commands_url, fleet.ip_commands_method
+        yield from (fleet.sms_commands, fleet.ip_commands)
 
 
-def _of_wireless(tx: Transaction, account_sid: str) -> _Pairs:
+def _of_wireless(tx: Transaction, account_sid: str) -> Iterator[CallbackTarget]:
     for sim in tx.wireless.sims.page(account_sid, {}, _NEWEST):
-        for target in (sim.commands_to, sim.reset_to, sim.final_to):
-            yield target.url, target.method
+        yield from (sim.commands_to, sim.reset_to, sim.final_to)
 
 
-def _of_callbacks(tx: Transaction, account_sid: str) -> _Pairs:
+def _of_callbacks(tx: Transaction, account_sid: str) -> Iterator[CallbackTarget]:
     for callback in tx.callbacks.page(account_sid, CallbackFilter(), _NEWEST):
         if not callback.is_test:
-            yield callback.url, callback.method
+            yield CallbackTarget(callback.url, callback.method)

@@ -9,7 +9,6 @@ later, so it counts as configured.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from ringback.core.accounts.account import EVERY
@@ -116,47 +115,20 @@ def replace_callback_url(
     if text != new:
         url = read_url(new)
         url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
-        changed = _URL_SETTINGS[place.sid[:2]][place.parameter].having(record, url)
-        records.save(replace(changed, date_updated=now))
+        field = _FIELDS[place.sid[:2]][place.parameter]
+        target = replace(getattr(record, field), url=url)
+        records.save(replace(record, **{field: target}, date_updated=now))
     return "done"
 
 
 _Configuring = Fleet | WirelessSim
 
 
-@dataclass(frozen=True, slots=True)
-class _UrlSetting:
-    """How to read a configured URL from a record, and how to replace it."""
-
-    target_of: Callable[[Any], CallbackTarget]
-    having: Callable[[Any, CallbackUrl], Any]
-
-
-def _of_fleet(name: str) -> _UrlSetting:
-    url, method = f"{name}_url", f"{name}_method"
-    return _UrlSetting(
-        lambda fleet: CallbackTarget(getattr(fleet, url), getattr(fleet, method)),
-        lambda fleet, new: replace(fleet, **{url: new}),
-    )
-
-
-def _of_sim(name: str) -> _UrlSetting:
-    return _UrlSetting(
-        attrgetter(name),
-        lambda sim, new: replace(sim, **{name: replace(getattr(sim, name), url=new)}),
-    )
-
-
-_URL_SETTINGS: Final[Mapping[str, Mapping[str, _UrlSetting]]] = {
-    SidKind.FLEET: {
-        "SmsCommandsUrl": _of_fleet("sms_commands"),
-        "IpCommandsUrl": _of_fleet("ip_commands"),
-    },
-    SidKind.WIRELESS_SIM: {
-        "CommandsCallbackUrl": _of_sim("commands_to"),
-        "CallbackUrl": _of_sim("final_to"),
-    },
+_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    SidKind.FLEET: {"SmsCommandsUrl": "sms_commands", "IpCommandsUrl": "ip_commands"},
+    SidKind.WIRELESS_SIM: {"CommandsCallbackUrl": "commands_to", "CallbackUrl": "final_to"},
 }
+"""By kind of record, the API parameters that set a URL, and the fields that hold it."""
 _NEXT: Final = {SidKind.FLEET: UrlPageStart(SidKind.WIRELESS_SIM), SidKind.WIRELESS_SIM: None}
 
 
@@ -165,8 +137,8 @@ def _records(tx: Transaction, kind: str) -> Records[Any]:
 
 
 def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
-    for parameter, setting in _URL_SETTINGS[record.sid[:2]].items():
-        target = setting.target_of(record)
+    for parameter, field in _FIELDS[record.sid[:2]].items():
+        target: CallbackTarget = getattr(record, field)
         if target.url is not None:
             place = UrlSettingName(record.sid, parameter)
             yield ConfiguredUrl(place, record.account_sid, target.url, target.method)

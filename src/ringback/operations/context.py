@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
@@ -72,14 +73,12 @@ class OperationContext(AccountContext):
             date_updated=self.now,
         )
 
-    def emit(
-        self, tx: Transaction, event: Event, url: CallbackUrl | None, method: HttpMethod
-    ) -> None:
+    def emit(self, tx: Transaction, event: Event, to: CallbackTarget) -> None:
         """Send a callback about an event, if there is a URL for it."""
-        if url is None:
+        if to.url is None:
             return
         body = encode(parameters_of(event))
-        self.queue.take(tx, self.compose(body, event.account_sid, url, method))
+        self.queue.take(tx, self.compose(body, event.account_sid, to.url, to.method))
 
     def compose(
         self,

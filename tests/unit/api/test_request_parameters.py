@@ -229,5 +229,5 @@ async def test_the_same_warning_is_on_a_callback_that_comes_later(
     await caller.call("POST", UPDATE, body)
     update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))
     assert update is not None
-    assert update.callback_url is not None
-    assert "'baz'" in update.callback_url.warnings[0]
+    assert update.callback.url is not None
+    assert "'baz'" in update.callback.url.warnings[0]

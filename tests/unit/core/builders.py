@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
@@ -34,7 +35,7 @@ def an_sms(
         direction=direction,
         date_created=NOW,
         date_updated=date_updated,
-        callback_url=callback_url,
+        callback=CallbackTarget(callback_url),
     )
 
 
@@ -62,7 +63,7 @@ def a_datagram(
         payload=payload,
         date_created=NOW,
         date_updated=date_updated,
-        callback_url=callback_url,
+        callback=CallbackTarget(callback_url),
     )
 
 
@@ -95,7 +96,7 @@ def an_esim_profile(
         matching_id=matching_id,
         error_code=error_code,
         error_message=error_message,
-        callback_url=callback_url,
+        callback=CallbackTarget(callback_url),
     )
 
 

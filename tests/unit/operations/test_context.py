@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.scheduled_task import CarrierRequest, ScheduledTask
 from ringback.core.sids import SidKind
@@ -46,7 +47,7 @@ def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
 def test_an_event_is_sent_to_a_url_once() -> None:
     tx, queue = MemoryTransaction(), RecordingQueue()
     url = CallbackUrl.parse("https://example.com/told")
-    a_context(queue=queue).emit(tx, SimUpdated.of(a_sim()), url, HttpMethod.GET)
+    a_context(queue=queue).emit(tx, SimUpdated.of(a_sim()), CallbackTarget(url, HttpMethod.GET))
     (callback,) = tx.callbacks.callbacks.values()
     assert (callback.url, callback.method, callback.progress.due) == (url, HttpMethod.GET, NOW)
     for ending in tx.endings:
@@ -56,7 +57,7 @@ def test_an_event_is_sent_to_a_url_once() -> None:
 
 def test_without_a_url_nothing_is_sent() -> None:
     tx = MemoryTransaction()
-    a_context().emit(tx, SimUpdated.of(a_sim()), None, HttpMethod.POST)
+    a_context().emit(tx, SimUpdated.of(a_sim()), NO_TARGET)
     assert tx.callbacks.callbacks == {}
 
 

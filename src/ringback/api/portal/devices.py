@@ -283,8 +283,8 @@ def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str,
                 "device_ip": card.device_ip,
                 "gateway": gateway,
                 "fleet_sid": card.fleet_sid,
-                "ip_commands_url": fleet and _shown(fleet.ip_commands_url),
-                "sms_commands_url": fleet and _shown(fleet.sms_commands_url),
+                "ip_commands_url": fleet and _shown(fleet.ip_commands.url),
+                "sms_commands_url": fleet and _shown(fleet.sms_commands.url),
             }
         case WirelessSim():
             return {

@@ -97,7 +97,7 @@ class SmsCommandEndpoints(EndpointGroup):
 
     def _send(self, call: ApiRequest) -> Change[SmsCommand]:
         sim, payload = call.given.required("Sim"), call.given.required("Payload")
-        new = commands.NewSmsCommand(sim, payload, *self._called_back(call))
+        new = commands.NewSmsCommand(sim, payload, self._called_back(call))
         return lambda tx, context: commands.send_sms(tx, call.account_sid, new, context)
 
 
@@ -123,5 +123,5 @@ class IpCommandEndpoints(EndpointGroup):
         form.required("DevicePort")
         port = form.number("DevicePort", 1, _HIGHEST_PORT, default=0)
         kind = form.choice("PayloadType", PayloadType) or PayloadType.TEXT
-        new = commands.NewIpCommand(sim, payload, kind, port, *self._called_back(call))
+        new = commands.NewIpCommand(sim, payload, kind, port, self._called_back(call))
         return lambda tx, context: commands.send_datagram(tx, call.account_sid, new, context)

@@ -74,7 +74,7 @@ class EsimProfileEndpoints(EndpointGroup):
         order = EsimProfileOrder(
             _read_eid(call.given),
             call.given.flag("GenerateMatchingId") or False,
-            *self._called_back(call),
+            self._called_back(call),
         )
         return lambda tx, context: order_esim_profile(tx, call.account_sid, order, context)
 

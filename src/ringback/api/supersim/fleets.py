@@ -38,11 +38,11 @@ FLEET: Final = Serializer[Fleet](
     field("data_limit", number(*DATA_LIMITS)),
     worked_out("data_metering", {"type": "string", "enum": ["payg"]}, lambda _: "payg"),
     field("sms_commands_enabled", FLAG),
-    configured("sms_commands_url"),
-    field("sms_commands_method", METHOD),
+    configured("sms_commands_url", "sms_commands.url"),
+    field("sms_commands_method", METHOD, "sms_commands.method"),
     field("network_access_profile_sid", sid_of(SidKind.NETWORK_ACCESS_PROFILE)),
-    configured("ip_commands_url"),
-    field("ip_commands_method", METHOD),
+    configured("ip_commands_url", "ip_commands.url"),
+    field("ip_commands_method", METHOD, "ip_commands.method"),
 )
 
 _PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."

@@ -1,6 +1,5 @@
 """SIMs over HTTP: `/v1/Sims`, and what hangs under one."""
 
-from dataclasses import replace
 from typing import Final
 
 from starlette.responses import Response
@@ -100,14 +99,13 @@ class SuperSimEndpoints(EndpointGroup):
 
     def _read_update(self, call: ApiRequest) -> sims.SuperSimUpdateRequest:
         form = call.given
-        asked = sims.SuperSimUpdateRequest(
+        return sims.SuperSimUpdateRequest(
             unique_name=form.label("UniqueName"),
             status=form.choice("Status", REQUESTABLE),
             fleet=form.text("Fleet"),
             account_sid=form.text("AccountSid"),
+            callback=self._called_back(call),
         )
-        url, method = self._called_back(call)
-        return replace(asked, callback_url=url, callback_method=method)
 
 
 def _register(call: ApiRequest) -> Change[SuperSim]:

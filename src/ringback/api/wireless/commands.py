@@ -12,7 +12,6 @@ from ringback.api.operation_definition import (
 )
 from ringback.api.schema_pieces import FLAG, TEXT, one_of, sid_of, text
 from ringback.api.serializers import ACCOUNT_SID, Serializer, dated_at, field
-from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
@@ -87,6 +86,6 @@ class WirelessCommandEndpoints(WirelessEndpoints):
             mode=form.choice("CommandMode", PayloadType) or PayloadType.TEXT,
             include_sid=form.choice("IncludeSid", IncludeSid) or IncludeSid.NONE,
             wants_receipt=form.flag("DeliveryReceiptRequested") is not False,
-            told=CallbackTarget(*self._called_back(call)),
+            told=self._called_back(call),
         )
         return lambda tx, context: commands.send_command(tx, call.account_sid, new, context)

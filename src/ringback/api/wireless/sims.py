@@ -37,7 +37,6 @@ from ringback.api.serializers import (
     of_vendor,
     worked_out,
 )
-from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
@@ -165,7 +164,7 @@ class WirelessSimEndpoints(WirelessEndpoints):
             account_sid=form.text("AccountSid"),
             commands_to=self._target_update(form, "CommandsCallback"),
             handlers=self._handlers(call),
-            told=CallbackTarget(*self._called_back(call)),
+            told=self._called_back(call),
         )
         return lambda tx, context: sims.update_sim(tx, call.account_sid, call.sid, asked, context)
 

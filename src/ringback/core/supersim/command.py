@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType, check_move
 
 LONGEST_DATAGRAM: Final = 1300
@@ -46,9 +46,8 @@ class SmsCommand:
     direction: Direction
     date_created: datetime
     date_updated: datetime
-    callback_url: CallbackUrl | None = None
+    callback: CallbackTarget = NO_TARGET
     """Gets a callback for each change of its status."""
-    callback_method: HttpMethod = HttpMethod.POST
 
     def moved(self, status: MessageStatus, now: datetime) -> "SmsCommand":
         """Return the command in another status.
@@ -77,9 +76,8 @@ class IpCommand:
     payload: str
     date_created: datetime
     date_updated: datetime
-    callback_url: CallbackUrl | None = None
+    callback: CallbackTarget = NO_TARGET
     """Gets a callback when it was sent or has failed."""
-    callback_method: HttpMethod = HttpMethod.POST
 
     @property
     def datagram(self) -> bytes:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 
 _EID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -59,8 +59,7 @@ class EsimProfile:
     matching_id: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    callback_url: CallbackUrl | None = None
-    callback_method: HttpMethod = HttpMethod.POST
+    callback: CallbackTarget = NO_TARGET
 
     @property
     def activation_code(self) -> str | None:

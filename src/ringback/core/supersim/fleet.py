@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class Fleet:
     data_limit: int = DATA_LIMIT
     """MB that each SIM may use in a billing period, up and down together."""
     sms_commands_enabled: bool = True
-    sms_commands_url: CallbackUrl | None = None
+    sms_commands: CallbackTarget = NO_TARGET
     """Gets a callback for each SMS from a device."""
-    sms_commands_method: HttpMethod = HttpMethod.POST
-    ip_commands_url: CallbackUrl | None = None
+    ip_commands: CallbackTarget = NO_TARGET
     """Gets a callback for each datagram from a device."""
-    ip_commands_method: HttpMethod = HttpMethod.POST

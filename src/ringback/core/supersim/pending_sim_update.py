@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.sims.scenario import CarrierResult, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.sim import SimStatus, SuperSim
@@ -18,8 +18,7 @@ class SuperSimUpdate:
     from_status: SimStatus
     to_status: SimStatus
     to_fleet_sid: str | None
-    callback_url: CallbackUrl | None
-    callback_method: HttpMethod
+    callback: CallbackTarget
 
 
 def finish(

@@ -84,7 +84,7 @@ def end_datagram(
         command = command.moved(IpStatus.FAILED, context.now)
     tx.supersim.ip_commands.save(command)
     event = IpCommandChanged.of(command, sim, failure)
-    context.emit(tx, event, command.callback_url, command.callback_method)
+    context.emit(tx, event, command.callback)
 
 
 def _begin(
@@ -136,4 +136,4 @@ def _change_sms(
     command = command.moved(status if failure is None else MessageStatus.FAILED, context.now)
     tx.supersim.sms_commands.save(command)
     event = SmsCommandChanged.of(command, sim, failure)
-    context.emit(tx, event, command.callback_url, command.callback_method)
+    context.emit(tx, event, command.callback)

@@ -3,7 +3,7 @@
 from base64 import b64decode
 from dataclasses import dataclass
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType, fault_in_text
@@ -22,8 +22,7 @@ class NewSmsCommand:
     sim: str
     """The SID or the unique name of a SIM."""
     payload: str
-    callback_url: CallbackUrl | None = None
-    callback_method: HttpMethod = HttpMethod.POST
+    callback: CallbackTarget = NO_TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,7 @@ class NewIpCommand:
     payload: str
     payload_type: PayloadType
     device_port: int
-    callback_url: CallbackUrl | None = None
-    callback_method: HttpMethod = HttpMethod.POST
+    callback: CallbackTarget = NO_TARGET
 
 
 def send_sms(
@@ -54,8 +52,7 @@ def send_sms(
         payload=new.payload,
         status=MessageStatus.QUEUED,
         direction=Direction.TO_SIM,
-        callback_url=new.callback_url,
-        callback_method=new.callback_method,
+        callback=new.callback,
     )
     tx.supersim.sms_commands.add(command)
     context.begin_step(tx, TaskKind.SEND_SMS, command, sim)
@@ -78,8 +75,7 @@ def send_datagram(
         device_port=new.device_port,
         payload_type=new.payload_type,
         payload=new.payload,
-        callback_url=new.callback_url,
-        callback_method=new.callback_method,
+        callback=new.callback,
     )
     tx.supersim.ip_commands.add(command)
     context.begin_step(tx, TaskKind.SEND_IP, command, sim)

@@ -3,7 +3,7 @@
 from base64 import b64encode
 from dataclasses import replace
 
-from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.errors import Conflict, InvalidParameter, NotFound
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
@@ -33,7 +33,7 @@ def receive_sms(
     fleet = _fleet_of(tx, sim)
     if not fleet.sms_commands_enabled:
         raise InvalidParameter(f"SMS Commands are not enabled in Fleet {fleet.sid}", code=83600)
-    _make_room(sim, fleet.sms_commands_url, context)
+    _make_room(sim, fleet.sms_commands, context)
     command = SmsCommand(
         **context.record_fields(SidKind.SMS_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
@@ -43,7 +43,7 @@ def receive_sms(
     )
     tx.supersim.sms_commands.add(command)
     event = SmsCommandChanged.of(command, sim)
-    context.emit(tx, event, fleet.sms_commands_url, fleet.sms_commands_method)
+    context.emit(tx, event, fleet.sms_commands)
     count_sms(tx, sim, context)
     return command
 
@@ -61,7 +61,7 @@ def receive_datagram(
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
     if is_out_of_data(tx, sim, fleet, context):
         raise InvalidParameter(f"SIM {sim.sid} has used its Fleet's DataLimit", code=83600)
-    _make_room(sim, fleet.ip_commands_url, context)
+    _make_room(sim, fleet.ip_commands, context)
     command = IpCommand(
         **context.record_fields(SidKind.IP_COMMAND, sim.account_sid),
         sim_sid=sim.sid,
@@ -75,7 +75,7 @@ def receive_datagram(
     )
     tx.supersim.ip_commands.add(command)
     event = IpCommandChanged.of(command, sim)
-    context.emit(tx, event, fleet.ip_commands_url, fleet.ip_commands_method)
+    context.emit(tx, event, fleet.ip_commands)
     return command
 
 
@@ -131,8 +131,8 @@ def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
         plan_activation(tx, sim, context)
 
 
-def _make_room(sim: SuperSim, url: CallbackUrl | None, context: OperationContext) -> None:
-    if url is not None:
+def _make_room(sim: SuperSim, to: CallbackTarget, context: OperationContext) -> None:
+    if to.url is not None:
         context.queue.make_room(sim.account_sid, 1)
 
 

@@ -83,7 +83,7 @@ def end_profile(
     tx.supersim.esim_profiles.save(profile)
     if profile.status in _REPORTED:
         event = EsimProfileChanged.of(profile)
-        context.emit(tx, event, profile.callback_url, profile.callback_method)
+        context.emit(tx, event, profile.callback)
     if profile.status is not EsimStatus.FAILED and step in _NEXT:
         context.begin_step(tx, _NEXT[step], profile, None)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
@@ -18,8 +18,7 @@ class EsimProfileOrder:
 
     eid: str | None = None
     generates_matching_id: bool = False
-    callback_url: CallbackUrl | None = None
-    callback_method: HttpMethod = HttpMethod.POST
+    callback: CallbackTarget = NO_TARGET
 
 
 def order_esim_profile(
@@ -37,8 +36,7 @@ def order_esim_profile(
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,
-        callback_url=order.callback_url,
-        callback_method=order.callback_method,
+        callback=order.callback,
     )
     tx.supersim.esim_profiles.add(profile)
     context.begin_step(tx, TaskKind.RESERVE_PROFILE, profile, None)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ringback.core.callback_urls.callback_target import CallbackTargetUpdate
-from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTargetUpdate
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import DATA_LIMIT, Fleet
 from ringback.operations.context import OperationContext
@@ -49,10 +48,8 @@ def create_fleet(
         data_enabled=data_enabled,
         data_limit=settings.data_limit or DATA_LIMIT,
         sms_commands_enabled=sms_commands_enabled,
-        sms_commands_url=settings.sms_commands.url,
-        sms_commands_method=settings.sms_commands.method or HttpMethod.POST,
-        ip_commands_url=settings.ip_commands.url,
-        ip_commands_method=settings.ip_commands.method or HttpMethod.POST,
+        sms_commands=settings.sms_commands.after(NO_TARGET),
+        ip_commands=settings.ip_commands.after(NO_TARGET),
     )
     tx.supersim.fleets.add(fleet)
     return fleet
@@ -97,7 +94,13 @@ def update_fleet(
     """Change a fleet; raises NotFound or InvalidParameter, and changes nothing."""
     fleet = fetch_fleet(tx, account_sid, sid_or_name)
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
-    fleet = replace(fleet, **_changes(tx, account_sid, settings), date_updated=context.now)
+    fleet = replace(
+        fleet,
+        **_changes(tx, account_sid, settings),
+        sms_commands=settings.sms_commands.after(fleet.sms_commands),
+        ip_commands=settings.ip_commands.after(fleet.ip_commands),
+        date_updated=context.now,
+    )
     tx.supersim.fleets.save(fleet)
     return fleet
 
@@ -111,9 +114,4 @@ def _changes(tx: Transaction, account_sid: str, settings: FleetParameters) -> di
         changes["network_access_profile_sid"] = profile.sid
     if settings.data_limit is not None:
         changes["data_limit"] = settings.data_limit
-    for name, update in (("sms", settings.sms_commands), ("ip", settings.ip_commands)):
-        if update.url is not None or update.is_removed:
-            changes[f"{name}_commands_url"] = update.url
-        if update.method is not None:
-            changes[f"{name}_commands_method"] = update.method
     return changes

@@ -38,7 +38,7 @@ def end_update(
     tx.supersim.sims.save(finished)
     # Also after a failed change: the SIM's activation may have come due meanwhile.
     follow(tx, finished, context)
-    context.emit(tx, event, update.callback_url, update.callback_method)
+    context.emit(tx, event, update.callback)
 
 
 def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:

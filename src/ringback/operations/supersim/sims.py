@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
@@ -42,8 +42,7 @@ class SuperSimUpdateRequest:
     """The SID or the unique name of a fleet."""
     account_sid: str | None = None
     """The account to move the SIM to."""
-    callback_url: CallbackUrl | None = None
-    callback_method: HttpMethod = HttpMethod.POST
+    callback: CallbackTarget = NO_TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def update_sim(
         case FleetAssigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=context.now)
         case NoChangeNeeded():
-            context.emit(tx, SimUpdated.of(sim), asked.callback_url, asked.callback_method)
+            context.emit(tx, SimUpdated.of(sim), asked.callback)
         case ChangeRequired():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
             context.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)
@@ -216,6 +215,5 @@ def _update_of(
         from_status=sim.status,
         to_status=change.status,
         to_fleet_sid=change.fleet_sid,
-        callback_url=asked.callback_url,
-        callback_method=asked.callback_method,
+        callback=asked.callback,
     )

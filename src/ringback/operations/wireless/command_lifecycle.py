@@ -129,4 +129,4 @@ def _emit(
 ) -> None:
     sim = tx.wireless.sims.get(command.sim_sid)
     event = CommandChanged.of(command, sim and sim.unique_name, failure)
-    context.emit(tx, event, command.told.url, command.told.method)
+    context.emit(tx, event, command.told)

@@ -103,7 +103,7 @@ def _receive(
     note_use(tx, sim, Direction.FROM_SIM, context)
     warning = _WARNING if message.is_cut_off else None
     event = CommandChanged.of(received, sim.unique_name, warning)
-    context.emit(tx, event, sim.commands_to.url, sim.commands_to.method)
+    context.emit(tx, event, sim.commands_to)
     return received
 
 

@@ -49,7 +49,7 @@ def end_change(
     tx.wireless.sim_updates.remove(sim.sid)
     done, event = finish(sim, update, result, context.now)
     tx.wireless.sims.save(done)
-    context.emit(tx, event, update.told.url, update.told.method)
+    context.emit(tx, event, update.told)
     follow(tx, done, context)
 
 
@@ -60,7 +60,7 @@ def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -
         return
     done, event, told = finalize(sim, context.now)
     tx.wireless.sims.save(done)
-    context.emit(tx, event, told.url, told.method)
+    context.emit(tx, event, told)
     follow(tx, done, context)
 
 
@@ -75,7 +75,7 @@ def end_reset(
     done = replace(sim, is_resetting=False, reset_to=NO_TARGET, date_updated=context.now)
     tx.wireless.sims.save(done)
     event = SimUpdated.of(done, failure_in(result, unanswered=33000))
-    context.emit(tx, event, sim.reset_to.url, sim.reset_to.method)
+    context.emit(tx, event, sim.reset_to)
 
 
 def meter(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:

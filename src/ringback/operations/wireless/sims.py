@@ -220,7 +220,7 @@ def _changed(
             return sim
         case WirelessNoChangeNeeded(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
-            context.emit(tx, SimUpdated.of(sim), asked.told.url, asked.told.method)
+            context.emit(tx, SimUpdated.of(sim), asked.told)
             return sim
         case WirelessChangeRequired():
             plan_sid = change.rate_plan_sid

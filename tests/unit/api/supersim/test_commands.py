@@ -89,8 +89,8 @@ async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
         lambda tx: tx.supersim.sms_commands.get(sid) or tx.supersim.ip_commands.get(sid)
     )
     assert command is not None
-    assert command.callback_url is not None
-    assert (command.callback_url.shown, command.callback_method) == (URL, HttpMethod.GET)
+    assert command.callback.url is not None
+    assert (command.callback.url.shown, command.callback.method) == (URL, HttpMethod.GET)
 
 
 @BOTH

@@ -76,8 +76,8 @@ async def test_an_ordered_profile_is_due_after_the_time_that_the_network_takes(
     profile = await store.transact(lambda tx: tx.supersim.esim_profiles.get(sid))
     assert profile is not None
     assert profile.has_matching_id
-    assert profile.callback_url is not None
-    assert (profile.callback_url.shown, profile.callback_method) == (URL, HttpMethod.GET)
+    assert profile.callback.url is not None
+    assert (profile.callback.url.shown, profile.callback.method) == (URL, HttpMethod.GET)
 
 
 @pytest.mark.parametrize(

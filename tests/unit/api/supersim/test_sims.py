@@ -145,8 +145,8 @@ async def test_an_accepted_change_is_due_after_the_time_that_the_network_takes(
     assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
     update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))
     assert update is not None
-    assert update.callback_url is not None
-    assert (update.callback_url.shown, update.callback_method) == (URL, HttpMethod.GET)
+    assert update.callback.url is not None
+    assert (update.callback.url.shown, update.callback.method) == (URL, HttpMethod.GET)
 
 
 async def test_another_fleet_is_accepted_with_202(caller: Caller, store: Store) -> None:

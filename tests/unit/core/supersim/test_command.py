@@ -76,4 +76,4 @@ def test_a_datagram_leaves_as_its_bytes(
 
 
 def test_commands_are_reported_by_post_unless_they_say_otherwise() -> None:
-    assert an_sms().callback_method is a_datagram().callback_method is HttpMethod.POST
+    assert an_sms().callback.method is a_datagram().callback.method is HttpMethod.POST

@@ -67,7 +67,7 @@ def test_a_profile_moves_in_no_other_way(old: EsimStatus, new: EsimStatus) -> No
 
 
 def test_a_profile_is_reported_by_post_unless_it_says_otherwise() -> None:
-    assert an_esim_profile().callback_method is HttpMethod.POST
+    assert an_esim_profile().callback.method is HttpMethod.POST
 
 
 # ---- its activation code -------------------------------------------------------------------------

@@ -20,8 +20,8 @@ def test_a_profile_is_changed_by_making_another() -> None:
 def test_a_fleet_begins_as_the_ruling_says_and_tells_nobody() -> None:
     fleet = Fleet(FLEET_SID, ACCOUNT_SID, None, PROFILE_SID, NOW, NOW)
     assert (fleet.data_enabled, fleet.data_limit, fleet.sms_commands_enabled) == (True, 1000, True)
-    assert fleet.sms_commands_url is fleet.ip_commands_url is None
-    assert fleet.sms_commands_method is fleet.ip_commands_method is HttpMethod.POST
+    assert fleet.sms_commands.url is fleet.ip_commands.url is None
+    assert fleet.sms_commands.method is fleet.ip_commands.method is HttpMethod.POST
 
 
 def test_the_limits_of_a_data_limit_are_those_of_the_api() -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.fleet import Fleet
@@ -42,7 +43,7 @@ class World(TimedWorld):
 
     def update(self, status: SimStatus | None = None, *, url: CallbackUrl | None = None) -> None:
         """Ask for another status of the SIM."""
-        asked = SuperSimUpdateRequest(status=status, callback_url=url)
+        asked = SuperSimUpdateRequest(status=status, callback=CallbackTarget(url))
         update_sim(self.tx, ACCOUNT_SID, SIM_SID, asked, self.context())
 
     def become(self, *statuses: SimStatus) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.message import MessageStatus, PayloadType
 from ringback.core.sims.scenario import (
@@ -41,12 +42,12 @@ def world_with(status: SimStatus = SimStatus.ACTIVE, fleet: Fleet | None = None)
 
 def sms(world: World) -> str:
     return send_sms(
-        world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello", URL), world.context()
+        world.tx, ACCOUNT_SID, NewSmsCommand(SIM_SID, "hello", CallbackTarget(URL)), world.context()
     ).sid
 
 
 def datagram(world: World) -> str:
-    new = NewIpCommand(SIM_SID, "hello", PayloadType.TEXT, 7070, URL)
+    new = NewIpCommand(SIM_SID, "hello", PayloadType.TEXT, 7070, CallbackTarget(URL))
     return send_datagram(world.tx, ACCOUNT_SID, new, world.context()).sid
 
 

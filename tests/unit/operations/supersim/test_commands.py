@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
@@ -23,8 +24,10 @@ from ringback.operations.supersim.commands import (
 )
 from ringback.ports import PageRequest
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
-from tests.unit.operations.supersim.bench import URL, World
+from tests.unit.core.builders import URL
+from tests.unit.operations.supersim.bench import World
 
+CALLBACK: Final = CallbackTarget(URL, HttpMethod.GET)
 THEIRS: Final = "AC" + "f" * 32
 OTHER_SIM: Final = "HS" + "e" * 32
 
@@ -35,15 +38,13 @@ def world() -> World:
 
 
 def sms(world: World, payload: str = "wake up", sim: str = SIM_SID) -> SmsCommand:
-    return send_sms(
-        world.tx, ACCOUNT_SID, NewSmsCommand(sim, payload, URL, HttpMethod.GET), world.context()
-    )
+    return send_sms(world.tx, ACCOUNT_SID, NewSmsCommand(sim, payload, CALLBACK), world.context())
 
 
 def datagram(
     world: World, payload: str = "wake up", kind: PayloadType = PayloadType.TEXT, sim: str = SIM_SID
 ) -> IpCommand:
-    new = NewIpCommand(sim, payload, kind, 7070, URL, HttpMethod.GET)
+    new = NewIpCommand(sim, payload, kind, 7070, CALLBACK)
     return send_datagram(world.tx, ACCOUNT_SID, new, world.context())
 
 
@@ -60,8 +61,7 @@ def test_an_sms_is_queued_for_its_sim_and_sent_later(world: World, sim: str) -> 
         direction=Direction.TO_SIM,
         date_created=NOW,
         date_updated=NOW,
-        callback_url=URL,
-        callback_method=HttpMethod.GET,
+        callback=CALLBACK,
     )
     assert fetch_sms(world.tx, ACCOUNT_SID, command.sid) == command
     assert world.due(TaskKind.SEND_SMS, command.sid) == NOW + TAKES
@@ -85,8 +85,7 @@ def test_a_datagram_is_queued_for_its_sim_and_has_no_address_yet(world: World, s
         payload="wake up",
         date_created=NOW,
         date_updated=NOW,
-        callback_url=URL,
-        callback_method=HttpMethod.GET,
+        callback=CALLBACK,
     )
     assert fetch_datagram(world.tx, ACCOUNT_SID, command.sid) == command
     assert world.due(TaskKind.SEND_IP, command.sid) == NOW + TAKES

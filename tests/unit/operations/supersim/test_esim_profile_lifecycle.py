@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import (
     CARRIED_OUT,
@@ -23,7 +24,7 @@ from tests.unit.operations.supersim.bench import URL, World
 from tests.unit.operations.worlds import DAY, INSTANT
 
 EID: Final = "89049032005008882600033489aaaaaa"
-FOR_CHIP: Final = EsimProfileOrder(EID, callback_url=URL)
+FOR_CHIP: Final = EsimProfileOrder(EID, callback=CallbackTarget(URL))
 FAILURE: Final = CarrierFailure(83500, "no eSIM Profiles are available")
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sims.scenario import TaskKind
@@ -29,7 +30,7 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
     eid: str | None, makes_id: bool
 ) -> None:
     world = World()
-    order = EsimProfileOrder(eid, makes_id, URL, HttpMethod.GET)
+    order = EsimProfileOrder(eid, makes_id, CallbackTarget(URL, HttpMethod.GET))
     ordered = order_esim_profile(world.tx, ACCOUNT_SID, order, world.context())
     assert re.fullmatch("HP[0-9a-f]{32}", ordered.sid)
     assert ordered == EsimProfile(
@@ -40,8 +41,7 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
         has_matching_id=makes_id,
         date_created=NOW,
         date_updated=NOW,
-        callback_url=URL,
-        callback_method=HttpMethod.GET,
+        callback=CallbackTarget(URL, HttpMethod.GET),
     )
     assert fetch_esim_profile(world.tx, ACCOUNT_SID, ordered.sid) == ordered
     assert world.due(TaskKind.RESERVE_PROFILE, ordered.sid) == NOW + TAKES

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ApiError, InvalidParameter, NotFound
 from ringback.core.supersim.fleet import Fleet
@@ -97,8 +98,8 @@ def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
     )
     made = create(tx, settings)
     assert (made.unique_name, made.data_limit) == ("new", 7)
-    assert (made.sms_commands_url, made.sms_commands_method) == (URL, HttpMethod.GET)
-    assert (made.ip_commands_url, made.ip_commands_method) == (URL, HttpMethod.POST)
+    assert made.sms_commands == CallbackTarget(URL, HttpMethod.GET)
+    assert made.ip_commands == CallbackTarget(URL, HttpMethod.POST)
 
 
 @pytest.mark.parametrize(
@@ -165,23 +166,23 @@ CHANGES: dict[str, tuple[FleetParameters, dict[str, Any]]] = {
     "a limit": (FleetParameters(data_limit=7), {"data_limit": 7}),
     "an SMS URL": (
         FleetParameters(sms_commands=CallbackTargetUpdate(CallbackUrl.parse("http://new.example"))),
-        {"sms_commands_url": CallbackUrl.parse("http://new.example")},
+        {"sms_commands": CallbackTarget(CallbackUrl.parse("http://new.example"), HttpMethod.GET)},
     ),
     "no SMS URL": (
         FleetParameters(sms_commands=CallbackTargetUpdate(is_removed=True)),
-        {"sms_commands_url": None},
+        {"sms_commands": CallbackTarget(None, HttpMethod.GET)},
     ),
     "an SMS method": (
         FleetParameters(sms_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
-        {"sms_commands_method": HttpMethod.POST},
+        {"sms_commands": CallbackTarget(CallbackUrl.parse(TO), HttpMethod.POST)},
     ),
     "no IP URL": (
         FleetParameters(ip_commands=CallbackTargetUpdate(is_removed=True)),
-        {"ip_commands_url": None},
+        {"ip_commands": CallbackTarget(None, HttpMethod.GET)},
     ),
     "an IP method": (
         FleetParameters(ip_commands=CallbackTargetUpdate(method=HttpMethod.POST)),
-        {"ip_commands_method": HttpMethod.POST},
+        {"ip_commands": CallbackTarget(CallbackUrl.parse(TO), HttpMethod.POST)},
     ),
 }
 

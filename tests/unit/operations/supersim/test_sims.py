@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import ApiError, Conflict, InvalidParameter, NotFound
@@ -47,6 +48,7 @@ OTHER_FLEET: Final = "HF" + "d" * 32
 ICCID: Final = "89883070000123456789"
 LATER: Final = NOW + timedelta(hours=1)
 URL: Final = CallbackUrl.parse("http://127.0.0.1:9000/path?foo=bar#cbs=kore")
+CALLBACK: Final = CallbackTarget(URL)
 
 
 @pytest.fixture
@@ -212,7 +214,7 @@ def test_a_list_without_filters_has_all_sims_newest_first(tx: MemoryTransaction)
 
 def test_a_status_that_the_network_has_to_change_is_under_way(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE, callback=CALLBACK))
     scheduled = a_sim(status=SimStatus.SCHEDULED, date_updated=LATER)
     assert updated == UpdatedSuperSim(scheduled, is_underway=True)
     assert tx.supersim.sims.get(SIM_SID) == scheduled
@@ -226,8 +228,7 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
         SuperSimUpdateRequest(
             status=SimStatus.INACTIVE,
             fleet="other_fleet",
-            callback_url=URL,
-            callback_method=HttpMethod.GET,
+            callback=CallbackTarget(URL, HttpMethod.GET),
         ),
     )
     assert tx.supersim.sim_updates.get(SIM_SID) == an_update(
@@ -247,7 +248,7 @@ def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
 
 def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback=CALLBACK))
     (callback,) = called_back(tx)
     assert updated == UpdatedSuperSim(a_sim(status=SimStatus.ACTIVE), is_underway=False)
     assert (callback.progress.due, callback.url, callback.method) == (LATER, URL, HttpMethod.POST)
@@ -262,7 +263,7 @@ def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> 
 
 def test_the_fleet_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    updated = update(tx, SuperSimUpdateRequest(fleet="my_fleet", callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(fleet="my_fleet", callback=CALLBACK))
     assert not updated.is_underway
     assert len(called_back(tx)) == 1
 
@@ -275,7 +276,7 @@ def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
 
 def test_the_callback_tells_the_new_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    update(tx, SuperSimUpdateRequest("renamed", SimStatus.ACTIVE, callback_url=URL))
+    update(tx, SuperSimUpdateRequest("renamed", SimStatus.ACTIVE, callback=CALLBACK))
     (callback,) = called_back(tx)
     assert ("SimUniqueName", "renamed") in callback.parameters
 
@@ -288,14 +289,15 @@ def test_the_source_of_a_callback_is_what_the_transition_says_now(
     tx: MemoryTransaction, url: str, source: Source
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
-    update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback_url=CallbackUrl.parse(url)))
+    to = CallbackTarget(CallbackUrl.parse(url))
+    update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback=to))
     (callback,) = called_back(tx)
     assert callback.source is source
 
 
 def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    updated = update(tx, SuperSimUpdateRequest("renamed", callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest("renamed", callback=CALLBACK))
     renamed = a_sim(unique_name="renamed", date_updated=LATER)
     assert updated == UpdatedSuperSim(renamed, is_underway=False)
     assert tx.supersim.sims.get(SIM_SID) == renamed
@@ -321,7 +323,7 @@ def test_a_scheduled_sim_may_be_given_a_name(tx: MemoryTransaction) -> None:
 
 def test_an_update_that_asks_for_nothing_changes_nothing(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
-    assert update(tx, SuperSimUpdateRequest(callback_url=URL)) == UpdatedSuperSim(
+    assert update(tx, SuperSimUpdateRequest(callback=CALLBACK)) == UpdatedSuperSim(
         a_sim(), is_underway=False
     )
     assert called_back(tx) == []
@@ -332,7 +334,7 @@ def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_and_calls_nobody_back(
     tx: MemoryTransaction, fleet: str
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
-    updated = update(tx, SuperSimUpdateRequest(fleet=fleet, callback_url=URL))
+    updated = update(tx, SuperSimUpdateRequest(fleet=fleet, callback=CALLBACK))
     assigned = a_sim(status=SimStatus.NEW, fleet_sid=FLEET_SID, date_updated=LATER)
     assert updated == UpdatedSuperSim(assigned, is_underway=False)
     assert tx.supersim.sims.get(SIM_SID) == assigned
@@ -444,7 +446,7 @@ def test_an_update_that_is_refused_changes_nothing_of_what_else_it_asks_for(
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, unique_name="taken"))
     before = content_of(tx)
     with pytest.raises(kind):
-        update(tx, replace(asked, unique_name=asked.unique_name or "renamed", callback_url=URL))
+        update(tx, replace(asked, unique_name=asked.unique_name or "renamed", callback=CALLBACK))
     assert content_of(tx) == before
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.errors import InvalidParameter
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
@@ -54,7 +55,7 @@ def test_a_sim_is_moved_into_a_fleet_of_its_new_account(tx: MemoryTransaction) -
 
 def test_a_sim_is_moved_and_activated_in_one_update(tx: MemoryTransaction) -> None:
     asked = SuperSimUpdateRequest(
-        account_sid=CHILD, fleet=CHILDS_FLEET, status=SimStatus.ACTIVE, callback_url=URL
+        account_sid=CHILD, fleet=CHILDS_FLEET, status=SimStatus.ACTIVE, callback=CallbackTarget(URL)
     )
     ask(tx, asked)
     update = tx.supersim.sim_updates.get(SIM_SID)
