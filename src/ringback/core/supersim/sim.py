@@ -61,11 +61,6 @@ class SuperSim:
 
 
 @dataclass(frozen=True, slots=True)
-class NothingRequested:
-    """The update asks for neither status nor fleet; no callback."""
-
-
-@dataclass(frozen=True, slots=True)
 class FleetAssigned:
     """A new SIM gets its fleet at once, without the network and without a callback."""
 
@@ -85,18 +80,20 @@ class ChangeRequired:
     fleet_sid: str | None
 
 
-Change = NothingRequested | FleetAssigned | NoChangeNeeded | ChangeRequired
+Change = FleetAssigned | NoChangeNeeded | ChangeRequired
 
 
-def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change:
+def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change | None:
     """Return what an update that asks for this status and this fleet leads to.
+
+    None where it asks for neither, and causes no callback.
 
     Raises Conflict while an earlier change is being carried out (83009, 83010), and
     InvalidParameter where the life cycle has no such move (83010) or the SIM would be without a
     fleet (83007).
     """
     if status is None and fleet_sid is None:
-        return NothingRequested()
+        return None
     if sim.status is SimStatus.SCHEDULED:
         raise _still_scheduled(sim, changes_fleet=fleet_sid is not None)
     fleet_stays = fleet_sid in (None, sim.fleet_sid)

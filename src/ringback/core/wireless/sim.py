@@ -103,20 +103,6 @@ class WirelessSim:
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredWirelessState:
-    """The status and rate plan that an update asks for; None for what it leaves out."""
-
-    status: WirelessStatus | None = None
-    rate_plan_sid: str | None = None
-    removes_rate_plan: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WirelessNothingRequested:
-    """The update asks for neither status nor rate plan; no callback."""
-
-
-@dataclass(frozen=True, slots=True)
 class WirelessNoChangeNeeded:
     """The network has nothing to do; the callback is sent at once."""
 
@@ -131,7 +117,7 @@ class WirelessChangeRequired:
     rate_plan_sid: str | None
 
 
-Change = WirelessNothingRequested | WirelessNoChangeNeeded | WirelessChangeRequired
+Change = WirelessNoChangeNeeded | WirelessChangeRequired
 
 
 def make_iccid(chance: bytes) -> str:
@@ -143,28 +129,32 @@ def make_iccid(chance: bytes) -> str:
     return f"890134{int.from_bytes(chance) % 10**13:013}"
 
 
-def plan_change(sim: WirelessSim, asked: DesiredWirelessState) -> Change:
-    """Return what an update that asks for this leads to.
+def plan_change(
+    sim: WirelessSim, *, status: WirelessStatus | None, rate_plan_sid: str | None
+) -> Change | None:
+    """Return what an update that asks for this status and this rate plan leads to.
+
+    An empty rate plan takes the SIM's away. None where it asks for neither, and causes no callback.
 
     Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
     cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
     plan is to be removed from a SIM as it is suspended (33121).
     """
-    if asked == DesiredWirelessState():
-        return WirelessNothingRequested()
+    if status is None and rate_plan_sid is None:
+        return None
     if sim.status in CHANGING:
         raise Conflict(
             f"SIM {sim.sid} is {sim.status}: wait for its running change before changing its status"
             " or rate plan",
             code=_NOT_UPDATED,
         )
-    if asked.status is _SUSPENDED and asked.removes_rate_plan:
+    if status is _SUSPENDED and rate_plan_sid == "":
         raise InvalidParameter(
             "Status=suspended can't come with an empty RatePlan; give one after the other",
             code=33121,
         )
-    status = asked.status or sim.status
-    plan = None if asked.removes_rate_plan else asked.rate_plan_sid or sim.rate_plan_sid
+    status = status or sim.status
+    plan = sim.rate_plan_sid if rate_plan_sid is None else rate_plan_sid or None
     check_move(sim, status)
     if status in CONNECTED and plan is None:
         raise InvalidParameter(

@@ -15,7 +15,6 @@ from ringback.core.supersim.sim import (
     ChangeRequired,
     FleetAssigned,
     NoChangeNeeded,
-    NothingRequested,
     SimStatus,
     SuperSim,
     plan_change,
@@ -144,7 +143,7 @@ def update_sim(
     fleet_sid = _fleet_sid(tx, sim.account_sid, asked.fleet)
     change = plan_change(sim, status=asked.status, fleet_sid=fleet_sid)
     match change:
-        case NothingRequested():
+        case None:
             pass
         case FleetAssigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=context.now)

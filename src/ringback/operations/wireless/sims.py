@@ -18,10 +18,8 @@ from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
 from ringback.core.wireless.sim import (
     CHANGING,
     DELETABLE,
-    DesiredWirelessState,
     WirelessChangeRequired,
     WirelessNoChangeNeeded,
-    WirelessNothingRequested,
     WirelessSim,
     WirelessStatus,
     plan_change,
@@ -214,9 +212,10 @@ def _changed(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
     """Return the SIM with its change of status or plan made or begun."""
-    change = plan_change(sim, _change_request(tx, sim, asked))
+    rate_plan_sid = _rate_plan_sid(tx, sim, asked.rate_plan)
+    change = plan_change(sim, status=asked.status, rate_plan_sid=rate_plan_sid)
     match change:
-        case WirelessNothingRequested():
+        case None:
             return sim
         case WirelessNoChangeNeeded(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
@@ -233,20 +232,17 @@ def _changed(
             assert_never(change)
 
 
-def _change_request(
-    tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest
-) -> DesiredWirelessState:
-    if asked.rate_plan is None:
-        return DesiredWirelessState(asked.status)
-    if not asked.rate_plan:
-        return DesiredWirelessState(asked.status, removes_rate_plan=True)
-    plan = rate_plan_named(tx, sim.account_sid, asked.rate_plan)
+def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> str | None:
+    """Return the SID of the plan that is asked for; an empty text and None as they are."""
+    if not rate_plan:
+        return rate_plan
+    plan = rate_plan_named(tx, sim.account_sid, rate_plan)
     if sim.is_narrowband and plan.roams:
         raise InvalidParameter(
             f"SIM {sim.sid} is a Narrowband SIM, which can't roam as RatePlan {plan.sid} has it",
             code=33105,
         )
-    return DesiredWirelessState(asked.status, plan.sid)
+    return plan.sid
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:

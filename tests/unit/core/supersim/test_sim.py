@@ -11,7 +11,6 @@ from ringback.core.supersim.sim import (
     ChangeRequired,
     FleetAssigned,
     NoChangeNeeded,
-    NothingRequested,
     SimStatus,
     plan_change,
 )
@@ -55,14 +54,15 @@ def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names
 # no fleet, the fleet that the SIM is in, or another. A number is the code of a refusal.
-UNCHANGED, SO = NothingRequested(), NoChangeNeeded()
+UNCHANGED, SO = None, NoChangeNeeded()
 
 
 def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> ChangeRequired:
     return ChangeRequired(status, fleet_sid)
 
 
-TABLE: dict[tuple[SimStatus, SimStatus | None], tuple[Change | int, Change | int, Change | int]] = {
+Result = Change | int | None
+TABLE: dict[tuple[SimStatus, SimStatus | None], tuple[Result, Result, Result]] = {
     (NEW, None): (UNCHANGED, FleetAssigned(FLEET_SID), FleetAssigned(OTHER_FLEET)),
     (NEW, READY): (to(READY), to(READY), to(READY, OTHER_FLEET)),
     (NEW, ACTIVE): (to(ACTIVE), to(ACTIVE), to(ACTIVE, OTHER_FLEET)),
@@ -105,7 +105,7 @@ def test_the_table_leaves_nothing_out() -> None:
     ],
 )
 def test_what_an_update_comes_to(
-    status: SimStatus, asked: SimStatus | None, fleet_sid: str | None, expected: Change | int
+    status: SimStatus, asked: SimStatus | None, fleet_sid: str | None, expected: Result
 ) -> None:
     sim = a_sim(status=status, fleet_sid=FLEET_SID)
     if isinstance(expected, int):

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -12,10 +13,9 @@ from ringback.core.wireless.sim import (
     FINAL,
     MOVES,
     Change,
-    DesiredWirelessState,
     WirelessChangeRequired,
     WirelessNoChangeNeeded,
-    WirelessNothingRequested,
+    WirelessSim,
     WirelessStatus,
     check_move,
     make_iccid,
@@ -29,6 +29,17 @@ NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED, SCHEDULED, UPDATING = Wire
 LATER = NOW + timedelta(seconds=2)
 PLAN, OTHER_PLAN = RATE_PLAN_SID, "WP" + "f" * 32
 STEADY = (NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED)
+
+
+class Asked(NamedTuple):
+    """What an update asks for."""
+
+    status: WirelessStatus | None = None
+    rate_plan_sid: str | None = None
+
+
+def planned(sim: WirelessSim, asked: Asked) -> Change | None:
+    return plan_change(sim, **asked._asdict())
 
 
 def test_the_statuses_are_those_of_the_api() -> None:
@@ -98,7 +109,7 @@ def test_the_number_of_a_card_has_the_form_of_the_published_sample(
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names
 # no plan, the plan that the SIM has, or another one. A number is the code of a refusal.
-Row = tuple[Change | int, Change | int, Change | int]
+Row = tuple[Change | int | None, Change | int | None, Change | int | None]
 NO: Row = (33105, 33105, 33105)
 
 
@@ -114,17 +125,17 @@ def stays(status: WirelessStatus) -> Row:
     return WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
 
 
-def rests(without_a_plan: Change) -> Row:
+def rests(without_a_plan: Change | None) -> Row:
     return without_a_plan, WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(OTHER_PLAN)
 
 
 def keeps(status: WirelessStatus) -> Row:
-    return WirelessNothingRequested(), WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
+    return None, WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
 
 
 TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
     NEW: {
-        None: rests(WirelessNothingRequested()),
+        None: rests(None),
         NEW: rests(WirelessNoChangeNeeded(PLAN)),
         READY: goes(READY),
         ACTIVE: goes(ACTIVE),
@@ -169,7 +180,7 @@ TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
         CANCELED: NO,
     },
     CANCELED: {
-        None: rests(WirelessNothingRequested()),
+        None: rests(None),
         NEW: NO,
         READY: NO,
         ACTIVE: NO,
@@ -191,7 +202,9 @@ def test_the_table_leaves_nothing_out() -> None:
     assert {frozenset(line) for line in TABLE.values()} == {frozenset({None, *STEADY})}
 
 
-def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change | int]) -> str:
+def name_of(
+    row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change | int | None],
+) -> str:
     status, asked, plan, _ = row
     whose = {None: "no-plan", PLAN: "its-plan", OTHER_PLAN: "another-plan"}[plan]
     return f"{status}-to-{asked or 'no-status'}-with-{whose}"
@@ -199,15 +212,18 @@ def name_of(row: tuple[WirelessStatus, WirelessStatus | None, str | None, Change
 
 @pytest.mark.parametrize(("status", "asked", "plan", "expected"), ROWS, ids=map(name_of, ROWS))
 def test_what_an_update_comes_to(
-    status: WirelessStatus, asked: WirelessStatus | None, plan: str | None, expected: Change | int
+    status: WirelessStatus,
+    asked: WirelessStatus | None,
+    plan: str | None,
+    expected: Change | int | None,
 ) -> None:
-    sim, change_request = a_wireless_sim(status=status), DesiredWirelessState(asked, plan)
+    sim, change_request = a_wireless_sim(status=status), Asked(asked, plan)
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
-            plan_change(sim, change_request)
+            planned(sim, change_request)
         assert refused.value.code == expected
     else:
-        assert plan_change(sim, change_request) == expected
+        assert planned(sim, change_request) == expected
 
 
 @pytest.mark.parametrize("status", STEADY)
@@ -216,7 +232,7 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        plan_change(a_wireless_sim(status=status), DesiredWirelessState(asked))
+        planned(a_wireless_sim(status=status), Asked(asked))
     assert refused.value.code == 33105
 
 
@@ -226,25 +242,25 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
 @pytest.mark.parametrize(
     ("status", "change_request", "change"),
     [
-        (NEW, DesiredWirelessState(), WirelessNothingRequested()),
-        (NEW, DesiredWirelessState(READY, PLAN), to(READY)),
-        (NEW, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
-        (NEW, DesiredWirelessState(DEACTIVATED), to(DEACTIVATED, None)),
-        (NEW, DesiredWirelessState(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
-        (NEW, DesiredWirelessState(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
-        (SUSPENDED, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
-        (SUSPENDED, DesiredWirelessState(DEACTIVATED), to(DEACTIVATED, None)),
-        (SUSPENDED, DesiredWirelessState(rate_plan_sid=PLAN), to(SUSPENDED)),
-        (SUSPENDED, DesiredWirelessState(removes_rate_plan=True), WirelessNoChangeNeeded(None)),
-        (DEACTIVATED, DesiredWirelessState(ACTIVE, PLAN), to(ACTIVE)),
-        (DEACTIVATED, DesiredWirelessState(rate_plan_sid=PLAN), to(DEACTIVATED)),
-        (CANCELED, DesiredWirelessState(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (NEW, Asked(), None),
+        (NEW, Asked(READY, PLAN), to(READY)),
+        (NEW, Asked(ACTIVE, PLAN), to(ACTIVE)),
+        (NEW, Asked(DEACTIVATED), to(DEACTIVATED, None)),
+        (NEW, Asked(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (NEW, Asked(rate_plan_sid=""), WirelessNoChangeNeeded(None)),
+        (SUSPENDED, Asked(ACTIVE, PLAN), to(ACTIVE)),
+        (SUSPENDED, Asked(DEACTIVATED), to(DEACTIVATED, None)),
+        (SUSPENDED, Asked(rate_plan_sid=PLAN), to(SUSPENDED)),
+        (SUSPENDED, Asked(rate_plan_sid=""), WirelessNoChangeNeeded(None)),
+        (DEACTIVATED, Asked(ACTIVE, PLAN), to(ACTIVE)),
+        (DEACTIVATED, Asked(rate_plan_sid=PLAN), to(DEACTIVATED)),
+        (CANCELED, Asked(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
     ],
 )
 def test_a_sim_without_a_plan_does_without_or_gets_one(
-    status: WirelessStatus, change_request: DesiredWirelessState, change: Change
+    status: WirelessStatus, change_request: Asked, change: Change
 ) -> None:
-    assert plan_change(a_wireless_sim(status=status, rate_plan_sid=None), change_request) == change
+    assert planned(a_wireless_sim(status=status, rate_plan_sid=None), change_request) == change
 
 
 @pytest.mark.parametrize(
@@ -254,7 +270,7 @@ def test_a_sim_is_not_connected_without_a_plan(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
-        plan_change(a_wireless_sim(status=status, rate_plan_sid=None), DesiredWirelessState(asked))
+        planned(a_wireless_sim(status=status, rate_plan_sid=None), Asked(asked))
     assert (refused.value.status, refused.value.code) == (400, 33104)
     assert refused.value.message == (
         f"SIM {WIRELESS_SIM_SID} can't be {asked} without a rate plan; give RatePlan too"
@@ -285,16 +301,13 @@ def test_a_sim_is_not_connected_without_a_plan(
 def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(
     status: WirelessStatus, asked: WirelessStatus | None, expected: Change | int
 ) -> None:
-    sim, change_request = (
-        a_wireless_sim(status=status),
-        DesiredWirelessState(asked, removes_rate_plan=True),
-    )
+    sim, change_request = (a_wireless_sim(status=status), Asked(asked, rate_plan_sid=""))
     if isinstance(expected, int):
         with pytest.raises(InvalidParameter) as refused:
-            plan_change(sim, change_request)
+            planned(sim, change_request)
         assert refused.value.code == expected
     else:
-        assert plan_change(sim, change_request) == expected
+        assert planned(sim, change_request) == expected
 
 
 # ---- refusals ------------------------------------------------------------------------------------
@@ -304,18 +317,18 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
 @pytest.mark.parametrize(
     "change_request",
     [
-        *(DesiredWirelessState(asked) for asked in WirelessStatus),
-        DesiredWirelessState(rate_plan_sid=PLAN),
-        DesiredWirelessState(rate_plan_sid=OTHER_PLAN),
-        DesiredWirelessState(removes_rate_plan=True),
-        DesiredWirelessState(SUSPENDED, removes_rate_plan=True),
+        *(Asked(asked) for asked in WirelessStatus),
+        Asked(rate_plan_sid=PLAN),
+        Asked(rate_plan_sid=OTHER_PLAN),
+        Asked(rate_plan_sid=""),
+        Asked(SUSPENDED, rate_plan_sid=""),
     ],
 )
 def test_while_a_change_runs_another_one_is_a_conflict(
-    status: WirelessStatus, change_request: DesiredWirelessState
+    status: WirelessStatus, change_request: Asked
 ) -> None:
     with pytest.raises(Conflict) as refused:
-        plan_change(a_wireless_sim(status=status), change_request)
+        planned(a_wireless_sim(status=status), change_request)
     assert (refused.value.status, refused.value.code) == (409, 33010)
     assert refused.value.message == (
         f"SIM {WIRELESS_SIM_SID} is {status}: wait for its running change before changing its"
@@ -325,10 +338,7 @@ def test_while_a_change_runs_another_one_is_a_conflict(
 
 @pytest.mark.parametrize("status", CHANGING)
 def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) -> None:
-    assert (
-        plan_change(a_wireless_sim(status=status), DesiredWirelessState())
-        == WirelessNothingRequested()
-    )
+    assert planned(a_wireless_sim(status=status), Asked()) is None
 
 
 @pytest.mark.parametrize(
@@ -352,9 +362,7 @@ def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
 
 def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None:
     with pytest.raises(InvalidParameter) as refused:
-        plan_change(
-            a_wireless_sim(status=CANCELED, rate_plan_sid=None), DesiredWirelessState(ACTIVE)
-        )
+        planned(a_wireless_sim(status=CANCELED, rate_plan_sid=None), Asked(ACTIVE))
     assert refused.value.code == 33105
 
 
