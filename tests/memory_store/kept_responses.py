@@ -47,7 +47,7 @@ class MemoryKeptResponses:
             return
         self.kept.pop(sid, None)
         first = first_part(response)
-        if first.is_shortened:
+        if first != response:
             self.kept[sid] = _Kept(account_sid, number, size_of(rest_of(response, first)))
 
     def keep_within_budget(self) -> None:

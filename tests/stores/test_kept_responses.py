@@ -110,7 +110,11 @@ async def bytes_of(store: Store, account_sid: str = OURS) -> int:
 async def whole_ones(store: Store, numbers: Sequence[int]) -> list[int]:
     """Return those of these callbacks whose last answers are kept whole."""
     found = [(number, (await responses_of(store, number))[-1]) for number in numbers]
-    return [number for number, last in found if last is not None and not last.is_shortened]
+    return [number for number, last in found if last is not None and is_whole(last)]
+
+
+def is_whole(response: RecordedResponse) -> bool:
+    return response.headers_left_out == response.body_left_out == 0
 
 
 # ---- what is kept of one callback ----------------------------------------------------------------

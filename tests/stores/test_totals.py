@@ -14,7 +14,6 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.outcome import Delivered, Refused
-from ringback.core.policy.policy_impact import UrlCallbackCount
 from ringback.core.policy.source_policy import Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.delivery_totals import totals_of as in_pieces
@@ -249,5 +248,5 @@ async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_the
     )
     await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
     assert await count_last_week(store, NOW) == [
-        UrlCallbackCount(OURS, URL, Source.KORE, Source.KORE, 3)
+        DeliveryTotals(OURS, URL, Source.KORE, Source.KORE, 1, 0, 0, 2)
     ]

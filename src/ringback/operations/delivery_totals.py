@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.policy.policy_impact import WEEK, UrlCallbackCount
-from ringback.ports import DeliveryTotals, Store, Transaction
+from ringback.core.policy.policy_impact import WEEK, DeliveryTotals
+from ringback.ports import Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
 """The precision of the time in a SID."""
@@ -42,13 +42,9 @@ async def totals_of(
     return sorted(summed.values(), key=_in_order)
 
 
-async def count_last_week(store: Store, now: datetime) -> list[UrlCallbackCount]:
-    """Count the callbacks of the week before this instant by URL; raises StoreUnavailable."""
-    found = await totals_of(store, since=now - WEEK, until=now)
-    return [
-        UrlCallbackCount(each.account_sid, each.url, each.source, each.source_asked, each.callbacks)
-        for each in found
-    ]
+async def count_last_week(store: Store, now: datetime) -> list[DeliveryTotals]:
+    """Count the callbacks of the week before this instant; raises StoreUnavailable."""
+    return await totals_of(store, since=now - WEEK, until=now)
 
 
 def _sum(one: DeliveryTotals, other: DeliveryTotals) -> DeliveryTotals:

@@ -15,10 +15,6 @@ _A_BURST: Final = HOUR // INSTANT
 """How many times as much an hour at this rate would use as one instant does."""
 
 
-def _any_flow(_: object) -> bool:
-    return True
-
-
 def end_flows(flows: DataFlows[F], sim_sid: str, now: datetime) -> None:
     """End the flows that a SIM has now."""
     for flow in flows.of_sim(sim_sid, since=now):
@@ -39,7 +35,7 @@ def used_since(
     since: datetime,
     now: datetime,
     *,
-    of: Callable[[F], bool] = _any_flow,
+    of: Callable[[F], bool] = lambda _: True,
 ) -> int:
     """Return how many bytes a SIM has used from an instant on, up and down together.
 

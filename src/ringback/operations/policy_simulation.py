@@ -7,7 +7,7 @@ from typing import Any
 from ringback.core.policy.dated_changes import policy_changes, sources_that_end
 from ringback.core.policy.policy_impact import (
     WEEK,
-    UrlCallbackCount,
+    DeliveryTotals,
     UrlForecast,
     depending_on,
     forecast_urls,
@@ -19,7 +19,7 @@ from ringback.core.policy.source_policy import Policy, SourceSelection
 
 
 def simulation_record(
-    policy: Policy, sent: Sequence[UrlCallbackCount] | None, *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[DeliveryTotals] | None, *, now: datetime, then: datetime
 ) -> dict[str, Any]:
     """Return what the policy does at a date, and to what was sent in the last week, if known."""
     record: dict[str, Any] = {
@@ -40,7 +40,7 @@ def simulation_record(
 
 
 def _last_week(
-    policy: Policy, sent: Sequence[UrlCallbackCount], *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[DeliveryTotals], *, now: datetime, then: datetime
 ) -> dict[str, Any]:
     found = forecast_urls(policy, sent, now=now, then=then)
     return {

@@ -21,8 +21,8 @@ from ringback.core.policy.dated_changes import (
     sources_that_end,
 )
 from ringback.core.policy.policy_impact import (
+    DeliveryTotals,
     PolicyImpact,
-    UrlCallbackCount,
     UrlForecast,
     changed_at,
     depending_on,
@@ -53,7 +53,7 @@ class PolicyForecast:
 
     @classmethod
     def of(
-        cls, policy: Policy, sent: Sequence[UrlCallbackCount], *, counted: datetime, date: datetime
+        cls, policy: Policy, sent: Sequence[DeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
         """Forecast all that was sent by this policy; that may be much, so it takes a while."""
         found = forecast_urls(policy, sent, now=date, then=date)
@@ -96,7 +96,7 @@ class PolicyMonitor:
         self,
         active: ActivePolicy,
         *,
-        count: Callable[[datetime], Awaitable[Sequence[UrlCallbackCount]]],
+        count: Callable[[datetime], Awaitable[Sequence[DeliveryTotals]]],
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
@@ -113,7 +113,7 @@ class PolicyMonitor:
         """How long before a change there is a warning of it."""
         self._wakeup = Wakeup(clock)
         self._reminded = set[PolicyChangeReminder]()
-        self._sent: Sequence[UrlCallbackCount] | None = None
+        self._sent: Sequence[DeliveryTotals] | None = None
         self._counted = clock.now()
         self._next_count: datetime | None = None
         active.listen(self._wakeup.wake)

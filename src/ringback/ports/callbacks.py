@@ -12,6 +12,7 @@ from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
 )
+from ringback.core.policy.policy_impact import DeliveryTotals
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.records import PageRequest, RecordPage
 
@@ -79,28 +80,6 @@ class LaneDue(NamedTuple):
 
     lane: Lane
     next_due: datetime
-
-
-class DeliveryTotals(NamedTuple):
-    """How many callbacks ended how: those of one account, URL, source asked for and source used."""
-
-    account_sid: str
-    url: str
-    """As records show it: with its fragment, without its credentials."""
-    source: SourceName
-    source_asked: SourceName | None
-    delivered: int
-    undelivered: int
-    """Failed or discarded."""
-    retried: int
-    """Not ended yet, after an attempt that failed."""
-    waiting: int
-    """Not ended yet, and no attempt has failed."""
-
-    @property
-    def callbacks(self) -> int:
-        """How many callbacks there are in all."""
-        return self.delivered + self.undelivered + self.retried + self.waiting
 
 
 class Callbacks(Protocol):

@@ -17,7 +17,7 @@ from ringback.cli.policy.set_command import set_
 from ringback.cli.portal_commands import named_portal, server_options
 from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.policy_impact import UrlCallbackCount
+from ringback.core.policy.policy_impact import DeliveryTotals
 from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
@@ -78,7 +78,7 @@ def simulate(
     return record, lines_of_simulation(record)
 
 
-def _count(file: DataFolderAccess, now: datetime) -> list[UrlCallbackCount]:
+def _count(file: DataFolderAccess, now: datetime) -> list[DeliveryTotals]:
     if not (file.folder / DATA_FILE).exists():
         raise ConfigurationError(
             f"there is no {DATA_FILE} in {file.folder}; name its folder with --data"

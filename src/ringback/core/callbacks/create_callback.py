@@ -85,18 +85,14 @@ def repeat(
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
     """Return a new callback with the same content from another source, with a new token."""
-    return CallbackRecord(
+    return callback._replace(
         sid=_sid(chance, now),
-        account_sid=callback.account_sid,
-        url=callback.url,
-        method=callback.method,
-        body=callback.body,
         source=source,
-        source_asked=callback.source_asked,
         source_reason=f"a person replayed {callback.sid} as {source}",
         idempotency_token=_token(sources[source].token, chance, now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),
+        idempotency_key=None,
         replay_of=callback.sid,
     )
 

@@ -77,11 +77,6 @@ class RecordedResponse(NamedTuple):
     body_left_out: int = 0
     """How many more bytes of the body were read, and are not kept."""
 
-    @property
-    def is_shortened(self) -> bool:
-        """Whether less is kept of it than was read."""
-        return self.headers_left_out > 0 or self.body_left_out > 0
-
     def __repr__(self) -> str:
         """Show it without its body, which may be long or secret."""
         return f"RecordedResponse(status={self.status}, headers={self.headers})"

@@ -16,15 +16,26 @@ WEEK: Final = timedelta(days=7)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class UrlCallbackCount(NamedTuple):
-    """How many callbacks of one account to one URL were sent by one source."""
+class DeliveryTotals(NamedTuple):
+    """How many callbacks ended how: those of one account, URL, source asked for and source used."""
 
     account_sid: str
     url: str
     """As records show it: with its fragment, without its credentials."""
     source: SourceName
-    asked: SourceName | None
-    callbacks: int
+    source_asked: SourceName | None
+    delivered: int
+    undelivered: int
+    """Failed or discarded."""
+    retried: int
+    """Not ended yet, after an attempt that failed."""
+    waiting: int
+    """Not ended yet, and no attempt has failed."""
+
+    @property
+    def callbacks(self) -> int:
+        """How many callbacks there are in all."""
+        return self.delivered + self.undelivered + self.retried + self.waiting
 
 
 class SelectionReason(StrEnum):
@@ -88,7 +99,7 @@ class UrlForecast:
 
 
 def forecast_urls(
-    policy: Policy, sent: Iterable[UrlCallbackCount], *, now: datetime, then: datetime
+    policy: Policy, sent: Iterable[DeliveryTotals], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
     """Return a forecast for each URL that was called, in the order of account and URL."""
     ordered = sorted(sent, key=_configured)
@@ -125,26 +136,26 @@ def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlFo
 
 
 def changed_at(
-    change: PolicyChange, policy: Policy, sent: Iterable[UrlCallbackCount]
+    change: PolicyChange, policy: Policy, sent: Iterable[DeliveryTotals]
 ) -> list[UrlForecast]:
     """Return the URLs that another source sends to from this change on."""
     found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 
 
-def _configured(row: UrlCallbackCount) -> tuple[str, str, str]:
-    return row.account_sid, row.url, row.asked or ""
+def _configured(row: DeliveryTotals) -> tuple[str, str, str]:
+    return row.account_sid, row.url, row.source_asked or ""
 
 
 def _forecast(
     policy: Policy,
     by_date: Policy,
-    rows: Sequence[UrlCallbackCount],
+    rows: Sequence[DeliveryTotals],
     *,
     now: datetime,
     then: datetime,
 ) -> UrlForecast:
-    account_sid, url, _, asked, _ = rows[0]
+    account_sid, url, _, asked, *_ = rows[0]
     wire = _wire(url)
 
     def choose(at: datetime, by: Policy = policy) -> SourceSelection:

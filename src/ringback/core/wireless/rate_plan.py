@@ -96,19 +96,14 @@ class RatePlan:
 
     def allows_data_in(self, zone: RoamingZone) -> bool:
         """Whether a SIM may use data there."""
-        is_there = (
-            zone is not RoamingZone.INTERNATIONAL
-            or RoamingService.DATA in self.international_roaming
-        )
-        return self.data_enabled and is_there
+        return self.data_enabled and self._has_there(RoamingService.DATA, zone)
 
     def allows_messages_in(self, zone: RoamingZone) -> bool:
         """Whether a SIM may send and get Commands there."""
-        is_there = (
-            zone is not RoamingZone.INTERNATIONAL
-            or RoamingService.MESSAGING in self.international_roaming
-        )
-        return self.messaging_enabled and is_there
+        return self.messaging_enabled and self._has_there(RoamingService.MESSAGING, zone)
+
+    def _has_there(self, service: RoamingService, zone: RoamingZone) -> bool:
+        return zone is not RoamingZone.INTERNATIONAL or service in self.international_roaming
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -1,5 +1,3 @@
-import pytest
-
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest, RecordedResponse
 
@@ -40,15 +38,3 @@ def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_b
     response = RecordedResponse(200, (), b"a long answer")
     assert not response.is_cut
     assert repr(response) == "RecordedResponse(status=200, headers=())"
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "is_shortened"), [(0, 0, False), (1, 0, True), (0, 1, True)]
-)
-def test_a_response_says_whether_less_is_kept_of_it_than_was_read(
-    headers: int, body: int, *, is_shortened: bool
-) -> None:
-    response = RecordedResponse(
-        200, (), b"", is_cut=True, headers_left_out=headers, body_left_out=body
-    )
-    assert response.is_shortened is is_shortened

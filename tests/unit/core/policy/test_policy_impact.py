@@ -4,9 +4,9 @@ import pytest
 
 from ringback.core.policy.dated_changes import HoldsEnded, PolicyChange, policy_changes
 from ringback.core.policy.policy_impact import (
+    DeliveryTotals,
     PolicyImpact,
     SelectionReason,
-    UrlCallbackCount,
     UrlForecast,
     changed_at,
     depending_on,
@@ -30,11 +30,11 @@ def row(
     *,
     account_sid: str = "AC1",
     callbacks: int = 10,
-) -> UrlCallbackCount:
-    return UrlCallbackCount(account_sid, url, source, asked, callbacks)
+) -> DeliveryTotals:
+    return DeliveryTotals(account_sid, url, source, asked, callbacks, 0, 0, 0)
 
 
-def only(policy: Policy, *rows: UrlCallbackCount, now: datetime, then: datetime) -> UrlForecast:
+def only(policy: Policy, *rows: DeliveryTotals, now: datetime, then: datetime) -> UrlForecast:
     (found,) = forecast_urls(policy, rows, now=now, then=then)
     return found
 
