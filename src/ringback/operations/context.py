@@ -111,7 +111,7 @@ class OperationContext(AccountContext):
 
         Without a SIM, the account's scenario counts.
         """
-        scenario = self._scenario_of(tx, sim, subject.account_sid)
+        scenario, _ = self.in_force(tx, subject.account_sid, sim)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
         tx.tasks.put(ScheduledTask(step, subject.sid, subject.account_sid, due))
 
@@ -119,7 +119,8 @@ class OperationContext(AccountContext):
         self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
     ) -> CarrierRequest:
         """Return what the network has to do for a task, and the scenario that it follows."""
-        return CarrierRequest(task.step, self._scenario_of(tx, sim, task.account_sid), subject, sim)
+        scenario, _ = self.in_force(tx, task.account_sid, sim)
+        return CarrierRequest(task.step, scenario, subject, sim)
 
     def put_off(
         self, tx: Transaction, step: TaskKind, sim: AccountOwnedRecord, until: datetime
@@ -127,23 +128,16 @@ class OperationContext(AccountContext):
         """Schedule a step of a resource for this instant, in place of an earlier schedule."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
-    def scenario_of_sim(self, tx: Transaction, sim: NamedRecord) -> NetworkScenario:
-        """Return how the network behaves towards a SIM."""
-        return self.in_force_for_sim(tx, sim).scenario
-
-    def _scenario_of(
-        self, tx: Transaction, sim: NamedRecord | None, account_sid: str
-    ) -> NetworkScenario:
-        if sim is None:
-            return self.in_force_for_account(tx, account_sid).scenario
-        return self.scenario_of_sim(tx, sim)
-
-    def in_force_for_sim(self, tx: Transaction, sim: NamedRecord) -> EffectiveScenario:
-        """Return the scenario of a SIM, and why it is that one.
+    def in_force(
+        self, tx: Transaction, account_sid: str, sim: NamedRecord | None = None
+    ) -> EffectiveScenario:
+        """Return the scenario of a SIM, or of an account without one, and why it is that one.
 
         In order: what was chosen for the SIM, what its unique name asks for, what the settings say
-        for the SIM, and the scenario of its account.
+        for the SIM; and then what was chosen for its account, and what the settings say for that.
         """
+        if sim is None:
+            return self._in_force_for_account(tx, account_sid)
         chosen = tx.scenarios.get(sim.sid)
         if chosen is not None and chosen in SCENARIOS:
             return EffectiveScenario(SCENARIOS[chosen], "chosen for this SIM")
@@ -152,10 +146,9 @@ class OperationContext(AccountContext):
             return EffectiveScenario(named, f"the SIM's unique name ends with +{named.name}")
         if sim.sid in self.simulation.scenarios:
             return EffectiveScenario(self.simulation.scenarios[sim.sid], "set for this SIM")
-        return self.in_force_for_account(tx, sim.account_sid)
+        return self._in_force_for_account(tx, sim.account_sid)
 
-    def in_force_for_account(self, tx: Transaction, account_sid: str) -> EffectiveScenario:
-        """Return the scenario of an account, and why that one."""
+    def _in_force_for_account(self, tx: Transaction, account_sid: str) -> EffectiveScenario:
         chosen = tx.scenarios.get(account_sid)
         if chosen is not None and chosen in SCENARIOS:
             return EffectiveScenario(SCENARIOS[chosen], "chosen for the account")

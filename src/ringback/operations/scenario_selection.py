@@ -34,9 +34,6 @@ def explain_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, context: OperationContext
 ) -> ScenarioAssignment:
     """Return which scenario a SIM or the account has, and why."""
-    if sim is None:
-        in_force = context.in_force_for_account(tx, account_sid)
-        return ScenarioAssignment(None, tx.scenarios.get(account_sid), in_force)
-    found = any_sim_named(tx, account_sid, sim)
-    in_force = context.in_force_for_sim(tx, found)
-    return ScenarioAssignment(found.sid, tx.scenarios.get(found.sid), in_force)
+    found = None if sim is None else any_sim_named(tx, account_sid, sim)
+    chosen = tx.scenarios.get(account_sid if found is None else found.sid)
+    return ScenarioAssignment(found and found.sid, chosen, context.in_force(tx, account_sid, found))

@@ -120,23 +120,26 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     context = a_context(simulation=SimulationSettings(TAKES, scenarios=settings))
     tx.scenarios.put(SIM_SID, FOR_SIM.name)
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
-    assert context.scenario_of_sim(tx, named) == FOR_SIM
+    assert context.in_force(tx, ACCOUNT_SID, named).scenario == FOR_SIM
     tx.scenarios.put(SIM_SID, None)
-    assert context.scenario_of_sim(tx, named) == BY_NAME
-    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_SIM
+    assert context.in_force(tx, ACCOUNT_SID, named).scenario == BY_NAME
+    assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == SET_FOR_SIM
     del settings[SIM_SID]
-    assert context.scenario_of_sim(tx, unnamed) == FOR_ACCOUNT
+    assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, None)
-    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_ACCOUNT
+    assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == SET_FOR_ACCOUNT
     del settings[ACCOUNT_SID]
-    assert context.scenario_of_sim(tx, unnamed) == SET_FOR_ALL
+    assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == SET_FOR_ALL
     del settings["*"]
-    assert context.scenario_of_sim(tx, unnamed) == NORMAL
+    assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == NORMAL
 
 
 def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> None:
     sim = a_wireless_sim(unique_name="meter+operator-busy")
-    assert a_context().scenario_of_sim(MemoryTransaction(), sim) == SCENARIOS["operator-busy"]
+    assert (
+        a_context().in_force(MemoryTransaction(), ACCOUNT_SID, sim).scenario
+        == SCENARIOS["operator-busy"]
+    )
 
 
 def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
@@ -144,13 +147,13 @@ def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     context = a_context(
         simulation=SimulationSettings(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT})
     )
-    assert context.in_force_for_account(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
+    assert context.in_force(tx, ACCOUNT_SID).scenario == SET_FOR_ACCOUNT
     tx.scenarios.put(ACCOUNT_SID, FOR_ACCOUNT.name)
-    assert context.in_force_for_account(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
+    assert context.in_force(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
 
 
 def test_a_choice_that_an_older_version_knew_is_none() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(SIM_SID, "forgotten")
     tx.scenarios.put(ACCOUNT_SID, "forgotten")
-    assert a_context().scenario_of_sim(tx, a_sim()) == NORMAL
+    assert a_context().in_force(tx, ACCOUNT_SID, a_sim()).scenario == NORMAL

@@ -261,7 +261,7 @@ def _show(
     tx: Transaction, call: ApiRequest, context: OperationContext, gateway: str | None
 ) -> dict[str, Any]:
     card = fetch_any_sim(tx, call.account_sid, call.sid)
-    scenario, reason = context.in_force_for_sim(tx, card)
+    scenario, reason = context.in_force(tx, card.account_sid, card)
     return {
         **dict.fromkeys(DEVICE.schema["properties"]),
         "sim_sid": card.sid,

@@ -247,7 +247,8 @@ def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
     """Let the network carry a change out, at once or when the operator is not busy any more."""
-    if context.scenario_of_sim(tx, sim).wait_before(TaskKind.TAKE_ON_CHANGE):
+    scenario, _ = context.in_force(tx, sim.account_sid, sim)
+    if scenario.wait_before(TaskKind.TAKE_ON_CHANGE):
         step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
     else:
         step, status = TaskKind.CHANGE_SIM, WirelessStatus.UPDATING

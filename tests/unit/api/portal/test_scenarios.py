@@ -114,8 +114,8 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
     context = a_context(simulation=SimulationSettings(TAKES, scenarios=scenarios))
     of_sim, of_account = await store.transact(
         lambda tx: (
-            context.in_force_for_sim(tx, sim),
-            context.in_force_for_account(tx, sim.account_sid),
+            context.in_force(tx, sim.account_sid, sim),
+            context.in_force(tx, sim.account_sid),
         )
     )
     assert of_sim == (ip_fails, "set for this SIM")
