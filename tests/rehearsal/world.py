@@ -16,7 +16,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
 from ringback.migration.filters import rank
-from ringback.operations.accounts import create_account
+from ringback.operations.accounts import add_credentials, create_account
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
@@ -164,7 +164,9 @@ def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        account = create_account(tx, name=name, context=a_context(now=START, chance=chance)).account
+        context = a_context(now=START, chance=chance)
+        bare = create_account(tx, name=name, context=context)
+        account = add_credentials(tx, bare, context).account
         world.accounts.append(account)
         profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
         tx.supersim.access_profiles.add(

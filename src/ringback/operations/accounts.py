@@ -38,33 +38,11 @@ def create_account(
     schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
-) -> CreatedAccount:
-    """Make an account with an Auth Token, a webhook secret and an API key.
+) -> Account:
+    """Make an account as KORE does: with an Auth Token, but no webhook secret and no API key.
 
     Its SID is made too, unless one is given. Raises InvalidParameter for an unreadable name, and
     for a parent that does not exist or is a subaccount itself.
-    """
-    bare = create_bare_account(
-        tx, name=name, context=context, schedule=schedule, sid=sid, parent_sid=parent_sid
-    )
-    secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
-    account = replace(bare, webhook_secrets=secrets)
-    tx.accounts.save(account)
-    return CreatedAccount(account, create_key(tx, account.sid, _FIRST, context))
-
-
-def create_bare_account(
-    tx: Transaction,
-    *,
-    name: str,
-    context: AccountContext,
-    schedule: RetrySchedule | None = None,
-    sid: str | None = None,
-    parent_sid: str | None = None,
-) -> Account:
-    """Make an account as KORE does: without a webhook secret, and without an API key.
-
-    Raises what `create_account` does.
     """
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
@@ -79,6 +57,14 @@ def create_bare_account(
     )
     tx.accounts.add(account, [])
     return account
+
+
+def add_credentials(tx: Transaction, bare: Account, context: AccountContext) -> CreatedAccount:
+    """Give a new account its first webhook secret and API key, and return it with them."""
+    secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
+    account = replace(bare, webhook_secrets=secrets)
+    tx.accounts.save(account)
+    return CreatedAccount(account, create_key(tx, account.sid, _FIRST, context))
 
 
 def list_accounts(tx: Transaction) -> list[Account]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.accounts.account import Account
-from ringback.operations.accounts import create_account, keep_changed
+from ringback.operations.accounts import add_credentials, create_account, keep_changed
 from ringback.operations.api_keys import CreatedApiKey, create_key, delete_key
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import seed_data as supersim
@@ -67,6 +67,7 @@ def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
 
 
 def _seed(tx: Transaction, context: OperationContext) -> Account:
-    account = create_account(tx, name=_ACCOUNT_NAME, context=context, sid=ACCOUNT_SID).account
+    account = create_account(tx, name=_ACCOUNT_NAME, context=context, sid=ACCOUNT_SID)
+    created = add_credentials(tx, account, context)
     supersim.seed(tx, ACCOUNT_SID, context)
-    return account
+    return created.account

@@ -11,8 +11,8 @@ from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.retry_schedule import PERSISTENT, RetrySchedule
 from ringback.operations.accounts import (
     CreatedAccount,
+    add_credentials,
     create_account,
-    create_bare_account,
     fetch_account,
     list_accounts,
     set_status,
@@ -33,9 +33,9 @@ def create(
     chance: RandomSource = CHANCE,
     parent_sid: str | None = None,
 ) -> CreatedAccount:
-    return create_account(
-        tx, name=name, schedule=schedule, context=a_context(chance=chance), parent_sid=parent_sid
-    )
+    context = a_context(chance=chance)
+    bare = create_account(tx, name=name, schedule=schedule, context=context, parent_sid=parent_sid)
+    return add_credentials(tx, bare, context)
 
 
 def test_a_new_account_is_kept_with_its_key() -> None:
@@ -129,9 +129,7 @@ def test_a_subaccount_has_no_subaccounts() -> None:
 def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
-    made = create_bare_account(
-        tx, name="Acme", context=a_context(chance=CHANCE), parent_sid=parent.sid
-    )
+    made = create_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid=parent.sid)
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
     assert tx.accounts.keys.of(made.sid) == []
@@ -141,9 +139,9 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
 def test_such_an_account_is_refused_what_any_other_is() -> None:
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
-        create_bare_account(tx, name="", context=a_context())
+        create_account(tx, name="", context=a_context())
     with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
-        create_bare_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid="AC0")
+        create_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid="AC0")
     assert list_accounts(tx) == []
 
 

@@ -14,7 +14,7 @@ from ringback.api.request_parameters import RequestParameters, read_query
 from ringback.api.serializers import json_answer, with_unknown
 from ringback.core.accounts.account import Account
 from ringback.core.errors import PLATFORM, Forbidden
-from ringback.operations.accounts import create_bare_account, own_or_subaccount, with_subaccounts
+from ringback.operations.accounts import create_account, own_or_subaccount, with_subaccounts
 from ringback.ports import Transaction
 
 _FILTER: Final = "account_id"
@@ -32,7 +32,7 @@ class KoreAccountEndpoints(EndpointGroup):
         if account.parent_sid is not None:
             raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
         made = await self.change(
-            lambda tx, context: create_bare_account(
+            lambda tx, context: create_account(
                 tx, name=name, context=context, parent_sid=account.sid
             )
         )

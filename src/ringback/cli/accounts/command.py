@@ -17,8 +17,9 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.data_folder import new_seal_key
 from ringback.operations.accounts import (
+    CreatedAccount,
+    add_credentials,
     create_account,
-    create_bare_account,
     fetch_account,
     list_accounts,
     set_status,
@@ -78,10 +79,14 @@ def create(
 ) -> Output:
     """Make an account and print its credentials, once."""
     context = account_context()
-    make = create_bare_account if bare else create_account
-    made = file.transact(
-        lambda tx: make(tx, name=name, schedule=schedule, context=context, parent_sid=parent)
-    )
+
+    def make(tx: Transaction) -> Account | CreatedAccount:
+        account = create_account(
+            tx, name=name, schedule=schedule, context=context, parent_sid=parent
+        )
+        return account if bare else add_credentials(tx, account, context)
+
+    made = file.transact(make)
     account, api_key = (made, None) if isinstance(made, Account) else (made.account, made.api_key)
     record = {
         **output.account_record(account),
