@@ -20,7 +20,6 @@ from ringback.api.operation_definition import (
     Body,
     OperationParameter,
     PageBody,
-    as_field,
 )
 from ringback.api.paging import EXAMINED, PAGING, ListedRecord, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
@@ -29,6 +28,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_target import CallbackTarget, CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
+from ringback.core.form_encoding import as_field
 from ringback.operations.context import OperationContext
 from ringback.ports import PageRequest, RecordPage, Transaction
 

@@ -108,15 +108,6 @@ FRIENDLY_NAME: Final = OperationParameter(
 )
 
 
-def as_field(name: str) -> str:
-    """Return a parameter's name as records and code have it.
-
-    >>> as_field("SmsFallbackUrl")
-    'sms_fallback_url'
-    """
-    return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]
-
-
 def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
     """Return one route for each path of these operations."""
     by_path = dict[str, dict[str, Handler]]()

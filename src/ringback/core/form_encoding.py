@@ -1,4 +1,4 @@
-"""Form encoding of parameters: the body of a POST, and the query of a GET."""
+"""Form encoding of parameters, the body of a POST and the query of a GET; and their names."""
 
 import re
 from typing import Final
@@ -41,3 +41,12 @@ def _unquote(text: str) -> str:
     if "%" in text:
         return unquote_plus(text)
     return text.replace("+", " ")
+
+
+def as_field(name: str) -> str:
+    """Return a parameter's name as records and code have it.
+
+    >>> as_field("SmsFallbackUrl")
+    'sms_fallback_url'
+    """
+    return "".join(f"_{each}" if each.isupper() else each for each in name).lower()[1:]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.form_encoding import decode, encode
+from ringback.core.form_encoding import as_field, decode, encode
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ def test_a_form_is_read_as_it_was_written(encoded: str, told: list[tuple[str, st
 @given(st.text(st.sampled_from("aé%+=&;2Ff\ud800 "), max_size=30))
 def test_any_text_is_read_as_the_standard_library_reads_it(encoded: str) -> None:
     assert decode(encoded) == parse_qsl(encoded, keep_blank_values=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("Sim", "sim"), ("ErrorCode", "error_code"), ("EId", "e_id")]
+)
+def test_a_parameters_name_is_that_of_a_field_in_camel_case(name: str, field: str) -> None:
+    assert as_field(name) == field

@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation_definition import (
-    ApiOperation,
-    OperationParameter,
-    PageBody,
-    as_field,
-    filtered,
-)
+from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody, filtered
 from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
@@ -25,6 +19,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, maybe, worked_out
 from ringback.core.calendar import iso
+from ringback.core.form_encoding import as_field
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
 from ringback.core.supersim.sim import SuperSim

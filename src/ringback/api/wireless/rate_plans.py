@@ -11,7 +11,6 @@ from ringback.api.operation_definition import (
     UNIQUE_NAME,
     ApiOperation,
     OperationParameter,
-    as_field,
 )
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
@@ -36,6 +35,7 @@ from ringback.api.serializers import (
     worked_out,
 )
 from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.form_encoding import as_field
 from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,

@@ -10,7 +10,6 @@ from ringback.api.operation_definition import (
     UNIQUE_NAME,
     ApiOperation,
     OperationParameter,
-    as_field,
     filtered,
 )
 from ringback.api.schema_pieces import (
@@ -38,6 +37,7 @@ from ringback.api.serializers import (
     worked_out,
 )
 from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.form_encoding import as_field
 from ringback.core.sids import SidKind
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.wireless import sims
