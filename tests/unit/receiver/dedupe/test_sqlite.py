@@ -271,7 +271,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 @pytest.mark.parametrize("threads", [0, 3], ids=["alone", "beside busy threads"])
 def test_parent_and_child_share_it_across_a_fork(tmp_path: Path, threads: int) -> None:
     told = run(_FORKED, tmp_path / "seen.db", str(threads))
-    assert told == "ClaimedByOther ClaimWon WorkDone\n" * 5
+    assert told == "ClaimedByOther ClaimWon WorkAlreadyDone\n" * 5
 
 
 def be_bound_by_modes() -> None:
