@@ -108,12 +108,12 @@ class RatePlan:
     @property
     def networks(self) -> tuple[str, ...]:
         """The SIDs of the networks that its SIMs may be on."""
-        zones = {RoamingZone.HOME}
-        if self.national_roaming_enabled:
-            zones.add(RoamingZone.NATIONAL)
-        if self.international_roaming:
-            zones.add(RoamingZone.INTERNATIONAL)
-        return tuple(network.sid for network in NETWORKS if zone_of(network) in zones)
+        is_allowed = {
+            RoamingZone.HOME: True,
+            RoamingZone.NATIONAL: self.national_roaming_enabled,
+            RoamingZone.INTERNATIONAL: bool(self.international_roaming),
+        }
+        return tuple(network.sid for network in NETWORKS if is_allowed[zone_of(network)])
 
 
 def zone_of(network: MobileNetwork) -> RoamingZone:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from ringback.core.calendar import (
@@ -158,15 +157,12 @@ class WirelessUsage:
 
     def abroad(self) -> list[tuple[str, UsageTotals]]:
         """Return the usage in each foreign country, sorted by its code."""
-        places = self.by_country.items()
-        return sorted(
-            [
-                (country, used)
-                for (zone, country), used in places
-                if zone is RoamingZone.INTERNATIONAL
-            ],
-            key=itemgetter(0),
-        )
+        abroad = {
+            country: used
+            for (zone, country), used in self.by_country.items()
+            if zone is RoamingZone.INTERNATIONAL
+        }
+        return [(country, abroad[country]) for country in sorted(abroad)]
 
 
 def summarize(

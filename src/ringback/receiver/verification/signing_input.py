@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Final, assert_never
+from typing import Final
 
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
@@ -76,20 +76,12 @@ class SignatureCandidate:
     def signature(self) -> str | None:
         """Return the signature that this gives; None for text that has no bytes to be signed."""
         try:
-            return self._sign()
+            if self.source is Source.KORE:
+                return sign_as_kore(self.method, self.url, self.body, secret=self.secret)
+            form, digest = _form_of(self.body), self.scheme.digest
+            return sign_as_twilio(self.url, form, auth_token=self.secret, digest=digest)
         except UnicodeEncodeError:  # lone surrogates
             return None
-
-    def _sign(self) -> str:
-        match self.source:
-            case Source.TWILIO:
-                form = _form_of(self.body)
-                digest = self.scheme.digest
-                return sign_as_twilio(self.url, form, auth_token=self.secret, digest=digest)
-            case Source.KORE:
-                return sign_as_kore(self.method, self.url, self.body, secret=self.secret)
-            case _:
-                assert_never(self.source)
 
 
 @lru_cache(maxsize=16)  # a hundred assumptions are made about a URL, and few about a body
