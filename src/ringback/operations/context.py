@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
+from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
@@ -16,14 +17,7 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import Sources
-from ringback.ports import (
-    AccountOwnedRecord,
-    CallbackQueue,
-    NamedRecord,
-    RandomSource,
-    SigningKeys,
-    Transaction,
-)
+from ringback.ports import CallbackQueue, RandomSource, SigningKeys, Transaction
 
 
 class EffectiveScenario(NamedTuple):

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from ringback.core.accounts.account import AccountOwnedRecord
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
-from ringback.ports import AccountOwnedRecord, N, NamedRecords, PageRequest, R, Records, Transaction
+from ringback.ports import N, NamedRecords, PageRequest, R, Records, Transaction
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:

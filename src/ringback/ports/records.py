@@ -5,33 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.data_flow import DataFlow
 from ringback.core.sims.scenario import TaskKind
-
-
-class AccountOwnedRecord(Protocol):
-    """A record of an account."""
-
-    @property
-    def sid(self) -> str:
-        """Which record it is."""
-        ...
-
-    @property
-    def account_sid(self) -> str:
-        """Whose it is."""
-        ...
-
-
-class NamedRecord(AccountOwnedRecord, Protocol):
-    """A record that can have a unique name."""
-
-    @property
-    def unique_name(self) -> str | None:
-        """The name, which no other record of the account and its kind has."""
-        ...
-
 
 R = TypeVar("R", bound=AccountOwnedRecord)
 N = TypeVar("N", bound=NamedRecord)

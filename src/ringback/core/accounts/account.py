@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from ringback.core.accounts.secret_hash import is_secret_of
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets
@@ -75,3 +75,26 @@ class ApiKey:
     def opens_with(self, secret: str) -> bool:
         """Whether this is its secret, compared in constant time."""
         return is_secret_of(self.secret_hash, secret)
+
+
+class AccountOwnedRecord(Protocol):
+    """A record of an account."""
+
+    @property
+    def sid(self) -> str:
+        """Which record it is."""
+        ...
+
+    @property
+    def account_sid(self) -> str:
+        """Whose it is."""
+        ...
+
+
+class NamedRecord(AccountOwnedRecord, Protocol):
+    """A record that can have a unique name."""
+
+    @property
+    def unique_name(self) -> str | None:
+        """The name, which no other record of the account and its kind has."""
+        ...

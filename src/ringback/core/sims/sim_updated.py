@@ -4,26 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
+from ringback.core.accounts.account import NamedRecord
 from ringback.core.sims.scenario import CarrierFailure
 
 
-class AnySim(Protocol):
+class AnySim(NamedRecord, Protocol):
     """A SIM of either product: both packages use this module, so it can import neither."""
-
-    @property
-    def sid(self) -> str:
-        """The SID."""
-        ...
-
-    @property
-    def account_sid(self) -> str:
-        """The account that owns it."""
-        ...
-
-    @property
-    def unique_name(self) -> str | None:
-        """The name that its owner gave it."""
-        ...
 
     @property
     def status(self) -> StrEnum:
