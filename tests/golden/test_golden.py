@@ -15,7 +15,7 @@ import pytest
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
-from ringback.core.events.kore_test_event import as_text
+from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.events.payload import PARAMETERS, Event, parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
@@ -215,11 +215,9 @@ ALL: Final = {
 }
 
 # KORE's own sample.
-TEST_EVENT: Final = as_text(
-    test_id="88bf54a9-f2fb-40b6-8faf-e6c5a3c348d2",
-    event_id="fff521c2-c7db-4b53-a5a0-c5d5d01f66ce",
+TEST_EVENT: Final = write_test_event(
+    bytes.fromhex("88bf54a9f2fb40b68fafe6c5a3c348d2 fff521c2c7db4b53a5a0c5d5d01f66ce 07"),
     at=datetime(2024, 9, 25, 19, 9, 48, 584208, tzinfo=UTC),
-    seventh_digit=7,
 )
 TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in HttpMethod}
 

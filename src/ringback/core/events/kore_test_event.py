@@ -20,20 +20,11 @@ TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
 
 def write_test_event(chance: bytes, *, at: datetime) -> str:
     """Return a new test event of this instant, which is in UTC."""
-    return as_text(
-        test_id=uuid4_text(chance[:TOKEN_BYTES]),
-        event_id=uuid4_text(chance[TOKEN_BYTES:-1]),
-        at=at,
-        # The sample's time has seven digits after the dot, one more than our clock gives.
-        seventh_digit=chance[-1] % 10,
-    )
-
-
-def as_text(*, test_id: str, event_id: str, at: datetime, seventh_digit: int) -> str:
-    """Return the test event with these ids; its time has seven fractional digits."""
+    # The sample's time has seven digits after the dot, one more than our clock gives.
+    seventh_digit = chance[-1] % 10
     event = {
-        "data": {"test_id": test_id},
-        "id": event_id,
+        "data": {"test_id": uuid4_text(chance[:TOKEN_BYTES])},
+        "id": uuid4_text(chance[TOKEN_BYTES:-1]),
         "time": f"{at:%Y-%m-%dT%H:%M:%S.%f}{seventh_digit}+00:00",
         "type": TEST_EVENT_TYPE,
         "source": "kore-events",

@@ -7,9 +7,10 @@ from base64 import b64decode
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
+from ringback.core.errors import InvalidParameter
 from ringback.core.sims.message import (
     LONGEST_SMS,
     Direction,
@@ -87,43 +88,37 @@ class WirelessCommand:
         return replace(self, status=status, date_updated=now)
 
 
-class CommandValidationError(NamedTuple):
-    """What is wrong with a Command, in words and as a code."""
+def check_command(command: str, mode: PayloadType, include_sid: IncludeSid) -> None:
+    """Raise InvalidParameter (33101, 33111) unless this can be a Command to a device.
 
-    words: str
-    code: int
-
-
-def fault_in(
-    command: str, mode: PayloadType, include_sid: IncludeSid
-) -> CommandValidationError | None:
-    """Return what is wrong with a Command to a device, or None.
-
-    >>> fault_in("aGk=", PayloadType.BINARY, IncludeSid.NONE) is None
-    True
-    >>> fault_in("x" * 129, PayloadType.TEXT, IncludeSid.END).code
-    33111
+    >>> check_command("aGk=", PayloadType.BINARY, IncludeSid.NONE)
     """
     if mode is PayloadType.BINARY:
-        return _fault_in_binary(command)
+        _check_binary(command)
+        return
     with_sid = include_sid is not IncludeSid.NONE
     longest = LONGEST_WITH_SID if with_sid else LONGEST_SMS
     if len(command) > longest:
         beside = " beside its SID" if with_sid else ""
-        words = f"{len(command)} characters are too many; a Command has at most {longest}{beside}"
-        return CommandValidationError(words, _TOO_LONG)
-    words = fault_in_text(command)
-    return None if words is None else CommandValidationError(words, _INVALID)
+        raise InvalidParameter(
+            f"Command: {len(command)} characters are too many; a Command has at most"
+            f" {longest}{beside}",
+            code=_TOO_LONG,
+        )
+    fault = fault_in_text(command)
+    if fault is not None:
+        raise InvalidParameter(f"Command: {fault}", code=_INVALID)
 
 
-def _fault_in_binary(command: str) -> CommandValidationError | None:
+def _check_binary(command: str) -> None:
     try:
         size = len(b64decode(command, validate=True))
     except ValueError:
-        return CommandValidationError(
-            "it is not Base64, which CommandMode=binary asks for", _INVALID
-        )
+        raise InvalidParameter(
+            "Command: it is not Base64, which CommandMode=binary asks for", code=_INVALID
+        ) from None
     if size > LONGEST_BINARY:
-        words = f"{size} bytes are too many; a binary Command has at most {LONGEST_BINARY}"
-        return CommandValidationError(words, _TOO_LONG)
-    return None
+        raise InvalidParameter(
+            f"Command: {size} bytes are too many; a binary Command has at most {LONGEST_BINARY}",
+            code=_TOO_LONG,
+        )

@@ -13,7 +13,7 @@ from ringback.core.wireless.command import (
     CommandTransport,
     IncludeSid,
     WirelessCommand,
-    fault_in,
+    check_command,
 )
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
@@ -44,9 +44,7 @@ def send_command(
     without messages (33203), too many waiting Commands (33118), or an unfit text (33101, 33111).
     """
     sim = sim_named(tx, account_sid, new.sim)
-    fault = fault_in(new.command, new.mode, new.include_sid)
-    if fault is not None:
-        raise InvalidParameter(f"Command: {fault.words}", code=fault.code)
+    check_command(new.command, new.mode, new.include_sid)
     _check_can_get(tx, sim)
     command = WirelessCommand(
         **context.record_fields(SidKind.COMMAND, account_sid),

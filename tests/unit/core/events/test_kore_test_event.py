@@ -2,7 +2,7 @@ import json
 import re
 from datetime import UTC, datetime
 
-from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, as_text, write_test_event
+from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.sources.signature import sign_as_kore
 
 AT = datetime(2024, 9, 25, 19, 9, 48, 584208, tzinfo=UTC)
@@ -15,12 +15,8 @@ DOCUMENTED = (
 
 
 def documented() -> str:
-    return as_text(
-        test_id="88bf54a9-f2fb-40b6-8faf-e6c5a3c348d2",
-        event_id="fff521c2-c7db-4b53-a5a0-c5d5d01f66ce",
-        at=AT,
-        seventh_digit=7,
-    )
+    chance = "88bf54a9f2fb40b68fafe6c5a3c348d2 fff521c2c7db4b53a5a0c5d5d01f66ce 07"
+    return write_test_event(bytes.fromhex(chance), at=AT)
 
 
 def test_it_is_kores_documented_event_byte_for_byte() -> None:

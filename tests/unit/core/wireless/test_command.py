@@ -4,6 +4,7 @@ from itertools import product
 import pytest
 
 from ringback.core.callback_urls.callback_target import NO_TARGET
+from ringback.core.errors import InvalidParameter
 from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.wireless.command import (
     KEPT_FOR,
@@ -11,9 +12,8 @@ from ringback.core.wireless.command import (
     LONGEST_WITH_SID,
     MOST_QUEUED,
     CommandTransport,
-    CommandValidationError,
     IncludeSid,
-    fault_in,
+    check_command,
 )
 from tests.fakes import NOW
 from tests.wireless_fakes import COMMAND_SID, a_command
@@ -95,64 +95,47 @@ def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody()
 def test_what_is_within_the_limits_can_be_sent(
     command: str, mode: PayloadType, include_sid: IncludeSid
 ) -> None:
-    assert fault_in(command, mode, include_sid) is None
+    check_command(command, mode, include_sid)
 
 
 @pytest.mark.parametrize(
     ("command", "mode", "include_sid", "fault"),
     [
-        (
-            "x" * 161,
-            TEXT,
-            NONE,
-            CommandValidationError("161 characters are too many; a Command has at most 160", 33111),
-        ),
+        ("x" * 161, TEXT, NONE, ("161 characters are too many; a Command has at most 160", 33111)),
         (
             "x" * 129,
             TEXT,
             START,
-            CommandValidationError(
-                "129 characters are too many; a Command has at most 128 beside its SID", 33111
-            ),
+            ("129 characters are too many; a Command has at most 128 beside its SID", 33111),
         ),
         (
             "x" * 129,
             TEXT,
             END,
-            CommandValidationError(
-                "129 characters are too many; a Command has at most 128 beside its SID", 33111
-            ),
+            ("129 characters are too many; a Command has at most 128 beside its SID", 33111),
         ),
         (
             "5 \u20ac",
             TEXT,
             NONE,
-            CommandValidationError(
-                "'\u20ac' is no single-byte character, which an SMS is made of", 33101
-            ),
+            ("'\u20ac' is no single-byte character, which an SMS is made of", 33101),
         ),
         (
             "A" * 188,
             BINARY,
             NONE,
-            CommandValidationError(
-                "141 bytes are too many; a binary Command has at most 140", 33111
-            ),
+            ("141 bytes are too many; a binary Command has at most 140", 33111),
         ),
         *(
-            (
-                command,
-                BINARY,
-                NONE,
-                CommandValidationError(
-                    "it is not Base64, which CommandMode=binary asks for", 33101
-                ),
-            )
+            (command, BINARY, NONE, ("it is not Base64, which CommandMode=binary asks for", 33101))
             for command in ("AAA", "no base 64!", "\u20ac", "AA==AA==")
         ),
     ],
 )
 def test_what_can_not_be_sent_is_said_with_its_code(
-    command: str, mode: PayloadType, include_sid: IncludeSid, fault: CommandValidationError
+    command: str, mode: PayloadType, include_sid: IncludeSid, fault: tuple[str, int]
 ) -> None:
-    assert fault_in(command, mode, include_sid) == fault
+    with pytest.raises(InvalidParameter) as refused:
+        check_command(command, mode, include_sid)
+    words, code = fault
+    assert (refused.value.message, refused.value.code) == (f"Command: {words}", code)
