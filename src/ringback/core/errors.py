@@ -10,7 +10,7 @@
     │   ├── Forbidden          403  right credentials that are not good for this (20006)
     │   ├── NotFound           404  no such resource (20404)
     │   ├── MethodNotAllowed   405  the resource exists, the verb doesn't (20004)
-    │   ├── Conflict           409  another change to the same resource is still running
+    │   ├── Conflict           409  another change to the same resource is still running (20409)
     │   └── BacklogFull        429  too much is waiting already (20429)
     │       ├── LoginRateLimited    too many wrong credentials came
     │       └── TooManyRequests     an account asks for more than its rate allows
@@ -111,6 +111,9 @@ class Conflict(ApiError):
     """A change to the same resource is still being carried out."""
 
     status = 409
+
+    def __init__(self, message: str, *, code: int = 20409) -> None:
+        super().__init__(message, code=code)
 
 
 class BacklogFull(ApiError):

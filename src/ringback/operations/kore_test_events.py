@@ -1,7 +1,6 @@
 """Test events: what KORE sends to try a URL, and what rehearses a new webhook secret."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret
@@ -13,8 +12,6 @@ from ringback.operations.accounts import fetch_account
 from ringback.operations.callback_destinations import CallbackUrlAndMethod
 from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
-
-_CONFLICT: Final = 20409
 
 
 def send_test_event(
@@ -70,7 +67,6 @@ def pending_of(account: Account) -> WebhookSecret:
     pending = account.webhook_secrets.pending
     if pending is None:
         raise Conflict(
-            "no webhook secret is pending, so there is none to rehearse; create another one first",
-            code=_CONFLICT,
+            "no webhook secret is pending, so there is none to rehearse; create another one first"
         )
     return pending

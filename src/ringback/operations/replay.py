@@ -19,7 +19,6 @@ from ringback.ports import CallbackFilter, Transaction
 
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
-_CONFLICT: Final = 20409
 _EXAMINED: Final = 1000
 """How many callbacks one transaction reads: a few milliseconds, in which nobody else commits."""
 
@@ -127,7 +126,7 @@ def replay_callback(
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
     if callback.status not in statuses:
-        raise _conflict(
+        raise Conflict(
             f"{sid} is {callback.status}; the other source can send it once it has ended"
         )
     return send_again(tx, callback)
@@ -177,7 +176,7 @@ def discard_callback(
     _refuse_under_way(callback)
     if callback.status in (CallbackStatus.DELIVERED, CallbackStatus.DISCARDED):
         because = f" ({callback.progress.status_reason})" if callback.progress.status_reason else ""
-        raise _conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
+        raise Conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
     progress = discard(callback.progress, why, context.now)
     context.queue.change(tx, callback, progress)
     return callback.having(progress)
@@ -215,17 +214,12 @@ def _refuse_test(callback: CallbackRecord) -> None:
     if callback.is_test:
         raise TestEventNotReplayable(
             f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
-            " or make a new one",
-            code=_CONFLICT,
+            " or make a new one"
         )
 
 
 def _refuse_under_way(callback: CallbackRecord) -> None:
     if callback.progress.is_under_way:
-        raise _conflict(
+        raise Conflict(
             f"an attempt of {callback.sid} is under way; ask again when it has been settled"
         )
-
-
-def _conflict(message: str) -> Conflict:
-    return Conflict(message, code=_CONFLICT)

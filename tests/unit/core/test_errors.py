@@ -33,6 +33,7 @@ from ringback.core.errors import (
         (Unauthorized("m"), 401, 20003),
         (NotFound("m"), 404, 20404),
         (MethodNotAllowed("m"), 405, 20004),
+        (Conflict("m"), 409, 20409),
         (Conflict("m", code=83009), 409, 83009),
         (BacklogFull("m", retry_after=5), 429, 20429),
     ],

@@ -21,8 +21,6 @@ from ringback.operations.callback_destinations import (
 from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
 from ringback.ports import Transaction
 
-_NOWHERE: Final = 20409
-
 REHEARSAL: Final = JsonObjectSerializer(
     "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
 )
@@ -93,7 +91,6 @@ def _asked(
     known = destinations_of(tx, account_sid)
     if not urls and not known:
         raise Conflict(
-            "this account has configured no URL and was sent no callback yet; name some with Url",
-            code=_NOWHERE,
+            "this account has configured no URL and was sent no callback yet; name some with Url"
         )
     return named(urls, known) if urls else known

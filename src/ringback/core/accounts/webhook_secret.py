@@ -64,19 +64,13 @@ class AccountWebhookSecrets:
 
     def with_name(self, secret_id: str, name: str, now: datetime) -> Self:
         """Return the secrets, one of which has another name."""
-        return replace(
-            self,
-            active=_named(self.active, secret_id, name, now),
-            pending=_named(self.pending, secret_id, name, now),
-        )
+        # The fields are called like the statuses.
+        renamed = {
+            status.value: replace(secret, name=name, last_modified=now)
+            for status, secret in self.all
+            if secret.id == secret_id
+        }
+        return replace(self, **renamed)
 
 
 NO_SECRETS: Final = AccountWebhookSecrets()
-
-
-def _named(
-    secret: WebhookSecret | None, secret_id: str, name: str, now: datetime
-) -> WebhookSecret | None:
-    if secret is None or secret.id != secret_id:
-        return secret
-    return replace(secret, name=name, last_modified=now)

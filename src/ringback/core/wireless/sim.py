@@ -58,10 +58,6 @@ CONNECTED: Final = (_READY, _ACTIVE)
 DELETABLE: Final = (_NEW, _SUSPENDED, _DEACTIVATED, WirelessStatus.CANCELED)
 """The statuses in which a SIM can be deleted; no source says which, so those without network."""
 
-_NOT_UPDATED: Final = 33010
-_NOT_CONFIGURED: Final = 33104
-_NO_SUCH_MOVE: Final = 33105
-
 
 @dataclass(frozen=True, slots=True)
 class WirelessSim:
@@ -146,7 +142,7 @@ def plan_change(
         raise Conflict(
             f"SIM {sim.sid} is {sim.status}: wait for its running change before changing its status"
             " or rate plan",
-            code=_NOT_UPDATED,
+            code=33010,
         )
     if status is _SUSPENDED and rate_plan_sid == "":
         raise InvalidParameter(
@@ -158,8 +154,7 @@ def plan_change(
     check_move(sim, status)
     if status in CONNECTED and plan is None:
         raise InvalidParameter(
-            f"SIM {sim.sid} can't be {status} without a rate plan; give RatePlan too",
-            code=_NOT_CONFIGURED,
+            f"SIM {sim.sid} can't be {status} without a rate plan; give RatePlan too", code=33104
         )
     is_at_rest = status in (_NEW, WirelessStatus.CANCELED)
     if status is sim.status and (plan == sim.rate_plan_sid or is_at_rest):
@@ -174,7 +169,7 @@ def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
         moves = ", ".join(sorted(allowed)) or "nothing else"
         raise InvalidParameter(
             f"SIM {sim.sid} is {sim.status} and can't become {status}; it can become: {moves}",
-            code=_NO_SUCH_MOVE,
+            code=33105,
         )
 
 

@@ -34,7 +34,6 @@ from ringback.ports import PageRequest, Transaction
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _NOTHING: Final[Mapping[str, str]] = {}
-_NOT_PERMITTED: Final = 33201
 _STEPS: Final = (
     TaskKind.TAKE_ON_CHANGE,
     TaskKind.CHANGE_SIM,
@@ -86,13 +85,7 @@ def register_sim(
         )
     if tx.wireless.sims.first({"iccid": card.iccid}) is not None:
         raise InvalidParameter(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
-    sim = WirelessSim(
-        **context.record_fields(SidKind.WIRELESS_SIM, account_sid),
-        iccid=card.iccid,
-        registration_code=card.registration_code,
-        eid=card.eid,
-        is_narrowband=card.is_narrowband,
-    )
+    sim = WirelessSim(**context.record_fields(SidKind.WIRELESS_SIM, account_sid), **card._asdict())
     tx.wireless.sims.add(sim)
     return sim
 
@@ -187,7 +180,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
     """Return the SIM in its new account; it has no rate plan there yet."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
-    check_transfer(tx, sim, account_sid, not_permitted=_NOT_PERMITTED, not_new=_NOT_PERMITTED)
+    check_transfer(tx, sim, account_sid, not_permitted=33201, not_new=33201)
     return replace(sim, account_sid=account_sid, rate_plan_sid=None)
 
 
