@@ -15,12 +15,7 @@ from starlette.responses import Response
 from ringback.api.authentication import account_of, reach_of
 from ringback.api.callback_url_reader import callback_url
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation_definition import (
-    ApiOperation,
-    Body,
-    OperationParameter,
-    PageBody,
-)
+from ringback.api.operation_definition import ApiOperation, Body, OperationParameter, PageBody
 from ringback.api.paging import EXAMINED, PAGING, ListedRecord, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
