@@ -28,7 +28,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.data_folder import DataFolder, StoreOptions
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.runtime.system_clock import (
     SystemClock,
     SystemRandomSource,
@@ -149,7 +149,7 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
 async def is_settled(store: SqliteStore) -> bool:
     """Tell whether no callback waits, nor is under way."""
     return not await store.transact(
-        lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, PageRequest(1))
+        lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, PageWindow(1))
     )
 
 

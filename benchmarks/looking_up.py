@@ -20,7 +20,7 @@ import uvloop
 from benchmarks.engine import ACCOUNT_SID, fill_with_sims, iccid_of, open_store, sim_called, sim_sid
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.sims import fetch_sim, list_sims
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 
 Look = Callable[[Transaction, int], list[Any]]
@@ -31,16 +31,16 @@ _IN_A_ROW: Final = 20
 """How many times in one transaction."""
 
 
-def _list(tx: Transaction, window: PageRequest, **which: Any) -> list[Any]:
+def _list(tx: Transaction, window: PageWindow, **which: Any) -> list[Any]:
     return list_sims(tx, ACCOUNT_SID, window, **which)
 
 
 def _page_after(tx: Transaction, number: int) -> list[Any]:
     after = fetch_sim(tx, ACCOUNT_SID, sim_called(max(number, _PAGE)))
-    return _list(tx, PageRequest(_PAGE, after=after.sid))
+    return _list(tx, PageWindow(_PAGE, after=after.sid))
 
 
-_NEWEST: Final = PageRequest(_PAGE)
+_NEWEST: Final = PageWindow(_PAGE)
 LOOKS: Final[Mapping[str, Look]] = {
     "list": lambda tx, _: _list(tx, _NEWEST),
     "list, a page anywhere": _page_after,

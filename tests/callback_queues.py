@@ -6,11 +6,11 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import CallbackQueue, Store, Transaction
+from ringback.ports import NewCallbackQueue, Store, Transaction
 
 
 class RecordingQueue:
-    """Answers `ports.CallbackQueue`; `room` is how many more callbacks may come."""
+    """Answers `ports.NewCallbackQueue`; `room` is how many more callbacks may come."""
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room
@@ -34,9 +34,9 @@ class RecordingQueue:
 
 
 class BatchesAtOnce:
-    """Answers `ports.NewCallbackBatchQueue`, and keeps each batch as a whole."""
+    """Answers `ports.BulkCallbackQueue`, and keeps each batch as a whole."""
 
-    def __init__(self, store: Store, queue: CallbackQueue) -> None:
+    def __init__(self, store: Store, queue: NewCallbackQueue) -> None:
         self._store = store
         self._queue = queue
 

@@ -12,9 +12,9 @@ from typing import Final
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import (
     LIFETIMES,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
 )
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets, WebhookSecret
@@ -25,7 +25,7 @@ from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, Del
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import Delivered
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.policy.source_policy import NOTICE, Policy, Source
 from ringback.core.retry_schedule import RetrySchedule
@@ -33,11 +33,11 @@ from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
-from ringback.ports import CallbackQueue, RandomSource
+from ringback.ports import NewCallbackQueue, RandomSource
 from ringback.stores.encryption import SecretCipher, new_key
 from tests.callback_queues import RecordingQueue
 
@@ -144,7 +144,7 @@ class RecordingTransport:
         self.requests.append(request)
         if self._gate is not None:
             await self._gate.wait()
-        return next(self._script, AttemptResult(Delivered(200)))
+        return next(self._script, AttemptResult(DeliveredOutcome(200)))
 
 
 def an_account(
@@ -196,8 +196,8 @@ def an_api_client(
     account_sid: str = ACCOUNT_SID,
     name: str = "Our dashboard",
     secret: str = "made-up-client-secret",
-    type: ClientType = ClientType.ADMIN,  # noqa: A002 (as the client has it)
-    products: frozenset[AccessScope] = frozenset(),
+    type: ApiClientType = ApiClientType.ADMIN,  # noqa: A002 (as the client has it)
+    products: frozenset[ApiScope] = frozenset(),
     date_created: datetime = NOW,
     lifetime: timedelta = LIFETIMES["1h"],
     locked: bool | None = None,
@@ -299,7 +299,7 @@ def a_context(
     now: datetime = NOW,
     chance: RandomSource | None = None,
     policy: Policy | None = None,
-    queue: CallbackQueue | None = None,
+    queue: NewCallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
     signing_keys: CurrentSigningKeys | None = None,
 ) -> OperationContext:
@@ -327,8 +327,8 @@ def an_update(
     to_fleet_sid: str | None = FLEET_SID,
     callback_url: str | None = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
     callback_method: HttpMethod = HttpMethod.POST,
-) -> SuperSimUpdate:
-    return SuperSimUpdate(
+) -> PendingSuperSimUpdate:
+    return PendingSuperSimUpdate(
         sim_sid=sim_sid,
         account_sid=account_sid,
         from_status=from_status,

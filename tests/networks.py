@@ -5,7 +5,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
-from ringback.http_client.network_backend import NetworkBackend
+from ringback.http_client.sockets_and_tls import NetworkBackend
 from ringback.http_client.tls import TlsFailed
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpTransport
 from tests.receivers import RecordingReceiver, Reply
@@ -34,11 +34,11 @@ def resolve_to(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:
 
 
 def failure_of(exchange: AttemptResult) -> AttemptFailure | None:
-    return exchange.outcome.failure if isinstance(exchange.outcome, Unreachable) else None
+    return exchange.outcome.failure if isinstance(exchange.outcome, NoAnswerOutcome) else None
 
 
 def why_of(exchange: AttemptResult) -> str:
-    assert isinstance(exchange.outcome, Unreachable)
+    assert isinstance(exchange.outcome, NoAnswerOutcome)
     return exchange.outcome.why
 
 

@@ -13,13 +13,13 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
-from ringback.core.wireless.radio import RadioLink
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
+from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import (
     DATA_LIMIT,
     DataLimitStrategy,
-    DataMetering,
     RatePlan,
+    RatePlanDataMetering,
     RoamingZone,
     zone_of,
 )
@@ -54,7 +54,7 @@ def a_rate_plan(
     date_created: datetime = NOW,
     date_updated: datetime = NOW,
     data_enabled: bool = True,
-    data_metering: DataMetering = DataMetering.PAYG,
+    data_metering: RatePlanDataMetering = RatePlanDataMetering.PAYG,
     data_limit: int = DATA_LIMIT,
     messaging_enabled: bool = True,
     voice_enabled: bool = False,
@@ -143,9 +143,9 @@ def a_wireless_update(
     to_status: WirelessStatus = WirelessStatus.SUSPENDED,
     to_rate_plan_sid: str | None = RATE_PLAN_SID,
     told: CallbackTarget | None = None,
-) -> WirelessSimUpdate:
+) -> PendingWirelessSimUpdate:
     """Return a change that somebody is told of, unless it is to be somebody else, or nobody."""
-    return WirelessSimUpdate(
+    return PendingWirelessSimUpdate(
         sim_sid=sim_sid,
         account_sid=account_sid,
         from_status=from_status,
@@ -196,7 +196,7 @@ def a_wireless_session(
     network_sid: str = HOME.sid,
     rate_plan_sid: str = RATE_PLAN_SID,
     iccid: str = WIRELESS_ICCID,
-    radio_link: RadioLink = RadioLink.LTE,
+    radio_link: RadioTechnology = RadioTechnology.LTE,
     up: int = 1000,
     down: int = 2000,
     began: datetime = NOW,

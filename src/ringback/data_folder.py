@@ -24,7 +24,7 @@ from ringback.stores.sqlite.data_loss import (
     refuse_missing_data,
 )
 from ringback.stores.sqlite.file_lock import FileLock
-from ringback.stores.sqlite.integrity_checks import IntegrityCheck, check_data
+from ringback.stores.sqlite.integrity_checks import IntegrityCheckResult, check_data
 from ringback.stores.sqlite.schema_upgrade import gap_of, newest
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 
@@ -32,7 +32,7 @@ __all__ = [
     "DATA_FILE",
     "KEY_FILE",
     "DataFolder",
-    "IntegrityCheck",
+    "IntegrityCheckResult",
     "StoreOptions",
     "UpgradedSchema",
     "new_seal_key",
@@ -117,7 +117,7 @@ class DataFolder:
         after = newest()
         return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
 
-    def check(self) -> Sequence[IntegrityCheck]:
+    def check(self) -> Sequence[IntegrityCheckResult]:
         """Look through the data in this folder, also while a server uses it; change nothing."""
         return check_data(self._path, self._existing_cipher)
 

@@ -21,7 +21,7 @@ from ringback.core.sources.source_definition import Sources
 from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.migration.executor import ReceiverReadinessCheck
 from ringback.migration.url_source import UrlDeliveryHistory, UrlEntry, UrlSource, UrlSourceSpec
@@ -141,7 +141,7 @@ def _refuse_another(server: str | None, given: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadinessProbeOptions:
+class MigrationProbeOptions:
     """How receivers are probed before they move."""
 
     no_probe: bool
@@ -153,12 +153,12 @@ class ReadinessProbeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverProbing:
+class ReceiverReadinessProbe:
     """Probes receivers before they move to a source."""
 
     found: OpenedUrlSource
     to: SourceName
-    how: ReadinessProbeOptions
+    how: MigrationProbeOptions
     auth_token: str | None = field(repr=False)
 
     @property

@@ -11,7 +11,7 @@ from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.ports import Transaction
@@ -119,17 +119,17 @@ def _fill_commands(tx: Transaction) -> None:
 
 
 def _fill_histories(tx: Transaction) -> None:
-    settings = SimSettingsUpdate(
+    settings = OtaSettingsUpdate(
         sid=sample("OB"),
         account_sid=ACCOUNT,
         iccid=ICCID,
         sim_sid=SIM,
-        status=SettingsUpdateStatus.SUCCESSFUL,
+        status=OtaSettingsUpdateStatus.SUCCESSFUL,
         date_created=NOW,
         date_updated=NOW,
         date_completed=NOW,
     )
-    scheduled = SettingsUpdateStatus.SCHEDULED
+    scheduled = OtaSettingsUpdateStatus.SCHEDULED
     tx.supersim.settings_updates.add(settings)
     tx.supersim.settings_updates.add(
         replace(settings, sid=sample("OB", "b"), status=scheduled, date_completed=None)

@@ -18,7 +18,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.migration.url_sources import twilio_client
 from ringback.migration.url_sources.api import ApiUrlSource
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 from tests.receivers import RecordingReceiver
 from tests.served import Served, served
 
@@ -122,7 +122,7 @@ async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
         await dev.settled()
     totals = await deliveries.totals(since=since, until=since + timedelta(hours=2))
     own = dev.dev["account_sid"]
-    assert totals == [DeliveryTotals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
+    assert totals == [UrlDeliveryTotals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
     assert await deliveries.totals(since=since, until=since + timedelta(minutes=1)) == []
 
 

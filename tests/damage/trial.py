@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder, StoreOptions
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.records import OURS, PROFILES, account, api_key, callback, fleet, sim
 
@@ -75,13 +75,13 @@ def _add_others(tx: Transaction) -> None:
 
 def everything(tx: Transaction) -> dict[str, Any]:
     """Return what a server reads, by what it is called."""
-    page = tx.callbacks.page(OURS, CallbackFilter(), PageRequest(999))
+    page = tx.callbacks.page(OURS, CallbackFilter(), PageWindow(999))
     one_by_one = [tx.callbacks.get(OURS, callback(number).sid) for number in range(CALLBACKS)]
     return {
         "account": tx.accounts.get(OURS),
         "keys": tx.accounts.keys.of(OURS),
         "fleet": tx.supersim.fleets.find(OURS, fleet(1).sid),
-        "sims": tx.supersim.sims.page(OURS, {}, PageRequest(99)),
+        "sims": tx.supersim.sims.page(OURS, {}, PageWindow(99)),
         "page": page,
         "one by one": one_by_one,
         "unfinished": tx.callbacks.unfinished(),

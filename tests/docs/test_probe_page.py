@@ -6,18 +6,18 @@ import pytest
 
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
 from ringback.probe.probe_cases import CASES
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "probe.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("fault", list(ReceiverFault), ids=lambda fault: fault.label)
-def test_each_fault_is_in_the_table_in_its_own_words(fault: ReceiverFault) -> None:
+@pytest.mark.parametrize("fault", list(ReceiverFaultKind), ids=lambda fault: fault.label)
+def test_each_fault_is_in_the_table_in_its_own_words(fault: ReceiverFaultKind) -> None:
     assert PAGE.count(f"| `{fault.label}` | {fault.what} | {fault.mend} |") == 1
 
 
 def test_the_faults_are_in_the_order_in_which_they_are_told() -> None:
-    places = [PAGE.index(f"| `{fault.label}` |") for fault in ReceiverFault]
+    places = [PAGE.index(f"| `{fault.label}` |") for fault in ReceiverFaultKind]
     assert places == sorted(places)
 
 
@@ -30,7 +30,7 @@ def test_the_page_names_what_the_callbacks_tell_of() -> None:
 def test_each_fault_is_one_that_a_case_or_an_answer_shows() -> None:
     # What several cases, or any answer, can show is decided in code; all else is in the table.
     by_cases = {case.fault for case in CASES}
-    rest = {fault.label for fault in ReceiverFault if fault not in by_cases}
+    rest = {fault.label for fault in ReceiverFaultKind if fault not in by_cases}
     assert rest == {
         "answers-200-to-everything",
         "ignores-twilio-signature",

@@ -19,7 +19,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import SqliteDedupe
-from ringback.receiver.dedupe.dedupe_store import ClaimRequest, ClaimWon
+from ringback.receiver.dedupe.dedupe_store import ClaimWon, DedupeClaimRequest
 from ringback.testing import Emulator, SentCallback
 from tests.end_to_end.framework_apps import COMMANDS, EXAMPLES, SERVERS, WITHOUT_GET, App, running
 from tests.senders import rendered
@@ -193,7 +193,9 @@ def test_what_another_process_works_on_is_to_come_again_later(
     before = app.lines()
     request = made_for(app, ringback, source)
     (token,) = (value for name, value in request.headers if name.endswith("-Idempotency-Token"))
-    visit = ClaimRequest(source, token, "another process", timedelta(hours=1), timedelta(days=7))
+    visit = DedupeClaimRequest(
+        source, token, "another process", timedelta(hours=1), timedelta(days=7)
+    )
     with SqliteDedupe(app.seen) as seen:
         assert isinstance(seen.claim(visit), ClaimWon)
         answered = send(app, request.to_bytes())

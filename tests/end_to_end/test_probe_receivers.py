@@ -19,7 +19,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.probe.probe_cases import CASES, ProbeCase
 from ringback.probe.probe_report import CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from tests.end_to_end.framework_apps import COMMANDS, WITHOUT_GET, running
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.unit.probe.receivers import TIMES, named, probed
@@ -203,7 +203,7 @@ def test_the_right_one_passes_everything(reports: dict[str, ProbeReport]) -> Non
 
 
 def test_there_is_a_receiver_for_each_fault() -> None:
-    assert set[str]().union(*NAMED.values()) == {fault.label for fault in ReceiverFault}
+    assert set[str]().union(*NAMED.values()) == {fault.label for fault in ReceiverFaultKind}
 
 
 def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:

@@ -24,7 +24,7 @@ from ringback.receiver import (
     Result,
     Verified,
 )
-from ringback.receiver.verification import ReceiverSecrets, SentCallbackRecord, Verdict, check
+from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord, Verdict, check
 from ringback.receiver.verification.body_variants import compacted, escaped
 from ringback.receiver.verification.received_request import read_form
 from tests.fuzz.genuine import NOW, SETTINGS, SIGNATURES, TOKENS, Case, genuine
@@ -61,7 +61,7 @@ def law_of_mutated(seed: bytes) -> Counted:
     """What is still signed is accepted, what isn't is not, and nothing is raised."""
     random = Random(seed)
     case = genuine(random)
-    as_sent = SentCallbackRecord(case.method, _url_as_called(case), case.body)
+    as_sent = SenderCallbackRecord(case.method, _url_as_called(case), case.body)
     effect, names = mutate(random, case)
     shown = f"{effect.name} by {', '.join(names) or 'nothing'}: {case!r}"
     seen = MemoryDedupe(clock=lambda: NOW)
@@ -114,7 +114,7 @@ def _check_answer(answer: Answer) -> None:
     assert answer.text.isascii()
 
 
-def _explained(case: Case, sent: SentCallbackRecord) -> Counted:
+def _explained(case: Case, sent: SenderCallbackRecord) -> Counted:
     """Check the same with what the sender has on record, which may explain but not prove."""
     secrets = ReceiverSecrets(
         tuple(case.settings.get("twilio_auth_tokens", ())),
@@ -391,12 +391,12 @@ checks: Final = st.tuples(
     st.builds(
         ReceiverSecrets, _secrets, _secrets, _secrets, _secrets, st.just((("name", "\udcff"),))
     ),
-    st.none() | st.builds(SentCallbackRecord, any_text, urls | any_text, st.binary(max_size=30)),
+    st.none() | st.builds(SenderCallbackRecord, any_text, urls | any_text, st.binary(max_size=30)),
 )
 
 
 def law_of_checks(
-    given: tuple[Any, list[str], ReceiverSecrets, SentCallbackRecord | None],
+    given: tuple[Any, list[str], ReceiverSecrets, SenderCallbackRecord | None],
 ) -> Counted:
     (_, method, headers, body, target), called, secrets, sent = given
     request = ReceivedRequest(method, target, tuple(headers), body)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import (
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     DedupeStore,
     MemoryDedupe,
     PostgresDedupe,
@@ -64,7 +64,7 @@ def opened(store: str, address: str) -> AbstractContextManager[DedupeStore]:
 def deliver(seen: DedupeStore, order: Order) -> None:
     """Do the work of a callback unless another does; return once it is done."""
     time.sleep(max(0.0, order.at - time.monotonic()))
-    visit = ClaimRequest(
+    visit = DedupeClaimRequest(
         source=Source(order.source),
         token=order.token,
         owner=order.owner,

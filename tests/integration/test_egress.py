@@ -7,7 +7,7 @@ import pytest
 from ringback.core.http.allowed_addresses import ANYWHERE, LOOPBACK
 from ringback.core.http.egress_routes import Direct, Egresses
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpTransport
@@ -48,7 +48,7 @@ class TestASource:
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url())
         exchange = await sender.send(request, limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.local_address == "127.0.0.9"
         assert receiver.clients == ["127.0.0.9"]
 
@@ -135,7 +135,7 @@ class TestALocalAddress:
     ) -> None:
         sender = self.sender_from("127.0.0.2", to=("2001:db8::1", "127.0.0.1"))
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         await sender.close()
 
     async def test_of_each_family_is_taken_for_its_own(self) -> None:

@@ -10,10 +10,10 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.allowed_addresses import LOOPBACK
-from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
@@ -286,7 +286,7 @@ class TestAName:
             for _ in range(2):
                 url = receiver.url(host="hooks.example")
                 exchange = await sender.send(post(url), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
 
@@ -327,7 +327,7 @@ class TestAName:
             request = post(receiver.url(host="hooks.example"))
             first = await sender.send(request, limits=LIMITS)
             second = await sender.send(request, limits=LIMITS)
-            assert first.outcome == Delivered(200)
+            assert first.outcome == DeliveredOutcome(200)
             assert failure_of(second) is AttemptFailure.GUARD
             assert len(receiver.requests) == 1, "the kept connection does not get around it either"
             assert network.connected == [("127.0.0.1", receiver.port)]
@@ -347,7 +347,7 @@ class TestAName:
         async with RecordingReceiver() as receiver:
             request = post(receiver.url(host="hooks.example"))
             for _ in range(3):
-                assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+                assert (await sender.send(request, limits=LIMITS)).outcome == DeliveredOutcome(200)
             assert answers == [["10.0.0.7"]], "remembered"
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
@@ -365,7 +365,7 @@ class TestAName:
             request = post(receiver.url(host="hooks.example"))
             refused, sent = [await sender.send(request, limits=LIMITS) for _ in range(2)]
             assert failure_of(refused) is AttemptFailure.GUARD
-            assert sent.outcome == Delivered(200)
+            assert sent.outcome == DeliveredOutcome(200)
             await sender.close()
 
 

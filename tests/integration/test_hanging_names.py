@@ -11,7 +11,7 @@ import pytest
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
@@ -89,7 +89,7 @@ async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns()
         await machine.has_asked(4)
         quiet = [f"quiet-{number}.example" for number in range(30)]
         exchanges = await asyncio.gather(*send_all(sender, QUIET, receiver, quiet))
-        assert [exchange.outcome for exchange in exchanges] == [Delivered(200)] * 30
+        assert [exchange.outcome for exchange in exchanges] == [DeliveredOutcome(200)] * 30
         assert [host for host in machine.asked if host.startswith("hangs")] == names[:4]
         await cancel(hanging)
         machine.released.set()
@@ -112,10 +112,10 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
         await asyncio.sleep(0.2)
         assert len(machine.asked) == 2, "no thread more, though both have had their time"
         (good,) = send_all(sender, QUIET, receiver, ["quiet.example"])
-        assert (await good).outcome == Delivered(200)
+        assert (await good).outcome == DeliveredOutcome(200)
         machine.released.set()
         rest = await asyncio.gather(*hanging[2:])
-        assert {exchange.outcome for exchange in rest} == {Delivered(200)}
+        assert {exchange.outcome for exchange in rest} == {DeliveredOutcome(200)}
         await sender.close()
 
 
@@ -132,8 +132,10 @@ async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_
         hanging = send_all(sender, HOSTILE, receiver, names)
         await asyncio.sleep(0)
         (good,) = send_all(sender, QUIET, receiver, ["shared.example"])
-        assert (await good).outcome == Delivered(200)
-        assert (await hanging[-1]).outcome == Delivered(200), "it profits by the other's turn"
+        assert (await good).outcome == DeliveredOutcome(200)
+        assert (await hanging[-1]).outcome == DeliveredOutcome(200), (
+            "it profits by the other's turn"
+        )
         await cancel(hanging)
         machine.released.set()
         await sender.close()
@@ -198,7 +200,7 @@ def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
         limits = Timeouts(connect=4.5, read=5, total=5)
         sends = [sender.send(post(f"http://{n}.example/"), limits=limits) for n in range(10)]
         exchanges = await asyncio.gather(*sends)
-        assert [exchange.outcome for exchange in exchanges] == [Delivered(200)] * 10
+        assert [exchange.outcome for exchange in exchanges] == [DeliveredOutcome(200)] * 10
         assert [exchange.waited for exchange in exchanges] == pytest.approx(
             [4.0 * number for number in range(10)]
         )
@@ -249,7 +251,7 @@ async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
         again = asyncio.create_task(sender.send(request, limits=LIMITS))
         await all_has_run()
         machine.released.set()
-        assert (await again).outcome == Delivered(200)
+        assert (await again).outcome == DeliveredOutcome(200)
         assert machine.asked == ["hangs.example"]
         await sender.close()
 
@@ -287,7 +289,7 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
         assert len(machine.asked) == 1
         machine.released.set()
         await machine.is_over()
-        assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+        assert (await sender.send(request, limits=LIMITS)).outcome == DeliveredOutcome(200)
         await sender.close()
 
 
@@ -301,7 +303,7 @@ async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> 
         many = send_all(sender, HOSTILE, receiver, [f"a-{number}.example" for number in range(50)])
         await asyncio.sleep(0)
         (quiet,) = send_all(sender, QUIET, receiver, ["b.example"])
-        assert (await quiet).outcome == Delivered(200)
+        assert (await quiet).outcome == DeliveredOutcome(200)
         assert sum(task.done() for task in many) <= 2
         await asyncio.gather(*many)
         await sender.close()

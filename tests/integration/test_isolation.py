@@ -20,8 +20,12 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.http.http_exchange import AttemptResult, RecordedRequest, RecordedResponse
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    ReceiverResponseRecord,
+    SentRequestRecord,
+)
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
@@ -30,9 +34,9 @@ from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
-    PageRequest,
+    PageWindow,
     Settlement,
-    ShadowFilter,
+    ShadowCallbackFilter,
     Transaction,
 )
 from ringback.ports.callbacks import lane_of
@@ -133,21 +137,21 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
     ((callback, progress, owner, _),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
-    request = RecordedRequest("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
-    row = records.row_of(DeliveryClaim(callback, progress, owner), Refused(503), request)
-    long = RecordedResponse(503, (), f"busy with {host}".encode() * 999)
+    request = SentRequestRecord("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
+    row = records.row_of(DeliveryClaim(callback, progress, owner), RefusedOutcome(503), request)
+    long = ReceiverResponseRecord(503, (), f"busy with {host}".encode() * 999)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
     )
     tx.callbacks.settle([Settlement(callback, row._replace(response=long), ended)])
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
-    tx.shadows.settle([copy.settled(AttemptResult(Delivered(200)), None, started=NOW)])
+    tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
 
 
 def everything_of(tx: Transaction, sid: str) -> list[Any]:
     """Return all that is kept of an account."""
-    callbacks = tx.callbacks.page(sid, CallbackFilter(), PageRequest(99))
+    callbacks = tx.callbacks.page(sid, CallbackFilter(), PageWindow(99))
     tables: list[Any] = [
         *(tx.supersim.access_profiles, tx.supersim.fleets, tx.supersim.sims),
         *(tx.supersim.sms_commands, tx.supersim.ip_commands, tx.supersim.esim_profiles),
@@ -158,8 +162,8 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys.of(sid)),
         tx.api_clients.of(sid),
         *(callbacks, [tx.callbacks.attempts(one.sid) for one in callbacks]),
-        tx.shadows.page(sid, ShadowFilter(), PageRequest(99)),
-        *(table.page(sid, {}, PageRequest(99)) for table in tables),
+        tx.shadows.page(sid, ShadowCallbackFilter(), PageWindow(99)),
+        *(table.page(sid, {}, PageWindow(99)) for table in tables),
         tx.supersim.sessions.of_sim(records.SIMS[sid].sid, since=NOW - records.SECOND * 9999),
         tx.wireless.sessions.of_sim(
             records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999

@@ -6,7 +6,7 @@ import pytest
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.tls import TlsFailed
@@ -34,8 +34,8 @@ def send_in(
 def test_steps_take_as_long_as_the_network_says(scheme: str) -> None:
     network = MadeUpNetwork(lambda _: OK, after=1)
     fresh, kept = send_in(MadeUpTime(), network, *[f"{scheme}://hooks.example/"] * 2)
-    assert (fresh.outcome, fresh.local_address) == (Delivered(200), "192.0.2.1")
-    assert (kept.outcome, kept.local_address) == (Delivered(200), "192.0.2.1")
+    assert (fresh.outcome, fresh.local_address) == (DeliveredOutcome(200), "192.0.2.1")
+    assert (kept.outcome, kept.local_address) == (DeliveredOutcome(200), "192.0.2.1")
     assert fresh.timings is not None
     assert kept.timings is not None
     tls = 1000 if scheme == "https" else None
@@ -48,7 +48,9 @@ def test_limits_are_kept_by_the_time_of_the_loop() -> None:
     network = MadeUpNetwork(lambda _: None, after=1)
     limits = Timeouts(connect=3600, read=7200, total=86400)
     (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
-    assert exchange.outcome == Unreachable(AttemptFailure.READ_TIMEOUT, "no answer came for 7200 s")
+    assert exchange.outcome == NoAnswerOutcome(
+        AttemptFailure.READ_TIMEOUT, "no answer came for 7200 s"
+    )
     assert loop.elapsed == pytest.approx(7201)
 
 
@@ -57,7 +59,7 @@ def test_a_connection_too_slow_is_given_up() -> None:
     network = MadeUpNetwork(lambda _: OK, after=86400)
     limits = Timeouts(connect=3600, read=7200, total=86400)
     (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
-    assert exchange.outcome == Unreachable(
+    assert exchange.outcome == NoAnswerOutcome(
         AttemptFailure.CONNECT_TIMEOUT,
         "no connection to hooks.example port 80 within 3600 s: it did not answer",
     )
@@ -137,4 +139,4 @@ def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
         await sender.close()
         return outcomes
 
-    assert in_made_up_time(story) == [Delivered(200)] * 2
+    assert in_made_up_time(story) == [DeliveredOutcome(200)] * 2

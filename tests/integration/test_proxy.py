@@ -11,11 +11,11 @@ import uvloop
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import Egresses, read_egress
-from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.system_clock import stopwatch
 from tests.networks import WatchedNetwork
@@ -66,7 +66,7 @@ class TestARequest:
             exchange = await sender.send(
                 post(receiver.url("/hook", host="hooks.example")), limits=LIMITS
             )
-            assert exchange.outcome == Delivered(200)
+            assert exchange.outcome == DeliveredOutcome(200)
             assert proxy.heads == [
                 b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
                 % (receiver.port, receiver.port)
@@ -80,7 +80,7 @@ class TestARequest:
             sender = through(proxy)
             for _ in range(3):
                 exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
             assert len(proxy.heads) == 1
             assert receiver.connections == 1
             await sender.close()
@@ -136,7 +136,7 @@ class TestARequest:
         async with RecordingProxy(established=established) as proxy:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert exchange.outcome == Delivered(200)
+            assert exchange.outcome == DeliveredOutcome(200)
             await sender.close()
 
 
@@ -178,7 +178,7 @@ class TestAProxyThatFails:
     ) -> None:
         sender = sender_through(f"http://u:hunter2@127.0.0.1:{unused_tcp_port}")
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.PROXY,
             f"no connection to 127.0.0.1 port {receiver.port}: could not connect to the proxy"
             f" http://127.0.0.1:{unused_tcp_port} (Connection refused)",
@@ -219,7 +219,7 @@ class TestAProxyThatFails:
         async with RecordingProxy(answer) as proxy:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert exchange.outcome == Unreachable(
+            assert exchange.outcome == NoAnswerOutcome(
                 AttemptFailure.PROXY_REFUSED,
                 f"no connection to 127.0.0.1 port {receiver.port}: the proxy"
                 f" http://proxy.example:{proxy.port} refused the connection: it answered {words}",
@@ -260,7 +260,7 @@ class TestAProxyThatFails:
         async with RecordingProxy(never_answer) as proxy:
             sender = through(proxy)
             exchange = await sender.send(post(receiver.url()), limits=SHORT)
-            assert exchange.outcome == Unreachable(
+            assert exchange.outcome == NoAnswerOutcome(
                 AttemptFailure.PROXY_TIMEOUT,
                 f"no connection to 127.0.0.1 port {receiver.port} by http://proxy.example:"
                 f"{proxy.port} within 0.05 s: the proxy did not answer",
@@ -274,7 +274,7 @@ class TestAProxyThatFails:
             sender = through(proxy)
             url = receiver.url(host="two.example")
             exchange = await sender.send(post(url), limits=LIMITS)
-            assert exchange.outcome == Delivered(200)
+            assert exchange.outcome == DeliveredOutcome(200)
             port = receiver.port
             assert proxy.targets == [f"127.0.0.9:{port}", f"127.0.0.1:{port}"]
             await sender.close()
@@ -300,7 +300,7 @@ class TestTls:
                 exchange = await sender.send(
                     post(receiver.url(host="hooks.example")), limits=LIMITS
                 )
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
             assert proxy.targets == [f"127.0.0.1:{receiver.port}"]
             assert receiver.connections == 1
             await sender.close()
@@ -351,4 +351,4 @@ def test_all_of_it_works_on_uvloop_too(tmp_path: Path) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ends = runner.run(outcomes(receiver))
         failures = [AttemptFailure.PROXY_REFUSED, AttemptFailure.PROXY, AttemptFailure.PROXY]
-        assert ends == [*failures, Delivered(200), Delivered(200)]
+        assert ends == [*failures, DeliveredOutcome(200), DeliveredOutcome(200)]

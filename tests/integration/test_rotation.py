@@ -23,7 +23,7 @@ from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ringback.application.api import HttpApi, WorkerPorts
-from ringback.application.background_workers import BackgroundWorkers, WorkerTransports
-from ringback.application.process_context import ProcessContext
+from ringback.application.api import HttpApi, WorkerServicesForApi
+from ringback.application.background_workers import BackgroundWorkers, OpenTransports
+from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
@@ -40,15 +40,15 @@ BATCH = 65
 """One more than are kept as single callbacks are."""
 
 
-def a_process(data: Path) -> ProcessContext:
+def a_process(data: Path) -> ProcessDependencies:
     """Return a process of its own, in which it is always the same instant."""
     flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
     settings = load(flags, {}, command=ServerCommand.SERVE)
-    return ProcessContext(settings, VirtualClock.stopped(NOW))
+    return ProcessDependencies(settings, VirtualClock.stopped(NOW))
 
 
 @asynccontextmanager
-async def a_storage(process: ProcessContext) -> AsyncIterator[OpenStorage]:
+async def a_storage(process: ProcessDependencies) -> AsyncIterator[OpenStorage]:
     storage = OpenStorage.open(process)
     try:
         yield storage
@@ -59,7 +59,7 @@ async def a_storage(process: ProcessContext) -> AsyncIterator[OpenStorage]:
 @asynccontextmanager
 async def workers(data: Path) -> AsyncIterator[OpenStorage]:
     process = a_process(data)
-    network = WorkerTransports.open(process)
+    network = OpenTransports.open(process)
     async with a_storage(process) as storage:
         its = BackgroundWorkers(process, storage, network)
         await its.start()
@@ -74,7 +74,7 @@ async def an_api(data: Path) -> AsyncIterator[Caller]:
     process = a_process(data)
     async with a_storage(process) as storage:
         await storage.store.transact(plant)
-        api = HttpApi(process, storage, WorkerPorts.without_workers(process, storage))
+        api = HttpApi(process, storage, WorkerServicesForApi.without_workers(process, storage))
         yield Caller(api.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from ringback.core.http.allowed_addresses import LOOPBACK
-from ringback.core.http.outcome import AttemptFailure, Delivered, Unreachable
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.system_resolver import SystemResolver
 from ringback.runtime.system_clock import stopwatch
 from tests.receivers import OK, RecordingReceiver
@@ -144,7 +144,7 @@ async def test_idle_connections_are_closed_for_what_they_hold() -> None:
             guard=SsrfGuard(LOOPBACK),
             network=ShortNetwork(errno.EMFILE, after=1),
         )
-        assert (await sender.send(post(one.url()), limits=LIMITS)).outcome == Delivered(200)
+        assert (await sender.send(post(one.url()), limits=LIMITS)).outcome == DeliveredOutcome(200)
         assert sender.open_connections == 1
         await sender.send(post(other.url()), limits=LIMITS)
         await one.wait_for_ended(1)
@@ -158,7 +158,7 @@ async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None
 
     sender = HttpTransport(stopwatch=stopwatch, resolve=SystemResolver(ask))
     exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-    assert exchange.outcome == Unreachable(AttemptFailure.SHORTAGE, "Too many open files")
+    assert exchange.outcome == NoAnswerOutcome(AttemptFailure.SHORTAGE, "Too many open files")
 
 
 async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(

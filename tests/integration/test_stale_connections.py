@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from ringback.core.http.allowed_addresses import LOOPBACK
-from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.connection_pool import KeepAliveLimits
@@ -82,7 +82,7 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(
             await asyncio.sleep(0.001)
         for _ in range(20):
             first = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert first.outcome == Delivered(200)
+            assert first.outcome == DeliveredOutcome(200)
             # The end is in the socket, and nothing has read it: no step of the loop is taken.
             end_of_the_wait = asyncio.get_running_loop().time() + 0.005
             while asyncio.get_running_loop().time() < end_of_the_wait:
@@ -97,7 +97,7 @@ async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
     async with RecordingReceiver() as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
         exchange = await sender.send(post(receiver.url()), limits=LIMITS, fresh=True)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert receiver.connections == 2
 
 

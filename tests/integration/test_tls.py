@@ -15,10 +15,10 @@ import uvloop
 
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import AttemptFailure, Delivered
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.system_clock import stopwatch
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, drip_in_parts
@@ -66,7 +66,7 @@ class TestAConnection:
         async with RecordingReceiver(tls=tls) as receiver:
             for host in ("hooks.example", "hooks.example", "hooks.example."):
                 exchange = await trusting.send(post(receiver.url(host=host)), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
             assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
             assert receiver.connections == 2, "one for each spelling of the host"
 
@@ -84,7 +84,7 @@ class TestAConnection:
     ) -> None:
         async with RecordingReceiver(tls=server_side(authority.issue_cert("127.0.0.1"))) as it:
             exchange = await trusting.send(post(it.url()), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
     @pytest.mark.parametrize("host", ["hooks.example", "127.0.0.1"])
@@ -162,7 +162,7 @@ class TestTheNameOfTheHost:
                 url = receiver.url(f"/{fragment}", host="hooks.example.")
                 for _ in range(2):
                     exchange = await sender.send(post(url), limits=LIMITS)
-                    assert exchange.outcome == Delivered(200)
+                    assert exchange.outcome == DeliveredOutcome(200)
                 assert receiver.connections == 1
             await sender.close()
 
@@ -210,7 +210,7 @@ class TestTheClientCertificate:
         sender = sender_with(tls)
         async with RecordingReceiver(tls=asking) as receiver:
             url = receiver.url(f"/{fragment}", host="hooks.example")
-            assert (await sender.send(post(url), limits=LIMITS)).outcome == Delivered(200)
+            assert (await sender.send(post(url), limits=LIMITS)).outcome == DeliveredOutcome(200)
             await sender.close()
 
     @pytest.mark.parametrize("new_loop", LOOPS)
@@ -259,7 +259,9 @@ class TestAFileOfAuthorities:
             tls = server_side(signer.issue_cert("hooks.example"))
             async with RecordingReceiver(tls=tls) as receiver:
                 url = receiver.url(host="hooks.example")
-                assert (await sender.send(post(url), limits=LIMITS)).outcome == Delivered(200)
+                assert (await sender.send(post(url), limits=LIMITS)).outcome == DeliveredOutcome(
+                    200
+                )
         await sender.close()
 
 

@@ -18,12 +18,12 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
-    DeliveryTotals,
     Lane,
     LaneDue,
-    PageRequest,
+    PageWindow,
     RecordPage,
     Settlement,
+    UrlDeliveryTotals,
     lane_of,
 )
 from tests.memory_store.accounts import MemoryAccounts
@@ -59,7 +59,7 @@ class MemoryCallbacks:
         return next((one for one in own if one.idempotency_key == idempotency_key), None)
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: PageRequest
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
     ) -> RecordPage[CallbackRecord]:
         own = of_account(account_sid, self.callbacks.values())
         return page_of(own, lambda callback: _is_wanted(callback, which), window)
@@ -141,7 +141,7 @@ class MemoryCallbacks:
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[DeliveryTotals]:
+    ) -> list[UrlDeliveryTotals]:
         counted = Counter(
             (_what_of(callback), _how_far(callback))
             for callback in self.callbacks.values()
@@ -151,7 +151,7 @@ class MemoryCallbacks:
             and callback.replay_of is None
         )
         return [
-            DeliveryTotals(*what, *(counted[what, far] for far in _FAR))
+            UrlDeliveryTotals(*what, *(counted[what, far] for far in _FAR))
             for what in sorted({what for what, _ in counted}, key=_in_order)
         ]
 
@@ -177,7 +177,7 @@ class MemoryCallbacks:
 
 @dataclass
 class MemoryBatches:
-    """Answers `ports.SavedBatches`."""
+    """Answers `ports.IncomingCallbackBatches`."""
 
     kept: dict[int, str] = field(default_factory=dict[int, str])
     next_number: int = 1

@@ -11,7 +11,7 @@ from ringback.core.callbacks.response_storage import (
     rest_of,
     size_of,
 )
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import StoredResponseBytes
 
 
@@ -40,7 +40,7 @@ class MemoryKeptResponses:
         return [StoredResponseBytes(*pair) for pair in by_size[:limit]]
 
     def replace(
-        self, sid: str, account_sid: str, number: int, response: RecordedResponse | None
+        self, sid: str, account_sid: str, number: int, response: ReceiverResponseRecord | None
     ) -> None:
         """Keep the rest of this answer, where it has one, instead of the last one's."""
         if response is None:
@@ -60,8 +60,8 @@ class MemoryKeptResponses:
             del self.kept[oldest]
 
     def shown(
-        self, sid: str, number: int, response: RecordedResponse | None
-    ) -> RecordedResponse | None:
+        self, sid: str, number: int, response: ReceiverResponseRecord | None
+    ) -> ReceiverResponseRecord | None:
         """Return what is kept of an answer."""
         if response is None:
             return None

@@ -7,8 +7,8 @@ from typing import Final, Generic, NamedTuple
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
-from ringback.ports import FieldFilter, PageRequest, RecordPage
-from ringback.ports.records import F, N, R, U
+from ringback.ports import FieldFilter, PageWindow, RecordPage
+from ringback.ports.record_tables import F, N, R, U
 
 _NONE: Final[Mapping[str, Collection[str]]] = {}
 
@@ -44,7 +44,7 @@ class MemoryRecords(Generic[R]):
     def first(self, which: FieldFilter) -> R | None:
         return next((one for one in self.records.values() if has(one, which)), None)
 
-    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageWindow) -> RecordPage[R]:
         own = of_account(account_sid, self.records.values())
         gone = {
             sid: one.older for sid, one in self.removed.items() if account_sid in (EVERY, one.owner)
@@ -84,7 +84,7 @@ class MemoryUpdates(Generic[U]):
 
 @dataclass
 class MemoryFlows(Generic[F]):
-    """Answers `ports.DataFlows`."""
+    """Answers `ports.SteadyDataUses`."""
 
     flows: dict[str, F] = field(default_factory=dict[str, F])
 
@@ -107,7 +107,7 @@ class MemoryFlows(Generic[F]):
         which: FieldFilter,
         start: datetime,
         end: datetime,
-        window: PageRequest,
+        window: PageWindow,
     ) -> RecordPage[F]:
         def is_wanted(flow: F) -> bool:
             is_over = flow.date_ended is not None and flow.date_ended <= start
@@ -129,7 +129,7 @@ def has(record: object, which: FieldFilter) -> bool:
 def page_of(
     records: Iterable[R],
     is_wanted: Callable[[R], bool],
-    window: PageRequest,
+    window: PageWindow,
     gone: Mapping[str, Collection[str]] = _NONE,
 ) -> RecordPage[R]:
     """Return one page of the records that are wanted, newest first.

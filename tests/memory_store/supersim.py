@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
@@ -25,14 +25,14 @@ class MemorySuperSim(SuperSimTables):
     )
     fleets: MemoryNamedRecords[Fleet] = field(default_factory=MemoryNamedRecords[Fleet])
     sims: MemoryNamedRecords[SuperSim] = field(default_factory=MemoryNamedRecords[SuperSim])
-    sim_updates: MemoryUpdates[SuperSimUpdate] = field(
-        default_factory=MemoryUpdates[SuperSimUpdate]
+    sim_updates: MemoryUpdates[PendingSuperSimUpdate] = field(
+        default_factory=MemoryUpdates[PendingSuperSimUpdate]
     )
     sms_commands: MemoryRecords[SmsCommand] = field(default_factory=MemoryRecords[SmsCommand])
     ip_commands: MemoryRecords[IpCommand] = field(default_factory=MemoryRecords[IpCommand])
     esim_profiles: MemoryRecords[EsimProfile] = field(default_factory=MemoryRecords[EsimProfile])
-    settings_updates: MemoryRecords[SimSettingsUpdate] = field(
-        default_factory=MemoryRecords[SimSettingsUpdate]
+    settings_updates: MemoryRecords[OtaSettingsUpdate] = field(
+        default_factory=MemoryRecords[OtaSettingsUpdate]
     )
     billing_periods: MemoryRecords[BillingPeriod] = field(
         default_factory=MemoryRecords[BillingPeriod]

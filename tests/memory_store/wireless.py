@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
@@ -47,8 +47,8 @@ class MemoryWireless(WirelessTables):
     sims: MemoryNamedRecords[WirelessSim] = field(default_factory=MemoryNamedRecords[WirelessSim])
     commands: MemoryRecords[WirelessCommand] = field(default_factory=MemoryRecords[WirelessCommand])
     command_uses: MemoryCommandUses = field(default_factory=MemoryCommandUses)
-    sim_updates: MemoryUpdates[WirelessSimUpdate] = field(
-        default_factory=MemoryUpdates[WirelessSimUpdate]
+    sim_updates: MemoryUpdates[PendingWirelessSimUpdate] = field(
+        default_factory=MemoryUpdates[PendingWirelessSimUpdate]
     )
     sessions: MemoryFlows[WirelessDataSession] = field(
         default_factory=MemoryFlows[WirelessDataSession]

@@ -13,11 +13,11 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.form_encoding import encode
 from ringback.core.http.outcome import (
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
@@ -123,12 +123,12 @@ schedules = st.lists(st.timedeltas(timedelta(0), timedelta(days=3650)), max_size
 )
 chances = st.floats(0, 1)
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
-    st.integers(200, 299).map(Delivered),
+    st.integers(200, 299).map(DeliveredOutcome),
     st.builds(
-        Refused,
+        RefusedOutcome,
         st.one_of(st.sampled_from([410, 429, 503]), st.integers(100, 199), st.integers(300, 999)),
         retry_after=retry_afters,
     ),
-    st.sampled_from(AttemptFailure).map(lambda failure: Unreachable(failure, "it failed")),
-    st.just(Unknown()),
+    st.sampled_from(AttemptFailure).map(lambda failure: NoAnswerOutcome(failure, "it failed")),
+    st.just(UnknownOutcome()),
 )

@@ -28,11 +28,11 @@ from ringback.core.callbacks.retry import (
 from ringback.core.http.outcome import (
     GONE,
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
@@ -86,15 +86,15 @@ def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_sta
 ) -> None:
     rules, attempts = given
     rounds = Counter(
-        one.begun.round_number for one in attempts if not isinstance(one.outcome, Unknown)
+        one.begun.round_number for one in attempts if not isinstance(one.outcome, UnknownOutcome)
     )
     most, after_stale = rules.connection.retry_count + 1, False
     for one in attempts:
         assert one.begun.round_attempts <= most + after_stale
         after_stale = (
-            isinstance(one.outcome, Unreachable) and one.outcome.failure is AttemptFailure.STALE
+            isinstance(one.outcome, NoAnswerOutcome) and one.outcome.failure is AttemptFailure.STALE
         )
-        if isinstance(one.outcome, Unknown):
+        if isinstance(one.outcome, UnknownOutcome):
             # Its round begins anew.
             rounds.pop(one.begun.round_number, None)
     assert all(count <= most + 1 for count in rounds.values())
@@ -125,7 +125,7 @@ def test_a_callback_is_due_exactly_while_it_is_scheduled(
     for one in attempts:
         status = one.after.status
         assert (one.after.due is not None) is (status is CallbackStatus.SCHEDULED)
-        assert (status is CallbackStatus.DELIVERED) is isinstance(one.outcome, Delivered)
+        assert (status is CallbackStatus.DELIVERED) is isinstance(one.outcome, DeliveredOutcome)
         assert (one.after.status_reason is not None) is (status is CallbackStatus.FAILED)
 
 
@@ -136,13 +136,13 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
     _, attempts = given
     for one in attempts:
         match one.outcome:
-            case Delivered():
+            case DeliveredOutcome():
                 assert one.decision == NoRetryNeeded()
-            case Refused(status) if status == GONE:
+            case RefusedOutcome(status) if status == GONE:
                 assert isinstance(one.decision, GiveUp)
-            case Unreachable(AttemptFailure.GUARD):
+            case NoAnswerOutcome(AttemptFailure.GUARD):
                 assert isinstance(one.decision, GiveUp)
-            case Unknown():
+            case UnknownOutcome():
                 assert one.decision == RetryLater(one.ended, one.begun.round_number)
             case _:
                 assert not isinstance(one.decision, NoRetryNeeded)
@@ -154,9 +154,9 @@ def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
 ) -> None:
     rules, attempts = given
     for one in attempts:
-        if isinstance(one.decision, RetryLater) and not isinstance(one.outcome, Unknown):
+        if isinstance(one.decision, RetryLater) and not isinstance(one.outcome, UnknownOutcome):
             wait = rules.schedule.waits[one.begun.round_number]
-            text = one.outcome.retry_after if isinstance(one.outcome, Refused) else None
+            text = one.outcome.retry_after if isinstance(one.outcome, RefusedOutcome) else None
             asked = ZERO if text is None else read_retry_after(text, one.ended)
             asked = min(max(asked, ZERO), LONGEST_WAIT)
             came = one.decision.at - one.ended

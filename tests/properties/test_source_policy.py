@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.policy.source_policy import BOTH, NOTICE, Hold, Phase, Policy, Source
+from ringback.core.policy.source_policy import BOTH, NOTICE, Phase, PhaseHold, Policy, Source
 from tests.properties.strategies import any_text, sources, urls
 
 instants = st.datetimes(
@@ -26,7 +26,7 @@ def policies(draw: st.DrawFn) -> Policy:
         may_ask = draw(st.sampled_from([BOTH, frozenset({default})]))
         phases.append(Phase(f"phase {number}", since, default, may_ask))
     held = st.builds(
-        Hold,
+        PhaseHold,
         st.sampled_from([phase.name for phase in phases]),
         st.none() | account_sids,
         st.none() | st.sampled_from(["http://a", "http", "https://b.example/"]),

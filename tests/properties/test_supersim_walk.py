@@ -22,7 +22,7 @@ from ringback.core.sims.message import MESSAGE_MOVES, MessageStatus, PayloadType
 from ringback.core.supersim.command import IP_MOVES, IpStatus
 from ringback.core.supersim.esim_profile import ESIM_MOVES, EsimStatus
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.settings_update import SETTINGS_MOVES, SettingsUpdateStatus
+from ringback.core.supersim.settings_update import SETTINGS_MOVES, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import MOVES, REQUESTABLE, SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.scenario_selection import choose_scenario
@@ -88,7 +88,7 @@ FIRST: Final[Mapping[str, set[Any]]] = {
     "sms": {MessageStatus.QUEUED, MessageStatus.RECEIVED},
     "ip": {IpStatus.QUEUED, IpStatus.RECEIVED},
     "esim": {EsimStatus.NEW},
-    "settings": {SettingsUpdateStatus.SCHEDULED},
+    "settings": {OtaSettingsUpdateStatus.SCHEDULED},
 }
 """In which statuses a resource may begin."""
 

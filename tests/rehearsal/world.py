@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from random import Random
 
-from ringback.application import Application
+from ringback.application import SingleProcessApplication
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
@@ -48,7 +48,7 @@ class CalledUrl:
 class World:
     """Everything that runs."""
 
-    application: Application
+    application: SingleProcessApplication
     clock: VirtualClock
     receivers: ManyReceivers
     accounts: list[Account] = field(default_factory=list[Account])
@@ -150,7 +150,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
     }
     settings = load(flags, {}, command=ServerCommand.SERVE)
     async with ManyReceivers() as receivers:
-        application = await Application.start(settings, clock=clock, chance=chance)
+        application = await SingleProcessApplication.start(settings, clock=clock, chance=chance)
         try:
             world = World(application, clock, receivers)
             await application.storage.store.transact(lambda tx: _configure(tx, world, chance))

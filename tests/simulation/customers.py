@@ -19,9 +19,9 @@ from ringback.core.errors import BacklogFull, InvalidParameter, StoreUnavailable
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import (
+    BulkCallbackQueue,
     CallbackFilter,
-    CallbackQueue,
-    NewCallbackBatchQueue,
+    NewCallbackQueue,
     RandomSource,
     Store,
     Transaction,
@@ -56,8 +56,8 @@ class Customers:
         request: Request,
         *,
         store: Store,
-        queue: CallbackQueue,
-        batch_queue: NewCallbackBatchQueue,
+        queue: NewCallbackQueue,
+        batch_queue: BulkCallbackQueue,
         life: int,
     ) -> None:
         """Ask for callbacks, all or none of them."""
@@ -98,7 +98,7 @@ class Customers:
         else:
             self._watch.refused(batch)
 
-    async def replay_some(self, *, store: Store, queue: CallbackQueue) -> None:
+    async def replay_some(self, *, store: Store, queue: NewCallbackQueue) -> None:
         """Have callbacks sent again that were not delivered, and one that was."""
 
         def work(tx: Transaction) -> None:
@@ -109,7 +109,7 @@ class Customers:
 
         await self._try(store, work)
 
-    async def discard_some(self, *, store: Store, queue: CallbackQueue) -> None:
+    async def discard_some(self, *, store: Store, queue: NewCallbackQueue) -> None:
         """Give callbacks up that wait."""
 
         def work(tx: Transaction) -> None:

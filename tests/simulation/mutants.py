@@ -20,17 +20,23 @@ from ringback.core.callbacks.callback import Attempt, CallbackRecord, DeliveryPr
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import AttemptRound, Decision, NoRetryNeeded, decide
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Unknown, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+    UnknownOutcome,
+)
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery import batch_ingestion, callback_sender, delivery_loop, due_callbacks
 from ringback.delivery.backlog import Backlog
-from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.delivery.delivery_workers import DeliveryWorkers
-from ringback.delivery.enqueue import DeliveryQueue
+from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
@@ -93,7 +99,10 @@ _failed = FairScheduler.failed
 
 
 async def _keep_in_parts(
-    self: SavedBatchQueue, account_sid: str, callbacks: Sequence[CallbackRecord], _: Sequence[str]
+    self: BatchIngestionQueue,
+    account_sid: str,
+    callbacks: Sequence[CallbackRecord],
+    _: Sequence[str],
 ) -> list[CallbackRecord]:
     self.queue.make_room(account_sid, len(callbacks))
     records = list[CallbackRecord]()
@@ -107,7 +116,7 @@ class _Delivered:
     """Takes each callback for delivered, and sends none."""
 
     async def render_and_send(self, *_: Any, **how: Any) -> tuple[AttemptResult, None]:
-        return AttemptResult(Delivered(200)), None
+        return AttemptResult(DeliveredOutcome(200)), None
 
 
 async def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> None:
@@ -136,7 +145,7 @@ def _render_anew(callback: CallbackRecord, **how: Any) -> OutgoingRequest:
     return render(callback, **how)
 
 
-def _go_at_once(self: DeliveryQueue, callback: CallbackRecord) -> bool:
+def _go_at_once(self: CallbackEnqueuer, callback: CallbackRecord) -> bool:
     return self.scheduler.try_take(lane_of(callback), self.clock.now())
 
 
@@ -146,7 +155,7 @@ def _add_twice(self: DeliveryWorkers, claim: DeliveryClaim) -> None:
 
 
 def _believe(outcome: Outcome, **how: Any) -> Decision:
-    return NoRetryNeeded() if isinstance(outcome, Unknown) else decide(outcome, **how)
+    return NoRetryNeeded() if isinstance(outcome, UnknownOutcome) else decide(outcome, **how)
 
 
 def _wait_half(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
@@ -181,8 +190,8 @@ async def _send_unanswered(
     self: CallbackSender, *what: Any, **how: Any
 ) -> tuple[AttemptResult, OutgoingRequest | None]:
     exchange, request = await _render_and_send(self, *what, **how)
-    if isinstance(exchange.outcome, Delivered):
-        exchange = AttemptResult(Unreachable(AttemptFailure.CLOSED, "the answer got lost"))
+    if isinstance(exchange.outcome, DeliveredOutcome):
+        exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.CLOSED, "the answer got lost"))
     return exchange, request
 
 
@@ -256,7 +265,7 @@ MUTANTS: Final = {
     "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
     "keeps slots": _mutant("ended", (FairScheduler, "failed", _keep_slots)),
     "retries with a new token": _mutant("same", (callback_sender, "render", _render_anew)),
-    "ignores deliver_at": _mutant("punctual", (DeliveryQueue, "_may_go", _go_at_once)),
+    "ignores deliver_at": _mutant("punctual", (CallbackEnqueuer, "_may_go", _go_at_once)),
     "hands a claim over twice": _mutant("logged", (DeliveryWorkers, "add", _add_twice)),
     "takes unknown for delivered": _mutant("delivered", (delivery_loop, "decide", _believe)),
     "acknowledges before it commits": _mutant("kept", (SimStore, "_commit", _report_first)),
@@ -326,7 +335,7 @@ MUTANTS: Final = {
         where=lambda plan: plan.freezes,
         within=100,
     ),
-    "writes no batch down": _mutant("whole", (SavedBatchQueue, "keep", _keep_in_parts)),
+    "writes no batch down": _mutant("whole", (BatchIngestionQueue, "keep", _keep_in_parts)),
     "leaves what there was of a batch": _mutant(
         "ended", (batch_ingestion, "_find_left", lambda tx: {})
     ),

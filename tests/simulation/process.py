@@ -15,7 +15,7 @@ from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.backlog import BacklogLimits
-from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
@@ -129,7 +129,7 @@ class Process:
             checkpoint=self._pass,
         )
 
-        self.batch_queue = SavedBatchQueue(
+        self.batch_queue = BatchIngestionQueue(
             store=self.store,
             clock=clock,
             stopwatch=self.loop.time,

@@ -11,18 +11,18 @@ from typing import Any
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, advance
 from ringback.core.callbacks.retry import Decision, NoRetryNeeded
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import MeteredCommand
@@ -31,7 +31,7 @@ from ringback.ports import (
     DeliveryClaim,
     FieldFilter,
     Lane,
-    PageRequest,
+    PageWindow,
     Settlement,
     Store,
     Transaction,
@@ -46,16 +46,16 @@ _TABLES: dict[type, str] = {
     NetworkAccessProfile: "supersim.access_profiles",
     Fleet: "supersim.fleets",
     SuperSim: "supersim.sims",
-    SuperSimUpdate: "supersim.sim_updates",
+    PendingSuperSimUpdate: "supersim.sim_updates",
     SmsCommand: "supersim.sms_commands",
     IpCommand: "supersim.ip_commands",
     EsimProfile: "supersim.esim_profiles",
-    SimSettingsUpdate: "supersim.settings_updates",
+    OtaSettingsUpdate: "supersim.settings_updates",
     BillingPeriod: "supersim.billing_periods",
     SuperSimDataSession: "supersim.sessions",
     RatePlan: "wireless.rate_plans",
     WirelessSim: "wireless.sims",
-    WirelessSimUpdate: "wireless.sim_updates",
+    PendingWirelessSimUpdate: "wireless.sim_updates",
     WirelessCommand: "wireless.commands",
     MeteredCommand: "wireless.command_uses",
     WirelessDataSession: "wireless.sessions",
@@ -101,14 +101,14 @@ async def keep(store: Store, *records: object) -> None:
     await store.transact(work)
 
 
-async def sims_on(store: Store, window: PageRequest, **which: object) -> list[SuperSim]:
+async def sims_on(store: Store, window: PageWindow, **which: object) -> list[SuperSim]:
     return await store.transact(lambda tx: tx.supersim.sims.page(OURS, which, window))
 
 
 async def page_of(
     store: Store,
     kind: type,
-    window: PageRequest,
+    window: PageWindow,
     which: FieldFilter | None = None,
     account_sid: str = OURS,
 ) -> list[Any]:
@@ -118,7 +118,7 @@ async def page_of(
 
 
 async def callbacks_on(
-    store: Store, window: PageRequest, which: CallbackFilter = ALL_CALLBACKS
+    store: Store, window: PageWindow, which: CallbackFilter = ALL_CALLBACKS
 ) -> list[CallbackRecord]:
     return await store.transact(lambda tx: tx.callbacks.page(OURS, which, window))
 
@@ -158,7 +158,7 @@ async def attempts_of(store: Store, number: int) -> list[Attempt]:
 
 def ended(claim: DeliveryClaim, decision: Decision, now: datetime = NOW) -> Settlement:
     """Return the settlement of an attempt that the receiver answered with 503, or with 200."""
-    outcome = Delivered(200) if isinstance(decision, NoRetryNeeded) else Refused(503)
+    outcome = DeliveredOutcome(200) if isinstance(decision, NoRetryNeeded) else RefusedOutcome(503)
     attempt = row_of(claim, outcome)
     return Settlement(claim.callback, attempt, advance(claim.progress, decision, now))
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import InvalidParameter
-from ringback.ports import CallbackFilter, DeliveryClaim, PageRequest, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -47,13 +47,13 @@ BUDGET = ResponseStorageBudget(in_all=12 << 10, per_account=8 << 10)
 AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
 
 
-def windows(record: Callable[[int], Any]) -> st.SearchStrategy[PageRequest]:
+def windows(record: Callable[[int], Any]) -> st.SearchStrategy[PageWindow]:
     """Windows of all sizes, with and without an edge, which may be anyone's or nobody's record."""
     sizes, edges = st.integers(1, 4), NUMBERS.map(lambda number: record(number).sid)
     return st.one_of(
-        st.builds(PageRequest, sizes),
-        st.builds(PageRequest, sizes, after=edges),
-        st.builds(PageRequest, sizes, before=edges),
+        st.builds(PageWindow, sizes),
+        st.builds(PageWindow, sizes, after=edges),
+        st.builds(PageWindow, sizes, before=edges),
     )
 
 
@@ -200,7 +200,7 @@ def or_refused(read: Callable[[], Any]) -> Any:
 
 
 def everything(tx: Transaction) -> tuple[object, ...]:
-    pages = (tx.callbacks.page(sid, CallbackFilter(), PageRequest(999)) for sid in FLEETS)
+    pages = (tx.callbacks.page(sid, CallbackFilter(), PageWindow(999)) for sid in FLEETS)
     callbacks = [callback for page in pages for callback in page]
     return (
         callbacks,
@@ -208,11 +208,11 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [tx.kept_responses.bytes_of(sid) for sid in (EVERY, *FLEETS)],
         [one for one in tx.kept_responses.largest(limit=99) if one.bytes],
         by_sid(tx.callbacks.left_open()),
-        [tx.supersim.sims.page(sid, {}, PageRequest(99)) for sid in FLEETS],
-        [tx.supersim.sms_commands.page(sid, {}, PageRequest(999)) for sid in FLEETS],
+        [tx.supersim.sims.page(sid, {}, PageWindow(99)) for sid in FLEETS],
+        [tx.supersim.sms_commands.page(sid, {}, PageWindow(999)) for sid in FLEETS],
         [tx.supersim.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
-        [tx.wireless.sims.page(sid, {}, PageRequest(99)) for sid in FLEETS],
-        [tx.wireless.commands.page(sid, {}, PageRequest(999)) for sid in FLEETS],
+        [tx.wireless.sims.page(sid, {}, PageWindow(99)) for sid in FLEETS],
+        [tx.wireless.commands.page(sid, {}, PageWindow(999)) for sid in FLEETS],
         tx.tasks.due(NOW + timedelta(days=1), limit=999),
         tx.accounts.all(),
     )

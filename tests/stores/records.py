@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, settle
-from ringback.core.http.http_exchange import AttemptResult, RecordedRequest
+from ringback.core.http.http_exchange import AttemptResult, SentRequestRecord
 from ringback.core.http.outcome import Outcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
-from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
@@ -17,13 +17,13 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
@@ -107,7 +107,7 @@ SIMS = {OURS: sim(1001), THEIRS: sim(1002, THEIRS)}
 """What other records are about: an account's fleet, and its SIM; see `furnished`."""
 
 
-def update_of(sim: SuperSim) -> SuperSimUpdate:
+def update_of(sim: SuperSim) -> PendingSuperSimUpdate:
     return an_update(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
@@ -159,13 +159,13 @@ def esim_profile(number: int, account_sid: str = OURS) -> EsimProfile:
     )
 
 
-def settings_update(number: int, account_sid: str = OURS) -> SimSettingsUpdate:
-    return SimSettingsUpdate(
+def settings_update(number: int, account_sid: str = OURS) -> OtaSettingsUpdate:
+    return OtaSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, number),
         account_sid=account_sid,
         iccid=SIMS[account_sid].iccid,
         sim_sid=SIMS[account_sid].sid,
-        status=SettingsUpdateStatus.SCHEDULED,
+        status=OtaSettingsUpdateStatus.SCHEDULED,
         date_created=NOW,
         date_updated=NOW,
     )
@@ -224,7 +224,7 @@ def wireless_sim(number: int, account_sid: str = OURS) -> WirelessSim:
 WIRELESS_SIMS = {OURS: wireless_sim(1001), THEIRS: wireless_sim(1002, THEIRS)}
 
 
-def wireless_update_of(sim: WirelessSim) -> WirelessSimUpdate:
+def wireless_update_of(sim: WirelessSim) -> PendingWirelessSimUpdate:
     return a_wireless_update(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
@@ -300,9 +300,9 @@ def callback(
     )
 
 
-def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> Shadow:
+def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO) -> ShadowCallback:
     """Return the open row of the copy of the callback with this number."""
-    return Shadow(
+    return ShadowCallback(
         sid=sid(SidKind.SHADOW, number),
         source=source,
         idempotency_token=f"token {number}",
@@ -311,13 +311,13 @@ def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO)
     )
 
 
-def request_of(shadow: Shadow, head: str = "POST /p HTTP/1.1") -> RecordedRequest:
+def request_of(shadow: ShadowCallback, head: str = "POST /p HTTP/1.1") -> SentRequestRecord:
     """Return the request of a copy, with the body that all callbacks of `callback` have."""
-    return RecordedRequest("POST", shadow.url.wire, head, callback(1).body)
+    return SentRequestRecord("POST", shadow.url.wire, head, callback(1).body)
 
 
 def row_of(
-    claim: DeliveryClaim, outcome: Outcome, request: RecordedRequest | None = None
+    claim: DeliveryClaim, outcome: Outcome, request: SentRequestRecord | None = None
 ) -> Attempt:
     """Return the row of a claim's attempt that ended like this."""
     started = claim.progress.date_updated

@@ -6,9 +6,9 @@ import pytest
 
 from ringback.core.accounts.client_credentials import (
     PRODUCTS,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
 )
 from ringback.ports import Store, TokenSigningKey, Transaction
 from tests.fakes import an_api_client
@@ -28,14 +28,14 @@ async def keep_clients(store: Store, *clients: ClientCredentials) -> None:
 
 
 @pytest.mark.parametrize("locked", [None, False, True])
-@pytest.mark.parametrize("products", [(), (AccessScope.WIRELESS,), PRODUCTS])
+@pytest.mark.parametrize("products", [(), (ApiScope.WIRELESS,), PRODUCTS])
 async def test_a_client_comes_back_as_it_was(
-    store: Store, products: tuple[AccessScope, ...], locked: bool | None
+    store: Store, products: tuple[ApiScope, ...], locked: bool | None
 ) -> None:
     odd = an_api_client(
         account_sid=OURS,
         name="Zoë's",
-        type=ClientType.STANDARD,
+        type=ApiClientType.STANDARD,
         products=frozenset(products),
         date_created=ODD_INSTANT,
         lifetime=timedelta(days=730),

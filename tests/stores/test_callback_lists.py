@@ -5,7 +5,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, DeliveryProgress
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, PageRequest, Store
+from ringback.ports import CallbackFilter, PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import callbacks_on, keep, numbers_of, oldest_of
 from tests.stores.records import SECOND, THEIRS, callback
@@ -61,7 +61,7 @@ async def test_a_page_of_callbacks_has_those_that_the_filter_wants(
     store: Store, which: CallbackFilter, numbers: list[int]
 ) -> None:
     await keep_different_callbacks(store)
-    assert numbers_of(await callbacks_on(store, PageRequest(9), which)) == numbers
+    assert numbers_of(await callbacks_on(store, PageWindow(9), which)) == numbers
 
 
 @pytest.mark.parametrize(("which", "numbers"), FILTERS)

@@ -10,10 +10,10 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.operations.callback_urls import (
     FIRST,
+    CallbackUrlSetting,
     ConfiguredUrl,
     Replaced,
     UrlPageStart,
-    UrlSettingName,
     configured_urls,
     replace_callback_url,
 )
@@ -45,7 +45,7 @@ async def all_urls(
 
 async def replaced(
     store: Store,
-    place: UrlSettingName,
+    place: CallbackUrlSetting,
     old: str = OLD,
     new: str = NEW,
     *,
@@ -96,7 +96,7 @@ async def test_a_url_is_found_where_it_is_configured(furnished: Store, parameter
     await keep(furnished, record)
     (found,) = await all_urls(furnished)
     assert found == ConfiguredUrl(
-        UrlSettingName(record.sid, parameter), OURS, WARNED, HttpMethod.GET
+        CallbackUrlSetting(record.sid, parameter), OURS, WARNED, HttpMethod.GET
     )
     assert found.url.configured == OLD
     assert found.warnings == ("the request also had the parameter 'y'",)
@@ -123,11 +123,11 @@ async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int)
     places = [found.place for found in await all_urls(furnished, size=size)]
     assert places == [
         *(
-            UrlSettingName(one.sid, parameter)
+            CallbackUrlSetting(one.sid, parameter)
             for one in fleets[::-1]
             for parameter in ("SmsCommandsUrl", "IpCommandsUrl")
         ),
-        *(UrlSettingName(one.sid, "CommandsCallbackUrl") for one in sims[::-1]),
+        *(CallbackUrlSetting(one.sid, "CommandsCallbackUrl") for one in sims[::-1]),
     ]
 
 
@@ -151,7 +151,7 @@ async def test_an_accounts_urls_are_its_own(furnished: Store) -> None:
 async def test_a_url_is_replaced_and_nothing_else_is(furnished: Store, parameter: str) -> None:
     record = with_url(parameter)
     await keep(furnished, record)
-    assert await replaced(furnished, UrlSettingName(record.sid, parameter)) == "done"
+    assert await replaced(furnished, CallbackUrlSetting(record.sid, parameter)) == "done"
     url = CallbackUrl.parse(NEW).with_warnings(*WARNED.warnings)
     wanted = replace(with_url(parameter, url), date_updated=LATER)
     assert await saved(furnished, record) == wanted
@@ -164,7 +164,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
     def read_url(text: str) -> CallbackUrl:
         return CallbackUrl.parse(text).with_warnings(*WARNED.warnings)
 
-    place = UrlSettingName(record.sid, "SmsCommandsUrl")
+    place = CallbackUrlSetting(record.sid, "SmsCommandsUrl")
     await furnished.transact(
         lambda tx: replace_callback_url(tx, place, old=OLD, new=NEW, read_url=read_url, now=LATER)
     )
@@ -174,7 +174,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
 async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(NEW))
     await keep(furnished, record)
-    assert await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl")) == "done"
+    assert await replaced(furnished, CallbackUrlSetting(record.sid, "SmsCommandsUrl")) == "done"
     assert await saved(furnished, record) == record
 
 
@@ -186,30 +186,32 @@ async def test_a_url_that_somebody_else_changed_is_left_as_it_is(
 ) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(now_there))
     await keep(furnished, record)
-    assert await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl")) == "changed"
+    assert await replaced(furnished, CallbackUrlSetting(record.sid, "SmsCommandsUrl")) == "changed"
     assert await saved(furnished, record) == record
 
 
 @pytest.mark.parametrize(
     "place",
     [
-        UrlSettingName(fleet(1).sid, "IpCommandsUrl"),
-        UrlSettingName(fleet(1).sid, "CommandsCallbackUrl"),
-        UrlSettingName(fleet(9).sid, "SmsCommandsUrl"),
-        UrlSettingName(wireless_sim(9).sid, "CommandsCallbackUrl"),
-        UrlSettingName(sim(1).sid, "CallbackUrl"),
-        UrlSettingName("", ""),
+        CallbackUrlSetting(fleet(1).sid, "IpCommandsUrl"),
+        CallbackUrlSetting(fleet(1).sid, "CommandsCallbackUrl"),
+        CallbackUrlSetting(fleet(9).sid, "SmsCommandsUrl"),
+        CallbackUrlSetting(wireless_sim(9).sid, "CommandsCallbackUrl"),
+        CallbackUrlSetting(sim(1).sid, "CallbackUrl"),
+        CallbackUrlSetting("", ""),
     ],
     ids=["unset", "no such parameter", "no such fleet", "no such SIM", "no such kind", "nothing"],
 )
-async def test_where_there_is_no_url_it_is_gone(furnished: Store, place: UrlSettingName) -> None:
+async def test_where_there_is_no_url_it_is_gone(
+    furnished: Store, place: CallbackUrlSetting
+) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
     assert await replaced(furnished, place) == "gone"
 
 
 async def test_what_is_another_accounts_is_gone(furnished: Store) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
-    place = UrlSettingName(fleet(1).sid, "SmsCommandsUrl")
+    place = CallbackUrlSetting(fleet(1).sid, "SmsCommandsUrl")
     assert await replaced(furnished, place, account_sid=THEIRS) == "gone"
     assert await replaced(furnished, place, account_sid=OURS) == "done"
 
@@ -218,5 +220,7 @@ async def test_a_new_url_that_cant_be_called_is_refused(furnished: Store) -> Non
     record = with_url("SmsCommandsUrl")
     await keep(furnished, record)
     with pytest.raises(InvalidCallbackUrl):
-        await replaced(furnished, UrlSettingName(record.sid, "SmsCommandsUrl"), new="https://a b/")
+        await replaced(
+            furnished, CallbackUrlSetting(record.sid, "SmsCommandsUrl"), new="https://a b/"
+        )
     assert await saved(furnished, record) == record

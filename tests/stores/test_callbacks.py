@@ -13,7 +13,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind
-from ringback.ports import PageRequest, Store, Transaction
+from ringback.ports import PageWindow, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import callbacks_on, found, keep, oldest_of
 from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, callback, sid
@@ -82,7 +82,7 @@ async def test_two_callbacks_to_one_url_keep_their_own_credentials_and_warnings(
     ]
     given = [callback(number)._replace(url=url) for number, url in enumerate(urls)]
     await keep(store, *given)
-    assert await callbacks_on(store, PageRequest(9)) == given[::-1]
+    assert await callbacks_on(store, PageWindow(9)) == given[::-1]
 
 
 async def test_many_callbacks_at_once_come_back_in_their_order(store: Store) -> None:

@@ -13,7 +13,7 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded
-from ringback.core.http.outcome import Refused
+from ringback.core.http.outcome import RefusedOutcome
 from ringback.core.retry_schedule import PERSISTENT
 from ringback.ports import DeliveryClaim, Lane, Settlement, Store
 from tests.fakes import NOW, a_callback
@@ -170,7 +170,7 @@ async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_
     await keep(store, callback(1))
     (taken,) = await claim(store)
     again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
-    first = row_of(taken, Refused(503))
+    first = row_of(taken, RefusedOutcome(503))
     await settle(store, Settlement(taken.callback, first, again))
     claimed_again = DeliveryClaim(taken.callback, again, account())
     await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))

@@ -10,9 +10,9 @@ import pytest
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, advance
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http.http_exchange import RecordedResponse
-from ringback.core.http.outcome import Delivered
-from ringback.ports import CallbackFilter, DeliveryClaim, PageRequest, Settlement, Transaction
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.http.outcome import DeliveredOutcome
+from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Settlement, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -83,7 +83,7 @@ def then(*steps: Work) -> Work:
 
 
 def look(tx: Transaction) -> None:
-    tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+    tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
 
 
 def write_at_once(tx: Transaction) -> None:
@@ -138,7 +138,7 @@ def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
 def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench: Bench) -> None:
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
-    bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, PageRequest(9)), add(2, 3, 4)))
+    bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, PageWindow(9)), add(2, 3, 4)))
     written = [one for one in statements if one.startswith("INSERT INTO callbacks")]
     assert len(written) == 1
     assert bench.numbers() == [1, 2, 3, 4]
@@ -321,7 +321,9 @@ def attempts_of(number: int) -> Work:
 
 def settled(claim: DeliveryClaim) -> Settlement:
     return Settlement(
-        claim.callback, row_of(claim, Delivered(200)), advance(claim.progress, NoRetryNeeded(), NOW)
+        claim.callback,
+        row_of(claim, DeliveredOutcome(200)),
+        advance(claim.progress, NoRetryNeeded(), NOW),
     )
 
 
@@ -333,7 +335,7 @@ def test_work_may_settle_what_other_work_of_the_same_commit_claimed(bench: Bench
         lambda tx: tx.callbacks.settle([settled(one) for one in claims[:2]]),
         lambda tx: tx.callbacks.put_back(claims[2:], NOW),
     )
-    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)))
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)))
     assert [one.status for one in page] == ["scheduled", "delivered", "delivered"]
     assert bench.result(lambda tx: tx.callbacks.left_open()) == []
     assert [len(bench.result(attempts_of(number))) for number in (1, 2, 3)] == [1, 1, 0]
@@ -349,7 +351,7 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
             for number in range(99)
         )
     )
-    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)))
+    page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)))
     assert [one.progress.status_reason for one in page] == ["no. 97", "no. 98"]
 
 
@@ -372,7 +374,7 @@ def test_an_ordinary_answer_takes_no_statement_more(bench: Bench, body: bytes | 
     bench.do(add(1))
     (claimed,) = bench.result(claim)
     ending = settled(claimed)
-    response = None if body is None else RecordedResponse(200, (("X", "y"),), body)
+    response = None if body is None else ReceiverResponseRecord(200, (("X", "y"),), body)
     ending = ending._replace(attempt=settled_row(ending)._replace(response=response))
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)

@@ -24,13 +24,13 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
-from ringback.core.http.http_exchange import RecordedResponse
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import CallbackFilter, Lane, PageRequest, ShadowFilter, Transaction
+from ringback.ports import CallbackFilter, Lane, PageWindow, ShadowCallbackFilter, Transaction
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
@@ -171,9 +171,9 @@ EDGES: Final = ({}, {"after": 1}, {"before": 1})
 STATUSES: Final = (None, *(frozenset({one}) for one in CallbackStatus), UNDELIVERED)
 
 
-def windows(sid: str) -> Iterator[PageRequest]:
+def windows(sid: str) -> Iterator[PageWindow]:
     for edge, examining in product(EDGES, (None, 1)):
-        yield replace(PageRequest(3, examining=examining), **dict.fromkeys(edge, sid))
+        yield replace(PageWindow(3, examining=examining), **dict.fromkeys(edge, sid))
 
 
 def lists_of_callbacks(tx: Transaction) -> None:
@@ -194,7 +194,7 @@ def lists_of_copies(tx: Transaction) -> None:
     filters = product((None, Source.KORE), (None, callback(1).sid), (None, NOW))
     for some, whose in product(filters, (OURS, EVERY)):
         for window in windows(shadow(1).sid):
-            tx.shadows.page(whose, ShadowFilter(*some), window)
+            tx.shadows.page(whose, ShadowCallbackFilter(*some), window)
             tx.shadows.comparisons(whose, window)
 
 
@@ -240,7 +240,7 @@ def attempts(tx: Transaction) -> None:
 def long_answers(tx: Transaction) -> None:
     (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
     plain = ended(taken, NoRetryNeeded())
-    answer = RecordedResponse(200, (), bytes(9999))
+    answer = ReceiverResponseRecord(200, (), bytes(9999))
     for number in (1, 2):
         attempt = settled_row(plain)._replace(number=number, response=answer)
         tx.callbacks.settle([plain._replace(attempt=attempt)])
@@ -252,7 +252,9 @@ def long_answers(tx: Transaction) -> None:
 def copies(tx: Transaction) -> None:
     tx.shadows.open([shadow(2), shadow(3)])
     tx.shadows.left_open()
-    tx.shadows.settle([settled(shadow(2), Delivered(200)), settled(shadow(3), Refused(500))])
+    tx.shadows.settle(
+        [settled(shadow(2), DeliveredOutcome(200)), settled(shadow(3), RefusedOutcome(500))]
+    )
 
 
 def engine(tx: Transaction) -> None:

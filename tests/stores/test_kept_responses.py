@@ -12,11 +12,11 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import begin
 from ringback.core.callbacks.response_storage import MOST_BODY, MOST_HEAD, ResponseStorageBudget
 from ringback.core.callbacks.retry import RetryLater
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.ports import (
     Lane,
-    PageRequest,
+    PageWindow,
     Settlement,
     Store,
     StoredResponseBytes,
@@ -33,16 +33,16 @@ from tests.stores.test_shadows import rows as copies_of
 
 KIB = 1 << 10
 BUDGET = ResponseStorageBudget(in_all=12 * KIB, per_account=8 * KIB)
-SHORT = RecordedResponse(200, (("X", "y"),), b"x" * MOST_BODY)
+SHORT = ReceiverResponseRecord(200, (("X", "y"),), b"x" * MOST_BODY)
 THIRDS = "AC" + "3" * 32
 
 
-def long(rest: int = 3 * KIB, mark: bytes = b"x") -> RecordedResponse:
+def long(rest: int = 3 * KIB, mark: bytes = b"x") -> ReceiverResponseRecord:
     """Return an answer that has so many bytes beyond its first part."""
-    return RecordedResponse(500, (("X", "y"),), mark * (MOST_BODY + rest))
+    return ReceiverResponseRecord(500, (("X", "y"),), mark * (MOST_BODY + rest))
 
 
-def shortened(response: RecordedResponse) -> RecordedResponse:
+def shortened(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
     left_out = len(response.body) - MOST_BODY
     return response._replace(body=response.body[:MOST_BODY], body_left_out=left_out)
 
@@ -70,7 +70,7 @@ def lane(account_sid: str) -> Lane:
 
 
 async def answer(
-    store: Store, number: int, *responses: RecordedResponse | None, of: str = OURS
+    store: Store, number: int, *responses: ReceiverResponseRecord | None, of: str = OURS
 ) -> None:
     """Have a callback answered so, each time in a round of its own; then it waits."""
     known = await store.transact(lambda tx: tx.callbacks.find(callback(number).sid))
@@ -84,7 +84,7 @@ async def answer(
     await make_due(store, number, NOW + 1000 * SECOND)
 
 
-async def again(store: Store, number: int, response: RecordedResponse | None) -> None:
+async def again(store: Store, number: int, response: ReceiverResponseRecord | None) -> None:
     """Have a callback answered once more."""
     await make_due(store, number, NOW)
     await answer(store, number, response)
@@ -99,7 +99,7 @@ async def make_due(store: Store, number: int, due: datetime) -> None:
     await store.transact(work)
 
 
-async def responses_of(store: Store, number: int) -> list[RecordedResponse | None]:
+async def responses_of(store: Store, number: int) -> list[ReceiverResponseRecord | None]:
     return [attempt.response for attempt in await attempts_of(store, number)]
 
 
@@ -113,7 +113,7 @@ async def whole_ones(store: Store, numbers: Sequence[int]) -> list[int]:
     return [number for number, last in found if last is not None and is_whole(last)]
 
 
-def is_whole(response: RecordedResponse) -> bool:
+def is_whole(response: ReceiverResponseRecord) -> bool:
     return response.headers_left_out == response.body_left_out == 0
 
 
@@ -150,7 +150,7 @@ async def test_headers_are_kept_as_far_as_whole_lines_fit_and_the_others_with_th
     store: Store,
 ) -> None:
     headers = (("A", "a" * 1000), ("B", "b" * 1000), ("C", "c" * 100), ("D", "\xe4: d\r"))
-    many = RecordedResponse(200, headers, b"ok")
+    many = ReceiverResponseRecord(200, headers, b"ok")
     await answer(store, 1, many, many)
     assert await responses_of(store, 1) == [
         many._replace(headers=headers[:2], headers_left_out=2),
@@ -161,7 +161,7 @@ async def test_headers_are_kept_as_far_as_whole_lines_fit_and_the_others_with_th
 @pytest.mark.parametrize("more", [0, 1])
 async def test_what_fits_exactly_is_in_the_row(store: Store, more: int) -> None:
     size = MOST_HEAD - len("200\nX: ") + more
-    response = RecordedResponse(200, (("X", "x" * size),), b"x" * (MOST_BODY + more))
+    response = ReceiverResponseRecord(200, (("X", "x" * size),), b"x" * (MOST_BODY + more))
     await answer(store, 1, response, response)
     first, last = await responses_of(store, 1)
     assert last == response
@@ -186,7 +186,7 @@ async def test_an_answer_after_which_the_round_goes_on_at_once_is_not_the_last(
 async def test_a_copys_answer_comes_back_whole(store: Store) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
-    copy = settled(shadow(1), Refused(500), long(6 * KIB))
+    copy = settled(shadow(1), RefusedOutcome(500), long(6 * KIB))
     await settle_(store, copy)
     assert await copies_of(store) == [copy]
     assert await bytes_of(store) == 6 * KIB
@@ -195,7 +195,7 @@ async def test_a_copys_answer_comes_back_whole(store: Store) -> None:
 async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
-    copy = settled(shadow(1), Delivered(200), long(6 * KIB))
+    copy = settled(shadow(1), DeliveredOutcome(200), long(6 * KIB))
     await settle_(store, copy)
     await answer(store, 2, long(7 * KIB))
     assert [one.attempt.response for one in await copies_of(store)] == [shortened(long(6 * KIB))]
@@ -207,10 +207,10 @@ async def test_a_copy_is_compared_as_far_as_answers_were_read_also_where_nothing
     store: Store, last_byte: bytes, is_same: bool
 ) -> None:
     first = long(9 * KIB)
-    await keep_first(store, 1, ending=AttemptResult(Refused(500), response=first))
+    await keep_first(store, 1, ending=AttemptResult(RefusedOutcome(500), response=first))
     await open_(store, shadow(1))
     copy = first._replace(body=first.body[:-1] + last_byte)
-    await settle_(store, settled(shadow(1), Refused(500), copy))
+    await settle_(store, settled(shadow(1), RefusedOutcome(500), copy))
     assert await bytes_of(store, EVERY) == 0
     assert (await comparison(store)).is_same_body is is_same
 
@@ -227,7 +227,7 @@ async def test_where_an_accounts_budget_is_used_up_its_oldest_go_and_no_callback
     assert await whole_ones(store, range(1, 6)) == [4, 5]
     assert await bytes_of(store) == 6 * KIB
     assert await whole_ones(store, [9]) == [9]
-    assert len(await callbacks_on(store, PageRequest(99))) == 5
+    assert len(await callbacks_on(store, PageWindow(99))) == 5
     assert await responses_of(store, 1) == [shortened(long(3 * KIB))]
 
 

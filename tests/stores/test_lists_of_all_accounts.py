@@ -8,7 +8,7 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.errors import PageNotFound
-from ringback.ports import CallbackFilter, PageRequest, Store
+from ringback.ports import CallbackFilter, PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of
 from tests.stores.records import (
@@ -46,7 +46,7 @@ async def test_a_list_has_everybodys_records_newest_first(
 ) -> None:
     made = {number: make(number, owner) for number, owner in OWNERS.items()}
     await keep(furnished, *made.values())
-    window = replace(PageRequest(9), **{which: made[number].sid for which, number in edge.items()})
+    window = replace(PageWindow(9), **{which: made[number].sid for which, number in edge.items()})
     page = await page_of(furnished, type(made[1]), window, account_sid=EVERY)
     ours = [one for one in page if one in made.values()]
     assert ours == [made[number] for number in numbers]
@@ -58,7 +58,7 @@ async def test_so_has_the_list_of_callbacks(
 ) -> None:
     await keep_callbacks(store)
     window = replace(
-        PageRequest(9), **{which: callback(number).sid for which, number in edge.items()}
+        PageWindow(9), **{which: callback(number).sid for which, number in edge.items()}
     )
     page = await store.transact(lambda tx: tx.callbacks.page(EVERY, CallbackFilter(), window))
     assert page == [callback(number, OWNERS[number]) for number in numbers]
@@ -71,11 +71,11 @@ async def test_a_filter_holds_for_everybody(furnished: Store) -> None:
         one = callback(number, OWNERS[number]).having(failed)
         await furnished.transact(lambda tx, one=one: tx.callbacks.change(one))
     which = CallbackFilter(statuses=frozenset({CallbackStatus.FAILED}))
-    page = await furnished.transact(lambda tx: tx.callbacks.page(EVERY, which, PageRequest(9)))
+    page = await furnished.transact(lambda tx: tx.callbacks.page(EVERY, which, PageWindow(9)))
     assert [one.sid for one in page] == [callback(2).sid, callback(1).sid]
     await keep(furnished, sim(1), sim(2, THEIRS))
     one = {"iccid": sim(2).iccid}
-    assert await page_of(furnished, type(sim(1)), PageRequest(9), one, EVERY) == [sim(2, THEIRS)]
+    assert await page_of(furnished, type(sim(1)), PageWindow(9), one, EVERY) == [sim(2, THEIRS)]
 
 
 @pytest.mark.parametrize("owner", [OURS, THEIRS])
@@ -83,24 +83,24 @@ async def test_a_removed_record_marks_its_page_for_everybody(furnished: Store, o
     made = [command(1), command(2, owner), command(3, THEIRS)]
     await keep(furnished, *made)
     await furnished.transact(lambda tx: tx.wireless.commands.remove(command(2).sid))
-    window = PageRequest(9, after=command(2).sid)
+    window = PageWindow(9, after=command(2).sid)
     assert await page_of(furnished, type(made[0]), window, account_sid=EVERY) == [made[0]]
 
 
 async def test_an_accounts_own_list_still_has_no_page_at_anothers_record(furnished: Store) -> None:
     await keep_callbacks(furnished)
     await keep(furnished, sim(1), sim(2, THEIRS))
-    window = PageRequest(9, after=sim(2).sid)
+    window = PageWindow(9, after=sim(2).sid)
     with pytest.raises(PageNotFound):
         await page_of(furnished, type(sim(1)), window)
-    window = PageRequest(9, after=callback(2).sid)
+    window = PageWindow(9, after=callback(2).sid)
     with pytest.raises(PageNotFound):
         await furnished.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), window))
 
 
 async def test_a_record_that_nobody_has_marks_no_page(furnished: Store) -> None:
     with pytest.raises(PageNotFound):
-        await page_of(furnished, type(sim(1)), PageRequest(9, after=sim(9).sid), account_sid=EVERY)
+        await page_of(furnished, type(sim(1)), PageWindow(9, after=sim(9).sid), account_sid=EVERY)
 
 
 async def test_a_callback_is_found_whoever_has_it(store: Store) -> None:

@@ -18,7 +18,7 @@ from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.sqlite import durability_mark as watermarks
 from ringback.stores.sqlite import wal_integrity
 from ringback.stores.sqlite.durability_mark import (
-    WatermarkFileContent,
+    DurableCommitMark,
     mark_path,
     read_mark,
     write_mark,
@@ -129,7 +129,7 @@ async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_pat
 def test_a_start_that_died_while_it_made_new_data_has_lost_nothing(
     step: str, tmp_path: Path
 ) -> None:
-    write_mark(tmp_path / DATA_FILE, WatermarkFileContent(0))
+    write_mark(tmp_path / DATA_FILE, DurableCommitMark(0))
     if step != "mark":
         shutil.copy(_a_key(tmp_path), tmp_path / KEY_FILE)
     if step == "touch":

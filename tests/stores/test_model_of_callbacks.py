@@ -24,16 +24,16 @@ from ringback.core.callbacks.callback import (
 from ringback.core.callbacks.callback import settle as settled
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
 )
-from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageRequest, Settlement, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageWindow, Settlement, Transaction
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
@@ -56,14 +56,14 @@ DESTINATIONS = ("http://127.0.0.1:9000", "https://a.example:443")
 STATUSES = st.sampled_from([None, UNDELIVERED, *(frozenset({status}) for status in CallbackStatus)])
 BODIES = st.sampled_from([None, b"\0\xff", *(bytes(KIB + more * KIB) for more in (1, 3, 5))])
 ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
-    (Delivered(204), lambda ahead: NoRetryNeeded()),
-    (Refused(410), lambda ahead: GiveUp("the receiver wants no more")),
-    (Refused(503), lambda ahead: RetryNow()),
+    (DeliveredOutcome(204), lambda ahead: NoRetryNeeded()),
+    (RefusedOutcome(410), lambda ahead: GiveUp("the receiver wants no more")),
+    (RefusedOutcome(503), lambda ahead: RetryNow()),
     (
-        Unreachable(AttemptFailure.CONNECT, "nobody listens"),
+        NoAnswerOutcome(AttemptFailure.CONNECT, "nobody listens"),
         lambda ahead: RetryLater(NOW + ahead, 1),
     ),
-    (Unknown(), lambda ahead: RetryLater(NOW, 0)),
+    (UnknownOutcome(), lambda ahead: RetryLater(NOW, 0)),
 ]
 
 
@@ -224,7 +224,9 @@ class CallbacksInBothStores(BothStores):
             left_open = tx.callbacks.left_open()
             tx.callbacks.settle(
                 [
-                    _settlement(claim, Unknown(), RetryLater(now, claim.progress.round_number))
+                    _settlement(
+                        claim, UnknownOutcome(), RetryLater(now, claim.progress.round_number)
+                    )
                     for claim in left_open
                 ]
             )
@@ -254,7 +256,7 @@ class CallbacksInBothStores(BothStores):
         account_sid: str,
         statuses: frozenset[CallbackStatus] | None,
         destination: str | None,
-        window: PageRequest,
+        window: PageWindow,
         number: int,
         limit: int,
         ahead: timedelta,
@@ -304,7 +306,7 @@ def _settlement(
     now = claim.progress.date_updated + SECOND
     response = None
     if body is not None:
-        response = RecordedResponse(200, (("A", "b"), ("C", "")), body, is_cut=True)
+        response = ReceiverResponseRecord(200, (("A", "b"), ("C", "")), body, is_cut=True)
     exchange = AttemptResult(outcome, RequestTimings(1.5, tls=0.0), response, "127.0.0.1:1", None)
     request = render(claim.callback, account=claim.account, at=now).recorded()
     after = advance(claim.progress, decision, now)

@@ -11,7 +11,7 @@ from hypothesis.stateful import rule
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 from tests.fakes import NOW
 from tests.stores.both_stores import ACCOUNTS, AHEAD, NUMBERS, BothStores, Part, or_refused, windows
 from tests.stores.records import OURS, SECOND, WIRELESS_SIMS, command, command_use
@@ -65,7 +65,7 @@ class CommandsInBothStores(BothStores):
         window=windows(command),
     )
     def look(
-        self, account_sid: str, number: int, direction: Direction | None, window: PageRequest
+        self, account_sid: str, number: int, direction: Direction | None, window: PageWindow
     ) -> None:
         which = {"direction": direction}
         self.add(

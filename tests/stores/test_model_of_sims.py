@@ -11,7 +11,7 @@ from hypothesis.stateful import rule
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 from tests.stores.both_stores import (
     ACCOUNTS,
     AHEAD,
@@ -107,7 +107,7 @@ class SimsInBothStores(BothStores):
         name: str | None,
         status: SimStatus | None,
         fleet_sid: str | None,
-        window: PageRequest,
+        window: PageWindow,
         limit: int,
     ) -> None:
         now, which = self.now, {"status": status, "fleet_sid": fleet_sid}

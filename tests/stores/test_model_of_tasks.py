@@ -13,7 +13,7 @@ from hypothesis.stateful import precondition, rule
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.scenario import TaskKind
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 from tests.fakes import NOW
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
@@ -110,7 +110,7 @@ class TasksInBothStores(BothStores):
         number: int,
         status: MessageStatus | None,
         direction: Direction | None,
-        window: PageRequest,
+        window: PageWindow,
     ) -> None:
         which = {"status": status, "direction": direction}
         self.add(
@@ -144,7 +144,7 @@ class TasksInBothStores(BothStores):
 
     @rule(account_sid=ACCOUNTS, ago=AHEAD, lasts=AHEAD, window=windows(session))
     def look_at_sessions(
-        self, account_sid: str, ago: timedelta, lasts: timedelta, window: PageRequest
+        self, account_sid: str, ago: timedelta, lasts: timedelta, window: PageWindow
     ) -> None:
         start = self.now - ago
         which = {"sim_sid": SIMS[OURS].sid}

@@ -11,7 +11,7 @@ from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import InvalidParameter
 from ringback.core.policy.source_policy import Source
 from ringback.core.supersim.sim import SimStatus
-from ringback.ports import CallbackFilter, PageRequest, RecordPage, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, RecordPage, Store, Transaction
 from tests.fakes import NOW
 from tests.memory_store import MemoryStore
 from tests.stores.asking import callbacks_on, keep, numbers_of, sims_on
@@ -20,50 +20,50 @@ from tests.stores.records import OURS, SECOND, SIMS, THEIRS, callback, session, 
 
 async def test_a_page_is_newest_first_whatever_the_sids_are(store: Store) -> None:
     await keep(store, sim(5), sim(1), sim(9))
-    assert await sims_on(store, PageRequest(9)) == [sim(9), sim(1), sim(5)]
+    assert await sims_on(store, PageWindow(9)) == [sim(9), sim(1), sim(5)]
 
 
 async def test_a_page_has_no_more_than_its_size(store: Store) -> None:
     await keep(store, *map(sim, range(5)))
-    assert await sims_on(store, PageRequest(2)) == [sim(4), sim(3)]
+    assert await sims_on(store, PageWindow(2)) == [sim(4), sim(3)]
 
 
 async def test_the_next_page_follows_the_last_record_of_this_one(store: Store) -> None:
     await keep(store, *map(sim, range(5)))
-    assert await sims_on(store, PageRequest(2, after=sim(3).sid)) == [sim(2), sim(1)]
+    assert await sims_on(store, PageWindow(2, after=sim(3).sid)) == [sim(2), sim(1)]
 
 
 async def test_the_previous_page_leads_up_to_the_first_record_of_this_one(store: Store) -> None:
     await keep(store, *map(sim, range(5)))
-    assert await sims_on(store, PageRequest(2, before=sim(1).sid)) == [sim(3), sim(2)]
+    assert await sims_on(store, PageWindow(2, before=sim(1).sid)) == [sim(3), sim(2)]
 
 
 async def test_nothing_follows_the_oldest_record(store: Store) -> None:
     await keep(store, sim(0), sim(1))
-    assert await sims_on(store, PageRequest(2, after=sim(0).sid)) == []
+    assert await sims_on(store, PageWindow(2, after=sim(0).sid)) == []
 
 
 async def test_nothing_leads_up_to_the_newest_record(store: Store) -> None:
     await keep(store, sim(0), sim(1))
-    assert await sims_on(store, PageRequest(2, before=sim(1).sid)) == []
+    assert await sims_on(store, PageWindow(2, before=sim(1).sid)) == []
 
 
 async def test_records_added_meanwhile_neither_repeat_nor_hide_one(store: Store) -> None:
     await keep(store, *map(sim, range(10)))
-    seen = await sims_on(store, PageRequest(3))
+    seen = await sims_on(store, PageWindow(3))
     for number in range(100, 104):
         await keep(store, sim(number))
-        seen += await sims_on(store, PageRequest(3, after=seen[-1].sid))
+        seen += await sims_on(store, PageWindow(3, after=seen[-1].sid))
     assert seen == [sim(number) for number in reversed(range(10))]
 
 
 async def test_going_back_meets_the_records_that_were_added_meanwhile(store: Store) -> None:
     await keep(store, *map(sim, range(6)))
-    page = await sims_on(store, PageRequest(3, after=sim(3).sid))
+    page = await sims_on(store, PageWindow(3, after=sim(3).sid))
     await keep(store, sim(6), sim(7))
     seen = list(page)
     for _ in range(3):
-        seen = [*await sims_on(store, PageRequest(3, before=seen[0].sid)), *seen]
+        seen = [*await sims_on(store, PageWindow(3, before=seen[0].sid)), *seen]
     assert seen == [sim(number) for number in reversed(range(8))]
 
 
@@ -71,23 +71,23 @@ async def test_a_saved_sim_keeps_its_place(store: Store) -> None:
     await keep(store, *map(sim, range(3)))
     changed = replace(sim(0), unique_name="x")
     await store.transact(lambda tx: tx.supersim.sims.save(changed))
-    assert await sims_on(store, PageRequest(9)) == [sim(2), sim(1), changed]
+    assert await sims_on(store, PageWindow(9)) == [sim(2), sim(1), changed]
 
 
 async def test_a_page_has_only_the_accounts_own_records(store: Store) -> None:
     await keep(store, sim(0), sim(1, THEIRS), sim(2))
-    assert await sims_on(store, PageRequest(9)) == [sim(2), sim(0)]
+    assert await sims_on(store, PageWindow(9)) == [sim(2), sim(0)]
     await keep(store, callback(0), callback(1, THEIRS), callback(2))
-    assert await callbacks_on(store, PageRequest(9)) == [callback(2), callback(0)]
+    assert await callbacks_on(store, PageWindow(9)) == [callback(2), callback(0)]
 
 
 @pytest.mark.parametrize(
     "window",
-    [lambda sid: PageRequest(9, after=sid), lambda sid: PageRequest(9, before=sid)],
+    [lambda sid: PageWindow(9, after=sid), lambda sid: PageWindow(9, before=sid)],
     ids=["after", "before"],
 )
 async def test_a_window_at_anothers_record_is_refused_like_an_unknown_one(
-    store: Store, window: Callable[[str], PageRequest]
+    store: Store, window: Callable[[str], PageWindow]
 ) -> None:
     await keep(store, sim(0), sim(1, THEIRS), callback(0), callback(1, THEIRS))
     refusals = list[tuple[int, str]]()
@@ -101,18 +101,18 @@ async def test_a_window_at_anothers_record_is_refused_like_an_unknown_one(
 
 
 @pytest.mark.parametrize(
-    "window", [PageRequest(9, after=""), PageRequest(9, before="")], ids=["after", "before"]
+    "window", [PageWindow(9, after=""), PageWindow(9, before="")], ids=["after", "before"]
 )
-async def test_a_window_at_an_empty_sid_is_refused(store: Store, window: PageRequest) -> None:
+async def test_a_window_at_an_empty_sid_is_refused(store: Store, window: PageWindow) -> None:
     with pytest.raises(InvalidParameter):
         await sims_on(store, window)
 
 
 async def test_a_filtered_list_has_pages_too(store: Store) -> None:
     await keep(store, *(replace(sim(n), status=list(SimStatus)[n % 2]) for n in range(10)))
-    first = await sims_on(store, PageRequest(2), status=SimStatus.READY)
-    second = await sims_on(store, PageRequest(2, after=first[-1].sid), status=SimStatus.READY)
-    back = await sims_on(store, PageRequest(1, before=second[0].sid), status=SimStatus.READY)
+    first = await sims_on(store, PageWindow(2), status=SimStatus.READY)
+    second = await sims_on(store, PageWindow(2, after=first[-1].sid), status=SimStatus.READY)
+    back = await sims_on(store, PageWindow(1, before=second[0].sid), status=SimStatus.READY)
     assert [s.sid for s in (*first, *second)] == [sim(n).sid for n in (9, 7, 5, 3)]
     assert back == first[-1:]
 
@@ -120,15 +120,15 @@ async def test_a_filtered_list_has_pages_too(store: Store) -> None:
 async def test_a_record_that_left_the_filter_still_marks_its_page(store: Store) -> None:
     await keep(store, *map(sim, range(3)))
     await store.transact(lambda tx: tx.supersim.sims.save(replace(sim(1), status=SimStatus.READY)))
-    assert await sims_on(store, PageRequest(9, after=sim(1).sid), status=SimStatus.NEW) == [sim(0)]
-    assert await sims_on(store, PageRequest(9, before=sim(1).sid), status=SimStatus.NEW) == [sim(2)]
+    assert await sims_on(store, PageWindow(9, after=sim(1).sid), status=SimStatus.NEW) == [sim(0)]
+    assert await sims_on(store, PageWindow(9, before=sim(1).sid), status=SimStatus.NEW) == [sim(2)]
 
 
 # ---- pages that look at no more than so many records ---------------------------------------------
 
 
 Page = RecordPage[Any]
-KINDS: dict[str, Callable[[Transaction, str, PageRequest], Page]] = {
+KINDS: dict[str, Callable[[Transaction, str, PageWindow], Page]] = {
     "callbacks by source": lambda tx, whose, window: tx.callbacks.page(
         whose, CallbackFilter(source=Source.TWILIO), window
     ),
@@ -181,10 +181,10 @@ async def test_pages_that_look_at_few_records_are_the_list_together(
     await keep_some(furnished)
 
     async def page(**edge: str | None) -> Page:
-        window = PageRequest(size, examining=4, **edge)
+        window = PageWindow(size, examining=4, **edge)
         return await furnished.transact(lambda tx: KINDS[kind](tx, whose, window))
 
-    whole = await furnished.transact(lambda tx: KINDS[kind](tx, whose, PageRequest(99)))
+    whole = await furnished.transact(lambda tx: KINDS[kind](tx, whose, PageWindow(99)))
     assert whole
     assert whole.stopped_at is None
     sids = [one.sid for one in whole]
@@ -217,14 +217,14 @@ async def _walked(
 
 async def test_a_page_that_is_full_has_not_stopped_anywhere(furnished: Store) -> None:
     await keep_some(furnished)
-    which, window = CallbackFilter(source=Source.KORE), PageRequest(3, examining=4)
+    which, window = CallbackFilter(source=Source.KORE), PageWindow(3, examining=4)
     page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
     assert (numbers_of(page), page.stopped_at) == ([29, 28, 27], None)
 
 
 async def test_a_page_says_where_it_stopped(furnished: Store) -> None:
     await keep_some(furnished)
-    which, window = CallbackFilter(source=Source.TWILIO), PageRequest(9, examining=8)
+    which, window = CallbackFilter(source=Source.TWILIO), PageWindow(9, examining=8)
     page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
     assert (numbers_of(page), page.stopped_at) == ([22], callback(22).sid)
 
@@ -234,7 +234,7 @@ async def test_what_an_index_leads_to_needs_no_looking_at(furnished: Store) -> N
     if isinstance(furnished, MemoryStore):
         return
     for kind in ("undelivered callbacks", "callbacks of a token", "SIMs by status"):
-        window = PageRequest(9, examining=2)
+        window = PageWindow(9, examining=2)
         work = KINDS[kind]
         page = await furnished.transact(lambda tx, work=work, window=window: work(tx, OURS, window))
         assert (len(page) > 0, page.stopped_at) == (True, None)

@@ -15,21 +15,21 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import RetryLater
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import FieldFilter, PageRequest, ShadowFilter, Transaction
+from ringback.ports import FieldFilter, PageWindow, ShadowCallbackFilter, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
@@ -77,7 +77,7 @@ FILTERS: dict[type, FieldFilter] = {
         "direction": Direction.TO_SIM,
     },
     EsimProfile: {"eid": "0" * 32, "sim_sid": SIM_SID, "status": EsimStatus.NEW},
-    SimSettingsUpdate: {"sim_sid": SIM_SID, "status": SettingsUpdateStatus.SCHEDULED},
+    OtaSettingsUpdate: {"sim_sid": SIM_SID, "status": OtaSettingsUpdateStatus.SCHEDULED},
     BillingPeriod: {"sim_sid": SIM_SID},
     RatePlan: {},
     WirelessSim: {
@@ -186,7 +186,7 @@ def test_a_list_finds_its_page_by_an_index(
     plans: Plans, kind: type, which: FieldFilter, edge: str
 ) -> None:
     sid = next(one.sid for one in RECORDS if isinstance(one, kind))
-    window = PageRequest(50) if edge == "newest" else replace(PageRequest(50), **{edge: sid})
+    window = PageWindow(50) if edge == "newest" else replace(PageWindow(50), **{edge: sid})
     check(plans.of(lambda tx: table_of(tx, kind).page(OURS, which, window)))
 
 
@@ -208,7 +208,7 @@ FLEET_SID = FLEETS[OURS].sid
         (IpCommand, FILTERS[IpCommand], "sim_sid"),
         (EsimProfile, {"sim_sid": SIM_SID, "status": EsimStatus.NEW}, "sim_sid"),
         (EsimProfile, FILTERS[EsimProfile], "eid"),
-        (SimSettingsUpdate, FILTERS[SimSettingsUpdate], "sim_sid"),
+        (OtaSettingsUpdate, FILTERS[OtaSettingsUpdate], "sim_sid"),
         (WirelessSim, {"status": WirelessStatus.ACTIVE}, "status"),
         (WirelessSim, {"rate_plan_sid": PLAN_SID}, "rate_plan_sid"),
         (WirelessSim, {"registration_code": "H3LL0W0RLD"}, "registration_code"),
@@ -229,20 +229,20 @@ FLEET_SID = FLEETS[OURS].sid
 def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
     plans: Plans, kind: type, which: FieldFilter, columns: str
 ) -> None:
-    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, PageRequest(50)))
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, PageWindow(50)))
     terms = " AND ".join(f"{column}=?" for column in ("account_sid", *columns.split(", ")))
     assert step.endswith(f"({terms})")
 
 
 @pytest.mark.parametrize("kind", [SuperSim, WirelessSim])
 def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans, kind: type) -> None:
-    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], PageRequest(50)))
+    (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], PageWindow(50)))
     assert step.endswith("(iccid=?)")
 
 
 @pytest.mark.parametrize("edge", ["after", "before"])
 def test_a_page_at_a_removed_record_is_found_by_an_index(plans: Plans, edge: str) -> None:
-    window = replace(PageRequest(50), **{edge: command(1).sid})
+    window = replace(PageWindow(50), **{edge: command(1).sid})
 
     def work(tx: Transaction) -> None:
         tx.wireless.commands.remove(command(1).sid)
@@ -278,7 +278,7 @@ def test_a_list_over_all_accounts_is_read_in_its_own_order(
     plans: Plans, kind: type, edge: str
 ) -> None:
     sid = next(one.sid for one in RECORDS if isinstance(one, kind))
-    window = PageRequest(50) if edge == "newest" else replace(PageRequest(50), **{edge: sid})
+    window = PageWindow(50) if edge == "newest" else replace(PageWindow(50), **{edge: sid})
     steps = plans.of(lambda tx: table_of(tx, kind).page(EVERY, {}, window))
     assert [step for step in steps if "TEMP B-TREE" in step] == []
     # It reads from its edge on, and no more rows than a page has.
@@ -310,7 +310,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "a session": lambda tx: tx.supersim.sessions.get(session(1).sid),
     "the end of a session": lambda tx: tx.supersim.sessions.end(session(1).sid, NOW),
     "sessions in a period": lambda tx: tx.supersim.sessions.between(
-        OURS, {}, NOW, NOW, PageRequest(9)
+        OURS, {}, NOW, NOW, PageWindow(9)
     ),
     "a wireless ICCID": lambda tx: tx.wireless.sims.first({"iccid": WIRELESS_ICCID}),
     "a SIM with a plan": lambda tx: tx.wireless.sims.first({"rate_plan_sid": PLAN_SID}),
@@ -323,7 +323,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     ),
     "wireless sessions in a period": (
         lambda tx: tx.wireless.sessions.between(
-            OURS, {"sim_sid": WIRELESS_SID}, NOW, NOW, PageRequest(9)
+            OURS, {"sim_sid": WIRELESS_SID}, NOW, NOW, PageWindow(9)
         )
     ),
 }
@@ -348,7 +348,7 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
     plans: Plans, which: FieldFilter, column: str
 ) -> None:
     (step,) = plans.of(
-        lambda tx: tx.supersim.sessions.between(OURS, which, NOW, NOW, PageRequest(9))
+        lambda tx: tx.supersim.sessions.between(OURS, which, NOW, NOW, PageWindow(9))
     )
     assert f"{column}=?" in step
 
@@ -356,15 +356,15 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
 @pytest.mark.parametrize(
     ("which", "terms"),
     [
-        (ShadowFilter(), "(account_sid=?)"),
-        (ShadowFilter(source=Source.KORE, since=NOW), "(account_sid=?)"),
-        (ShadowFilter(callback_sid="CB1"), "(callback_sid=?)"),
+        (ShadowCallbackFilter(), "(account_sid=?)"),
+        (ShadowCallbackFilter(source=Source.KORE, since=NOW), "(account_sid=?)"),
+        (ShadowCallbackFilter(callback_sid="CB1"), "(callback_sid=?)"),
     ],
 )
 def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
-    plans: Plans, which: ShadowFilter, terms: str
+    plans: Plans, which: ShadowCallbackFilter, terms: str
 ) -> None:
-    steps = plans.of(lambda tx: tx.shadows.page(OURS, which, PageRequest(9)))
+    steps = plans.of(lambda tx: tx.shadows.page(OURS, which, PageWindow(9)))
     check([step.replace("CORRELATED SCALAR SUBQUERY", "") for step in steps])
     assert steps[0].endswith(terms)
 
@@ -398,7 +398,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(pl
         for _ in range(2):
             (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
             plain = ended(taken, RetryLater(NOW, 1))
-            row = settled_row(plain)._replace(response=RecordedResponse(200, (), bytes(9999)))
+            row = settled_row(plain)._replace(response=ReceiverResponseRecord(200, (), bytes(9999)))
             tx.callbacks.settle([plain._replace(attempt=row)])
         tx.callbacks.attempts(callback(1).sid)
 

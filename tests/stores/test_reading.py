@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
-from ringback.ports import CallbackFilter, PageRequest, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -20,7 +20,7 @@ from tests.stores.records import OUR_LANE, OURS, account, api_key, callback, sha
 
 
 def how_many(tx: Transaction) -> int:
-    return len(tx.callbacks.page(OURS, CallbackFilter(), PageRequest(99)))
+    return len(tx.callbacks.page(OURS, CallbackFilter(), PageWindow(99)))
 
 
 # ---- every store ---------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.wireless.command import CommandTransport, WirelessCommand
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.ports import FieldFilter, PageRequest, Store
+from ringback.ports import FieldFilter, PageWindow, Store
 from tests.stores.asking import keep, numbers_of, page_of
 from tests.stores.records import (
     FLEETS,
@@ -51,7 +51,7 @@ async def store(furnished: Store) -> Store:
 
 
 async def numbers_on_the_page(store: Store, kind: type, which: FieldFilter) -> list[int]:
-    page = await page_of(store, kind, PageRequest(99), which)
+    page = await page_of(store, kind, PageWindow(99), which)
     return [number for number in numbers_of(page) if number < 900]
 
 
@@ -188,15 +188,15 @@ async def test_esim_profiles_by_chip_sim_and_status(
     ("which", "numbers"),
     [
         ({"sim_sid": SIMS[OURS].sid}, [2, 0]),
-        ({"status": SettingsUpdateStatus.IN_PROGRESS}, [2, 1]),
-        ({"sim_sid": OTHER_SIM.sid, "status": SettingsUpdateStatus.IN_PROGRESS}, [1]),
-        ({"sim_sid": OTHER_SIM.sid, "status": SettingsUpdateStatus.FAILED}, []),
+        ({"status": OtaSettingsUpdateStatus.IN_PROGRESS}, [2, 1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": OtaSettingsUpdateStatus.IN_PROGRESS}, [1]),
+        ({"sim_sid": OTHER_SIM.sid, "status": OtaSettingsUpdateStatus.FAILED}, []),
     ],
 )
 async def test_settings_updates_by_sim_and_status(
     store: Store, which: FieldFilter, numbers: list[int]
 ) -> None:
-    under_way = {"status": SettingsUpdateStatus.IN_PROGRESS}
+    under_way = {"status": OtaSettingsUpdateStatus.IN_PROGRESS}
     await keep(
         store,
         settings_update(0),
@@ -204,13 +204,13 @@ async def test_settings_updates_by_sim_and_status(
         replace(settings_update(2), **under_way),
         replace(settings_update(3, THEIRS), **under_way),
     )
-    assert await numbers_on_the_page(store, SimSettingsUpdate, which) == numbers
+    assert await numbers_on_the_page(store, OtaSettingsUpdate, which) == numbers
 
 
 async def test_billing_periods_by_sim(store: Store) -> None:
     other = replace(billing_period(2), sim_sid=OTHER_SIM.sid)
     await keep(store, billing_period(1), other, billing_period(3), billing_period(4, THEIRS))
-    page = await page_of(store, type(other), PageRequest(9), {"sim_sid": SIMS[OURS].sid})
+    page = await page_of(store, type(other), PageWindow(9), {"sim_sid": SIMS[OURS].sid})
     assert numbers_of(page) == [3, 1]
 
 
@@ -302,12 +302,12 @@ async def test_a_filtered_list_of_commands_has_pages_too(store: Store) -> None:
         store, *(replace(sms_command(n), direction=FROM if n % 2 else TO) for n in range(10))
     )
     seen = list[int]()
-    window = PageRequest(2)
+    window = PageWindow(2)
     while page := await page_of(store, SmsCommand, window, {"direction": FROM}):
         seen += numbers_of(page)
-        window = PageRequest(2, after=page[-1].sid)
+        window = PageWindow(2, after=page[-1].sid)
     assert seen == [9, 7, 5, 3, 1]
     back = await page_of(
-        store, SmsCommand, PageRequest(2, before=sms_command(3).sid), {"direction": TO}
+        store, SmsCommand, PageWindow(2, before=sms_command(3).sid), {"direction": TO}
     )
     assert numbers_of(back) == [6, 4]

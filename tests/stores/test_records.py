@@ -14,13 +14,13 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.core.wireless.command import CommandTransport, IncludeSid, WirelessCommand
-from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
+from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, RatePlanDataMetering
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
-from ringback.ports import PageRequest, Store
+from ringback.ports import PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, page_of, table_of
 from tests.stores.records import (
@@ -55,7 +55,7 @@ MAKERS = {
     SmsCommand: sms_command,
     IpCommand: ip_command,
     EsimProfile: esim_profile,
-    SimSettingsUpdate: settings_update,
+    OtaSettingsUpdate: settings_update,
     BillingPeriod: billing_period,
     RatePlan: rate_plan,
     WirelessSim: wireless_sim,
@@ -140,12 +140,12 @@ ODD: list[Any] = [
         error_message="«nichts mehr da»",
         callback=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
-    SimSettingsUpdate(
+    OtaSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, 1),
         account_sid=OURS,
         iccid="89883070000123456789",
         sim_sid=SIMS[OURS].sid,
-        status=SettingsUpdateStatus.IN_PROGRESS,
+        status=OtaSettingsUpdateStatus.IN_PROGRESS,
         date_created=ODD_INSTANT,
         date_updated=LATER,
         date_completed=LATER + timedelta(hours=1),
@@ -168,7 +168,7 @@ ODD: list[Any] = [
         unique_name="Zoë's «Tarif»",
         friendly_name="für Zähler",
         data_enabled=False,
-        data_metering=DataMetering.QUOTA_50,
+        data_metering=RatePlanDataMetering.QUOTA_50,
         data_limit=2_000_000,
         messaging_enabled=False,
         voice_enabled=True,
@@ -256,7 +256,7 @@ def test_the_odd_records_leave_no_field_as_it_usually_is(odd: Any, make: Any) ->
 async def test_every_field_comes_back(furnished: Store, odd: Any, kind: type) -> None:
     await keep(furnished, odd)
     assert await kept(furnished, odd) == odd
-    assert await page_of(furnished, kind, PageRequest(1)) == [odd]
+    assert await page_of(furnished, kind, PageWindow(1)) == [odd]
 
 
 async def test_what_a_new_record_does_not_have_comes_back_as_nothing(
@@ -288,7 +288,7 @@ async def test_a_saved_record_keeps_its_place(
 ) -> None:
     await keep(furnished, make(1), make(2))
     await save(furnished, odd)
-    assert await page_of(furnished, kind, PageRequest(2)) == [make(2), odd]
+    assert await page_of(furnished, kind, PageWindow(2)) == [make(2), odd]
 
 
 async def test_an_unknown_sid_is_none(furnished: Store, make: Any) -> None:
@@ -305,8 +305,8 @@ async def test_a_page_has_the_records_of_one_account(
     furnished: Store, make: Any, kind: type
 ) -> None:
     await keep(furnished, make(5), make(2, THEIRS), make(3), make(4, THEIRS))
-    assert await page_of(furnished, kind, PageRequest(2)) == [make(3), make(5)]
-    assert await page_of(furnished, kind, PageRequest(2), {}, THEIRS) == [
+    assert await page_of(furnished, kind, PageWindow(2)) == [make(3), make(5)]
+    assert await page_of(furnished, kind, PageWindow(2), {}, THEIRS) == [
         make(4, THEIRS),
         make(2, THEIRS),
     ]
@@ -345,9 +345,9 @@ VALUES = [
     *((ip_command(1), "direction", value) for value in Direction),
     *((ip_command(1), "payload_type", value) for value in PayloadType),
     *((esim_profile(1), "status", value) for value in EsimStatus),
-    *((settings_update(1), "status", value) for value in SettingsUpdateStatus),
+    *((settings_update(1), "status", value) for value in OtaSettingsUpdateStatus),
     *((billing_period(1), "period_type", value) for value in BillingPeriodType),
-    *((rate_plan(1), "data_metering", value) for value in DataMetering),
+    *((rate_plan(1), "data_metering", value) for value in RatePlanDataMetering),
     *((rate_plan(1), "data_limit_strategy", value) for value in DataLimitStrategy),
     *((rate_plan(1), "usage_notification_method", value) for value in HttpMethod),
     *((wireless_sim(1), "status", value) for value in WirelessStatus),
@@ -436,5 +436,5 @@ async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:
     await keep(store, sim(1), sim(2, THEIRS))
     moved = replace(sim(1), account_sid=THEIRS, date_updated=NOW + timedelta(days=1))
     await save(store, moved)
-    assert await page_of(store, SuperSim, PageRequest(9)) == []
-    assert await page_of(store, SuperSim, PageRequest(9), {}, THEIRS) == [sim(2, THEIRS), moved]
+    assert await page_of(store, SuperSim, PageWindow(9)) == []
+    assert await page_of(store, SuperSim, PageWindow(9), {}, THEIRS) == [sim(2, THEIRS), moved]

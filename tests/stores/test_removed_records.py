@@ -12,7 +12,7 @@ from ringback.core.sims.message import Direction
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import PageRequest, Store, Transaction
+from ringback.ports import PageWindow, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.asking import keep, numbers_of, opened, page_of, table_of
 from tests.stores.old_files import insert
@@ -42,16 +42,16 @@ async def remove(store: Store, *records: Any) -> None:
     await store.transact(work)
 
 
-async def commands_on(store: Store, window: PageRequest, **which: object) -> list[int]:
+async def commands_on(store: Store, window: PageWindow, **which: object) -> list[int]:
     return numbers_of(await page_of(store, WirelessCommand, window, which))
 
 
-def after(number: int, size: int = 2) -> PageRequest:
-    return PageRequest(size, after=command(number).sid)
+def after(number: int, size: int = 2) -> PageWindow:
+    return PageWindow(size, after=command(number).sid)
 
 
-def before(number: int, size: int = 2) -> PageRequest:
-    return PageRequest(size, before=command(number).sid)
+def before(number: int, size: int = 2) -> PageWindow:
+    return PageWindow(size, before=command(number).sid)
 
 
 # ---- what is gone
@@ -64,7 +64,7 @@ async def test_a_removed_record_is_gone_and_no_other_is(store: Store, kind: type
     sids = [first.sid, gone.sid, last.sid]
     kept = await store.transact(lambda tx: [table_of(tx, kind).get(sid) for sid in sids])
     assert kept == [first, None, last]
-    assert await page_of(store, kind, PageRequest(9)) == [last, first]
+    assert await page_of(store, kind, PageWindow(9)) == [last, first]
     found = await store.transact(lambda tx: table_of(tx, kind).first({"account_sid": OURS}))
     assert found == first
 
@@ -90,7 +90,7 @@ async def test_removing_leaves_the_records_of_other_accounts(store: Store, kind:
     (ours,), (theirs,) = make(kind, 1), make(kind, 2, account_sid=THEIRS)
     await keep(store, ours, theirs)
     await remove(store, ours)
-    assert await page_of(store, kind, PageRequest(9), account_sid=THEIRS) == [theirs]
+    assert await page_of(store, kind, PageWindow(9), account_sid=THEIRS) == [theirs]
 
 
 async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: type) -> None:
@@ -103,8 +103,8 @@ async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: 
 
     with pytest.raises(InvalidParameter):
         await store.transact(work)
-    assert await page_of(store, kind, PageRequest(9)) == [second, first]
-    assert await page_of(store, kind, PageRequest(9, after=second.sid)) == [first]
+    assert await page_of(store, kind, PageWindow(9)) == [second, first]
+    assert await page_of(store, kind, PageWindow(9, after=second.sid)) == [first]
 
 
 # ---- pages that begin at one
@@ -116,8 +116,8 @@ async def test_a_page_can_follow_a_removed_record_and_lead_up_to_it(
     first, gone, last = make(kind, 5, 1, 3)
     await keep(store, first, gone, last)
     await remove(store, gone)
-    assert await page_of(store, kind, PageRequest(9, after=gone.sid)) == [first]
-    assert await page_of(store, kind, PageRequest(9, before=gone.sid)) == [last]
+    assert await page_of(store, kind, PageWindow(9, after=gone.sid)) == [first]
+    assert await page_of(store, kind, PageWindow(9, before=gone.sid)) == [last]
 
 
 @pytest.mark.parametrize("gone", [(5,), (4,), (5, 4), (4, 5), (9, 6, 5, 4, 3, 0)])
@@ -144,7 +144,7 @@ async def test_nothing_follows_the_oldest_or_leads_up_to_the_newest(store: Store
 async def test_a_list_of_which_nothing_is_left_has_empty_pages(store: Store) -> None:
     await keep(store, *map(command, range(3)))
     await remove(store, *map(command, range(3)))
-    assert await commands_on(store, PageRequest(2)) == []
+    assert await commands_on(store, PageWindow(2)) == []
     for number in range(3):
         assert await commands_on(store, after(number)) == []
         assert await commands_on(store, before(number)) == []
@@ -152,7 +152,7 @@ async def test_a_list_of_which_nothing_is_left_has_empty_pages(store: Store) -> 
 
 async def test_each_page_is_removed_once_read_and_none_is_missed(store: Store) -> None:
     await keep(store, *map(command, range(9)))
-    seen, window = list[int](), PageRequest(2)
+    seen, window = list[int](), PageWindow(2)
     while page := await commands_on(store, window):
         seen += page
         await remove(store, *map(command, page))
@@ -189,7 +189,7 @@ async def test_pages_are_of_one_accounts_records_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("window", [after, before])
 async def test_a_page_at_what_another_account_removed_is_refused_like_an_unknown_one(
-    store: Store, window: Callable[[int], PageRequest]
+    store: Store, window: Callable[[int], PageWindow]
 ) -> None:
     await keep(store, command(1), command(2, THEIRS))
     await remove(store, command(2, THEIRS))
@@ -205,7 +205,7 @@ async def test_a_page_at_a_removed_record_of_another_kind_is_refused(store: Stor
     await keep(store, rate_plan(1), command(1))
     await remove(store, rate_plan(1))
     with pytest.raises(PageNotFound):
-        await commands_on(store, PageRequest(9, after=rate_plan(1).sid))
+        await commands_on(store, PageWindow(9, after=rate_plan(1).sid))
 
 
 # ---- the file

@@ -12,8 +12,8 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.usage import SuperSimDataSession
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.radio import RadioLink
-from ringback.ports import FieldFilter, PageRequest, Store
+from ringback.core.wireless.radio import RadioTechnology
+from ringback.ports import FieldFilter, PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, numbers_of, table_of
 from tests.stores.records import (
@@ -81,7 +81,7 @@ class Product:
         start: datetime = NOW,
         until: datetime = NOW + HOUR,
         *,
-        window: PageRequest = PageRequest(9),  # noqa: B008 (it is frozen)
+        window: PageWindow = PageWindow(9),  # noqa: B008 (it is frozen)
         account_sid: str = OURS,
         which: FieldFilter | None = None,
     ) -> list[int]:
@@ -115,13 +115,13 @@ WIRELESS = Product(
         sim_sid=WIRELESS_SIMS[OURS].sid,
         rate_plan_sid=RATE_PLANS[OURS].sid,
         iccid="8901340000000000019",
-        radio_link=RadioLink.NARROWBAND,
+        radio_link=RadioTechnology.NARROWBAND,
     ),
     {
         "sim_sid": wireless_sim(9).sid,
         "rate_plan_sid": rate_plan(9).sid,
         "network_sid": NETWORKS[9].sid,
-        "radio_link": RadioLink.THREE_G,
+        "radio_link": RadioTechnology.THREE_G,
     },
 )
 
@@ -228,16 +228,14 @@ async def test_a_period_can_be_of_those_whose_fields_are_these(
 
 async def test_a_period_has_pages(furnished: Store, flows: Product) -> None:
     await keep(furnished, *(flows.session(n, ends=None if n % 3 else NOW) for n in range(10)))
-    first = await flows.between(furnished, window=PageRequest(2))
+    first = await flows.between(furnished, window=PageWindow(2))
     second = await flows.between(
-        furnished, window=PageRequest(2, after=flows.session(first[-1]).sid)
+        furnished, window=PageWindow(2, after=flows.session(first[-1]).sid)
     )
     third = await flows.between(
-        furnished, window=PageRequest(9, after=flows.session(second[-1]).sid)
+        furnished, window=PageWindow(9, after=flows.session(second[-1]).sid)
     )
-    back = await flows.between(
-        furnished, window=PageRequest(1, before=flows.session(second[0]).sid)
-    )
+    back = await flows.between(furnished, window=PageWindow(1, before=flows.session(second[0]).sid))
     assert (first, second, third, back) == ([8, 7], [5, 4], [2, 1], [7])
 
 
@@ -245,8 +243,8 @@ async def test_a_session_outside_the_period_still_marks_its_page(
     furnished: Store, flows: Product
 ) -> None:
     await keep(furnished, flows.session(0), flows.session(1, ends=NOW), flows.session(2))
-    assert await flows.between(furnished, window=PageRequest(9, after=flows.session(1).sid)) == [0]
-    assert await flows.between(furnished, window=PageRequest(9, before=flows.session(1).sid)) == [2]
+    assert await flows.between(furnished, window=PageWindow(9, after=flows.session(1).sid)) == [0]
+    assert await flows.between(furnished, window=PageWindow(9, before=flows.session(1).sid)) == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["theirs", "unknown"])
@@ -255,8 +253,8 @@ async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
 ) -> None:
     await keep(furnished, flows.session(0), flows.session(1, THEIRS))
     for window in (
-        PageRequest(9, after=flows.session(number).sid),
-        PageRequest(9, before=flows.session(number).sid),
+        PageWindow(9, after=flows.session(number).sid),
+        PageWindow(9, before=flows.session(number).sid),
     ):
         with pytest.raises(InvalidParameter) as refused:
             await flows.between(furnished, window=window)

@@ -11,8 +11,8 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.http_exchange import OutgoingRequest, RecordedResponse, RequestTimings
-from ringback.core.http.outcome import Delivered
+from ringback.core.http.http_exchange import OutgoingRequest, ReceiverResponseRecord, RequestTimings
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import NOW
@@ -34,14 +34,14 @@ DELIVERED = CallbackStatus.DELIVERED
 
 RESPONSES = [
     pytest.param(None, id="no answer"),
-    pytest.param(RecordedResponse(204, (), b""), id="neither headers nor body"),
-    pytest.param(RecordedResponse(200, (("X", ""), ("Y", "")), b"\n"), id="empty headers"),
+    pytest.param(ReceiverResponseRecord(204, (), b""), id="neither headers nor body"),
+    pytest.param(ReceiverResponseRecord(200, (("X", ""), ("Y", "")), b"\n"), id="empty headers"),
     pytest.param(
-        RecordedResponse(200, (("X-Url", "a: b: c"), ("X", "\xff\x00\r"), ("x", ":")), b": "),
+        ReceiverResponseRecord(200, (("X-Url", "a: b: c"), ("X", "\xff\x00\r"), ("x", ":")), b": "),
         id="odd headers",
     ),
     pytest.param(
-        RecordedResponse(
+        ReceiverResponseRecord(
             503, (("Set-Cookie", "a"), ("Set-Cookie", "b")), bytes(range(256)) * 300, is_cut=True
         ),
         id="a binary body that is cut",
@@ -51,7 +51,7 @@ RESPONSES = [
 
 @pytest.mark.parametrize("response", RESPONSES)
 async def test_what_a_receiver_answered_comes_back(
-    store: Store, response: RecordedResponse | None
+    store: Store, response: ReceiverResponseRecord | None
 ) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
@@ -81,7 +81,7 @@ async def test_what_was_sent_comes_back(
     await keep(store, callback(1, url=url)._replace(method=method, source=source))
     (taken,) = await claim(store)
     request = rendered(taken).recorded()
-    settled = row_of(taken, Delivered(200), request)
+    settled = row_of(taken, DeliveredOutcome(200), request)
     await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
     assert await attempts_of(store, 1) == [settled]
 
@@ -96,7 +96,7 @@ async def test_what_was_sent_comes_back_however_long_it_is(
     body = "Note=" + "n" * 60_000
     await keep(store, callback(1, url=url)._replace(method=method, body=body))
     (taken,) = await claim(store)
-    settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+    settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
     await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
     assert await attempts_of(store, 1) == [settled]
 
@@ -110,7 +110,7 @@ async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_th
         await keep(store, callback(1)._replace(method=HttpMethod.GET, body=body))
         for _ in range(6):
             (taken,) = await claim(store)
-            settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+            settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
             again = taken.progress._replace(due=NOW)
             await settle(store, Settlement(taken.callback, settled, again))
     with closing(sqlite3.connect(path)) as connection:
@@ -123,7 +123,7 @@ async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: Ht
     event = callback(1, url="http://127.0.0.1:9000/p?x=1")._replace(is_test=True, body="[{}]")
     await keep(store, event._replace(method=method, source=Source.KORE))
     (taken,) = await claim(store)
-    settled = row_of(taken, Delivered(200), rendered(taken).recorded())
+    settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
     await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
     assert await attempts_of(store, 1) == [settled]
 
@@ -132,7 +132,7 @@ async def test_the_record_of_what_was_sent_hides_credentials(store: Store) -> No
     await keep(store, callback(1, url="http://user:secret@127.0.0.1:9000/p"))
     (taken,) = await claim(store)
     request = rendered(taken).recorded()
-    settled = row_of(taken, Delivered(200), request)
+    settled = row_of(taken, DeliveredOutcome(200), request)
     await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
     (attempt,) = await attempts_of(store, 1)
     assert attempt.request is not None

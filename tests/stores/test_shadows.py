@@ -10,23 +10,29 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import settle
 from ringback.core.callbacks.rendering import render
 from ringback.core.errors import PageNotFound
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse, RequestTimings
-from ringback.core.http.outcome import AttemptFailure, Delivered, Outcome, Refused, Unreachable
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+    RefusedOutcome,
+)
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow import (
     SHADOW_BYTES,
-    Shadow,
+    ShadowCallback,
+    ShadowQueryParameter,
     ShadowRule,
-    ShadowWithParameter,
     copy_of,
 )
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import (
     CallbackFilter,
     ComparedShadow,
-    PageRequest,
+    PageWindow,
     Settlement,
-    ShadowFilter,
+    ShadowCallbackFilter,
     Store,
     Transaction,
 )
@@ -45,12 +51,16 @@ from tests.stores.records import (
 )
 from tests.stores.test_settlements import RESPONSES
 
-ALL = ShadowFilter()
-GOOD = AttemptResult(Delivered(200), RequestTimings(4.0), RecordedResponse(200, (), b"ok"))
+ALL = ShadowCallbackFilter()
+GOOD = AttemptResult(
+    DeliveredOutcome(200), RequestTimings(4.0), ReceiverResponseRecord(200, (), b"ok")
+)
 LANES = {OURS: OUR_LANE, THEIRS: OUR_LANE._replace(account_sid=THEIRS)}
 
 
-def settled(opened: Shadow, outcome: Outcome, response: RecordedResponse | None = None) -> Shadow:
+def settled(
+    opened: ShadowCallback, outcome: Outcome, response: ReceiverResponseRecord | None = None
+) -> ShadowCallback:
     exchange = AttemptResult(outcome, RequestTimings(7.0), response)
     return opened.settled(exchange, request_of(opened), started=opened.attempt.date_started)
 
@@ -69,28 +79,28 @@ async def keep_first(
     await store.transact(lambda tx: tx.callbacks.settle(settlements))
 
 
-async def open_(store: Store, *shadows: Shadow) -> None:
+async def open_(store: Store, *shadows: ShadowCallback) -> None:
     await store.transact(lambda tx: tx.shadows.open(shadows))
 
 
-async def settle_(store: Store, *shadows: Shadow) -> None:
+async def settle_(store: Store, *shadows: ShadowCallback) -> None:
     await store.transact(lambda tx: tx.shadows.settle(shadows))
 
 
 async def page(
-    store: Store, window: PageRequest, which: ShadowFilter = ALL, account_sid: str = OURS
+    store: Store, window: PageWindow, which: ShadowCallbackFilter = ALL, account_sid: str = OURS
 ) -> list[ComparedShadow]:
     return await store.transact(lambda tx: tx.shadows.page(account_sid, which, window))
 
 
-async def rows(store: Store, which: ShadowFilter = ALL) -> list[Shadow]:
-    return [one.shadow for one in await page(store, PageRequest(99), which)]
+async def rows(store: Store, which: ShadowCallbackFilter = ALL) -> list[ShadowCallback]:
+    return [one.shadow for one in await page(store, PageWindow(99), which)]
 
 
 async def comparison(store: Store) -> AnswerComparison:
     """Return the only one that there is, as both ways to ask for it have it."""
-    (listed,) = await page(store, PageRequest(9))
-    (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, PageRequest(9)))
+    (listed,) = await page(store, PageWindow(9))
+    (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, PageWindow(9)))
     assert listed.comparison == compared
     return compared
 
@@ -102,7 +112,7 @@ async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
     await keep_first(store, 1, 2)
     await open_(store, shadow(1), shadow(2))
     assert await rows(store) == [shadow(2), shadow(1)]
-    ended = settled(shadow(1), Refused(503))
+    ended = settled(shadow(1), RefusedOutcome(503))
     await settle_(store, ended)
     assert await rows(store) == [shadow(2), ended]
     assert await store.transact(lambda tx: tx.shadows.left_open()) == [shadow(2)]
@@ -110,11 +120,11 @@ async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
 
 @pytest.mark.parametrize("response", RESPONSES)
 async def test_what_a_receiver_answered_comes_back(
-    store: Store, response: RecordedResponse | None
+    store: Store, response: ReceiverResponseRecord | None
 ) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
-    ended = settled(shadow(1), Refused(503), response)
+    ended = settled(shadow(1), RefusedOutcome(503), response)
     await settle_(store, ended)
     assert await rows(store) == [ended]
 
@@ -127,7 +137,7 @@ async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: S
     )
     await open_(store, opened)
     exchange = AttemptResult(
-        Unreachable(AttemptFailure.TLS, "no\x00 TLS"),
+        NoAnswerOutcome(AttemptFailure.TLS, "no\x00 TLS"),
         RequestTimings(9.5, 1.25, 2.5, 3.0, 4.0),
         None,
         "192.0.2.1",
@@ -150,9 +160,9 @@ async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
         told, settle(one.attempt, GOOD, None, started=NOW), one.progress._replace(due=NOW)
     )
     await store.transact(lambda tx: tx.callbacks.settle([ended]))
-    rule = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
+    rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
     copy = copy_of(told, rule, chance=bytes(SHADOW_BYTES), now=NOW)
-    opened = Shadow.opened(copy, of=told)
+    opened = ShadowCallback.opened(copy, of=told)
     await open_(store, opened)
     request = render(copy, account=one.account, at=NOW).recorded()
     settled = opened.settled(GOOD, request, started=NOW)
@@ -162,10 +172,10 @@ async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
 
 async def test_opening_and_settling_may_share_a_transaction(store: Store) -> None:
     await keep_first(store, 1, 2)
-    ended = settled(shadow(1), Delivered(200))
+    ended = settled(shadow(1), DeliveredOutcome(200))
     await open_(store, shadow(1))
 
-    def work(tx: Transaction) -> list[Shadow]:
+    def work(tx: Transaction) -> list[ShadowCallback]:
         tx.shadows.settle([ended])
         tx.shadows.open([shadow(2)])
         return tx.shadows.left_open()
@@ -180,9 +190,14 @@ async def test_copies_are_looked_for_among_so_many(store: Store) -> None:
         await open_(
             store, shadow(number, source=Source.KORE if number in (2, 7) else Source.TWILIO)
         )
-    which, after, found, stops = ShadowFilter(source=Source.KORE), None, list[Shadow](), 0
+    which, after, found, stops = (
+        ShadowCallbackFilter(source=Source.KORE),
+        None,
+        list[ShadowCallback](),
+        0,
+    )
     while True:
-        window = PageRequest(4, after=after, examining=3)
+        window = PageWindow(4, after=after, examining=3)
         some = await store.transact(lambda tx, window=window: tx.shadows.page(OURS, which, window))
         found += [one.shadow for one in some]
         if some.stopped_at is None:
@@ -198,7 +213,7 @@ async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
     async def all_of_it() -> object:
         return await store.transact(
             lambda tx: (
-                tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)),
+                tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)),
                 tx.callbacks.attempts(callback(1).sid),
                 tx.callbacks.waiting(),
                 tx.callbacks.unfinished(),
@@ -209,7 +224,7 @@ async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
     before = await all_of_it()
     await open_(store, shadow(1))
     assert await all_of_it() == before
-    await settle_(store, settled(shadow(1), Refused(410)))
+    await settle_(store, settled(shadow(1), RefusedOutcome(410)))
     assert await all_of_it() == before
 
 
@@ -220,9 +235,9 @@ async def test_a_list_can_be_of_one_source_one_callback_or_since_an_instant(stor
     await keep_first(store, 1, 2, 3)
     from_kore = shadow(2, source=Source.KORE)
     await open_(store, shadow(1), from_kore, shadow(3))
-    assert await rows(store, ShadowFilter(source=Source.KORE)) == [from_kore]
-    assert await rows(store, ShadowFilter(callback_sid=callback(3).sid)) == [shadow(3)]
-    since = ShadowFilter(since=NOW + 2 * SECOND)
+    assert await rows(store, ShadowCallbackFilter(source=Source.KORE)) == [from_kore]
+    assert await rows(store, ShadowCallbackFilter(callback_sid=callback(3).sid)) == [shadow(3)]
+    since = ShadowCallbackFilter(since=NOW + 2 * SECOND)
     assert await rows(store, since) == [shadow(3), from_kore]
 
 
@@ -230,13 +245,13 @@ async def test_a_list_goes_page_by_page(store: Store) -> None:
     await keep_first(store, *range(5))
     await open_(store, *map(shadow, range(5)))
     middle = shadow(2).sid
-    assert [one.shadow for one in await page(store, PageRequest(2))] == [shadow(4), shadow(3)]
-    after = await page(store, PageRequest(9, after=middle))
+    assert [one.shadow for one in await page(store, PageWindow(2))] == [shadow(4), shadow(3)]
+    after = await page(store, PageWindow(9, after=middle))
     assert [one.sid for one in after] == [shadow(1).sid, shadow(0).sid]
-    before = await page(store, PageRequest(9, before=middle))
+    before = await page(store, PageWindow(9, before=middle))
     assert [one.shadow for one in before] == [shadow(4), shadow(3)]
     compared = await store.transact(
-        lambda tx: tx.shadows.comparisons(OURS, PageRequest(1, after=middle))
+        lambda tx: tx.shadows.comparisons(OURS, PageWindow(1, after=middle))
     )
     assert [one.shadow_sid for one in compared] == [shadow(1).sid]
 
@@ -246,10 +261,10 @@ async def test_an_account_sees_its_own_copies_and_the_operator_sees_all(store: S
     await keep_first(store, 2, of=THEIRS)
     await open_(store, shadow(1), shadow(2, THEIRS))
     assert await rows(store) == [shadow(1)]
-    everyones = await page(store, PageRequest(9), account_sid=EVERY)
+    everyones = await page(store, PageWindow(9), account_sid=EVERY)
     assert [one.shadow for one in everyones] == [shadow(2, THEIRS), shadow(1)]
     with pytest.raises(PageNotFound):
-        await page(store, PageRequest(9, after=shadow(2).sid))
+        await page(store, PageWindow(9, after=shadow(2).sid))
 
 
 # ---- comparing -----------------------------------------------------------------------------------
@@ -258,8 +273,8 @@ async def test_an_account_sees_its_own_copies_and_the_operator_sees_all(store: S
 async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: Store) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
-    response = RecordedResponse(401, (), b"bad signature")
-    await settle_(store, settled(shadow(1), Refused(401), response))
+    response = ReceiverResponseRecord(401, (), b"bad signature")
+    await settle_(store, settled(shadow(1), RefusedOutcome(401), response))
     assert await comparison(store) == AnswerComparison(
         shadow(1).sid,
         callback(1).sid,
@@ -274,7 +289,7 @@ async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: 
 
 
 async def test_later_attempts_are_not_compared(store: Store) -> None:
-    await keep_first(store, 1, ending=AttemptResult(Refused(503)))
+    await keep_first(store, 1, ending=AttemptResult(RefusedOutcome(503)))
     (again,) = await claim(store, NOW + timedelta(days=2))
     row = settle(again.attempt, GOOD, None, started=NOW)
     last = Settlement(again.callback, row, again.progress._replace(due=NOW))
@@ -299,11 +314,11 @@ async def test_bodies_are_compared_where_there_are_two(
 ) -> None:
     await keep_first(store, 1, ending=GOOD._replace(response=_answering(first)))
     await open_(store, shadow(1))
-    await settle_(store, settled(shadow(1), Delivered(200), _answering(copy)))
+    await settle_(store, settled(shadow(1), DeliveredOutcome(200), _answering(copy)))
     found = await comparison(store)
     assert found.is_same_body is is_same
     assert found.excerpts == (first and first[:EXCERPT], copy and copy[:EXCERPT])
 
 
-def _answering(body: bytes | None) -> RecordedResponse | None:
-    return None if body is None else RecordedResponse(200, (), body)
+def _answering(body: bytes | None) -> ReceiverResponseRecord | None:
+    return None if body is None else ReceiverResponseRecord(200, (), body)

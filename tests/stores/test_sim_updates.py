@@ -8,9 +8,9 @@ import pytest
 
 from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarget
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
 from ringback.core.supersim.sim import SimStatus
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import FieldFilter, Store
 from tests.stores.asking import keep, table_of
@@ -43,7 +43,7 @@ class Product(NamedTuple):
 SUPER_SIM = Product(
     sim,
     update_of,
-    SuperSimUpdate(
+    PendingSuperSimUpdate(
         SIMS[OURS].sid,
         OURS,
         SimStatus.READY,
@@ -56,7 +56,7 @@ SUPER_SIM = Product(
 WIRELESS = Product(
     wireless_sim,
     wireless_update_of,
-    WirelessSimUpdate(
+    PendingWirelessSimUpdate(
         WIRELESS_SIMS[OURS].sid,
         OURS,
         WirelessStatus.READY,

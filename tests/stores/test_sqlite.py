@@ -11,7 +11,7 @@ import pytest
 
 from ringback.core.errors import StoreUnavailable
 from ringback.core.supersim.sim import SuperSim
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import VAULT
 from tests.stores.asking import opened
@@ -114,7 +114,7 @@ async def test_a_closed_store_says_so(path: Path) -> None:
 
 
 async def sims_in(store: SqliteStore) -> list[SuperSim]:
-    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, PageRequest(9)))
+    return await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, PageWindow(9)))
 
 
 async def refusal_to_add(store: SqliteStore, number: int = 1) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.stores.encryption import SecretCipher, make_key_file
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -68,11 +68,11 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.accounts.get(OURS),
         tx.accounts.keys.of(OURS),
         tx.supersim.fleets.find(OURS, fleet(1).sid),
-        tx.supersim.sims.page(OURS, {}, PageRequest(9)),
+        tx.supersim.sims.page(OURS, {}, PageWindow(9)),
         tx.supersim.sim_updates.get(sim(1).sid),
         tx.scenarios.get(OURS),
         tx.tasks.due(NOW, limit=9),
-        tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9)),
+        tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)),
         tx.callbacks.left_open(),
         tx.callbacks.waiting(),
     )

@@ -12,7 +12,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Lane, PageRequest, Transaction
+from ringback.ports import CallbackFilter, Lane, PageWindow, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import ended
 from tests.stores.history import CountedStore
@@ -137,7 +137,7 @@ def test_a_page_costs_the_same_after_any_history_whatever_it_is_filtered_by(
     def steps_of(store: CountedStore, which: CallbackFilter) -> int:
         sid = store.middle
         at = {} if edge == "newest" else {edge: sid}
-        window = replace(PageRequest(50, examining=EXAMINED), **at)
+        window = replace(PageWindow(50, examining=EXAMINED), **at)
         return store.steps_of(lambda tx: tx.callbacks.page(account_sid, which, window))
 
     little, much = ([steps_of(store, one) for one in COMBINATIONS] for store in stores)

@@ -13,11 +13,11 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.delivery_totals import totals_of as in_pieces
-from ringback.ports import DeliveryTotals, Settlement, Store
+from ringback.ports import Settlement, Store, UrlDeliveryTotals
 from tests.counting_store import CountingStore
 from tests.fakes import NOW
 from tests.stores.asking import claim, keep, settle
@@ -34,7 +34,7 @@ async def totals_of(
     since: datetime = NOW,
     until: datetime = NOW + SECOND,
     account_sid: str | None = None,
-) -> list[DeliveryTotals]:
+) -> list[UrlDeliveryTotals]:
     return await store.transact(
         lambda tx: tx.callbacks.totals(since=since, until=until, account_sid=account_sid)
     )
@@ -50,14 +50,16 @@ def totals(
     undelivered: int = 0,
     retried: int = 0,
     waiting: int = 0,
-) -> DeliveryTotals:
-    return DeliveryTotals(account_sid, url, source, asked, delivered, undelivered, retried, waiting)
+) -> UrlDeliveryTotals:
+    return UrlDeliveryTotals(
+        account_sid, url, source, asked, delivered, undelivered, retried, waiting
+    )
 
 
 async def settle_first(store: Store, decision: Decision) -> None:
     """Make the attempt that is due the longest, and have this decided after it."""
     (taken,) = await claim(store, limit=1)
-    outcome = Delivered(204) if isinstance(decision, NoRetryNeeded) else Refused(503)
+    outcome = DeliveredOutcome(204) if isinstance(decision, NoRetryNeeded) else RefusedOutcome(503)
     after = advance(taken.progress, decision, NOW)
     if isinstance(decision, RetryNow):
         after = begin(after, NOW, total_timeout=15 * SECOND)
@@ -78,7 +80,7 @@ async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> No
     ],
 )
 async def test_a_callback_counts_for_what_became_of_it(
-    store: Store, decision: Decision, counted: DeliveryTotals
+    store: Store, decision: Decision, counted: UrlDeliveryTotals
 ) -> None:
     await keep(store, callback(1))
     await settle_first(store, decision)
@@ -248,5 +250,5 @@ async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_the
     )
     await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
     assert await count_last_week(store, NOW) == [
-        DeliveryTotals(OURS, URL, Source.KORE, Source.KORE, 1, 0, 0, 2)
+        UrlDeliveryTotals(OURS, URL, Source.KORE, Source.KORE, 1, 0, 0, 2)
     ]

@@ -11,7 +11,7 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import PageRequest, Store, Transaction
+from ringback.ports import PageWindow, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
 from tests.stores.records import (
@@ -73,20 +73,20 @@ def do_everything_and_break(tx: Transaction) -> None:
 def everything(tx: Transaction) -> tuple[object, ...]:
     return (
         tx.accounts.get(OURS),
-        tx.supersim.fleets.page(OURS, {}, PageRequest(99)),
-        tx.supersim.sims.page(OURS, {}, PageRequest(99)),
+        tx.supersim.fleets.page(OURS, {}, PageWindow(99)),
+        tx.supersim.sims.page(OURS, {}, PageWindow(99)),
         [tx.supersim.sim_updates.get(sim(number).sid) for number in (1, 9)],
-        tx.supersim.sms_commands.page(OURS, {}, PageRequest(99)),
+        tx.supersim.sms_commands.page(OURS, {}, PageWindow(99)),
         tx.supersim.sessions.get(session(1).sid),
-        tx.wireless.rate_plans.page(OURS, {}, PageRequest(99)),
-        tx.wireless.sims.page(OURS, {}, PageRequest(99)),
+        tx.wireless.rate_plans.page(OURS, {}, PageWindow(99)),
+        tx.wireless.sims.page(OURS, {}, PageWindow(99)),
         tx.wireless.sim_updates.get(WIRELESS_SIMS[OURS].sid),
-        tx.wireless.commands.page(OURS, {}, PageRequest(99)),
+        tx.wireless.commands.page(OURS, {}, PageWindow(99)),
         tx.wireless.command_uses.count(OURS, None, WirelessUsageQuery(NOW, ODD_INSTANT, None)),
         tx.wireless.sessions.of_sim(WIRELESS_SIMS[OURS].sid, since=NOW),
         tx.scenarios.get(OURS),
         tx.tasks.due(ODD_INSTANT, limit=99),
-        tx.callbacks.page(OURS, ALL_CALLBACKS, PageRequest(99)),
+        tx.callbacks.page(OURS, ALL_CALLBACKS, PageWindow(99)),
         tx.callbacks.attempts(callback(1).sid),
         tx.callbacks.left_open(),
         tx.batches.all(),
@@ -111,7 +111,7 @@ async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> No
         return_exceptions=True,
     )
     assert [type(ending) for ending in endings] == [type(None), Broken, type(None)]
-    assert await sims_on(furnished, PageRequest(9)) == [sim(3), sim(2), sim(1), SIMS[OURS]]
+    assert await sims_on(furnished, PageWindow(9)) == [sim(3), sim(2), sim(1), SIMS[OURS]]
 
 
 async def test_what_the_work_raises_is_raised_as_it_is(store: Store) -> None:
@@ -144,7 +144,7 @@ async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
     def work(tx: Transaction) -> list[SuperSim]:
         tx.supersim.sims.add(sim(1))
         tx.supersim.sims.save(replace(sim(1), unique_name="x"))
-        return tx.supersim.sims.page(OURS, {}, PageRequest(9))
+        return tx.supersim.sims.page(OURS, {}, PageWindow(9))
 
     assert await store.transact(work) == [replace(sim(1), unique_name="x")]
 

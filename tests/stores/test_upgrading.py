@@ -16,9 +16,13 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
 )
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
+from ringback.core.http.http_exchange import (
+    ReceiverResponseRecord,
+    RequestTimings,
+    SentRequestRecord,
+)
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Lane, LaneDue, PageRequest
+from ringback.ports import CallbackFilter, Lane, LaneDue, PageWindow
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
@@ -148,7 +152,7 @@ async def test_callbacks_keep_their_order(path: Path) -> None:
         insert_callback(path, number)
     async with opened(path) as store:
         page = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
         )
     assert [one.sid for one in page] == [callback(number).sid for number in (3, 1, 5)]
 
@@ -228,14 +232,14 @@ async def test_every_field_of_an_attempt_is_as_it_was(path: Path) -> None:
             failure="closed",
             reason="the receiver answered 503: «später»",
             timings=RequestTimings(12.5),
-            request=RecordedRequest(
+            request=SentRequestRecord(
                 "POST",
                 url,
                 "POST /path?foo=bar HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nKore-Signature: \r\n"
                 "Date: 2024-07-03T14:40:58Z",
                 callback(1).body,
             ),
-            response=RecordedResponse(
+            response=ReceiverResponseRecord(
                 503, (("Set-Cookie", "a"), ("Set-Cookie", "")), b"\x00\xff", is_cut=True
             ),
         )
@@ -256,7 +260,9 @@ async def test_the_line_of_a_request_is_made_from_its_url(
     insert_callback(path, 1, url=url, method="GET", body="A=1")
     insert_attempt(path, 1, request=json.dumps(["GET", request_url, [["Host", "a.example"]], ""]))
     (attempt,) = await attempts_in(path)
-    assert attempt.request == RecordedRequest("GET", request_url, f"{line}\r\nHost: a.example", "")
+    assert attempt.request == SentRequestRecord(
+        "GET", request_url, f"{line}\r\nHost: a.example", ""
+    )
 
 
 async def test_what_was_not_known_of_an_attempt_is_not_known(path: Path) -> None:
@@ -269,7 +275,7 @@ async def test_an_answer_that_was_whole_is_whole(path: Path) -> None:
     insert_callback(path, 1)
     insert_attempt(path, 1, response=json.dumps([204, [], False]), response_body=b"")
     (attempt,) = await attempts_in(path)
-    assert attempt.response == RecordedResponse(204, (), b"")
+    assert attempt.response == ReceiverResponseRecord(204, (), b"")
 
 
 # ---- the file

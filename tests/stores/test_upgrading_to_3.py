@@ -16,7 +16,7 @@ from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.ports import CallbackFilter, PageRequest, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.stores.sqlite.field_columns import to_us
 from tests.fakes import NOW, a_context
 from tests.stores.asking import opened
@@ -92,12 +92,12 @@ def insert_update(
 
 async def profiles_in(store: Store, account_sid: str = OURS) -> list[NetworkAccessProfile]:
     return await store.transact(
-        lambda tx: tx.supersim.access_profiles.page(account_sid, {}, PageRequest(9))
+        lambda tx: tx.supersim.access_profiles.page(account_sid, {}, PageWindow(9))
     )
 
 
 async def fleets_in(store: Store, account_sid: str = OURS) -> list[Fleet]:
-    return await store.transact(lambda tx: tx.supersim.fleets.page(account_sid, {}, PageRequest(9)))
+    return await store.transact(lambda tx: tx.supersim.fleets.page(account_sid, {}, PageWindow(9)))
 
 
 async def sim_in(store: Store, number: int) -> SuperSim:
@@ -174,7 +174,7 @@ async def test_ten_thousand_sims_have_ten_thousand_addresses(path: Path) -> None
     assert len(own) < count
     insert_many(path, "sims", [row_of_sim(number, "new") for number in range(count)])
     async with opened(path) as store:
-        page = await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, PageRequest(count)))
+        page = await store.transact(lambda tx: tx.supersim.sims.page(OURS, {}, PageWindow(count)))
     addresses = {IPv4Address(one.device_ip or "") for one in page}
     assert len(page) == len(addresses) == count
     assert all(address in DEVICES for address in addresses)
@@ -276,7 +276,7 @@ async def test_a_sim_lives_on_after_its_change(
     async with opened(path) as store:
         await store.transact(live)
         periods = await store.transact(
-            lambda tx: tx.supersim.billing_periods.page(OURS, {}, PageRequest(9))
+            lambda tx: tx.supersim.billing_periods.page(OURS, {}, PageWindow(9))
         )
         steps = {task.step for task in await tasks_in(store)}
         assert (await sim_in(store, 1)).status is status
@@ -292,7 +292,7 @@ async def test_callbacks_are_as_they_were(path: Path) -> None:
     insert_callback(path, 1, destination=callback(1).url.destination)
     async with opened(path) as store:
         page = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
         )
     assert page == [callback(1)]
 

@@ -12,7 +12,7 @@ from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import WirelessUsageQuery
-from ringback.ports import PageRequest, Store
+from ringback.ports import PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import keep, opened, page_of
 from tests.stores.old_files import NEWEST, NOW_US, insert, schema_of, upgraded, write_old_file
@@ -91,7 +91,7 @@ async def test_what_there_was_is_as_it_was(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         for record in (PROFILE, FLEET, SIM, SMS):
-            assert await page_of(store, type(record), PageRequest(9)) == [record]
+            assert await page_of(store, type(record), PageWindow(9)) == [record]
         due = [ScheduledTask(TaskKind.SEND_SMS, SMS.sid, OURS, NOW)]
         assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=9)) == due
 
@@ -101,7 +101,7 @@ async def test_what_there_was_is_as_it_was(path: Path) -> None:
 )
 async def test_there_is_nothing_of_the_new_product(path: Path, kind: type) -> None:
     async with opened(path) as store:
-        assert await page_of(store, kind, PageRequest(9)) == []
+        assert await page_of(store, kind, PageWindow(9)) == []
 
 
 async def keep_one_of_each(store: Store) -> None:
@@ -114,9 +114,9 @@ async def test_it_takes_records_of_the_new_product(path: Path) -> None:
     async with opened(path) as store:
         await keep_one_of_each(store)
     async with opened(path) as store:
-        assert await page_of(store, RatePlan, PageRequest(9)) == [PLAN]
-        assert await page_of(store, WirelessSim, PageRequest(9)) == [CARD]
-        assert await page_of(store, WirelessCommand, PageRequest(9, before=command(1).sid)) == [
+        assert await page_of(store, RatePlan, PageWindow(9)) == [PLAN]
+        assert await page_of(store, WirelessSim, PageWindow(9)) == [CARD]
+        assert await page_of(store, WirelessCommand, PageWindow(9, before=command(1).sid)) == [
             command(2)
         ]
         change, session, uses = await store.transact(
@@ -136,7 +136,7 @@ async def test_a_record_of_super_sim_can_be_removed_and_marks_its_page(path: Pat
     async with opened(path) as store:
         await keep(store, replace(sms_command(2), sim_sid=SIM.sid))
         await store.transact(lambda tx: tx.supersim.sms_commands.remove(SMS.sid))
-        newer = await page_of(store, type(SMS), PageRequest(9, before=SMS.sid))
+        newer = await page_of(store, type(SMS), PageWindow(9, before=SMS.sid))
     assert [one.sid for one in newer] == [sms_command(2).sid]
 
 
@@ -146,5 +146,5 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
         await keep_one_of_each(store)
     assert schema_of(path) == NEWEST
     async with opened(path) as store:
-        assert await page_of(store, WirelessCommand, PageRequest(9)) == [command(2)]
+        assert await page_of(store, WirelessCommand, PageWindow(9)) == [command(2)]
     assert schema_of(path) == NEWEST

@@ -12,7 +12,7 @@ from ringback.core.errors import Unauthorized
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.authentication import sign_in
 from ringback.operations.webhook_secrets import change_secret, create_secret
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, a_context
 from tests.stores.asking import keep, opened
 from tests.stores.old_files import (
@@ -115,7 +115,7 @@ async def test_callbacks_are_as_they_were_and_new_ones_follow_them(path: Path) -
     async with opened(path) as store:
         await keep(store, callback(2))
         page = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
         )
     assert page == [callback(2), callback(1)]
 

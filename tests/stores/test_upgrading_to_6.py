@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ringback.core.callbacks.retry import NoRetryNeeded
-from ringback.core.http.outcome import Delivered
-from ringback.ports import CallbackFilter, PageRequest, ShadowFilter
+from ringback.core.http.outcome import DeliveredOutcome
+from ringback.ports import CallbackFilter, PageWindow, ShadowCallbackFilter
 from tests.stores.asking import attempts_of, claim, ended, keep, opened, settle
 from tests.stores.old_files import NEWEST, insert_callback, schema_of, upgraded, write_old_file
 from tests.stores.records import OURS, callback, shadow
@@ -25,14 +25,14 @@ async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         found = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
         )
     assert found == [callback(1)]
 
 
 async def test_there_are_no_copies_at_first(path: Path) -> None:
     async with opened(path) as store:
-        assert await page(store, PageRequest(9), ShadowFilter()) == []
+        assert await page(store, PageWindow(9), ShadowCallbackFilter()) == []
         assert await store.transact(lambda tx: tx.shadows.left_open()) == []
 
 
@@ -42,9 +42,9 @@ async def test_its_callbacks_can_be_copied_beside_new_ones(path: Path) -> None:
         claims = await claim(store)
         await settle(store, *(ended(one, NoRetryNeeded()) for one in claims))
         await open_(store, shadow(1), shadow(2))
-        copy = settled(shadow(1), Delivered(200))
+        copy = settled(shadow(1), DeliveredOutcome(200))
         await settle_(store, copy)
-        assert [one.shadow for one in await page(store, PageRequest(9))] == [shadow(2), copy]
+        assert [one.shadow for one in await page(store, PageWindow(9))] == [shadow(2), copy]
         assert len(await attempts_of(store, 1)) == 1
 
 

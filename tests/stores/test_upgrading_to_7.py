@@ -10,8 +10,8 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import Attempt
 from ringback.core.callbacks.response_storage import MOST_BODY
 from ringback.core.callbacks.retry import RetryLater
-from ringback.core.http.http_exchange import RecordedResponse
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.ports import CallbackFilter, PageWindow
 from tests.fakes import NOW
 from tests.stores.asking import attempts_of, claim, ended, opened, settle, settled_row
 from tests.stores.old_files import (
@@ -35,7 +35,7 @@ ENDED = {
     "response_body": LONG,
     "response_is_cut": 1,
 }
-WHOLE = RecordedResponse(500, (("X", "y"),), LONG, is_cut=True)
+WHOLE = ReceiverResponseRecord(500, (("X", "y"),), LONG, is_cut=True)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         (found,) = await store.transact(
-            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageRequest(9))
+            lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9))
         )
     assert found.having(callback(1).progress) == callback(1)
 

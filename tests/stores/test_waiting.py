@@ -10,7 +10,7 @@ from ringback.core.callbacks.callback import (
     advance,
 )
 from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded
-from ringback.core.http.outcome import Unknown
+from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import Lane, LaneDue, Settlement, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import claim, ended, keep, numbers_of, settle
@@ -33,7 +33,7 @@ async def test_what_is_under_way_is_left_open_until_it_is_settled(store: Store) 
     await keep(store, callback(1), callback(2, THEIRS), callback(3))
     (first, third) = await claim(store)
     (second,) = await claim(store, lane=THEIR_LANE)
-    unknown = row_of(first, Unknown())
+    unknown = row_of(first, UnknownOutcome())
     await settle(
         store, Settlement(first.callback, unknown, advance(first.progress, GiveUp("no"), NOW))
     )

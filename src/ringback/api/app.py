@@ -24,8 +24,8 @@ from ringback.api.portal.callbacks import CallbackEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
+from ringback.api.portal.network_scenarios import ScenarioEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
-from ringback.api.portal.scenarios import ScenarioEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
@@ -38,7 +38,7 @@ from ringback.api.wireless.commands import WirelessCommandEndpoints
 from ringback.api.wireless.data_sessions import DataSessionEndpoints
 from ringback.api.wireless.rate_plans import RatePlanEndpoints
 from ringback.api.wireless.sims import WirelessSimEndpoints
-from ringback.api.wireless.usage import UsageEndpoints
+from ringback.api.wireless.usage import WirelessUsageEndpoints
 from ringback.core.errors import ApiError, StoreUnavailable
 
 # The last one also goes to the server's log, with its traceback.
@@ -58,7 +58,7 @@ _WIRELESS: Final = (
     WirelessSimEndpoints,
     WirelessCommandEndpoints,
     RatePlanEndpoints,
-    UsageEndpoints,
+    WirelessUsageEndpoints,
     DataSessionEndpoints,
 )
 _PORTAL: Final = (

@@ -15,7 +15,7 @@ from ringback.api.host_routing import SUPER_SIM, WIRELESS, names_in_path
 from ringback.api.login_rate_limiter import LoginAttempt, LoginRateLimiter
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.accounts.account import EVERY, Account
-from ringback.core.accounts.client_credentials import AccessScope, Principal
+from ringback.core.accounts.client_credentials import ApiScope, Principal
 from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
 from ringback.core.newest_entries import NewestEntries
 from ringback.operations.accounts import fetch_account
@@ -30,7 +30,7 @@ _CALLER: Final = "ringback.caller"
 """Where a request's scope has who makes it."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _MOST: Final = 10_000
-_AREAS: Final = ((f"{SUPER_SIM}/", AccessScope.SUPER_SIM), (f"{WIRELESS}/", AccessScope.WIRELESS))
+_AREAS: Final = ((f"{SUPER_SIM}/", ApiScope.SUPER_SIM), (f"{WIRELESS}/", ApiScope.WIRELESS))
 
 
 class _SignedIn(NamedTuple):
@@ -140,7 +140,7 @@ async def caller_of(request: Request, authenticator: Authenticator) -> Principal
     await authenticator.let_in(caller)
     request.scope[_CALLER] = caller
     path = request.scope["path"]
-    area = next((area for prefix, area in _AREAS if path.startswith(prefix)), AccessScope.GLOBAL)
+    area = next((area for prefix, area in _AREAS if path.startswith(prefix)), ApiScope.GLOBAL)
     if not caller.may(area):
         good_for = ", ".join(sorted(caller.areas)) or "nothing"
         raise Forbidden(f"this token is good for {good_for}, and not for {area}")

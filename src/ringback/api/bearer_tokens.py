@@ -17,9 +17,9 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import (
     EVERYTHING,
     PRODUCTS,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
     Principal,
 )
 from ringback.core.errors import InvalidBearerToken
@@ -47,7 +47,7 @@ class _Claims(NamedTuple):
     """The claims of a token, parsed and checked."""
 
     client_sid: str
-    areas: frozenset[AccessScope]
+    areas: frozenset[ApiScope]
     begins: datetime | None
     until: datetime
 
@@ -137,8 +137,8 @@ def _load(key: TokenSigningKey) -> _Loaded:
 
 
 def _scopes_of(client: ClientCredentials) -> dict[str, Any]:
-    scopes: dict[str, Any] = {"products": sorted(client.areas - {AccessScope.GLOBAL})}
-    if client.type is ClientType.ADMIN:
+    scopes: dict[str, Any] = {"products": sorted(client.areas - {ApiScope.GLOBAL})}
+    if client.type is ApiClientType.ADMIN:
         scopes["globalResources"] = [
             {"resourceName": name, "access": list(_ACCESS)} for name in _ADMIN
         ]
@@ -194,7 +194,7 @@ def _instant_in(claims: dict[str, Any], name: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _areas_in(scopes: object) -> frozenset[AccessScope]:
+def _areas_in(scopes: object) -> frozenset[ApiScope]:
     if not isinstance(scopes, dict):
         raise _odd("scopes", "be an object")
     held = cast("dict[str, object]", scopes)
@@ -213,7 +213,7 @@ def _list_in(scopes: dict[str, object], name: str) -> list[object]:
     return cast("list[object]", given)
 
 
-def _area(product: object) -> AccessScope:
+def _area(product: object) -> ApiScope:
     area = next((one for one in PRODUCTS if one == product), None)
     if area is None:
         raise _odd("scopes.products", f"hold {', '.join(PRODUCTS)} alone")

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.operations.context import OperationContext
-from ringback.ports import CallbackQueue, Clock, LoopWaker, NewCallbackBatchQueue, Store
+from ringback.ports import BulkCallbackQueue, Clock, LoopWaker, NewCallbackQueue, Store
 from ringback.runtime.system_clock import stopwatch
 
 
@@ -24,8 +24,8 @@ class ApiDependencies:
     """Gives what an operation works with now."""
     task_runner: LoopWaker
     """Woken when a change has made tasks."""
-    intake: CallbackQueue
-    batch_queue: NewCallbackBatchQueue
+    intake: NewCallbackQueue
+    batch_queue: BulkCallbackQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)

@@ -15,8 +15,13 @@ from starlette.responses import Response
 from ringback.api.authentication import account_of, reach_of
 from ringback.api.callback_url_reader import callback_url
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.operation_definition import ApiOperation, Body, OperationParameter, PageBody
-from ringback.api.paging import EXAMINED, PAGING, ListedRecord, page_of, read_paging
+from ringback.api.operation_definition import (
+    ApiOperation,
+    Body,
+    OperationParameter,
+    PageResponseSchema,
+)
+from ringback.api.paging import EXAMINED, PAGING, RecordWithSid, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import Account
@@ -25,15 +30,15 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
 from ringback.core.form_encoding import as_field
 from ringback.operations.context import OperationContext
-from ringback.ports import PageRequest, RecordPage, Transaction
+from ringback.ports import PageWindow, RecordPage, Transaction
 
 T = TypeVar("T")
 R = TypeVar("R")
-S = TypeVar("S", bound=ListedRecord)
+S = TypeVar("S", bound=RecordWithSid)
 
 Fetching = Callable[[Transaction, str, str], R]
 """Returns an account's record by its SID, or its unique name; raises NotFound."""
-Listing = Callable[[Transaction, str, PageRequest], Sequence[S]]
+Listing = Callable[[Transaction, str, PageWindow], Sequence[S]]
 """Returns a page of an account's records."""
 Deleting = Callable[[Transaction, str, str, OperationContext], None]
 """Deletes an account's record by its SID, or its unique name; raises NotFound."""
@@ -180,12 +185,12 @@ class EndpointGroup:
         return await self._dependencies.store.read(work, asked_by=account_sid)
 
     async def _all(
-        self, account_sid: str, listing: Callable[[Transaction, PageRequest], RecordPage[S]]
+        self, account_sid: str, listing: Callable[[Transaction, PageWindow], RecordPage[S]]
     ) -> list[S]:
         """Return all records of a list, read in parts, so that other requests get their turn."""
         records, last = list[S](), None
         while True:
-            page = PageRequest(_READ_AT_ONCE, after=last, examining=EXAMINED)
+            page = PageWindow(_READ_AT_ONCE, after=last, examining=EXAMINED)
             some = await self.read(account_sid, lambda tx, page=page: listing(tx, page))
             records += some
             if len(some) < _READ_AT_ONCE and some.stopped_at is None:
@@ -246,7 +251,7 @@ class RecordOperations(Generic[R]):
             return page_of(self.shown, records, paging=paging, request=call.request)
 
         return self.group.answers(
-            *(self.path, f"List{self.name}", meaning, PageBody(self.shown), work),
+            *(self.path, f"List{self.name}", meaning, PageResponseSchema(self.shown), work),
             takes=(*takes, *PAGING),
             for_all=True,
         )
@@ -304,7 +309,7 @@ class RecordOperations(Generic[R]):
         )
 
 
-class WirelessEndpoints(EndpointGroup):
+class WirelessEndpointGroup(EndpointGroup):
     """The operations on one kind of resource of Programmable Wireless."""
 
     codes: ClassVar[ErrorCodes] = WIRELESS

@@ -30,7 +30,7 @@ from ringback.api.operation_definition import resource
 from ringback.api.single_flight import SingleFlight
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
-from ringback.delivery.counters import Counters, Histogram
+from ringback.delivery.counters import DeliveryCounters, Histogram
 from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
@@ -73,7 +73,7 @@ class PrometheusMetrics:
     written to, `of_clients` are the connections of those who ask.
     """
 
-    counters: Counters
+    counters: DeliveryCounters
     _: KW_ONLY
     clock: Clock
     stopwatch: Callable[[], float]

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from ringback.api.host_routing import names_in_path
 from ringback.api.request_parameters import LONGEST_NAME
 from ringback.api.schema_pieces import METHOD, TEXT, Schema, list_of, object_of, one_of, refer, text
-from ringback.api.serializers import JsonObjectSerializer, Serializer
+from ringback.api.serializers import CustomJsonSerializer, Serializer
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -43,7 +43,7 @@ def required(name: str, schema: Schema, meaning: str) -> OperationParameter:
     return OperationParameter(name, schema, meaning, is_required=True)
 
 
-class PageBody(NamedTuple):
+class PageResponseSchema(NamedTuple):
     """An answer that is a page of these."""
 
     shown: Serializer[Any]
@@ -63,7 +63,7 @@ class PageBody(NamedTuple):
         return self.shown.schemas | {self.name: schema}
 
 
-Body = Serializer[Any] | PageBody | None
+Body = Serializer[Any] | PageResponseSchema | None
 """What an answer holds; None for nothing."""
 
 
@@ -83,7 +83,7 @@ class ApiOperation(NamedTuple):
     """The name of the callback that it leads to."""
     conflicts: bool = False
     """Whether it can be refused because something else is being done to the same resource."""
-    takes_json: JsonObjectSerializer | None = None
+    takes_json: CustomJsonSerializer | None = None
     """The JSON body that it takes instead of a form."""
 
 

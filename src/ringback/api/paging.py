@@ -20,7 +20,7 @@ from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import TEXT, number
 from ringback.api.serializers import Serializer
 from ringback.core.errors import InvalidParameter, PageNotFound
-from ringback.ports import PageRequest, RecordPage
+from ringback.ports import PageWindow, RecordPage
 
 _MOST: Final = 1000
 _FURTHEST: Final = 10**9 - 1
@@ -41,7 +41,7 @@ EXAMINED: Final = 10_000
 """How many records are looked at for a page; it takes a few hundredths of a second."""
 
 
-class ListedRecord(Protocol):
+class RecordWithSid(Protocol):
     """A record of a list."""
 
     @property
@@ -50,11 +50,11 @@ class ListedRecord(Protocol):
         ...
 
 
-R = TypeVar("R", bound=ListedRecord)
+R = TypeVar("R", bound=RecordWithSid)
 
 
 @dataclass(frozen=True, slots=True)
-class PageSelection:
+class PageParameters:
     """Which page a request asks for."""
 
     size: int
@@ -64,19 +64,19 @@ class PageSelection:
     filters: tuple[tuple[str, str], ...]
 
     @property
-    def window(self) -> PageRequest:
+    def window(self) -> PageWindow:
         """The records to read: those of the page, and one more to see whether there is another."""
         sid = self.token and self.token[len(_AFTER) :]
         if self.token and self.token.startswith(_BEFORE):
-            return PageRequest(self.size + 1, before=sid, examining=EXAMINED)
-        return PageRequest(self.size + 1, after=sid, examining=EXAMINED)
+            return PageWindow(self.size + 1, before=sid, examining=EXAMINED)
+        return PageWindow(self.size + 1, after=sid, examining=EXAMINED)
 
     def about(self, **filters: str) -> Self:
         """Return the same page with these filters, so that all pages are about one thing."""
         return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
-def read_paging(parameters: RequestParameters) -> PageSelection:
+def read_paging(parameters: RequestParameters) -> PageParameters:
     """Return the page that the parameters of a list ask for."""
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
@@ -92,7 +92,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
             code=code,
         )
     beside = {*(each.name for each in PAGING), *parameters.unknown}
-    return PageSelection(
+    return PageParameters(
         size=parameters.number("PageSize", 1, _MOST, default=50, code=code),
         number=number,
         token=token,
@@ -100,7 +100,7 @@ def read_paging(parameters: RequestParameters) -> PageSelection:
     )
 
 
-def cut(records: Sequence[R], window: PageRequest) -> Sequence[R]:
+def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
     """Return the records of one page of a list that is known as a whole, in its order."""
     edge = window.after if window.before is None else window.before
     place = next((at for at, record in enumerate(records) if record.sid == edge), None)
@@ -113,7 +113,7 @@ def cut(records: Sequence[R], window: PageRequest) -> Sequence[R]:
 
 
 def page_of(
-    shown_as: Serializer[R], records: Sequence[R], *, paging: PageSelection, request: Request
+    shown_as: Serializer[R], records: Sequence[R], *, paging: PageParameters, request: Request
 ) -> dict[str, Any]:
     """Return one page of a list as it is answered; the records are those of `paging.window`."""
     key, show = shown_as.plural, shown_as.at(request)
@@ -140,7 +140,7 @@ def page_of(
     }
 
 
-def _page_url(base: str, paging: PageSelection, number: int, token: str | None = None) -> str:
+def _page_url(base: str, paging: PageParameters, number: int, token: str | None = None) -> str:
     pairs = [*paging.filters, ("PageSize", paging.size), ("Page", number)]
     if token is not None:
         pairs.append(("PageToken", token))
@@ -148,7 +148,7 @@ def _page_url(base: str, paging: PageSelection, number: int, token: str | None =
 
 
 def _edges(
-    shown: Sequence[ListedRecord], stopped_at: str | None, paging: PageSelection
+    shown: Sequence[RecordWithSid], stopped_at: str | None, paging: PageParameters
 ) -> tuple[str | None, str | None]:
     """Return the SIDs that the previous page leads up to, and that the next one follows."""
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)

@@ -24,7 +24,7 @@ UrlOf = Callable[[str], str]
 """From a path of our routes to the URL at which the asking client reaches it."""
 
 
-class FieldVendor(Enum):
+class ExclusiveFieldVendor(Enum):
     """The vendor of a field that only one of the two APIs has."""
 
     TWILIO = auto()
@@ -39,7 +39,7 @@ class SerializedField(Generic[R]):
     schema: Schema
     value: Callable[[R, UrlOf], object] | str
     """The function that computes it, or the attribute of the record that it shows."""
-    vendor: FieldVendor | None = None
+    vendor: ExclusiveFieldVendor | None = None
     """None where both have it, from the same place."""
 
 
@@ -78,7 +78,9 @@ class Serializer(Generic[R]):
         self.parts = parts
         """The objects that its schema refers to by name."""
         self._fields = fields
-        self._layouts = {vendor: _layout(fields, vendor) for vendor in FieldVendor if fields}
+        self._layouts = {
+            vendor: _layout(fields, vendor) for vendor in ExclusiveFieldVendor if fields
+        }
 
     @property
     def schema(self) -> Schema:
@@ -99,17 +101,17 @@ class Serializer(Generic[R]):
         """Return the function that shows a record to the client of this request."""
         return self.show_by(
             partial(url_of, request),
-            FieldVendor.KORE if is_at_kore(request) else FieldVendor.TWILIO,
+            ExclusiveFieldVendor.KORE if is_at_kore(request) else ExclusiveFieldVendor.TWILIO,
         )
 
     def show_by(
-        self, url: UrlOf, asked: FieldVendor = FieldVendor.TWILIO
+        self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[R], dict[str, Any]]:
         """Return the function that shows a record with such URLs, as this vendor's API does."""
         return partial(self._layouts[asked].show, url)
 
 
-class JsonObjectSerializer(Serializer[Any]):
+class CustomJsonSerializer(Serializer[Any]):
     """An object that an operation, or `show`, builds itself, by this schema."""
 
     def __init__(
@@ -130,13 +132,13 @@ class JsonObjectSerializer(Serializer[Any]):
         return self._schema
 
     def show_by(
-        self, url: UrlOf, asked: FieldVendor = FieldVendor.TWILIO
+        self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
         """Return the function that shows it; it is the same for all clients."""
         return self._show
 
 
-def _layout(fields: Sequence[SerializedField[Any]], asked: FieldVendor) -> _Layout:
+def _layout(fields: Sequence[SerializedField[Any]], asked: ExclusiveFieldVendor) -> _Layout:
     shown = [field for field in fields if field.vendor in (None, asked)]
     values = {field.name: field.value for field in shown}
     read = attrgetter(*(one if isinstance(one, str) else "__class__" for one in values.values()))
@@ -167,7 +169,7 @@ def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> Seri
     )
 
 
-def of_vendor(vendor: FieldVendor, field: SerializedField[Any]) -> SerializedField[Any]:
+def of_vendor(vendor: ExclusiveFieldVendor, field: SerializedField[Any]) -> SerializedField[Any]:
     """Return a field that only one vendor's API has."""
     return replace(field, vendor=vendor)
 

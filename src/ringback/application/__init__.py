@@ -1,9 +1,10 @@
 """Builds a server from settings: its storage, its workers and its API, each without the others.
 
 May import everything but `cli` and `testing`; API and workers import nothing of each other.
-Start with `single_process`; `WorkerPorts` is all that the API needs to be given by workers.
+Start with `single_process`; `WorkerServicesForApi` is all that the API needs to be given by
+workers.
 """
 
-from ringback.application.single_process import Application
+from ringback.application.single_process import SingleProcessApplication
 
-__all__ = ["Application"]
+__all__ = ["SingleProcessApplication"]

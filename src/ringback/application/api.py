@@ -15,14 +15,14 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
-from ringback.application.process_context import ProcessContext
+from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.core.accounts.account import EVERY
 from ringback.delivery.enqueue import StoreOnlyQueue
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import CallbackQueue, LoopWaker, NewCallbackBatchQueue
+from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
 
@@ -31,11 +31,11 @@ _BETWEEN_PROBES: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerPorts:
+class WorkerServicesForApi:
     """What the API needs of workers; the defaults are those of a process without any."""
 
-    queue: CallbackQueue
-    batch_queue: NewCallbackBatchQueue
+    queue: NewCallbackQueue
+    batch_queue: BulkCallbackQueue
     notifier: LoopWaker
     """Told of each new task."""
     policy_monitor: PolicyMonitor
@@ -50,7 +50,7 @@ class WorkerPorts:
     datagrams: Callable[[], Mapping[tuple[str, ...], int]] = dict[tuple[str, ...], int]
 
     @classmethod
-    def without_workers(cls, process: ProcessContext, storage: OpenStorage) -> Self:
+    def without_workers(cls, process: ProcessDependencies, storage: OpenStorage) -> Self:
         """Return ports that only store what is to be sent and done; workers find it there."""
         queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
         return cls(
@@ -64,7 +64,9 @@ class WorkerPorts:
 class HttpApi:
     """All APIs, and what they work with."""
 
-    def __init__(self, process: ProcessContext, storage: OpenStorage, ports: WorkerPorts) -> None:
+    def __init__(
+        self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi
+    ) -> None:
         settings = process.settings
         self.connections = OpenConnections(process.shares.incoming)
         """Those of clients."""
@@ -94,7 +96,7 @@ class HttpApi:
         self.app = create_app(self.dependencies, portal=portal, beside=beside)
 
     def _metrics(
-        self, process: ProcessContext, storage: OpenStorage, ports: WorkerPorts
+        self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi
     ) -> PrometheusMetrics:
         store = storage.store
         return PrometheusMetrics(

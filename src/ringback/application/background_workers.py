@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from ringback.application.process_context import ProcessContext
+from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.carrier.udp_gateway import Received, UdpGateway
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.delivery.backlog import BacklogLimits
-from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
@@ -31,11 +31,11 @@ from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.settings import Settings
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerTransports:
+class OpenTransports:
     """How workers reach receivers and devices."""
 
     sender: HttpTransport
@@ -43,7 +43,7 @@ class WorkerTransports:
     """Where devices send to, and get from; None without a gateway."""
 
     @classmethod
-    def open(cls, process: ProcessContext) -> Self:
+    def open(cls, process: ProcessDependencies) -> Self:
         """Read the certificates and take the gateway's address.
 
         Raises ConfigurationError for either.
@@ -74,11 +74,11 @@ class BackgroundWorkers:
 
     def __init__(
         self,
-        process: ProcessContext,
+        process: ProcessDependencies,
         storage: OpenStorage,
-        network: WorkerTransports,
+        network: OpenTransports,
         *,
-        origin: SettingsLoader | None = None,
+        origin: SettingsReloader | None = None,
     ) -> None:
         store, clock = storage.store, process.clock
         self.network = network
@@ -152,7 +152,9 @@ def _gateway_of(settings: Settings) -> UdpGateway | None:
         return gateway_at(0)
 
 
-def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpTransport) -> ShadowSender:
+def _shadow_sender_of(
+    process: ProcessDependencies, store: Store, sender: HttpTransport
+) -> ShadowSender:
     return ShadowSender(
         process.settings.shadows,
         store=store,
@@ -167,7 +169,7 @@ def _shadow_sender_of(process: ProcessContext, store: Store, sender: HttpTranspo
 
 
 def _delivery_of(
-    process: ProcessContext, store: Store, sender: HttpTransport, shadow_sender: ShadowSender
+    process: ProcessDependencies, store: Store, sender: HttpTransport, shadow_sender: ShadowSender
 ) -> DeliveryService:
     settings = process.settings
     limits = DeliveryLimits(
@@ -192,9 +194,9 @@ def _delivery_of(
 
 
 def _batch_queue_of(
-    process: ProcessContext, store: Store, delivery: DeliveryService
-) -> SavedBatchQueue:
-    return SavedBatchQueue(
+    process: ProcessDependencies, store: Store, delivery: DeliveryService
+) -> BatchIngestionQueue:
+    return BatchIngestionQueue(
         store=store,
         clock=process.clock,
         stopwatch=stopwatch,
@@ -205,7 +207,7 @@ def _batch_queue_of(
 
 
 def _policy_reloader_of(
-    origin: SettingsLoader | None, process: ProcessContext
+    origin: SettingsReloader | None, process: ProcessDependencies
 ) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None

@@ -4,22 +4,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from ringback.application.api import HttpApi, WorkerPorts
-from ringback.application.background_workers import BackgroundWorkers, WorkerTransports
-from ringback.application.process_context import SYSTEM_CHANCE, SYSTEM_CLOCK, ProcessContext
+from ringback.application.api import HttpApi, WorkerServicesForApi
+from ringback.application.background_workers import BackgroundWorkers, OpenTransports
+from ringback.application.process_dependencies import (
+    SYSTEM_CHANCE,
+    SYSTEM_CLOCK,
+    ProcessDependencies,
+)
 from ringback.application.storage import OpenStorage
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
 from ringback.runtime.undo import on_failure
 from ringback.settings.settings import Settings
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
+class SingleProcessApplication:
     """Everything that runs."""
 
-    process: ProcessContext
+    process: ProcessDependencies
     storage: OpenStorage
     workers: BackgroundWorkers
     api: HttpApi
@@ -34,7 +38,7 @@ class Application:
         clock: Clock = SYSTEM_CLOCK,
         chance: RandomSource = SYSTEM_CHANCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
-        origin: SettingsLoader | None = None,
+        origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
         """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
@@ -45,8 +49,8 @@ class Application:
         Raises ConfigurationError where the data folder, a file or the gateway's address can't be
         used.
         """
-        process = ProcessContext(settings, clock, chance, checkpoint)
-        network = WorkerTransports.open(process)
+        process = ProcessDependencies(settings, clock, chance, checkpoint)
+        network = OpenTransports.open(process)
         with on_failure(network.close_gateway):
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
         workers = BackgroundWorkers(process, storage, network, origin=origin)
@@ -62,9 +66,9 @@ class Application:
         await self.storage.store.close()
 
 
-def _ports_of(workers: BackgroundWorkers) -> WorkerPorts:
+def _ports_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
     delivery, network = workers.delivery, workers.network
-    return WorkerPorts(
+    return WorkerServicesForApi(
         queue=delivery.queue,
         batch_queue=workers.batch_queue,
         notifier=workers.task_runner,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Self
 
-from ringback.application.process_context import ProcessContext
+from ringback.application.process_dependencies import ProcessDependencies
 from ringback.data_folder import DataFolder, StoreOptions
-from ringback.runtime.database_outage import DatabaseOutage
+from ringback.runtime.database_outage import DatabaseOutageMonitor
 from ringback.runtime.system_clock import stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 
@@ -15,17 +15,17 @@ class OpenStorage:
     """The open data file, and whether it can be written to."""
 
     store: SqliteStore
-    outage: DatabaseOutage
+    outage: DatabaseOutageMonitor
     """Workers `run` it; a process without workers has to do so itself."""
 
     @classmethod
-    def open(cls, process: ProcessContext, *, accept_data_loss: bool = False) -> Self:
+    def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:
         """Open the data file as its only server.
 
         Raises ConfigurationError where it can't be used.
         """
         settings = process.settings
-        outage = DatabaseOutage(
+        outage = DatabaseOutageMonitor(
             lambda: store.transact(lambda tx: tx.write_nothing()),
             clock=process.clock,
             stopwatch=stopwatch,

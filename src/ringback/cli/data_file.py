@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.accounts.account import Account
 from ringback.data_folder import DataFolder
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.ports import Store, Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings import ENVIRONMENT
@@ -17,7 +17,7 @@ from ringback.settings.setting_definitions import SEAL_KEY
 T = TypeVar("T")
 
 
-class DataFolderAccess(DataFolder):
+class SealedDataFile(DataFolder):
     """A data folder, for commands that work on it and serve nothing."""
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
@@ -42,7 +42,7 @@ class DataFolderAccess(DataFolder):
 
 
 class NullSigningKeys:
-    """Answers `ports.SigningKeys` where this process signs nothing.
+    """Answers `ports.CallbackSigningKeys` where this process signs nothing.
 
     The server beside it needs no notice: with each callback that it claims it reads the account
     again, and signs with the secrets found there.
@@ -52,14 +52,14 @@ class NullSigningKeys:
         """Do nothing."""
 
 
-def account_context() -> AccountContext:
+def account_context() -> AccountOperationContext:
     """Return the context of an operation on accounts that begins now."""
-    return AccountContext(SystemClock().now(), SystemRandomSource(), NullSigningKeys())
+    return AccountOperationContext(SystemClock().now(), SystemRandomSource(), NullSigningKeys())
 
 
-def data_file_in(data: Path, seal_key_file: Path | None) -> DataFolderAccess:
+def data_file_in(data: Path, seal_key_file: Path | None) -> SealedDataFile:
     """Return the data file of a folder; the key may be in the environment."""
-    return DataFolderAccess(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return SealedDataFile(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
 
 
 with_data_file: Final = handing(

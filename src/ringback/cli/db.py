@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from ringback.cli.data_file import DataFolderAccess, with_data_file
+from ringback.cli.data_file import SealedDataFile, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
-from ringback.data_folder import IntegrityCheck
+from ringback.data_folder import IntegrityCheckResult
 
 
 @click.group()
@@ -18,7 +18,7 @@ def db() -> None:
 @db.command("check")
 @with_data_file
 @json_option
-def check(*, file: DataFolderAccess, as_json: bool) -> None:
+def check(*, file: SealedDataFile, as_json: bool) -> None:
     """Look for damage and loss; changes nothing.
 
     Also while a server runs. The exit code is 0 where all is in order, else 1.
@@ -32,7 +32,7 @@ def check(*, file: DataFolderAccess, as_json: bool) -> None:
 
 @db.command("upgrade")
 @with_data_file
-def upgrade(*, file: DataFolderAccess) -> None:
+def upgrade(*, file: SealedDataFile) -> None:
     """Bring the schema up to date, after a copy.
 
     No server may be running. A server does the same at its start.
@@ -44,5 +44,5 @@ def upgrade(*, file: DataFolderAccess) -> None:
         click.echo(f"schema {before} is now {after}; {copy} is the data as it was")
 
 
-def _line(one: IntegrityCheck) -> str:
+def _line(one: IntegrityCheckResult) -> str:
     return f"{'ok    ' if one.is_ok else 'FAULT '} {one.name:<13} {one.found}"

@@ -18,7 +18,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.probe.counter_watch import counter_of
 from ringback.probe.external_commands import carry_out, read_command

@@ -11,7 +11,7 @@ import uvloop
 
 from ringback import __version__
 from ringback.api.serve_on_socket import bind
-from ringback.application import Application
+from ringback.application import SingleProcessApplication
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
@@ -26,7 +26,7 @@ from ringback.runtime.system_clock import SystemClock
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 
 _log = logging.getLogger(__name__)
 
@@ -43,14 +43,14 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     # A refusal of the settings is a line of the log too, so this can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:
-        origin = SettingsLoader(flags, ENVIRONMENT, ServerCommand.SERVE)
+        origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.SERVE)
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
             certificate = _certificate_of(settings)
 
-            async def start() -> Application:
-                application = await Application.start(
+            async def start() -> SingleProcessApplication:
+                application = await SingleProcessApplication.start(
                     settings, origin=origin, accept_data_loss=accept_data_loss
                 )
                 # Not for `ringback dev`: a terminal that is closed says the same, and ends it.
@@ -89,7 +89,7 @@ def _look_on_hangup(
 
 
 async def _announce(
-    settings: Settings, application: Application, base_url: str, *, as_json: bool
+    settings: Settings, application: SingleProcessApplication, base_url: str, *, as_json: bool
 ) -> None:
     started = {
         "base_url": base_url,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ringback.api.http.server import HttpServer
 from ringback.api.serve_on_socket import base_url_of
-from ringback.application import Application
+from ringback.application import SingleProcessApplication
 from ringback.cli.signals import event_of_signals
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.dev_environment.dev_https import DevHttps
@@ -23,8 +23,8 @@ async def serve_until_stopped(
     settings: Settings,
     listener: socket.socket,
     *,
-    start: Callable[[], Awaitable[Application]],
-    announce: Callable[[Application, str], Awaitable[None]],
+    start: Callable[[], Awaitable[SingleProcessApplication]],
+    announce: Callable[[SingleProcessApplication, str], Awaitable[None]],
     https: DevHttps | None = None,
     certificate: ServerCertificate | None = None,
 ) -> None:
@@ -63,7 +63,7 @@ async def serve_until_stopped(
 
 
 async def _serve(
-    application: Application,
+    application: SingleProcessApplication,
     server: HttpServer,
     certificate: ServerCertificate | None,
     stop: asyncio.Event,

@@ -15,7 +15,7 @@
     │       ├── LoginRateLimited    too many wrong credentials came
     │       └── TooManyRequests     an account asks for more than its rate allows
     ├── SecretNotFound              the secret that was to sign a request is there no longer
-    ├── SourceNoLongerConfigured    the source that a request was to come from is there no longer
+    ├── CallbackSourceNotConfigured    the source that a request was to come from is there no longer
     └── ConfigurationError          Ringback can't work like this: a setting, a port, a file
         └── StoreUnavailable        the database can't be used just now
             └── QueryTimeout        what was asked for takes too long to read
@@ -139,7 +139,7 @@ class SecretNotFound(RingbackError):
     """The webhook secret that was to sign a request is there no longer; no other may."""
 
 
-class SourceNoLongerConfigured(RingbackError):
+class CallbackSourceNotConfigured(RingbackError):
     """The source that a request was to come from is in the settings no longer; no other may."""
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from ringback.core.sims.scenario import CarrierResult, NetworkScenario, TaskKind
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.sim import WirelessSim
 
 EitherSim = SuperSim | WirelessSim
@@ -34,12 +34,12 @@ class TaskPostponed(NamedTuple):
 
 
 Subject = (
-    SuperSimUpdate
+    PendingSuperSimUpdate
     | SmsCommand
     | IpCommand
     | EsimProfile
-    | SimSettingsUpdate
-    | WirelessSimUpdate
+    | OtaSettingsUpdate
+    | PendingWirelessSimUpdate
     | WirelessSim
     | WirelessCommand
 )

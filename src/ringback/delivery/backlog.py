@@ -8,7 +8,7 @@ from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.errors import BacklogFull
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 
 _ASK_AGAIN: Final = 5
 """Seconds; a backlog of any size has moved on by then."""
@@ -30,7 +30,7 @@ class Backlog:
     It also counts each that is accepted, and each that ends.
     """
 
-    def __init__(self, bounds: BacklogLimits, counters: Counters) -> None:
+    def __init__(self, bounds: BacklogLimits, counters: DeliveryCounters) -> None:
         self._bounds = bounds
         self._counters = counters
         self._unfinished = Counter[str]()

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import QueryTimeout, StoreUnavailable
-from ringback.ports import CallbackQueue, Clock, Store, Transaction
+from ringback.ports import Clock, NewCallbackQueue, Store, Transaction
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.database_outage import outlast
 
@@ -27,7 +27,7 @@ _MANY: Final = 64
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-Add = Callable[[Transaction, Sequence[CallbackRecord], CallbackQueue], list[CallbackRecord]]
+Add = Callable[[Transaction, Sequence[CallbackRecord], NewCallbackQueue], list[CallbackRecord]]
 """Keeps new callbacks, and returns their records; see `operations.create_callbacks`."""
 
 
@@ -51,14 +51,14 @@ class _Batch:
 
 
 @dataclass(eq=False, kw_only=True)
-class SavedBatchQueue:
-    """Answers `ports.NewCallbackBatchQueue`; see `run`."""
+class BatchIngestionQueue:
+    """Answers `ports.BulkCallbackQueue`; see `run`."""
 
     store: Store
     clock: Clock
     stopwatch: Callable[[], float]
     """Returns seconds."""
-    queue: CallbackQueue
+    queue: NewCallbackQueue
     add: Add
     are_others_there: Callable[[], bool]
 
@@ -75,7 +75,7 @@ class SavedBatchQueue:
     async def keep(
         self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
     ) -> list[CallbackRecord]:
-        """Keep a batch; see `ports.NewCallbackBatchQueue`."""
+        """Keep a batch; see `ports.BulkCallbackQueue`."""
         added = asyncio.get_running_loop().create_future()
 
         def write_down(tx: Transaction) -> _Batch:

@@ -7,9 +7,9 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
+from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, Transport
@@ -54,11 +54,11 @@ class CallbackSender:
                 rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered
             )
         except SecretNotFound as gone:
-            exchange = AttemptResult(Unreachable(AttemptFailure.SECRET, str(gone)))
-        except SourceNoLongerConfigured as gone:
-            exchange = AttemptResult(Unreachable(AttemptFailure.SOURCE, str(gone)))
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, str(gone)))
+        except CallbackSourceNotConfigured as gone:
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, str(gone)))
         except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
             _log.exception("an attempt of %s failed", callback.sid)
             why = f"Ringback itself failed: {type(failure).__name__}"
-            exchange = AttemptResult(Unreachable(AttemptFailure.INTERNAL, why))
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))
         return exchange, request

@@ -59,7 +59,7 @@ def _of_each_source(bounds: tuple[float, ...]) -> defaultdict[SourceName, Histog
     return defaultdict(lambda: Histogram(bounds), {s: Histogram(bounds) for s in Source})
 
 
-class Counters:
+class DeliveryCounters:
     """The counts of one process, from its start on."""
 
     def __init__(self) -> None:

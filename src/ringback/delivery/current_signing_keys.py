@@ -9,7 +9,7 @@ from ringback.core.accounts.account import Account
 
 
 class CurrentSigningKeys:
-    """Answers `ports.SigningKeys`."""
+    """Answers `ports.CallbackSigningKeys`."""
 
     def __init__(self) -> None:
         self._newest = dict[str, Account]()

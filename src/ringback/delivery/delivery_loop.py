@@ -22,11 +22,17 @@ from ringback.core.callbacks.callback import (
     settle,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Delivered, Outcome, Unreachable
+from ringback.core.http.outcome import (
+    SHORTAGES,
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+)
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
@@ -48,7 +54,7 @@ class DeliveryLoop:
     schedule: RetrySchedule
     """For accounts that have none of their own."""
     backlog: Backlog
-    counters: Counters
+    counters: DeliveryCounters
     wakeup: Wakeup
     per_destination: int
     first_settled: Callable[[CallbackRecord], None]
@@ -83,7 +89,7 @@ class DeliveryLoop:
         )
         self.checkpoint("sent")
         outcome, lane = exchange.outcome, lane_of(callback)
-        if isinstance(outcome, Unreachable) and outcome.failure in SHORTAGES:
+        if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
             # Nothing has left, for want of something on this machine: that was no attempt.
             now = self.clock.now()
             due = self.scheduler.rest(lane, now, outcome)
@@ -107,7 +113,7 @@ class DeliveryLoop:
         """Return the next state of a callback after this outcome, by the rules of `core/retry`."""
         callback, progress, account, _ = claim
         now = self.clock.now()
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, DeliveredOutcome):
             return delivered(progress, now)
         if progress.round_attempts == 1:
             # A round begins when its first request leaves; waiting until then is our affair.

@@ -14,16 +14,16 @@ from typing import Final
 from ringback.core.callbacks.callback import CallbackRecord, settle
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import Unknown
+from ringback.core.http.outcome import UnknownOutcome
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.backlog import Backlog, BacklogLimits
 from ringback.delivery.callback_sender import CallbackSender
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.due_callbacks import DueCallbacks
-from ringback.delivery.enqueue import DeliveryQueue
+from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import (
     Clock,
@@ -69,13 +69,13 @@ class DeliveryService:
         chance: RandomSource,
         schedule: RetrySchedule = FAITHFUL,
         limits: DeliveryLimits = _LIMITS,
-        counters: Counters | None = None,
+        counters: DeliveryCounters | None = None,
         sources: Sources = BUILT_IN,
         signing_keys: CurrentSigningKeys | None = None,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
-        counters = counters or Counters()
+        counters = counters or DeliveryCounters()
         self.signing_keys = signing_keys or CurrentSigningKeys()
         self._store = store
         self._clock = clock
@@ -104,7 +104,7 @@ class DeliveryService:
             first_settled=first_settled,
             checkpoint=checkpoint,
         )
-        self.queue = DeliveryQueue(
+        self.queue = CallbackEnqueuer(
             scheduler=self._scheduler,
             backlog=self._backlog,
             claimed=self._loop.workers.add,
@@ -200,6 +200,8 @@ class DeliveryService:
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return the settlement of an attempt of which nobody can say whether it arrived."""
-        unknown, started = AttemptResult(Unknown()), claim.progress.date_updated
+        unknown, started = AttemptResult(UnknownOutcome()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)
-        return Settlement(claim.callback, attempt, self._loop.decide(claim, Unknown(), started))
+        return Settlement(
+            claim.callback, attempt, self._loop.decide(claim, UnknownOutcome(), started)
+        )

@@ -12,14 +12,14 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, b
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import Clock, DeliveryClaim, LoopWaker, Store, Transaction, lane_of
 
 
 @dataclass(eq=False, kw_only=True)
-class DeliveryQueue:
-    """Answers `ports.CallbackQueue`; `claimed` gets each callback that may be sent at once."""
+class CallbackEnqueuer:
+    """Answers `ports.NewCallbackQueue`; `claimed` gets each callback that may be sent at once."""
 
     scheduler: FairScheduler
     backlog: Backlog
@@ -32,7 +32,7 @@ class DeliveryQueue:
     """Whether nothing is taken in, since the database is away."""
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Check that this many new callbacks may wait; see `ports.CallbackQueue`."""
+        """Check that this many new callbacks may wait; see `ports.NewCallbackQueue`."""
         self.backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
@@ -100,13 +100,13 @@ class StoreOnlyQueue:
     How many may wait is not bounded here, since only workers know when one ends.
     """
 
-    def __init__(self, store: Store, counters: Counters, *, add: Add) -> None:
+    def __init__(self, store: Store, counters: DeliveryCounters, *, add: Add) -> None:
         self._store = store
         self._counters = counters
         self._add = add
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Let any number wait; see `ports.CallbackQueue`."""
+        """Let any number wait; see `ports.NewCallbackQueue`."""
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         """Keep a new callback, for workers to find."""
@@ -123,5 +123,5 @@ class StoreOnlyQueue:
         callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002
     ) -> list[CallbackRecord]:
-        """Keep a batch in one transaction; see `ports.NewCallbackBatchQueue`."""
+        """Keep a batch in one transaction; see `ports.BulkCallbackQueue`."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

@@ -21,7 +21,7 @@ from itertools import count
 from threading import Lock
 from typing import Final, NamedTuple
 
-from ringback.core.http.outcome import AttemptFailure, Outcome, Unreachable, status_of
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, status_of
 from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
 from ringback.ports import Lane
 
@@ -116,7 +116,7 @@ class FairScheduler:
 
     def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
         """Return slots after an attempt, and learn from it how much the destination can take."""
-        if isinstance(outcome, Unreachable) or status_of(outcome) in _OVERLOADED:
+        if isinstance(outcome, NoAnswerOutcome) or status_of(outcome) in _OVERLOADED:
             self.failed(lane, slots=slots)
         else:
             self.answered(lane, slots=slots)
@@ -139,7 +139,7 @@ class FairScheduler:
             state.window = max(state.window // 2, _LEAST_WINDOW)
             self._return(state, slots)
 
-    def rest(self, lane: Lane, now: datetime, shortage: Unreachable) -> datetime:
+    def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
         """Return a slot unused, and until when nothing more of this lane, or of all, is claimed."""
         self._warn_of(shortage, now)
         with self._lock:
@@ -206,7 +206,7 @@ class FairScheduler:
                 heapq.heappop(self._future)
             return self._future[0][0] if self._future else None
 
-    def _warn_of(self, shortage: Unreachable, now: datetime) -> None:
+    def _warn_of(self, shortage: NoAnswerOutcome, now: datetime) -> None:
         last = self._last_short.get(shortage.failure)
         self._last_short[shortage.failure] = now
         if last is None or now - last > _SHORTAGE_ENDS_AFTER:

@@ -19,11 +19,11 @@ from typing import Final, NamedTuple
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import Unknown
-from ringback.core.shadows.shadow import SHADOW_BYTES, Shadow, ShadowRule, copy_of, rule_for
+from ringback.core.http.outcome import UnknownOutcome
+from ringback.core.shadows.shadow import SHADOW_BYTES, ShadowCallback, ShadowRule, copy_of, rule_for
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.callback_sender import CallbackSender
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, RandomSource, Store, Transaction, Transport, no_checkpoint
 from ringback.runtime.database_outage import outlast
@@ -79,7 +79,7 @@ class ShadowSender:
         signing_keys: CurrentSigningKeys,
         clock: Clock,
         chance: RandomSource,
-        counters: Counters,
+        counters: DeliveryCounters,
         sources: Sources = BUILT_IN,
         limits: ShadowLimits = _LIMITS,
         checkpoint: Callable[[str], None] = no_checkpoint,
@@ -99,7 +99,7 @@ class ShadowSender:
         self._sources = sources
         self._under_way = 0
         self._sending = set[asyncio.Task[None]]()
-        self._ended = list[Shadow]()
+        self._ended = list[ShadowCallback]()
         self._writing: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -221,7 +221,7 @@ class ShadowSender:
         finally:
             self._writing = None
 
-    async def _commit(self, ended: list[Shadow], picked: list[_Copied]) -> None:
+    async def _commit(self, ended: list[ShadowCallback], picked: list[_Copied]) -> None:
         try:
             accounts = await outlast(
                 lambda: self._store.transact(lambda tx: _write(tx, ended, picked)),
@@ -239,7 +239,7 @@ class ShadowSender:
             task.add_done_callback(self._sending.discard)
 
     async def _commit_one_by_one(
-        self, ended: list[Shadow], picked: list[_Copied], failure: Exception
+        self, ended: list[ShadowCallback], picked: list[_Copied], failure: Exception
     ) -> None:
         if len(ended) + len(picked) > 1:
             for shadow in ended:
@@ -266,7 +266,7 @@ class ShadowSender:
             self._leave(copy)
         self._checkpoint("shadow_sent")
         recorded = request and request.recorded()
-        opened = Shadow.opened(copy, of=callback)
+        opened = ShadowCallback.opened(copy, of=callback)
         started += timedelta(seconds=exchange.waited)
         self._ended.append(opened.settled(exchange, recorded, started=started))
         self._go_on()
@@ -275,17 +275,19 @@ class ShadowSender:
         left_open = tx.shadows.left_open()
         tx.shadows.settle(
             [
-                shadow.settled(AttemptResult(Unknown()), None, started=shadow.attempt.date_started)
+                shadow.settled(
+                    AttemptResult(UnknownOutcome()), None, started=shadow.attempt.date_started
+                )
                 for shadow in left_open
             ]
         )
         return len(left_open)
 
 
-def _write(tx: Transaction, ended: list[Shadow], picked: list[_Copied]) -> list[Account]:
+def _write(tx: Transaction, ended: list[ShadowCallback], picked: list[_Copied]) -> list[Account]:
     """Settle and open rows; return the accounts whose secrets sign the copies."""
     tx.shadows.settle(ended)
-    tx.shadows.open([Shadow.opened(copy, of=callback) for callback, copy in picked])
+    tx.shadows.open([ShadowCallback.opened(copy, of=callback) for callback, copy in picked])
     return [_account_of(tx, callback) for callback, _ in picked]
 
 

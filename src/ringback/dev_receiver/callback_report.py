@@ -12,7 +12,7 @@ from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
-from ringback.dev_receiver.seen_tokens import TokenSighting
+from ringback.dev_receiver.seen_tokens import SeenTokenCount
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verdict, Verified
 
 _MOST_PARAMETERS: Final = 50
@@ -38,7 +38,7 @@ class TerminalLine:
     style: TerminalLineStyle = TerminalLineStyle.PLAIN
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """A line of a table: a label, what is said under it, and how."""
 
     label: str
@@ -108,14 +108,14 @@ def _title(checked: CheckedRequest) -> str:
     return f"{_time(checked.at)}  {source}  {_printable(f'{request.method} {shown}')}"
 
 
-def _parameters(request: ReceivedRequest) -> list[Row]:
+def _parameters(request: ReceivedRequest) -> list[ReportRow]:
     if request.is_json:
         # A test event: it has no parameters.
-        return [Row("JSON", _printable(request.body.decode("utf-8", "backslashreplace")))]
+        return [ReportRow("JSON", _printable(request.body.decode("utf-8", "backslashreplace")))]
     form = request.parameters
-    rows = [Row(name, value) for name, value in form[:_MOST_PARAMETERS]]
+    rows = [ReportRow(name, value) for name, value in form[:_MOST_PARAMETERS]]
     more = len(form) - len(rows)
-    return [*rows, Row("…", f"and {more} more")] if more else rows
+    return [*rows, ReportRow("…", f"and {more} more")] if more else rows
 
 
 def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
@@ -128,10 +128,10 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
         yield TerminalLine(f"      {_printable(line)}".rstrip())
 
 
-def _findings(checked: CheckedRequest) -> Iterator[Row]:
+def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
     yield from _datagram(checked.request)
     unknown = "none, so a retry of it can't be told from a new callback"
-    yield Row("token", checked.verdict.token or unknown)
+    yield ReportRow("token", checked.verdict.token or unknown)
     yield from _signature_rows(checked.verdict)
     if checked.seen is not None:
         yield _delivery(checked.seen, checked.verdict)
@@ -141,7 +141,7 @@ def _findings(checked: CheckedRequest) -> Iterator[Row]:
     yield from _retry_hint(checked)
 
 
-def _datagram(request: ReceivedRequest) -> Iterator[Row]:
+def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
     """Yield the payload of a datagram, decoded from Base64 where that is possible."""
     parameters = dict(request.parameters)
     if parameters.get("PayloadType") != "binary":
@@ -152,21 +152,21 @@ def _datagram(request: ReceivedRequest) -> Iterator[Row]:
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")
-    yield Row("payload", f"{len(payload)} bytes: {text}")
+    yield ReportRow("payload", f"{len(payload)} bytes: {text}")
 
 
-def _signature_rows(verdict: Verdict) -> Iterator[Row]:
+def _signature_rows(verdict: Verdict) -> Iterator[ReportRow]:
     match verdict:
         case Verified():
-            yield Row("signature", "right", TerminalLineStyle.GOOD)
+            yield ReportRow("signature", "right", TerminalLineStyle.GOOD)
         case Rejected(reason, explanation) if reason in _NOT_CHECKED:
             text = f"not checked ({_in_words(reason)}): {explanation}"
-            yield Row("signature", text, TerminalLineStyle.HINT)
+            yield ReportRow("signature", text, TerminalLineStyle.HINT)
         case Rejected(reason, explanation):
             text = f"not right ({_in_words(reason)}): {explanation}"
-            yield Row("signature", text, TerminalLineStyle.BAD)
+            yield ReportRow("signature", text, TerminalLineStyle.BAD)
             if reason is Reason.URL_DIFFERS:
-                yield Row("", _HINT_AT_URL, TerminalLineStyle.HINT)
+                yield ReportRow("", _HINT_AT_URL, TerminalLineStyle.HINT)
         case _:
             assert_never(verdict)
 
@@ -175,41 +175,41 @@ def _in_words(reason: Reason) -> str:
     return reason.replace("_", " ")
 
 
-def _delivery(seen: TokenSighting, verdict: Verdict) -> Row:
+def _delivery(seen: SeenTokenCount, verdict: Verdict) -> ReportRow:
     if not seen.before:
-        return Row("delivery", "first time")
+        return ReportRow("delivery", "first time")
     text = f"seen before, {_ordinal(seen.times)} time since {_time(seen.since)}"
     if isinstance(verdict, Rejected) and verdict.reason not in _NOT_CHECKED:
-        return Row("delivery", text)
+        return ReportRow("delivery", text)
     text += ": a retry of the same callback, so do the work only once"
-    return Row("delivery", text, TerminalLineStyle.HINT)
+    return ReportRow("delivery", text, TerminalLineStyle.HINT)
 
 
-def _forwarding(forwarded: ForwardingResult) -> Row:
+def _forwarding(forwarded: ForwardingResult) -> ReportRow:
     if forwarded.why_not is not None:
         text = f"{forwarded.url} gave no answer: {forwarded.why_not}"
-        return Row("forwarded", text, TerminalLineStyle.BAD)
-    return Row("forwarded", f"{forwarded.url} answered {forwarded.answered}")
+        return ReportRow("forwarded", text, TerminalLineStyle.BAD)
+    return ReportRow("forwarded", f"{forwarded.url} answered {forwarded.answered}")
 
 
-def _answer(checked: CheckedRequest) -> Row:
+def _answer(checked: CheckedRequest) -> ReportRow:
     seconds = checked.after.total_seconds()
     after = f" after {seconds:g} s" if seconds else ""
     purpose = "" if checked.on_purpose is None else f" on purpose ({checked.on_purpose})"
-    return Row("answered", f"{checked.answered}{after}{purpose}")
+    return ReportRow("answered", f"{checked.answered}{after}{purpose}")
 
 
-def _retry_hint(checked: CheckedRequest) -> Iterator[Row]:
+def _retry_hint(checked: CheckedRequest) -> Iterator[ReportRow]:
     source, family = checked.verdict.source, f"{checked.answered // 100}xx"
     if source is None or family == "2xx":
         return
     if not {family, str(checked.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"
         text = f"{_TRIES_AGAIN[source]}, unless the URL says e.g. #rp={wish}"
-        yield Row("", text, TerminalLineStyle.HINT)
+        yield ReportRow("", text, TerminalLineStyle.HINT)
 
 
-def aligned(rows: Sequence[Row], *, indent: int) -> Iterator[TerminalLine]:
+def aligned(rows: Sequence[ReportRow], *, indent: int) -> Iterator[TerminalLine]:
     """Yield a line for each row, as far in as is asked for, with all texts under each other."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)

@@ -6,7 +6,7 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import Headers, OutgoingRequest
-from ringback.core.http.outcome import Unreachable, describe
+from ringback.core.http.outcome import NoAnswerOutcome, describe
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.ports import Transport
 from ringback.receiver.verification import ReceivedRequest
@@ -45,7 +45,7 @@ async def pass_on(
     url = forwarded_url(request, to=to)
     outgoing = OutgoingRequest(request.method, url, forwarded_headers(request), request.body)
     exchange = await transport.send(outgoing, limits=_LIMITS)
-    if exchange.response is None or isinstance(exchange.outcome, Unreachable):
+    if exchange.response is None or isinstance(exchange.outcome, NoAnswerOutcome):
         return ForwardingResult(url.wire, ListenerResponse(502), why_not=describe(exchange.outcome))
     answer = exchange.response
     return ForwardingResult(

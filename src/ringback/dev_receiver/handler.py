@@ -9,14 +9,14 @@ from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
 from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
-from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
+from ringback.dev_receiver.seen_tokens import SeenTokenCount, SeenTokens
 from ringback.ports import Clock, Transport
 from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,
     ReceiverSecrets,
     Rejected,
-    SentCallbackRecord,
+    SenderCallbackRecord,
     Verdict,
     check,
     url_as_configured,
@@ -78,7 +78,7 @@ class ListenRequestHandler:
 
     async def _recognise(
         self, request: ReceivedRequest, at: datetime
-    ) -> tuple[Verdict, TokenSighting | None]:
+    ) -> tuple[Verdict, SeenTokenCount | None]:
         account = self.find_account()
         verdict = self._check(request, account)
         # Counted before anything is waited for: its retry may come while we look things up.
@@ -90,14 +90,14 @@ class ListenRequestHandler:
         self,
         request: ReceivedRequest,
         account: ListenAccount | None,
-        sent: SentCallbackRecord | None = None,
+        sent: SenderCallbackRecord | None = None,
     ) -> Verdict:
         configured = self.options.configured
         url = url_by_host(request) if configured is None else url_as_configured(configured, request)
         secrets = secrets_of(account, given=self.options.secrets)
         return check(request, urls=[url], secrets=secrets, sent=sent)
 
-    def _note(self, verdict: Verdict, at: datetime) -> TokenSighting | None:
+    def _note(self, verdict: Verdict, at: datetime) -> SeenTokenCount | None:
         if verdict.source is None or verdict.token is None:
             return None
         return self.seen.note(verdict.source, verdict.token, at=at)
@@ -108,7 +108,7 @@ class ListenRequestHandler:
 
     async def _look_up(
         self, verdict: Verdict, account: ListenAccount | None
-    ) -> SentCallbackRecord | None:
+    ) -> SenderCallbackRecord | None:
         """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.ports import Transport
-from ringback.receiver.verification import ReceiverSecrets, SentCallbackRecord
+from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 
 # The sender is on this machine, and is itself waiting for our answer.
 _LIMITS: Final = Timeouts(connect=1, read=1, total=1)
@@ -48,7 +48,7 @@ def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> Rece
 
 async def look_up(
     token: str, *, of: ListenAccount, transport: Transport
-) -> SentCallbackRecord | None:
+) -> SenderCallbackRecord | None:
     """Return what the sender recorded under this token, or None where it doesn't say."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     basic = basic_authorization(f"{of.sid}:{of.auth_token}")
@@ -61,7 +61,7 @@ async def look_up(
         return None
 
 
-def sent_of(listed: object) -> SentCallbackRecord | None:
+def sent_of(listed: object) -> SenderCallbackRecord | None:
     """Return what was sent, from the portal's list of the callbacks with one token.
 
     It is read from the callback, not from its attempts: URL and payload are the same for all of
@@ -76,13 +76,13 @@ def sent_of(listed: object) -> SentCallbackRecord | None:
             return None
 
 
-def _sent(url: str, method: str, parameters: str) -> SentCallbackRecord | None:
+def _sent(url: str, method: str, parameters: str) -> SenderCallbackRecord | None:
     try:
         called = CallbackUrl.parse(url)
     except InvalidCallbackUrl:
         return None
     if method == "GET":
-        return SentCallbackRecord(
+        return SenderCallbackRecord(
             method, (called.with_parameters(parameters) if parameters else called).wire
         )
-    return SentCallbackRecord(method, called.wire, parameters.encode("utf-8", "replace"))
+    return SenderCallbackRecord(method, called.wire, parameters.encode("utf-8", "replace"))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.responses import FailureMode
-from ringback.dev_receiver.seen_tokens import TokenSighting
+from ringback.dev_receiver.seen_tokens import SeenTokenCount
 from ringback.receiver.verification import ReceivedRequest, Verdict
 
 
@@ -16,7 +16,7 @@ class CheckedRequest:
     at: datetime
     request: ReceivedRequest
     verdict: Verdict
-    seen: TokenSighting | None
+    seen: SeenTokenCount | None
     """None where the request has no token."""
     answered: int
     after: timedelta = timedelta(0)

@@ -11,7 +11,7 @@ REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class TokenSighting:
+class SeenTokenCount:
     """How often a callback has come, this time included, and when it came first."""
 
     times: int
@@ -30,11 +30,11 @@ class SeenTokens:
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:
-        self._seen = NewestEntries[tuple[Source, str], TokenSighting](limit)
+        self._seen = NewestEntries[tuple[Source, str], SeenTokenCount](limit)
 
-    def note(self, source: Source, token: str, *, at: datetime) -> TokenSighting:
+    def note(self, source: Source, token: str, *, at: datetime) -> SeenTokenCount:
         """Count this arrival, and return what is known with it."""
         key = (source, token)
-        earlier = self._seen.get(key, TokenSighting(0, at))
+        earlier = self._seen.get(key, SeenTokenCount(0, at))
         seen = self._seen[key] = replace(earlier, times=earlier.times + 1)
         return seen

@@ -19,7 +19,7 @@ class ConnectStep(Enum):
     TLS = auto()
 
 
-class ConnectTiming:
+class ConnectTimer:
     """How far one connection has come; the stopwatch counts seconds.
 
     Waiting for a turn of ours is no step, and takes no time: limits and timings go on after it.

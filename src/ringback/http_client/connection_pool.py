@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 
 _MOST_CLOSERS: Final = 1024
 """Of how many peers it is known that connections to them end."""
@@ -36,7 +36,7 @@ class ConnectionPool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def take(self, route: EgressRoute, addresses: Iterable[str]) -> HttpConnection | None:
+    def take(self, route: RequestRoute, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
         It is the caller's from then on. Where a receiver is known to close such connections, each

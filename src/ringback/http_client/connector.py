@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
-from ringback.core.http.outcome import AttemptFailure, Unreachable
-from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
+from ringback.http_client.connect_timing import ConnectStep, ConnectTimer
 from ringback.http_client.connection_pool import ConnectionPool
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import Addresses, CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NetworkBackend
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
+from ringback.http_client.sockets_and_tls import NetworkBackend
 from ringback.http_client.tls import TlsFailed
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 
@@ -46,8 +46,8 @@ class Connector:
     places: FairSemaphore
 
     async def open(
-        self, route: EgressRoute, *, limits: Timeouts, timing: ConnectTiming, fresh: bool = False
-    ) -> HttpConnection | Unreachable:
+        self, route: RequestRoute, *, limits: Timeouts, timing: ConnectTimer, fresh: bool = False
+    ) -> HttpConnection | NoAnswerOutcome:
         """Return a connection that is the caller's, or why there is none.
 
         A fresh one is new even where one is kept.
@@ -58,20 +58,20 @@ class Connector:
                 return await self._open(route, timing, fresh=fresh)
         except TimeoutError:
             if asyncio.get_running_loop().time() - timing.until > _HELD_UP:
-                return Unreachable(
+                return NoAnswerOutcome(
                     AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
                 )
             failure, why = _TOO_SLOW[timing.at]
             if limits.total <= limits.connect:
                 failure = AttemptFailure.TOTAL_TIMEOUT
             place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
-            return Unreachable(failure, f"no connection to {place} within {seconds:g} s: {why}")
+            return NoAnswerOutcome(failure, f"no connection to {place} within {seconds:g} s: {why}")
 
     async def _open(
-        self, route: EgressRoute, timing: ConnectTiming, *, fresh: bool
-    ) -> HttpConnection | Unreachable:
+        self, route: RequestRoute, timing: ConnectTimer, *, fresh: bool
+    ) -> HttpConnection | NoAnswerOutcome:
         addresses = await self._look_up(route, timing)
-        if isinstance(addresses, Unreachable):
+        if isinstance(addresses, NoAnswerOutcome):
             return addresses
         if not fresh and (connection := self.pool.take(route, addresses)):
             return connection
@@ -80,10 +80,12 @@ class Connector:
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))
             why = f"no local address of this egress leads to where {route.place} is"
-            return Unreachable(AttemptFailure.EGRESS, why)
+            return NoAnswerOutcome(AttemptFailure.EGRESS, why)
         return await self._open_in_its_place(peers, route, timing)
 
-    async def _look_up(self, route: EgressRoute, timing: ConnectTiming) -> Addresses | Unreachable:
+    async def _look_up(
+        self, route: RequestRoute, timing: ConnectTimer
+    ) -> Addresses | NoAnswerOutcome:
         if known := self.resolver.remembered(route.host, asyncio.get_running_loop().time()):
             return known
         with timing.taking(ConnectStep.LOOK_UP):
@@ -92,8 +94,8 @@ class Connector:
             )
 
     async def _open_in_its_place(
-        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
-    ) -> HttpConnection | Unreachable:
+        self, peers: Sequence[ConnectionPoolKey], route: RequestRoute, timing: ConnectTimer
+    ) -> HttpConnection | NoAnswerOutcome:
         if not self.places.try_take(route.account):
             self.pool.make_room()
             with timing.waiting():
@@ -103,25 +105,25 @@ class Connector:
         except BaseException:
             self.places.give_back(route.account)
             raise
-        if isinstance(connection, Unreachable):
+        if isinstance(connection, NoAnswerOutcome):
             self.places.give_back(route.account)
         else:
             connection.gone.add_done_callback(lambda _: self.places.give_back(route.account))
         return connection
 
     async def _connect(
-        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
-    ) -> HttpConnection | Unreachable:
+        self, peers: Sequence[ConnectionPoolKey], route: RequestRoute, timing: ConnectTimer
+    ) -> HttpConnection | NoAnswerOutcome:
         with timing.taking(ConnectStep.CONNECT):
             connection = await self.dialer.first_of(peers, route, timing)
-        if isinstance(connection, Unreachable) or not route.uses_tls:
+        if isinstance(connection, NoAnswerOutcome) or not route.uses_tls:
             return connection
         with timing.taking(ConnectStep.TLS):
             return await self._secured(connection, route)
 
     async def _secured(
-        self, connection: HttpConnection, route: EgressRoute
-    ) -> HttpConnection | Unreachable:
+        self, connection: HttpConnection, route: RequestRoute
+    ) -> HttpConnection | NoAnswerOutcome:
         try:
             if connection.broken is not None:
                 raise TlsFailed(AttemptFailure.TLS, connection.broken.why)
@@ -130,7 +132,9 @@ class Connector:
             )
         except TlsFailed as failed:
             connection.abort()
-            return Unreachable(failed.failure, f"no TLS connection to {route.place}: {failed.why}")
+            return NoAnswerOutcome(
+                failed.failure, f"no TLS connection to {route.place}: {failed.why}"
+            )
         except BaseException:
             connection.abort()
             raise

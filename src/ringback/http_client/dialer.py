@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ringback.core.http.egress_routes import Proxy
-from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
-from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, NoAnswerOutcome
+from ringback.http_client.connect_timing import ConnectStep, ConnectTimer
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NetworkBackend, NoSuchLocalAddress
 from ringback.http_client.proxy_tunnel import ProxyTunnel
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
+from ringback.http_client.sockets_and_tls import NetworkBackend, NoSuchLocalAddress
 from ringback.runtime.os_error_messages import error_text, shortage_of
 
 _log = logging.getLogger(__name__)
@@ -35,20 +35,20 @@ class Dialer:
     buffer: memoryview
 
     async def first_of(
-        self, peers: Sequence[ConnectionPoolKey], route: EgressRoute, timing: ConnectTiming
-    ) -> HttpConnection | Unreachable:
+        self, peers: Sequence[ConnectionPoolKey], route: RequestRoute, timing: ConnectTimer
+    ) -> HttpConnection | NoAnswerOutcome:
         """Return a connection to the first peer that lets us, or why none did.
 
         Each may keep the others waiting for its share of the time that is left.
         """
-        failures = list[Unreachable]()
+        failures = list[NoAnswerOutcome]()
         for index, peer in enumerate(peers):
             try:
                 async with asyncio.timeout(_share(timing.until, among=len(peers) - index)):
                     reached = await self._reach(peer, timing)
             except TimeoutError:
-                reached = Unreachable(AttemptFailure.CONNECT, "no answer")
-            if not isinstance(reached, Unreachable):
+                reached = NoAnswerOutcome(AttemptFailure.CONNECT, "no answer")
+            if not isinstance(reached, NoAnswerOutcome):
                 return reached
             _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
             if reached.failure is AttemptFailure.SHORTAGE:
@@ -58,14 +58,14 @@ class Dialer:
         return _none_reached(failures, route)
 
     async def _reach(
-        self, peer: ConnectionPoolKey, timing: ConnectTiming
-    ) -> HttpConnection | Unreachable:
+        self, peer: ConnectionPoolKey, timing: ConnectTimer
+    ) -> HttpConnection | NoAnswerOutcome:
         if peer.proxy is None:
             return await self._straight(peer)
         timing.at = ConnectStep.PROXY
         return await self._through(peer.proxy, peer)
 
-    async def _straight(self, peer: ConnectionPoolKey) -> HttpConnection | Unreachable:
+    async def _straight(self, peer: ConnectionPoolKey) -> HttpConnection | NoAnswerOutcome:
         connection = self.new_connection(peer)
         try:
             await self.network.connect(
@@ -73,12 +73,14 @@ class Dialer:
             )
         except NoSuchLocalAddress as error:
             _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
-            return Unreachable(AttemptFailure.EGRESS, f"by this egress: {error_text(error)}")
+            return NoAnswerOutcome(AttemptFailure.EGRESS, f"by this egress: {error_text(error)}")
         except OSError as error:
-            return Unreachable(shortage_of(error) or AttemptFailure.CONNECT, error_text(error))
+            return NoAnswerOutcome(shortage_of(error) or AttemptFailure.CONNECT, error_text(error))
         return connection
 
-    async def _through(self, proxy: Proxy, peer: ConnectionPoolKey) -> HttpConnection | Unreachable:
+    async def _through(
+        self, proxy: Proxy, peer: ConnectionPoolKey
+    ) -> HttpConnection | NoAnswerOutcome:
         tunnel = ProxyTunnel(proxy, buffer=self.buffer)
         if failed := await self._connect_to_proxy(tunnel, proxy):
             return failed
@@ -96,12 +98,12 @@ class Dialer:
         connection.connection_made(tunnel.transport)
         return connection
 
-    async def _connect_to_proxy(self, tunnel: ProxyTunnel, proxy: Proxy) -> Unreachable | None:
+    async def _connect_to_proxy(self, tunnel: ProxyTunnel, proxy: Proxy) -> NoAnswerOutcome | None:
         found = await self.proxies.look_up(proxy.host)
-        if isinstance(found, Unreachable):
+        if isinstance(found, NoAnswerOutcome):
             if found.failure in SHORTAGES:
                 return found
-            return Unreachable(AttemptFailure.PROXY, f"the proxy {proxy.shown}: {found.why}")
+            return NoAnswerOutcome(AttemptFailure.PROXY, f"the proxy {proxy.shown}: {found.why}")
         errors = list[str]()
         for address in found:
             try:
@@ -111,12 +113,12 @@ class Dialer:
             except OSError as error:
                 _log.debug("no proxy %s at %s: %s", proxy.shown, address, error_text(error))
                 if shortage := shortage_of(error):
-                    return Unreachable(shortage, error_text(error))
+                    return NoAnswerOutcome(shortage, error_text(error))
                 errors.append(error_text(error))
             else:
                 return None
         why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
-        return Unreachable(AttemptFailure.PROXY, why)
+        return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
 
 def _share(until: float, *, among: int) -> float | None:
@@ -131,13 +133,13 @@ def _all(whys: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(whys))
 
 
-def _none_reached(failures: Sequence[Unreachable], route: EgressRoute) -> Unreachable:
+def _none_reached(failures: Sequence[NoAnswerOutcome], route: RequestRoute) -> NoAnswerOutcome:
     short = next((one for one in failures if one.failure in SHORTAGES), None)
     if short is not None:
         return short
     whys = _all(failure.why for failure in failures)
     if route.proxy is not None:
-        return Unreachable(failures[-1].failure, f"no connection to {route.place}: {whys}")
+        return NoAnswerOutcome(failures[-1].failure, f"no connection to {route.place}: {whys}")
     if all(failure.failure is AttemptFailure.EGRESS for failure in failures):
-        return Unreachable(AttemptFailure.EGRESS, f"could not leave for {route.place} ({whys})")
-    return Unreachable(AttemptFailure.CONNECT, f"could not connect to {route.place} ({whys})")
+        return NoAnswerOutcome(AttemptFailure.EGRESS, f"could not leave for {route.place} ({whys})")
+    return NoAnswerOutcome(AttemptFailure.CONNECT, f"could not connect to {route.place} ({whys})")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ringback.core.http.allowed_addresses import refusal_of_name
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.system_resolver import Resolve
@@ -36,7 +36,7 @@ class _Remembered(NamedTuple):
     until: float
 
 
-_Begun = asyncio.Future[asyncio.Task[Addresses | Unreachable]]
+_Begun = asyncio.Future[asyncio.Task[Addresses | NoAnswerOutcome]]
 
 
 class _UnderWay:
@@ -89,7 +89,7 @@ class CachingResolver:
         *,
         account: str = EVERYBODY,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> Addresses | Unreachable:
+    ) -> Addresses | NoAnswerOutcome:
         """Return at least one address that the guard lets pass, or why there is none.
 
         `waiting` is entered while there is no turn for this account.
@@ -127,7 +127,7 @@ class CachingResolver:
         under_way: _UnderWay,
         account: str,
         waiting: Callable[[], AbstractContextManager[None]],
-    ) -> asyncio.Task[Addresses | Unreachable]:
+    ) -> asyncio.Task[Addresses | NoAnswerOutcome]:
         """Return the look-up once it has a turn, this account's or another's."""
         begun = under_way.begun
         if not begun.done() and host in self._going_on:
@@ -152,7 +152,7 @@ class CachingResolver:
         for request in under_way.requests.values():
             self._turns.withdraw(request)
 
-    async def _in_turn(self, host: str, account: str | None) -> Addresses | Unreachable:
+    async def _in_turn(self, host: str, account: str | None) -> Addresses | NoAnswerOutcome:
         try:
             async with asyncio.timeout(self.limit):
                 return await self._look_up(host)
@@ -180,26 +180,26 @@ class CachingResolver:
             del self._remembered[host]
         self._turns.give_back(account)
 
-    def _no_answer_for(self, host: str) -> Unreachable:
+    def _no_answer_for(self, host: str) -> NoAnswerOutcome:
         return _no_such_name(host, f"no answer came within {self.limit:g} s")
 
-    async def _look_up(self, host: str) -> Addresses | Unreachable:
+    async def _look_up(self, host: str) -> Addresses | NoAnswerOutcome:
         try:
             candidates = await self.resolve(host)
         except TimeoutError:
             raise
         except OSError as error:
             if shortage_of(error):
-                return Unreachable(AttemptFailure.SHORTAGE, error_text(error))
+                return NoAnswerOutcome(AttemptFailure.SHORTAGE, error_text(error))
             return _no_such_name(host, error_text(error))
         except UnicodeError as error:
             return _no_such_name(host, str(error))
         found = self._guarded(host, candidates)
-        if not isinstance(found, Unreachable):
+        if not isinstance(found, NoAnswerOutcome):
             self._keep(host, found, self.remember)
         return found
 
-    def _guarded(self, host: str, candidates: Sequence[str]) -> Addresses | Unreachable:
+    def _guarded(self, host: str, candidates: Sequence[str]) -> Addresses | NoAnswerOutcome:
         if not candidates:
             return _no_such_name(host, "it has no address")
         refusals = {address: self.guard.refusal_at(address) for address in candidates}
@@ -209,12 +209,12 @@ class CachingResolver:
         _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
         # What a name leads to is for the operator: whoever wrote the URL need not know it.
         why = refusals[host] if host in refusals else refusal_of_name(host)
-        return Unreachable(AttemptFailure.GUARD, str(why))
+        return NoAnswerOutcome(AttemptFailure.GUARD, str(why))
 
     def _keep(self, host: str, addresses: Addresses, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
         self._remembered[host] = _Remembered(addresses, until)
 
 
-def _no_such_name(host: str, why: str) -> Unreachable:
-    return Unreachable(AttemptFailure.NAME, f"the host {host} could not be looked up: {why}")
+def _no_such_name(host: str, why: str) -> NoAnswerOutcome:
+    return NoAnswerOutcome(AttemptFailure.NAME, f"the host {host} could not be looked up: {why}")

@@ -11,8 +11,14 @@ import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
-from ringback.core.http.http_exchange import RecordedResponse
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable, answered
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+    answered,
+)
 from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.response_parser import ResponseParser
 from ringback.runtime.os_error_messages import error_text
@@ -24,9 +30,11 @@ _MAX_RETRY_AFTER: Final = 100
 _HELD_UP: Final = 0.25
 # In seconds; long enough for an event loop to read what is there, on any of them.
 _LAST_LOOK: Final = 0.01
-_DELIVERED: Final = {status: Delivered(status) for status in range(200, 300)}
+_DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 300)}
 
-ExchangeEnding = tuple[Delivered | Refused | Unreachable, RecordedResponse | None]
+ExchangeEnding = tuple[
+    DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
+]
 """How one exchange ended, and as much of the answer as came."""
 
 
@@ -51,7 +59,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """The address that it leaves from, once it is connected."""
         self.is_reusable = False
         """Whether another exchange may follow; False while one is under way."""
-        self.broken: Unreachable | None = None
+        self.broken: NoAnswerOutcome | None = None
         """Why nothing can be sent any more."""
         self.first_byte: float | None = None
         """When the last exchange's answer began, by the stopwatch."""
@@ -217,7 +225,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.abort()
 
     def _break(self, failure: AttemptFailure, why: str) -> None:
-        self.broken = self.broken or Unreachable(failure, why)
+        self.broken = self.broken or NoAnswerOutcome(failure, why)
         self._on_lost(self)
         self._settle((self.broken, self._answer.so_far()))
         self.abort()
@@ -233,7 +241,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._alarm = None
 
 
-def _outcome_of(response: RecordedResponse) -> Delivered | Refused:
+def _outcome_of(response: ReceiverResponseRecord) -> DeliveredOutcome | RefusedOutcome:
     status = response.status
     if status in _DELIVERED:
         return _DELIVERED[status]
@@ -246,6 +254,6 @@ def _outcome_of(response: RecordedResponse) -> Delivered | Refused:
     )
 
 
-def _header(response: RecordedResponse, wanted: str) -> str | None:
+def _header(response: ReceiverResponseRecord, wanted: str) -> str | None:
     values = (value for name, value in response.headers if name.lower() == wanted)
     return next(values, None)

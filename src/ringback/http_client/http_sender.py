@@ -18,16 +18,16 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.egress_routes import Direct, Egress, Egresses
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
-from ringback.core.http.outcome import SHORTAGES, AttemptFailure, Unreachable
+from ringback.core.http.outcome import SHORTAGES, AttemptFailure, NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.http_client.connect_timing import ConnectTiming
+from ringback.http_client.connect_timing import ConnectTimer
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute, route_of
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute, route_of
+from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
 from ringback.http_client.system_resolver import Resolve, SystemResolver
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 
@@ -130,11 +130,11 @@ class HttpTransport:
         if not fresh:
             connection = self._pool.take(route, self._resolver.remembered(route.host, now))
         if connection is None:
-            timing = ConnectTiming(self._stopwatch)
+            timing = ConnectTimer(self._stopwatch)
             connection = await self._connector.open(
                 route, limits=limits, timing=timing, fresh=fresh
             )
-            if isinstance(connection, Unreachable):
+            if isinstance(connection, NoAnswerOutcome):
                 if connection.failure in SHORTAGES:
                     self._pool.clear()
                 return self._unsent(connection, began, route, timing)
@@ -162,13 +162,15 @@ class HttpTransport:
         await self._proxies.close()
         await self._pool.close()
 
-    def _refusal(self, url: CallbackUrl, limits: Timeouts) -> Unreachable | None:
+    def _refusal(self, url: CallbackUrl, limits: Timeouts) -> NoAnswerOutcome | None:
         if limits.total <= 0:
-            return Unreachable(AttemptFailure.TOTAL_TIMEOUT, "no time was left for this attempt")
+            return NoAnswerOutcome(
+                AttemptFailure.TOTAL_TIMEOUT, "no time was left for this attempt"
+            )
         why = self._guard.refusal_of(url)
-        return None if why is None else Unreachable(AttemptFailure.GUARD, why)
+        return None if why is None else NoAnswerOutcome(AttemptFailure.GUARD, why)
 
-    def _route(self, request: OutgoingRequest, turn: int) -> EgressRoute:
+    def _route(self, request: OutgoingRequest, turn: int) -> RequestRoute:
         egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
         has_addresses = isinstance(egress, Direct) and egress.local_addresses
         own_turn = next(self._turns[egress]) if has_addresses else 0
@@ -176,10 +178,10 @@ class HttpTransport:
 
     def _unsent(
         self,
-        why: Unreachable,
+        why: NoAnswerOutcome,
         began: float,
-        route: EgressRoute | None = None,
-        timing: ConnectTiming | None = None,
+        route: RequestRoute | None = None,
+        timing: ConnectTimer | None = None,
     ) -> AttemptResult:
         proxy = None if route is None else route.proxy_shown
         waited = 0.0 if timing is None else timing.waited
@@ -188,7 +190,7 @@ class HttpTransport:
         )
 
     def _timings(
-        self, began: float, left: float, first_byte: float | None, timing: ConnectTiming | None
+        self, began: float, left: float, first_byte: float | None, timing: ConnectTimer | None
     ) -> RequestTimings:
         total = (self._stopwatch() - began) * 1000
         waited = None if first_byte is None else (first_byte - left) * 1000

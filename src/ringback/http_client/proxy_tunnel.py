@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from ringback.core.http.egress_routes import Proxy
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.runtime.os_error_messages import error_text
 
 _MAX_HEAD: Final = 16 * 1024
@@ -28,10 +28,10 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         self._proxy = proxy
         self._buffer = buffer
         self._head = b""
-        self._answer: asyncio.Future[Unreachable | None]
+        self._answer: asyncio.Future[NoAnswerOutcome | None]
         self._answer = asyncio.get_running_loop().create_future()
 
-    async def open(self, address: str, port: int) -> Unreachable | None:
+    async def open(self, address: str, port: int) -> NoAnswerOutcome | None:
         """Ask for a connection to this address; return why there is none, or None for success.
 
         With success the transport is the receiver's: hand it to another protocol without awaiting
@@ -72,7 +72,7 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         """Note that the proxy is gone."""
         self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
 
-    def _verdict(self, *, more: bytes) -> Unreachable | None:
+    def _verdict(self, *, more: bytes) -> NoAnswerOutcome | None:
         line = _STATUS_LINE.match(self._head)
         if line is None:
             return self._garbage("it is not HTTP/1.1")
@@ -80,21 +80,21 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         if not 200 <= status <= 299:
             words = f"{status}{_REASONS.get(status, '')}"
             why = f"the proxy {self._proxy.shown} refused the connection: it answered {words}"
-            return Unreachable(AttemptFailure.PROXY_REFUSED, why)
+            return NoAnswerOutcome(AttemptFailure.PROXY_REFUSED, why)
         if more:
             # Whoever it is from, it answers nothing that we have said.
             return self._garbage("more came than was asked for")
         return None
 
-    def _silence(self, because: str = "") -> Unreachable:
+    def _silence(self, because: str = "") -> NoAnswerOutcome:
         why = f"the proxy {self._proxy.shown} closed the connection without an answer{because}"
-        return Unreachable(AttemptFailure.PROXY, why)
+        return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
-    def _garbage(self, what: str) -> Unreachable:
+    def _garbage(self, what: str) -> NoAnswerOutcome:
         why = f"the answer of the proxy {self._proxy.shown} can't be used: {what}"
-        return Unreachable(AttemptFailure.PROXY, why)
+        return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
-    def _conclude(self, verdict: Unreachable | None) -> None:
+    def _conclude(self, verdict: NoAnswerOutcome | None) -> None:
         # The first verdict stands, but what comes after a success and before the connection is
         # handed on would be lost: then there is none.
         if not self._answer.done():

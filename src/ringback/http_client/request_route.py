@@ -21,7 +21,7 @@ class ConnectionPoolKey(NamedTuple):
     proxy: Proxy | None
 
 
-class EgressRoute(NamedTuple):
+class RequestRoute(NamedTuple):
     """The way of one request."""
 
     host: str
@@ -63,7 +63,7 @@ class EgressRoute(NamedTuple):
         )
 
 
-def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> EgressRoute:
+def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> RequestRoute:
     """Return the way to a URL."""
     says_name = url.connection.sni is not False
-    return EgressRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)
+    return RequestRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)

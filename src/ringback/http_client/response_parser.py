@@ -4,7 +4,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024
@@ -62,15 +62,15 @@ class ResponseParser:
         if self._has_head and not any(_states_length(*header) for header in self._headers):
             self.is_complete = True
 
-    def response(self) -> RecordedResponse:
+    def response(self) -> ReceiverResponseRecord:
         """Return the answer, once its head is there."""
         headers = tuple(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
         )
         is_cut = self.is_cut or not self.is_complete
-        return RecordedResponse(self._status, headers, b"".join(self._body), is_cut)
+        return ReceiverResponseRecord(self._status, headers, b"".join(self._body), is_cut)
 
-    def so_far(self) -> RecordedResponse | None:
+    def so_far(self) -> ReceiverResponseRecord | None:
         """Return as much of the answer as came, or None where not all of its head did."""
         return self.response() if self._has_head else None
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.url_source import UrlEdit, UrlLocation
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 
 DeliveryTarget = tuple[str | None, str]
 """An account, None where it isn't known, and where its callbacks go.
@@ -123,7 +123,9 @@ def _log_choose(of: int, count: int) -> float:
 
 
 def compare_deliveries(
-    edits: Sequence[UrlEdit], before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals]
+    edits: Sequence[UrlEdit],
+    before: Sequence[UrlDeliveryTotals],
+    after: Sequence[UrlDeliveryTotals],
 ) -> CanaryResult:
     """Compare how the targets of these edits delivered before they were made, and after.
 
@@ -154,7 +156,7 @@ def _target(account_sid: str | None, shown: str) -> DeliveryTarget:
     return account_sid, shown.partition("#")[0]
 
 
-def _by_target(many: Iterable[DeliveryTotals]) -> defaultdict[DeliveryTarget, DeliveryCounts]:
+def _by_target(many: Iterable[UrlDeliveryTotals]) -> defaultdict[DeliveryTarget, DeliveryCounts]:
     found = defaultdict[DeliveryTarget, DeliveryCounts](DeliveryCounts)
     for each in many:
         target = _target(each.account_sid, each.url)

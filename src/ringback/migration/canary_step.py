@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.migration.canary_evaluation import CanaryResult, compare_deliveries
 from ringback.migration.filters import rank
 from ringback.migration.url_source import UrlDeliveryHistory, UrlEdit, UrlLocation
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 
 ALL: Final = 100
 _BEFORE: Final = timedelta(days=1)
@@ -35,14 +35,14 @@ class CanarySettings:
         """How long to wait between two looks."""
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
-    async def before(self, began: datetime) -> Sequence[DeliveryTotals]:
+    async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return how deliveries went before a step that began then."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
     async def look(
         self,
         edits: Sequence[UrlEdit],
-        before: Sequence[DeliveryTotals],
+        before: Sequence[UrlDeliveryTotals],
         *,
         began: datetime,
         now: datetime,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.dated_changes import policy_changes
-from ringback.core.policy.source_policy import Policy, SourceName, SourceSelection
+from ringback.core.policy.source_policy import CallbackSourceSelection, Policy, SourceName
 from ringback.migration.url_source import UrlEdit, UrlLocation
 
 
@@ -49,6 +49,6 @@ def in_vain(
     return Counter(choice.reason for choice in choices if choice.source != to)
 
 
-def _choice(text: str, place: UrlLocation, policy: Policy, at: datetime) -> SourceSelection:
+def _choice(text: str, place: UrlLocation, policy: Policy, at: datetime) -> CallbackSourceSelection:
     url, owner = CallbackUrl.parse(text, sources=None), place.account_sid or ""
     return policy.choose(url.source, at=at, account_sid=owner, url=url.wire)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 
 UrlSourceSpec = Mapping[str, Any]
 """Where the URLs are, as plans keep it."""
@@ -101,6 +101,6 @@ class UrlSource(Protocol):
 class UrlDeliveryHistory(Protocol):
     """How the callbacks to a source's URLs went."""
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return how those created in this time went, by account and URL."""
         ...

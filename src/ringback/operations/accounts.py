@@ -11,7 +11,7 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import AnySim
 from ringback.operations.api_keys import CreatedApiKey, create_key
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import RandomSource, Transaction
 
@@ -34,7 +34,7 @@ def create_account(
     tx: Transaction,
     *,
     name: str,
-    context: AccountContext,
+    context: AccountOperationContext,
     schedule: RetrySchedule | None = None,
     sid: str | None = None,
     parent_sid: str | None = None,
@@ -59,7 +59,9 @@ def create_account(
     return account
 
 
-def add_credentials(tx: Transaction, bare: Account, context: AccountContext) -> CreatedAccount:
+def add_credentials(
+    tx: Transaction, bare: Account, context: AccountOperationContext
+) -> CreatedAccount:
     """Give a new account its first webhook secret and API key, and return it with them."""
     secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
     account = replace(bare, webhook_secrets=secrets)
@@ -81,7 +83,7 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 
 
 def set_status(
-    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, context: AccountContext
+    tx: Transaction, sid_or_kore_id: str, status: AccountStatus, context: AccountOperationContext
 ) -> Account:
     """Suspend or reactivate an account, and return it; raises NotFound.
 
@@ -92,7 +94,7 @@ def set_status(
     return keep_changed(tx, replace(account, status=status), context)
 
 
-def keep_changed(tx: Transaction, account: Account, context: AccountContext) -> Account:
+def keep_changed(tx: Transaction, account: Account, context: AccountOperationContext) -> Account:
     """Save the new state of an account, sign its callbacks accordingly, and return it."""
     # The signing keys learn it only once it is durable: a receiver must not see a signature by a
     # secret that a crash could still take back. The revision tells which of two commits is later.
@@ -141,7 +143,7 @@ def make_auth_token(chance: RandomSource) -> str:
     return chance.bytes(_TOKEN_BYTES).hex()
 
 
-def make_secret(name: str, context: AccountContext) -> WebhookSecret:
+def make_secret(name: str, context: AccountOperationContext) -> WebhookSecret:
     """Return a new webhook secret; it is not saved."""
     secret_id = make_kore_id(
         KoreIdKind.WEBHOOK_SECRET, context.now, context.chance.bytes(ULID_BYTES)

@@ -13,7 +13,7 @@ from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import device_actions as supersim
 from ringback.operations.wireless import device_actions as wireless
-from ringback.ports import PageRequest, Records, Transaction
+from ringback.ports import PageWindow, Records, Transaction
 
 M = TypeVar("M", SmsCommand, WirelessCommand)
 
@@ -133,5 +133,5 @@ def inbox_of(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
 
 def _newest(messages: Records[M], sim: EitherSim) -> list[M]:
     which = {"sim_sid": sim.sid, "direction": Direction.TO_SIM}
-    newest = messages.page(sim.account_sid, which, PageRequest(MOST, examining=_EXAMINED))
+    newest = messages.page(sim.account_sid, which, PageWindow(MOST, examining=_EXAMINED))
     return [one for one in newest if one.status in _ARRIVED]

@@ -8,15 +8,15 @@ from typing import Final
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import (
     LIFETIMES,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
 )
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.errors import PLATFORM, NotFound, Unauthorized
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.operations.authentication import check_active
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -37,9 +37,9 @@ def create_client(
     account_sid: str,
     name: str,
     *,
-    type: ClientType,  # noqa: A002 (as the client has it)
-    products: Collection[AccessScope],
-    context: AccountContext,
+    type: ApiClientType,  # noqa: A002 (as the client has it)
+    products: Collection[ApiScope],
+    context: AccountOperationContext,
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
 ) -> CreatedApiClient:

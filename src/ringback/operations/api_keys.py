@@ -7,7 +7,7 @@ from ringback.core.accounts.account import ApiKey
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.errors import NotFound
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -23,7 +23,7 @@ class CreatedApiKey:
 
 
 def create_key(
-    tx: Transaction, account_sid: str | None, name: str, context: AccountContext
+    tx: Transaction, account_sid: str | None, name: str, context: AccountOperationContext
 ) -> CreatedApiKey:
     """Make a key for an account; for None one for the operator, who sees every account.
 

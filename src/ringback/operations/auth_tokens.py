@@ -10,11 +10,13 @@ from dataclasses import replace
 from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound
 from ringback.operations.accounts import fetch_account, keep_changed, make_auth_token
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.ports import Transaction
 
 
-def create_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
+def create_secondary(
+    tx: Transaction, account_sid: str, context: AccountOperationContext
+) -> Account:
     """Create a secondary Auth Token, replacing any earlier one; raises NotFound."""
     account = fetch_account(tx, account_sid)
     return keep_changed(
@@ -22,7 +24,9 @@ def create_secondary(tx: Transaction, account_sid: str, context: AccountContext)
     )
 
 
-def promote_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
+def promote_secondary(
+    tx: Transaction, account_sid: str, context: AccountOperationContext
+) -> Account:
     """Make the secondary Auth Token the primary one; the old primary one ends at once.
 
     Raises NotFound where there is no such account, or no secondary token.
@@ -32,7 +36,9 @@ def promote_secondary(tx: Transaction, account_sid: str, context: AccountContext
     return keep_changed(tx, promoted, context)
 
 
-def delete_secondary(tx: Transaction, account_sid: str, context: AccountContext) -> Account:
+def delete_secondary(
+    tx: Transaction, account_sid: str, context: AccountOperationContext
+) -> Account:
     """Delete the secondary Auth Token.
 
     Raises NotFound where there is no such account, or no secondary token.

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 
 MOST: Final = 100
-_NEWEST: Final = PageRequest(1000)
+_NEWEST: Final = PageWindow(1000)
 """How many fleets, SIMs and callbacks are read, of each."""
 
 

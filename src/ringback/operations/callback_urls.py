@@ -17,7 +17,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import PageRequest, Records, Transaction
+from ringback.ports import PageWindow, Records, Transaction
 
 PAGE_SIZE: Final = 1000
 """Fleets, or SIMs, that are read at once."""
@@ -26,7 +26,7 @@ Replaced = Literal["done", "changed", "gone"]
 """How replacing a URL ended: it was replaced; somebody had set a third URL; there is none now."""
 
 
-class UrlSettingName(NamedTuple):
+class CallbackUrlSetting(NamedTuple):
     """Where a callback URL is configured."""
 
     sid: str
@@ -39,7 +39,7 @@ class UrlSettingName(NamedTuple):
 class ConfiguredUrl:
     """A configured callback URL."""
 
-    place: UrlSettingName
+    place: CallbackUrlSetting
     account_sid: str
     url: CallbackUrl
     method: HttpMethod
@@ -80,7 +80,7 @@ def configured_urls(
 ) -> ConfiguredUrlPage:
     """Return a page of the configured URLs of one account, or of all accounts for None."""
     owner = EVERY if account_sid is None else account_sid
-    records = _records(tx, start.kind).page(owner, {}, PageRequest(size, after=start.after))
+    records = _records(tx, start.kind).page(owner, {}, PageWindow(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]
     if len(records) == size:
         return ConfiguredUrlPage(found, start._replace(after=records[-1].sid))
@@ -89,7 +89,7 @@ def configured_urls(
 
 def replace_callback_url(
     tx: Transaction,
-    place: UrlSettingName,
+    place: CallbackUrlSetting,
     *,
     old: str,
     new: str,
@@ -140,5 +140,5 @@ def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
     for parameter, field in _FIELDS[record.sid[:2]].items():
         target: CallbackTarget = getattr(record, field)
         if target.url is not None:
-            place = UrlSettingName(record.sid, parameter)
+            place = CallbackUrlSetting(record.sid, parameter)
             yield ConfiguredUrl(place, record.account_sid, target.url, target.method)

@@ -17,7 +17,7 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import Sources
-from ringback.ports import CallbackQueue, RandomSource, SigningKeys, Transaction
+from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, Transaction
 
 
 class EffectiveScenario(NamedTuple):
@@ -37,20 +37,20 @@ class NewRecordFields(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class AccountContext:
+class AccountOperationContext:
     """What operations on accounts need, also in commands that run without a server."""
 
     now: datetime
     chance: RandomSource
-    signing_keys: SigningKeys
+    signing_keys: CallbackSigningKeys
 
 
 @dataclass(frozen=True, slots=True)
-class OperationContext(AccountContext):
+class OperationContext(AccountOperationContext):
     """What all operations need, at one instant."""
 
     policy: Policy
-    queue: CallbackQueue
+    queue: NewCallbackQueue
     simulation: SimulationSettings
     sources: Sources
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.operations.context import OperationContext
-from ringback.ports import CallbackQueue, Transaction
+from ringback.ports import NewCallbackQueue, Transaction
 
 
 class NewCallback(NamedTuple):
@@ -31,7 +31,7 @@ def prepare_callback(
 
 
 def send_callbacks(
-    tx: Transaction, callbacks: Sequence[CallbackRecord], queue: CallbackQueue
+    tx: Transaction, callbacks: Sequence[CallbackRecord], queue: NewCallbackQueue
 ) -> list[CallbackRecord]:
     """Save and send these new callbacks, and return their records in the same order.
 

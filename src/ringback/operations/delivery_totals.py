@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.policy.policy_impact import WEEK, DeliveryTotals
+from ringback.core.policy.policy_impact import WEEK, UrlDeliveryTotals
 from ringback.ports import Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
@@ -20,16 +20,16 @@ async def totals_of(
     until: datetime,
     account_sid: str | None = None,
     piece: int = 10_000,
-) -> list[DeliveryTotals]:
+) -> list[UrlDeliveryTotals]:
     """Return the totals of callbacks created in this period, by account, URL and sources.
 
     About `piece` callbacks are read in one transaction. A callback that changes meanwhile may count
     as it was before or after. See `ports.Callbacks.totals`. Raises
     StoreUnavailable.
     """
-    summed = dict[_What, DeliveryTotals]()
+    summed = dict[_What, UrlDeliveryTotals]()
 
-    def read(tx: Transaction) -> tuple[datetime, list[DeliveryTotals]]:
+    def read(tx: Transaction) -> tuple[datetime, list[UrlDeliveryTotals]]:
         next_one = tx.callbacks.date_of(piece, since=since)
         end = until if next_one is None else min(max(next_one, since + _INSTANT), until)
         return end, tx.callbacks.totals(since=since, until=end, account_sid=account_sid)
@@ -42,12 +42,12 @@ async def totals_of(
     return sorted(summed.values(), key=_in_order)
 
 
-async def count_last_week(store: Store, now: datetime) -> list[DeliveryTotals]:
+async def count_last_week(store: Store, now: datetime) -> list[UrlDeliveryTotals]:
     """Count the callbacks of the week before this instant; raises StoreUnavailable."""
     return await totals_of(store, since=now - WEEK, until=now)
 
 
-def _sum(one: DeliveryTotals, other: DeliveryTotals) -> DeliveryTotals:
+def _sum(one: UrlDeliveryTotals, other: UrlDeliveryTotals) -> UrlDeliveryTotals:
     return one._replace(
         delivered=one.delivered + other.delivered,
         undelivered=one.undelivered + other.undelivered,
@@ -56,5 +56,5 @@ def _sum(one: DeliveryTotals, other: DeliveryTotals) -> DeliveryTotals:
     )
 
 
-def _in_order(totals: DeliveryTotals) -> tuple[str, str, str, str]:
+def _in_order(totals: UrlDeliveryTotals) -> tuple[str, str, str, str]:
     return totals.account_sid, totals.url, totals.source, totals.source_asked or ""

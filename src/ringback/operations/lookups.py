@@ -6,7 +6,7 @@ from ringback.core.accounts.account import AccountOwnedRecord
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
-from ringback.ports import N, NamedRecords, PageRequest, R, Records, Transaction
+from ringback.ports import N, NamedRecords, PageWindow, R, Records, Transaction
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
@@ -28,7 +28,7 @@ def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R
 def list_of(
     records: Records[R],
     account_sid: str,
-    window: PageRequest,
+    window: PageWindow,
     given: Mapping[str, str | None],
     **others: NamedRecords[N],
 ) -> list[R]:

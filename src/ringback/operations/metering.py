@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.core.calendar import HOUR, INSTANT
 from ringback.core.sims.data_flow import total_between, when_used
-from ringback.ports import DataFlows, F
+from ringback.ports import F, SteadyDataUses
 
 MOST_AT_ONCE: Final = 1_000_000_000
 """Bytes that a device can use at once, each way."""
@@ -15,13 +15,13 @@ _A_BURST: Final = HOUR // INSTANT
 """How many times as much an hour at this rate would use as one instant does."""
 
 
-def end_flows(flows: DataFlows[F], sim_sid: str, now: datetime) -> None:
+def end_flows(flows: SteadyDataUses[F], sim_sid: str, now: datetime) -> None:
     """End the flows that a SIM has now."""
     for flow in flows.of_sim(sim_sid, since=now):
         flows.end(flow.sid, now)
 
 
-def end_when_used(flows: DataFlows[F], flow: F, left: int, now: datetime) -> datetime | None:
+def end_when_used(flows: SteadyDataUses[F], flow: F, left: int, now: datetime) -> datetime | None:
     """End a flow when it has used `left` more bytes; return when that is, or None for never."""
     reached = when_used(left, flow, since=now)
     if reached is not None:
@@ -30,7 +30,7 @@ def end_when_used(flows: DataFlows[F], flow: F, left: int, now: datetime) -> dat
 
 
 def used_since(
-    flows: DataFlows[F],
+    flows: SteadyDataUses[F],
     sim_sid: str,
     since: datetime,
     now: datetime,
@@ -48,7 +48,9 @@ def used_since(
     return total_between(at_once, before, now) + total_between(others, since, now)
 
 
-def add_burst(flows: DataFlows[F], flow: F, *, upload: int, download: int, now: datetime) -> None:
+def add_burst(
+    flows: SteadyDataUses[F], flow: F, *, upload: int, download: int, now: datetime
+) -> None:
     """Record that this much was used at once."""
     # Dated to the instant before this one: usage is counted up to now, and would not show it yet.
     burst = replace(

@@ -7,7 +7,7 @@ from typing import Any
 from ringback.core.policy.dated_changes import policy_changes, sources_that_end
 from ringback.core.policy.policy_impact import (
     WEEK,
-    DeliveryTotals,
+    UrlDeliveryTotals,
     UrlForecast,
     depending_on,
     forecast_urls,
@@ -15,11 +15,11 @@ from ringback.core.policy.policy_impact import (
     source_by_phase,
 )
 from ringback.core.policy.policy_json import change_record
-from ringback.core.policy.source_policy import Policy, SourceSelection
+from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
 
 
 def simulation_record(
-    policy: Policy, sent: Sequence[DeliveryTotals] | None, *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[UrlDeliveryTotals] | None, *, now: datetime, then: datetime
 ) -> dict[str, Any]:
     """Return what the policy does at a date, and to what was sent in the last week, if known."""
     record: dict[str, Any] = {
@@ -40,7 +40,7 @@ def simulation_record(
 
 
 def _last_week(
-    policy: Policy, sent: Sequence[DeliveryTotals], *, now: datetime, then: datetime
+    policy: Policy, sent: Sequence[UrlDeliveryTotals], *, now: datetime, then: datetime
 ) -> dict[str, Any]:
     found = forecast_urls(policy, sent, now=now, then=then)
     return {
@@ -70,5 +70,5 @@ def _forecast_record(policy: Policy, one: UrlForecast) -> dict[str, Any]:
     }
 
 
-def _choice_record(choice: SourceSelection) -> dict[str, str]:
+def _choice_record(choice: CallbackSourceSelection) -> dict[str, str]:
     return {"source": str(choice.source), "reason": choice.reason}

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.shadows.shadow_report import AnswerComparison, ShadowReport
-from ringback.ports import PageRequest, Store, Transaction
+from ringback.ports import PageWindow, Store, Transaction
 
 CHUNK: Final = 500
 """How many pairs one transaction reads, so that a long report holds up no callback."""
@@ -27,4 +27,4 @@ async def report_on(store: Store, account_sid: str, *, since: datetime | None) -
 
 
 def _chunk(account_sid: str, after: str | None) -> Callable[[Transaction], list[AnswerComparison]]:
-    return lambda tx: tx.shadows.comparisons(account_sid, PageRequest(CHUNK, after=after))
+    return lambda tx: tx.shadows.comparisons(account_sid, PageWindow(CHUNK, after=after))

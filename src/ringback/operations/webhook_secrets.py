@@ -6,7 +6,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
 from ringback.core.errors import PLATFORM, InvalidParameter, NotFound
 from ringback.operations.accounts import keep_changed, make_secret
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
@@ -15,7 +15,7 @@ SecretAndStatus = tuple[WebhookSecretStatus, WebhookSecret]
 
 
 def create_secret(
-    tx: Transaction, account: Account, name: str, context: AccountContext
+    tx: Transaction, account: Account, name: str, context: AccountOperationContext
 ) -> SecretAndStatus:
     """Create a secret: the first is active at once, a later one is pending.
 
@@ -35,7 +35,7 @@ def change_secret(
     *,
     name: str | None,
     status: WebhookSecretStatus | None,
-    context: AccountContext,
+    context: AccountOperationContext,
 ) -> SecretAndStatus:
     """Rename a secret, activate it, or both; None leaves the name or status as it is.
 

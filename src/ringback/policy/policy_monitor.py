@@ -12,7 +12,7 @@ from ringback.core.calendar import iso
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.dated_changes import (
     PolicyChange,
-    PolicyChangeReminder,
+    UpcomingPolicyChange,
     in_words,
     is_settled,
     next_reminder,
@@ -21,15 +21,15 @@ from ringback.core.policy.dated_changes import (
     sources_that_end,
 )
 from ringback.core.policy.policy_impact import (
-    DeliveryTotals,
     PolicyImpact,
+    UrlDeliveryTotals,
     UrlForecast,
     changed_at,
     depending_on,
     forecast_urls,
     impact_of,
 )
-from ringback.core.policy.source_policy import Hold, Policy, SourceName
+from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import Clock
 from ringback.runtime.wakeup import Wakeup
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyForecast:
+class SourceUsageByAccount:
     """Who was called in the last week, and which source sends to them by the active policy."""
 
     counted: datetime
@@ -53,7 +53,7 @@ class PolicyForecast:
 
     @classmethod
     def of(
-        cls, policy: Policy, sent: Sequence[DeliveryTotals], *, counted: datetime, date: datetime
+        cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
         """Forecast all that was sent by this policy; that may be much, so it takes a while."""
         found = forecast_urls(policy, sent, now=date, then=date)
@@ -70,7 +70,7 @@ class PolicyForecast:
             return self.of_all.get(source, PolicyImpact())
         return impact_of(depending_on(source, self.by_account.get(account_sid, ())))
 
-    def holding(self, account_sid: str) -> frozenset[Hold | None]:
+    def holding(self, account_sid: str) -> frozenset[PhaseHold | None]:
         """Return the holds that decide for an account, where it was called."""
         return frozenset(one.hold for one in self.by_account.get(account_sid, ()))
 
@@ -96,7 +96,7 @@ class PolicyMonitor:
         self,
         active: ActivePolicy,
         *,
-        count: Callable[[datetime], Awaitable[Sequence[DeliveryTotals]]],
+        count: Callable[[datetime], Awaitable[Sequence[UrlDeliveryTotals]]],
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
@@ -105,15 +105,15 @@ class PolicyMonitor:
         It may raise StoreUnavailable, and is called again later.
         """
         self.active = active
-        self.dependents: PolicyForecast | None = None
+        self.dependents: SourceUsageByAccount | None = None
         """None until they have been counted, or need not be: that is at once after the start."""
         self._count = count
         self._clock = clock
         self.before = before
         """How long before a change there is a warning of it."""
         self._wakeup = Wakeup(clock)
-        self._reminded = set[PolicyChangeReminder]()
-        self._sent: Sequence[DeliveryTotals] | None = None
+        self._reminded = set[UpcomingPolicyChange]()
+        self._sent: Sequence[UrlDeliveryTotals] | None = None
         self._counted = clock.now()
         self._next_count: datetime | None = None
         active.listen(self._wakeup.wake)
@@ -128,7 +128,7 @@ class PolicyMonitor:
         """Which instant it is in the policy's calendar."""
         return self.policy.date_at(self._clock.now())
 
-    def near(self, *, since: datetime | None = None) -> list[PolicyChangeReminder]:
+    def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
         """Return the changes that are near now, and those that were reached since a date."""
         date = self.date
         return reminders(self.policy, since=since or date, at=date, before=self.before)
@@ -195,10 +195,10 @@ class PolicyMonitor:
             return
         # In a thread: a week of callbacks may be very many, and others are sent meanwhile.
         self.dependents = await asyncio.to_thread(
-            PolicyForecast.of, self.policy, self._sent, counted=self._counted, date=self.date
+            SourceUsageByAccount.of, self.policy, self._sent, counted=self._counted, date=self.date
         )
 
-    async def _remind(self, reminder: PolicyChangeReminder, date: datetime) -> None:
+    async def _remind(self, reminder: UpcomingPolicyChange, date: datetime) -> None:
         if reminder in self._reminded:
             return
         self._reminded.add(reminder)

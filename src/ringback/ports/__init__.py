@@ -8,7 +8,7 @@ Start with `store`, then `callbacks`.
 # ruff: noqa: F403
 
 from ringback.ports.callbacks import *
-from ringback.ports.records import *
+from ringback.ports.record_tables import *
 from ringback.ports.runtime import *
 from ringback.ports.shadows import *
 from ringback.ports.sim_tables import *

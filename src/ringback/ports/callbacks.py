@@ -12,9 +12,9 @@ from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
 )
-from ringback.core.policy.policy_impact import DeliveryTotals
+from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.source_policy import SourceName
-from ringback.ports.records import PageRequest, RecordPage
+from ringback.ports.record_tables import PageWindow, RecordPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Callbacks(Protocol):
         ...
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: PageRequest
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
     ) -> RecordPage[CallbackRecord]:
         """Return one page, newest first.
 
@@ -121,7 +121,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[CallbackRecord]:
         """Return callbacks in the order of their creation, beginning after the one with this SID.
 
-        `examining` means the same as in a PageRequest.
+        `examining` means the same as in a PageWindow.
         """
         ...
 
@@ -184,7 +184,7 @@ class Callbacks(Protocol):
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[DeliveryTotals]:
+    ) -> list[UrlDeliveryTotals]:
         """Return the totals of callbacks created in this period, by account, URL and sources.
 
         Test events and replays from the other source are left out. Callbacks are found by the time
@@ -193,7 +193,7 @@ class Callbacks(Protocol):
         ...
 
 
-class SavedBatches(Protocol):
+class IncomingCallbackBatches(Protocol):
     """Big batches of new callbacks: saved as a whole first, and then added to the callbacks."""
 
     def add(self, callbacks: Sequence[str]) -> range:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ringback.core.policy.source_policy import SourceName
-from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.shadows.shadow_report import AnswerComparison
-from ringback.ports.records import PageRequest, RecordPage
+from ringback.ports.record_tables import PageWindow, RecordPage
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowFilter:
+class ShadowCallbackFilter:
     """Which copies to list; None stands for all."""
 
     source: SourceName | None = None
@@ -25,7 +25,7 @@ class ShadowFilter:
 class ComparedShadow(NamedTuple):
     """A copy, and how it compares with the first attempt of its callback."""
 
-    shadow: Shadow
+    shadow: ShadowCallback
     comparison: AnswerComparison
 
     @property
@@ -37,20 +37,20 @@ class ComparedShadow(NamedTuple):
 class ShadowCallbacks(Protocol):
     """Copies of callbacks whose first attempts have ended."""
 
-    def open(self, shadows: Sequence[Shadow]) -> None:
+    def open(self, shadows: Sequence[ShadowCallback]) -> None:
         """Save the rows of copies that are about to be sent."""
         ...
 
-    def settle(self, shadows: Sequence[Shadow]) -> None:
+    def settle(self, shadows: Sequence[ShadowCallback]) -> None:
         """Save how copies ended."""
         ...
 
-    def left_open(self) -> list[Shadow]:
+    def left_open(self) -> list[ShadowCallback]:
         """Return the open copies after a start: their process has died."""
         ...
 
     def page(
-        self, account_sid: str, which: ShadowFilter, window: PageRequest
+        self, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
     ) -> RecordPage[ComparedShadow]:
         """Return one page, newest first.
 
@@ -58,6 +58,6 @@ class ShadowCallbacks(Protocol):
         """
         ...
 
-    def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
+    def comparisons(self, account_sid: str, window: PageWindow) -> list[AnswerComparison]:
         """Return one page of comparisons, without the copies themselves."""
         ...

@@ -6,17 +6,17 @@ from typing import Protocol
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
-from ringback.ports.records import DataFlows, NamedRecords, Records, RecordTable
+from ringback.ports.record_tables import NamedRecords, Records, RecordTable, SteadyDataUses
 
 
 @dataclass
@@ -26,14 +26,14 @@ class SuperSimTables:
     access_profiles: NamedRecords[NetworkAccessProfile]
     fleets: NamedRecords[Fleet]
     sims: NamedRecords[SuperSim]
-    sim_updates: RecordTable[SuperSimUpdate]
+    sim_updates: RecordTable[PendingSuperSimUpdate]
     """Changes that the network is carrying out, by their SIMs: each has at most one."""
     sms_commands: Records[SmsCommand]
     ip_commands: Records[IpCommand]
     esim_profiles: Records[EsimProfile]
-    settings_updates: Records[SimSettingsUpdate]
+    settings_updates: Records[OtaSettingsUpdate]
     billing_periods: Records[BillingPeriod]
-    sessions: DataFlows[SuperSimDataSession]
+    sessions: SteadyDataUses[SuperSimDataSession]
 
 
 class CommandUsageTable(Protocol):
@@ -56,8 +56,8 @@ class WirelessTables:
 
     rate_plans: NamedRecords[RatePlan]
     sims: NamedRecords[WirelessSim]
-    sim_updates: RecordTable[WirelessSimUpdate]
+    sim_updates: RecordTable[PendingWirelessSimUpdate]
     """Changes that wait for the network, or that it is carrying out: at most one of each SIM."""
     commands: Records[WirelessCommand]
     command_uses: CommandUsageTable
-    sessions: DataFlows[WirelessDataSession]
+    sessions: SteadyDataUses[WirelessDataSession]

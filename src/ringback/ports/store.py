@@ -14,8 +14,8 @@ from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
-from ringback.ports.callbacks import Callbacks, ResponseOverflows, SavedBatches
-from ringback.ports.records import CredentialTable, ScheduledTasks
+from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
+from ringback.ports.record_tables import CredentialTable, ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
 
@@ -111,7 +111,7 @@ class Transaction(Protocol):
     """Which scenarios were chosen, for which SIMs and accounts."""
     tasks: ScheduledTasks
     callbacks: Callbacks
-    batches: SavedBatches
+    batches: IncomingCallbackBatches
     """Big batches of callbacks that are still to be added to `callbacks`."""
     shadows: ShadowCallbacks
     """Copies of callbacks."""
@@ -154,7 +154,7 @@ class Store(Protocol):
         ...
 
 
-class CallbackQueue(Protocol):
+class NewCallbackQueue(Protocol):
     """Accepts new callbacks: saves them, and gets them sent."""
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
@@ -173,7 +173,7 @@ class CallbackQueue(Protocol):
         ...
 
 
-class NewCallbackBatchQueue(Protocol):
+class BulkCallbackQueue(Protocol):
     """Accepts big batches of new callbacks without making others wait for them."""
 
     async def keep(
@@ -184,12 +184,12 @@ class NewCallbackBatchQueue(Protocol):
         Returns their records, in the same order, when all are added; see `send_callbacks`. If the
         database goes away in between, the batch is durable already, and the records that it will
         have are returned at once. A cancelled caller does not stop it. Raises BacklogFull like
-        `CallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
+        `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
         """
         ...
 
 
-class SigningKeys(Protocol):
+class CallbackSigningKeys(Protocol):
     """The secrets that sign the callbacks of each account now."""
 
     def learn(self, account: Account) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.redacted_response import ProbeResponse
 
 
@@ -16,7 +16,7 @@ def judge_genuine(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     if answer.is_accepted:
         return _judged(case, answer.words)
     if not answer.is_refused:
-        crashes = ReceiverFault.CRASHES_ON_GOOD_CALLBACK
+        crashes = ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK
         return _judged(case, answer.words, _broken(answer, crashes))
     if isinstance(case.plan, GenuineCase) and case.plan.adds_query:
         came = f"{answer.words}; it takes callbacks at the very URL alone, as it may"
@@ -28,7 +28,7 @@ def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     """Return the result that the answer to a forgery leads to."""
     if answer.is_refused:
         return _judged(case, answer.words)
-    accepts = case.fault if answer.is_accepted else ReceiverFault.CRASHES_ON_BAD_SIGNATURE
+    accepts = case.fault if answer.is_accepted else ReceiverFaultKind.CRASHES_ON_BAD_SIGNATURE
     return _judged(case, answer.words, _broken(answer, accepts))
 
 
@@ -45,7 +45,7 @@ def judge_repeat(
     if effect == expected:
         return _judged(case, came)
     is_lost = effect < expected and case.fault not in _TAKES_TWO_FOR_ONE
-    return _judged(case, came, ReceiverFault.LOSES_CALLBACK if is_lost else case.fault)
+    return _judged(case, came, ReceiverFaultKind.LOSES_CALLBACK if is_lost else case.fault)
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
@@ -55,7 +55,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
     if refusal.is_accepted:
         return _judged(case, came)
     # Whether an effect came twice can't be seen from answers, so a refusal is a fault of its own.
-    refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFault.REFUSES_REPEAT
+    refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFaultKind.REFUSES_REPEAT
     return _judged(case, came, _broken(refusal, refuses))
 
 
@@ -77,7 +77,7 @@ def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> 
     return _judged(case, f"{came}; {len(late)} took longer than {within:g} s", case.fault)
 
 
-def _judged(case: ProbeCase, came: str, fault: ReceiverFault | None = None) -> CaseResult:
+def _judged(case: ProbeCase, came: str, fault: ReceiverFaultKind | None = None) -> CaseResult:
     verdict = CaseVerdict.FAILED if fault else CaseVerdict.PASSED
     return CaseResult(case, verdict, came, fault)
 
@@ -88,18 +88,18 @@ def _is_fine(answer: ProbeResponse) -> bool:
 
 
 _TAKES_TWO_FOR_ONE: Final = frozenset(
-    {ReceiverFault.MIXES_TOKENS, ReceiverFault.DROPS_EQUAL_EVENTS}
+    {ReceiverFaultKind.MIXES_TOKENS, ReceiverFaultKind.DROPS_EQUAL_EVENTS}
 )
-_SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFault.REFUSES_SWAPPED_ORDER}
+_SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPPED_ORDER}
 
 
-def _broken(answer: ProbeResponse, otherwise: ReceiverFault) -> ReceiverFault:
+def _broken(answer: ProbeResponse, otherwise: ReceiverFaultKind) -> ReceiverFaultKind:
     """Return the fault of an answer; `otherwise` for one that is whole, and no redirect."""
     if answer.is_redirect:
-        return ReceiverFault.REDIRECTS
+        return ReceiverFaultKind.REDIRECTS
     if answer.is_silence:
-        return ReceiverFault.DOES_NOT_ANSWER
-    return otherwise if answer.failure is None else ReceiverFault.BREAKS_OFF
+        return ReceiverFaultKind.DOES_NOT_ANSWER
+    return otherwise if answer.failure is None else ReceiverFaultKind.BREAKS_OFF
 
 
 def _effects(count: int) -> str:

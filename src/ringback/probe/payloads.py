@@ -27,7 +27,7 @@ PROBE_SIM_SID: Final = f"HS{_IN_HEX}"
 _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GET: 1_500}
 
 
-class ProbeEventKind(Enum):
+class ProbeCallbackKind(Enum):
     """What a callback tells: its name in the names of cases, and in words."""
 
     SIM_UPDATE = ("sim-update", "an update of a SIM")
@@ -69,7 +69,7 @@ class CallbackSubject:
 
 
 def parameters_for(
-    payload: ProbeEventKind, about: CallbackSubject, method: HttpMethod
+    payload: ProbeCallbackKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
     """Return the parameters of a callback; raises KeyError for a test event, which has none."""
     if payload in _EVENTS:
@@ -143,24 +143,24 @@ def _command(about: CallbackSubject) -> Event:
     )
 
 
-_EVENTS: Final[Mapping[ProbeEventKind, Callable[[CallbackSubject], Event]]] = {
-    ProbeEventKind.SIM_UPDATE: _sim_update,
-    ProbeEventKind.SIM_UPDATE_FAILED: _failed,
-    ProbeEventKind.SMS_COMMAND_SENT: lambda about: _sms(about, MessageStatus.SENT),
-    ProbeEventKind.SMS_COMMAND: _sms,
-    ProbeEventKind.IP_COMMAND: _ip,
-    ProbeEventKind.ESIM_PROFILE: _esim,
-    ProbeEventKind.COMMAND: _command,
+_EVENTS: Final[Mapping[ProbeCallbackKind, Callable[[CallbackSubject], Event]]] = {
+    ProbeCallbackKind.SIM_UPDATE: _sim_update,
+    ProbeCallbackKind.SIM_UPDATE_FAILED: _failed,
+    ProbeCallbackKind.SMS_COMMAND_SENT: lambda about: _sms(about, MessageStatus.SENT),
+    ProbeCallbackKind.SMS_COMMAND: _sms,
+    ProbeCallbackKind.IP_COMMAND: _ip,
+    ProbeCallbackKind.ESIM_PROFILE: _esim,
+    ProbeCallbackKind.COMMAND: _command,
 }
 
-_VALUES: Final[Mapping[ProbeEventKind, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
-    ProbeEventKind.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
-    ProbeEventKind.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
-    ProbeEventKind.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
-    ProbeEventKind.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
-    ProbeEventKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
+_VALUES: Final[Mapping[ProbeCallbackKind, Callable[[HttpMethod], list[tuple[str, str]]]]] = {
+    ProbeCallbackKind.NON_ASCII: lambda _: [("Note", "Zürich, Ωmega, 東京, 🛰"), ("Größe", "ß")],
+    ProbeCallbackKind.WHITE_SPACE: lambda _: [("Note", "  two  blanks, a\ttab, a\r\nline  ")],
+    ProbeCallbackKind.EMPTY_VALUES: lambda _: [("Note", ""), ("Amount", "0")],
+    ProbeCallbackKind.REPEATED_PARAMETERS: lambda _: [("Tag", "b"), ("Tag", "a"), ("Tag", "b")],
+    ProbeCallbackKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
-KINDS: Final = tuple(kind for kind in _EVENTS if kind is not ProbeEventKind.SMS_COMMAND_SENT)
+KINDS: Final = tuple(kind for kind in _EVENTS if kind is not ProbeCallbackKind.SMS_COMMAND_SENT)
 """The kinds of callbacks, apart from the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """Values that are rare, and legal."""

@@ -7,8 +7,8 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.probe.payloads import KINDS, UNUSUAL, ProbeEventKind
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.payloads import KINDS, UNUSUAL, ProbeCallbackKind
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 SOURCES: Final = (Source.TWILIO, Source.KORE)
 _NAMES: Final[Mapping[Source, str]] = {Source.TWILIO: "Twilio", Source.KORE: "KORE"}
@@ -26,7 +26,7 @@ class CaseGroup(StrEnum):
 class _Trial(Enum):
     """What cases try: a name that cases have from it, and the fault that it shows."""
 
-    def __init__(self, label: str, fault: ReceiverFault) -> None:
+    def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label
         self.fault = fault
 
@@ -34,36 +34,36 @@ class _Trial(Enum):
 class Forgery(_Trial):
     """What is wrong with a request, and the fault of a receiver that accepts it."""
 
-    WRONG_SECRET = ("wrong-secret", ReceiverFault.ACCEPTS_WRONG_SECRET)
-    CHANGED_BODY = ("changed-body", ReceiverFault.ACCEPTS_CHANGED_BODY)
-    CHANGED_PATH = ("changed-path", ReceiverFault.ACCEPTS_CHANGED_PATH)
-    CHANGED_QUERY = ("changed-query", ReceiverFault.ACCEPTS_CHANGED_QUERY)
-    ADDED_QUERY = ("added-query", ReceiverFault.ACCEPTS_CHANGED_QUERY)
-    MISSING_SIGNATURE = ("missing-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
-    EMPTY_SIGNATURE = ("empty-signature", ReceiverFault.ACCEPTS_MISSING_SIGNATURE)
+    WRONG_SECRET = ("wrong-secret", ReceiverFaultKind.ACCEPTS_WRONG_SECRET)
+    CHANGED_BODY = ("changed-body", ReceiverFaultKind.ACCEPTS_CHANGED_BODY)
+    CHANGED_PATH = ("changed-path", ReceiverFaultKind.ACCEPTS_CHANGED_PATH)
+    CHANGED_QUERY = ("changed-query", ReceiverFaultKind.ACCEPTS_CHANGED_QUERY)
+    ADDED_QUERY = ("added-query", ReceiverFaultKind.ACCEPTS_CHANGED_QUERY)
+    MISSING_SIGNATURE = ("missing-signature", ReceiverFaultKind.ACCEPTS_MISSING_SIGNATURE)
+    EMPTY_SIGNATURE = ("empty-signature", ReceiverFaultKind.ACCEPTS_MISSING_SIGNATURE)
     # KORE itself sends the header empty for accounts without a secret, so receivers that skip the
     # check then are common, and get advice of their own.
-    EMPTY_KORE_SIGNATURE = ("empty-signature", ReceiverFault.ACCEPTS_EMPTY_KORE_SIGNATURE)
-    MALFORMED_SIGNATURE = ("malformed-signature", ReceiverFault.ACCEPTS_MALFORMED_SIGNATURE)
-    UPPER_CASE = ("upper-case", ReceiverFault.ACCEPTS_UPPERCASE_HASH)
-    HMAC = ("hmac", ReceiverFault.ACCEPTS_HMAC)
-    AUTH_TOKEN = ("auth-token", ReceiverFault.ACCEPTS_AUTH_TOKEN_FOR_KORE)
-    TWILIO_SIGNATURE = ("twilio-signature", ReceiverFault.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE)
-    BOTH_FAMILIES = ("both-families", ReceiverFault.ACCEPTS_BOTH_FAMILIES)
-    UNSIGNED = ("unsigned", ReceiverFault.ACCEPTS_UNSIGNED)
+    EMPTY_KORE_SIGNATURE = ("empty-signature", ReceiverFaultKind.ACCEPTS_EMPTY_KORE_SIGNATURE)
+    MALFORMED_SIGNATURE = ("malformed-signature", ReceiverFaultKind.ACCEPTS_MALFORMED_SIGNATURE)
+    UPPER_CASE = ("upper-case", ReceiverFaultKind.ACCEPTS_UPPERCASE_HASH)
+    HMAC = ("hmac", ReceiverFaultKind.ACCEPTS_HMAC)
+    AUTH_TOKEN = ("auth-token", ReceiverFaultKind.ACCEPTS_AUTH_TOKEN_FOR_KORE)
+    TWILIO_SIGNATURE = ("twilio-signature", ReceiverFaultKind.ACCEPTS_TWILIO_SIGNATURE_FOR_KORE)
+    BOTH_FAMILIES = ("both-families", ReceiverFaultKind.ACCEPTS_BOTH_FAMILIES)
+    UNSIGNED = ("unsigned", ReceiverFaultKind.ACCEPTS_UNSIGNED)
 
 
-class Repetition(_Trial):
+class CallbackRepetition(_Trial):
     """How a callback comes again, or one that looks like it."""
 
-    IN_SERIES = ("repeat-in-series", ReceiverFault.NOT_IDEMPOTENT_IN_SERIES)
-    AT_ONCE = ("repeat-at-once", ReceiverFault.NOT_IDEMPOTENT_AT_ONCE)
-    AFTER_TIMEOUT = ("repeat-after-timeout", ReceiverFault.NOT_IDEMPOTENT_AFTER_TIMEOUT)
-    AFTER_DROP = ("repeat-after-drop", ReceiverFault.NOT_IDEMPOTENT_AFTER_DROP)
-    AFTER_RESTART = ("repeat-after-restart", ReceiverFault.FORGETS_ON_RESTART)
-    SAME_EVENT = ("same-event", ReceiverFault.DROPS_EQUAL_EVENTS)
+    IN_SERIES = ("repeat-in-series", ReceiverFaultKind.NOT_IDEMPOTENT_IN_SERIES)
+    AT_ONCE = ("repeat-at-once", ReceiverFaultKind.NOT_IDEMPOTENT_AT_ONCE)
+    AFTER_TIMEOUT = ("repeat-after-timeout", ReceiverFaultKind.NOT_IDEMPOTENT_AFTER_TIMEOUT)
+    AFTER_DROP = ("repeat-after-drop", ReceiverFaultKind.NOT_IDEMPOTENT_AFTER_DROP)
+    AFTER_RESTART = ("repeat-after-restart", ReceiverFaultKind.FORGETS_ON_RESTART)
+    SAME_EVENT = ("same-event", ReceiverFaultKind.DROPS_EQUAL_EVENTS)
     """Two callbacks with the same payload, each with its own token."""
-    SWAPPED_ORDER = ("swapped-order", ReceiverFault.REFUSES_SWAPPED_ORDER)
+    SWAPPED_ORDER = ("swapped-order", ReceiverFaultKind.REFUSES_SWAPPED_ORDER)
     """Two callbacks about one command, the later one first."""
 
 
@@ -73,7 +73,7 @@ class GenuineCase:
 
     source: Source
     method: HttpMethod
-    payload: ProbeEventKind
+    payload: ProbeCallbackKind
     adds_query: bool = False
     """Whether a parameter is added to a URL that has no query."""
 
@@ -92,7 +92,7 @@ class RepeatedCase:
     """One callback more than once, or two that look alike."""
 
     source: Source
-    again: Repetition
+    again: CallbackRepetition
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class ProbeCase:
     plan: Plan
     sends: str
     expects: str
-    fault: ReceiverFault
+    fault: ReceiverFaultKind
     """The fault that an unexpected answer shows, unless it is of a kind that shows another one."""
 
     @property
@@ -144,12 +144,12 @@ class ProbeCase:
 _ACCEPTED: Final = "a 2xx"
 _REFUSED: Final = "a 4xx"
 
-_REFUSES: Final[Mapping[ProbeEventKind, ReceiverFault]] = {
-    ProbeEventKind.NON_ASCII: ReceiverFault.REFUSES_NON_ASCII,
-    ProbeEventKind.WHITE_SPACE: ReceiverFault.REFUSES_WHITE_SPACE,
-    ProbeEventKind.EMPTY_VALUES: ReceiverFault.REFUSES_EMPTY_VALUES,
-    ProbeEventKind.REPEATED_PARAMETERS: ReceiverFault.REFUSES_REPEATED_PARAMETERS,
-    ProbeEventKind.LONG_VALUES: ReceiverFault.REFUSES_LONG_VALUES,
+_REFUSES: Final[Mapping[ProbeCallbackKind, ReceiverFaultKind]] = {
+    ProbeCallbackKind.NON_ASCII: ReceiverFaultKind.REFUSES_NON_ASCII,
+    ProbeCallbackKind.WHITE_SPACE: ReceiverFaultKind.REFUSES_WHITE_SPACE,
+    ProbeCallbackKind.EMPTY_VALUES: ReceiverFaultKind.REFUSES_EMPTY_VALUES,
+    ProbeCallbackKind.REPEATED_PARAMETERS: ReceiverFaultKind.REFUSES_REPEATED_PARAMETERS,
+    ProbeCallbackKind.LONG_VALUES: ReceiverFaultKind.REFUSES_LONG_VALUES,
 }
 """The fault of a receiver that refuses an unusual payload; REFUSES_PAYLOAD is for the others."""
 
@@ -196,26 +196,26 @@ _MIXED: Final[Mapping[Forgery, str]] = {
 _ONE_EFFECT, _TWO_EFFECTS = "a 2xx in the end, and one effect", "a 2xx for each, and two effects"
 
 # How each reads in a report, and what is expected.
-_REPEATED: Final[Mapping[Repetition, tuple[str, str]]] = {
-    Repetition.IN_SERIES: ("{}'s callback twice, one after the other", _ONE_EFFECT),
-    Repetition.AT_ONCE: ("{}'s callback three times at the same moment", _ONE_EFFECT),
-    Repetition.AFTER_TIMEOUT: (
+_REPEATED: Final[Mapping[CallbackRepetition, tuple[str, str]]] = {
+    CallbackRepetition.IN_SERIES: ("{}'s callback twice, one after the other", _ONE_EFFECT),
+    CallbackRepetition.AT_ONCE: ("{}'s callback three times at the same moment", _ONE_EFFECT),
+    CallbackRepetition.AFTER_TIMEOUT: (
         "{}'s callback; the sender hangs up before it is answered, and sends it again",
         _ONE_EFFECT,
     ),
-    Repetition.AFTER_DROP: (
+    CallbackRepetition.AFTER_DROP: (
         "{}'s callback; the connection drops at the answer's first byte, and it is sent again",
         _ONE_EFFECT,
     ),
-    Repetition.AFTER_RESTART: (
+    CallbackRepetition.AFTER_RESTART: (
         "{}'s callback; the receiver is restarted, and it is sent again",
         _ONE_EFFECT,
     ),
-    Repetition.SAME_EVENT: (
+    CallbackRepetition.SAME_EVENT: (
         "two of {}'s callbacks that tell the same, each with a token of its own",
         _TWO_EFFECTS,
     ),
-    Repetition.SWAPPED_ORDER: (
+    CallbackRepetition.SWAPPED_ORDER: (
         "two of {}'s callbacks about one SMS Command, the later one first",
         "a 2xx for each",
     ),
@@ -232,18 +232,18 @@ def _genuine(source: Source) -> Iterator[ProbeCase]:
                 GenuineCase(source, method, payload),
                 f"{_NAMES[source]}'s callback by {method}: {payload.words}",
                 _ACCEPTED,
-                _REFUSES.get(payload, ReceiverFault.REFUSES_PAYLOAD),
+                _REFUSES.get(payload, ReceiverFaultKind.REFUSES_PAYLOAD),
             )
     for method in HttpMethod:
         yield ProbeCase(
             f"{source}-{method.lower()}-query",
             CaseGroup.GENUINE,
             frozenset({source}),
-            GenuineCase(source, method, ProbeEventKind.SIM_UPDATE, adds_query=True),
+            GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE, adds_query=True),
             f"{_NAMES[source]}'s callback by {method}, to the URL with a query: its own, or one"
             " that it doesn't have",
             "a 2xx, unless it takes callbacks at the very URL alone",
-            ReceiverFault.REFUSES_QUERY,
+            ReceiverFaultKind.REFUSES_QUERY,
         )
 
 
@@ -252,10 +252,10 @@ def _test_event() -> ProbeCase:
         "kore-post-test-event",
         CaseGroup.GENUINE,
         frozenset({Source.KORE}),
-        GenuineCase(Source.KORE, HttpMethod.POST, ProbeEventKind.TEST_EVENT),
-        ProbeEventKind.TEST_EVENT.words,
+        GenuineCase(Source.KORE, HttpMethod.POST, ProbeCallbackKind.TEST_EVENT),
+        ProbeCallbackKind.TEST_EVENT.words,
         _ACCEPTED,
-        ReceiverFault.REFUSES_TEST_EVENT,
+        ReceiverFaultKind.REFUSES_TEST_EVENT,
     )
 
 
@@ -305,7 +305,7 @@ _SAME_TOKEN: Final = ProbeCase(
     TokenCollisionCase(),
     "a callback of Twilio's and another of KORE's, which have the same token by chance",
     _TWO_EFFECTS,
-    ReceiverFault.MIXES_TOKENS,
+    ReceiverFaultKind.MIXES_TOKENS,
 )
 
 _WHOLE: Final = (
@@ -316,7 +316,7 @@ _WHOLE: Final = (
         ForgeriesHadNoEffect(),
         "all forgeries together",
         "no effect",
-        ReceiverFault.ACTS_ON_FORGERIES,
+        ReceiverFaultKind.ACTS_ON_FORGERIES,
     ),
     ProbeCase(
         "answers-in-time",
@@ -325,7 +325,7 @@ _WHOLE: Final = (
         AnsweredInTime(),
         "all requests",
         "each answer well before the sender gives up",
-        ReceiverFault.TOO_SLOW,
+        ReceiverFaultKind.TOO_SLOW,
     ),
 )
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from ringback.probe.probe_cases import ProbeCase
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 
 class CaseVerdict(StrEnum):
@@ -33,7 +33,7 @@ class CaseResult:
     verdict: CaseVerdict
     came: str
     """What the receiver did, or why the case wasn't run."""
-    fault: ReceiverFault | None = None
+    fault: ReceiverFaultKind | None = None
     """What is wrong, where it failed."""
     request: str = ""
     """The first request as it left, without secrets."""
@@ -56,9 +56,9 @@ class ProbeReport:
     results: tuple[CaseResult, ...]
 
     @property
-    def faults(self) -> dict[ReceiverFault, list[str]]:
+    def faults(self) -> dict[ReceiverFaultKind, list[str]]:
         """The faults that the receiver has, root causes first, and the cases that show each."""
-        shown = {fault: list[str]() for fault in ReceiverFault}
+        shown = {fault: list[str]() for fault in ReceiverFaultKind}
         for result in self.results:
             if result.fault is not None:
                 shown[result.fault].append(result.case.name)

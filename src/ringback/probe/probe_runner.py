@@ -20,10 +20,11 @@ from ringback.probe import evaluation
 from ringback.probe.counter_watch import CounterWatch, ReadCounter
 from ringback.probe.effect_counter import EffectCounter
 from ringback.probe.forgeries import forge
-from ringback.probe.payloads import ProbeEventKind
+from ringback.probe.payloads import ProbeCallbackKind
 from ringback.probe.probe_cases import (
     SOURCES,
     AnsweredInTime,
+    CallbackRepetition,
     CaseGroup,
     ForgedCase,
     ForgeriesHadNoEffect,
@@ -32,7 +33,6 @@ from ringback.probe.probe_cases import (
     Plan,
     ProbeCase,
     RepeatedCase,
-    Repetition,
     TokenCollisionCase,
 )
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, ProbeReport
@@ -120,7 +120,7 @@ class _Run:
             source: method
             for source in SOURCES
             for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
-            if self.genuine.get(GenuineCase(source, method, ProbeEventKind.SIM_UPDATE))
+            if self.genuine.get(GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE))
             is CaseVerdict.PASSED
         }
 
@@ -170,9 +170,9 @@ class _Run:
                 request = forge(self.requests, forgery, source, method)
                 answer = await self.session.send(request)
                 return self._shown(evaluation.judge_forged(case, answer), request)
-            case RepeatedCase(source, Repetition.SWAPPED_ORDER):
+            case RepeatedCase(source, CallbackRepetition.SWAPPED_ORDER):
                 return await self._swapped(case, source)
-            case RepeatedCase(source, Repetition.SAME_EVENT):
+            case RepeatedCase(source, CallbackRepetition.SAME_EVENT):
                 return await self._same_event(case, source)
             case RepeatedCase(source, again):
                 request = self.requests.request(source, self._method_for(source))
@@ -207,13 +207,13 @@ class _Run:
 
     async def _swapped(self, case: ProbeCase, source: Source) -> CaseResult:
         method = self._method_for(source)
-        command = GenuineCase(source, method, ProbeEventKind.SMS_COMMAND)
+        command = GenuineCase(source, method, ProbeCallbackKind.SMS_COMMAND)
         if self.genuine.get(command) is CaseVerdict.FAILED:
             return evaluation.not_run(case, _NO_COMMANDS)
         mark, make = self.requests.mark(), self.requests
         later, earlier = (
             make.rendered(make.callback(source, method, payload, mark=mark))
-            for payload in (ProbeEventKind.SMS_COMMAND, ProbeEventKind.SMS_COMMAND_SENT)
+            for payload in (ProbeCallbackKind.SMS_COMMAND, ProbeCallbackKind.SMS_COMMAND_SENT)
         )
         answers = [await self.session.send(later)]
         answers += await self.session.until_accepted(earlier)
@@ -305,7 +305,9 @@ class _Run:
 
 
 def _is_restart(case: ProbeCase) -> bool:
-    return isinstance(case.plan, RepeatedCase) and case.plan.again is Repetition.AFTER_RESTART
+    return (
+        isinstance(case.plan, RepeatedCase) and case.plan.again is CallbackRepetition.AFTER_RESTART
+    )
 
 
 def _sum(first: Effect, second: Effect) -> Effect:
@@ -324,18 +326,18 @@ def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
 
 
 async def _send_again(
-    session: ProbeSession, request: OutgoingRequest, again: Repetition
+    session: ProbeSession, request: OutgoingRequest, again: CallbackRepetition
 ) -> list[ProbeResponse]:
     """Send one callback more than once, and return the answers."""
     first = list[ProbeResponse]()
     match again:
-        case Repetition.IN_SERIES:
+        case CallbackRepetition.IN_SERIES:
             first = await session.until_accepted(request)
-        case Repetition.AT_ONCE:
+        case CallbackRepetition.AT_ONCE:
             first = await session.send_at_once(request, copies=_COPIES)
-        case Repetition.AFTER_TIMEOUT:
+        case CallbackRepetition.AFTER_TIMEOUT:
             await session.hang_up(request)
-        case Repetition.AFTER_DROP:
+        case CallbackRepetition.AFTER_DROP:
             await session.drop(request)
         case _:
             raise AssertionError("these are carried out in other ways")

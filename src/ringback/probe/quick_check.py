@@ -8,7 +8,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.http.outcome import Delivered, Outcome, Refused, describe
+from ringback.core.http.outcome import DeliveredOutcome, Outcome, RefusedOutcome, describe
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource, Transport
@@ -42,7 +42,7 @@ async def quick_check(
         return (await transport.send(request, limits=limits)).outcome
 
     outcome = await send(make.request(source, method))
-    if not isinstance(outcome, Delivered):
+    if not isinstance(outcome, DeliveredOutcome):
         return f"a genuine callback from {source} is not accepted: {describe(outcome)}"
     forgeries = _forgeries(make, source, method)
     outcomes = await asyncio.gather(*map(send, forgeries.values()))
@@ -65,9 +65,9 @@ def _forgeries(
 
 def _fault(what: str, outcome: Outcome) -> str | None:
     match outcome:
-        case Refused(status) if 400 <= status <= 499:
+        case RefusedOutcome(status) if 400 <= status <= 499:
             return None
-        case Delivered():
+        case DeliveredOutcome():
             return f"it accepts a request {what}"
         case _:
             return f"it does not refuse a request {what} with a 4xx: {describe(outcome)}"

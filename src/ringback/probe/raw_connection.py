@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
-from ringback.core.http.outcome import AttemptFailure, Unreachable, answered
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, answered
 from ringback.http_client.response_parser import ResponseParser
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.os_error_messages import error_text
@@ -59,26 +59,28 @@ class ProbeConnection:
             async with asyncio.timeout(within):
                 outcome = await self._read(answer)
         except TimeoutError:
-            outcome = Unreachable(AttemptFailure.READ_TIMEOUT, f"no answer came for {within:g} s")
+            outcome = NoAnswerOutcome(
+                AttemptFailure.READ_TIMEOUT, f"no answer came for {within:g} s"
+            )
         except OSError as error:
             why = f"the receiver closed the connection without answering ({error_text(error)})"
-            outcome = Unreachable(AttemptFailure.CLOSED, why)
+            outcome = NoAnswerOutcome(AttemptFailure.CLOSED, why)
         taken = RequestTimings((self._stopwatch() - self._began) * 1000)
-        if isinstance(outcome, Unreachable):
+        if isinstance(outcome, NoAnswerOutcome):
             return AttemptResult(outcome, taken)
         response = answer.response()
         return AttemptResult(answered(response.status), taken, response)
 
-    async def _read(self, answer: ResponseParser) -> Unreachable | None:
+    async def _read(self, answer: ResponseParser) -> NoAnswerOutcome | None:
         while not (answer.is_complete or answer.is_cut):
             part = await self._reader.read(_PART)
             if not part:
                 answer.end()
                 if not answer.is_complete:
                     why = "the receiver closed the connection without a whole answer"
-                    return Unreachable(AttemptFailure.CLOSED, why)
+                    return NoAnswerOutcome(AttemptFailure.CLOSED, why)
             else:
                 answer.feed(memoryview(part))
             if answer.fault is not None:
-                return Unreachable(AttemptFailure.PROTOCOL, answer.fault)
+                return NoAnswerOutcome(AttemptFailure.PROTOCOL, answer.fault)
         return None

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class ReceiverFault(Enum):
+class ReceiverFaultKind(Enum):
     """What is wrong with a receiver: what it does, and how to fix that."""
 
     # Reports list faults in this order, so those that explain many others come first.

@@ -6,7 +6,7 @@ from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Unreachable, describe, status_of
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, describe, status_of
 from ringback.receiver.verification.schemes import FAMILIES
 
 _SHOWN: Final = 100
@@ -60,7 +60,7 @@ class ProbeResponse:
     def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
         """Return the answer of an exchange, without secrets that the receiver may have repeated."""
         outcome = exchange.outcome
-        failure = outcome.failure if isinstance(outcome, Unreachable) else None
+        failure = outcome.failure if isinstance(outcome, NoAnswerOutcome) else None
         words = plain(hide(describe(outcome)), _BODY_SHOWN)
         if said := _said(exchange, hide):
             words = f"{words}: {said}"

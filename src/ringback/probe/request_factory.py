@@ -20,7 +20,7 @@ from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource
-from ringback.probe.payloads import CallbackSubject, ProbeEventKind, parameters_for
+from ringback.probe.payloads import CallbackSubject, ProbeCallbackKind, parameters_for
 from ringback.probe.probe_cases import GenuineCase
 
 _SID: Final = "CB" + "0" * 32
@@ -69,7 +69,7 @@ class ProbeRequestFactory:
         self,
         source: SourceName,
         method: HttpMethod = HttpMethod.POST,
-        payload: ProbeEventKind = ProbeEventKind.SIM_UPDATE,
+        payload: ProbeCallbackKind = ProbeCallbackKind.SIM_UPDATE,
         *,
         url: CallbackUrl | None = None,
         token: str | None = None,
@@ -89,7 +89,7 @@ class ProbeRequestFactory:
             idempotency_token=token or self.token(source),
             date_created=at,
             progress=DeliveryProgress(at),
-            is_test=payload is ProbeEventKind.TEST_EVENT,
+            is_test=payload is ProbeCallbackKind.TEST_EVENT,
         )
 
     def rendered(self, callback: CallbackRecord, account: Account | None = None) -> OutgoingRequest:
@@ -113,8 +113,8 @@ class ProbeRequestFactory:
         """Return what makes the payload of one callback differ from all others."""
         return self.chance.bytes(_MARK_BYTES).hex()
 
-    def _body(self, payload: ProbeEventKind, method: HttpMethod, at: datetime, mark: str) -> str:
-        if payload is ProbeEventKind.TEST_EVENT:
+    def _body(self, payload: ProbeCallbackKind, method: HttpMethod, at: datetime, mark: str) -> str:
+        if payload is ProbeCallbackKind.TEST_EVENT:
             return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
         return encode(
             parameters_for(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.http_client.tls import ClientTls
 from ringback.ports import Transport
 from ringback.probe.raw_connection import ProbeConnection
@@ -94,7 +94,7 @@ class ProbeSession:
                 ]
             except OSError as error:
                 why = f"no connection: {error_text(error)}"
-                return [self._noted(AttemptResult(Unreachable(AttemptFailure.CONNECT, why)))]
+                return [self._noted(AttemptResult(NoAnswerOutcome(AttemptFailure.CONNECT, why)))]
             for connection in connections:
                 connection.send(request)
             left = self._left()

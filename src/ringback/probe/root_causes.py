@@ -9,7 +9,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 K = TypeVar("K", GenuineCase, ForgedCase)
 
@@ -54,7 +54,7 @@ def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool
     ]
 
 
-def _cause_of(result: CaseResult, results: Sequence[CaseResult]) -> ReceiverFault | None:
+def _cause_of(result: CaseResult, results: Sequence[CaseResult]) -> ReceiverFaultKind | None:
     plan, cause = result.case.plan, None
     if result.fault is result.case.fault and isinstance(plan, ForgedCase):
         cause = _cause_of_accepting(plan, results)
@@ -63,17 +63,17 @@ def _cause_of(result: CaseResult, results: Sequence[CaseResult]) -> ReceiverFaul
     return cause or result.fault
 
 
-_IGNORES: Final[Mapping[Source, ReceiverFault]] = {
-    Source.TWILIO: ReceiverFault.IGNORES_TWILIO_SIGNATURE,
-    Source.KORE: ReceiverFault.IGNORES_KORE_SIGNATURE,
+_IGNORES: Final[Mapping[Source, ReceiverFaultKind]] = {
+    Source.TWILIO: ReceiverFaultKind.IGNORES_TWILIO_SIGNATURE,
+    Source.KORE: ReceiverFaultKind.IGNORES_KORE_SIGNATURE,
 }
 _REFUSES: Final = {
-    Source.TWILIO: ReceiverFault.REFUSES_TWILIO,
-    Source.KORE: ReceiverFault.REFUSES_KORE,
+    Source.TWILIO: ReceiverFaultKind.REFUSES_TWILIO,
+    Source.KORE: ReceiverFaultKind.REFUSES_KORE,
 }
 _REFUSES_METHOD: Final = {
-    HttpMethod.POST: ReceiverFault.REFUSES_POST,
-    HttpMethod.GET: ReceiverFault.REFUSES_GET,
+    HttpMethod.POST: ReceiverFaultKind.REFUSES_POST,
+    HttpMethod.GET: ReceiverFaultKind.REFUSES_GET,
 }
 # Two accepted forgeries can be two separate mistakes, so they don't prove a missing check.
 _ENOUGH: Final = 3
@@ -81,10 +81,12 @@ _ENOUGH: Final = 3
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 
-def _cause_of_accepting(plan: ForgedCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
+def _cause_of_accepting(
+    plan: ForgedCase, results: Sequence[CaseResult]
+) -> ReceiverFaultKind | None:
     forged = _decided(ForgedCase, results)
     if _are_all_accepted([is_accepted for _, is_accepted in forged]):
-        return ReceiverFault.ANSWERS_200_TO_EVERYTHING
+        return ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING
     of_family = [
         is_accepted
         for other, is_accepted in forged
@@ -99,7 +101,9 @@ def _are_all_accepted(forged: Sequence[bool]) -> bool:
     return len(forged) >= _ENOUGH and all(forged)
 
 
-def _cause_of_refusing(plan: GenuineCase, results: Sequence[CaseResult]) -> ReceiverFault | None:
+def _cause_of_refusing(
+    plan: GenuineCase, results: Sequence[CaseResult]
+) -> ReceiverFaultKind | None:
     of_source = [
         (other.method, is_refused)
         for other, is_refused in _decided(GenuineCase, results)

@@ -13,7 +13,7 @@ from ringback.receiver import asgi, wsgi
 from ringback.receiver.verification import ReceivedRequest
 
 
-class DjangoRequest(Protocol):
+class DjangoRequestLike(Protocol):
     """What is needed of `django.http.HttpRequest`."""
 
     @property
@@ -27,7 +27,7 @@ class DjangoRequest(Protocol):
         ...
 
 
-def request_of(request: DjangoRequest) -> ReceivedRequest:
+def request_of(request: DjangoRequestLike) -> ReceivedRequest:
     """Return the request as it came, under WSGI or ASGI.
 
     Where an upload or a stream was read from it before, Django raises RawPostDataException.

@@ -12,7 +12,7 @@ from ringback.receiver import wsgi
 from ringback.receiver.verification import ReceivedRequest
 
 
-class FlaskRequest(Protocol):
+class FlaskRequestLike(Protocol):
     """What is needed of `flask.request`, or of any request of Werkzeug's."""
 
     @property
@@ -30,7 +30,7 @@ class FlaskRequest(Protocol):
         ...
 
 
-def request_of(request: FlaskRequest) -> ReceivedRequest:
+def request_of(request: FlaskRequestLike) -> ReceivedRequest:
     """Return the request as it came.
 
     Raises RuntimeError where its form was read before, which leaves no body to be checked.

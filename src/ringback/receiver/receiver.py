@@ -12,8 +12,8 @@ from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback, read_date
 from ringback.receiver.dedupe.dedupe_store import (
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     DedupeStore,
     DedupeUnavailable,
     WorkAlreadyDone,
@@ -22,7 +22,7 @@ from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answe
 from ringback.receiver.system_clock import now, random_hex
 from ringback.receiver.verification.configured_urls import UrlTemplateMatch, read_urls
 from ringback.receiver.verification.received_request import ReceivedRequest
-from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
+from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
 from ringback.receiver.verification.signing_input import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import judge
@@ -172,7 +172,7 @@ class Receiver:
         return (verdict, None) if isinstance(verdict, Rejected) else (verdict, found)
 
     def _check_age(
-        self, claim: SignatureClaim, request: ReceivedRequest, max_age: timedelta
+        self, claim: UnverifiedSignature, request: ReceivedRequest, max_age: timedelta
     ) -> Rejected | None:
         given = request.values("date")
         if not given and claim.source is Source.TWILIO:
@@ -204,8 +204,8 @@ class Receiver:
             case WorkAlreadyDone():
                 return Duplicate(callback)
 
-    def _visit(self, callback: Callback, token: str) -> ClaimRequest:
-        return ClaimRequest(
+    def _visit(self, callback: Callback, token: str) -> DedupeClaimRequest:
+        return DedupeClaimRequest(
             source=callback.source,
             token=token,
             owner=random_hex(),
@@ -298,7 +298,7 @@ def _check_time(name: str, given: timedelta | None) -> None:
         )
 
 
-def _at_no_url(claim: SignatureClaim, request: ReceivedRequest) -> Rejected:
+def _at_no_url(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected:
     if not request.target:
         return claim.rejected(
             Reason.NO_TARGET,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, Self
 
 from ringback.receiver.callback import Callback
-from ringback.receiver.dedupe.dedupe_store import ClaimRequest, DedupeStore, DedupeUnavailable
+from ringback.receiver.dedupe.dedupe_store import DedupeClaimRequest, DedupeStore, DedupeUnavailable
 from ringback.receiver.verification.verdict import Rejected
 
 
@@ -31,7 +31,7 @@ class Accepted:
 
     callback: Callback
     seen: DedupeStore | None = field(default=None, repr=False)
-    visit: ClaimRequest | None = field(default=None, repr=False)
+    visit: DedupeClaimRequest | None = field(default=None, repr=False)
 
     def done(self) -> bool:
         """Write down that the work is done; its deliveries are duplicates from now on.

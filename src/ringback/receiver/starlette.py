@@ -12,7 +12,7 @@ from ringback.receiver import asgi
 from ringback.receiver.verification import ReceivedRequest
 
 
-class StarletteRequest(Protocol):
+class StarletteRequestLike(Protocol):
     """What is needed of `starlette.requests.Request`, which is FastAPI's too."""
 
     @property
@@ -25,7 +25,7 @@ class StarletteRequest(Protocol):
         ...
 
 
-async def request_of(request: StarletteRequest) -> ReceivedRequest:
+async def request_of(request: StarletteRequestLike) -> ReceivedRequest:
     """Return the request as it came.
 
     A route must not have read its form before: a stream is there once, and Starlette raises

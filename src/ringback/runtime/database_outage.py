@@ -28,7 +28,7 @@ async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
 
 
 @dataclass(eq=False)
-class DatabaseOutage:
+class DatabaseOutageMonitor:
     """Whether the database can be written to; one line of the log says when that ends, and begins.
 
     `try_to_commit` has the store commit something, and raises StoreUnavailable where it can't;

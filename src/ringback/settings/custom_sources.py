@@ -13,9 +13,9 @@ from ringback.core.sources.source_definition import (
     FIRST,
     LAST,
     SIGNATURE_SCHEMES,
+    CallbackSourceDefinition,
     HeaderTemplate,
     SignatureScheme,
-    SourceDefinition,
     Sources,
 )
 from ringback.settings.file import SettingsFile
@@ -31,7 +31,7 @@ _NAME: Final = re.compile("[a-z][a-z0-9-]{0,31}")
 _TEXT: Final = re.compile("[ -~]+")
 
 
-class ConfiguredSources:
+class ConfiguredCallbackSources:
     """All sources: the two built in, and those of `[sources.NAME]` tables.
 
     Raises ConfigurationError, naming the line, for what can't be used.
@@ -63,7 +63,7 @@ def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
         yield name, cast("Entry", entry)
 
 
-def _source_of(name: str, entry: Entry) -> SourceDefinition:
+def _source_of(name: str, entry: Entry) -> CallbackSourceDefinition:
     if name in BUILT_IN:
         raise ConfigurationError(f"{name} is built in, and stays as the notice has it")
     if not _NAME.fullmatch(name):
@@ -72,7 +72,7 @@ def _source_of(name: str, entry: Entry) -> SourceDefinition:
         )
     check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
-    return SourceDefinition(
+    return CallbackSourceDefinition(
         headers=_headers_of(entry),
         signature=_signature_of(entry),
         token=_parsed("token", IdempotencyTokenFormat.parse, read_text(entry, "token")),

@@ -15,7 +15,7 @@ from ringback.core.sims.scenario import NetworkScenario
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
 from ringback.settings.custom_sources import TABLE as SOURCES
-from ringback.settings.custom_sources import ConfiguredSources
+from ringback.settings.custom_sources import ConfiguredCallbackSources
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import is_egress_name
 from ringback.settings.policy import TABLES, read_policy
@@ -58,7 +58,7 @@ def load(
         for setting in SETTINGS
     }
     values = {name: each.read() for name, each in given.items()}
-    added = ConfiguredSources(file)
+    added = ConfiguredCallbackSources(file)
     policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
@@ -89,7 +89,7 @@ def policy_in(file: SettingsFile) -> Policy:
 
     Raises ConfigurationError, naming the line, for what of that can't be used.
     """
-    return read_policy(file, ConfiguredSources(file).sources)
+    return read_policy(file, ConfiguredCallbackSources(file).sources)
 
 
 # ---- unknown names, and those of the other command -----------------------------------------------

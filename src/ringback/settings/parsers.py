@@ -23,7 +23,7 @@ def read_port(text: str) -> int:
     raise ValueError(f"{text!r} is no port; it must be a number from 0 to 65535 (0: any free one)")
 
 
-class TlsPort(NamedTuple):
+class HttpsPortSetting(NamedTuple):
     """Where HTTPS is to be."""
 
     port: int
@@ -32,13 +32,13 @@ class TlsPort(NamedTuple):
     """Whether another port will do where that one can't be had."""
 
 
-def read_tls_port(text: str) -> TlsPort:
+def read_tls_port(text: str) -> HttpsPortSetting:
     """Read the port of HTTPS; a `+` behind it lets it be another.
 
     >>> read_tls_port("443+")
-    TlsPort(port=443, else_other=True)
+    HttpsPortSetting(port=443, else_other=True)
     """
-    return TlsPort(read_port(text.removesuffix("+")), text.endswith("+"))
+    return HttpsPortSetting(read_port(text.removesuffix("+")), text.endswith("+"))
 
 
 def number(*, least: int, most: int) -> Callable[[str], int]:

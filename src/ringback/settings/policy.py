@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, cast
 
-from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Policy, SourceName
+from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, SourceName
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import read_instant
 from ringback.settings.toml_tables import (
@@ -66,9 +66,9 @@ def _may_ask_of(entry: Mapping[str, Any], sources: Collection[SourceName]) -> fr
     return frozenset(read_source(name, "may_ask", sources) for name in cast("list[Any]", names))
 
 
-def _hold_of(policy: Policy, entry: Mapping[str, Any]) -> Hold:
+def _hold_of(policy: Policy, entry: Mapping[str, Any]) -> PhaseHold:
     check_keys(entry, must=("phase",), may=("account_sid", "url_prefix", "until"))
     words = {key: read_text(entry, key) for key in entry if key != "until"}
-    hold = Hold(**words, until=_instant_of(entry, "until"))
+    hold = PhaseHold(**words, until=_instant_of(entry, "until"))
     policy.check(hold)
     return hold

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Hold, Policy
+from ringback.core.policy.source_policy import PhaseHold, Policy
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
 from ringback.settings.policy import TABLES
@@ -46,7 +46,7 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     return text.checked(replace(policy, phases=tuple(phases)))
 
 
-def put_hold(file: SettingsFile, hold: Hold) -> str:
+def put_hold(file: SettingsFile, hold: PhaseHold) -> str:
     """Return the file's text with this hold, in the place of that of the same account and prefix.
 
     A new one goes before all that would keep it from ever deciding. Raises ConfigurationError where
@@ -69,7 +69,7 @@ def put_hold(file: SettingsFile, hold: Hold) -> str:
     return text.checked(replace(policy, holds=tuple(holds)))
 
 
-def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> Hold | None:
+def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> PhaseHold | None:
     """Return the hold of just this account and this prefix, where the file has one."""
     policy = policy_in(file)
     index = _index_of(policy, account_sid, url_prefix)

@@ -18,7 +18,7 @@ from ringback.core.sims.data_flow import MEGABYTE
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
 from ringback.core.sources.source_definition import Sources
-from ringback.settings.parsers import TlsPort, UdpGatewayAddress
+from ringback.settings.parsers import HttpsPortSetting, UdpGatewayAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Settings:
     host: str
     port: int
     tls: bool
-    tls_port: TlsPort
+    tls_port: HttpsPortSetting
     tls_cert: Path | None
     tls_key: Path | None
     trusted_proxies: tuple[Network, ...]

@@ -17,7 +17,7 @@ from ringback.ports import Transaction
 T = TypeVar("T")
 
 
-class DurableOperationRunner(Protocol):
+class TransactionRunner(Protocol):
     """Runs an operation, and waits until it is durable."""
 
     def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
@@ -35,8 +35,8 @@ class Device:
     account_sid: str
     sim: str
     """The SID or the unique name of its SIM."""
-    change: DurableOperationRunner
-    look: DurableOperationRunner
+    change: TransactionRunner
+    look: TransactionRunner
     """Runs what only looks, once nothing more happens by itself."""
 
     def send_sms(self, text: str) -> SmsCommand:

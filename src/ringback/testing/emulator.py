@@ -11,7 +11,7 @@ from ringback.core.wireless.sim import make_iccid
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import choose_scenario
 from ringback.operations.wireless.sims import SimCardRegistration, register_sim
-from ringback.ports import CallbackFilter, PageRequest, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.testing.devices import Device
 from ringback.testing.recording_receiver import RecordingReceiver
@@ -251,5 +251,5 @@ class Emulator:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def _sent(self, tx: Transaction) -> list[SentCallback]:
-        newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageRequest(_MOST))
+        newest = tx.callbacks.page(self.account_sid, CallbackFilter(), PageWindow(_MOST))
         return [sent(one, tx.callbacks.attempts(one.sid)) for one in reversed(newest)]

@@ -9,7 +9,7 @@ import jsonschema_rs
 from ringback.api.app import supersim_operations, wireless_operations
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.openapi import supersim_callbacks, wireless_callbacks
-from ringback.api.openapi.callbacks import SimProduct
+from ringback.api.openapi.callbacks import ProductApiDescription
 from ringback.api.operation_definition import ApiOperation
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 class Api(NamedTuple):
     """The API of a product, and its document."""
 
-    product: SimProduct
+    product: ProductApiDescription
     document: str
     """Where it is."""
     operations: Callable[[ApiDependencies], list[ApiOperation]]

@@ -8,24 +8,24 @@ from ringback.core.calendar import months_after
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, settle
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow import (
     SHADOW_BYTES,
-    Shadow,
+    ShadowCallback,
+    ShadowQueryParameter,
     ShadowRule,
-    ShadowWithParameter,
     copy_of,
 )
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.sim import WirelessStatus
@@ -92,12 +92,12 @@ _ESIM: Final = EsimProfile(
     smdp_plus_address=SMDP_PLUS_ADDRESS,
     matching_id="MATCHING-ID",
 )
-_SETTINGS: Final = SimSettingsUpdate(
+_SETTINGS: Final = OtaSettingsUpdate(
     sid="OB" + "1" * 32,
     account_sid=ACCOUNT_SID,
     iccid="8988307000000000001",
     sim_sid=SIM_SID,
-    status=SettingsUpdateStatus.SUCCESSFUL,
+    status=OtaSettingsUpdateStatus.SUCCESSFUL,
     date_created=NOW,
     date_updated=NOW,
     date_completed=NOW,
@@ -123,7 +123,7 @@ _SESSION: Final = SuperSimDataSession(
     download_per_hour=2000,
     date_created=NOW - timedelta(days=1),
 )
-_REQUEST: Final = RecordedRequest(
+_REQUEST: Final = SentRequestRecord(
     "POST", "http://127.0.0.1:9000/path", "POST /path HTTP/1.1\r\nHost: 127.0.0.1:9000", "a=1"
 )
 
@@ -216,8 +216,10 @@ def _add_failed_callback(tx: Transaction) -> None:
     tx.callbacks.add(a_callback())
     (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
     callback, progress = claimed.callback, claimed.progress
-    answered = RecordedResponse(503, (("Server", "made up"),), b"not now")
-    exchange = AttemptResult(Refused(503), RequestTimings(2.5, None, 0.5, None, 2.0), answered)
+    answered = ReceiverResponseRecord(503, (("Server", "made up"),), b"not now")
+    exchange = AttemptResult(
+        RefusedOutcome(503), RequestTimings(2.5, None, 0.5, None, 2.0), answered
+    )
     row = settle(claimed.attempt, exchange, _REQUEST, started=NOW)
     ended = progress._replace(
         due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
@@ -228,16 +230,16 @@ def _add_failed_callback(tx: Transaction) -> None:
 
 def _add_copies(tx: Transaction, callback: CallbackRecord) -> None:
     """One that was taken, and one under way."""
-    rule = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
+    rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
     taken, under_way = (
-        Shadow.opened(
+        ShadowCallback.opened(
             copy_of(callback, rule, chance=bytes([number]) * SHADOW_BYTES, now=NOW), of=callback
         )
         for number in (1, 2)
     )
     tx.shadows.open([taken, under_way])
-    answered = RecordedResponse(200, (("Server", "made up"),), b"fine")
+    answered = ReceiverResponseRecord(200, (("Server", "made up"),), b"fine")
     exchange = AttemptResult(
-        Delivered(200), RequestTimings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1"
+        DeliveredOutcome(200), RequestTimings(2.5, None, 0.5, None, 2.0), answered, "192.0.2.1"
     )
     tx.shadows.settle([taken.settled(exchange, _REQUEST, started=NOW)])

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from ringback.api.authentication import ACT_FOR, Authenticator
 from ringback.api.bearer_tokens import BearerTokens
 from ringback.core.accounts.account import Account, AccountStatus
-from ringback.core.accounts.client_credentials import AccessScope, ClientCredentials, ClientType
+from ringback.core.accounts.client_credentials import ApiClientType, ApiScope, ClientCredentials
 from ringback.core.errors import LoginRateLimited, Unauthorized
 from tests.counting_store import CountingStore
 from tests.fakes import (
@@ -410,7 +410,7 @@ async def test_a_header_that_names_another_account_finds_nothing_of_this_one(
 # ---- tokens --------------------------------------------------------------------------------------
 
 
-STANDARD = an_api_client(type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM}))
+STANDARD = an_api_client(type=ApiClientType.STANDARD, products=frozenset({ApiScope.SUPER_SIM}))
 TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/callbacks")
 
 
@@ -419,7 +419,7 @@ TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/cal
     [
         (an_api_client(), [200, 200, 200, 200]),
         (STANDARD, [200, 200, 403, 403]),
-        (replace(STANDARD, products=frozenset({AccessScope.WIRELESS})), [403, 403, 200, 403]),
+        (replace(STANDARD, products=frozenset({ApiScope.WIRELESS})), [403, 403, 200, 403]),
         (replace(STANDARD, products=frozenset()), [403] * 4),
     ],
     ids=["admin", "SuperSIM", "ProgrammableWireless", "nothing"],

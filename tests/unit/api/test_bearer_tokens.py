@@ -29,9 +29,9 @@ from ringback.core.accounts.account import AccountStatus
 from ringback.core.accounts.client_credentials import (
     EVERYTHING,
     LIFETIMES,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
     Principal,
 )
 from ringback.core.errors import Forbidden, InvalidBearerToken
@@ -41,7 +41,7 @@ from tests.memory_store import MemoryStore
 
 ADMIN = an_api_client()
 STANDARD = an_api_client(
-    sid=f"{ADMIN.sid[:-1]}b", type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM})
+    sid=f"{ADMIN.sid[:-1]}b", type=ApiClientType.STANDARD, products=frozenset({ApiScope.SUPER_SIM})
 )
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -144,7 +144,7 @@ async def test_anybody_can_check_it_with_the_public_key(tokens: BearerTokens) ->
 
 
 async def test_whoever_shows_one_may_do_what_its_client_may(tokens: BearerTokens) -> None:
-    for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({AccessScope.SUPER_SIM}))):
+    for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({ApiScope.SUPER_SIM}))):
         caller = await tokens.caller_of(await token_of(tokens, client))
         assert caller == Principal(an_account(), areas, NOW + timedelta(hours=1))
 

@@ -14,7 +14,7 @@ from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.policy.policy_monitor import PolicyMetrics
 from tests.fakes import NOW, FakeClock
 from tests.memory_store import MemoryStore
@@ -68,8 +68,8 @@ class ClientConnections(OpenConnections):
 
 
 @pytest.fixture
-def counters() -> Counters:
-    return Counters()
+def counters() -> DeliveryCounters:
+    return DeliveryCounters()
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def backlog() -> Backlog:
 
 
 @pytest.fixture
-def caller(counters: Counters, backlog: Backlog) -> Caller:
+def caller(counters: DeliveryCounters, backlog: Backlog) -> Caller:
     """A client without credentials, for whom everything is written anew."""
     return caller_of(counters, backlog, pause=0)
 
 
-def caller_of(counters: Counters, backlog: Backlog, *, pause: float) -> Caller:
+def caller_of(counters: DeliveryCounters, backlog: Backlog, *, pause: float) -> Caller:
     metrics = PrometheusMetrics(
         counters,
         clock=FakeClock(),
@@ -132,7 +132,7 @@ async def test_the_connections_of_clients_are_told_and_how_many_had_to_go(caller
     assert found[named("client_connections_evicted_total")] == 40
 
 
-async def test_what_was_counted_is_told(caller: Caller, counters: Counters) -> None:
+async def test_what_was_counted_is_told(caller: Caller, counters: DeliveryCounters) -> None:
     for _ in range(5):
         counters.accepted(Source.KORE)
     counters.attempts[Source.KORE, "delivered", ""] += 1
@@ -148,7 +148,7 @@ async def test_what_was_counted_is_told(caller: Caller, counters: Counters) -> N
 
 
 async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_by_reason(
-    caller: Caller, counters: Counters
+    caller: Caller, counters: DeliveryCounters
 ) -> None:
     counters.shadows[Source.KORE, "refused"] += 3
     counters.shadows_skipped["AC1", "full"] += 1
@@ -164,7 +164,9 @@ async def test_requests_that_had_to_wait_are_told_by_reason(caller: Caller) -> N
     assert told[named("requests_refused_total", reason="rate_limit")] == 3
 
 
-async def test_how_long_it_took_is_told_by_source(caller: Caller, counters: Counters) -> None:
+async def test_how_long_it_took_is_told_by_source(
+    caller: Caller, counters: DeliveryCounters
+) -> None:
     for seconds in (0.02, 0.04):
         counters.attempt_seconds[Source.KORE].add(seconds)
     counters.ended(CallbackStatus.DELIVERED, Source.TWILIO, 0.3)
@@ -177,7 +179,9 @@ async def test_how_long_it_took_is_told_by_source(caller: Caller, counters: Coun
     assert told[named("delivery_seconds_sum", source="twilio")] == pytest.approx(0.3)
 
 
-async def test_how_long_it_took_is_told_of_all_together(caller: Caller, counters: Counters) -> None:
+async def test_how_long_it_took_is_told_of_all_together(
+    caller: Caller, counters: DeliveryCounters
+) -> None:
     counters.first_attempt_seconds.add(0.02)
     counters.commit_seconds.add(0.003)
     told = await samples(caller)
@@ -220,7 +224,7 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
 
 
 async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own_format(
-    counters: Counters,
+    counters: DeliveryCounters,
 ) -> None:
     backlog = Backlog()
     caller = caller_of(counters, backlog, pause=3600)
@@ -254,7 +258,7 @@ async def test_a_count_that_failed_is_tried_again_soon(caller: Caller, backlog: 
 
 
 async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
-    caller: Caller, backlog: Backlog, counters: Counters
+    caller: Caller, backlog: Backlog, counters: DeliveryCounters
 ) -> None:
     counters.accepted(Source.KORE)
     assert (await samples(caller))[named("store_up")] == 1
@@ -291,7 +295,9 @@ async def test_each_name_is_ours_or_the_processs(caller: Caller) -> None:
     assert {name.partition("_")[0] for name in names} == {"ringback", "process"}
 
 
-async def test_asking_twice_counts_nothing_twice(caller: Caller, counters: Counters) -> None:
+async def test_asking_twice_counts_nothing_twice(
+    caller: Caller, counters: DeliveryCounters
+) -> None:
     counters.accepted(Source.KORE)
     await samples(caller)
     assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1

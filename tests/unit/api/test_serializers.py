@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from ringback.api.schema_pieces import TEXT, number
 from ringback.api.serializers import (
-    FieldVendor,
-    JsonObjectSerializer,
+    CustomJsonSerializer,
+    ExclusiveFieldVendor,
     SerializedField,
     Serializer,
     field,
@@ -35,9 +35,9 @@ BOX = Serializer[Box](
     nested("size", SIZE),
     field("name", attribute="sid"),
     link("url", lambda box: f"/boxes/{box.sid}"),
-    of_vendor(FieldVendor.KORE, field("kore_sid", attribute="sid")),
-    SerializedField("by", TEXT, lambda *_: "Twilio", FieldVendor.TWILIO),
-    SerializedField("by", TEXT, lambda *_: "KORE", FieldVendor.KORE),
+    of_vendor(ExclusiveFieldVendor.KORE, field("kore_sid", attribute="sid")),
+    SerializedField("by", TEXT, lambda *_: "Twilio", ExclusiveFieldVendor.TWILIO),
+    SerializedField("by", TEXT, lambda *_: "KORE", ExclusiveFieldVendor.KORE),
 )
 ONE = Box("B1", Size(2, 3))
 
@@ -55,7 +55,7 @@ def test_fields_stand_in_their_order_wherever_their_values_come_from() -> None:
 
 
 def test_each_vendor_has_its_own_fields_and_values() -> None:
-    shown = BOX.show_by(str, FieldVendor.KORE)(ONE)
+    shown = BOX.show_by(str, ExclusiveFieldVendor.KORE)(ONE)
     assert (shown["kore_sid"], shown["by"]) == ("B1", "KORE")
     assert set(BOX.schema["properties"]) - set(BOX.schema["required"]) == {"kore_sid"}
 
@@ -66,6 +66,6 @@ def test_a_record_that_is_not_there_is_null_as_its_schema_allows() -> None:
 
 
 def test_an_object_that_is_written_elsewhere_is_shown_as_it_is() -> None:
-    written = JsonObjectSerializer("written", {"type": "object"}, SIZE)
+    written = CustomJsonSerializer("written", {"type": "object"}, SIZE)
     assert written.show_by(str)({"any": "thing"}) == {"any": "thing"}
     assert (written.schema, written.parts) == ({"type": "object"}, (SIZE,))

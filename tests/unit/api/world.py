@@ -14,10 +14,10 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.ports import (
     CallbackFilter,
-    CallbackQueue,
     Clock,
     LoopWaker,
-    PageRequest,
+    NewCallbackQueue,
+    PageWindow,
     Store,
     Transaction,
 )
@@ -90,7 +90,7 @@ def dependencies_on(
     *,
     clock: Clock | None = None,
     task_runner: LoopWaker | None = None,
-    intake: CallbackQueue | None = None,
+    intake: NewCallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
     """Return what the resources work with, on this store."""
@@ -112,7 +112,7 @@ def app_on(
     *,
     clock: Clock | None = None,
     task_runner: LoopWaker | None = None,
-    intake: CallbackQueue | None = None,
+    intake: NewCallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
     portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
@@ -126,7 +126,7 @@ def app_on(
 
 async def called_back(store: Store) -> list[CallbackRecord]:
     return await store.transact(
-        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(999))
     )
 
 

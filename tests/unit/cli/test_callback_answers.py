@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import settle
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
-from ringback.core.http.outcome import Refused
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import RefusedOutcome
 from ringback.operations.context import OperationContext
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
@@ -35,7 +35,7 @@ def run(ringback: Emulator, *words: str) -> str:
     return result.output
 
 
-def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
+def answer(ringback: Emulator, *responses: ReceiverResponseRecord) -> None:
     """Have a callback answered so, one attempt after the other, long ago."""
 
     def keep(tx: Transaction, _: OperationContext) -> None:
@@ -43,7 +43,7 @@ def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
         tx.callbacks.add(callback)
         for response in responses:
             (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-            exchange = AttemptResult(Refused(500), response=response)
+            exchange = AttemptResult(RefusedOutcome(500), response=response)
             row = settle(taken.attempt, exchange, None, started=NOW)
             later = NOW if response is not responses[-1] else NOW.replace(year=2999)
             tx.callbacks.settle([Settlement(callback, row, taken.progress._replace(due=later))])
@@ -51,7 +51,7 @@ def answer(ringback: Emulator, *responses: RecordedResponse) -> None:
     ringback._change(keep)
 
 
-LONG = RecordedResponse(500, (("A", "a"), ("B", "b" * 3000)), b"x" * 65536, is_cut=True)
+LONG = ReceiverResponseRecord(500, (("A", "a"), ("B", "b" * 3000)), b"x" * 65536, is_cut=True)
 CUT = "  < (cut off: there was more than was read, or was to come)"
 
 

@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.usage import SuperSimDataSession
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID
 
@@ -102,11 +102,11 @@ def an_esim_profile(
 
 def a_settings_update(
     *,
-    status: SettingsUpdateStatus = SettingsUpdateStatus.SCHEDULED,
+    status: OtaSettingsUpdateStatus = OtaSettingsUpdateStatus.SCHEDULED,
     date_updated: datetime = NOW,
     date_completed: datetime | None = None,
-) -> SimSettingsUpdate:
-    return SimSettingsUpdate(
+) -> OtaSettingsUpdate:
+    return OtaSettingsUpdate(
         sid=f"OB{'4' * 32}",
         account_sid=ACCOUNT_SID,
         iccid=ICCID,

@@ -11,9 +11,14 @@ from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+)
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.ports import DeliveryClaim, Lane, RandomSource, Store, Transaction, Transport, lane_of
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
@@ -27,9 +32,11 @@ OTHER_HOST: Final = "http://b.example"
 LANE: Final = Lane(ACCOUNT_SID, "http://a.example:80")
 """Of the callbacks that go to `HOST`."""
 
-DELIVERED: Final = AttemptResult(Delivered(200))
-REFUSED: Final = AttemptResult(Refused(503))
-NOT_CONNECTED: Final = AttemptResult(Unreachable(AttemptFailure.CONNECT, "nobody listens there"))
+DELIVERED: Final = AttemptResult(DeliveredOutcome(200))
+REFUSED: Final = AttemptResult(RefusedOutcome(503))
+NOT_CONNECTED: Final = AttemptResult(
+    NoAnswerOutcome(AttemptFailure.CONNECT, "nobody listens there")
+)
 
 
 def sid(number: int) -> str:
@@ -186,7 +193,7 @@ class Bench:
     chance: RandomSource = field(default_factory=SteadyChance)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
-    counters: Counters = field(default_factory=Counters)
+    counters: DeliveryCounters = field(default_factory=DeliveryCounters)
 
     def __post_init__(self) -> None:
         self.delivery = DeliveryService(

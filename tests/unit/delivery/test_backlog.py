@@ -4,13 +4,13 @@ import pytest
 
 from ringback.core.errors import BacklogFull
 from ringback.delivery.backlog import Backlog, BacklogLimits
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 
 OURS, THEIRS = "account A", "account B"
 
 
 def a_backlog(unfinished: dict[str, int], *, in_all: int = 100, per_account: int = 100) -> Backlog:
-    backlog = Backlog(BacklogLimits(in_all=in_all, per_account=per_account), Counters())
+    backlog = Backlog(BacklogLimits(in_all=in_all, per_account=per_account), DeliveryCounters())
     backlog.start_with(unfinished)
     return backlog
 
@@ -75,7 +75,7 @@ def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
 
 
 def test_a_million_may_wait_unless_told_otherwise() -> None:
-    backlog = Backlog(BacklogLimits(), Counters())
+    backlog = Backlog(BacklogLimits(), DeliveryCounters())
     backlog.check(OURS, 1_000_000)
     with pytest.raises(BacklogFull):
         backlog.check(OURS, 1_000_001)

@@ -13,9 +13,9 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.callback_serialization import read_new, write_new
 from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.delivery import batch_ingestion
-from ringback.delivery.batch_ingestion import SavedBatchQueue
+from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import CallbackFilter, CallbackQueue, PageRequest, Store, Transaction
+from ringback.ports import CallbackFilter, NewCallbackQueue, PageWindow, Store, Transaction
 from ringback.runtime.database_outage import PAUSE
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, an_account
@@ -43,7 +43,7 @@ class Bench:
     """The body of a callback that can't be kept."""
 
     def __post_init__(self) -> None:
-        self.batches = SavedBatchQueue(
+        self.batches = BatchIngestionQueue(
             store=self.store,
             clock=self.clock,
             stopwatch=lambda: 0.0,
@@ -53,7 +53,7 @@ class Bench:
         )
 
     def _add(
-        self, tx: Transaction, callbacks: Sequence[CallbackRecord], queue: CallbackQueue
+        self, tx: Transaction, callbacks: Sequence[CallbackRecord], queue: NewCallbackQueue
     ) -> list[CallbackRecord]:
         if self.added_before_outage == sum(self.sizes) and self.outage:
             self.outage -= 1
@@ -87,7 +87,7 @@ def numbers_of(records: Sequence[CallbackRecord]) -> list[int]:
 
 async def kept(store: Store, account: str = ACCOUNT_SID) -> list[int]:
     page = await store.transact(
-        lambda tx: tx.callbacks.page(account, CallbackFilter(), PageRequest(999))
+        lambda tx: tx.callbacks.page(account, CallbackFilter(), PageWindow(999))
     )
     return sorted(numbers_of(page))
 
@@ -280,7 +280,7 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
         original = bench._add
 
         def go_away(
-            tx: Transaction, part: Sequence[CallbackRecord], queue: CallbackQueue
+            tx: Transaction, part: Sequence[CallbackRecord], queue: NewCallbackQueue
         ) -> list[CallbackRecord]:
             store.failures_to_come = 2
             return original(tx, part, queue)

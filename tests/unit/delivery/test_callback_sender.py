@@ -10,7 +10,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.signature import sign_as_kore
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.callback_sender import CallbackSender
@@ -101,7 +101,7 @@ async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback(is_test=True, secret_id="whs_gone"))
     why = "the webhook secret whs_gone that was to sign it is gone"
-    assert sent == (AttemptResult(Unreachable(AttemptFailure.SECRET, why)), None)
+    assert sent == (AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, why)), None)
     assert transport.requests == []
 
 
@@ -117,7 +117,7 @@ async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened()
     connected.set()
     exchange, request = await sending
     assert request is None
-    assert isinstance(exchange.outcome, Unreachable)
+    assert isinstance(exchange.outcome, NoAnswerOutcome)
     assert exchange.outcome.failure is AttemptFailure.SECRET
     assert transport.requests == []
 
@@ -126,7 +126,7 @@ async def test_what_comes_from_a_source_that_is_gone_does_not_leave() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback()._replace(source="acme"))
     why = "there is no source 'acme' in the settings any more"
-    assert sent == (AttemptResult(Unreachable(AttemptFailure.SOURCE, why)), None)
+    assert sent == (AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, why)), None)
     assert transport.requests == []
 
 
@@ -139,7 +139,7 @@ async def test_a_transport_that_raises_is_a_failure_of_ours(
     exchange, request = await Bench(FunctionTransport(break_down)).send(a_callback(sid=sid(7)))
     assert request is not None
     why = "Ringback itself failed: RuntimeError"
-    assert exchange.outcome == Unreachable(AttemptFailure.INTERNAL, why)
+    assert exchange.outcome == NoAnswerOutcome(AttemptFailure.INTERNAL, why)
     assert caplog.messages == [f"an attempt of {sid(7)} failed"]
 
 
@@ -147,5 +147,5 @@ async def test_what_cant_be_rendered_is_a_failure_of_ours_too() -> None:
     transport = RecordingTransport()
     exchange, request = await Bench(transport).send(a_callback(body="\ud800"))
     assert (request, transport.requests) == (None, [])
-    assert isinstance(exchange.outcome, Unreachable)
+    assert isinstance(exchange.outcome, NoAnswerOutcome)
     assert exchange.outcome.failure is AttemptFailure.INTERNAL

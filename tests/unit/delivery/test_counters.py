@@ -8,7 +8,7 @@ import pytest
 from ringback.core.callbacks.callback import Attempt, CallbackStatus
 from ringback.core.http.http_exchange import RequestTimings
 from ringback.core.policy.source_policy import Source
-from ringback.delivery.counters import Counters, Histogram
+from ringback.delivery.counters import DeliveryCounters, Histogram
 from tests.fakes import NOW, a_callback
 
 KORE = a_callback()
@@ -38,14 +38,14 @@ def test_a_histogram_puts_a_value_under_the_first_bound_that_it_does_not_exceed(
 
 
 def test_acceptances_are_counted_by_source() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     for _ in range(3):
         counters.accepted(Source.KORE)
     assert counters.acceptances == {"twilio": 0, "kore": 3}
 
 
 def test_attempts_are_counted_by_source_result_and_failure() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     counters.attempt_ended(KORE, an_attempt(4.0))
     counters.attempt_ended(KORE, an_attempt(6.0))
     twilio, failed = a_callback(source=Source.TWILIO), "unreachable"
@@ -54,7 +54,7 @@ def test_attempts_are_counted_by_source_result_and_failure() -> None:
 
 
 def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     counters.attempt_ended(KORE, an_attempt(5.0))
     counters.attempt_ended(KORE, an_attempt(6.0))
     seconds = counters.attempt_seconds[Source.KORE]
@@ -64,14 +64,14 @@ def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
 
 
 def test_an_attempt_of_unknown_length_is_counted_and_not_timed() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     counters.attempt_ended(KORE, an_attempt(None, result="unknown"))
     assert counters.attempts == {("kore", "unknown", ""): 1}
     assert sum(counters.attempt_seconds[Source.KORE].counts) == 0
 
 
 def test_the_wait_for_the_first_attempt_is_timed() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     counters.attempt_ended(KORE, an_attempt(4.0, number=2))
     assert sum(counters.first_attempt_seconds.counts) == 0
     counters.attempt_ended(KORE, an_attempt(4.0, number=1))
@@ -79,7 +79,7 @@ def test_the_wait_for_the_first_attempt_is_timed() -> None:
 
 
 def test_only_a_delivery_is_timed_of_all_endings() -> None:
-    counters = Counters()
+    counters = DeliveryCounters()
     counters.ended(CallbackStatus.DELIVERED, Source.KORE, 0.2)
     counters.ended(CallbackStatus.FAILED, Source.KORE, 90_000)
     assert counters.endings["kore", "delivered"] == counters.endings["kore", "failed"] == 1
@@ -88,7 +88,7 @@ def test_only_a_delivery_is_timed_of_all_endings() -> None:
 
 
 def test_each_ending_is_at_nought_before_it_happens() -> None:
-    endings = Counters().endings
+    endings = DeliveryCounters().endings
     assert set(endings.values()) == {0}
     assert ("twilio", "failed") in endings
     assert ("kore", "delivered") in endings
@@ -96,7 +96,7 @@ def test_each_ending_is_at_nought_before_it_happens() -> None:
 
 
 def test_counting_an_attempt_costs_little() -> None:
-    counters, attempt = Counters(), an_attempt(12.3, number=1)
+    counters, attempt = DeliveryCounters(), an_attempt(12.3, number=1)
     seconds = timeit.repeat(lambda: counters.attempt_ended(KORE, attempt), number=10_000, repeat=5)
     # Below 1 µs on a laptop; a bound that a busy machine keeps as well.
     assert min(seconds) / 10_000 < 5e-6

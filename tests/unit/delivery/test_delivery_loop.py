@@ -20,7 +20,7 @@ from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
-from ringback.core.http.outcome import AttemptFailure, Refused, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery.counters import Histogram
@@ -72,14 +72,14 @@ MICROSECOND = timedelta(microseconds=1)
 A, B = "a.example", "b.example"
 
 REFUSED_BY_GUARD = AttemptResult(
-    Unreachable(AttemptFailure.GUARD, "10.0.0.1 is not a public address")
+    NoAnswerOutcome(AttemptFailure.GUARD, "10.0.0.1 is not a public address")
 )
-LATE = AttemptResult(Unreachable(AttemptFailure.READ_TIMEOUT, "no answer came"))
-GONE = AttemptResult(Refused(410))
-STALE = AttemptResult(Unreachable(AttemptFailure.STALE, "it was closed"))
-SHORT = AttemptResult(Unreachable(AttemptFailure.SHORTAGE, "Too many open files"))
+LATE = AttemptResult(NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "no answer came"))
+GONE = AttemptResult(RefusedOutcome(410))
+STALE = AttemptResult(NoAnswerOutcome(AttemptFailure.STALE, "it was closed"))
+SHORT = AttemptResult(NoAnswerOutcome(AttemptFailure.SHORTAGE, "Too many open files"))
 NO_PORT = AttemptResult(
-    Unreachable(AttemptFailure.NO_LOCAL_PORT, "Cannot assign requested address")
+    NoAnswerOutcome(AttemptFailure.NO_LOCAL_PORT, "Cannot assign requested address")
 )
 
 
@@ -160,7 +160,7 @@ async def test_the_row_keeps_what_was_sent_and_answered() -> None:
     store = await a_store(a_callback())
     timings = RequestTimings(total=12.5)
     answer = AttemptResult(
-        Refused(410), timings, local_address="192.0.2.1", proxy="http://proxy:3128"
+        RefusedOutcome(410), timings, local_address="192.0.2.1", proxy="http://proxy:3128"
     )
     await Bench(store, RecordingTransport([answer])).settle()
     (attempt,) = await attempts_in(store)
@@ -415,7 +415,7 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
 async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for() -> None:
     waited, took = 20 * SECOND, 4 * SECOND
     clock = FakeClock()
-    late = AttemptResult(Refused(503), waited=waited.total_seconds())
+    late = AttemptResult(RefusedOutcome(503), waited=waited.total_seconds())
     transport = SlowTransport(clock, waited + took, [late, late])
     url = "http://a.example#rc=2&tt=10000"
     bench = Bench(await a_store(a_callback(url=url, source=Source.KORE)), transport, clock=clock)
@@ -610,7 +610,7 @@ async def test_the_next_round_waits_as_long_as_the_receiver_asks(
     status: int, asked: str, wait: float
 ) -> None:
     store = await a_store(one_attempt_a_round())
-    transport = RecordingTransport([AttemptResult(Refused(status, retry_after=asked))])
+    transport = RecordingTransport([AttemptResult(RefusedOutcome(status, retry_after=asked))])
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=2) == [wait]
 
 
@@ -670,7 +670,7 @@ async def test_no_more_are_under_way_than_there_are_slots() -> None:
     assert bench.delivery.under_way == 0
 
 
-NOT_FOUND = AttemptResult(Refused(404))
+NOT_FOUND = AttemptResult(RefusedOutcome(404))
 
 
 @pytest.mark.parametrize(
@@ -678,9 +678,9 @@ NOT_FOUND = AttemptResult(Refused(404))
     [
         pytest.param(DELIVERED, 17, id="200"),
         pytest.param(NOT_FOUND, 17, id="404"),
-        pytest.param(AttemptResult(Refused(500)), 17, id="500"),
-        pytest.param(AttemptResult(Refused(429)), 8, id="429"),
-        pytest.param(AttemptResult(Refused(503)), 8, id="503"),
+        pytest.param(AttemptResult(RefusedOutcome(500)), 17, id="500"),
+        pytest.param(AttemptResult(RefusedOutcome(429)), 8, id="429"),
+        pytest.param(AttemptResult(RefusedOutcome(503)), 8, id="503"),
         pytest.param(NOT_CONNECTED, 8, id="no connection"),
         pytest.param(LATE, 8, id="no answer"),
     ],
@@ -1044,7 +1044,7 @@ async def test_attempts_and_endings_are_counted() -> None:
     store = await a_store(
         *(a_callback(sid=sid(number), url=f"{HOST}#rc=1", source=Source.KORE) for number in (1, 2))
     )
-    timed = AttemptResult(Refused(503), RequestTimings(total=20.0))
+    timed = AttemptResult(RefusedOutcome(503), RequestTimings(total=20.0))
     transport = RecordingTransport([timed, timed, NOT_CONNECTED, DELIVERED])
     bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.settle(4)

@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.delivery import fair_scheduler as scheduler_module
 from ringback.delivery.fair_scheduler import ClaimQuota, FairScheduler
 from ringback.ports import Lane, lane_of
@@ -20,8 +20,8 @@ SECOND = timedelta(seconds=1)
 A1, A2, A3 = (Lane("account A", f"destination {number}") for number in (1, 2, 3))
 B1, B2 = (Lane("account B", f"destination {number}") for number in (1, 2))
 C1 = Lane("account C", "destination 1")
-SHORTAGE = Unreachable(AttemptFailure.SHORTAGE, "too many open files")
-NO_PORT = Unreachable(AttemptFailure.NO_LOCAL_PORT, "all ports are taken")
+SHORTAGE = NoAnswerOutcome(AttemptFailure.SHORTAGE, "too many open files")
+NO_PORT = NoAnswerOutcome(AttemptFailure.NO_LOCAL_PORT, "all ports are taken")
 
 
 def many(*, at_once: int = 1000, per_destination: int = 64) -> FairScheduler:
@@ -577,7 +577,7 @@ def test_threads_never_take_the_same_slot() -> None:
 
 
 @pytest.mark.parametrize("shortage", [NO_PORT, SHORTAGE])
-def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: Unreachable) -> None:
+def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: NoAnswerOutcome) -> None:
     scheduler = many()
     assert take_all(scheduler, A1) == 16
     until = {scheduler.rest(A1, NOW, shortage) for _ in range(16)}

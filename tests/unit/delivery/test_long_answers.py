@@ -4,15 +4,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
-from ringback.core.http.outcome import Refused
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import RefusedOutcome
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT, FakeClock, RecordingTransport, an_account
 from tests.unit.delivery.parts import HOST, Bench, attempts_in, callbacks_to, sid
 
 KIB = 1 << 10
-LONG = RecordedResponse(500, (("Server", "long"),), bytes(range(256)) * 256)
-REFUSED = AttemptResult(Refused(500), response=LONG)
+LONG = ReceiverResponseRecord(500, (("Server", "long"),), bytes(range(256)) * 256)
+REFUSED = AttemptResult(RefusedOutcome(500), response=LONG)
 
 
 async def test_two_hundred_callbacks_that_are_answered_64_kib_six_times_each_stay_small(

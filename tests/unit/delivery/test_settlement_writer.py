@@ -9,7 +9,7 @@ import pytest
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import delivered, settle
 from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import Delivered
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
@@ -55,7 +55,7 @@ def sids(*numbers: int) -> list[str]:
 
 
 def settlement_of(claim: DeliveryClaim) -> Settlement:
-    attempt = settle(claim.attempt, AttemptResult(Delivered(200)), None, started=NOW)
+    attempt = settle(claim.attempt, AttemptResult(DeliveredOutcome(200)), None, started=NOW)
     return Settlement(claim.callback, attempt, delivered(claim.progress, NOW))
 
 

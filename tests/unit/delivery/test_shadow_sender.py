@@ -12,17 +12,22 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+)
 from ringback.core.policy.source_policy import BOTH, Source
 from ringback.core.shadows.shadow import (
     Mark,
-    Shadow,
+    ShadowCallback,
+    ShadowPath,
+    ShadowQueryParameter,
     ShadowRule,
-    ShadowToPath,
-    ShadowToUrl,
-    ShadowWithParameter,
+    ShadowUrl,
 )
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.delivery.shadow_sender import ShadowLimits, ShadowSender
@@ -62,8 +67,8 @@ from tests.unit.delivery.parts import (
 )
 
 SECOND = timedelta(seconds=1)
-RULE = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
-REFUSED = AttemptResult(Refused(503))
+RULE = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
+REFUSED = AttemptResult(RefusedOutcome(503))
 T = TypeVar("T")
 
 
@@ -76,7 +81,7 @@ class Bench:
     rules: Sequence[ShadowRule] = (RULE,)
     limits: ShadowLimits = field(default_factory=ShadowLimits)
     clock: Clock = field(default_factory=FakeClock)
-    counters: Counters = field(default_factory=Counters)
+    counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     steps: Steps = field(default_factory=Steps)
 
     def __post_init__(self) -> None:
@@ -125,12 +130,12 @@ def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[Callback
     return [a_callback(sid=sid(one), url=url, account_sid=account_sid) for one in numbers]
 
 
-async def rows_in(store: Store) -> list[Shadow]:
+async def rows_in(store: Store) -> list[ShadowCallback]:
     """Return all rows, the oldest first; their callbacks need not be there."""
     return await store.transact(_rows)
 
 
-def _rows(tx: Transaction) -> list[Shadow]:
+def _rows(tx: Transaction) -> list[ShadowCallback]:
     assert isinstance(tx.shadows, MemoryShadows)
     return [*tx.shadows.shadows.values()]
 
@@ -171,9 +176,9 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
 @pytest.mark.parametrize(
     ("mark", "url"),
     [
-        (ShadowWithParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
-        (ShadowToPath("/copies"), "https://a.example/copies?x=1"),
-        (ShadowToUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
+        (ShadowQueryParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
+        (ShadowPath("/copies"), "https://a.example/copies?x=1"),
+        (ShadowUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
     ],
 )
 async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_alone(
@@ -203,7 +208,7 @@ async def test_its_row_is_open_before_it_leaves() -> None:
 
     async def look(_: OutgoingRequest) -> AttemptResult:
         seen.append(await results_in(store))
-        return AttemptResult(Delivered(200))
+        return AttemptResult(DeliveredOutcome(200))
 
     bench = Bench(store, FunctionTransport(look))
     async with bench.running():
@@ -232,13 +237,13 @@ async def test_a_callback_that_is_tried_again_is_copied_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", [REFUSED, AttemptResult(Unreachable(AttemptFailure.CONNECT, "no"))]
+    "ending", [REFUSED, AttemptResult(NoAnswerOutcome(AttemptFailure.CONNECT, "no"))]
 )
 async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(
     ending: AttemptResult,
 ) -> None:
     store = await a_store(a_callback(url=f"{HOST}/#rc=5&rp=all"))
-    transport = RecordingTransport([AttemptResult(Delivered(200)), ending])
+    transport = RecordingTransport([AttemptResult(DeliveredOutcome(200)), ending])
     bench = Bench(store, transport)
     async with bench.running():
         await bench.steps.reach("shadow_settled")
@@ -267,7 +272,7 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
 
 async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
     url = CallbackUrl.parse(f"{OTHER_HOST}/#ct=300&tt=400")
-    other = ShadowRule(Source.TWILIO, ShadowToUrl(url))
+    other = ShadowRule(Source.TWILIO, ShadowUrl(url))
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport, rules=[other])
     await bench.consider(a_callback(url=f"{HOST}/#ct=900"))
@@ -277,7 +282,7 @@ async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
 
 async def test_a_copy_is_signed_by_the_newest_secrets() -> None:
     transport = RecordingTransport()
-    kore = ShadowRule(Source.KORE, ShadowWithParameter("shadow=1"))
+    kore = ShadowRule(Source.KORE, ShadowQueryParameter("shadow=1"))
     bench = Bench(await a_store(), transport, rules=[kore])
     callback = a_callback(source=Source.TWILIO)
     await bench.consider(callback)
@@ -336,7 +341,7 @@ async def test_destinations_take_turns() -> None:
 async def test_copies_that_hang_do_not_hold_up_the_callbacks() -> None:
     transport = GatedTransport()
     transport.open("a.example")
-    rule = ShadowRule(Source.TWILIO, ShadowToUrl(CallbackUrl.parse(OTHER_HOST)))
+    rule = ShadowRule(Source.TWILIO, ShadowUrl(CallbackUrl.parse(OTHER_HOST)))
     store = await a_store(*to(HOST, *range(30)))
     bench = Bench(store, transport, rules=[rule])
     async with bench.running():

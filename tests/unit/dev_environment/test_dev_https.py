@@ -10,7 +10,7 @@ from ringback.api.serve_on_socket import bind
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_https import address_of, https_of, names_for, reserve_first
 from ringback.settings.load import load
-from ringback.settings.parsers import TlsPort
+from ringback.settings.parsers import HttpsPortSetting
 
 HOST = "127.0.0.1"
 
@@ -46,10 +46,10 @@ def test_a_port_that_was_chosen_has_no_other_in_its_place(tmp_path: Path) -> Non
     settings = load({"data": str(tmp_path), "tls": "yes"}, {})
     with bind(HOST, 0) as holder:
         taken = port_of(holder)
-        chosen = replace(settings, tls_port=TlsPort(taken))
+        chosen = replace(settings, tls_port=HttpsPortSetting(taken))
         with pytest.raises(ConfigurationError, match="--tls-port"), https_of(chosen):
             pass
-        usual = replace(settings, tls_port=TlsPort(taken, else_other=True))
+        usual = replace(settings, tls_port=HttpsPortSetting(taken, else_other=True))
         with https_of(usual) as https:
             assert https is not None
             assert https.url.startswith("https://127.0.0.1:")

@@ -11,13 +11,13 @@ from ringback.dev_receiver.callback_report import TerminalLineStyle, as_lines, a
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
-from ringback.dev_receiver.seen_tokens import TokenSighting
+from ringback.dev_receiver.seen_tokens import SeenTokenCount
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
 
-FIRST = TokenSighting(times=1, since=NOW)
-RETRY = TokenSighting(times=2, since=NOW)
+FIRST = SeenTokenCount(times=1, since=NOW)
+RETRY = SeenTokenCount(times=2, since=NOW)
 TOKEN = TOKENS[Source.KORE]
 
 

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
-from ringback.core.http.outcome import Delivered
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of, sent_of
-from ringback.receiver.verification import ReceiverSecrets, SentCallbackRecord
+from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 from tests.fakes import RecordingTransport
 
 ACCOUNT = ListenAccount(
@@ -40,17 +40,17 @@ def test_what_is_not_accepted_can_still_explain() -> None:
 
 def test_a_record_of_a_post_is_read_without_its_fragment() -> None:
     listed = {"callbacks": [{"url": "http://a.example#cbs=kore", "method": "POST", "body": "a=1"}]}
-    assert sent_of(listed) == SentCallbackRecord("POST", "http://a.example", b"a=1")
+    assert sent_of(listed) == SenderCallbackRecord("POST", "http://a.example", b"a=1")
 
 
 def test_a_record_of_a_get_has_its_parameters_in_the_url() -> None:
     listed = {"callbacks": [{"url": "http://a.example/p?x=1", "method": "GET", "body": "a=1"}]}
-    assert sent_of(listed) == SentCallbackRecord("GET", "http://a.example/p?x=1&a=1")
+    assert sent_of(listed) == SenderCallbackRecord("GET", "http://a.example/p?x=1&a=1")
 
 
 def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
     record = {"url": "http://a.example/p?x=1", "method": "GET", "body": "[]", "is_test": True}
-    assert sent_of({"callbacks": [record]}) == SentCallbackRecord("GET", "http://a.example/p?x=1")
+    assert sent_of({"callbacks": [record]}) == SenderCallbackRecord("GET", "http://a.example/p?x=1")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_anything_else_is_no_record(listed: object) -> None:
 
 def portal_that_answers(body: bytes) -> RecordingTransport:
     return RecordingTransport(
-        [AttemptResult(Delivered(200), None, RecordedResponse(200, (), body))]
+        [AttemptResult(DeliveredOutcome(200), None, ReceiverResponseRecord(200, (), body))]
     )
 
 
@@ -78,7 +78,7 @@ async def test_what_was_sent_is_looked_up_by_its_token_and_as_the_account() -> N
     listed = {"callbacks": [{"url": "http://a.example", "method": "POST", "body": "a=1"}]}
     portal = portal_that_answers(json.dumps(listed).encode())
     found = await look_up("a token", of=ACCOUNT, transport=portal)
-    assert found == SentCallbackRecord("POST", "http://a.example", b"a=1")
+    assert found == SenderCallbackRecord("POST", "http://a.example", b"a=1")
     (request,) = portal.requests
     assert request.url.wire == (
         "http://127.0.0.1:8080/portal/v1/callbacks?IdempotencyToken=a+token"

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from ringback.core.policy.source_policy import Source
-from ringback.dev_receiver.seen_tokens import SeenTokens, TokenSighting
+from ringback.dev_receiver.seen_tokens import SeenTokenCount, SeenTokens
 from tests.fakes import NOW
 
 LATER = NOW + timedelta(seconds=1)
@@ -10,7 +10,7 @@ LATER = NOW + timedelta(seconds=1)
 def test_a_token_is_seen_before_from_its_second_time_on() -> None:
     seen = SeenTokens()
     assert not seen.note(Source.KORE, "a", at=NOW).before
-    assert seen.note(Source.KORE, "a", at=LATER) == TokenSighting(times=2, since=NOW)
+    assert seen.note(Source.KORE, "a", at=LATER) == SeenTokenCount(times=2, since=NOW)
 
 
 def test_a_token_of_one_source_says_nothing_about_the_others() -> None:

@@ -14,7 +14,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask
 from ringback.core.sims.scenario import CarrierFailure, CarrierResult, CarrierSucceeded, TaskKind
 from ringback.core.sims.simulated_network import SimulationSettings
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.engine.task_runner import PAUSE, ScheduledTaskRunner
 from ringback.operations.context import OperationContext
@@ -23,7 +23,7 @@ from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import (
     CallbackFilter,
     Carrier,
-    PageRequest,
+    PageWindow,
     RandomSource,
     Store,
     TaskHandler,
@@ -92,13 +92,13 @@ class Bench:
         return a_context(now=self.clock.now(), chance=self.chance, queue=self.intake)
 
 
-def begin(tx: Transaction, update: SuperSimUpdate, due: datetime = NOW) -> None:
+def begin(tx: Transaction, update: PendingSuperSimUpdate, due: datetime = NOW) -> None:
     tx.supersim.sim_updates.add(update)
     tx.tasks.put(ScheduledTask(TaskKind.UPDATE_SIM, update.sim_sid, update.account_sid, due))
 
 
 async def a_store_with(
-    *updates: SuperSimUpdate, sim: SuperSim = SCHEDULED, due: datetime = NOW
+    *updates: PendingSuperSimUpdate, sim: SuperSim = SCHEDULED, due: datetime = NOW
 ) -> MemoryStore:
     store = await a_store()
 
@@ -121,7 +121,7 @@ async def sim_in(store: Store) -> SuperSim:
 
 async def called_back(store: Store) -> list[CallbackRecord]:
     return await store.transact(
-        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(999))
     )
 
 

@@ -8,8 +8,8 @@ from ringback.core.http.egress_routes import ANY, Egress
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
+from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
 from ringback.http_client.system_resolver import Resolve
 from ringback.runtime.system_clock import stopwatch
 from tests.receivers import RecordingReceiver
@@ -21,8 +21,8 @@ GUARD = SsrfGuard(LOOPBACK)
 
 def a_route(
     port: int, *, host: str = "a.example", tls: bool = False, egress: Egress = ANY, turn: int = 0
-) -> EgressRoute:
-    return EgressRoute(host, port, tls, True, egress, turn, "AC1")
+) -> RequestRoute:
+    return RequestRoute(host, port, tls, True, egress, turn, "AC1")
 
 
 def a_peer(

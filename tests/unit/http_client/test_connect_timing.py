@@ -6,13 +6,13 @@ from contextlib import suppress
 import pytest
 
 from ringback.core.http.http_exchange import RequestTimings
-from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.http_client.connect_timing import ConnectStep, ConnectTimer
 from tests.networks import MadeUpTime, in_made_up_time
 
 
 def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
     async def story(loop: MadeUpTime) -> tuple[ConnectStep, RequestTimings]:
-        timing = ConnectTiming(loop.time)
+        timing = ConnectTimer(loop.time)
         for step, seconds in ((ConnectStep.LOOK_UP, 1), (ConnectStep.CONNECT, 2)):
             with timing.taking(step):
                 await asyncio.sleep(seconds)
@@ -25,7 +25,7 @@ def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
 
 def test_a_step_that_fails_has_taken_its_time_too() -> None:
     async def story(loop: MadeUpTime) -> RequestTimings:
-        timing = ConnectTiming(loop.time)
+        timing = ConnectTimer(loop.time)
         with suppress(ConnectionError), timing.taking(ConnectStep.TLS):
             await asyncio.sleep(1)
             raise ConnectionError
@@ -36,7 +36,7 @@ def test_a_step_that_fails_has_taken_its_time_too() -> None:
 
 def test_waiting_for_a_turn_of_ours_is_in_no_step_and_leaves_as_much_time_as_there_was() -> None:
     async def story(loop: MadeUpTime) -> None:
-        timing = ConnectTiming(lambda: loop.time() * 2)  # another clock, which runs twice as fast
+        timing = ConnectTimer(lambda: loop.time() * 2)  # another clock, which runs twice as fast
         async with asyncio.timeout(5) as timing.limit:
             with timing.taking(ConnectStep.LOOK_UP):
                 await asyncio.sleep(1)
@@ -52,7 +52,7 @@ def test_waiting_for_a_turn_of_ours_is_in_no_step_and_leaves_as_much_time_as_the
 
 def test_while_it_waits_nothing_is_up_and_what_is_left_afterwards_is() -> None:
     async def story(loop: MadeUpTime) -> float:
-        timing = ConnectTiming(loop.time)
+        timing = ConnectTimer(loop.time)
         with suppress(TimeoutError):
             async with asyncio.timeout(5) as timing.limit:
                 with timing.waiting():

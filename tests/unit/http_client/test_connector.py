@@ -11,14 +11,14 @@ import trustme
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
-from ringback.core.http.outcome import AttemptFailure, Unreachable
-from ringback.http_client.connect_timing import ConnectTiming
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
+from ringback.http_client.connect_timing import ConnectTimer
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NetworkBackend, SystemNetwork
+from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
 from ringback.http_client.tls import ClientTls, TlsFailed
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
@@ -66,17 +66,17 @@ class Bench:
         egress: Egress = ANY,
         limits: Timeouts = LIMITS,
         fresh: bool = False,
-        timing: ConnectTiming | None = None,
-    ) -> HttpConnection | Unreachable:
+        timing: ConnectTimer | None = None,
+    ) -> HttpConnection | NoAnswerOutcome:
         return await self.connector.open(
             a_route(port, tls=tls, egress=egress),
             limits=limits,
-            timing=timing or ConnectTiming(asyncio.get_running_loop().time),
+            timing=timing or ConnectTimer(asyncio.get_running_loop().time),
             fresh=fresh,
         )
 
 
-def a_connected(reached: HttpConnection | Unreachable) -> HttpConnection:
+def a_connected(reached: HttpConnection | NoAnswerOutcome) -> HttpConnection:
     assert isinstance(reached, HttpConnection)
     return reached
 
@@ -116,7 +116,7 @@ async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_
 
 
 async def test_a_name_that_is_known_is_no_step() -> None:
-    bench, timing = Bench(), ConnectTiming(asyncio.get_running_loop().time)
+    bench, timing = Bench(), ConnectTimer(asyncio.get_running_loop().time)
     await bench.resolver.look_up("a.example")
     async with RecordingReceiver() as receiver:
         a_connected(await bench.open(receiver.port, timing=timing)).close()
@@ -127,21 +127,21 @@ async def test_a_name_that_is_known_is_no_step() -> None:
 
 async def test_no_way_of_the_egress_is_told_without_an_address() -> None:
     reached = await Bench().open(80, egress=Direct(("2001:db8::1",)))
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
     )
 
 
 async def test_what_the_look_up_says_ends_it() -> None:
     reached = await Bench(resolver=a_resolver("10.0.0.1")).open(80)
-    assert isinstance(reached, Unreachable)
+    assert isinstance(reached, NoAnswerOutcome)
     assert reached.failure is AttemptFailure.GUARD
 
 
 async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
     bench = Bench()
     reached = await bench.open(free_port())
-    assert isinstance(reached, Unreachable)
+    assert isinstance(reached, NoAnswerOutcome)
     assert (reached.failure, bench.places.taken) == (AttemptFailure.CONNECT, 0)
 
 
@@ -176,7 +176,7 @@ def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
         bench = Bench(MadeUpNetwork(lambda _: OK, after=1), most=1)
         first = a_connected(await bench.open(80))
         loop.call_later(3600, first.close)
-        timing = ConnectTiming(loop.time)
+        timing = ConnectTimer(loop.time)
         limits = Timeouts(connect=5, read=5, total=5)
         a_connected(await bench.open(80, limits=limits, timing=timing)).close()
         return timing.waited, timing.timings(total=0).connect or 0
@@ -226,7 +226,9 @@ def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
 
     reached, elapsed, taken = in_made_up_time(story)
     told = failure if total > 5 else AttemptFailure.TOTAL_TIMEOUT
-    assert reached == Unreachable(told, f"no connection to a.example port 443 within 5 s: {why}")
+    assert reached == NoAnswerOutcome(
+        told, f"no connection to a.example port 443 within 5 s: {why}"
+    )
     assert (elapsed, taken) == (pytest.approx(5), 0)
 
 
@@ -237,7 +239,7 @@ async def test_a_proxy_that_is_too_slow_is_named() -> None:
     async with RecordingProxy(say_nothing) as it:
         egress = Proxy(HERE, it.port, "user:hunter2")
         reached = await Bench().open(80, egress=egress, limits=Timeouts(0.05, 5, 5))
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.PROXY_TIMEOUT,
         f"no connection to a.example port 80 by http://127.0.0.1:{it.port} within 0.05 s:"
         " the proxy did not answer",
@@ -251,7 +253,7 @@ def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
         loop.elapsed += 60
         return await opening
 
-    assert in_made_up_time(story) == Unreachable(
+    assert in_made_up_time(story) == NoAnswerOutcome(
         AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
     )
 
@@ -271,7 +273,7 @@ def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
 
 
 async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNetwork) -> None:
-    bench, timing = Bench(network), ConnectTiming(asyncio.get_running_loop().time)
+    bench, timing = Bench(network), ConnectTimer(asyncio.get_running_loop().time)
     async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
         connection = a_connected(await bench.open(receiver.port, tls=True, timing=timing))
         assert await status_over(connection) == 200
@@ -285,7 +287,7 @@ async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
     bench = Bench(network)
     async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
         reached = await bench.open(receiver.port, tls=True)
-    assert isinstance(reached, Unreachable)
+    assert isinstance(reached, NoAnswerOutcome)
     assert reached.failure is AttemptFailure.CERTIFICATE_NAME
     assert reached.why.startswith(f"no TLS connection to a.example port {receiver.port}: ")
     assert bench.places.taken == 0

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
-from ringback.core.http.outcome import AttemptFailure, Unreachable
-from ringback.http_client.connect_timing import ConnectStep, ConnectTiming
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
+from ringback.http_client.connect_timing import ConnectStep, ConnectTimer
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from tests.networks import MadeUpTime, WatchedNetwork, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import ESTABLISHED, RecordingProxy
@@ -61,8 +61,8 @@ async def dial(
     egress: Egress = ANY,
     proxies: CachingResolver | None = None,
     seconds: float = 5,
-    timing: ConnectTiming | None = None,
-) -> HttpConnection | Unreachable:
+    timing: ConnectTimer | None = None,
+) -> HttpConnection | NoAnswerOutcome:
     loop = asyncio.get_running_loop()
     route = a_route(port, egress=egress)
     dialer = Dialer(
@@ -72,12 +72,12 @@ async def dial(
         buffer=memoryview(bytearray(4096)),
     )
     peers = [peer for address in addresses if (peer := route.peer_at(address))]
-    timing = timing or ConnectTiming(loop.time)
+    timing = timing or ConnectTimer(loop.time)
     async with asyncio.timeout(seconds) as timing.limit:
         return await dialer.first_of(peers, route, timing)
 
 
-async def exchange_over(connection: HttpConnection | Unreachable) -> object:
+async def exchange_over(connection: HttpConnection | NoAnswerOutcome) -> object:
     assert isinstance(connection, HttpConnection)
     ending = await connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
     connection.abort()
@@ -105,13 +105,13 @@ async def test_it_leaves_from_the_address_of_the_peer() -> None:
 async def test_where_none_lets_us_each_reason_is_told_once_and_no_address() -> None:
     port = free_port()
     reached = await dial([NOBODY, "127.0.0.8"], port)
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.CONNECT, f"could not connect to a.example port {port} (Connection refused)"
     )
 
 
 def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
-    async def story(loop: MadeUpTime) -> tuple[HttpConnection | Unreachable, float]:
+    async def story(loop: MadeUpTime) -> tuple[HttpConnection | NoAnswerOutcome, float]:
         silent = {f"192.0.2.{number}": 3600.0 for number in range(3)}
         reached = await dial(
             [*silent, "192.0.2.9"],
@@ -122,7 +122,7 @@ def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
         return reached, loop.elapsed
 
     reached, elapsed = in_made_up_time(story)
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.CONNECT,
         "could not connect to a.example port 80 (no answer; Connection refused)",
     )
@@ -141,7 +141,7 @@ async def test_what_this_machine_lacks_is_told_before_what_receivers_do(
 ) -> None:
     network = failing({NOBODY: OSError(number, "")})
     reached = await dial([NOBODY, "127.0.0.8"], free_port(), network=network)
-    assert isinstance(reached, Unreachable)
+    assert isinstance(reached, NoAnswerOutcome)
     assert reached.failure is failure
     assert [address for address, _ in network.connected] == tried
 
@@ -149,7 +149,7 @@ async def test_what_this_machine_lacks_is_told_before_what_receivers_do(
 async def test_an_address_of_ours_that_is_not_there_is_egress() -> None:
     port = free_port()
     reached = await dial([HERE, NOBODY], port, egress=Direct(("192.0.2.1",)))
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.EGRESS,
         f"could not leave for a.example port {port}"
         " (by this egress: Cannot assign requested address)",
@@ -161,7 +161,7 @@ async def test_an_address_of_ours_that_is_not_there_is_egress() -> None:
 
 async def test_a_proxy_is_asked_for_each_address_until_it_lets_us() -> None:
     async with RecordingReceiver() as receiver, RecordingProxy(b"HTTP/1.1 502 No\r\n\r\n") as it:
-        timing = ConnectTiming(asyncio.get_running_loop().time)
+        timing = ConnectTimer(asyncio.get_running_loop().time)
         egress = Proxy("proxy.example", it.port)
         connection = await dial([NOBODY, HERE], receiver.port, egress=egress, timing=timing)
         assert await exchange_over(connection) == 200
@@ -199,7 +199,7 @@ async def test_a_proxy_that_is_not_there_is_the_operators(
 ) -> None:
     port = free_port()
     reached = await dial([HERE], 80, egress=Proxy("proxy.example", port), proxies=proxies())
-    assert reached == Unreachable(
+    assert reached == NoAnswerOutcome(
         AttemptFailure.PROXY, "no connection to a.example port 80: " + why.format(port=port)
     )
 
@@ -214,7 +214,7 @@ async def test_what_the_machine_lacks_to_reach_a_proxy_is_a_shortage() -> None:
         (None, failing({HERE: OSError(errno.EMFILE, "")})),
     ):
         reached = await dial([HERE], 80, egress=egress, proxies=proxies, network=network)
-        assert reached == Unreachable(AttemptFailure.SHORTAGE, "Too many open files")
+        assert reached == NoAnswerOutcome(AttemptFailure.SHORTAGE, "Too many open files")
 
 
 @asynccontextmanager
@@ -240,7 +240,7 @@ async def a_proxy_that_says(
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 403 No\r\n\r\n", ESTABLISHED + OK])
 async def test_a_proxy_that_refuses_leaves_no_connection(answer: bytes) -> None:
     async with a_proxy_that_says(answer) as (port, _, is_over):
-        assert isinstance(await dial([HERE], 80, egress=Proxy(HERE, port)), Unreachable)
+        assert isinstance(await dial([HERE], 80, egress=Proxy(HERE, port)), NoAnswerOutcome)
         await is_over.wait()
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.http_client.guarded_resolver import CachingResolver
 from tests.networks import MadeUpTime, in_made_up_time
 from tests.unit.delivery.parts import all_has_run
@@ -34,8 +34,8 @@ async def nobody(host: str) -> list[str]:
     return []
 
 
-def failure_of(found: tuple[str, ...] | Unreachable) -> AttemptFailure | None:
-    return found.failure if isinstance(found, Unreachable) else None
+def failure_of(found: tuple[str, ...] | NoAnswerOutcome) -> AttemptFailure | None:
+    return found.failure if isinstance(found, NoAnswerOutcome) else None
 
 
 # ---- what is found
@@ -61,7 +61,7 @@ async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
 ) -> None:
     caplog.set_level("INFO", "ringback")
     found = await a_resolver("10.0.0.1", "10.0.0.2").look_up("a.example")
-    assert isinstance(found, Unreachable)
+    assert isinstance(found, NoAnswerOutcome)
     assert found.failure is AttemptFailure.GUARD
     assert found.why.startswith("a.example does not lead to a public address")
     assert "10.0.0.1, 10.0.0.2" in caplog.text
@@ -69,7 +69,7 @@ async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
 
 async def test_an_address_in_a_url_is_refused_by_itself() -> None:
     found = await a_resolver("10.0.0.1").look_up("10.0.0.1")
-    assert isinstance(found, Unreachable)
+    assert isinstance(found, NoAnswerOutcome)
     assert found.why.startswith("10.0.0.1 is not a public address")
 
 
@@ -88,13 +88,13 @@ async def test_what_fails_is_the_names_fault_or_the_machines(
         raise error
 
     found = await a_resolver(resolve=fail).look_up("a.example")
-    assert isinstance(found, Unreachable)
+    assert isinstance(found, NoAnswerOutcome)
     assert found.failure is failure
     assert found.why.endswith(why)
 
 
 async def test_a_name_without_an_address_says_so() -> None:
-    assert await a_resolver().look_up("a.example") == Unreachable(
+    assert await a_resolver().look_up("a.example") == NoAnswerOutcome(
         AttemptFailure.NAME, "the host a.example could not be looked up: it has no address"
     )
 
@@ -226,7 +226,7 @@ def test_a_name_that_hangs_fails_after_the_limit_and_at_once_for_a_while() -> No
         resolver, ends = a_resolver(resolve=nobody, limit=4, remember_hanging=10), list[float]()
         for at in (0, 5, 13, 15):
             await asyncio.sleep(at - loop.time())
-            assert await resolver.look_up("a.example") == Unreachable(
+            assert await resolver.look_up("a.example") == NoAnswerOutcome(
                 AttemptFailure.NAME,
                 "the host a.example could not be looked up: no answer came within 4 s",
             )

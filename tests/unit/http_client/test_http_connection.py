@@ -7,7 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+)
 from ringback.http_client.http_connection import ExchangeEnding, HttpConnection
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import (
@@ -29,7 +34,7 @@ async def exchange(
 
 
 def failure_of(ending: ExchangeEnding) -> AttemptFailure | None:
-    return ending[0].failure if isinstance(ending[0], Unreachable) else None
+    return ending[0].failure if isinstance(ending[0], NoAnswerOutcome) else None
 
 
 async def ending_of(*script: Reply) -> ExchangeEnding:
@@ -54,7 +59,7 @@ async def test_a_request_goes_out_as_it_is_and_another_may_follow(
     assert connection.local_address == "127.0.0.1"
     for _ in range(2):
         outcome, response = await exchange(connection)
-        assert outcome == Delivered(200)
+        assert outcome == DeliveredOutcome(200)
         assert response is not None
         assert connection.is_reusable
         assert connection.first_byte is not None
@@ -80,16 +85,16 @@ async def test_while_an_exchange_is_under_way_no_other_may_follow(
 @pytest.mark.parametrize(
     ("head", "outcome"),
     [
-        (b"204 No Content\r\nLocation: /x\r\nRetry-After: 1", Delivered(204)),
-        (b"302 Go\r\nlocation: /x\r\nRetry-After: 1", Refused(302, location="/x")),
-        (b"302 Go\r\nLocation: /" + b"x" * 600, Refused(302, location="/" + "x" * 499)),
-        (b"503 No\r\nLocation: /x\r\nretry-after: 1", Refused(503, retry_after="1")),
-        (b"429 No\r\nRetry-After: " + b"9" * 200, Refused(429, retry_after="9" * 100)),
-        (b"500 No\r\nLocation: /x\r\nRetry-After: 1", Refused(500)),
+        (b"204 No Content\r\nLocation: /x\r\nRetry-After: 1", DeliveredOutcome(204)),
+        (b"302 Go\r\nlocation: /x\r\nRetry-After: 1", RefusedOutcome(302, location="/x")),
+        (b"302 Go\r\nLocation: /" + b"x" * 600, RefusedOutcome(302, location="/" + "x" * 499)),
+        (b"503 No\r\nLocation: /x\r\nretry-after: 1", RefusedOutcome(503, retry_after="1")),
+        (b"429 No\r\nRetry-After: " + b"9" * 200, RefusedOutcome(429, retry_after="9" * 100)),
+        (b"500 No\r\nLocation: /x\r\nRetry-After: 1", RefusedOutcome(500)),
     ],
 )
 async def test_an_outcome_has_what_has_a_meaning_for_its_status(
-    head: bytes, outcome: Delivered | Refused
+    head: bytes, outcome: DeliveredOutcome | RefusedOutcome
 ) -> None:
     reply = b"HTTP/1.1 " + head + b"\r\nContent-Length: 0\r\n\r\n"
     assert (await ending_of(reply))[0] == outcome
@@ -109,7 +114,7 @@ async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_
     outcome, response = await ending_of(
         OK, answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
     )
-    assert isinstance(outcome, Unreachable)
+    assert isinstance(outcome, NoAnswerOutcome)
     assert outcome.failure is AttemptFailure.CLOSED
     assert "in the middle of its answer" in outcome.why
     assert response is not None
@@ -118,7 +123,7 @@ async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_
 
 async def test_an_answer_without_a_length_is_complete_at_the_end() -> None:
     outcome, response = await ending_of(answer_and_close(b"HTTP/1.1 200 OK\r\n\r\nall"))
-    assert outcome == Delivered(200)
+    assert outcome == DeliveredOutcome(200)
     assert response is not None
     assert response.body == b"all"
 
@@ -135,7 +140,7 @@ async def test_an_answer_without_a_length_is_complete_at_the_end() -> None:
 async def test_one_that_leaves_a_doubt_closes_itself(reply: bytes) -> None:
     async with RecordingReceiver(reply) as receiver:
         connection = await connected_to(receiver)
-        assert (await exchange(connection))[0] == Delivered(200)
+        assert (await exchange(connection))[0] == DeliveredOutcome(200)
         assert not connection.is_reusable
         await connection.gone
 
@@ -147,7 +152,7 @@ async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
         ending = asyncio.create_task(exchange(connection, request=b"x" * 30_000_000))
         await asyncio.sleep(0)
         there.sendall(b"HTTP/1.1 413 Too Much\r\nContent-Length: 0\r\n\r\n")
-        assert (await ending)[0] == Refused(413)
+        assert (await ending)[0] == RefusedOutcome(413)
         assert not connection.is_reusable
         there.close()
 
@@ -181,7 +186,7 @@ async def test_an_error_of_the_machine_is_told_in_its_words() -> None:
         ending = asyncio.create_task(exchange(connection))
         await asyncio.sleep(0)
         connection.connection_lost(OSError(errno.EHOSTUNREACH, "[Errno 113] asyncio's own words"))
-        assert (await ending)[0] == Unreachable(
+        assert (await ending)[0] == NoAnswerOutcome(
             AttemptFailure.CLOSED,
             "the receiver closed the connection without answering (No route to host)",
         )
@@ -229,7 +234,7 @@ def test_each_part_of_an_answer_may_take_as_long_as_the_limit() -> None:
         return await exchange(connection, read=7, total=60), loop.elapsed - began
 
     ending, took = in_made_up_time(story)
-    assert ending[0] == Unreachable(
+    assert ending[0] == NoAnswerOutcome(
         AttemptFailure.READ_TIMEOUT, "no part of the answer came for 7 s"
     )
     assert took == pytest.approx(12)
@@ -258,7 +263,7 @@ def test_an_answer_that_came_while_the_process_was_held_up_is_still_read() -> No
         loop.call_later(0.001, network.transports[0].deliver, OK)
         return await ending
 
-    assert in_made_up_time(story)[0] == Delivered(200)
+    assert in_made_up_time(story)[0] == DeliveredOutcome(200)
 
 
 def test_a_process_that_was_held_up_looks_once_more_and_not_again() -> None:

@@ -11,7 +11,12 @@ import uvloop
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+)
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
@@ -86,7 +91,7 @@ class TestTheRequest:
     ) -> None:
         body = b"x" * 8_000_000
         exchange = await sender.send(post(receiver.url(), body), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert receiver.requests[0].body == body
 
 
@@ -147,7 +152,7 @@ class TestTheAnswer:
             b"HTTP/1.1 422 No\r\nX-One: a\r\nx-one: \xe9\r\nEmpty:\r\n"
             b"Content-Length: 4\r\n\r\nnope",
         )
-        assert exchange.outcome == Refused(422)
+        assert exchange.outcome == RefusedOutcome(422)
         assert exchange.response is not None
         assert exchange.response.status == 422
         assert exchange.response.headers == (
@@ -175,14 +180,14 @@ class TestTheAnswer:
     ) -> None:
         data = b"HTTP/1.1 200 OK\r\nX: y\r\n" + answer
         exchange = await answer_to(sender, drip(data) if in_parts else data)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.response is not None
         assert exchange.response.body == body
         assert "Trailer" not in dict(exchange.response.headers)
 
     async def test_without_a_length_ends_with_the_connection(self, sender: HttpTransport) -> None:
         exchange = await answer_to(sender, answer_and_close(b"HTTP/1.1 200 OK\r\n\r\nall of it"))
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.response is not None
         assert exchange.response.body == b"all of it"
         assert not exchange.response.is_cut
@@ -215,7 +220,7 @@ class TestTheAnswer:
             b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
             b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
         )
-        assert exchange.outcome == Delivered(201)
+        assert exchange.outcome == DeliveredOutcome(201)
         assert exchange.response is not None
         assert exchange.response.headers == (("Content-Length", "0"),)
 
@@ -224,7 +229,7 @@ class TestTheAnswer:
         async with RecordingReceiver(by_hand, drip(by_hand)) as receiver:
             for _ in range(2):
                 exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
             assert receiver.connections == 1
 
     async def test_may_offer_another_protocol(self, sender: HttpTransport) -> None:
@@ -232,7 +237,7 @@ class TestTheAnswer:
         async with RecordingReceiver(b"HTTP/1.1 200 OK\r\n" + offer) as receiver:
             first = await sender.send(post(receiver.url()), limits=LIMITS)
             await sender.send(post(receiver.url()), limits=LIMITS)
-            assert first.outcome == Delivered(200)
+            assert first.outcome == DeliveredOutcome(200)
             assert receiver.connections == 1
 
     async def test_that_redirects_is_not_followed(
@@ -241,7 +246,7 @@ class TestTheAnswer:
         elsewhere = receiver.url("/elsewhere")
         redirect = f"HTTP/1.1 307 Go\r\nlocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n"
         exchange = await answer_to(sender, redirect.encode())
-        assert exchange.outcome == Refused(307, location=elsewhere)
+        assert exchange.outcome == RefusedOutcome(307, location=elsewhere)
         assert receiver.requests == []
 
     async def test_keeps_500_characters_of_where_it_redirects_to(
@@ -250,7 +255,7 @@ class TestTheAnswer:
         location = "https://elsewhere.example/" + "x" * 5000
         redirect = f"HTTP/1.1 302 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
         exchange = await answer_to(sender, redirect.encode())
-        assert exchange.outcome == Refused(302, location=location[:500])
+        assert exchange.outcome == RefusedOutcome(302, location=location[:500])
 
     @pytest.mark.parametrize(
         ("status", "kept"), [(429, "120"), (503, "120"), (500, None), (302, None), (404, None)]
@@ -260,12 +265,12 @@ class TestTheAnswer:
     ) -> None:
         later = b"HTTP/1.1 %d X\r\nretry-after: 120\r\nContent-Length: 0\r\n\r\n" % status
         exchange = await answer_to(sender, later)
-        assert exchange.outcome == Refused(status, retry_after=kept)
+        assert exchange.outcome == RefusedOutcome(status, retry_after=kept)
 
     async def test_keeps_100_characters_of_when_to_come_back(self, sender: HttpTransport) -> None:
         later = b"HTTP/1.1 503 X\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % (b"9" * 500)
         exchange = await answer_to(sender, later)
-        assert exchange.outcome == Refused(503, retry_after="9" * 100)
+        assert exchange.outcome == RefusedOutcome(503, retry_after="9" * 100)
 
     async def test_of_just_the_limit_is_whole(self, sender: HttpTransport) -> None:
         body = b"x" * MAX_BODY
@@ -282,7 +287,7 @@ class TestTheAnswer:
         async with RecordingReceiver(head + body) as receiver:
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
             await receiver.wait_for_ended(1)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.response is not None
         assert exchange.response.body == body[:MAX_BODY]
         assert exchange.response.is_cut
@@ -297,7 +302,7 @@ class TestTheAnswer:
                 await writer.drain()
 
         exchange = await answer_to(sender, pour)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.response is not None
         assert len(exchange.response.body) == MAX_BODY
         assert exchange.response.is_cut
@@ -310,7 +315,7 @@ class TestTheAnswer:
                 await writer.drain()
 
         exchange = await answer_to(sender, pour)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         assert exchange.response is not None
         assert exchange.response.is_cut
         assert 0 < len(exchange.response.body) < 1000
@@ -337,7 +342,7 @@ class TestKeepingConnections:
             assert receiver.connections == 2
             for hang in hangs:
                 hang.release()
-            assert [(await send).outcome for send in sends] == [Delivered(200)] * 2
+            assert [(await send).outcome for send in sends] == [DeliveredOutcome(200)] * 2
 
     @pytest.mark.parametrize(
         "reply",
@@ -357,7 +362,7 @@ class TestKeepingConnections:
             first = await sender.send(post(receiver.url()), limits=LIMITS)
             await receiver.wait_for_ended(1)
             second = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert (first.outcome, second.outcome) == (Delivered(200), Delivered(200))
+            assert (first.outcome, second.outcome) == (DeliveredOutcome(200), DeliveredOutcome(200))
             assert receiver.connections == 2
 
     async def test_ends_where_the_receiver_speaks_unasked(self, sender: HttpTransport) -> None:
@@ -373,7 +378,7 @@ class TestKeepingConnections:
             speak.set()
             await receiver.wait_for_ended(1)
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-            assert exchange.outcome == Delivered(200)
+            assert exchange.outcome == DeliveredOutcome(200)
             assert receiver.connections == 2
 
     async def test_ends_after_an_answer_to_a_request_half_sent(self, sender: HttpTransport) -> None:
@@ -393,7 +398,7 @@ class TestKeepingConnections:
         port = server.sockets[0].getsockname()[1]
         request = post(f"http://127.0.0.1:{port}/", b"x" * 30_000_000)
         exchange = await sender.send(request, limits=LIMITS)
-        assert exchange.outcome == Refused(413)
+        assert exchange.outcome == RefusedOutcome(413)
         is_answered.set()
         async with asyncio.timeout(10):
             await is_over.wait()
@@ -440,7 +445,7 @@ class TestKeepingConnections:
             await receiver.wait_for(1)
             await sender.close()
             hang.release()
-            assert (await send).outcome == Delivered(200)
+            assert (await send).outcome == DeliveredOutcome(200)
             await receiver.wait_for_ended(1)
 
     @pytest.mark.parametrize("end", [close_without_answer, reset])
@@ -490,7 +495,7 @@ class TestOpenConnections:
         async with RecordingReceiver() as one, RecordingReceiver() as other:
             for receiver in (one, other, one):
                 exchange = await sender.send(post(receiver.url()), limits=LIMITS)
-                assert exchange.outcome == Delivered(200)
+                assert exchange.outcome == DeliveredOutcome(200)
                 assert sender.open_connections == 1
             await one.wait_for_ended(1)
             await other.wait_for_ended(1)
@@ -516,10 +521,10 @@ class TestOpenConnections:
             assert other.connections == 0
             given_up.cancel()
             hang.release()
-            assert (await first).outcome == Delivered(200)
-            assert (await second).outcome == Delivered(200)
+            assert (await first).outcome == DeliveredOutcome(200)
+            assert (await second).outcome == DeliveredOutcome(200)
             exchange = await hasty
-            assert exchange.outcome == Delivered(200)
+            assert exchange.outcome == DeliveredOutcome(200)
             assert exchange.waited >= 0.05
             assert sender.open_connections == 1
             await sender.close()
@@ -567,7 +572,7 @@ class TestAnAnswerThatDoesNotCome:
         self, sender: HttpTransport, closed_port: int
     ) -> None:
         exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.CONNECT,
             f"could not connect to 127.0.0.1 port {closed_port} (Connection refused)",
         )
@@ -580,7 +585,7 @@ class TestAnAnswerThatDoesNotCome:
         sender = HttpTransport(stopwatch=stopwatch, resolve=never)
         limits = Timeouts(connect=0.05, read=5, total=5)
         exchange = await sender.send(post("http://hooks.example/"), limits=limits)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.NAME,
             "no connection to hooks.example port 80 within 0.05 s: its name was not looked up",
         )
@@ -597,7 +602,7 @@ class TestAnAnswerThatDoesNotCome:
     async def test_while_it_is_waited_for_is_read_timeout(self, sender: HttpTransport) -> None:
         limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, Hang(), limits=limits)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.READ_TIMEOUT, "no answer came for 0.05 s"
         )
 
@@ -720,7 +725,7 @@ class TestALookUp:
 
         sender = HttpTransport(stopwatch=stopwatch, resolve=resolve)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.NAME,
             "the host hooks.example could not be looked up: Name or service not known",
         )
@@ -769,7 +774,7 @@ class TestALookUp:
         hasty = await sender.send(request, limits=Timeouts(connect=0.05, read=5, total=5))
         may_answer.set()
         assert failure_of(hasty) is AttemptFailure.NAME
-        assert (await patient).outcome == Delivered(200)
+        assert (await patient).outcome == DeliveredOutcome(200)
         await sender.close()
 
     async def test_is_made_again_when_its_answer_is_too_old(
@@ -786,7 +791,7 @@ class TestALookUp:
         )
         request = post(receiver.url(host="hooks.example"))
         for _ in range(2):
-            assert (await sender.send(request, limits=LIMITS)).outcome == Delivered(200)
+            assert (await sender.send(request, limits=LIMITS)).outcome == DeliveredOutcome(200)
         assert asked == ["hooks.example"] * 2
         assert receiver.connections == 1, "what is kept stays good where the name leads to it"
         await sender.close()
@@ -798,7 +803,7 @@ class TestALookUp:
 
         sender = HttpTransport(stopwatch=stopwatch, resolve=never, name_limit=0.05)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.NAME,
             "the host hooks.example could not be looked up: no answer came within 0.05 s",
         )
@@ -823,7 +828,7 @@ class TestALookUp:
         sends = [sender.send(post(receiver.url(host=host)), limits=LIMITS) for host in hosts]
         *hung, good = await asyncio.gather(*sends)
         assert [failure_of(exchange) for exchange in hung] == [AttemptFailure.NAME] * 2
-        assert good.outcome == Delivered(200)
+        assert good.outcome == DeliveredOutcome(200)
         await sender.close()
 
     async def test_is_not_made_for_nobody(self, receiver: RecordingReceiver) -> None:
@@ -865,7 +870,7 @@ class TestALookUp:
             resolve=resolve_to("127.0.0.9", "127.0.0.1"),
         )
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         await sender.close()
 
     async def test_of_two_addresses_leaves_time_for_the_second(
@@ -881,7 +886,7 @@ class TestALookUp:
                 post(receiver.url(host="hooks.example")),
                 limits=Timeouts(connect=0.4, read=5, total=5),
             )
-        assert exchange.outcome == Delivered(200)
+        assert exchange.outcome == DeliveredOutcome(200)
         await sender.close()
 
     async def test_of_an_address_that_is_silent_for_the_whole_time_is_total_timeout(
@@ -914,7 +919,7 @@ class TestALookUp:
             resolve=resolve_to("127.0.0.8", "127.0.0.9"),
         )
         exchange = await sender.send(post(f"http://x.example:{closed_port}/"), limits=LIMITS)
-        assert exchange.outcome == Unreachable(
+        assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.CONNECT,
             f"could not connect to x.example port {closed_port} (Connection refused)",
         )
@@ -936,4 +941,4 @@ def test_all_of_it_works_on_uvloop_too() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcomes = runner.run(story())
-    assert outcomes == [Delivered(200), AttemptFailure.STALE, AttemptFailure.READ_TIMEOUT]
+    assert outcomes == [DeliveredOutcome(200), AttemptFailure.STALE, AttemptFailure.READ_TIMEOUT]

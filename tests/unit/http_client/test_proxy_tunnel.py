@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ringback.core.http.egress_routes import Proxy
-from ringback.core.http.outcome import AttemptFailure, Unreachable
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.http_client.proxy_tunnel import ProxyTunnel
 from tests.proxies import ESTABLISHED, RecordingProxy, Refusal
 from tests.receivers import OK, RecordingReceiver, reset
@@ -20,7 +20,7 @@ async def tunnel_to(proxy: RecordingProxy, credentials: str | None = None) -> Pr
     return tunnel
 
 
-async def verdict_on(answer: Refusal) -> Unreachable | None:
+async def verdict_on(answer: Refusal) -> NoAnswerOutcome | None:
     async with RecordingProxy(answer) as proxy:
         tunnel = await tunnel_to(proxy)
         async with asyncio.timeout(10):

@@ -4,7 +4,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
-from ringback.http_client.request_route import ConnectionPoolKey, EgressRoute, route_of
+from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute, route_of
 from tests.unit.http_client.parts import a_route
 
 PROXY = Proxy("proxy.example", 3128, "user:hunter2")
@@ -13,14 +13,14 @@ PROXY = Proxy("proxy.example", 3128, "user:hunter2")
 @pytest.mark.parametrize(
     ("url", "route"),
     [
-        ("http://a.example/x", EgressRoute("a.example", 80, False, True, ANY, 2, "AC1")),
-        ("https://a.example:8443/", EgressRoute("a.example", 8443, True, True, ANY, 2, "AC1")),
-        ("https://a.example/#sni=y", EgressRoute("a.example", 443, True, True, ANY, 2, "AC1")),
-        ("https://a.example/#sni=n", EgressRoute("a.example", 443, True, False, ANY, 2, "AC1")),
+        ("http://a.example/x", RequestRoute("a.example", 80, False, True, ANY, 2, "AC1")),
+        ("https://a.example:8443/", RequestRoute("a.example", 8443, True, True, ANY, 2, "AC1")),
+        ("https://a.example/#sni=y", RequestRoute("a.example", 443, True, True, ANY, 2, "AC1")),
+        ("https://a.example/#sni=n", RequestRoute("a.example", 443, True, False, ANY, 2, "AC1")),
     ],
 )
 def test_the_way_of_a_url_is_its_place_and_whether_its_name_is_said(
-    url: str, route: EgressRoute
+    url: str, route: RequestRoute
 ) -> None:
     assert route_of(CallbackUrl.parse(url), ANY, 2, "AC1") == route
 
@@ -44,7 +44,7 @@ def test_a_place_is_told_as_a_url_would_write_it(host: str, place: str) -> None:
 def test_a_peer_leaves_from_the_address_whose_turn_it_is(
     egress: Egress, address: str, local_address: str | None
 ) -> None:
-    route = EgressRoute("a.example", 443, True, False, egress, 1, "AC1")
+    route = RequestRoute("a.example", 443, True, False, egress, 1, "AC1")
     assert route.peer_at(address) == ConnectionPoolKey(
         "a.example", 443, address, True, False, local_address, None
     )

@@ -7,7 +7,7 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_evaluation import CanaryResult, compare_deliveries
 from ringback.migration.url_source import UrlEdit, UrlLocation
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 
 OURS, THEIRS = "AC1", "AC2"
 A, B = "https://a.example/p?x=1", "https://b.example/"
@@ -26,16 +26,16 @@ def totals(
     fragment: str = "#rc=2",
     account_sid: str = OURS,
     waiting: int = 0,
-) -> DeliveryTotals:
+) -> UrlDeliveryTotals:
     asked = Source.KORE if "cbs=kore" in fragment else None
-    return DeliveryTotals(
+    return UrlDeliveryTotals(
         account_sid, url + fragment, asked or Source.TWILIO, asked, *figures, waiting
     )
 
 
 def moved(
     figures: Figures, *, url: str = A, account_sid: str = OURS, waiting: int = 0
-) -> DeliveryTotals:
+) -> UrlDeliveryTotals:
     return totals(
         figures, url=url, fragment="#rc=2&cbs=kore", account_sid=account_sid, waiting=waiting
     )
@@ -85,7 +85,7 @@ def test_what_waits_does_not_count() -> None:
 
 
 def why_of(
-    before: Sequence[DeliveryTotals], after: Sequence[DeliveryTotals], given: UrlEdit
+    before: Sequence[UrlDeliveryTotals], after: Sequence[UrlDeliveryTotals], given: UrlEdit
 ) -> str:
     return compare_deliveries([given], before, after).worse[given.place]
 
@@ -120,7 +120,7 @@ def test_after_the_move_only_what_has_moved_counts() -> None:
     ],
     ids=["of another account", "of another URL", "of another query"],
 )
-def test_what_has_not_moved_is_no_matter(strange: DeliveryTotals) -> None:
+def test_what_has_not_moved_is_no_matter(strange: UrlDeliveryTotals) -> None:
     assert compare_deliveries([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult(
         {}, called=0
     )

@@ -21,7 +21,7 @@ from ringback.migration.executor import (
 )
 from ringback.migration.journal import journal_of
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 from tests.unit.migration.url_sources import ACCOUNT, NOW, FileOfUrls, World, moved, urls
 
 HOUR = timedelta(hours=1)
@@ -191,7 +191,7 @@ class Watched:
     looks: int = 0
     asked: list[tuple[datetime, datetime]] = field(default_factory=list[tuple[datetime, datetime]])
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         self.asked.append((since, until))
         if until - since >= timedelta(days=1):  # before the step
             return []
@@ -206,9 +206,9 @@ class Watched:
         return CanarySettings(shares, soak, self)
 
 
-def _one_callback(url: str, *, delivered: bool) -> DeliveryTotals:
+def _one_callback(url: str, *, delivered: bool) -> UrlDeliveryTotals:
     kore = Source.KORE
-    return DeliveryTotals(ACCOUNT, url, kore, kore, int(delivered), int(not delivered), 0, 0)
+    return UrlDeliveryTotals(ACCOUNT, url, kore, kore, int(delivered), int(not delivered), 0, 0)
 
 
 def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.migration.inventory import InventoryLine, inventory
 from ringback.migration.url_source import UrlEntry, UrlLocation
 from tests.unit.migration.url_sources import ACCOUNT
@@ -30,7 +30,7 @@ def test_a_line_says_where_a_url_is_sent_from_in_each_phase(
 
 
 def test_a_held_url_is_sent_from_the_same_source_in_every_phase() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", url_prefix="https://a.example/"),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", url_prefix="https://a.example/"),))
     assert set(line("https://a.example/p", policy=policy).sources.values()) == {T}
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.core.policy.url_source_override import override_source
 from ringback.migration.migration_effect import in_vain, preview_rollback
 from ringback.migration.url_source import UrlEdit, UrlLocation
@@ -51,18 +51,18 @@ def test_asking_for_a_source_that_has_ended_is_in_vain() -> None:
 
 def test_asking_for_a_source_is_in_vain_only_for_whom_no_hold_has_it() -> None:
     to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
-    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     assert in_vain(to_twilio, Source.TWILIO, policy, at=AFTER) == {}
 
 
 def test_the_way_back_of_a_held_url_stays_open() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, None)
 
 
 def test_the_way_back_of_a_url_ends_with_its_hold() -> None:
     until = AFTER + timedelta(days=9)
-    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1", until=until),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1", until=until),))
     found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, until)

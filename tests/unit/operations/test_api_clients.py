@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.accounts.account import AccountStatus
-from ringback.core.accounts.client_credentials import LIFETIMES, AccessScope, ClientType
+from ringback.core.accounts.client_credentials import LIFETIMES, ApiClientType, ApiScope
 from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.operations.accounts import set_status
@@ -37,8 +37,8 @@ def create(
         tx,
         ACCOUNT_SID,
         name,
-        type=ClientType.STANDARD,
-        products=[AccessScope.SUPER_SIM],
+        type=ApiClientType.STANDARD,
+        products=[ApiScope.SUPER_SIM],
         context=a_context(),
         lifetime=lifetime,
         locked=True,
@@ -51,7 +51,7 @@ def test_a_new_client_is_kept_as_it_was_asked_for(tx: MemoryTransaction) -> None
     assert tx.api_clients.of(ACCOUNT_SID) == [client]
     assert is_kore_id(client.sid, KoreIdKind.API_CLIENT)
     assert (client.name, client.date_created, client.locked) == ("Our dashboard", NOW, True)
-    assert (client.areas, client.lifetime) == ({AccessScope.SUPER_SIM}, timedelta(days=30))
+    assert (client.areas, client.lifetime) == ({ApiScope.SUPER_SIM}, timedelta(days=30))
 
 
 def test_it_signs_in_with_its_secret(tx: MemoryTransaction) -> None:

@@ -8,7 +8,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound, Unauthorized
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
 from ringback.operations.authentication import sign_in
-from ringback.operations.context import AccountContext
+from ringback.operations.context import AccountOperationContext
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
@@ -79,7 +79,7 @@ def test_each_of_these_is_a_newer_state_of_the_account(tx: MemoryTransaction) ->
 
 @pytest.mark.parametrize("change", [promote_secondary, delete_secondary])
 def test_without_a_secondary_one_there_is_nothing_to_do(
-    tx: MemoryTransaction, change: Callable[[Transaction, str, AccountContext], Account]
+    tx: MemoryTransaction, change: Callable[[Transaction, str, AccountOperationContext], Account]
 ) -> None:
     told = f"account {ACCOUNT_SID} has no secondary Auth Token; create one first"
     with pytest.raises(NotFound, match=told):

@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.ports import CallbackFilter, PageWindow
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_context, an_account
 from tests.memory_store import MemoryTransaction
@@ -45,7 +45,7 @@ def send(
 
 
 def kept(tx: MemoryTransaction) -> list[CallbackRecord]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(99))[::-1]
 
 
 def test_a_callback_is_kept_as_it_is_asked_for_and_due_at_once(tx: MemoryTransaction) -> None:

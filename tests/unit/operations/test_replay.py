@@ -22,7 +22,7 @@ from ringback.operations.replay import (
     replay_named,
     replay_oldest,
 )
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.ports import CallbackFilter, PageWindow
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_context, an_account
 from tests.memory_store import MemoryTransaction
@@ -70,7 +70,7 @@ def add(tx: MemoryTransaction, number: int = 1, **kinds: Any) -> CallbackRecord:
 
 
 def all_of(tx: MemoryTransaction) -> list[CallbackRecord]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(99))[::-1]
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(99))[::-1]
 
 
 def done(tx: MemoryTransaction) -> None:

@@ -18,7 +18,7 @@ from ringback.operations.supersim.sims import fetch_sim, register_sim
 from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_context, an_account, an_api_key
 from tests.memory_store import MemoryTransaction
 
@@ -133,8 +133,8 @@ def test_seeding_again_adds_no_second_sim() -> None:
     tx = MemoryTransaction()
     seed(tx)
     seed(tx)
-    assert len(tx.supersim.sims.page(ACCOUNT_SID, {}, PageRequest(9))) == 1
-    assert len(tx.wireless.sims.page(ACCOUNT_SID, {}, PageRequest(9))) == 1
+    assert len(tx.supersim.sims.page(ACCOUNT_SID, {}, PageWindow(9))) == 1
+    assert len(tx.wireless.sims.page(ACCOUNT_SID, {}, PageWindow(9))) == 1
 
 
 def test_two_stores_get_different_secrets() -> None:
@@ -159,14 +159,14 @@ def test_its_sim_is_billed_and_its_device_is_on_this_machine() -> None:
     tx = MemoryTransaction()
     seed(tx)
     sim = fetch_sim(tx, ACCOUNT_SID, "my_super_sim")
-    (period,) = list_billing_periods(tx, ACCOUNT_SID, SIM_SID, PageRequest(9))
+    (period,) = list_billing_periods(tx, ACCOUNT_SID, SIM_SID, PageWindow(9))
     assert (sim.device_ip, period.period_type) == ("127.0.0.1", BillingPeriodType.ACTIVE)
 
 
 def test_nothing_is_under_way_from_the_start() -> None:
     tx = MemoryTransaction()
     seed(tx)
-    (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, PageRequest(9))
+    (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, PageWindow(9))
     assert (update.status, update.date_completed) == ("successful", NOW)
     due = tx.tasks.due(NOW + timedelta(days=3650), limit=9)
     assert {(task.step, task.subject_sid) for task in due} == {

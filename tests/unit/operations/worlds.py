@@ -10,7 +10,7 @@ from ringback.core.sims.scenario import CarrierResult, TaskKind
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.ports import CallbackFilter, PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
@@ -60,7 +60,7 @@ class TimedWorld:
 
     def callbacks(self) -> list[CallbackRecord]:
         """Return the callbacks that were made, in their order."""
-        return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(999))[::-1]
+        return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(999))[::-1]
 
     def reported(self) -> list[dict[str, str]]:
         """Return the parameters of the callbacks, in their order."""

@@ -1,10 +1,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.policy.active_policy import ActivePolicy
 
-HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+HELD = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
 
 
 def test_another_policy_takes_the_place_of_the_one_in_force_on_the_same_calendar() -> None:

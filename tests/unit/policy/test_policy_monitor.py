@@ -12,7 +12,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_impact import PolicyImpact
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
@@ -161,7 +161,7 @@ async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
         await counted(monitor, clock.now())
         assert warned(caplog) == []
         end = clock.now() + 2 * DAY
-        active.activate(Policy(NOTICE.phases, (Hold("after", ACCOUNT_SID, until=end),)))
+        active.activate(Policy(NOTICE.phases, (PhaseHold("after", ACCOUNT_SID, until=end),)))
         await until(lambda: warned(caplog))
         assert f"the hold of {ACCOUNT_SID} in phase after ends" in warned(caplog)[0]
         assert "would change 1 callback to 1 URL" in warned(caplog)[0]
@@ -234,7 +234,7 @@ async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until
         await asyncio.sleep(0.01)
         assert away.asked == 0
         assert monitor.figures().dependents == {TWILIO: 0}
-        active.activate(Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID),)))
+        active.activate(Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID),)))
         await counted(monitor, clock.now())
         assert monitor.figures().dependents == {TWILIO: 1}
 

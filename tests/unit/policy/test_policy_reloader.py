@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.policy import policy_reloader as module
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.runtime import file_watch
 from ringback.settings.setting_definitions import ServerCommand
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 from tests.policy_monitors import until
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
-HELD = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+HELD = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
 LOOK_EVERY = module._LOOK_EVERY_SECONDS
 
 
@@ -53,7 +53,7 @@ def write(file: Path, text: str | None) -> None:
 async def reloading(
     file: Path, active: ActivePolicy, command: ServerCommand = ServerCommand.SERVE, **flags: str
 ) -> AsyncGenerator[PolicyReloader]:
-    source = SettingsLoader({"settings": str(file), **flags}, {}, command)
+    source = SettingsReloader({"settings": str(file), **flags}, {}, command)
     looking = PolicyReloader(str(file), partial(source.reload_policy, source.load()), active)
     loop = asyncio.create_task(looking.run())
     try:

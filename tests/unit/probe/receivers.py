@@ -14,7 +14,7 @@ from ringback.dev_receiver.responses import ListenerResponse
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.network_backend import SystemNetwork
+from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.probe.counter_watch import ReadCounter
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID

@@ -14,7 +14,7 @@ from ringback.probe.evaluation import (
     missing_secrets,
 )
 from ringback.probe.probe_report import CaseVerdict, Effect
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.redacted_response import ProbeResponse
 from tests.unit.probe.receivers import answered, case_called
 
@@ -35,15 +35,15 @@ SILENCE = unanswered(AttemptFailure.READ_TIMEOUT)
     [
         (answered(200), None),
         (answered(204), None),
-        (answered(302), ReceiverFault.REDIRECTS),
-        (answered(403), ReceiverFault.REFUSES_NON_ASCII),
-        (answered(500), ReceiverFault.CRASHES_ON_GOOD_CALLBACK),
-        (SILENCE, ReceiverFault.DOES_NOT_ANSWER),
-        (unanswered(AttemptFailure.CLOSED), ReceiverFault.BREAKS_OFF),
+        (answered(302), ReceiverFaultKind.REDIRECTS),
+        (answered(403), ReceiverFaultKind.REFUSES_NON_ASCII),
+        (answered(500), ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK),
+        (SILENCE, ReceiverFaultKind.DOES_NOT_ANSWER),
+        (unanswered(AttemptFailure.CLOSED), ReceiverFaultKind.BREAKS_OFF),
     ],
 )
 def test_a_genuine_callback_has_to_be_accepted(
-    answer: ProbeResponse, fault: ReceiverFault | None
+    answer: ProbeResponse, fault: ReceiverFaultKind | None
 ) -> None:
     result = judge_genuine(GOOD, answer)
     assert result.fault is fault
@@ -55,14 +55,16 @@ def test_a_genuine_callback_has_to_be_accepted(
     [
         (answered(400), None),
         (answered(403), None),
-        (answered(200), ReceiverFault.ACCEPTS_HMAC),
-        (answered(303), ReceiverFault.REDIRECTS),
-        (answered(503), ReceiverFault.CRASHES_ON_BAD_SIGNATURE),
-        (SILENCE, ReceiverFault.DOES_NOT_ANSWER),
-        (unanswered(AttemptFailure.PROTOCOL), ReceiverFault.BREAKS_OFF),
+        (answered(200), ReceiverFaultKind.ACCEPTS_HMAC),
+        (answered(303), ReceiverFaultKind.REDIRECTS),
+        (answered(503), ReceiverFaultKind.CRASHES_ON_BAD_SIGNATURE),
+        (SILENCE, ReceiverFaultKind.DOES_NOT_ANSWER),
+        (unanswered(AttemptFailure.PROTOCOL), ReceiverFaultKind.BREAKS_OFF),
     ],
 )
-def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault | None) -> None:
+def test_a_forgery_has_to_be_refused(
+    answer: ProbeResponse, fault: ReceiverFaultKind | None
+) -> None:
     result = judge_forged(FORGED, answer)
     assert result.fault is fault
     assert result.verdict is (CaseVerdict.FAILED if fault else CaseVerdict.PASSED)
@@ -72,17 +74,17 @@ def test_a_forgery_has_to_be_refused(answer: ProbeResponse, fault: ReceiverFault
     ("statuses", "effect", "verdict", "fault"),
     [
         ([200, 503, 200], 1, CaseVerdict.PASSED, None),
-        ([200, 200], 2, CaseVerdict.FAILED, ReceiverFault.NOT_IDEMPOTENT_AT_ONCE),
-        ([200, 200], 0, CaseVerdict.FAILED, ReceiverFault.LOSES_CALLBACK),
+        ([200, 200], 2, CaseVerdict.FAILED, ReceiverFaultKind.NOT_IDEMPOTENT_AT_ONCE),
+        ([200, 200], 0, CaseVerdict.FAILED, ReceiverFaultKind.LOSES_CALLBACK),
         ([200, 200], "nobody looked", CaseVerdict.NOT_OBSERVED, None),
-        ([200, 409], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
-        ([200, 409, 200], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
-        ([200, 503, 503], 1, CaseVerdict.FAILED, ReceiverFault.REFUSES_REPEAT),
-        ([200, 301], "nobody looked", CaseVerdict.FAILED, ReceiverFault.REDIRECTS),
+        ([200, 409], 1, CaseVerdict.FAILED, ReceiverFaultKind.REFUSES_REPEAT),
+        ([200, 409, 200], 1, CaseVerdict.FAILED, ReceiverFaultKind.REFUSES_REPEAT),
+        ([200, 503, 503], 1, CaseVerdict.FAILED, ReceiverFaultKind.REFUSES_REPEAT),
+        ([200, 301], "nobody looked", CaseVerdict.FAILED, ReceiverFaultKind.REDIRECTS),
     ],
 )
 def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
-    statuses: list[int], effect: Effect, verdict: CaseVerdict, fault: ReceiverFault | None
+    statuses: list[int], effect: Effect, verdict: CaseVerdict, fault: ReceiverFaultKind | None
 ) -> None:
     result = judge_repeat(AGAIN, [answered(status) for status in statuses], effect)
     assert (result.verdict, result.fault) == (verdict, fault)
@@ -97,10 +99,10 @@ def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
 
 @pytest.mark.parametrize(
     ("effect", "fault"),
-    [(2, None), (1, ReceiverFault.MIXES_TOKENS), (0, ReceiverFault.MIXES_TOKENS)],
+    [(2, None), (1, ReceiverFaultKind.MIXES_TOKENS), (0, ReceiverFaultKind.MIXES_TOKENS)],
 )
 def test_one_token_of_both_sources_stands_for_two_callbacks(
-    effect: int, fault: ReceiverFault | None
+    effect: int, fault: ReceiverFaultKind | None
 ) -> None:
     case = case_called("same-token-of-both")
     answers = [answered(200), answered(200)]
@@ -112,13 +114,13 @@ def test_one_token_of_both_sources_stands_for_two_callbacks(
     [
         ([200, 200], None),
         ([503, 200, 200], None),
-        ([200, 409], ReceiverFault.REFUSES_SWAPPED_ORDER),
-        ([200, 500], ReceiverFault.REFUSES_SWAPPED_ORDER),
-        ([200, 302], ReceiverFault.REDIRECTS),
+        ([200, 409], ReceiverFaultKind.REFUSES_SWAPPED_ORDER),
+        ([200, 500], ReceiverFaultKind.REFUSES_SWAPPED_ORDER),
+        ([200, 302], ReceiverFaultKind.REDIRECTS),
     ],
 )
 def test_callbacks_in_the_wrong_order_are_both_accepted(
-    statuses: list[int], fault: ReceiverFault | None
+    statuses: list[int], fault: ReceiverFaultKind | None
 ) -> None:
     case = case_called("kore-swapped-order")
     assert judge_answers(case, [answered(status) for status in statuses]).fault is fault
@@ -135,7 +137,7 @@ def test_forgeries_have_no_effect(effect: Effect, verdict: CaseVerdict) -> None:
 def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
     case = case_called("answers-in-time")
     assert judge_times(case, [0.1, 4.9], within=5).verdict is CaseVerdict.PASSED
-    assert judge_times(case, [0.1, 5.1], within=5).fault is ReceiverFault.TOO_SLOW
+    assert judge_times(case, [0.1, 5.1], within=5).fault is ReceiverFaultKind.TOO_SLOW
     assert judge_times(case, [], within=5).verdict is CaseVerdict.NOT_RUN
 
 

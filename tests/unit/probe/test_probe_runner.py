@@ -14,7 +14,7 @@ from ringback.http_client.tls import ClientTls
 from ringback.probe.probe_cases import CASES, GenuineCase
 from ringback.probe.probe_report import CaseVerdict
 from ringback.probe.probe_runner import ReceiverUnreachable
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.request_runner import ProbeTimeouts
 from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver, Rejected
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
@@ -86,7 +86,7 @@ async def test_a_receiver_that_answers_200_to_everything_has_one_fault() -> None
     async with served(lambda _: handle) as url:
         report = await probed(url)
     assert named(report) == {"answers-200-to-everything"}
-    assert len(report.faults[ReceiverFault.ANSWERS_200_TO_EVERYTHING]) == 27
+    assert len(report.faults[ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING]) == 27
 
 
 def checking(*, ignored: Source) -> Callable[[str], Handle]:

@@ -15,8 +15,8 @@ from ringback.core.sources.signature import sign_as_standard_webhooks
 from ringback.core.sources.source_definition import (
     BUILT_IN,
     SIGNATURE_SCHEMES,
+    CallbackSourceDefinition,
     HeaderTemplate,
-    SourceDefinition,
     Sources,
 )
 from ringback.dev_receiver.responses import ListenerResponse
@@ -148,7 +148,7 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
 ) -> None:
     headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
     headers += ("webhook-timestamp: {timestamp}", "webhook-signature: {signature}")
-    third = SourceDefinition(
+    third = CallbackSourceDefinition(
         headers=tuple(map(HeaderTemplate.parse, headers)),
         signature=SIGNATURE_SCHEMES["standard-webhooks"],
         token=IdempotencyTokenFormat.parse("msg_{hex}"),

@@ -2,10 +2,15 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import (
     AttemptResult,
     OutgoingRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
 )
-from ringback.core.http.outcome import AttemptFailure, Delivered, Refused, Unreachable
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    RefusedOutcome,
+)
 from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 
 PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -13,8 +18,8 @@ HIDE = hiding(["s3cret/", ""])
 
 
 def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> ProbeResponse:
-    response = RecordedResponse(403, headers, body)
-    return ProbeResponse.of(AttemptResult(Refused(403), None, response), hide=HIDE)
+    response = ReceiverResponseRecord(403, headers, body)
+    return ProbeResponse.of(AttemptResult(RefusedOutcome(403), None, response), hide=HIDE)
 
 
 def test_what_a_receiver_says_in_plain_text_is_told() -> None:
@@ -36,13 +41,13 @@ def test_what_is_said_cannot_steer_a_terminal() -> None:
 
 
 def test_the_time_to_connect_does_not_count() -> None:
-    exchange = AttemptResult(Delivered(200), RequestTimings(1000, 100, 200, 300, 350))
+    exchange = AttemptResult(DeliveredOutcome(200), RequestTimings(1000, 100, 200, 300, 350))
     assert ProbeResponse.of(exchange, hide=HIDE).seconds == 0.4
 
 
 def test_only_silence_is_silence() -> None:
     def ended(failure: AttemptFailure) -> ProbeResponse:
-        return ProbeResponse.of(AttemptResult(Unreachable(failure, "why")), hide=HIDE)
+        return ProbeResponse.of(AttemptResult(NoAnswerOutcome(failure, "why")), hide=HIDE)
 
     assert ended(AttemptFailure.READ_TIMEOUT).is_silence
     assert not ended(AttemptFailure.CLOSED).is_silence

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ringback.probe.probe_cases import CASES
 from ringback.probe.probe_report import CaseResult, CaseVerdict
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.report.as_json import as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
@@ -33,7 +33,11 @@ REPORT = report_of(
     [
         CaseResult(PASSED, CaseVerdict.PASSED, "the receiver answered 200 OK", seconds=0.25),
         CaseResult(
-            FAILED, CaseVerdict.FAILED, HOSTILE, ReceiverFault.ACCEPTS_HMAC, "POST / HTTP/1.1\n<i>"
+            FAILED,
+            CaseVerdict.FAILED,
+            HOSTILE,
+            ReceiverFaultKind.ACCEPTS_HMAC,
+            "POST / HTTP/1.1\n<i>",
         ),
         CaseResult(OPEN, CaseVerdict.NOT_OBSERVED, "nobody looked"),
         CaseResult(LEFT_OUT, CaseVerdict.NOT_FOR_IT, "it need not"),
@@ -53,7 +57,7 @@ def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
         FAILED.sends,
         FAILED.expects,
         HOSTILE,
-        ReceiverFault.ACCEPTS_HMAC.mend,
+        ReceiverFaultKind.ACCEPTS_HMAC.mend,
         "nobody looked",
     ):
         assert told in text
@@ -84,7 +88,7 @@ def test_a_report_without_faults_says_whether_that_is_all() -> None:
 def test_the_table_tells_of_each_case_and_each_fault() -> None:
     text = "\n".join(line.text for line in as_table(CASES))
     assert all(case.name in text and case.sends in text for case in CASES)
-    assert all(fault.what in text for fault in ReceiverFault)
+    assert all(fault.what in text for fault in ReceiverFaultKind)
 
 
 def test_json_has_everything() -> None:
@@ -95,8 +99,8 @@ def test_json_has_everything() -> None:
     assert document["faults"] == [
         {
             "name": "accepts-hmac",
-            "what": ReceiverFault.ACCEPTS_HMAC.what,
-            "mend": ReceiverFault.ACCEPTS_HMAC.mend,
+            "what": ReceiverFaultKind.ACCEPTS_HMAC.what,
+            "mend": ReceiverFaultKind.ACCEPTS_HMAC.mend,
             "cases": ["kore-post-hmac"],
         }
     ]
@@ -115,7 +119,7 @@ def test_junit_counts_what_failed_and_what_was_left_open() -> None:
     failure = root.find(".//testcase[@name='kore-post-hmac']/failure")
     assert failure is not None
     assert failure.get("type") == "accepts-hmac"
-    assert ReceiverFault.ACCEPTS_HMAC.mend in (failure.text or "")
+    assert ReceiverFaultKind.ACCEPTS_HMAC.mend in (failure.text or "")
     passed = root.find(".//testcase[@name='twilio-post-sim-update']")
     assert passed is not None
     assert len(passed) == 0
@@ -151,5 +155,5 @@ def test_the_page_needs_nothing_else_and_lets_nothing_through() -> None:
     assert "kore-post-hmac" in page.ids
     assert not re.search(r"url\(|@import", text)
     assert "default-src 'none'" in text
-    assert ReceiverFault.ACCEPTS_HMAC.label in text
+    assert ReceiverFaultKind.ACCEPTS_HMAC.label in text
     text.encode("utf-8", "strict")

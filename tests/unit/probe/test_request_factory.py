@@ -6,7 +6,13 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
 from ringback.probe.forgeries import forge
-from ringback.probe.payloads import KINDS, UNUSUAL, CallbackSubject, ProbeEventKind, parameters_for
+from ringback.probe.payloads import (
+    KINDS,
+    UNUSUAL,
+    CallbackSubject,
+    ProbeCallbackKind,
+    parameters_for,
+)
 from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.receiver import Reason, Receiver, Rejected
 from ringback.receiver.events import read_event
@@ -102,7 +108,7 @@ def test_each_kind_of_event_is_sent() -> None:
 
 
 @pytest.mark.parametrize("payload", [*KINDS, *UNUSUAL])
-def test_no_two_callbacks_tell_the_same(payload: ProbeEventKind) -> None:
+def test_no_two_callbacks_tell_the_same(payload: ProbeCallbackKind) -> None:
     make = requests_to(URL)
     bodies = {make.callback(Source.KORE, payload=payload).body for _ in range(3)}
     assert len(bodies) == 3
@@ -118,25 +124,26 @@ def test_unusual_values_are_what_their_names_say() -> None:
         ]
         for payload in UNUSUAL
     }
-    assert not values[ProbeEventKind.NON_ASCII][0][1].isascii()
+    assert not values[ProbeCallbackKind.NON_ASCII][0][1].isascii()
     assert (
-        values[ProbeEventKind.WHITE_SPACE][0][1] != values[ProbeEventKind.WHITE_SPACE][0][1].strip()
+        values[ProbeCallbackKind.WHITE_SPACE][0][1]
+        != values[ProbeCallbackKind.WHITE_SPACE][0][1].strip()
     )
-    assert values[ProbeEventKind.EMPTY_VALUES] == [("Note", "")]
-    assert len(values[ProbeEventKind.REPEATED_PARAMETERS]) == 3
-    assert len(values[ProbeEventKind.LONG_VALUES][0][1]) > 10_000
-    assert len(parameters_for(ProbeEventKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
+    assert values[ProbeCallbackKind.EMPTY_VALUES] == [("Note", "")]
+    assert len(values[ProbeCallbackKind.REPEATED_PARAMETERS]) == 3
+    assert len(values[ProbeCallbackKind.LONG_VALUES][0][1]) > 10_000
+    assert len(parameters_for(ProbeCallbackKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
     make, mark = requests_to(URL), "0123456789ab"
     later, earlier = (
         dict(make.callback(Source.KORE, payload=payload, mark=mark).parameters)
-        for payload in (ProbeEventKind.SMS_COMMAND, ProbeEventKind.SMS_COMMAND_SENT)
+        for payload in (ProbeCallbackKind.SMS_COMMAND, ProbeCallbackKind.SMS_COMMAND_SENT)
     )
     assert later["CommandSid"] == earlier["CommandSid"]
     assert (later["Status"], earlier["Status"]) == ("delivered", "sent")
-    another = dict(make.callback(Source.KORE, payload=ProbeEventKind.SMS_COMMAND).parameters)
+    another = dict(make.callback(Source.KORE, payload=ProbeCallbackKind.SMS_COMMAND).parameters)
     assert another["CommandSid"] != later["CommandSid"]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from ringback.probe.evaluation import judge_forged, judge_genuine, not_run
 from ringback.probe.probe_cases import CASES, ForgedCase, GenuineCase, ProbeCase
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.root_causes import report_of
 from tests.unit.probe.receivers import answered
 
@@ -41,7 +41,7 @@ def test_a_200_to_everything_is_one_fault() -> None:
     assert faults(report) == ["answers-200-to-everything"]
     assert {each.fault for each in report.results} == {
         None,
-        ReceiverFault.ANSWERS_200_TO_EVERYTHING,
+        ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING,
     }
 
 
@@ -79,7 +79,7 @@ def test_a_forgery_that_was_not_sent_shows_no_fault() -> None:
     results.append(not_run(forged[0], "given up"))
     report = report_of("http://a.example/", datetime(2026, 1, 1, tzinfo=UTC), 1.0, results)
     assert report.results[0].fault is None
-    assert forged[0].name not in report.faults[ReceiverFault.ANSWERS_200_TO_EVERYTHING]
+    assert forged[0].name not in report.faults[ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING]
 
 
 def test_a_method_that_is_always_refused_is_one_fault() -> None:
@@ -94,7 +94,7 @@ def test_a_method_that_is_always_refused_is_one_fault() -> None:
 def test_one_value_that_is_refused_has_its_own_name() -> None:
     report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
     assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
-    assert report.faults[ReceiverFault.REFUSES_LONG_VALUES] == ["kore-get-long-values"]
+    assert report.faults[ReceiverFaultKind.REFUSES_LONG_VALUES] == ["kore-get-long-values"]
 
 
 def test_a_receiver_may_know_one_url_alone() -> None:
@@ -121,7 +121,7 @@ def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
 
 
 def test_each_fault_has_a_name_and_words_of_its_own() -> None:
-    assert len({fault.label for fault in ReceiverFault}) == len(ReceiverFault)
-    for fault in ReceiverFault:
+    assert len({fault.label for fault in ReceiverFaultKind}) == len(ReceiverFaultKind)
+    for fault in ReceiverFaultKind:
         assert fault.what.endswith(".")
         assert fault.mend.endswith(".")

@@ -27,7 +27,7 @@ from ringback.receiver import (
     Verified,
     read_request,
 )
-from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, ClaimWon
+from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimWon, DedupeClaimRequest
 from ringback.receiver.events import SimStatus, SimUpdated
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, TOKENS
 from tests.senders import BODY, received, rendered
@@ -440,11 +440,11 @@ class Watched(MemoryDedupe):
         super().__init__()
         self.asked_in = set[int]()
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         self.asked_in.add(threading.get_ident())
         return super().claim(visit)
 
-    def done(self, visit: ClaimRequest) -> bool:
+    def done(self, visit: DedupeClaimRequest) -> bool:
         self.asked_in.add(threading.get_ident())
         return super().done(visit)
 
@@ -474,13 +474,13 @@ async def test_what_the_work_raises_comes_out_and_the_next_delivery_may_try() ->
 class Gone:
     """A store that can't be asked."""
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         raise DedupeUnavailable("the store is gone")
 
-    def done(self, visit: ClaimRequest) -> bool:
+    def done(self, visit: DedupeClaimRequest) -> bool:
         raise DedupeUnavailable("the store is gone")
 
-    def release(self, visit: ClaimRequest) -> None:
+    def release(self, visit: DedupeClaimRequest) -> None:
         raise DedupeUnavailable("the store is gone")
 
 
@@ -500,7 +500,7 @@ async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
 class GoneMeanwhile(Gone):
     """A store that can't be asked any more once the work has begun."""
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         return ClaimWon(is_retry=False)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.errors import StoreUnavailable
-from ringback.runtime.database_outage import DatabaseOutage, outlast
+from ringback.runtime.database_outage import DatabaseOutageMonitor, outlast
 from tests.fakes import FakeClock
 from tests.unit.delivery.parts import all_has_run
 
@@ -23,7 +23,7 @@ class Bench:
         self.began = self.clock.now()
         self.is_away = False
         self.commits = 0
-        self.outage = DatabaseOutage(self.commit, clock=self.clock, stopwatch=self.seconds)
+        self.outage = DatabaseOutageMonitor(self.commit, clock=self.clock, stopwatch=self.seconds)
 
     def seconds(self) -> float:
         return (self.clock.now() - self.began).total_seconds()

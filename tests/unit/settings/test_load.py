@@ -14,12 +14,12 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Direct, Egresses, Proxy
 from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard
-from ringback.core.policy.source_policy import NOTICE, Hold, Phase, Source
+from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.settings.load import load
-from ringback.settings.parsers import TlsPort, UdpGatewayAddress
+from ringback.settings.parsers import HttpsPortSetting, UdpGatewayAddress
 from ringback.settings.raw_setting import RawSetting
 from ringback.settings.setting_definitions import EGRESS, SETTINGS, ServerCommand, Setting
 from ringback.settings.settings import Settings
@@ -48,7 +48,7 @@ DEFAULTS_OF_DEV = Settings(
     host="127.0.0.1",
     port=8080,
     tls=False,
-    tls_port=TlsPort(443, else_other=True),
+    tls_port=HttpsPortSetting(443, else_other=True),
     tls_cert=None,
     tls_key=None,
     trusted_proxies=(),
@@ -150,9 +150,9 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("port", "65535", 65535),
         ("tls", "yes", True),
         ("tls", "no", False),
-        ("tls_port", "0", TlsPort(0)),
-        ("tls_port", "8443", TlsPort(8443)),
-        ("tls_port", "8443+", TlsPort(8443, else_other=True)),
+        ("tls_port", "0", HttpsPortSetting(0)),
+        ("tls_port", "8443", HttpsPortSetting(8443)),
+        ("tls_port", "8443+", HttpsPortSetting(8443, else_other=True)),
         ("data", "some/folder", Path("some/folder")),
         ("phase", "after", "after"),
         ("at", "2024-10-20", datetime(2024, 10, 20, tzinfo=UTC)),
@@ -209,8 +209,8 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
     [
         ('host = "::1"', "host", "::1"),
         ("tls = true", "tls", True),
-        ("tls_port = 8443", "tls_port", TlsPort(8443)),
-        ('tls_port = "443+"', "tls_port", TlsPort(443, else_other=True)),
+        ("tls_port = 8443", "tls_port", HttpsPortSetting(8443)),
+        ('tls_port = "443+"', "tls_port", HttpsPortSetting(443, else_other=True)),
         ('data = "elsewhere"', "data", Path("elsewhere")),
         ('phase = "between"', "phase", "between"),
         ("at = 2024-10-20", "at", datetime(2024, 10, 20, tzinfo=UTC)),
@@ -710,8 +710,8 @@ def test_the_file_replaces_the_whole_policy(write_file: WriteFile) -> None:
 def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> None:
     policy = load({"settings": write_file(POLICY)}, {}).policy
     assert policy.holds == (
-        Hold("old", account_sid="AC1"),
-        Hold("new", url_prefix="https://new.example/"),
+        PhaseHold("old", account_sid="AC1"),
+        PhaseHold("new", url_prefix="https://new.example/"),
     )
 
 
@@ -721,13 +721,16 @@ def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> No
 def test_a_hold_of_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
     path = write_file(f'[[holds]]\nphase = "before"\naccount_sid = "AC1"\nuntil = {until}')
     (hold,) = load({"settings": path}, {}).policy.holds
-    assert hold == Hold("before", account_sid="AC1", until=datetime(2027, 6, 1, tzinfo=UTC))
+    assert hold == PhaseHold("before", account_sid="AC1", until=datetime(2027, 6, 1, tzinfo=UTC))
 
 
 def test_holds_alone_leave_the_phases_of_the_notice(write_file: WriteFile) -> None:
     path = write_file('[[holds]]\nphase = "after"\naccount_sid = "AC1"')
     policy = load({"settings": path}, {}).policy
-    assert (policy.phases, policy.holds) == (NOTICE.phases, (Hold("after", account_sid="AC1"),))
+    assert (policy.phases, policy.holds) == (
+        NOTICE.phases,
+        (PhaseHold("after", account_sid="AC1"),),
+    )
 
 
 def test_the_first_phase_of_the_policy_is_the_default(write_file: WriteFile) -> None:

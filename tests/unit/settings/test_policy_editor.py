@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import NOTICE, Hold
+from ringback.core.policy.source_policy import NOTICE, PhaseHold
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import policy_in
 from ringback.settings.policy_editor import held, move_phase, put_hold, release
@@ -98,31 +98,31 @@ def test_a_phase_that_there_is_not_is_refused() -> None:
 
 
 def test_a_hold_gets_an_end_after_its_last_word() -> None:
-    edited = put_hold(file_of(FILE), Hold("before", "AC1", until=END))
+    edited = put_hold(file_of(FILE), PhaseHold("before", "AC1", until=END))
     assert edited == FILE.replace(
         'account_sid = "AC1"\n', 'account_sid = "AC1"\nuntil = 2027-06-01\n'
     )
 
 
 def test_a_hold_is_changed_where_it_stands() -> None:
-    slow = Hold("after", url_prefix="https://slow.example/#1")
+    slow = PhaseHold("after", url_prefix="https://slow.example/#1")
     edited = put_hold(file_of(FILE), slow)
     assert changed(FILE, edited) == (["phase = 'before'"], ['phase = "after"'])
 
 
 def test_an_end_is_moved_or_taken_out() -> None:
-    text = put_hold(file_of(FILE), Hold("before", "AC1", until=END))
-    later = put_hold(file_of(text), Hold("before", "AC1", until=END.replace(month=7)))
+    text = put_hold(file_of(FILE), PhaseHold("before", "AC1", until=END))
+    later = put_hold(file_of(text), PhaseHold("before", "AC1", until=END.replace(month=7)))
     assert changed(text, later) == (["until = 2027-06-01"], ["until = 2027-07-01"])
-    assert put_hold(file_of(text), Hold("before", "AC1")) == FILE
+    assert put_hold(file_of(text), PhaseHold("before", "AC1")) == FILE
 
 
 def test_what_is_there_already_changes_nothing() -> None:
-    assert put_hold(file_of(FILE), Hold("before", "AC1")) == FILE
+    assert put_hold(file_of(FILE), PhaseHold("before", "AC1")) == FILE
 
 
 def test_a_new_hold_comes_last() -> None:
-    edited = put_hold(file_of(FILE), Hold("after", "AC2", "https://b.example/", END))
+    edited = put_hold(file_of(FILE), PhaseHold("after", "AC2", "https://b.example/", END))
     assert edited == FILE + (
         '\n[[holds]]\nphase = "after"\naccount_sid = "AC2"\n'
         'url_prefix = "https://b.example/"\nuntil = 2027-06-01\n'
@@ -130,7 +130,7 @@ def test_a_new_hold_comes_last() -> None:
 
 
 def test_a_new_hold_stands_before_one_that_would_decide_in_its_place() -> None:
-    edited = put_hold(file_of(FILE), Hold("after", "AC1", "https://b.example/"))
+    edited = put_hold(file_of(FILE), PhaseHold("after", "AC1", "https://b.example/"))
     assert edited == FILE.replace(
         "# Another.\n",
         '[[holds]]\nphase = "after"\naccount_sid = "AC1"\nurl_prefix = "https://b.example/"\n\n'
@@ -147,11 +147,11 @@ def test_a_hold_in_no_phase_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match="a hold names phase 'later'; the phases are before, after"
     ):
-        put_hold(file_of(FILE), Hold("later", "AC1"))
+        put_hold(file_of(FILE), PhaseHold("later", "AC1"))
 
 
 def test_a_hold_is_found_by_just_its_account_and_prefix() -> None:
-    assert held(file_of(FILE), "AC1", None) == Hold("before", "AC1")
+    assert held(file_of(FILE), "AC1", None) == PhaseHold("before", "AC1")
     assert held(file_of(FILE), "AC1", "https://b.example/") is None
 
 
@@ -166,7 +166,7 @@ def test_a_released_hold_is_gone_with_its_words_and_no_others() -> None:
 
 
 def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
-    added = put_hold(file_of(FILE), Hold("after", "AC2"))
+    added = put_hold(file_of(FILE), PhaseHold("after", "AC2"))
     assert release(file_of(added), "AC2", None) == FILE
 
 
@@ -192,21 +192,21 @@ def test_a_hold_that_there_is_not_can_not_be_released(
 @pytest.mark.parametrize("last", ["", "\n", "\n\n# the end"])
 def test_line_endings_and_the_end_of_the_file_stay(ending: str, last: str) -> None:
     text = f'[[holds]]\nphase = "before"\naccount_sid = "AC1"{last}'.replace("\n", ending)
-    edited = put_hold(file_of(text), Hold("after", "AC1"))
+    edited = put_hold(file_of(text), PhaseHold("after", "AC1"))
     assert edited == text.replace("before", "after")
-    ended = put_hold(file_of(text), Hold("before", "AC1", until=END))
-    assert policy_in(file_of(ended)).holds == (Hold("before", "AC1", until=END),)
+    ended = put_hold(file_of(text), PhaseHold("before", "AC1", until=END))
+    assert policy_in(file_of(ended)).holds == (PhaseHold("before", "AC1", until=END),)
 
 
 def test_an_empty_file_takes_a_hold() -> None:
-    assert put_hold(file_of(""), Hold("before", "AC1")) == (
+    assert put_hold(file_of(""), PhaseHold("before", "AC1")) == (
         '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
     )
 
 
 def test_a_text_that_would_say_something_else_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is written in a way that can't be edited here"):
-        put_hold(file_of(FILE), Hold("after", account_sid="", url_prefix="https://b.example/"))
+        put_hold(file_of(FILE), PhaseHold("after", account_sid="", url_prefix="https://b.example/"))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_text_that_would_say_something_else_is_refused() -> None:
 )
 def test_what_can_not_be_edited_is_refused(text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
-        put_hold(file_of(text), Hold("after", "AC1"))
+        put_hold(file_of(text), PhaseHold("after", "AC1"))
     if "holds = " in text:
         with pytest.raises(ConfigurationError, match=why):
-            put_hold(file_of(text), Hold("after", "AC2"))
+            put_hold(file_of(text), PhaseHold("after", "AC2"))

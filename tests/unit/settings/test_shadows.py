@@ -8,7 +8,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.core.shadows.shadow import ShadowRule, ShadowToPath, ShadowToUrl, ShadowWithParameter
+from ringback.core.shadows.shadow import ShadowPath, ShadowQueryParameter, ShadowRule, ShadowUrl
 from ringback.settings.load import load
 
 FORM = (
@@ -60,12 +60,12 @@ url = "https://user:made-up@copies.example/in#ct=300"
 """
     ) == (
         ShadowRule(
-            Source.KORE, ShadowWithParameter("shadow=1"), None, "https://a.example/", percent=10
+            Source.KORE, ShadowQueryParameter("shadow=1"), None, "https://a.example/", percent=10
         ),
-        ShadowRule(Source.TWILIO, ShadowToPath("/shadow/callbacks"), "AC1"),
+        ShadowRule(Source.TWILIO, ShadowPath("/shadow/callbacks"), "AC1"),
         ShadowRule(
             Source.KORE,
-            ShadowToUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
+            ShadowUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
             "AC1",
             "https://b.example",
         ),

@@ -17,7 +17,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from ringback.api.http.asgi import AsgiServer
+from ringback.api.http.asgi_runner import AsgiServer
 from ringback.api.http.connection import HttpServerContext, ServerConnection
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.response_bytes import DateHeader

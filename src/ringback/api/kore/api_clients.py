@@ -19,9 +19,9 @@ from ringback.api.strict_json import Json
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import (
     PRODUCTS,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
 )
 from ringback.core.errors import PLATFORM
 from ringback.operations.accounts import own_or_subaccount, with_subaccounts
@@ -51,7 +51,7 @@ class ApiClientEndpoints(EndpointGroup):
                 tx,
                 owner.sid,
                 name,
-                type=ClientType.STANDARD,
+                type=ApiClientType.STANDARD,
                 products=products,
                 context=context,
                 locked=locked,
@@ -67,7 +67,7 @@ class ApiClientEndpoints(EndpointGroup):
         query = read_query(request, ("client_type", *PAGING), codes=PLATFORM)
         for name in PAGING:
             query.required(name)
-        wanted = query.choice("client_type", ClientType)
+        wanted = query.choice("client_type", ApiClientType)
         clients = await self.read(account.sid, lambda tx: tx.api_clients.of(account.sid))
         found = [client for client in clients if wanted in (None, client.type)]
         page = read_page(found, query, request)
@@ -92,7 +92,7 @@ class ApiClientEndpoints(EndpointGroup):
         return json_answer({"status": "OK"})
 
 
-def _products_in(asked: JsonRequestBody) -> list[AccessScope]:
+def _products_in(asked: JsonRequestBody) -> list[ApiScope]:
     scopes = asked.values.get("scopes")
     if scopes is None:
         raise missing("scopes")
@@ -103,7 +103,7 @@ def _products_in(asked: JsonRequestBody) -> list[AccessScope]:
     for product in products:
         if product not in PRODUCTS:
             raise wrong(f"scopes.products: {str(product)[:80]!r} is no product; there are {known}")
-    return [AccessScope(cast("str", product)) for product in products]
+    return [ApiScope(cast("str", product)) for product in products]
 
 
 def _locked_in(asked: JsonRequestBody) -> bool | None:

@@ -37,7 +37,7 @@ Callbacks = Mapping[str, Sequence[CallbackDescription]]
 """By what an operation's `calls_back` says."""
 
 
-class SimProduct(NamedTuple):
+class ProductApiDescription(NamedTuple):
     """A SIM product: it has an API and a document of its own."""
 
     name: str

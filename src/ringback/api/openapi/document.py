@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ringback import __version__
-from ringback.api.openapi.callbacks import SimProduct, callback_of, header_parameters, payload_of
+from ringback.api.openapi.callbacks import (
+    ProductApiDescription,
+    callback_of,
+    header_parameters,
+    payload_of,
+)
 from ringback.api.openapi.responses import (
     ERROR,
     answers_of,
@@ -36,7 +41,7 @@ The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
 """
 
 
-def document_of(product: SimProduct, operations: Sequence[ApiOperation]) -> Document:
+def document_of(product: ProductApiDescription, operations: Sequence[ApiOperation]) -> Document:
     """Return the document of a product's operations; who answers with it names the servers."""
     tags = dict.fromkeys(map(_tag_of, operations))
     beside = ", and Ringback's own portal" if "Portal" in tags else ""
@@ -56,7 +61,7 @@ def document_of(product: SimProduct, operations: Sequence[ApiOperation]) -> Docu
     }
 
 
-def _paths_of(product: SimProduct, operations: Sequence[ApiOperation]) -> dict[str, Any]:
+def _paths_of(product: ProductApiDescription, operations: Sequence[ApiOperation]) -> dict[str, Any]:
     paths = dict[str, Any]()
     for operation in operations:
         path = operation.path.removeprefix(product.prefix)
@@ -74,7 +79,7 @@ def _path_item(path: str) -> dict[str, Any]:
     return item
 
 
-def _describe(product: SimProduct, operation: ApiOperation) -> dict[str, Any]:
+def _describe(product: ProductApiDescription, operation: ApiOperation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [_tag_of(operation)],
@@ -120,7 +125,9 @@ def _form_of(parameters: Sequence[OperationParameter]) -> Schema:
     return {"type": "object", "properties": fields} | ({"required": needed} if needed else {})
 
 
-def _components_of(product: SimProduct, operations: Sequence[ApiOperation]) -> dict[str, Any]:
+def _components_of(
+    product: ProductApiDescription, operations: Sequence[ApiOperation]
+) -> dict[str, Any]:
     described = product.described
     schemas: dict[str, Schema] = {"error": ERROR, "meta": META}
     for operation in operations:

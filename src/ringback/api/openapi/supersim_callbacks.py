@@ -3,7 +3,7 @@
 from typing import Final
 
 from ringback.api.host_routing import SUPER_SIM
-from ringback.api.openapi.callbacks import CallbackDescription, Callbacks, SimProduct
+from ringback.api.openapi.callbacks import CallbackDescription, Callbacks, ProductApiDescription
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.sim_updated import SimUpdated
@@ -60,4 +60,4 @@ _CALLBACKS: Final[Callbacks] = {
     "commandFromSim": (_SMS_FROM_SIM, _IP_FROM_SIM),
 }
 
-PRODUCT: Final = SimProduct("Super SIM", SUPER_SIM, _CALLBACKS)
+PRODUCT: Final = ProductApiDescription("Super SIM", SUPER_SIM, _CALLBACKS)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ringback.api.host_routing import WIRELESS
-from ringback.api.openapi.callbacks import CallbackDescription, SimProduct
+from ringback.api.openapi.callbacks import CallbackDescription, ProductApiDescription
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import MessageStatus
 from ringback.core.sims.sim_updated import SimUpdated
@@ -37,7 +37,7 @@ _FROM_SIM: Final = CallbackDescription(
     {**_MEANINGS, "ErrorCode": "33111 where it was too long, and is cut off; else left out."},
 )
 
-PRODUCT: Final = SimProduct(
+PRODUCT: Final = ProductApiDescription(
     "Programmable Wireless",
     WIRELESS,
     {"simUpdated": (_SIM_UPDATED, _FROM_SIM), "commandToSim": (_TO_SIM,)},

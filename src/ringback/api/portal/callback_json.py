@@ -20,7 +20,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import (
-    JsonObjectSerializer,
+    CustomJsonSerializer,
     SerializedField,
     Serializer,
     field,
@@ -90,7 +90,7 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
     }
 
 
-CALLBACK: Final = JsonObjectSerializer(
+CALLBACK: Final = CustomJsonSerializer(
     "callback",
     object_of(
         sid=sid_of(SidKind.CALLBACK),

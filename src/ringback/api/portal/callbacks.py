@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody
+from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
 from ringback.api.paging import whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
 from ringback.api.request_parameters import RequestParameters
@@ -61,7 +61,7 @@ class CallbackEndpoints(EndpointGroup):
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/attempts", "ListAttempt"),
                 "List a callback's attempts, oldest first, with requests and answers.",
-                *(PageBody(ATTEMPT), self._attempts),
+                *(PageResponseSchema(ATTEMPT), self._attempts),
             ),
         ]
 

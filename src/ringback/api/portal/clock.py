@@ -8,14 +8,14 @@ from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, required
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, SECONDS, object_of, text
-from ringback.api.serializers import JsonObjectSerializer
+from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.calendar import read_duration
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.runtime.virtual_clock import MOST_AHEAD
 
 _PATH: Final = "/portal/v1/clock"
 
-CLOCK: Final = JsonObjectSerializer("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
+CLOCK: Final = CustomJsonSerializer("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
 _ADVANCE: Final = (
     required("Advance", text(pattern="^[0-9]+(ms|s|m|h|d)$"), "How much: 90s, 2h or 3d."),
 )

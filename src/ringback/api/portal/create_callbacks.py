@@ -25,7 +25,7 @@ from ringback.api.schema_pieces import (
     refer,
     text,
 )
-from ringback.api.serializers import JsonObjectSerializer, json_answer
+from ringback.api.serializers import CustomJsonSerializer, json_answer
 from ringback.api.strict_json import Json, check_names, may_repeat_names, read_json, refuse_repeats
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.callback_serialization import write_new
@@ -44,7 +44,7 @@ _Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
 
 
 _SCALAR: Final = {"type": ["string", "number", "boolean"]}
-NEW_CALLBACK: Final = JsonObjectSerializer(
+NEW_CALLBACK: Final = CustomJsonSerializer(
     "new_callback",
     {
         "type": "object",
@@ -68,11 +68,11 @@ NEW_CALLBACK: Final = JsonObjectSerializer(
 )
 _NEW: Final = refer(NEW_CALLBACK.name)
 _BATCH: Final = {**list_of(_NEW), "minItems": 1, "maxItems": MOST_AT_ONCE}
-NEW_CALLBACKS: Final = JsonObjectSerializer(
+NEW_CALLBACKS: Final = CustomJsonSerializer(
     "new_callbacks", {"anyOf": [_NEW, object_of(callbacks=_BATCH)]}, NEW_CALLBACK
 )
 _SENT: Final = refer(CALLBACK.name)
-SENT_CALLBACKS: Final = JsonObjectSerializer(
+SENT_CALLBACKS: Final = CustomJsonSerializer(
     "sent_callbacks", {"anyOf": [_SENT, object_of(callbacks=list_of(_SENT))]}, CALLBACK
 )
 

@@ -8,7 +8,7 @@ from typing import Any, Final, assert_never
 
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
-from ringback.api.portal.scenarios import NAME_OF_SCENARIO
+from ringback.api.portal.network_scenarios import NAME_OF_SCENARIO
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     FLAG,
@@ -23,7 +23,7 @@ from ringback.api.schema_pieces import (
     sid_of,
     text,
 )
-from ringback.api.serializers import JsonObjectSerializer
+from ringback.api.serializers import CustomJsonSerializer
 from ringback.api.supersim.commands import IP_COMMAND, SMS_COMMAND
 from ringback.api.supersim.esim_profiles import ESIM_PROFILE
 from ringback.api.wireless.commands import COMMAND
@@ -57,7 +57,7 @@ _USUAL_PORT: Final = 4000
 _HIGHEST_PORT: Final = 65535
 _LONGEST: Final = 64
 
-DEVICE: Final = JsonObjectSerializer(
+DEVICE: Final = CustomJsonSerializer(
     "device",
     object_of(
         sim_sid=SIM_SID,
@@ -75,14 +75,14 @@ DEVICE: Final = JsonObjectSerializer(
         scenario_reason=TEXT,
     ),
 )
-USED_DATA: Final = JsonObjectSerializer(
+USED_DATA: Final = CustomJsonSerializer(
     "used_data",
     object_of(
         sim_sid=SIM_SID, data_upload=number(0), data_download=number(0), data_total=number(0)
     ),
 )
 _HEX: Final = text(pattern="^([0-9a-f]{2})*$")
-INBOX: Final = JsonObjectSerializer(
+INBOX: Final = CustomJsonSerializer(
     "inbox", object_of(messages=list_of(object_of(sid=TEXT, date=INSTANT, hex=_HEX)))
 )
 

@@ -7,7 +7,7 @@ from ringback.api.operation_definition import ApiOperation, OperationParameter, 
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import METHOD, TEXT, URL, list_of, object_of, refer
-from ringback.api.serializers import JsonObjectSerializer
+from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import Conflict
@@ -21,7 +21,7 @@ from ringback.operations.callback_destinations import (
 from ringback.operations.kore_test_events import pending_of, rehearse, send_test_event
 from ringback.ports import Transaction
 
-REHEARSAL: Final = JsonObjectSerializer(
+REHEARSAL: Final = CustomJsonSerializer(
     "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
 )
 _TEST: Final = (

@@ -17,11 +17,11 @@ from ringback.api.schema_pieces import (
     object_of,
     or_null,
 )
-from ringback.api.serializers import JsonObjectSerializer
+from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.accounts.account import EVERY
 from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record
-from ringback.core.policy.source_policy import Hold
+from ringback.core.policy.source_policy import PhaseHold
 from ringback.policy.policy_monitor import PolicyMonitor
 
 _PHASE: Final = object_of(
@@ -43,7 +43,7 @@ _CHANGE: Final = object_of(
 _DEPENDENTS: Final = object_of(
     source=SOURCE, accounts=number(0), urls=number(0), callbacks=number(0)
 )
-POLICY: Final = JsonObjectSerializer(
+POLICY: Final = CustomJsonSerializer(
     "policy",
     object_of(
         date=INSTANT,
@@ -97,10 +97,10 @@ class PolicyEndpoints(EndpointGroup):
             "problem": monitor.active.problem if account_sid is None else None,
         }
 
-    def _concern_of(self, account_sid: str | None) -> Callable[[Hold], bool]:
+    def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
         """Return whether a hold concerns an account, as a function: others' URLs don't."""
         if account_sid is None:
             return lambda _: True
         known = self._monitor.dependents
-        deciding = frozenset[Hold | None]() if known is None else known.holding(account_sid)
+        deciding = frozenset[PhaseHold | None]() if known is None else known.holding(account_sid)
         return lambda hold: hold.account_sid == account_sid or hold.is_for_all or hold in deciding

@@ -17,7 +17,7 @@ from ringback.api.portal.replay_request import (
 )
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import COUNTS, FLAG, INSTANT, TEXT, number, object_of, or_null, text
-from ringback.api.serializers import JsonObjectSerializer, json_answer
+from ringback.api.serializers import CustomJsonSerializer, json_answer
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import BacklogFull
 from ringback.operations.replay import (
@@ -44,7 +44,7 @@ _MOST_CHUNKS: Final = 400
 _LONGEST_REASON: Final = 200
 
 
-REPLAYS: Final = JsonObjectSerializer(
+REPLAYS: Final = CustomJsonSerializer(
     "replays",
     object_of(
         dry_run=FLAG,

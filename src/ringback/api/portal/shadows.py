@@ -21,14 +21,14 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import (
-    JsonObjectSerializer,
+    CustomJsonSerializer,
     SerializedField,
     Serializer,
     field,
     maybe,
     worked_out,
 )
-from ringback.core.http.http_exchange import RecordedRequest
+from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
     UrlShadowSummary,
@@ -37,7 +37,7 @@ from ringback.core.shadows.shadow_report import (
 )
 from ringback.core.sids import SidKind
 from ringback.operations.shadow_reports import report_on
-from ringback.ports import ComparedShadow, ShadowFilter
+from ringback.ports import ComparedShadow, ShadowCallbackFilter
 
 MOST_URLS: Final = 500
 """How many URLs a report lists: those with most differences."""
@@ -77,7 +77,7 @@ COMPARISON: Final = Serializer[AnswerComparison](
 _show_comparison: Final = COMPARISON.show_by(str)
 
 
-def _show_head(request: RecordedRequest | None) -> Mapping[str, object] | None:
+def _show_head(request: SentRequestRecord | None) -> Mapping[str, object] | None:
     if request is None:
         return None
     return {"line": request.head.partition("\r\n")[0], "headers": request.headers}
@@ -147,7 +147,7 @@ _OF_URL: Final = Serializer[UrlShadowSummary](
     worked_out("differences", list_of(_DIFFERENCE), _show_differences),
 )
 _show_url: Final = _OF_URL.show_by(str)
-REPORT: Final = JsonObjectSerializer(
+REPORT: Final = CustomJsonSerializer(
     "shadow_report",
     object_of(
         since=or_null(INSTANT),
@@ -193,7 +193,7 @@ class ShadowEndpoints(EndpointGroup):
         ]
 
     def _list(self, call: ApiRequest) -> Listing[ComparedShadow]:
-        which = ShadowFilter(
+        which = ShadowCallbackFilter(
             source=read_source(call.given, self._dependencies.sources),
             callback_sid=call.given.text("CallbackSid"),
             since=call.given.instant("Since"),

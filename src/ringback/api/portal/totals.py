@@ -15,7 +15,7 @@ from ringback.api.schema_pieces import (
     or_null,
     sid_of,
 )
-from ringback.api.serializers import JsonObjectSerializer
+from ringback.api.serializers import CustomJsonSerializer
 from ringback.core import calendar
 from ringback.core.accounts.account import EVERY
 from ringback.core.sids import SidKind
@@ -26,7 +26,7 @@ MOST_ACCOUNTS: Final = 500
 """How many accounts the operator sees the kept bytes of: those with most."""
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
-TOTALS: Final = JsonObjectSerializer(
+TOTALS: Final = CustomJsonSerializer(
     "totals",
     object_of(
         totals=list_of(
@@ -43,7 +43,7 @@ TOTALS: Final = JsonObjectSerializer(
         )
     ),
 )
-RESPONSE_STORAGE: Final = JsonObjectSerializer(
+RESPONSE_STORAGE: Final = CustomJsonSerializer(
     "response_storage",
     object_of(
         bytes=number(0),

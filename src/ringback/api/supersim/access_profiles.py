@@ -42,7 +42,7 @@ from ringback.operations.supersim.access_profiles import (
     remove_network,
     rename_access_profile,
 )
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 _PATH: Final = "/supersim/v1/NetworkAccessProfiles"
 _NETWORKS_PATH: Final = "/supersim/v1/Networks"
@@ -207,6 +207,6 @@ class NetworkEndpoints(EndpointGroup):
 
 
 def _list_all(
-    _: Transaction, __: str, window: PageRequest, **which: str | None
+    _: Transaction, __: str, window: PageWindow, **which: str | None
 ) -> Sequence[MobileNetwork]:
     return cut(list_networks(**which), window)

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
-from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody, filtered
+from ringback.api.operation_definition import (
+    ApiOperation,
+    OperationParameter,
+    PageResponseSchema,
+    filtered,
+)
 from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
@@ -21,7 +26,7 @@ from ringback.api.serializers import ACCOUNT_SID, DATES, Serializer, field, mayb
 from ringback.core.calendar import iso
 from ringback.core.form_encoding import as_field
 from ringback.core.sids import SidKind, is_sid
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import (
     BillingPeriod,
@@ -41,20 +46,20 @@ from ringback.ports import Transaction
 _ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
 
-class DeviceAddressRecord(NamedTuple):
+class SimIpAddress(NamedTuple):
     """The address of a SIM's device."""
 
     sid: str
     """The address itself; a list of them is paged by it."""
 
 
-SETTINGS_UPDATE: Final = Serializer[SimSettingsUpdate](
+SETTINGS_UPDATE: Final = Serializer[OtaSettingsUpdate](
     "settings_update",
     "settings_updates",
     field("sid", sid_of(SidKind.SETTINGS_UPDATE)),
     field("iccid"),
     field("sim_sid", sid_of(SidKind.SIM)),
-    field("status", one_of(SettingsUpdateStatus)),
+    field("status", one_of(OtaSettingsUpdateStatus)),
     worked_out(
         "packages",
         list_of(object_of(name=TEXT, version=TEXT, more_info=TEXT)),
@@ -76,7 +81,7 @@ BILLING_PERIOD: Final = Serializer[BillingPeriod](
     *DATES,
 )
 
-IP_ADDRESS: Final = Serializer[DeviceAddressRecord](
+IP_ADDRESS: Final = Serializer[SimIpAddress](
     "sim_ip_address",
     "ip_addresses",
     field("ip_address", TEXT, "sid"),
@@ -121,7 +126,7 @@ USAGE_RECORD: Final = Serializer[UsageRecord](
 
 _SETTINGS_FILTERS: Final = (
     filtered("Sim", "Only those of this SIM: its SID or unique name."),
-    filtered("Status", "Only those with this status.", SettingsUpdateStatus),
+    filtered("Status", "Only those with this status.", OtaSettingsUpdateStatus),
 )
 _USAGE: Final = (
     OperationParameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
@@ -166,7 +171,7 @@ class ReadOnlyEndpoints(EndpointGroup):
             self.answers(
                 *("/supersim/v1/UsageRecords", "ListUsageRecord"),
                 "Sum up how much data was used, newest period first.",
-                *(PageBody(USAGE_RECORD), self._usage_records),
+                *(PageResponseSchema(USAGE_RECORD), self._usage_records),
                 takes=(*_USAGE, *PAGING),
             ),
         ]
@@ -200,14 +205,14 @@ def _billing_periods(call: ApiRequest) -> Listing[BillingPeriod]:
     )
 
 
-def _ip_addresses(call: ApiRequest) -> Listing[DeviceAddressRecord]:
+def _ip_addresses(call: ApiRequest) -> Listing[SimIpAddress]:
     return lambda tx, account_sid, window: cut(
         _addresses_of(fetch_sim(tx, account_sid, call.sid)), window
     )
 
 
-def _addresses_of(sim: SuperSim) -> list[DeviceAddressRecord]:
-    return [] if sim.device_ip is None else [DeviceAddressRecord(sim.device_ip)]
+def _addresses_of(sim: SuperSim) -> list[SimIpAddress]:
+    return [] if sim.device_ip is None else [SimIpAddress(sim.device_ip)]
 
 
 def _usage_filters(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpointGroup
 from ringback.api.operation_definition import (
     CALLED_BACK,
     ApiOperation,
@@ -58,7 +58,7 @@ _FILTERS: Final = (
 )
 
 
-class WirelessCommandEndpoints(WirelessEndpoints):
+class WirelessCommandEndpoints(WirelessEndpointGroup):
     """The operations on Commands."""
 
     def operations(self) -> list[ApiOperation]:

@@ -3,16 +3,22 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringback.api.endpoint_group import ApiRequest, Listing, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, Listing, WirelessEndpointGroup
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.schema_pieces import INSTANT, TEXT, number, object_of, one_of, or_null, sid_of
 from ringback.api.serializers import Serializer, field, maybe, worked_out
 from ringback.core.calendar import ALWAYS
 from ringback.core.sids import SidKind
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.radio import PLACES, DataSessionLocation, RadioLink, cell_of, imei_of
+from ringback.core.wireless.radio import (
+    PLACES,
+    DataSessionLocation,
+    RadioTechnology,
+    cell_of,
+    imei_of,
+)
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import PageRequest, RecordPage, Transaction
+from ringback.ports import PageWindow, RecordPage, Transaction
 
 
 class DataSessionSnapshot(NamedTuple):
@@ -48,7 +54,7 @@ DATA_SESSION: Final = Serializer[DataSessionSnapshot](
     "data_sessions",
     *(field("sid", sid_of(SidKind.DATA_SESSION)), field("sim_sid", attribute="session.sim_sid")),
     field("account_sid", sid_of(SidKind.ACCOUNT), "session.account_sid"),
-    field("radio_link", one_of(RadioLink), "session.radio_link"),
+    field("radio_link", one_of(RadioTechnology), "session.radio_link"),
     worked_out("operator_mcc", TEXT, lambda seen: seen.identifiers[0]),
     worked_out("operator_mnc", TEXT, lambda seen: seen.identifiers[1]),
     field("operator_country", attribute="place.code"),
@@ -68,7 +74,7 @@ DATA_SESSION: Final = Serializer[DataSessionSnapshot](
 )
 
 
-class DataSessionEndpoints(WirelessEndpoints):
+class DataSessionEndpoints(WirelessEndpointGroup):
     """The operation on Data Sessions."""
 
     def operations(self) -> list[ApiOperation]:
@@ -80,7 +86,7 @@ class DataSessionEndpoints(WirelessEndpoints):
         now = self._dependencies.clock.now()
 
         def listing(
-            tx: Transaction, account_sid: str, window: PageRequest
+            tx: Transaction, account_sid: str, window: PageWindow
         ) -> RecordPage[DataSessionSnapshot]:
             which = {"sim_sid": fetch_sim(tx, account_sid, call.sid).sid}
             sessions = tx.wireless.sessions.between(account_sid, which, *ALWAYS, window)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpointGroup
 from ringback.api.host_routing import is_at_kore
 from ringback.api.operation_definition import (
     FRIENDLY_NAME,
@@ -25,7 +25,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
-    FieldVendor,
+    ExclusiveFieldVendor,
     Serializer,
     dated_at,
     field,
@@ -40,8 +40,8 @@ from ringback.core.sids import SidKind
 from ringback.core.wireless.rate_plan import (
     DATA_LIMITS,
     DataLimitStrategy,
-    DataMetering,
     RatePlan,
+    RatePlanDataMetering,
     RoamingService,
 )
 from ringback.operations.wireless.rate_plans import (
@@ -64,7 +64,7 @@ RATE_PLAN: Final = Serializer[RatePlan](
     "rate_plans",
     *(field("sid", sid_of(SidKind.RATE_PLAN)), maybe("unique_name"), ACCOUNT_SID),
     *(maybe("friendly_name"), field("data_enabled", FLAG)),
-    *(field("data_metering", one_of(DataMetering)), field("data_limit", _LIMIT)),
+    *(field("data_metering", one_of(RatePlanDataMetering)), field("data_limit", _LIMIT)),
     *(field("messaging_enabled", FLAG), field("voice_enabled", FLAG)),
     field("national_roaming_enabled", FLAG),
     field("national_roaming_data_limit", _LIMIT),
@@ -76,13 +76,13 @@ RATE_PLAN: Final = Serializer[RatePlan](
     field("international_roaming_data_limit", _LIMIT),
     *dated_at(_PATH),
     of_vendor(
-        FieldVendor.KORE,
+        ExclusiveFieldVendor.KORE,
         worked_out(
             "usage_notification_url", URL_OR_EMPTY, lambda plan: plan.usage_notification_url or ""
         ),
     ),
-    of_vendor(FieldVendor.KORE, field("usage_notification_method", METHOD)),
-    of_vendor(FieldVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
+    of_vendor(ExclusiveFieldVendor.KORE, field("usage_notification_method", METHOD)),
+    of_vendor(ExclusiveFieldVendor.KORE, field("data_limit_strategy", one_of(DataLimitStrategy))),
 )
 
 _NAMES: Final = (UNIQUE_NAME, FRIENDLY_NAME)
@@ -97,7 +97,7 @@ _CREATE: Final = (
     OperationParameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
     OperationParameter("DataLimit", _LIMIT, "MB a month in the home network; 1000 without it."),
     OperationParameter(
-        "DataMetering", one_of(DataMetering), "How data is metered; payg without it."
+        "DataMetering", one_of(RatePlanDataMetering), "How data is metered; payg without it."
     ),
     OperationParameter(
         "MessagingEnabled", FLAG, "Whether its SIMs have Commands; true without it."
@@ -124,7 +124,7 @@ _CREATE: Final = (
 )
 
 
-class RatePlanEndpoints(WirelessEndpoints):
+class RatePlanEndpoints(WirelessEndpointGroup):
     """The operations on rate plans."""
 
     def operations(self) -> list[ApiOperation]:
@@ -177,7 +177,7 @@ def _allowed(form: RequestParameters) -> dict[str, Any]:
     given = {
         **{as_field(name): form.flag(name) for name in _FLAGS},
         **{as_field(name): form.number(name, *DATA_LIMITS, default=None) for name in _LIMITS},
-        "data_metering": form.choice("DataMetering", DataMetering),
+        "data_metering": form.choice("DataMetering", RatePlanDataMetering),
         "data_limit_strategy": form.choice("DataLimitStrategy", DataLimitStrategy),
         "international_roaming": tuple(sorted(set(services))),
     }

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, Change, WirelessEndpointGroup
 from ringback.api.operation_definition import (
     CALLED_BACK,
     FRIENDLY_NAME,
@@ -25,7 +25,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import (
     ACCOUNT_SID,
-    FieldVendor,
+    ExclusiveFieldVendor,
     SerializedField,
     Serializer,
     UrlOf,
@@ -86,7 +86,10 @@ SIM: Final = Serializer[WirelessSim](
     "sims",
     *(field("sid", sid_of(SidKind.WIRELESS_SIM)), maybe("unique_name"), ACCOUNT_SID),
     *(maybe("rate_plan_sid", sid_of(SidKind.RATE_PLAN)), maybe("friendly_name"), field("iccid")),
-    *(of_vendor(FieldVendor.TWILIO, _EID), of_vendor(FieldVendor.KORE, maybe("eid"))),
+    *(
+        of_vendor(ExclusiveFieldVendor.TWILIO, _EID),
+        of_vendor(ExclusiveFieldVendor.KORE, maybe("eid")),
+    ),
     field("status", one_of(WirelessStatus)),
     worked_out(
         "reset_status", or_null(_RESETTING), lambda sim: "resetting" if sim.is_resetting else None
@@ -95,8 +98,8 @@ SIM: Final = Serializer[WirelessSim](
     field("commands_callback_method", METHOD, "commands_to.method"),
     *_handler_fields(),
     *dated_at(_PATH),
-    SerializedField("links", _LINKS_SCHEMA, _links, FieldVendor.TWILIO),
-    SerializedField("links", _LINKS_SCHEMA, _kores_links, FieldVendor.KORE),
+    SerializedField("links", _LINKS_SCHEMA, _links, ExclusiveFieldVendor.TWILIO),
+    SerializedField("links", _LINKS_SCHEMA, _kores_links, ExclusiveFieldVendor.KORE),
     # The documentation calls it deprecated, and nothing says whose address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
@@ -137,7 +140,7 @@ _UPDATE: Final = (
 )
 
 
-class WirelessSimEndpoints(WirelessEndpoints):
+class WirelessSimEndpoints(WirelessEndpointGroup):
     """The operations on SIMs."""
 
     def operations(self) -> list[ApiOperation]:

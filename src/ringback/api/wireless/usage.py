@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from ringback.api.endpoint_group import ApiRequest, WirelessEndpoints
+from ringback.api.endpoint_group import ApiRequest, WirelessEndpointGroup
 from ringback.api.host_routing import is_at_kore
-from ringback.api.operation_definition import ApiOperation, OperationParameter, PageBody
+from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
 from ringback.api.paging import PAGING, cut, page_of, read_paging
 from ringback.api.schema_pieces import (
     FLAG,
@@ -148,7 +148,7 @@ _USAGE: Final = (
 )
 
 
-class UsageEndpoints(WirelessEndpoints):
+class WirelessUsageEndpoints(WirelessEndpointGroup):
     """The lists that say what was used."""
 
     def operations(self) -> list[ApiOperation]:
@@ -158,13 +158,13 @@ class UsageEndpoints(WirelessEndpoints):
             self.answers(
                 *("/wireless/v1/UsageRecords", "ListAccountUsageRecord"),
                 "Sum up what the account's SIMs used, newest period first.",
-                *(PageBody(ACCOUNT_USAGE, _META), self._of_account),
+                *(PageResponseSchema(ACCOUNT_USAGE, _META), self._of_account),
                 takes=asked,
             ),
             self.answers(
                 *("/wireless/v1/Sims/{sid}/UsageRecords", "ListUsageRecord"),
                 "Sum up what a SIM used, newest period first.",
-                *(PageBody(SIM_USAGE, _META), self._of_sim),
+                *(PageResponseSchema(SIM_USAGE, _META), self._of_sim),
                 takes=asked,
             ),
         ]

@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from ringback.cli.data_file import DataFolderAccess, account_context, with_data_file
+from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import prints_record
 from ringback.cli.output import Output
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
@@ -27,7 +27,7 @@ def token() -> None:
 @click.argument("sid")
 @with_data_file
 @prints_record
-def create(*, sid: str, file: DataFolderAccess) -> Output:
+def create(*, sid: str, file: SealedDataFile) -> Output:
     """Make a secondary Auth Token and print it, once; one that was there is gone."""
     account = file.transact(lambda tx: create_secondary(tx, sid, account_context()))
     record = {"account_sid": account.sid, "secondary_auth_token": account.secondary_auth_token}
@@ -37,7 +37,7 @@ def create(*, sid: str, file: DataFolderAccess) -> Output:
 @token.command("promote")
 @click.argument("sid")
 @with_data_file
-def promote(*, sid: str, file: DataFolderAccess) -> None:
+def promote(*, sid: str, file: SealedDataFile) -> None:
     """Have the secondary Auth Token be the primary one, which is gone at once.
 
     From then on it signs the callbacks from Twilio's infrastructure. There is no way back.
@@ -52,7 +52,7 @@ def promote(*, sid: str, file: DataFolderAccess) -> None:
 @token.command("delete")
 @click.argument("sid")
 @with_data_file
-def delete(*, sid: str, file: DataFolderAccess) -> None:
+def delete(*, sid: str, file: SealedDataFile) -> None:
     """Take the secondary Auth Token back: nobody signs in with it any more."""
     account = file.transact(lambda tx: delete_secondary(tx, sid, account_context()))
     click.echo(f"account {account.sid}: the secondary Auth Token is gone")

@@ -5,10 +5,10 @@ from typing import Final
 import click
 
 from ringback.cli.accounts.output import client_record, client_row, client_scope, say_all
-from ringback.cli.data_file import DataFolderAccess, account_context, with_data_file
+from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
-from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, AccessScope, ClientType
+from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, ApiClientType, ApiScope
 from ringback.operations.accounts import fetch_account
 from ringback.operations.api_clients import create_client, delete_client
 
@@ -51,7 +51,7 @@ def create(
     *,
     sid: str,
     name: str,
-    file: DataFolderAccess,
+    file: SealedDataFile,
     admin: bool,
     products: tuple[str, ...],
     lifetime: str,
@@ -64,8 +64,8 @@ def create(
             tx,
             fetch_account(tx, sid).sid,
             name,
-            type=ClientType.ADMIN if admin else ClientType.STANDARD,
-            products=[AccessScope(product) for product in products] or PRODUCTS,
+            type=ApiClientType.ADMIN if admin else ApiClientType.STANDARD,
+            products=[ApiScope(product) for product in products] or PRODUCTS,
             context=account_context(),
             lifetime=LIFETIMES[lifetime],
         )
@@ -79,7 +79,7 @@ def create(
 @click.argument("sid")
 @with_data_file
 @json_lines_option
-def list_(*, sid: str, file: DataFolderAccess, as_json: bool) -> None:
+def list_(*, sid: str, file: SealedDataFile, as_json: bool) -> None:
     """List the API clients of the account SID, oldest first; no secrets."""
     found = file.transact(lambda tx: tx.api_clients.of(fetch_account(tx, sid).sid))
     nothing = "no API clients; `ringback accounts clients create SID NAME` makes one"
@@ -89,7 +89,7 @@ def list_(*, sid: str, file: DataFolderAccess, as_json: bool) -> None:
 @clients.command("delete")
 @click.argument("client_id")
 @with_data_file
-def delete(*, client_id: str, file: DataFolderAccess) -> None:
+def delete(*, client_id: str, file: SealedDataFile) -> None:
     """Take an API client (apiclient_…) back; its tokens are good no longer."""
     client = file.transact(lambda tx: delete_client(tx, client_id))
     click.echo(f"API client {client.sid} ({client.name}) of {client.account_sid} is gone")

@@ -9,7 +9,7 @@ from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
-from ringback.cli.data_file import DataFolderAccess, account_context, with_data_file
+from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, read_by
 from ringback.cli.output import Output
 from ringback.core.accounts.account import Account, AccountStatus, ApiKey
@@ -72,7 +72,7 @@ accounts.add_command(clients)
 def create(
     *,
     name: str,
-    file: DataFolderAccess,
+    file: SealedDataFile,
     schedule: RetrySchedule | None,
     parent: str | None,
     bare: bool,
@@ -102,7 +102,7 @@ def create(
 @accounts.command("list")
 @with_data_file
 @json_lines_option
-def list_(*, file: DataFolderAccess, as_json: bool) -> None:
+def list_(*, file: SealedDataFile, as_json: bool) -> None:
     """List all accounts, oldest first; no secrets."""
     found = file.transact(list_accounts)
     nothing = "no accounts; `ringback accounts create NAME` makes one"
@@ -115,7 +115,7 @@ def list_(*, file: DataFolderAccess, as_json: bool) -> None:
 @click.argument("sid")
 @with_data_file
 @prints_record
-def show(*, sid: str, file: DataFolderAccess) -> Output:
+def show(*, sid: str, file: SealedDataFile) -> Output:
     """Show an account and what signs in to it; no secrets."""
 
     def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
@@ -136,7 +136,7 @@ def show(*, sid: str, file: DataFolderAccess) -> Output:
 @accounts.command("suspend")
 @click.argument("sid")
 @with_data_file
-def suspend(*, sid: str, file: DataFolderAccess) -> None:
+def suspend(*, sid: str, file: SealedDataFile) -> None:
     """Let nobody sign in to an account, nor to its subaccounts.
 
     What was promised before is kept: its callbacks are still sent.
@@ -147,7 +147,7 @@ def suspend(*, sid: str, file: DataFolderAccess) -> None:
 @accounts.command("resume")
 @click.argument("sid")
 @with_data_file
-def resume(*, sid: str, file: DataFolderAccess) -> None:
+def resume(*, sid: str, file: SealedDataFile) -> None:
     """Have a suspended account be active again."""
     _set_status(file, sid, AccountStatus.ACTIVE)
 
@@ -158,7 +158,7 @@ def new_key() -> None:
     click.echo(new_seal_key())
 
 
-def _set_status(file: DataFolderAccess, sid: str, status: AccountStatus) -> None:
+def _set_status(file: SealedDataFile, sid: str, status: AccountStatus) -> None:
     account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
     click.echo(f"account {account.sid} ({account.name}) is {status.value}")
 

@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from ringback.cli.accounts.output import key_record, key_row, say_all
-from ringback.cli.data_file import DataFolderAccess, account_context, with_data_file
+from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, with_options
 from ringback.cli.output import Output
 from ringback.operations.accounts import fetch_account
@@ -39,7 +39,7 @@ def keys() -> None:
     "--name", default="unnamed", show_default=True, metavar="NAME", help="What to know it by."
 )
 @prints_record
-def create(*, file: DataFolderAccess, account: str | None, operator: bool, name: str) -> Output:
+def create(*, file: SealedDataFile, account: str | None, operator: bool, name: str) -> Output:
     """Make an API key and print its secret, once."""
     _check_whose(account, operator=operator)
     made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, account_context()))
@@ -52,7 +52,7 @@ def create(*, file: DataFolderAccess, account: str | None, operator: bool, name:
 @with_data_file
 @_of_somebody
 @json_lines_option
-def list_(*, file: DataFolderAccess, account: str | None, operator: bool, as_json: bool) -> None:
+def list_(*, file: SealedDataFile, account: str | None, operator: bool, as_json: bool) -> None:
     """List API keys, oldest first; no secrets."""
     _check_whose(account, operator=operator)
     found = file.transact(lambda tx: tx.accounts.keys.of(_owner(tx, account)))
@@ -63,7 +63,7 @@ def list_(*, file: DataFolderAccess, account: str | None, operator: bool, as_jso
 @keys.command("delete")
 @click.argument("sid")
 @with_data_file
-def delete(*, sid: str, file: DataFolderAccess) -> None:
+def delete(*, sid: str, file: SealedDataFile) -> None:
     """Take the API key SID (SK…) back: nobody signs in with it any more."""
     key = file.transact(lambda tx: delete_key(tx, sid))
     click.echo(f"API key {key.sid} ({key.name}) of {key.account_sid or _OPERATOR} is gone")

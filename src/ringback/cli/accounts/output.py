@@ -7,7 +7,7 @@ import click
 
 from ringback.cli.output import say, schedule_in_words
 from ringback.core.accounts.account import Account, ApiKey
-from ringback.core.accounts.client_credentials import LIFETIMES, ClientCredentials, ClientType
+from ringback.core.accounts.client_credentials import LIFETIMES, ApiClientType, ClientCredentials
 from ringback.core.calendar import iso
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def client_row(client: ClientCredentials) -> str:
 def client_scope(client: ClientCredentials) -> str:
     """Say which products a client's tokens are for, and for how long."""
     record = client_record(client)
-    is_admin = client.type is ClientType.ADMIN
+    is_admin = client.type is ApiClientType.ADMIN
     scope = "admin" if is_admin else ",".join(record["products"])
     return f"{scope}  tokens for {record['lifetime']}"
 

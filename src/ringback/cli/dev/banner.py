@@ -13,7 +13,13 @@ from ringback import __version__
 from ringback.api.host_routing import KORE_HOSTS, SIM_HOSTS
 from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
-from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, THIS_MACHINE, DevFile, path_in
+from ringback.dev_environment.dev_file import (
+    NO_GATEWAY,
+    NO_TLS,
+    THIS_MACHINE,
+    DevServerConnection,
+    path_in,
+)
 from ringback.dev_environment.dev_https import USUAL_PORT
 from ringback.settings.setting_definitions import DATA
 from ringback.settings.settings import Settings
@@ -96,7 +102,12 @@ _PORT_HELP: Final = """
 
 
 def banner(
-    dev: DevFile, settings: Settings, phase: Phase, *, ahead: timedelta, near: Sequence[str] = ()
+    dev: DevServerConnection,
+    settings: Settings,
+    phase: Phase,
+    *,
+    ahead: timedelta,
+    near: Sequence[str] = (),
 ) -> str:
     """Return the text, with the changes of the policy that are near."""
     shown = _TEMPLATE.format(
@@ -115,11 +126,11 @@ def banner(
     return shown if dev.tls_url == NO_TLS else shown + tls_banner(dev)
 
 
-def _warning(dev: DevFile) -> str:
+def _warning(dev: DevServerConnection) -> str:
     return "" if dev.reachable_from == THIS_MACHINE else _WARNING.format(base_url=dev.base_url)
 
 
-def _gateway_line(dev: DevFile, settings: Settings) -> str:
+def _gateway_line(dev: DevServerConnection, settings: Settings) -> str:
     if dev.gateway == NO_GATEWAY:
         return "no gateway (--gateway): datagrams stay within the simulated network"
     return f"{dev.gateway} (UDP); see {_command('device show', settings)}"
@@ -138,7 +149,7 @@ def _phase_help(settings: Settings) -> str:
     return f"change it with --phase {names}, or --at 2024-10-20"
 
 
-def tls_banner(dev: DevFile) -> str:
+def tls_banner(dev: DevServerConnection) -> str:
     """Return the part of the text about HTTPS."""
     url = urlsplit(dev.tls_url)
     address, port = url.hostname or "", url.port or USUAL_PORT

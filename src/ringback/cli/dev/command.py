@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from ringback.api.serve_on_socket import listen, reserve
-from ringback.application import Application
+from ringback.application import SingleProcessApplication
 from ringback.cli.dev.banner import banner
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
@@ -18,7 +18,13 @@ from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
-from ringback.dev_environment.dev_file import NO_GATEWAY, NO_TLS, DevFile, known_key, who_reaches
+from ringback.dev_environment.dev_file import (
+    NO_GATEWAY,
+    NO_TLS,
+    DevServerConnection,
+    known_key,
+    who_reaches,
+)
 from ringback.dev_environment.dev_https import DevHttps, https_of
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.system_clock import SystemClock
@@ -26,7 +32,7 @@ from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 
 
 @click.command()
@@ -38,11 +44,13 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
-    origin = SettingsLoader(flags, ENVIRONMENT, ServerCommand.DEV)
+    origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.DEV)
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
-        start = partial(Application.start, origin=origin, accept_data_loss=accept_data_loss)
+        start = partial(
+            SingleProcessApplication.start, origin=origin, accept_data_loss=accept_data_loss
+        )
         uvloop.run(run(settings, listener, as_json=as_json, https=https, start=start))
 
 
@@ -52,7 +60,7 @@ async def run(
     *,
     as_json: bool,
     https: DevHttps | None = None,
-    start: Callable[..., Awaitable[Application]] = Application.start,
+    start: Callable[..., Awaitable[SingleProcessApplication]] = SingleProcessApplication.start,
 ) -> None:
     """Start everything with the notice's account, print the banner, and serve until a signal.
 
@@ -62,7 +70,7 @@ async def run(
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
-    async def announce(application: Application, base_url: str) -> None:
+    async def announce(application: SingleProcessApplication, base_url: str) -> None:
         seed = await _seed(settings, application)
         dev_file = _dev_file(settings, application, seed, base_url, https)
         dev_file.write(settings.data)
@@ -82,7 +90,7 @@ async def run(
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 
-async def _seed(settings: Settings, application: Application) -> SeededAccount:
+async def _seed(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
     context = application.api.dependencies.context()
     return await application.storage.store.transact(
         lambda tx: find_or_seed(
@@ -93,12 +101,12 @@ async def _seed(settings: Settings, application: Application) -> SeededAccount:
 
 def _dev_file(
     settings: Settings,
-    application: Application,
+    application: SingleProcessApplication,
     seed: SeededAccount,
     base_url: str,
     https: DevHttps | None,
-) -> DevFile:
-    return DevFile(
+) -> DevServerConnection:
+    return DevServerConnection(
         base_url=base_url,
         account_sid=seed.account.sid,
         auth_token=seed.account.auth_token,

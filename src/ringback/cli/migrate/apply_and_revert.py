@@ -35,9 +35,9 @@ from ringback.migration.plan import MigrationPlan
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration_setup import (
+    MigrationProbeOptions,
     OpenedUrlSource,
-    ReadinessProbeOptions,
-    ReceiverProbing,
+    ReceiverReadinessProbe,
     UrlSourceCredentials,
     open_url_source,
 )
@@ -81,7 +81,7 @@ async def apply(
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
-    probes: ReadinessProbeOptions,
+    probes: MigrationProbeOptions,
     credentials: UrlSourceCredentials,
 ) -> int:
     """Move the URLs of a PLAN; what was cut off goes on where it was.
@@ -103,7 +103,7 @@ async def apply(
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             printer = output.ProgressPrinter(sys.stdout.isatty())
             executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
-            probing = ReceiverProbing(found, plan.to, probes, credentials.auth_token)
+            probing = ReceiverReadinessProbe(found, plan.to, probes, credentials.auth_token)
             _check_probing(probing)
             async with probing.check() as readiness:
                 ended = await executor.apply(readiness=readiness, canary=watch)
@@ -119,7 +119,7 @@ async def apply(
     return _LEFT_BEHIND if any(each.state in LEFT_BEHIND for each in after.values()) else 0
 
 
-def _check_probing(probing: ReceiverProbing) -> None:
+def _check_probing(probing: ReceiverReadinessProbe) -> None:
     """Raise a UsageError where the probe lacks the definition of the source, or its secret."""
     if probing.how.no_probe:
         return

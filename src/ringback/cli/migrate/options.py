@@ -18,8 +18,8 @@ from ringback.cli.options import (
 from ringback.core.policy.source_policy import NOTICE, Policy
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.migration.url_source import UrlSourceSpec
-from ringback.migration_setup import ReadinessProbeOptions, UrlSourceCredentials
-from ringback.settings.custom_sources import ConfiguredSources
+from ringback.migration_setup import MigrationProbeOptions, UrlSourceCredentials
+from ringback.settings.custom_sources import ConfiguredCallbackSources
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, policy_in
 from ringback.settings.parsers import read_instant, read_networks
@@ -142,12 +142,12 @@ with_policy_at: Final[Option[Any]] = with_options(
 
 
 def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Sources:
-    return BUILT_IN if path is None else ConfiguredSources(SettingsFile.read(path)).sources
+    return BUILT_IN if path is None else ConfiguredCallbackSources(SettingsFile.read(path)).sources
 
 
 with_probing: Final = handing(
     "probes",
-    ReadinessProbeOptions,
+    MigrationProbeOptions,
     click.option(
         "--settings",
         "sources",

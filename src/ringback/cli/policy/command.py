@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ringback.cli.data_file import DataFolderAccess, data_file_in
+from ringback.cli.data_file import SealedDataFile, data_file_in
 from ringback.cli.options import data_folder, prints_record, seal_key_file_option
 from ringback.cli.output import Output
 from ringback.cli.policy.options import instant, policy_file_option, policy_of_file
@@ -17,7 +17,7 @@ from ringback.cli.policy.set_command import set_
 from ringback.cli.portal_commands import named_portal, server_options
 from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.policy_impact import DeliveryTotals
+from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.policy_json import policy_record
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
@@ -78,7 +78,7 @@ def simulate(
     return record, lines_of_simulation(record)
 
 
-def _count(file: DataFolderAccess, now: datetime) -> list[DeliveryTotals]:
+def _count(file: SealedDataFile, now: datetime) -> list[UrlDeliveryTotals]:
     if not (file.folder / DATA_FILE).exists():
         raise ConfigurationError(
             f"there is no {DATA_FILE} in {file.folder}; name its folder with --data"

@@ -13,7 +13,7 @@ import click
 from ringback.cli.options import handing
 from ringback.cli.policy.options import file_named, instant, policy_file_option
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Hold
+from ringback.core.policy.source_policy import PhaseHold
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.policy_editor import held, move_phase, put_hold, release
@@ -95,7 +95,7 @@ def hold(
         end = None if there is None else there.until
         if until is not None:
             end = until if isinstance(until, datetime) else None
-        return put_hold(file, Hold(to_be, *whose, end))
+        return put_hold(file, PhaseHold(to_be, *whose, end))
 
     _edit(settings, edit, asks=not yes)
 

@@ -15,7 +15,7 @@ from ringback.cli.verify import output
 from ringback.cli.verify.output import VerificationResult
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, RingbackError
-from ringback.dev_environment.dev_file import DevFile
+from ringback.dev_environment.dev_file import DevServerConnection
 from ringback.receiver import Callback, Reason, ReceivedRequest, Receiver, Rejected
 from ringback.receiver.verification.called_url import SplitUrl
 
@@ -89,7 +89,7 @@ def _read(file: BinaryIO) -> bytes:
 
 def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
     try:
-        dev = DevFile.read(data)
+        dev = DevServerConnection.read(data)
     except ConfigurationError:
         raise ConfigurationError(
             f"no secret is given, and there is no dev.json of `ringback dev` in {data}: give"

@@ -7,7 +7,12 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from ringback.captures import CapturedRequest
-from ringback.dev_receiver.callback_report import Row, TerminalLine, TerminalLineStyle, aligned
+from ringback.dev_receiver.callback_report import (
+    ReportRow,
+    TerminalLine,
+    TerminalLineStyle,
+    aligned,
+)
 from ringback.receiver import Callback, Rejected
 from ringback.receiver.events import Event, UnknownEvent, read_event
 
@@ -73,26 +78,28 @@ def as_record(found: VerificationResult) -> dict[str, Any]:
     }
 
 
-def _findings(found: VerificationResult) -> Iterator[Row]:
+def _findings(found: VerificationResult) -> Iterator[ReportRow]:
     result, request = found.result, found.capture.request
     if isinstance(result, Rejected):
-        yield Row("why", result.explanation, TerminalLineStyle.BAD)
+        yield ReportRow("why", result.explanation, TerminalLineStyle.BAD)
     for note in found.capture.notes:
-        yield Row("note", note, TerminalLineStyle.HINT)
-    yield Row("source", result.source or "unknown")
-    yield Row("token", result.token or "none of the right form")
-    yield Row("method", request.method)
-    yield Row("url", " or ".join(found.urls))
+        yield ReportRow("note", note, TerminalLineStyle.HINT)
+    yield ReportRow("source", result.source or "unknown")
+    yield ReportRow("token", result.token or "none of the right form")
+    yield ReportRow("method", request.method)
+    yield ReportRow("url", " or ".join(found.urls))
     if not found.is_url_given:
         is_rejected = isinstance(result, Rejected)
-        yield Row("", _NAMED, TerminalLineStyle.HINT if is_rejected else TerminalLineStyle.PLAIN)
+        yield ReportRow(
+            "", _NAMED, TerminalLineStyle.HINT if is_rejected else TerminalLineStyle.PLAIN
+        )
     if isinstance(result, Rejected):
-        yield Row("answer", f"{result.status}, from a receiver with these settings")
+        yield ReportRow("answer", f"{result.status}, from a receiver with these settings")
     elif result.parameters_are_signed:
-        yield Row("parameters", "signed")
+        yield ReportRow("parameters", "signed")
     else:
-        yield Row("parameters", _NOT_SIGNED, TerminalLineStyle.HINT)
-    yield Row("event", _event(found))
+        yield ReportRow("parameters", _NOT_SIGNED, TerminalLineStyle.HINT)
+    yield ReportRow("event", _event(found))
 
 
 def _event(found: VerificationResult) -> str:
@@ -102,12 +109,12 @@ def _event(found: VerificationResult) -> str:
     return name if isinstance(found.result, Callback) else f"{name}, if it is to be believed"
 
 
-def _event_rows(event: Event) -> Iterator[Row]:
+def _event_rows(event: Event) -> Iterator[ReportRow]:
     """Yield the event's fields that have a value, or the parameters of an unknown event."""
     parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in parameters:
         if value is not None:
-            yield Row(name, value if isinstance(value, str) else json.dumps(value))
+            yield ReportRow(name, value if isinstance(value, str) else json.dumps(value))
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.secret_hash import is_secret_of
 
 
-class AccessScope(StrEnum):
+class ApiScope(StrEnum):
     """A part of the APIs that a caller can have access to."""
 
     SUPER_SIM = "SuperSIM"
@@ -18,12 +18,12 @@ class AccessScope(StrEnum):
     """Accounts, API clients and webhook secrets at KORE, and everything that only Ringback has."""
 
 
-PRODUCTS: Final = (AccessScope.SUPER_SIM, AccessScope.WIRELESS)
+PRODUCTS: Final = (ApiScope.SUPER_SIM, ApiScope.WIRELESS)
 """The areas that a client of type standard can have."""
-EVERYTHING: Final = frozenset(AccessScope)
+EVERYTHING: Final = frozenset(ApiScope)
 
 
-class ClientType(StrEnum):
+class ApiClientType(StrEnum):
     """The type of a client: for products only, or for everything."""
 
     ADMIN = "admin"
@@ -48,8 +48,8 @@ class ClientCredentials:
     account_sid: str
     name: str
     secret_hash: str = field(repr=False)
-    type: ClientType
-    products: frozenset[AccessScope]
+    type: ApiClientType
+    products: frozenset[ApiScope]
     date_created: datetime
     lifetime: timedelta = LIFETIMES["1h"]
     """How long each of its tokens is valid."""
@@ -57,9 +57,9 @@ class ClientCredentials:
     """Saved as given, without effect: a client can't be changed here anyway."""
 
     @property
-    def areas(self) -> frozenset[AccessScope]:
+    def areas(self) -> frozenset[ApiScope]:
         """The areas that its tokens give access to."""
-        return EVERYTHING if self.type is ClientType.ADMIN else self.products
+        return EVERYTHING if self.type is ApiClientType.ADMIN else self.products
 
     def opens_with(self, secret: str) -> bool:
         """Whether this is its secret, compared in constant time."""
@@ -72,11 +72,11 @@ class Principal:
 
     account: Account | None
     """None for the operator, who sees every account."""
-    areas: frozenset[AccessScope] = EVERYTHING
+    areas: frozenset[ApiScope] = EVERYTHING
     until: datetime | None = None
     """When the credentials expire; None if they don't."""
 
-    def may(self, area: AccessScope) -> bool:
+    def may(self, area: ApiScope) -> bool:
         """Whether the credentials give access to this area."""
         return area in self.areas
 

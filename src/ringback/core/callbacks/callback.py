@@ -17,11 +17,11 @@ from ringback.core.callbacks.retry import (
 from ringback.core.form_encoding import decode
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
-from ringback.core.http.outcome import code_of, describe, failure_of, name_of, status_of
+from ringback.core.http.outcome import code_of, describe, failure_of, status_of
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 
@@ -156,8 +156,8 @@ class Attempt(NamedTuple):
     timings: RequestTimings | None = None
     local_address: str | None = None
     proxy: str | None = None
-    request: RecordedRequest | None = None
-    response: RecordedResponse | None = None
+    request: SentRequestRecord | None = None
+    response: ReceiverResponseRecord | None = None
 
 
 def begin(
@@ -251,14 +251,14 @@ def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProg
 
 
 def settle(
-    attempt: Attempt, ended: AttemptResult, request: RecordedRequest | None, *, started: datetime
+    attempt: Attempt, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
 ) -> Attempt:
     """Return the ended row of an open attempt, with the time at which it really started."""
     outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],
         started,
-        name_of(outcome),
+        outcome.label,
         status_of(outcome),
         code_of(outcome),
         failure_of(outcome),

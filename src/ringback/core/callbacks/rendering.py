@@ -10,12 +10,12 @@ from typing import Final
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
-from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
+from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.sources.source_definition import (
     BUILT_IN,
+    CallbackSourceDefinition,
     SigningInput,
-    SourceDefinition,
     Sources,
     Values,
 )
@@ -29,11 +29,11 @@ def render(
     """Return the request of an attempt at this time, signed with the present secrets.
 
     Raises SecretNotFound if the account does not have the callback's secret any more, and
-    SourceNoLongerConfigured if its source is not in the settings any more.
+    CallbackSourceNotConfigured if its source is not in the settings any more.
     """
     source = sources.get(callback.source)
     if source is None:
-        raise SourceNoLongerConfigured(
+        raise CallbackSourceNotConfigured(
             f"there is no source {callback.source!r} in the settings any more"
         )
     url, body = callback.called, callback.sent_body.encode()
@@ -51,7 +51,7 @@ def _values_of(
     *,
     account: Account,
     at: datetime,
-    source: SourceDefinition,
+    source: CallbackSourceDefinition,
 ) -> Values:
     is_post = callback.method is HttpMethod.POST
     token, scheme = callback.idempotency_token, source.signature

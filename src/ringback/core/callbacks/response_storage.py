@@ -8,7 +8,7 @@ the round goes on at once never counts as the last one.
 from dataclasses import dataclass
 from typing import Final
 
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 
 MOST_HEAD: Final = 2048
 """How many characters of status and headers the first part has, in whole lines.
@@ -35,10 +35,10 @@ class ResponseStorageBudget:
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 
-def first_part(response: RecordedResponse) -> RecordedResponse:
+def first_part(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
     """Return the first part of an answer, with how much is left out.
 
-    >>> first_part(RecordedResponse(200, (), bytes(1500))).body_left_out
+    >>> first_part(ReceiverResponseRecord(200, (), bytes(1500))).body_left_out
     476
     """
     count, size = 0, len(str(response.status))
@@ -56,20 +56,22 @@ def first_part(response: RecordedResponse) -> RecordedResponse:
     )
 
 
-def rest_of(response: RecordedResponse, first: RecordedResponse) -> RecordedResponse:
+def rest_of(
+    response: ReceiverResponseRecord, first: ReceiverResponseRecord
+) -> ReceiverResponseRecord:
     """Return what an answer has beyond its first part."""
     return response._replace(
         headers=response.headers[len(first.headers) :], body=response.body[len(first.body) :]
     )
 
 
-def size_of(rest: RecordedResponse) -> int:
+def size_of(rest: ReceiverResponseRecord) -> int:
     """Return how many bytes a rest counts for: whole KiB, since a row has costs of its own.
 
     So one new answer pushes out at most 128 others, however short they are.
 
-    >>> size_of(RecordedResponse(200, (), b"x")), size_of(RecordedResponse(200, (), bytes(1025)))
-    (1024, 2048)
+    >>> [size_of(ReceiverResponseRecord(200, (), bytes(length))) for length in (1, 1025)]
+    [1024, 2048]
     """
     head = sum(len(name) + len(value) for name, value in rest.headers)
     return -(-(head + len(rest.body)) // _UNIT) * _UNIT

@@ -22,11 +22,11 @@ from ringback.core.http.outcome import (
     GONE,
     SHORTAGES,
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
     describe,
 )
 from ringback.core.policy.source_policy import SourceName
@@ -88,15 +88,15 @@ def decide(
 ) -> Decision:
     """Return what follows an attempt with this outcome; `chance`, from 0 to 1, is the jitter."""
     match outcome:
-        case Delivered():
+        case DeliveredOutcome():
             return _DONE
-        case Unknown():
+        case UnknownOutcome():
             return RetryLater(now, round_.number)
-        case Refused(status) if status == GONE:
+        case RefusedOutcome(status) if status == GONE:
             return GiveUp(f"{describe(outcome)}: the receiver wants no more")
-        case Unreachable(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
+        case NoAnswerOutcome(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
             return GiveUp(describe(outcome))
-        case Refused() | Unreachable():
+        case RefusedOutcome() | NoAnswerOutcome():
             why_not = _why_not_within(outcome, rules, round_, now)
             if why_not is None:
                 return RetryNow()
@@ -124,11 +124,14 @@ def attempt_timeouts(
 
 
 def _why_not_within(
-    outcome: Refused | Unreachable, rules: RetryRules, round_: AttemptRound, now: datetime
+    outcome: RefusedOutcome | NoAnswerOutcome,
+    rules: RetryRules,
+    round_: AttemptRound,
+    now: datetime,
 ) -> str | None:
     """Return why the round does not go on, or None where it does."""
     connection = rules.connection
-    if isinstance(outcome, Unreachable) and outcome.failure in _OURS:
+    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
         return "not tried again at once, since it is no failure of the receiver"
     retry_on = connection.retries_on(rules.source)
     if not _is_retried(outcome, retry_on):
@@ -141,7 +144,7 @@ def _why_not_within(
 
 
 def _next_round(
-    outcome: Refused | Unreachable,
+    outcome: RefusedOutcome | NoAnswerOutcome,
     why_not: str,
     *,
     schedule: RetrySchedule,
@@ -160,9 +163,9 @@ def _next_round(
     return GiveUp(f"{describe(outcome)}; {why_not}")
 
 
-def _asked_for(outcome: Refused | Unreachable, now: datetime) -> timedelta:
+def _asked_for(outcome: RefusedOutcome | NoAnswerOutcome, now: datetime) -> timedelta:
     """Return how long the receiver asks us to wait, at most LONGEST_WAIT; zero if it doesn't."""
-    text = outcome.retry_after if isinstance(outcome, Refused) else None
+    text = outcome.retry_after if isinstance(outcome, RefusedOutcome) else None
     asked = timedelta(0) if text is None else read_retry_after(text, now)
     return min(max(asked, timedelta(0)), LONGEST_WAIT)
 
@@ -183,17 +186,17 @@ def read_retry_after(text: str, now: datetime) -> timedelta:
         return timedelta(0)
 
 
-def _is_stale(outcome: Refused | Unreachable) -> bool:
-    return isinstance(outcome, Unreachable) and outcome.failure is AttemptFailure.STALE
+def _is_stale(outcome: RefusedOutcome | NoAnswerOutcome) -> bool:
+    return isinstance(outcome, NoAnswerOutcome) and outcome.failure is AttemptFailure.STALE
 
 
-def _is_retried(outcome: Refused | Unreachable, retry_on: frozenset[RetryOn]) -> bool:
+def _is_retried(outcome: RefusedOutcome | NoAnswerOutcome, retry_on: frozenset[RetryOn]) -> bool:
     match outcome:
         case _ if RetryOn.ALL in retry_on:
             return True
-        case Unreachable(failure):
+        case NoAnswerOutcome(failure):
             return failure.retry_on in retry_on
-        case Refused(status):
+        case RefusedOutcome(status):
             return f"{status // 100}xx" in retry_on or str(status) in retry_on
         case _:
             assert_never(outcome)

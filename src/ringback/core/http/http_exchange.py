@@ -16,7 +16,7 @@ Headers = tuple[tuple[str, str], ...]
 _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 
 
-class RecordedRequest(NamedTuple):
+class SentRequestRecord(NamedTuple):
     """A request as it left, with its secret parts hidden."""
 
     method: str
@@ -56,15 +56,17 @@ class OutgoingRequest:
         """Return the request as it goes on the wire."""
         return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
 
-    def recorded(self) -> RecordedRequest:
+    def recorded(self) -> SentRequestRecord:
         """Return the request for its attempt row; credentials are hidden."""
         head = self.head
         if self.url.credentials is not None:
             head = _AUTHORIZATION.sub(r"\1(hidden)", head)
-        return RecordedRequest(self.method, self.url.wire, head, self.body.decode(errors="replace"))
+        return SentRequestRecord(
+            self.method, self.url.wire, head, self.body.decode(errors="replace")
+        )
 
 
-class RecordedResponse(NamedTuple):
+class ReceiverResponseRecord(NamedTuple):
     """The receiver's answer, as far as it was read and is kept."""
 
     status: int
@@ -101,7 +103,7 @@ class AttemptResult(NamedTuple):
 
     outcome: Outcome
     timings: RequestTimings | None = None
-    response: RecordedResponse | None = None
+    response: ReceiverResponseRecord | None = None
     local_address: str | None = None
     """The address of ours that the connection left from."""
     proxy: str | None = None

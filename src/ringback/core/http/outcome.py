@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Final, assert_never
+from typing import ClassVar, Final, assert_never
 
 from ringback.core.callback_urls.connection_overrides import RetryOn
 
@@ -55,16 +55,18 @@ class AttemptFailure(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveredOutcome:
     """The receiver answered with a status from 200 to 299."""
 
+    label: ClassVar[str] = "delivered"
     status: int
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedOutcome:
     """The receiver answered with any other status."""
 
+    label: ClassVar[str] = "refused"
     status: int
     location: str | None = None
     """Where a redirect pointed; it is not followed."""
@@ -73,19 +75,22 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class NoAnswerOutcome:
     """No complete answer came."""
 
+    label: ClassVar[str] = "unreachable"
     failure: AttemptFailure
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownOutcome:
     """The process died while the attempt was under way; it may have arrived."""
 
+    label: ClassVar[str] = "unknown"
 
-Outcome = Delivered | Refused | Unreachable | Unknown
+
+Outcome = DeliveredOutcome | RefusedOutcome | NoAnswerOutcome | UnknownOutcome
 
 SHORTAGES: Final = frozenset({AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT})
 """Shortages of this machine: no request was sent, and the callback is put back."""
@@ -95,44 +100,41 @@ _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in 
 
 def answered(
     status: int, *, location: str | None = None, retry_after: str | None = None
-) -> Delivered | Refused:
+) -> DeliveredOutcome | RefusedOutcome:
     """Return what an answer with this status means."""
-    return Delivered(status) if 200 <= status <= 299 else Refused(status, location, retry_after)
-
-
-def name_of(outcome: Outcome) -> str:
-    """Return the stable name of an ending, as attempt rows carry it."""
-    return type(outcome).__name__.lower()
+    if 200 <= status <= 299:
+        return DeliveredOutcome(status)
+    return RefusedOutcome(status, location, retry_after)
 
 
 def status_of(outcome: Outcome) -> int | None:
     """Return the status that the receiver answered with; None where it didn't."""
-    return outcome.status if isinstance(outcome, (Delivered, Refused)) else None
+    return outcome.status if isinstance(outcome, (DeliveredOutcome, RefusedOutcome)) else None
 
 
 def failure_of(outcome: Outcome) -> str | None:
     """Return the stable name of why no answer came; None where one did."""
-    return outcome.failure.label if isinstance(outcome, Unreachable) else None
+    return outcome.failure.label if isinstance(outcome, NoAnswerOutcome) else None
 
 
 def code_of(outcome: Outcome) -> int | None:
     """Return the stable code of a failed attempt; None where nothing failed.
 
-    >>> code_of(Refused(503)), code_of(Refused(302)), code_of(Delivered(200))
-    (11217, 11215, None)
+    >>> code_of(RefusedOutcome(503)), code_of(DeliveredOutcome(200))
+    (11217, None)
     """
     match outcome:
-        case Delivered():
+        case DeliveredOutcome():
             return None
-        case Refused(status) if 300 <= status <= 399:
+        case RefusedOutcome(status) if 300 <= status <= 399:
             return 11215
-        case Refused(status) if 400 <= status <= 599:
+        case RefusedOutcome(status) if 400 <= status <= 599:
             return 11217
-        case Refused():
+        case RefusedOutcome():
             return 11206
-        case Unreachable(failure):
+        case NoAnswerOutcome(failure):
             return failure.code
-        case Unknown():
+        case UnknownOutcome():
             return 11200
         case _:
             assert_never(outcome)
@@ -141,20 +143,20 @@ def code_of(outcome: Outcome) -> int | None:
 def describe(outcome: Outcome) -> str:
     """Return why the attempt ended as it did, in words.
 
-    >>> describe(Refused(302, "https://else.example"))
+    >>> describe(RefusedOutcome(302, "https://else.example"))
     'the receiver answered 302 Found, pointing to https://else.example; redirects are not followed'
     """
     match outcome:
-        case Delivered(status):
+        case DeliveredOutcome(status):
             return f"the receiver answered {_phrase(status)}"
-        case Refused(status, location) if 300 <= status <= 399:
+        case RefusedOutcome(status, location) if 300 <= status <= 399:
             to = f", pointing to {location}" if location else ""
             return f"the receiver answered {_phrase(status)}{to}; redirects are not followed"
-        case Refused(status):
+        case RefusedOutcome(status):
             return f"the receiver answered {_phrase(status)}"
-        case Unreachable(_, why):
+        case NoAnswerOutcome(_, why):
             return why
-        case Unknown():
+        case UnknownOutcome():
             return "the process stopped before the attempt's ending was known; it may have arrived"
         case _:
             assert_never(outcome)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
 from ringback.core.calendar import DAY, HOUR, INSTANT, iso
-from ringback.core.policy.source_policy import Hold, Policy, SourceName
+from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class DefaultChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRetired:
+class CallbackSourceRetired:
     """A source can't be asked for any more."""
 
     label: ClassVar[str] = "source_ends"
@@ -35,7 +35,7 @@ class SourceRetired:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceAdded:
+class CallbackSourceAdded:
     """A source can be asked for from now on."""
 
     label: ClassVar[str] = "source_begins"
@@ -47,11 +47,11 @@ class SourceAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldsEnded:
+class PhaseHoldsEnded:
     """Some holds end."""
 
     label: ClassVar[str] = "holds_end"
-    holds: tuple[Hold, ...]
+    holds: tuple[PhaseHold, ...]
 
     def __str__(self) -> str:
         """What changes, in words."""
@@ -61,8 +61,13 @@ class HoldsEnded:
         return f"the hold of {hold} in phase {hold.phase} ends"
 
 
-PolicyChangeKind = DefaultChanged | SourceRetired | SourceAdded | HoldsEnded
-POLICY_CHANGE_KINDS: Final = (DefaultChanged, SourceRetired, SourceAdded, HoldsEnded)
+PolicyChangeKind = DefaultChanged | CallbackSourceRetired | CallbackSourceAdded | PhaseHoldsEnded
+POLICY_CHANGE_KINDS: Final = (
+    DefaultChanged,
+    CallbackSourceRetired,
+    CallbackSourceAdded,
+    PhaseHoldsEnded,
+)
 
 
 class PolicyChange(NamedTuple):
@@ -72,7 +77,7 @@ class PolicyChange(NamedTuple):
     kind: PolicyChangeKind
 
 
-class PolicyChangeReminder(NamedTuple):
+class UpcomingPolicyChange(NamedTuple):
     """A change that is near enough for a reminder."""
 
     change: PolicyChange
@@ -96,7 +101,7 @@ def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
         for kind in _general_changes(general, at)
     ]
     found += (
-        PolicyChange(at, HoldsEnded(tuple(holds)))
+        PolicyChange(at, PhaseHoldsEnded(tuple(holds)))
         for at, holds in _ends_of_holds(policy).items()
         if at > after
     )
@@ -128,24 +133,24 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
     ahead = {
         change.kind.source
         for change in policy_changes(policy, after=at)
-        if isinstance(change.kind, SourceRetired)
+        if isinstance(change.kind, CallbackSourceRetired)
     }
     return sorted(ended | ahead)
 
 
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
-) -> list[PolicyChangeReminder]:
+) -> list[UpcomingPolicyChange]:
     """Return reminders of the changes since `since` that are near or have taken effect at `at`.
 
     `before` has how long before a change to remind of it.
     """
-    found = list[PolicyChangeReminder]()
+    found = list[UpcomingPolicyChange]()
     for change in policy_changes(policy, after=since):
         left = max(change.at - at, timedelta(0))
         within = [time for time in (timedelta(0), *before) if left <= time]
         if within:
-            found.append(PolicyChangeReminder(change, min(within)))
+            found.append(UpcomingPolicyChange(change, min(within)))
     return found
 
 
@@ -164,7 +169,7 @@ def next_reminder(
 def in_words(change: PolicyChange, date: datetime) -> str:
     """Describe a change and its date, as seen from this date.
 
-    >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetired("twilio"))
+    >>> ends = PolicyChange(datetime(2024, 11, 2), CallbackSourceRetired("twilio"))
     >>> in_words(ends, datetime(2024, 11, 1))
     'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
     """
@@ -180,14 +185,14 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
     old, new = general.general_phase(at - INSTANT), general.general_phase(at)
     if old.default != new.default:
         yield DefaultChanged(old.default, new.default)
-    yield from map(SourceRetired, sorted(old.may_ask - new.may_ask))
-    yield from map(SourceAdded, sorted(new.may_ask - old.may_ask))
+    yield from map(CallbackSourceRetired, sorted(old.may_ask - new.may_ask))
+    yield from map(CallbackSourceAdded, sorted(new.may_ask - old.may_ask))
 
 
-def _ends_of_holds(policy: Policy) -> dict[datetime, list[Hold]]:
+def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:
     """Return the holds that end by their end; holds of everything are reported as changes."""
-    ends = dict[datetime, list[Hold]]()
-    for_all = list[Hold]()
+    ends = dict[datetime, list[PhaseHold]]()
+    for_all = list[PhaseHold]()
     for hold in policy.holds:
         if hold.is_for_all:
             for_all.append(hold)

@@ -9,14 +9,19 @@ from typing import Final, NamedTuple
 
 from ringback.core.calendar import INSTANT
 from ringback.core.policy.dated_changes import PolicyChange
-from ringback.core.policy.source_policy import Hold, Policy, SourceName, SourceSelection
+from ringback.core.policy.source_policy import (
+    CallbackSourceSelection,
+    PhaseHold,
+    Policy,
+    SourceName,
+)
 
 WEEK: Final = timedelta(days=7)
 """How far back callbacks are counted."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class DeliveryTotals(NamedTuple):
+class UrlDeliveryTotals(NamedTuple):
     """How many callbacks ended how: those of one account, URL, source asked for and source used."""
 
     account_sid: str
@@ -80,11 +85,11 @@ class UrlForecast:
     """How many there were."""
     would_move: int
     """How many of them came from another source than they would then."""
-    now: SourceSelection
-    then: SourceSelection
+    now: CallbackSourceSelection
+    then: CallbackSourceSelection
     why: SelectionReason
     """The reason for the source now."""
-    hold: Hold | None
+    hold: PhaseHold | None
     """The hold that covers it now."""
 
     @property
@@ -99,7 +104,7 @@ class UrlForecast:
 
 
 def forecast_urls(
-    policy: Policy, sent: Iterable[DeliveryTotals], *, now: datetime, then: datetime
+    policy: Policy, sent: Iterable[UrlDeliveryTotals], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
     """Return a forecast for each URL that was called, in the order of account and URL."""
     ordered = sorted(sent, key=_configured)
@@ -136,21 +141,21 @@ def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlFo
 
 
 def changed_at(
-    change: PolicyChange, policy: Policy, sent: Iterable[DeliveryTotals]
+    change: PolicyChange, policy: Policy, sent: Iterable[UrlDeliveryTotals]
 ) -> list[UrlForecast]:
     """Return the URLs that another source sends to from this change on."""
     found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 
 
-def _configured(row: DeliveryTotals) -> tuple[str, str, str]:
+def _configured(row: UrlDeliveryTotals) -> tuple[str, str, str]:
     return row.account_sid, row.url, row.source_asked or ""
 
 
 def _forecast(
     policy: Policy,
     by_date: Policy,
-    rows: Sequence[DeliveryTotals],
+    rows: Sequence[UrlDeliveryTotals],
     *,
     now: datetime,
     then: datetime,
@@ -158,7 +163,7 @@ def _forecast(
     account_sid, url, _, asked, *_ = rows[0]
     wire = _wire(url)
 
-    def choose(at: datetime, by: Policy = policy) -> SourceSelection:
+    def choose(at: datetime, by: Policy = policy) -> CallbackSourceSelection:
         return by.choose(asked, at=at, account_sid=account_sid, url=wire)
 
     chosen_now = choose(now)
@@ -180,7 +185,7 @@ def _wire(url: str) -> str:
     return url.partition("#")[0]
 
 
-def _why(choice: SourceSelection, by_date: SourceSelection) -> SelectionReason:
+def _why(choice: CallbackSourceSelection, by_date: CallbackSourceSelection) -> SelectionReason:
     if choice.source != by_date.source:
         return SelectionReason.HELD
     return SelectionReason.ASKED if choice.source == choice.asked else SelectionReason.DEFAULT

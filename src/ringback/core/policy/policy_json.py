@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.core.policy.dated_changes import (
-    HoldsEnded,
+    PhaseHoldsEnded,
     PolicyChange,
     in_words,
     policy_changes,
     reminders,
 )
-from ringback.core.policy.source_policy import Hold, Phase, Policy
+from ringback.core.policy.source_policy import Phase, PhaseHold, Policy
 
 
 def policy_record(
@@ -19,7 +19,7 @@ def policy_record(
     *,
     date: datetime,
     before: Sequence[timedelta],
-    concerns: Callable[[Hold], bool] = lambda _: True,
+    concerns: Callable[[PhaseHold], bool] = lambda _: True,
 ) -> dict[str, Any]:
     """Return a policy at a date, with the holds that concern the caller.
 
@@ -46,7 +46,7 @@ def _phase_record(phase: Phase) -> dict[str, Any]:
     }
 
 
-def _hold_record(hold: Hold, date: datetime) -> dict[str, Any]:
+def _hold_record(hold: PhaseHold, date: datetime) -> dict[str, Any]:
     return {
         "phase": hold.phase,
         "account_sid": hold.account_sid,
@@ -67,11 +67,11 @@ def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
 
 
 def _concerning(
-    found: Iterable[PolicyChange], concerns: Callable[[Hold], bool]
+    found: Iterable[PolicyChange], concerns: Callable[[PhaseHold], bool]
 ) -> Iterator[PolicyChange]:
     """Yield the changes, without the ends of holds that don't concern the caller."""
     for at, kind in found:
-        if not isinstance(kind, HoldsEnded):
+        if not isinstance(kind, PhaseHoldsEnded):
             yield PolicyChange(at, kind)
         elif holds := tuple(filter(concerns, kind.holds)):
-            yield PolicyChange(at, HoldsEnded(holds))
+            yield PolicyChange(at, PhaseHoldsEnded(holds))

@@ -54,7 +54,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class PhaseHold:
     """Keeps some callbacks in a certain phase, whatever the date.
 
     Without an account it covers every account, without a prefix every URL; without `until` it never
@@ -106,7 +106,7 @@ def _with_origin_in_lower_case(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSelection:
+class CallbackSourceSelection:
     """The source of one callback, and the reason for it."""
 
     source: SourceName
@@ -122,10 +122,10 @@ class Policy:
     """
 
     phases: tuple[Phase, ...]
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[PhaseHold, ...] = ()
     ahead: timedelta = timedelta(0)
     """How far its calendar is ahead of the clock (`ringback dev --at`)."""
-    _by_account: Mapping[str | None, Sequence[tuple[int, Hold]]] = field(
+    _by_account: Mapping[str | None, Sequence[tuple[int, PhaseHold]]] = field(
         init=False, repr=False, compare=False
     )
     """The holds by account, with their places in `holds`.
@@ -136,13 +136,13 @@ class Policy:
     def __post_init__(self) -> None:
         """Refuse a policy with an undefined instant, source or hold."""
         _check_phases(self.phases)
-        by_account = dict[str | None, list[tuple[int, Hold]]]()
+        by_account = dict[str | None, list[tuple[int, PhaseHold]]]()
         for place, hold in enumerate(self.holds):
             self.check(hold)
             by_account.setdefault(hold.account_sid, []).append((place, hold))
         object.__setattr__(self, "_by_account", by_account)
 
-    def check(self, hold: Hold) -> None:
+    def check(self, hold: PhaseHold) -> None:
         """Raise ConfigurationError for a hold that this policy can't have."""
         names = [phase.name for phase in self.phases]
         if hold.phase not in names:
@@ -165,7 +165,7 @@ class Policy:
 
     def held_in(self, phase: str) -> Self:
         """Return this policy with every callback that no hold covers held in this phase."""
-        return replace(self, holds=(*self.holds, Hold(phase)))
+        return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
         """Return the instant in the policy's calendar, as all other methods expect it."""
@@ -182,7 +182,7 @@ class Policy:
 
     def choose(
         self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
-    ) -> SourceSelection:
+    ) -> CallbackSourceSelection:
         """Pick the source of a callback that is created at `at`.
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
@@ -197,7 +197,9 @@ class Policy:
                 return replace(choice, reason=f"{choice.reason}; {note}")
         return choice
 
-    def phase_of(self, *, at: datetime, account_sid: str, url: str) -> tuple[Hold | None, Phase]:
+    def phase_of(
+        self, *, at: datetime, account_sid: str, url: str
+    ) -> tuple[PhaseHold | None, Phase]:
         """Return the phase of a callback, and the hold that keeps it there, where one does."""
         hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
         return hold, self._phase_in(hold, at)
@@ -208,9 +210,9 @@ class Policy:
 
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
-    ) -> tuple[Hold | None, list[Hold]]:
+    ) -> tuple[PhaseHold | None, list[PhaseHold]]:
         """Return the hold in force, and the ended holds before it that covered the callback."""
-        ended = list[Hold]()
+        ended = list[PhaseHold]()
         found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):
             if hold.covers(account_sid, url):
@@ -219,22 +221,24 @@ class Policy:
                 ended.append(hold)
         return None, ended
 
-    def _phase_in(self, hold: Hold | None, at: datetime) -> Phase:
+    def _phase_in(self, hold: PhaseHold | None, at: datetime) -> Phase:
         return self.phase_at(at) if hold is None else self._named(hold.phase)
 
     def _named(self, name: str) -> Phase:
         return next(phase for phase in self.phases if phase.name == name)
 
     def _choose_in(
-        self, phase: Phase, hold: Hold | None, asked: SourceName | None, at: datetime
-    ) -> SourceSelection:
+        self, phase: Phase, hold: PhaseHold | None, asked: SourceName | None, at: datetime
+    ) -> CallbackSourceSelection:
         if asked is None:
-            return SourceSelection(phase.default, None, _why_default(phase, hold))
+            return CallbackSourceSelection(phase.default, None, _why_default(phase, hold))
         if asked in phase.may_ask:
-            return SourceSelection(asked, asked, f"the URL asks for it: #cbs={asked}")
-        return SourceSelection(phase.default, asked, self._why_not(asked, phase, hold, at))
+            return CallbackSourceSelection(asked, asked, f"the URL asks for it: #cbs={asked}")
+        return CallbackSourceSelection(phase.default, asked, self._why_not(asked, phase, hold, at))
 
-    def _why_not(self, asked: SourceName, phase: Phase, hold: Hold | None, at: datetime) -> str:
+    def _why_not(
+        self, asked: SourceName, phase: Phase, hold: PhaseHold | None, at: datetime
+    ) -> str:
         """Return when the source that was asked for ended, or why it is not available."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
@@ -246,7 +250,7 @@ class Policy:
         return f"{asked} is not to be had in phase {phase.name}{held}"
 
 
-def _why_default(phase: Phase, hold: Hold | None) -> str:
+def _why_default(phase: Phase, hold: PhaseHold | None) -> str:
     default = f"{phase.default} is the default of phase {phase.name}"
     if hold is not None:
         return f"{default}, in which {hold} is held"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self, assert_never
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, DeliveryProgress, settle
-from ringback.core.http.http_exchange import AttemptResult, RecordedRequest
+from ringback.core.http.http_exchange import AttemptResult, SentRequestRecord
 from ringback.core.policy.source_policy import SourceName, begins_with
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
@@ -22,7 +22,7 @@ SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowWithParameter:
+class ShadowQueryParameter:
     """The copy goes to the same URL, with this at the end of its query."""
 
     parameter: str
@@ -30,20 +30,20 @@ class ShadowWithParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowToPath:
+class ShadowPath:
     """The copy goes to another path of the same origin."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowToUrl:
+class ShadowUrl:
     """The copy goes to another URL, with the settings in that URL's fragment."""
 
     url: CallbackUrl
 
 
-Mark = ShadowWithParameter | ShadowToPath | ShadowToUrl
+Mark = ShadowQueryParameter | ShadowPath | ShadowUrl
 """How a receiver can tell a copy from the callback itself."""
 
 
@@ -75,11 +75,11 @@ class ShadowRule:
     def url_of(self, callback: CallbackRecord) -> CallbackUrl:
         """Return where the copy of this callback goes."""
         match self.mark:
-            case ShadowWithParameter(parameter):
+            case ShadowQueryParameter(parameter):
                 return callback.url.with_parameters(parameter)
-            case ShadowToPath(path):
+            case ShadowPath(path):
                 return callback.url.with_path(path)
-            case ShadowToUrl(url):
+            case ShadowUrl(url):
                 return url
             case _:
                 assert_never(self.mark)
@@ -118,7 +118,7 @@ def copy_of(
     )
 
 
-class Shadow(NamedTuple):
+class ShadowCallback(NamedTuple):
     """The row of a copy: written before its request is sent, completed after it."""
 
     sid: str
@@ -140,7 +140,7 @@ class Shadow(NamedTuple):
         return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
 
     def settled(
-        self, ended: AttemptResult, request: RecordedRequest | None, *, started: datetime
+        self, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
     ) -> Self:
         """Return the completed row, with the time at which the copy was really sent."""
         return self._replace(attempt=settle(self.attempt, ended, request, started=started))

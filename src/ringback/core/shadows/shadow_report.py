@@ -74,15 +74,15 @@ class AnswerComparison(NamedTuple):
         return str(self.first) == str(self.copy) and self.is_same_body is not False
 
     @property
-    def kind(self) -> "AnswerDifferenceKind":
+    def kind(self) -> "AnswerDifferenceGroup":
         """What kind of pair it is."""
         alike = str(self.first) == str(self.copy)
-        return AnswerDifferenceKind(
+        return AnswerDifferenceGroup(
             str(self.first), str(self.copy), self.sources, alike and not self.is_same
         )
 
 
-class AnswerDifferenceKind(NamedTuple):
+class AnswerDifferenceGroup(NamedTuple):
     """A kind of pair: both answers, and the sources of both requests."""
 
     first: str
@@ -176,9 +176,11 @@ class UrlShadowSummary:
     same: int = 0
     unknown: int = 0
     """Pairs in which one request has not ended, or nobody knows how."""
-    differing: Counter[AnswerDifferenceKind] = field(default_factory=Counter[AnswerDifferenceKind])
-    examples: dict[AnswerDifferenceKind, AnswerComparison] = field(
-        default_factory=dict[AnswerDifferenceKind, AnswerComparison]
+    differing: Counter[AnswerDifferenceGroup] = field(
+        default_factory=Counter[AnswerDifferenceGroup]
+    )
+    examples: dict[AnswerDifferenceGroup, AnswerComparison] = field(
+        default_factory=dict[AnswerDifferenceGroup, AnswerComparison]
     )
     """The pair of each kind that was added first."""
     times_of_first: list[float] = field(default_factory=list[float])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import months_after
-from ringback.core.sims.data_flow import DataFlow, when_used
+from ringback.core.sims.data_flow import SteadyDataUse, when_used
 
 READY_MONTHS: Final = 3
 """It becomes active after this many months."""
@@ -20,7 +20,7 @@ READY_MESSAGES: Final = 5
 
 
 def when_active(
-    since: datetime, now: datetime, *, used: int, messages: int, flows: Iterable[DataFlow]
+    since: datetime, now: datetime, *, used: int, messages: int, flows: Iterable[SteadyDataUse]
 ) -> datetime:
     """Return when a SIM becomes active that has been ready since then, if its flows go on.
 

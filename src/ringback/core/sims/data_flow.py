@@ -21,7 +21,7 @@ _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFlow:
+class SteadyDataUse:
     """A stretch of time in which a SIM uses data at an even rate."""
 
     sid: str
@@ -56,7 +56,7 @@ def _grown(per_hour: int, time: timedelta) -> int:
     return per_hour * (time // INSTANT) // (HOUR // INSTANT)
 
 
-def when_used(count: int, flow: DataFlow, *, since: datetime) -> datetime | None:
+def when_used(count: int, flow: SteadyDataUse, *, since: datetime) -> datetime | None:
     """Return the first instant at which a flow has used this many more bytes, up plus down.
 
     None if it never does, since it uses none or ends before.
@@ -75,7 +75,7 @@ def when_used(count: int, flow: DataFlow, *, since: datetime) -> datetime | None
     return begin + found * INSTANT
 
 
-def bytes_of(flows: Iterable[DataFlow], start: datetime, end: datetime) -> tuple[int, int]:
+def bytes_of(flows: Iterable[SteadyDataUse], start: datetime, end: datetime) -> tuple[int, int]:
     """Return how many bytes some flows used together: up, and down."""
     pairs = [flow.bytes_between(start, end) for flow in flows]
     return sum(up for up, _ in pairs), sum(down for _, down in pairs)
@@ -90,6 +90,6 @@ def price_of(count: int) -> Decimal:
     return (count * _PRICE_OF_A_MEGABYTE / MEGABYTE).quantize(_CENT)
 
 
-def total_between(flows: Iterable[DataFlow], start: datetime, end: datetime) -> int:
+def total_between(flows: Iterable[SteadyDataUse], start: datetime, end: datetime) -> int:
     """Return how many bytes some flows used together, up and down."""
     return sum(bytes_of(flows, start, end))

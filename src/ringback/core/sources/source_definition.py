@@ -142,7 +142,7 @@ SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
 
 # Without slots, so that values derived from the headers are cached for all requests.
 @dataclass(frozen=True)
-class SourceDefinition:
+class CallbackSourceDefinition:
     """A source of callbacks."""
 
     headers: tuple[HeaderTemplate, ...]
@@ -194,7 +194,7 @@ class SourceDefinition:
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
 """The whole header, if nothing has to be filled in; else its name, and how to fill it."""
 
-Sources = Mapping[SourceName, SourceDefinition]
+Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by their names in `#cbs=`."""
 
 
@@ -219,7 +219,7 @@ LAST: Final = _headers(
 """Headers that are put after them, likewise."""
 
 BUILT_IN: Final[Sources] = {
-    Source.TWILIO: SourceDefinition(
+    Source.TWILIO: CallbackSourceDefinition(
         headers=_headers(
             "Host: {host}",
             "User-Agent: TwilioProxy/1.1",
@@ -237,7 +237,7 @@ BUILT_IN: Final[Sources] = {
         token=TWILIO_TOKEN,
         content_type="application/x-www-form-urlencoded; charset=UTF-8",
     ),
-    Source.KORE: SourceDefinition(
+    Source.KORE: CallbackSourceDefinition(
         headers=_headers(
             "Host: {host}",
             "User-Agent: KoreProxy/1.1",

@@ -10,7 +10,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 
 
 @dataclass(frozen=True, slots=True)
-class SuperSimUpdate:
+class PendingSuperSimUpdate:
     """An accepted change: the old and the new state of the SIM, and the callback URL."""
 
     sim_sid: str
@@ -22,7 +22,7 @@ class SuperSimUpdate:
 
 
 def finish(
-    sim: SuperSim, update: SuperSimUpdate, result: CarrierResult, now: datetime
+    sim: SuperSim, update: PendingSuperSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[SuperSim, SimUpdated]:
     """Return the SIM after its change, and the event about it.
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class SettingsUpdateStatus(StrEnum):
+class OtaSettingsUpdateStatus(StrEnum):
     """The statuses of a Settings Update; one of them has a hyphen."""
 
     SCHEDULED = "scheduled"
@@ -16,17 +16,17 @@ class SettingsUpdateStatus(StrEnum):
     FAILED = "failed"
 
 
-SETTINGS_MOVES: Final[Mapping[SettingsUpdateStatus, frozenset[SettingsUpdateStatus]]] = {
-    SettingsUpdateStatus.SCHEDULED: frozenset({SettingsUpdateStatus.IN_PROGRESS}),
-    SettingsUpdateStatus.IN_PROGRESS: frozenset(
-        {SettingsUpdateStatus.SUCCESSFUL, SettingsUpdateStatus.FAILED}
+SETTINGS_MOVES: Final[Mapping[OtaSettingsUpdateStatus, frozenset[OtaSettingsUpdateStatus]]] = {
+    OtaSettingsUpdateStatus.SCHEDULED: frozenset({OtaSettingsUpdateStatus.IN_PROGRESS}),
+    OtaSettingsUpdateStatus.IN_PROGRESS: frozenset(
+        {OtaSettingsUpdateStatus.SUCCESSFUL, OtaSettingsUpdateStatus.FAILED}
     ),
-    SettingsUpdateStatus.SUCCESSFUL: frozenset(),
-    SettingsUpdateStatus.FAILED: frozenset(),
+    OtaSettingsUpdateStatus.SUCCESSFUL: frozenset(),
+    OtaSettingsUpdateStatus.FAILED: frozenset(),
 }
 
 
-class SettingsPackage(NamedTuple):
+class OtaSettingsPackage(NamedTuple):
     """The settings that a Settings Update writes to a card."""
 
     name: str
@@ -34,36 +34,36 @@ class SettingsPackage(NamedTuple):
     more_info: str
 
 
-BASE_SETTINGS: Final = SettingsPackage(
+BASE_SETTINGS: Final = OtaSettingsPackage(
     "base-settings", "1.0.0", "https://twilio.com/docs/iot/supersim/settings-packages/base-settings"
 )
 """The package of the published samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class SimSettingsUpdate:
+class OtaSettingsUpdate:
     """An update of the settings on a SIM card."""
 
     sid: str
     account_sid: str
     iccid: str
     sim_sid: str
-    status: SettingsUpdateStatus
+    status: OtaSettingsUpdateStatus
     date_created: datetime
     date_updated: datetime
     date_completed: datetime | None = None
 
     @property
-    def packages(self) -> tuple[SettingsPackage, ...]:
+    def packages(self) -> tuple[OtaSettingsPackage, ...]:
         """The packages on the card if the update succeeds."""
         return (BASE_SETTINGS,)
 
-    def moved(self, status: SettingsUpdateStatus, now: datetime) -> "SimSettingsUpdate":
+    def moved(self, status: OtaSettingsUpdateStatus, now: datetime) -> "OtaSettingsUpdate":
         """Return the update in another status.
 
         Raises ValueError where the life cycle has no such move.
         """
         if status not in SETTINGS_MOVES[self.status]:
             raise ValueError(f"a Settings Update that is {self.status} can't become {status}")
-        completed = now if status is SettingsUpdateStatus.SUCCESSFUL else None
+        completed = now if status is OtaSettingsUpdateStatus.SUCCESSFUL else None
         return replace(self, status=status, date_updated=now, date_completed=completed)

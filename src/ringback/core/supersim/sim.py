@@ -68,19 +68,19 @@ class FleetAssigned:
 
 
 @dataclass(frozen=True, slots=True)
-class NoChangeNeeded:
+class SuperSimAlreadyInState:
     """The SIM is already as asked; the callback is sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRequired:
+class SuperSimUpdateRequired:
     """The network has to carry the change out; the SIM is `scheduled` until then."""
 
     status: SimStatus
     fleet_sid: str | None
 
 
-Change = FleetAssigned | NoChangeNeeded | ChangeRequired
+Change = FleetAssigned | SuperSimAlreadyInState | SuperSimUpdateRequired
 
 
 def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change | None:
@@ -100,14 +100,18 @@ def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | Non
     if fleet_sid is not None and status is None and sim.status is SimStatus.NEW:
         return FleetAssigned(fleet_sid)
     if status in (None, sim.status):
-        return NoChangeNeeded() if fleet_stays else ChangeRequired(sim.status, fleet_sid)
+        return (
+            SuperSimAlreadyInState()
+            if fleet_stays
+            else SuperSimUpdateRequired(sim.status, fleet_sid)
+        )
     _check_move(sim, status)
     target = fleet_sid or sim.fleet_sid
     if target is None:
         raise InvalidParameter(
             f"SIM {sim.sid} has no Fleet, so it can't become {status}; give Fleet too", code=83007
         )
-    return ChangeRequired(status, target)
+    return SuperSimUpdateRequired(status, target)
 
 
 def _check_move(sim: SuperSim, status: SimStatus) -> None:

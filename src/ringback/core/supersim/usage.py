@@ -16,14 +16,14 @@ from ringback.core.calendar import (
     periods_between,
 )
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import DataFlow, bytes_of, price_of
+from ringback.core.sims.data_flow import SteadyDataUse, bytes_of, price_of
 
 _MONTHS_KEPT: Final = 18
 _LONGEST_BY_SIM: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SuperSimDataSession(DataFlow):
+class SuperSimDataSession(SteadyDataUse):
     """A SIM's flow of data in a fleet, in a country."""
 
     fleet_sid: str

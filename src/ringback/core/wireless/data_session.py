@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import HOUR
-from ringback.core.sims.data_flow import DataFlow
+from ringback.core.sims.data_flow import SteadyDataUse
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
-from ringback.core.wireless.radio import RadioLink
+from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
@@ -17,12 +17,12 @@ _BYTES_OF_A_PACKET: Final = 1_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WirelessDataSession(DataFlow):
+class WirelessDataSession(SteadyDataUse):
     """A SIM's flow of data under a rate plan."""
 
     rate_plan_sid: str
     iccid: str
-    radio_link: RadioLink
+    radio_link: RadioTechnology
 
     @property
     def network(self) -> MobileNetwork:

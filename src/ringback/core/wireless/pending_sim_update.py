@@ -10,7 +10,7 @@ from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
 
 
 @dataclass(frozen=True, slots=True)
-class WirelessSimUpdate:
+class PendingWirelessSimUpdate:
     """An accepted change: the old and the new state of the SIM, and the callback URL."""
 
     sim_sid: str
@@ -22,7 +22,7 @@ class WirelessSimUpdate:
 
 
 def finish(
-    sim: WirelessSim, update: WirelessSimUpdate, result: CarrierResult, now: datetime
+    sim: WirelessSim, update: PendingWirelessSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[WirelessSim, SimUpdated]:
     """Return the SIM after its change, and the event about it.
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from ringback.core.sims.mobile_networks import MobileNetwork
 
 
-class RadioLink(StrEnum):
+class RadioTechnology(StrEnum):
     """The radio technologies; the last one is that of Narrowband SIMs."""
 
     LTE = "LTE"
@@ -56,11 +56,11 @@ PLACES: Final = {
 }
 
 
-def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioLink:
+def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioTechnology:
     """Return the radio link of a card's device."""
     if is_narrowband:
-        return RadioLink.NARROWBAND
-    return RadioLink.THREE_G if _lot("link", iccid) % 5 == 0 else RadioLink.LTE
+        return RadioTechnology.NARROWBAND
+    return RadioTechnology.THREE_G if _lot("link", iccid) % 5 == 0 else RadioTechnology.LTE
 
 
 def cell_of(iccid: str, network: MobileNetwork) -> str:

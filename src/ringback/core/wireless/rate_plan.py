@@ -20,7 +20,7 @@ class DataLimitStrategy(StrEnum):
     THROTTLE = "throttle"
 
 
-class DataMetering(StrEnum):
+class RatePlanDataMetering(StrEnum):
     """How data usage is metered: as it comes, or in quotas."""
 
     PAYG = "payg"
@@ -65,7 +65,7 @@ class RatePlan:
     unique_name: str | None = None
     friendly_name: str | None = None
     data_enabled: bool = True
-    data_metering: DataMetering = DataMetering.PAYG
+    data_metering: RatePlanDataMetering = RatePlanDataMetering.PAYG
     data_limit: int = DATA_LIMIT
     messaging_enabled: bool = True
     voice_enabled: bool = False

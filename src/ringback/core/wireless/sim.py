@@ -99,21 +99,21 @@ class WirelessSim:
 
 
 @dataclass(frozen=True, slots=True)
-class WirelessNoChangeNeeded:
+class WirelessSimAlreadyInState:
     """The network has nothing to do; the callback is sent at once."""
 
     rate_plan_sid: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class WirelessChangeRequired:
+class WirelessSimUpdateRequired:
     """The network has to carry the change out."""
 
     status: WirelessStatus
     rate_plan_sid: str | None
 
 
-Change = WirelessNoChangeNeeded | WirelessChangeRequired
+Change = WirelessSimAlreadyInState | WirelessSimUpdateRequired
 
 
 def make_iccid(chance: bytes) -> str:
@@ -158,8 +158,8 @@ def plan_change(
         )
     is_at_rest = status in (_NEW, WirelessStatus.CANCELED)
     if status is sim.status and (plan == sim.rate_plan_sid or is_at_rest):
-        return WirelessNoChangeNeeded(plan)
-    return WirelessChangeRequired(status, plan)
+        return WirelessSimAlreadyInState(plan)
+    return WirelessSimUpdateRequired(status, plan)
 
 
 def check_move(sim: WirelessSim, status: WirelessStatus) -> None:

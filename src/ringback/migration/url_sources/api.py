@@ -16,7 +16,7 @@ from ringback.migration.url_source import (
     UrlSourceSpec,
 )
 from ringback.migration.url_sources.place_names import url_place_of
-from ringback.ports import DeliveryTotals
+from ringback.ports import UrlDeliveryTotals
 
 if TYPE_CHECKING:
     from ringback.migration.url_sources.twilio_client import TwilioUrlClient
@@ -92,7 +92,7 @@ class ApiUrlSource:
                 endings.append(ending)
         return endings
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         """Ask the portal of a Ringback how the callbacks created in this time went."""
         return await asyncio.to_thread(self.official.totals, since=since, until=until)
 

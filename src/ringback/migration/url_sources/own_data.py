@@ -17,7 +17,7 @@ from ringback.operations.callback_urls import (
     replace_callback_url,
 )
 from ringback.operations.delivery_totals import totals_of
-from ringback.ports import Clock, DeliveryTotals, Store, Transaction
+from ringback.ports import Clock, Store, Transaction, UrlDeliveryTotals
 
 _BATCH: Final = 100
 """Edits that share a transaction: a server beside us waits no longer than for these."""
@@ -72,7 +72,7 @@ class OwnDataUrlSource:
             )
         return endings
 
-    async def totals(self, *, since: datetime, until: datetime) -> Sequence[DeliveryTotals]:
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return how the callbacks created in this time went."""
         return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
 

@@ -4,19 +4,19 @@ from typing import Final
 
 from ringback.core.sids import SidKind, is_sid
 from ringback.migration.url_source import UrlLocation
-from ringback.operations.callback_urls import UrlSettingName
+from ringback.operations.callback_urls import CallbackUrlSetting
 
 _KINDS: Final = {"fleet": SidKind.FLEET, "SIM": SidKind.WIRELESS_SIM}
 _WORDS: Final = {kind.value: word for word, kind in _KINDS.items()}
 
 
-def place_of(url_place: UrlSettingName, account_sid: str) -> UrlLocation:
+def place_of(url_place: CallbackUrlSetting, account_sid: str) -> UrlLocation:
     """Return the place of a URL: `fleet HF… SmsCommandsUrl`."""
     sid, parameter = url_place
     return UrlLocation(f"{_WORDS[sid[:2]]} {sid} {parameter}", account_sid)
 
 
-def url_place_of(place: UrlLocation) -> UrlSettingName | None:
+def url_place_of(place: UrlLocation) -> CallbackUrlSetting | None:
     """Return which URL has its place there, or None where no URL can have.
 
     >>> url_place_of(UrlLocation(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
@@ -26,6 +26,6 @@ def url_place_of(place: UrlLocation) -> UrlSettingName | None:
     """
     match place.name.split(" "):
         case [word, sid, parameter] if word in _KINDS and is_sid(sid, _KINDS[word]):
-            return UrlSettingName(sid, parameter)
+            return CallbackUrlSetting(sid, parameter)
         case _:
             return None

@@ -20,8 +20,8 @@ from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SidKind
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.place_names import place_of
-from ringback.operations.callback_urls import UrlSettingName
-from ringback.ports import DeliveryTotals
+from ringback.operations.callback_urls import CallbackUrlSetting
+from ringback.ports import UrlDeliveryTotals
 
 _TIMEOUT: Final = 30.0
 """Seconds for each request."""
@@ -78,7 +78,7 @@ class TwilioUrlClient:
                 for one in self._resources[kind].stream(page_size=_PAGE_SIZE):
                     yield from _reported_urls(one, urls)
 
-    def url_at(self, place: UrlSettingName) -> str | None:
+    def url_at(self, place: CallbackUrlSetting) -> str | None:
         """Return the URL in a place, or None where there is none any more."""
         resource = _RESOURCES.get(place.sid[:2])
         if resource is None or place.parameter not in resource.urls:
@@ -92,13 +92,13 @@ class TwilioUrlClient:
                 raise
         return getattr(one, resource.urls[place.parameter]) or None
 
-    def set_url(self, place: UrlSettingName, url: str) -> None:
+    def set_url(self, place: CallbackUrlSetting, url: str) -> None:
         """Change the URL in a place."""
         parameter = _RESOURCES[place.sid[:2]].urls[place.parameter]
         with _translated(place.sid):
             self._one(place).update(**{parameter: url})
 
-    def totals(self, *, since: datetime, until: datetime) -> list[DeliveryTotals]:
+    def totals(self, *, since: datetime, until: datetime) -> list[UrlDeliveryTotals]:
         """Return the totals of the account's callbacks, from the portal of a Ringback."""
         asked = {"Since": since.isoformat(), "Until": until.isoformat()}
         with _translated("the totals"):
@@ -107,7 +107,7 @@ class TwilioUrlClient:
                 raise TwilioException("Unable to fetch totals", answer)
             return [_read(shown) for shown in json.loads(answer.text)["totals"]]
 
-    def _one(self, place: UrlSettingName) -> Any:
+    def _one(self, place: CallbackUrlSetting) -> Any:
         return self._resources[place.sid[:2]](place.sid)
 
 
@@ -116,13 +116,13 @@ def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[UrlEntry]:
         url = getattr(one, name)
         if url:
             method = getattr(one, name.replace("url", "method")) or "POST"
-            place = place_of(UrlSettingName(one.sid, parameter), one.account_sid)
+            place = place_of(CallbackUrlSetting(one.sid, parameter), one.account_sid)
             yield UrlEntry(place, url, HttpMethod(method))
 
 
-def _read(shown: Mapping[str, Any]) -> DeliveryTotals:
-    account_sid, url, source, asked, *counts = (shown[name] for name in DeliveryTotals._fields)
-    return DeliveryTotals(
+def _read(shown: Mapping[str, Any]) -> UrlDeliveryTotals:
+    account_sid, url, source, asked, *counts = (shown[name] for name in UrlDeliveryTotals._fields)
+    return UrlDeliveryTotals(
         account_sid, url, source_named(source), asked and source_named(asked), *counts
     )
 

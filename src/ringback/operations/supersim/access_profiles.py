@@ -10,7 +10,7 @@ from ringback.core.supersim.fleet import NetworkAccessProfile
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 def create_access_profile(
@@ -53,7 +53,7 @@ def access_profile_named(
 
 
 def list_access_profiles(
-    tx: Transaction, account_sid: str, window: PageRequest
+    tx: Transaction, account_sid: str, window: PageWindow
 ) -> list[NetworkAccessProfile]:
     """Return one page of an account's profiles, newest first."""
     return tx.supersim.access_profiles.page(account_sid, {}, window)

@@ -9,11 +9,11 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.operations.context import OperationContext
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 def list_billing_periods(
-    tx: Transaction, account_sid: str, sim_sid: str, window: PageRequest
+    tx: Transaction, account_sid: str, sim_sid: str, window: PageWindow
 ) -> list[BillingPeriod]:
     """Return one page of a SIM's Billing Periods, newest first."""
     return tx.supersim.billing_periods.page(account_sid, {"sim_sid": sim_sid}, window)
@@ -63,7 +63,7 @@ def _add_period(tx: Transaction, sim: SuperSim, start: datetime, context: Operat
 
 
 def _last_period(tx: Transaction, sim: SuperSim) -> BillingPeriod | None:
-    newest = tx.supersim.billing_periods.page(sim.account_sid, {"sim_sid": sim.sid}, PageRequest(1))
+    newest = tx.supersim.billing_periods.page(sim.account_sid, {"sim_sid": sim.sid}, PageWindow(1))
     return newest[0] if newest else None
 
 

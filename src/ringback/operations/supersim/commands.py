@@ -12,7 +12,7 @@ from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned, list_of
 from ringback.operations.supersim.sims import sim_named
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
 
 
 def list_sms(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[SmsCommand]:
     """Return one page of an account's SMS Commands, newest first; an unknown SIM has none.
 
@@ -103,7 +103,7 @@ def list_sms(
 
 
 def list_datagrams(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[IpCommand]:
     """Return one page of an account's IP Commands, newest first; an unknown SIM has none.
 

@@ -9,7 +9,7 @@ from ringback.core.supersim.usage import SuperSimDataSession, UsageQuery
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
 from ringback.operations.supersim.billing import current_period
-from ringback.ports import PageRequest, RecordPage, Transaction
+from ringback.ports import PageWindow, RecordPage, Transaction
 
 
 def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
@@ -60,7 +60,7 @@ def is_out_of_data(tx: Transaction, sim: SuperSim, fleet: Fleet, context: Operat
 
 
 def sessions_of(
-    tx: Transaction, account_sid: str, query: UsageQuery, window: PageRequest
+    tx: Transaction, account_sid: str, query: UsageQuery, window: PageWindow
 ) -> RecordPage[SuperSimDataSession]:
     """Return one page of the sessions that a query is about."""
     return tx.supersim.sessions.between(account_sid, query.filters, query.start, query.end, window)

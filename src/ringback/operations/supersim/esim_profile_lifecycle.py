@@ -19,7 +19,7 @@ from ringback.core.supersim.esim_profile import (
     make_matching_id,
 )
 from ringback.core.supersim.events import EsimProfileChanged
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.sims import add_sim, with_sim
@@ -44,7 +44,7 @@ _NEXT: Final = {
 _REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
 """The statuses that the order's callback URL gets a callback about."""
 
-_Settings = tuple[SimSettingsUpdate, SuperSim]
+_Settings = tuple[OtaSettingsUpdate, SuperSim]
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
@@ -93,7 +93,9 @@ def begin_settings(
 ) -> None:
     """Save that a Settings Update has begun; there is no callback about it."""
     update, sim = found
-    tx.supersim.settings_updates.save(update.moved(SettingsUpdateStatus.IN_PROGRESS, context.now))
+    tx.supersim.settings_updates.save(
+        update.moved(OtaSettingsUpdateStatus.IN_PROGRESS, context.now)
+    )
     context.begin_step(tx, TaskKind.END_SETTINGS, update, sim)
 
 
@@ -103,7 +105,7 @@ def end_settings(
     """Save how a Settings Update ended; there is no callback about it."""
     update, _ = found
     is_done = isinstance(result, CarrierSucceeded)
-    status = SettingsUpdateStatus.SUCCESSFUL if is_done else SettingsUpdateStatus.FAILED
+    status = OtaSettingsUpdateStatus.SUCCESSFUL if is_done else OtaSettingsUpdateStatus.FAILED
     tx.supersim.settings_updates.save(update.moved(status, context.now))
 
 

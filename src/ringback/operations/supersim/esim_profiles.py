@@ -9,7 +9,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfi
 
 
 def list_esim_profiles(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[EsimProfile]:
     """Return one page of an account's profiles, newest first.
 

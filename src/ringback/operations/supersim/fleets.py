@@ -10,7 +10,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.supersim.access_profiles import access_profile_named
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 
 
 def list_fleets(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[Fleet]:
     """Return one page of an account's fleets, newest first; an unknown profile has none.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate, finish, moved
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate, finish, moved
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
@@ -15,7 +15,7 @@ from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
 
 
-def find_update(tx: Transaction, sid: str) -> tuple[SuperSimUpdate, SuperSim] | None:
+def find_update(tx: Transaction, sid: str) -> tuple[PendingSuperSimUpdate, SuperSim] | None:
     """Return the change of a SIM that is being carried out, and the SIM."""
     return with_sim(tx, tx.supersim.sim_updates.get(sid))
 
@@ -27,7 +27,7 @@ def find_sim(tx: Transaction, sid: str) -> SuperSim | None:
 
 def end_update(
     tx: Transaction,
-    found: tuple[SuperSimUpdate, SuperSim],
+    found: tuple[PendingSuperSimUpdate, SuperSim],
     result: CarrierResult,
     context: OperationContext,
 ) -> None:

@@ -10,13 +10,13 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.sims.simulated_network import device_address
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
 from ringback.core.supersim.sim import (
-    ChangeRequired,
     FleetAssigned,
-    NoChangeNeeded,
     SimStatus,
     SuperSim,
+    SuperSimAlreadyInState,
+    SuperSimUpdateRequired,
     plan_change,
 )
 from ringback.operations.accounts import check_transfer
@@ -24,7 +24,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.supersim.fleets import fleet_named
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import PageRequest, Transaction, U
+from ringback.ports import PageWindow, Transaction, U
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
@@ -113,7 +113,7 @@ def with_sim(tx: Transaction, record: U | None) -> tuple[U, SuperSim] | None:
 
 
 def list_sims(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[SuperSim]:
     """Return one page of an account's SIMs, newest first; an unknown fleet has none.
 
@@ -147,16 +147,16 @@ def update_sim(
             pass
         case FleetAssigned(assigned):
             sim = replace(sim, fleet_sid=assigned, date_updated=context.now)
-        case NoChangeNeeded():
+        case SuperSimAlreadyInState():
             context.emit(tx, SimUpdated.of(sim), asked.callback)
-        case ChangeRequired():
+        case SuperSimUpdateRequired():
             tx.supersim.sim_updates.add(_update_of(sim, change, asked))
             context.begin_step(tx, TaskKind.UPDATE_SIM, sim, sim)
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=context.now)
         case _:
             assert_never(change)
     tx.supersim.sims.save(sim)
-    return UpdatedSuperSim(sim, isinstance(change, ChangeRequired))
+    return UpdatedSuperSim(sim, isinstance(change, SuperSimUpdateRequired))
 
 
 def _already_registered(known: SuperSim, account_sid: str) -> InvalidParameter:
@@ -206,9 +206,9 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
 
 
 def _update_of(
-    sim: SuperSim, change: ChangeRequired, asked: SuperSimUpdateRequest
-) -> SuperSimUpdate:
-    return SuperSimUpdate(
+    sim: SuperSim, change: SuperSimUpdateRequired, asked: SuperSimUpdateRequest
+) -> PendingSuperSimUpdate:
+    return PendingSuperSimUpdate(
         sim_sid=sim.sid,
         account_sid=sim.account_sid,
         from_status=sim.status,

@@ -20,7 +20,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_owned, list_of
 from ringback.operations.wireless.data_sessions import plan_of, zone_of_sim
 from ringback.operations.wireless.sims import sim_named
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 class NewWirelessCommand(NamedTuple):
@@ -75,7 +75,7 @@ def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessComman
 
 
 def list_commands(
-    tx: Transaction, account_sid: str, window: PageRequest, **given: str | None
+    tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[WirelessCommand]:
     """Return one page of an account's Commands, newest first; an unknown SIM has none.
 
@@ -132,7 +132,7 @@ def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
     if sim.is_narrowband:
         queued = {"sim_sid": sim.sid, "status": MessageStatus.QUEUED}
         if (
-            len(tx.wireless.commands.page(sim.account_sid, queued, PageRequest(MOST_QUEUED)))
+            len(tx.wireless.commands.page(sim.account_sid, queued, PageWindow(MOST_QUEUED)))
             >= MOST_QUEUED
         ):
             raise InvalidParameter(

@@ -10,7 +10,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.unique_names import check_name_is_free
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 class RatePlanUpdateRequest(NamedTuple):
@@ -41,7 +41,7 @@ def create_rate_plan(
     return plan
 
 
-def list_rate_plans(tx: Transaction, account_sid: str, window: PageRequest) -> list[RatePlan]:
+def list_rate_plans(tx: Transaction, account_sid: str, window: PageWindow) -> list[RatePlan]:
     """Return one page of an account's plans, newest first."""
     return tx.wireless.rate_plans.page(account_sid, {}, window)
 

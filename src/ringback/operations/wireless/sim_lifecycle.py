@@ -6,14 +6,14 @@ from ringback.core.callback_urls.callback_target import NO_TARGET
 from ringback.core.sims.auto_activation import when_active
 from ringback.core.sims.scenario import CarrierResult, TaskKind, failure_in
 from ringback.core.sims.sim_updated import SimUpdated
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate, finalize, finish
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate, finalize, finish
 from ringback.core.wireless.sim import CANCELED_AFTER, FINAL, WirelessSim, WirelessStatus
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
 from ringback.operations.wireless.data_sessions import plan_data
 from ringback.ports import Transaction
 
-_Change = tuple[WirelessSimUpdate, WirelessSim]
+_Change = tuple[PendingWirelessSimUpdate, WirelessSim]
 
 
 def find_sim(tx: Transaction, sid: str) -> WirelessSim | None:

@@ -14,13 +14,13 @@ from ringback.core.errors import WIRELESS, Conflict, InvalidParameter
 from ringback.core.sids import SidKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.sims.sim_updated import SimUpdated
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.sim import (
     CHANGING,
     DELETABLE,
-    WirelessChangeRequired,
-    WirelessNoChangeNeeded,
     WirelessSim,
+    WirelessSimAlreadyInState,
+    WirelessSimUpdateRequired,
     WirelessStatus,
     plan_change,
 )
@@ -30,7 +30,7 @@ from ringback.operations.lookups import fetch_named, list_of, named_in
 from ringback.operations.metering import end_flows
 from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
-from ringback.ports import PageRequest, Transaction
+from ringback.ports import PageWindow, Transaction
 
 _ICCID: Final = re.compile(r"89[0-9]{16,20}")
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -107,7 +107,7 @@ def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSi
 def list_sims(
     tx: Transaction,
     account_sid: str,
-    window: PageRequest,
+    window: PageWindow,
     *,
     e_id: str | None = None,
     sim_registration_code: str | None = None,
@@ -210,13 +210,13 @@ def _changed(
     match change:
         case None:
             return sim
-        case WirelessNoChangeNeeded(plan_sid):
+        case WirelessSimAlreadyInState(plan_sid):
             sim = replace(sim, rate_plan_sid=plan_sid)
             context.emit(tx, SimUpdated.of(sim), asked.told)
             return sim
-        case WirelessChangeRequired():
+        case WirelessSimUpdateRequired():
             plan_sid = change.rate_plan_sid
-            update = WirelessSimUpdate(
+            update = PendingWirelessSimUpdate(
                 sim.sid, sim.account_sid, sim.status, change.status, plan_sid, asked.told
             )
             tx.wireless.sim_updates.add(update)

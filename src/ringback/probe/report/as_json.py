@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 
 def as_json(report: ProbeReport) -> str:
@@ -23,7 +23,7 @@ def as_json(report: ProbeReport) -> str:
     )
 
 
-def _fault(fault: ReceiverFault, cases: list[str]) -> dict[str, Any]:
+def _fault(fault: ReceiverFaultKind, cases: list[str]) -> dict[str, Any]:
     return {"name": fault.label, "what": fault.what, "mend": fault.mend, "cases": cases}
 
 

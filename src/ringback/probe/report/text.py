@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ringback.probe.probe_cases import ProbeCase
 from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, ProbeReport
-from ringback.probe.receiver_faults import ReceiverFault
+from ringback.probe.receiver_faults import ReceiverFaultKind
 
 _WIDTH = len(max(CaseVerdict, key=len))
 
@@ -70,7 +70,7 @@ def as_table(cases: Iterable[ProbeCase]) -> Iterator[ReportLine]:
             yield ReportLine(f"    {case.sends}: {case.expects}; else {case.fault.label}")
         yield ReportLine("")
     yield ReportLine("Faults")
-    for fault in ReceiverFault:
+    for fault in ReceiverFaultKind:
         yield ReportLine(f"  {fault.label}")
         yield ReportLine(f"    {fault.what}")
 

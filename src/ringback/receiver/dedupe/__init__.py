@@ -6,8 +6,8 @@ Start with `claims`: the decision that all stores share.
 
 from ringback.receiver.dedupe.dedupe_store import (
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     DedupeStore,
     DedupeUnavailable,
     WorkAlreadyDone,
@@ -18,9 +18,9 @@ from ringback.receiver.dedupe.redis import RedisDedupe
 from ringback.receiver.dedupe.sqlite import SqliteDedupe
 
 __all__ = [
-    "ClaimRequest",
     "ClaimWon",
     "ClaimedByOther",
+    "DedupeClaimRequest",
     "DedupeStore",
     "DedupeUnavailable",
     "MemoryDedupe",

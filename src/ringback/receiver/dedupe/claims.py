@@ -15,8 +15,8 @@ from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe.dedupe_store import (
     Claimed,
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     WorkAlreadyDone,
 )
 
@@ -27,7 +27,7 @@ _LOOKED_AT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRow:
+class DedupeClaimRow:
     """One event: of one callback, or of one from each source."""
 
     source: Source
@@ -45,16 +45,16 @@ class ClaimRow:
     """From this instant on, it is as if there were no such row."""
 
 
-class ClaimTable(Protocol):
+class DedupeClaimTable(Protocol):
     """The rows of a store."""
 
-    def find(self, source: Source, token: str) -> ClaimRow | None:
+    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
         """Return the row that has this token, as its first or its other; forgotten or not."""
         ...
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
-    ) -> ClaimRow | None:
+    ) -> DedupeClaimRow | None:
         """Return the oldest row that this source began, which is of this content and unpaired.
 
         It was first claimed at `since` or later, and is not to be forgotten by now. Of two that
@@ -62,11 +62,11 @@ class ClaimTable(Protocol):
         """
         ...
 
-    def put(self, row: ClaimRow) -> None:
+    def put(self, row: DedupeClaimRow) -> None:
         """Keep a row, in place of the one with the same source and token."""
         ...
 
-    def drop(self, row: ClaimRow) -> None:
+    def drop(self, row: DedupeClaimRow) -> None:
         """Drop a row."""
         ...
 
@@ -75,7 +75,7 @@ class ClaimTable(Protocol):
         ...
 
 
-Work = Callable[[ClaimTable, datetime], T]
+Work = Callable[[DedupeClaimTable, datetime], T]
 """A change of a store's rows at one instant, all of it or nothing."""
 
 
@@ -86,20 +86,20 @@ class ClaimTableDedupe(ABC):
     def _at_once(self, work: Work[T]) -> T:
         """Do work that no other may come between."""
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Answer `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
-    def done(self, visit: ClaimRequest) -> bool:
+    def done(self, visit: DedupeClaimRequest) -> bool:
         """Answer `DedupeStore.done`."""
         return self._at_once(lambda table, now: done(table, visit, now))
 
-    def release(self, visit: ClaimRequest) -> None:
+    def release(self, visit: DedupeClaimRequest) -> None:
         """Answer `DedupeStore.release`."""
         self._at_once(lambda table, now: release(table, visit, now))
 
 
-def claim(table: ClaimTable, visit: ClaimRequest, now: datetime) -> Claimed:
+def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
     """Answer `DedupeStore.claim`."""
     row = _find(table, visit, now) or _pair(table, visit, now)
     if row is None:
@@ -115,7 +115,7 @@ def claim(table: ClaimTable, visit: ClaimRequest, now: datetime) -> Claimed:
     return answer
 
 
-def done(table: ClaimTable, visit: ClaimRequest, now: datetime) -> bool:
+def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
     """Answer `DedupeStore.done`."""
     row = _find(table, visit, now)
     if row is None or row.owner != visit.owner:
@@ -124,19 +124,19 @@ def done(table: ClaimTable, visit: ClaimRequest, now: datetime) -> bool:
     return True
 
 
-def release(table: ClaimTable, visit: ClaimRequest, now: datetime) -> None:
+def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
     """Answer `DedupeStore.release`."""
     row = _find(table, visit, now)
     if row is not None and row.owner == visit.owner and row.lease_ends is not None:
         table.put(replace(row, lease_ends=now))
 
 
-def comparable(visit: ClaimRequest) -> str | None:
+def comparable(visit: DedupeClaimRequest) -> str | None:
     """Return the fingerprint that finds a visit's twin; None where twins don't count."""
     return visit.content if visit.same_event_within > timedelta(0) else None
 
 
-def remembered(visit: ClaimRequest) -> timedelta:
+def remembered(visit: DedupeClaimRequest) -> timedelta:
     """Return for how long a visit has its row kept: never for less than its lease."""
     return max(visit.keep, visit.lease)
 
@@ -146,7 +146,9 @@ def other(source: Source) -> Source:
     return Source.KORE if source is Source.TWILIO else Source.TWILIO
 
 
-def _find(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | None:
+def _find(
+    table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
+) -> DedupeClaimRow | None:
     row = table.find(visit.source, visit.token)
     if row is None or now < row.forget_at:
         return row
@@ -154,7 +156,9 @@ def _find(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | N
     return None
 
 
-def _pair(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | None:
+def _pair(
+    table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
+) -> DedupeClaimRow | None:
     """Return the other source's row of the same event, with the new token added."""
     content = comparable(visit)
     if content is None:
@@ -164,8 +168,8 @@ def _pair(table: ClaimTable, visit: ClaimRequest, now: datetime) -> ClaimRow | N
     return row and replace(row, other_token=visit.token)
 
 
-def _first(visit: ClaimRequest, now: datetime) -> ClaimRow:
-    return ClaimRow(
+def _first(visit: DedupeClaimRequest, now: datetime) -> DedupeClaimRow:
+    return DedupeClaimRow(
         source=visit.source,
         token=visit.token,
         other_token=None,
@@ -177,7 +181,7 @@ def _first(visit: ClaimRequest, now: datetime) -> ClaimRow:
     )
 
 
-def _answer(row: ClaimRow, now: datetime) -> Claimed:
+def _answer(row: DedupeClaimRow, now: datetime) -> Claimed:
     if row.lease_ends is None:
         return WorkAlreadyDone()
     if now < row.lease_ends:
@@ -185,9 +189,9 @@ def _answer(row: ClaimRow, now: datetime) -> Claimed:
     return ClaimWon(is_retry=True)
 
 
-def _taken(row: ClaimRow, visit: ClaimRequest, now: datetime) -> ClaimRow:
+def _taken(row: DedupeClaimRow, visit: DedupeClaimRequest, now: datetime) -> DedupeClaimRow:
     return replace(row, owner=visit.owner, lease_ends=now + visit.lease)
 
 
-def _kept(row: ClaimRow, visit: ClaimRequest, now: datetime) -> ClaimRow:
+def _kept(row: DedupeClaimRow, visit: DedupeClaimRequest, now: datetime) -> DedupeClaimRow:
     return replace(row, forget_at=max(row.forget_at, now + remembered(visit)))

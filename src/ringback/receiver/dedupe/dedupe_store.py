@@ -12,7 +12,7 @@ from ringback.core.policy.source_policy import Source
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRequest:
+class DedupeClaimRequest:
     """One delivery of a callback, which wants to do the callback's work."""
 
     source: Source
@@ -57,11 +57,11 @@ Claimed = ClaimWon | ClaimedByOther | WorkAlreadyDone
 class DedupeStore(Protocol):
     """A store of what was seen. Every method raises DedupeUnavailable where it can't be asked."""
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Claim a callback's work, atomically: of many that ask at once, one gets it."""
         ...
 
-    def done(self, visit: ClaimRequest) -> bool:
+    def done(self, visit: DedupeClaimRequest) -> bool:
         """Write down that the work is done.
 
         Returns False, and changes nothing, where the claim is not this visit's any more: its lease
@@ -69,7 +69,7 @@ class DedupeStore(Protocol):
         """
         ...
 
-    def release(self, visit: ClaimRequest) -> None:
+    def release(self, visit: DedupeClaimRequest) -> None:
         """Give the claim back, so that the next delivery may try at once; of no effect if lost."""
         ...
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe.claims import ClaimRow, ClaimTableDedupe, Work, other
+from ringback.receiver.dedupe.claims import ClaimTableDedupe, DedupeClaimRow, Work, other
 
 T = TypeVar("T")
 _Key = tuple[Source, str]
@@ -38,25 +38,25 @@ class MemoryDedupe(ClaimTableDedupe):
 
 
 class _MemoryTable:
-    """Answers `ClaimTable`."""
+    """Answers `DedupeClaimTable`."""
 
     def __init__(self) -> None:
-        self._rows = OrderedDict[_Key, ClaimRow]()
+        self._rows = OrderedDict[_Key, DedupeClaimRow]()
         self._firsts = dict[_Key, _Key]()
         """The first token of the row that has this other token."""
-        self._unpaired = dict[_Key, dict[str, ClaimRow]]()
+        self._unpaired = dict[_Key, dict[str, DedupeClaimRow]]()
         """By source and content, then by token."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def find(self, source: Source, token: str) -> ClaimRow | None:
+    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
         key = (source, token)
         return self._rows.get(self._firsts.get(key, key))
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
-    ) -> ClaimRow | None:
+    ) -> DedupeClaimRow | None:
         rows = [
             row
             for row in self._unpaired.get((source, content), {}).values()
@@ -64,7 +64,7 @@ class _MemoryTable:
         ]
         return min(rows, key=lambda row: (row.first_claimed, row.token), default=None)
 
-    def put(self, row: ClaimRow) -> None:
+    def put(self, row: DedupeClaimRow) -> None:
         key = (row.source, row.token)
         if key in self._rows:
             self._leave_unpaired(self._rows[key])
@@ -74,7 +74,7 @@ class _MemoryTable:
         elif row.content is not None:
             self._unpaired.setdefault((row.source, row.content), {})[row.token] = row
 
-    def drop(self, row: ClaimRow) -> None:
+    def drop(self, row: DedupeClaimRow) -> None:
         del self._rows[row.source, row.token]
         if row.other_token is not None:
             del self._firsts[other(row.source), row.other_token]
@@ -88,7 +88,7 @@ class _MemoryTable:
             else:
                 self.drop(row)
 
-    def _leave_unpaired(self, row: ClaimRow) -> None:
+    def _leave_unpaired(self, row: DedupeClaimRow) -> None:
         if row.other_token is None and row.content is not None:
             rows = self._unpaired[row.source, row.content]
             del rows[row.token]

@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 
 from ringback.receiver.dedupe import claims
 from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work, comparable
-from ringback.receiver.dedupe.dedupe_store import Claimed, ClaimRequest, DedupeUnavailable
+from ringback.receiver.dedupe.dedupe_store import Claimed, DedupeClaimRequest, DedupeUnavailable
 from ringback.receiver.dedupe.sql_claims import (
     SCHEMA,
-    ClaimStatements,
     DbCursor,
-    SqlClaimTable,
+    DedupeClaimStatements,
+    SqlDedupeClaimTable,
     instant,
 )
 
@@ -50,7 +50,7 @@ class PostgresDedupe(ClaimTableDedupe):
             )
         self._connect = connect
         self._name = table
-        self._statements = ClaimStatements.of(
+        self._statements = DedupeClaimStatements.of(
             table, mark="%s", locked="FOR UPDATE", unless_locked="FOR UPDATE SKIP LOCKED"
         )
         self._is_made = False
@@ -62,7 +62,7 @@ class PostgresDedupe(ClaimTableDedupe):
         """
         self._commit(self._create)
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Answer `DedupeStore.claim`."""
         content = comparable(visit)
         names = [f"token {visit.source} {visit.token}"]
@@ -80,7 +80,7 @@ class PostgresDedupe(ClaimTableDedupe):
         def run(cursor: DbCursor) -> T:
             for lock in sorted(map(self._lock, names)):
                 cursor.execute(_LOCK, (lock,))
-            return work(SqlClaimTable(cursor, self._statements), _now(cursor))
+            return work(SqlDedupeClaimTable(cursor, self._statements), _now(cursor))
 
         if not self._is_made:
             self.create_table()

@@ -14,8 +14,8 @@ from ringback.receiver.dedupe.claims import comparable, other, remembered
 from ringback.receiver.dedupe.dedupe_store import (
     Claimed,
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     DedupeUnavailable,
     WorkAlreadyDone,
 )
@@ -165,7 +165,7 @@ class RedisDedupe:
         self._client = client
         self._prefix = prefix
 
-    def claim(self, visit: ClaimRequest) -> Claimed:
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Answer `DedupeStore.claim`."""
         keys, within = [self._token(visit)], timedelta(0)
         content = comparable(visit)
@@ -186,15 +186,15 @@ class RedisDedupe:
             case _Answer.DONE:
                 return WorkAlreadyDone()
 
-    def done(self, visit: ClaimRequest) -> bool:
+    def done(self, visit: DedupeClaimRequest) -> bool:
         """Answer `DedupeStore.done`."""
         return bool(self._run(_DONE, [self._token(visit)], [visit.owner, _kept(visit)]))
 
-    def release(self, visit: ClaimRequest) -> None:
+    def release(self, visit: DedupeClaimRequest) -> None:
         """Answer `DedupeStore.release`."""
         self._run(_RELEASE, [self._token(visit)], [visit.owner])
 
-    def _token(self, visit: ClaimRequest) -> str:
+    def _token(self, visit: DedupeClaimRequest) -> str:
         return f"{{{self._prefix}}}:{visit.source}:{visit.token}"
 
     def _unpaired(self, source: Source, content: str) -> str:
@@ -215,6 +215,6 @@ def _microseconds(time: timedelta) -> int:
     return time // timedelta(microseconds=1)
 
 
-def _kept(visit: ClaimRequest) -> int:
+def _kept(visit: DedupeClaimRequest) -> int:
     """Return for how many milliseconds a visit has its keys kept; Redis counts no finer."""
     return -(-remembered(visit) // timedelta(milliseconds=1))

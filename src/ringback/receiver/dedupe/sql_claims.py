@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, Self
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe.claims import ClaimRow, other
+from ringback.receiver.dedupe.claims import DedupeClaimRow, other
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL: Final = "source, token, other_token, content, owner, lease_ends, first_claimed, forget_at"
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimStatements:
+class DedupeClaimStatements:
     """What a database is asked, in its own words."""
 
     find: str
@@ -99,39 +99,39 @@ class DbCursor(Protocol):
         ...
 
 
-class SqlClaimTable:
-    """Answers `ClaimTable` within the transaction that a cursor is in."""
+class SqlDedupeClaimTable:
+    """Answers `DedupeClaimTable` within the transaction that a cursor is in."""
 
-    def __init__(self, cursor: DbCursor, statements: ClaimStatements) -> None:
+    def __init__(self, cursor: DbCursor, statements: DedupeClaimStatements) -> None:
         self._cursor = cursor
         self._statements = statements
 
-    def find(self, source: Source, token: str) -> ClaimRow | None:
-        """Answer `ClaimTable.find`."""
+    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
+        """Answer `DedupeClaimTable.find`."""
         return self._one(self._statements.find, (source.value, token, other(source).value, token))
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
-    ) -> ClaimRow | None:
-        """Answer `ClaimTable.find_unpaired`."""
+    ) -> DedupeClaimRow | None:
+        """Answer `DedupeClaimTable.find_unpaired`."""
         given = (source.value, content, _number(since), _number(now))
         return self._one(self._statements.find_unpaired, given)
 
-    def put(self, row: ClaimRow) -> None:
-        """Answer `ClaimTable.put`."""
+    def put(self, row: DedupeClaimRow) -> None:
+        """Answer `DedupeClaimTable.put`."""
         self._cursor.execute(self._statements.put, _values(row))
 
-    def drop(self, row: ClaimRow) -> None:
-        """Answer `ClaimTable.drop`."""
+    def drop(self, row: DedupeClaimRow) -> None:
+        """Answer `DedupeClaimTable.drop`."""
         self._cursor.execute(self._statements.drop, (row.source.value, row.token))
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Answer `ClaimTable.drop_forgotten`."""
+        """Answer `DedupeClaimTable.drop_forgotten`."""
         self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
         for found in self._cursor.fetchall():
             self.drop(_row(found))
 
-    def _one(self, statement: str, given: tuple[str | int, ...]) -> ClaimRow | None:
+    def _one(self, statement: str, given: tuple[str | int, ...]) -> DedupeClaimRow | None:
         self._cursor.execute(statement, given)
         found = self._cursor.fetchone()
         return None if found is None else _row(found)
@@ -150,7 +150,7 @@ def _number(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def _values(row: ClaimRow) -> tuple[str | int | None, ...]:
+def _values(row: DedupeClaimRow) -> tuple[str | int | None, ...]:
     return (
         row.source.value,
         row.token,
@@ -163,9 +163,9 @@ def _values(row: ClaimRow) -> tuple[str | int | None, ...]:
     )
 
 
-def _row(found: Sequence[Any]) -> ClaimRow:
+def _row(found: Sequence[Any]) -> DedupeClaimRow:
     source, token, other_token, content, owner, lease_ends, first_claimed, forget_at = found
-    return ClaimRow(
+    return DedupeClaimRow(
         source=Source(source),
         token=token,
         other_token=other_token,

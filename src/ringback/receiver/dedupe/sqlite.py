@@ -13,12 +13,12 @@ from typing import Final, Self, TypeVar
 from ringback.receiver import system_clock
 from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work
 from ringback.receiver.dedupe.dedupe_store import DedupeUnavailable
-from ringback.receiver.dedupe.sql_claims import SCHEMA, ClaimStatements, SqlClaimTable
+from ringback.receiver.dedupe.sql_claims import SCHEMA, DedupeClaimStatements, SqlDedupeClaimTable
 
 T = TypeVar("T")
 
 _TABLE: Final = "ringback_seen"
-_STATEMENTS: Final = ClaimStatements.of(_TABLE, mark="?")
+_STATEMENTS: Final = DedupeClaimStatements.of(_TABLE, mark="?")
 _SCHEMA: Final = [statement.format(table=_TABLE, name=_TABLE) for statement in SCHEMA]
 _PATIENCE: Final = 10.0  # seconds
 _PAUSE: Final = 0.02  # seconds
@@ -100,7 +100,7 @@ class SqliteDedupe(ClaimTableDedupe):
             self._connection = _connect(self._path)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            return work(SqlClaimTable(self._connection.cursor(), _STATEMENTS), self._clock())
+            return work(SqlDedupeClaimTable(self._connection.cursor(), _STATEMENTS), self._clock())
 
     def _disconnect(self) -> None:
         if self._connection is not None:

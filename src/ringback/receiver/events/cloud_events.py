@@ -14,8 +14,8 @@ from typing import ClassVar, Final, NoReturn, TypeAlias, cast
 
 from ringback.core.events.kore_test_event import TEST_EVENT_TYPE
 from ringback.receiver.events.unreadable_event import (
+    EventParseError,
     UnknownEvent,
-    UnreadableEvent,
     missing,
     shown,
     unfit,
@@ -87,7 +87,7 @@ def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
     """
     try:
         return _read(_parse(body))
-    except UnreadableEvent as unreadable:
+    except EventParseError as unreadable:
         return UnknownEvent((), str(unreadable))
 
 
@@ -100,9 +100,9 @@ def _parse(body: bytes) -> Json:
             ),
         )
     except RecursionError:
-        raise UnreadableEvent("the body is nested too deeply to be read; expected JSON") from None
+        raise EventParseError("the body is nested too deeply to be read; expected JSON") from None
     except ValueError as problem:  # no UTF-8, no JSON, or a number with thousands of digits
-        raise UnreadableEvent(f"the body can't be read as JSON: {problem}") from None
+        raise EventParseError(f"the body can't be read as JSON: {problem}") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -110,17 +110,17 @@ def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(document) < len(pairs):
         names = Counter(name for name, _ in pairs)
         repeated = shown(names.most_common(1)[0][0])
-        raise UnreadableEvent(f"the name {repeated} is given twice in one object; expected it once")
+        raise EventParseError(f"the name {repeated} is given twice in one object; expected it once")
     return document
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise UnreadableEvent(f"the body holds {name}, which is no JSON; expected a number")
+    raise EventParseError(f"the body holds {name}, which is no JSON; expected a number")
 
 
 def _read(document: Json) -> TestEvent | CloudEvents:
     if not isinstance(document, list):
-        raise UnreadableEvent(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
+        raise EventParseError(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
     events = tuple(_cloud_event(f"[{index}]", item) for index, item in enumerate(document))
     if len(events) == 1 and events[0].type == TEST_EVENT_TYPE:
         return _test_event(events[0])
@@ -170,13 +170,13 @@ def _optional(item: Json, name: str, place: str) -> str | None:
     value = _object(item, place).get(name)
     if value is None or isinstance(value, str):
         return value
-    raise UnreadableEvent(f"{place}.{name} is {_sort_of(value)}; expected a text")
+    raise EventParseError(f"{place}.{name} is {_sort_of(value)}; expected a text")
 
 
 def _object(item: Json, place: str) -> dict[str, Json]:
     if isinstance(item, dict):
         return item
-    raise UnreadableEvent(f"{place} is {_sort_of(item)}; expected an object")
+    raise EventParseError(f"{place} is {_sort_of(item)}; expected an object")
 
 
 def _sort_of(value: Json) -> str:

@@ -20,8 +20,8 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.receiver.events.unreadable_event import (
+    EventParseError,
     UnknownEvent,
-    UnreadableEvent,
     missing,
     one_of,
     unfit,
@@ -47,7 +47,7 @@ class _Field:
     """Whether it is the same for all records of the kind, and so is only compared."""
 
     def value_in(self, by_name: Mapping[str, str]) -> object:
-        """Return the value that these parameters give; raises UnreadableEvent."""
+        """Return the value that these parameters give; raises EventParseError."""
         name = next((name for name in reversed(self.parameters) if name in by_name), None)
         if name is None:
             if self.without is _REQUIRED:
@@ -67,7 +67,7 @@ class _Layout:
     fields: tuple[_Field, ...]
 
     def read(self, by_name: Mapping[str, str]) -> SenderEvent:
-        """Return the record that these parameters tell; raises UnreadableEvent."""
+        """Return the record that these parameters tell; raises EventParseError."""
         values = [(field, field.value_in(by_name)) for field in self.fields]
         given: dict[str, Any] = {f.name: value for f, value in values if not f.is_constant}
         return self.record(**given)
@@ -171,7 +171,7 @@ def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | Unknow
     by_name = {name: value for name, value in dict(given).items() if value}
     try:
         return _layout_for(by_name).read(by_name)
-    except UnreadableEvent as unreadable:
+    except EventParseError as unreadable:
         return UnknownEvent(given, str(unreadable))
 
 
@@ -179,7 +179,7 @@ def _layout_for(by_name: Mapping[str, str]) -> _Layout:
     mark = next((mark for mark in _LAYOUTS if mark.parameter in by_name), None)
     if mark is None:
         marks = one_of([mark.parameter for mark in _LAYOUTS])
-        raise UnreadableEvent(
+        raise EventParseError(
             f"there is no {marks}; expected one of them, to tell what it is about"
         )
     layouts = _LAYOUTS[mark]

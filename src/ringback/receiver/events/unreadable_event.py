@@ -17,18 +17,18 @@ class UnknownEvent:
     """One sentence, for people: what was given, and what was expected."""
 
 
-class UnreadableEvent(Exception):
+class EventParseError(Exception):
     """What came can't be read; the message becomes the `why` of an UnknownEvent."""
 
 
-def unfit(name: str, given: str, expected: str) -> UnreadableEvent:
+def unfit(name: str, given: str, expected: str) -> EventParseError:
     """Return the error for a value that is not as expected."""
-    return UnreadableEvent(f"{name} is {shown(given)}; expected {expected}")
+    return EventParseError(f"{name} is {shown(given)}; expected {expected}")
 
 
-def missing(name: str, expected: str) -> UnreadableEvent:
+def missing(name: str, expected: str) -> EventParseError:
     """Return the error for a value that is not there."""
-    return UnreadableEvent(f"{name} is missing; expected {expected}")
+    return EventParseError(f"{name} is missing; expected {expected}")
 
 
 def shown(text: str) -> str:

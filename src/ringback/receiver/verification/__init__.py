@@ -8,7 +8,7 @@ from ringback.receiver.verification.called_url import url_as_configured, url_by_
 from ringback.receiver.verification.received_request import (
     Headers,
     ReceivedRequest,
-    SentCallbackRecord,
+    SenderCallbackRecord,
 )
 from ringback.receiver.verification.signing_input import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
@@ -20,7 +20,7 @@ __all__ = [
     "ReceivedRequest",
     "ReceiverSecrets",
     "Rejected",
-    "SentCallbackRecord",
+    "SenderCallbackRecord",
     "Verdict",
     "Verified",
     "check",

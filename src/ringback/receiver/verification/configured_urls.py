@@ -17,7 +17,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification.body_variants import HASH_PARAMETER, hash_of
 from ringback.receiver.verification.called_url import CalledUrlSpellings, SplitUrl, without_port
 from ringback.receiver.verification.received_request import ReceivedRequest, read_form
-from ringback.receiver.verification.signature_headers import SignatureClaim
+from ringback.receiver.verification.signature_headers import UnverifiedSignature
 from ringback.receiver.verification.verdict import Reason, Rejected
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,7 +41,7 @@ class ConfiguredReceiverUrl:
         self._called = CalledUrlSpellings.of(url.shown)
 
     def called_by(
-        self, request: ReceivedRequest, claim: SignatureClaim
+        self, request: ReceivedRequest, claim: UnverifiedSignature
     ) -> CalledUrlSpellings | Rejected:
         """Return the URL with what the sender has added to its query, or why it isn't this one."""
         if not request.target:
@@ -66,7 +66,7 @@ class ConfiguredReceiverUrl:
         return encode(added) if given[: len(configured)] == configured else None
 
     def _untold(
-        self, request: ReceivedRequest, claim: SignatureClaim
+        self, request: ReceivedRequest, claim: UnverifiedSignature
     ) -> CalledUrlSpellings | Rejected:
         if request.method == "GET":
             return claim.rejected(
@@ -78,7 +78,7 @@ class ConfiguredReceiverUrl:
             return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(request.body)}")
         return self._called
 
-    def _differs(self, claim: SignatureClaim, query: str) -> Rejected:
+    def _differs(self, claim: UnverifiedSignature, query: str) -> Rejected:
         return claim.rejected(
             Reason.URL_DIFFERS,
             f"it came with the query {query!r}, and this receiver's URL has {self._query!r}",
@@ -88,7 +88,7 @@ class ConfiguredReceiverUrl:
         return CalledUrlSpellings(self._called.resource, f"?{query}")
 
 
-def _may_add(added: str, request: ReceivedRequest, claim: SignatureClaim) -> bool:
+def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -> bool:
     """Whether a sender adds such parameters to the URL; more of them only come with a GET."""
     if request.method == "GET":
         return True

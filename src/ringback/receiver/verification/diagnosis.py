@@ -19,7 +19,7 @@ from ringback.receiver.verification.body_diff import describe_change
 from ringback.receiver.verification.called_url import DEFAULT_PORTS, SplitUrl, without_port
 from ringback.receiver.verification.received_request import (
     ReceivedRequest,
-    SentCallbackRecord,
+    SenderCallbackRecord,
     read_form,
 )
 from ringback.receiver.verification.schemes import FAMILIES
@@ -93,7 +93,7 @@ def find_mistake(
 
 
 def compare_with_sent(
-    signature: str, candidates: Sequence[SignatureCandidate], sent: SentCallbackRecord
+    signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> SignatureMistake:
     """Return the mistake that follows from the sender's own record of the request."""
     source = candidates[0].source

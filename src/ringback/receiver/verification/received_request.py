@@ -74,7 +74,7 @@ def _bare(kind: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SentCallbackRecord:
+class SenderCallbackRecord:
     """A callback as its sender's record has it; the same for all of its attempts."""
 
     method: str

@@ -39,7 +39,7 @@ _KORE: Final = _Family(Source.KORE)
 
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
-class SignatureClaim:
+class UnverifiedSignature:
     """The unverified claim of a request, from the headers of one family."""
 
     source: Source
@@ -52,7 +52,7 @@ class SignatureClaim:
         return Rejected(reason, explanation, self.source, self.token)
 
 
-def read_claim(request: ReceivedRequest) -> SignatureClaim | Rejected:
+def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
     """Return the claim of a request, or why there is none that could be checked.
 
     Where a signature of KORE's is empty, so is the claim's.
@@ -73,7 +73,7 @@ def read_claim(request: ReceivedRequest) -> SignatureClaim | Rejected:
     return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
 
 
-def _read_family(family: _Family, fields: Mapping[str, str]) -> SignatureClaim | Rejected:
+def _read_family(family: _Family, fields: Mapping[str, str]) -> UnverifiedSignature | Rejected:
     source, signature, token = family.source, fields.get(family.signature), fields.get(family.token)
     if token is not None and not is_token(token):
         token = None
@@ -84,7 +84,7 @@ def _read_family(family: _Family, fields: Mapping[str, str]) -> SignatureClaim |
         explanation = f"there is no {FAMILIES[source].signature_header}"
         return Rejected(Reason.NO_SIGNATURE, explanation, source, token)
     if scheme.form.fullmatch(signature) or (family is _KORE and not signature):
-        return SignatureClaim(source, token, signature, scheme)
+        return UnverifiedSignature(source, token, signature, scheme)
     explanation = (
         f"{FAMILIES[source].signature_header} is {_quoted(signature)};"
         f" it must be {scheme.form_in_words}, once"

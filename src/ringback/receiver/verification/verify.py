@@ -20,11 +20,11 @@ from ringback.receiver.verification.body_variants import (
 from ringback.receiver.verification.called_url import CalledUrlSpellings
 from ringback.receiver.verification.received_request import (
     ReceivedRequest,
-    SentCallbackRecord,
+    SenderCallbackRecord,
     read_form,
 )
 from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES
-from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
+from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
 from ringback.receiver.verification.signing_input import ReceiverSecrets, SignatureCandidate
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 
@@ -45,7 +45,7 @@ def check(
     *,
     urls: Sequence[str],
     secrets: ReceiverSecrets,
-    sent: SentCallbackRecord | None = None,
+    sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
     """Say whether a request is a genuine callback.
 
@@ -54,7 +54,7 @@ def check(
     a wrong signature for certain; it never makes a request genuine.
     """
     match read_claim(request):
-        case SignatureClaim() as claim:
+        case UnverifiedSignature() as claim:
             called = [CalledUrlSpellings.of(url) for url in urls]
             return judge(claim, request, called, secrets, sent)
         case Rejected() as rejected:
@@ -62,11 +62,11 @@ def check(
 
 
 def judge(
-    claim: SignatureClaim,
+    claim: UnverifiedSignature,
     request: ReceivedRequest,
     urls: Sequence[CalledUrlSpellings],
     secrets: ReceiverSecrets,
-    sent: SentCallbackRecord | None = None,
+    sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
     """Say whether a claim is true; `check` says what the arguments are."""
     scheme = claim.scheme
@@ -94,7 +94,7 @@ def judge(
 
 
 def _is_signed_compact(
-    claim: SignatureClaim,
+    claim: UnverifiedSignature,
     request: ReceivedRequest,
     urls: Iterable[CalledUrlSpellings],
     secrets: Iterable[str],
@@ -106,7 +106,7 @@ def _is_signed_compact(
 
 
 def _is_signed_by_kore(
-    claim: SignatureClaim,
+    claim: UnverifiedSignature,
     request: ReceivedRequest,
     body: bytes,
     urls: Iterable[CalledUrlSpellings],
@@ -125,7 +125,10 @@ def _is_signed_by_kore(
 
 
 def _is_right_for_twilio(
-    claim: SignatureClaim, form: Form, urls: Iterable[CalledUrlSpellings], secrets: Iterable[str]
+    claim: UnverifiedSignature,
+    form: Form,
+    urls: Iterable[CalledUrlSpellings],
+    secrets: Iterable[str],
 ) -> bool:
     given, digest = claim.signature, claim.scheme.digest
     for called in urls:
@@ -141,7 +144,10 @@ def _is_right_for_twilio(
 
 
 def _not_covered(
-    claim: SignatureClaim, request: ReceivedRequest, urls: Sequence[CalledUrlSpellings], form: Form
+    claim: UnverifiedSignature,
+    request: ReceivedRequest,
+    urls: Sequence[CalledUrlSpellings],
+    form: Form,
 ) -> Rejected | None:
     """Return why a signature of Twilio's can't cover this request, or None where it can."""
     if request.method not in _METHODS:
@@ -169,7 +175,7 @@ def _not_covered(
     return None
 
 
-def _not_as_sent(claim: SignatureClaim, request: ReceivedRequest) -> Rejected | None:
+def _not_as_sent(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected | None:
     """Return why a body isn't one that was signed, though the signature is right.
 
     No signature marks where the URL ends, and Twilio's does not say by which method it goes there;
@@ -190,11 +196,11 @@ def _not_as_sent(claim: SignatureClaim, request: ReceivedRequest) -> Rejected | 
 
 
 def _find_mistake(
-    claim: SignatureClaim,
+    claim: UnverifiedSignature,
     request: ReceivedRequest,
     urls: Sequence[CalledUrlSpellings],
     secrets: ReceiverSecrets,
-    sent: SentCallbackRecord | None,
+    sent: SenderCallbackRecord | None,
 ) -> "SignatureMistake":
     # Imported when it is needed, with all that callbacks tell: most receivers see no mistake.
     from ringback.receiver.verification.diagnosis import (  # noqa: PLC0415

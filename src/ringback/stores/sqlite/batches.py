@@ -13,8 +13,8 @@ TABLES: Final = (_NEW, _ADDED)
 """Rows that are written many at a time, in the order that their references require."""
 
 
-class SqliteBatches:
-    """Answers `ports.SavedBatches`."""
+class SqliteIncomingBatches:
+    """Answers `ports.IncomingCallbackBatches`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session

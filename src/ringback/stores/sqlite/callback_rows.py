@@ -13,7 +13,11 @@ from ringback.core.callbacks.callback import (
     begin,
 )
 from ringback.core.callbacks.callback_serialization import read_url, write_warnings
-from ringback.core.http.http_exchange import RecordedRequest, RecordedResponse, RequestTimings
+from ringback.core.http.http_exchange import (
+    ReceiverResponseRecord,
+    RequestTimings,
+    SentRequestRecord,
+)
 from ringback.core.policy.source_policy import source_named
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.write_batch import Row
@@ -140,7 +144,7 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
     )
 
 
-def write_request_head(request: RecordedRequest, callback: CallbackRecord) -> str:
+def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
     """Return a request's head; a long one is saved without its target, which its callback has.
 
     A GET has all its parameters in the target: they would be saved again with each attempt.
@@ -156,12 +160,12 @@ def _line(method: str, target: str) -> str:
     return f"{method} {target} HTTP/1.1"
 
 
-def write_response_head(response: RecordedResponse) -> str:
+def write_response_head(response: ReceiverResponseRecord) -> str:
     """Return the status and the headers of an answer for their column."""
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
-def write_headers(rest: RecordedResponse) -> str:
+def write_headers(rest: ReceiverResponseRecord) -> str:
     """Return the headers alone, for the column of headers that are kept apart."""
     return "\n".join(map(": ".join, rest.headers))
 
@@ -192,14 +196,14 @@ def read_attempt(
     )
 
 
-def _read_request(head: str, called: CallbackUrl, body: str) -> RecordedRequest:
+def _read_request(head: str, called: CallbackUrl, body: str) -> SentRequestRecord:
     method = head.partition(" ")[0]
     if head.startswith(_line(method, "")):
         head = head.replace(_line(method, ""), _line(method, called.target), 1)
-    return RecordedRequest(method, called.wire, head, body)
+    return SentRequestRecord(method, called.wire, head, body)
 
 
-def read_response(columns: Sequence[Any]) -> RecordedResponse | None:
+def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     """Return the answer of these columns: three of the row, and four of what is kept apart."""
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:
@@ -211,6 +215,6 @@ def read_response(columns: Sequence[Any]) -> RecordedResponse | None:
         headers_left_out = body_left_out = None
     pairs = (line.partition(": ") for line in lines)
     headers = tuple((name, value) for name, _, value in pairs)
-    return RecordedResponse(
+    return ReceiverResponseRecord(
         int(status), headers, body, bool(is_cut), headers_left_out or 0, body_left_out or 0
     )

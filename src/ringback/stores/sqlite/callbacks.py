@@ -26,12 +26,12 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
-    DeliveryTotals,
     Lane,
     LaneDue,
-    PageRequest,
+    PageWindow,
     RecordPage,
     Settlement,
+    UrlDeliveryTotals,
     lane_of,
 )
 from ringback.stores.sqlite.accounts import SqliteAccounts
@@ -50,8 +50,8 @@ from ringback.stores.sqlite.callback_rows import (
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.pagination import (
     Condition,
-    ListQuery,
     PageRange,
+    SqliteListQuery,
     read_page,
     read_part,
     whose,
@@ -152,7 +152,7 @@ class SqliteCallbacks:
         return row and self.get(account_sid, row["sid"])
 
     def page(
-        self, account_sid: str, which: CallbackFilter, window: PageRequest
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
     ) -> RecordPage[CallbackRecord]:
         read, listing = self._session.read_queued, _listing(account_sid, which)
         rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
@@ -298,11 +298,13 @@ class SqliteCallbacks:
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
-    ) -> list[DeliveryTotals]:
+    ) -> list[UrlDeliveryTotals]:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
         rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), account_sid))
         return [
-            DeliveryTotals(own, url, source_named(source), asked and source_named(asked), *numbers)
+            UrlDeliveryTotals(
+                own, url, source_named(source), asked and source_named(asked), *numbers
+            )
             for own, url, source, asked, *numbers in rows
         ]
 
@@ -363,13 +365,13 @@ def _sid_at(instant: datetime, chance: bytes) -> str:
     return make_sid(SidKind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
 
 
-def _listing(account_sid: str, which: CallbackFilter) -> ListQuery:
+def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
     """Return the list of an account's callbacks, read by the index that leaves the fewest rows.
 
     The index is named, since SQLite has no statistics here to choose it by.
     """
     index, found, looked_at = _by_index(account_sid, which)
-    return ListQuery(
+    return SqliteListQuery(
         "callbacks",
         found,
         [

@@ -15,7 +15,7 @@ from ringback.stores.sqlite.data_loss import refuse_damaged_data, refuse_older_d
 from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import (
     CommitNumbering,
-    WatermarkFileContent,
+    DurableCommitMark,
     number_in,
     read_mark,
     write_mark,
@@ -23,7 +23,7 @@ from ringback.stores.sqlite.durability_mark import (
 from ringback.stores.sqlite.pre_upgrade_backup import copy_before_upgrade
 from ringback.stores.sqlite.schema_upgrade import (
     BeforeUpgrade,
-    SchemaVersions,
+    SchemaVersionGap,
     allow,
     bring_up_to_date,
     gap_of,
@@ -93,7 +93,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     Raises ConfigurationError if the file can't be used.
     """
 
-    def refuse(_: sqlite3.Connection, gap: SchemaVersions) -> None:
+    def refuse(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
         raise refusal_beside(path, gap)
 
     with _refusing_unusable(path):
@@ -103,7 +103,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
             refuse_older_data(path, connection, mark)
     if mark is not None and not mark.number:
         # It was created just now: from here on there is something that can be lost.
-        write_mark(path, WatermarkFileContent(number_in(connection)))
+        write_mark(path, DurableCommitMark(number_in(connection)))
     return connection
 
 
@@ -164,7 +164,7 @@ def _refusing_unusable(path: Path) -> Generator[None]:
 def _connect_as_owner(
     path: Path, cipher: SecretCipher, copied: Callable[[Path], None] | None
 ) -> tuple[sqlite3.Connection, Reopen | None]:
-    def copy(connection: sqlite3.Connection, gap: SchemaVersions) -> None:
+    def copy(connection: sqlite3.Connection, gap: SchemaVersionGap) -> None:
         copy_before_upgrade(path, connection, gap, copied or partial(_tell_of_copy, gap))
 
     try:
@@ -177,7 +177,7 @@ def _connect_as_owner(
     return connection, partial(open_as_owner, path, cipher)
 
 
-def _tell_of_copy(gap: SchemaVersions, copy: Path) -> None:
+def _tell_of_copy(gap: SchemaVersionGap, copy: Path) -> None:
     secrets = "; secrets stand in it in the clear" if gap.present < _SEALED_SINCE else ""
     _log.warning(
         "the data is brought from schema %d to %d; %s has it as it was%s", *gap, copy, secrets

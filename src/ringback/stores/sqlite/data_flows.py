@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from ringback.ports import F, FieldFilter, PageRequest, RecordPage
+from ringback.ports import F, FieldFilter, PageWindow, RecordPage
 from ringback.stores.sqlite.field_columns import maybe_to_us, to_us
 from ringback.stores.sqlite.record_tables import SqliteTable
 
 
-class SqliteDataFlows(SqliteTable[F]):
-    """Answers `ports.DataFlows`; the table has the columns `created_us` and `ended_us`.
+class SqliteSteadyDataUses(SqliteTable[F]):
+    """Answers `ports.SteadyDataUses`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` orders the rows of each SIM by their end.
     """
@@ -34,7 +34,7 @@ class SqliteDataFlows(SqliteTable[F]):
         which: FieldFilter,
         start: datetime,
         end: datetime,
-        window: PageRequest,
+        window: PageWindow,
     ) -> RecordPage[F]:
         overlapping = [
             ("created_us < ?", to_us(end)),

@@ -6,7 +6,7 @@ from typing import Final
 
 from ringback.core.errors import ConfigurationError
 from ringback.stores.sqlite.durability_mark import (
-    WatermarkFileContent,
+    DurableCommitMark,
     number_in,
     read_mark,
     write_mark,
@@ -51,7 +51,7 @@ def known_damage_of_wal(path: Path) -> str | None:
 
 
 def refuse_older_data(
-    path: Path, connection: sqlite3.Connection, mark: WatermarkFileContent | None
+    path: Path, connection: sqlite3.Connection, mark: DurableCommitMark | None
 ) -> None:
     """Raise ConfigurationError where the data file is older than what was known to be on disk.
 
@@ -83,7 +83,7 @@ def is_missing(path: Path) -> bool:
 def begin_new_data(path: Path) -> None:
     """Record that a data file is being created, unless that was recorded before."""
     if read_mark(path) is None:
-        write_mark(path, WatermarkFileContent(0))
+        write_mark(path, DurableCommitMark(0))
 
 
 def is_being_made(path: Path) -> bool:
@@ -94,4 +94,4 @@ def is_being_made(path: Path) -> bool:
 
 def forget_lost_data(path: Path) -> None:
     """Accept the loss, as the operator wants: the present data counts from now on."""
-    write_mark(path, WatermarkFileContent(0))
+    write_mark(path, DurableCommitMark(0))

@@ -27,7 +27,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
 
 
-class WatermarkFileContent(NamedTuple):
+class DurableCommitMark(NamedTuple):
     """What the file says."""
 
     number: int
@@ -45,18 +45,18 @@ def mark_path(database: Path) -> Path:
     return database.with_suffix(".watermark")
 
 
-def read_mark(database: Path) -> WatermarkFileContent | None:
+def read_mark(database: Path) -> DurableCommitMark | None:
     """Return what the file says, or None if it is missing or damaged."""
     try:
         text = mark_path(database).read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return None
     # A power cut may have come before its first bytes were on disk.
-    found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(WatermarkFileContent(0)))
-    return found and WatermarkFileContent(int(found[1]), found[2])
+    found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(DurableCommitMark(0)))
+    return found and DurableCommitMark(int(found[1]), found[2])
 
 
-def write_mark(database: Path, mark: WatermarkFileContent) -> None:
+def write_mark(database: Path, mark: DurableCommitMark) -> None:
     """Write the file, to disk if that is possible."""
     with suppress(OSError):
         descriptor = os.open(mark_path(database), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -105,7 +105,7 @@ class CommitNumbering:
         self._is_new = False
         self._file = mark_path(database)
         if self._number:
-            write_mark(database, WatermarkFileContent(self._number, self._boot))
+            write_mark(database, DurableCommitMark(self._number, self._boot))
 
     def before_commit(self) -> None:
         """Give the commit a new number if it writes and the last number is a second old."""
@@ -125,7 +125,7 @@ class CommitNumbering:
             self._is_new = False
             self._number += 1
             with suppress(OSError), self._file.open("r+b", buffering=0) as file:
-                _write(file.fileno(), WatermarkFileContent(self._number, self._boot))
+                _write(file.fileno(), DurableCommitMark(self._number, self._boot))
 
     def undone(self) -> None:
         """Take back the number of a commit that was undone."""
@@ -134,11 +134,11 @@ class CommitNumbering:
             self._next = self._clock()
 
 
-def _line(mark: WatermarkFileContent) -> str:
+def _line(mark: DurableCommitMark) -> str:
     return f"{mark.number:010} {mark.boot}\n"
 
 
-def _write(descriptor: int, mark: WatermarkFileContent) -> None:
+def _write(descriptor: int, mark: DurableCommitMark) -> None:
     """Overwrite the line within one sector, so that nobody ever reads half of it."""
     line = _line(mark).encode()
     os.pwrite(descriptor, line, 0)

@@ -10,7 +10,7 @@ from ringback.ports import CommitHooks, Transaction, nothing
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
-from ringback.stores.sqlite.batches import SqliteBatches
+from ringback.stores.sqlite.batches import SqliteIncomingBatches
 from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
@@ -76,7 +76,7 @@ class SqliteTransaction(Transaction):
         self.kept_responses = responses = SqliteResponseOverflows(session, budget)
         self.callbacks = self._callbacks = SqliteCallbacks(session, self._accounts, responses)
         self.shadows = SqliteShadowCallbacks(session, responses)
-        self.batches = SqliteBatches(session)
+        self.batches = SqliteIncomingBatches(session)
         self.endings: list[CommitHooks] = []
         self.room = DiskSpace.beside(session)
         """What the database can still grow into."""

@@ -10,7 +10,7 @@ from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
-from ringback.stores.sqlite.durability_mark import WatermarkFileContent, number_in, read_mark
+from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema_upgrade import newest, version_of
 from ringback.stores.sqlite.seal_key_rotation import open_all
@@ -20,7 +20,7 @@ _MOST_SHOWN: Final = 20
 """Faults shown for one check; a damaged page can cause thousands."""
 
 
-class IntegrityCheck(NamedTuple):
+class IntegrityCheckResult(NamedTuple):
     """The result of one check."""
 
     name: str
@@ -32,16 +32,16 @@ class _OpenFile(NamedTuple):
     """An open data file, for the checks that need one."""
 
     connection: sqlite3.Connection
-    mark: WatermarkFileContent | None
+    mark: DurableCommitMark | None
     cipher: Callable[[], SecretCipher]
 
 
-def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheck]:
+def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheckResult]:
     """Return the results; after a fault that prevents further checks, none follow."""
     return list(_checks(path, cipher))
 
 
-def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[IntegrityCheck]:
+def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[IntegrityCheckResult]:
     for check in (_check_file(path), _check_wal(path)):
         yield check
         if not check.is_ok:
@@ -55,32 +55,34 @@ def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[Integrit
             for name, look in _CHECKS.items():
                 yield _look(name, look, _OpenFile(opened, mark, cipher))
     except sqlite3.Error as failure:
-        yield IntegrityCheck("open", is_ok=False, found=str(failure))
+        yield IntegrityCheckResult("open", is_ok=False, found=str(failure))
 
 
-def _check_file(path: Path) -> IntegrityCheck:
+def _check_file(path: Path) -> IntegrityCheckResult:
     if is_missing(path):
-        return IntegrityCheck("file", is_ok=False, found=f"{path} is missing or empty")
-    return IntegrityCheck("file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+        return IntegrityCheckResult("file", is_ok=False, found=f"{path} is missing or empty")
+    return IntegrityCheckResult(
+        "file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB"
+    )
 
 
-def _check_wal(path: Path) -> IntegrityCheck:
+def _check_wal(path: Path) -> IntegrityCheckResult:
     wal, holder = wal_path(path), FileLock.holder(path)
     if holder is not None:
-        return IntegrityCheck("wal", is_ok=True, found=f"in use by process {holder}")
+        return IntegrityCheckResult("wal", is_ok=True, found=f"in use by process {holder}")
     damage = known_damage_of_wal(path)
     size = wal.stat().st_size if wal.exists() else 0
     found = damage or (f"{size / 1e6:.1f} MB, whole" if size else "nothing in it")
-    return IntegrityCheck("wal", is_ok=damage is None, found=found)
+    return IntegrityCheckResult("wal", is_ok=damage is None, found=found)
 
 
 def _look(
     name: str, look: Callable[[_OpenFile], tuple[bool, str]], opened: _OpenFile
-) -> IntegrityCheck:
+) -> IntegrityCheckResult:
     try:
-        return IntegrityCheck(name, *look(opened))
+        return IntegrityCheckResult(name, *look(opened))
     except (sqlite3.Error, ConfigurationError) as failure:
-        return IntegrityCheck(name, is_ok=False, found=str(failure))
+        return IntegrityCheckResult(name, is_ok=False, found=str(failure))
 
 
 # ---- of an open file: whether it is as it should be, and what was found --------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
@@ -21,7 +21,7 @@ Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
 @dataclass(frozen=True, slots=True)
-class ListQuery:
+class SqliteListQuery:
     """Which rows of a table make up a list."""
 
     table: str
@@ -48,7 +48,7 @@ class PageRange:
 
 
 def read_page(
-    read: Read, listing: ListQuery, *, account_sid: str, window: PageRequest
+    read: Read, listing: SqliteListQuery, *, account_sid: str, window: PageWindow
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of one page, newest first, and where reading stopped (see `RecordPage`).
 
@@ -62,7 +62,7 @@ def read_page(
 
 
 def read_part(
-    read: Read, listing: ListQuery, part: PageRange
+    read: Read, listing: SqliteListQuery, part: PageRange
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of a part of a list in its order, and where reading stopped."""
     beyond, order = (">", "ASC") if part.is_ascending else ("<", "DESC")
@@ -97,7 +97,7 @@ def _values_of(conditions: Iterable[Condition]) -> list[SqlValue]:
     return [value for _, value in conditions]
 
 
-def _place(read: Read, table: str, account_sid: str, window: PageRequest) -> int | None:
+def _place(read: Read, table: str, account_sid: str, window: PageWindow) -> int | None:
     sid = window.after if window.before is None else window.before
     if sid is None:
         return None

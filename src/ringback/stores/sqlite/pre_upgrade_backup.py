@@ -13,14 +13,17 @@ from typing import Final
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.undo import on_failure
-from ringback.stores.sqlite.schema_upgrade import SchemaVersions
+from ringback.stores.sqlite.schema_upgrade import SchemaVersionGap
 
 _SPARE: Final = 1 << 20
 """Bytes that must be free besides the copy."""
 
 
 def copy_before_upgrade(
-    path: Path, connection: sqlite3.Connection, gap: SchemaVersions, copied: Callable[[Path], None]
+    path: Path,
+    connection: sqlite3.Connection,
+    gap: SchemaVersionGap,
+    copied: Callable[[Path], None],
 ) -> None:
     """Copy the data file to `<its name>.before-N`, on disk when this returns; then call `copied`.
 
@@ -47,13 +50,13 @@ def _size_of(connection: sqlite3.Connection) -> int:
     return pages * page_size
 
 
-def _check_room(path: Path, gap: SchemaVersions, size: int) -> None:
+def _check_room(path: Path, gap: SchemaVersionGap, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size + _SPARE:
         raise _no_copy(path, gap, size, f"the disk has {_megabytes(free)} left")
 
 
-def _no_copy(path: Path, gap: SchemaVersions, size: int, why: str) -> ConfigurationError:
+def _no_copy(path: Path, gap: SchemaVersionGap, size: int, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} has schema {gap.present} and needs {gap.wanted}, but can't be copied before that:"
         f" {why}. Nothing was changed. The copy takes {_megabytes(size + _SPARE)} in"
@@ -65,7 +68,7 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _name(path: Path, gap: SchemaVersions) -> Path:
+def _name(path: Path, gap: SchemaVersionGap) -> Path:
     first = path.with_name(f"{path.name}.before-{gap.present}")
     others = (first.with_name(f"{first.name}-{number}") for number in count(2))
     return first if not first.exists() else next(one for one in others if not one.exists())

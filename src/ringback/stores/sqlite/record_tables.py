@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
-from ringback.ports import FieldFilter, N, PageRequest, R, RecordPage
+from ringback.ports import FieldFilter, N, PageWindow, R, RecordPage
 from ringback.stores.sqlite.field_columns import FieldColumns, fields_of
-from ringback.stores.sqlite.pagination import Condition, ListQuery, read_page, whose
+from ringback.stores.sqlite.pagination import Condition, SqliteListQuery, read_page, whose
 from ringback.stores.sqlite.write_batch import SqlValue, WriteBatch
 
 T = TypeVar("T")
@@ -67,13 +67,13 @@ class RowMapping(Generic[T]):
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
-    ) -> ListQuery:
+    ) -> SqliteListQuery:
         """Return the list of an account's records with these fields and further conditions."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
         found = [left.pop(column) for column in best]
-        return ListQuery(self.table, found, [*left.values(), *further])
+        return SqliteListQuery(self.table, found, [*left.values(), *further])
 
     def _condition(self, name: str, value: object) -> Condition:
         field = self._by_name[name]
@@ -112,7 +112,7 @@ class SqliteTable(Generic[T]):
         self,
         account_sid: str,
         which: FieldFilter,
-        window: PageRequest,
+        window: PageWindow,
         further: Sequence[Condition] = (),
     ) -> RecordPage[T]:
         listing = self._mapping.listing(account_sid, which, further)
@@ -141,7 +141,7 @@ class SqliteRecords(SqliteTable[R]):
         )
         super().remove(sid)
 
-    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageWindow) -> RecordPage[R]:
         return self._listed(account_sid, which, window)
 
 

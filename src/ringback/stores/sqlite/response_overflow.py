@@ -17,7 +17,7 @@ from ringback.core.callbacks.response_storage import (
     rest_of,
     size_of,
 )
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import StoredResponseBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
 from ringback.stores.sqlite.field_columns import to_us
@@ -105,13 +105,13 @@ class SqliteResponseOverflows:
         in_all = self.bytes_of(EVERY)
         return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
 
-    def _keep(self, sid: str, attempt: Attempt, rest: RecordedResponse) -> None:
+    def _keep(self, sid: str, attempt: Attempt, rest: ReceiverResponseRecord) -> None:
         owner = sid, attempt.account_sid, attempt.number, to_us(attempt.date_started)
         self._session.queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
         self._added += 1
 
 
-def _what_is_left_out(response: RecordedResponse, first: RecordedResponse) -> Row:
+def _what_is_left_out(response: ReceiverResponseRecord, first: ReceiverResponseRecord) -> Row:
     digest = None
     if first.body_left_out:
         digest = hashlib.sha256(response.body).digest()[:_DIGEST_BYTES]

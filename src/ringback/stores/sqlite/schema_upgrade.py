@@ -22,22 +22,22 @@ class SchemaMigration(NamedTuple):
     sql: str
 
 
-class SchemaVersions(NamedTuple):
+class SchemaVersionGap(NamedTuple):
     """The schema that a file has, and the one that it needs."""
 
     present: int
     wanted: int
 
 
-BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersions], None]
+BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
 """Called before a file with data is upgraded; if it raises, the file stays as it was."""
 
 
-def allow(_: sqlite3.Connection, gap: SchemaVersions) -> None:
+def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
     """Do nothing before a file is upgraded."""
 
 
-def gap_of(path: Path) -> SchemaVersions | None:
+def gap_of(path: Path) -> SchemaVersionGap | None:
     """Return how far a file is behind, or None if it is up to date, empty or missing.
 
     Raises ConfigurationError for a schema that is newer than this Ringback, and sqlite3.Error.
@@ -47,7 +47,7 @@ def gap_of(path: Path) -> SchemaVersions | None:
     with closing(open_existing(path)) as connection:
         version = version_of(connection)
         steps = pending_migrations(version)
-    return SchemaVersions(version, steps[-1].version) if version and steps else None
+    return SchemaVersionGap(version, steps[-1].version) if version and steps else None
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
@@ -55,7 +55,7 @@ def open_existing(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
 
 
-def refusal_beside(path: Path, gap: SchemaVersions) -> ConfigurationError:
+def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
     """Return why a command does not use a file with an older schema."""
     holder = FileLock.holder(path)
     who = (
@@ -79,7 +79,7 @@ def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> N
     version = version_of(connection)
     steps = pending_migrations(version)
     if version and steps:
-        before(connection, SchemaVersions(version, steps[-1].version))
+        before(connection, SchemaVersionGap(version, steps[-1].version))
     for function in FUNCTIONS:
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)

@@ -11,12 +11,12 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback_serialization import read_url
 from ringback.core.policy.source_policy import source_named
-from ringback.core.shadows.shadow import Shadow
+from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
-from ringback.ports import ComparedShadow, PageRequest, RecordPage, ShadowFilter
+from ringback.ports import ComparedShadow, PageWindow, RecordPage, ShadowCallbackFilter
 from ringback.stores.sqlite.callback_rows import ATTEMPT_COLUMNS, read_attempt, write_attempt
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
-from ringback.stores.sqlite.pagination import ListQuery, read_page, whose
+from ringback.stores.sqlite.pagination import SqliteListQuery, read_page, whose
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
@@ -90,11 +90,11 @@ class SqliteShadowCallbacks:
         self._session = session
         self._responses = responses
 
-    def open(self, shadows: Sequence[Shadow]) -> None:
+    def open(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
             self._session.queue(_OPENED, _write_opened(shadow))
 
-    def settle(self, shadows: Sequence[Shadow]) -> None:
+    def settle(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
             self._session.touch(shadow.sid)
             answer = self._responses.write(shadow.sid, shadow.attempt, is_last=True)
@@ -103,7 +103,7 @@ class SqliteShadowCallbacks:
             self._session.queue(_SETTLED, (shadow.sid, *columns))
         self._responses.keep_within_budget()
 
-    def left_open(self) -> list[Shadow]:
+    def left_open(self) -> list[ShadowCallback]:
         rows = self._session.read_queued(
             f"SELECT {_OWN}, 'POST', '', {ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
             " WHERE result = 'open' ORDER BY seq"
@@ -111,23 +111,23 @@ class SqliteShadowCallbacks:
         return [_read(row) for row in rows]
 
     def page(
-        self, account_sid: str, which: ShadowFilter, window: PageRequest
+        self, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
     ) -> RecordPage[ComparedShadow]:
         columns = f"{_OWN}, {_TOLD}, {ATTEMPT_COLUMNS}, {_APART}, {_COMPARED}"
         rows, stopped_at = self._page(columns, account_sid, which, window)
         compared = (ComparedShadow(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)
 
-    def comparisons(self, account_sid: str, window: PageRequest) -> list[AnswerComparison]:
-        rows, _ = self._page(_COMPARED, account_sid, ShadowFilter(), window)
+    def comparisons(self, account_sid: str, window: PageWindow) -> list[AnswerComparison]:
+        rows, _ = self._page(_COMPARED, account_sid, ShadowCallbackFilter(), window)
         return [_read_comparison(row) for row in rows]
 
     def _page(
-        self, columns: str, account_sid: str, which: ShadowFilter, window: PageRequest
+        self, columns: str, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
     ) -> tuple[Sequence[sqlite3.Row], str | None]:
         owner, callback = whose(account_sid), ("callback_sid = ?", which.callback_sid)
         found, looked_at = ([owner], []) if which.callback_sid is None else ([callback], [owner])
-        listing = ListQuery(
+        listing = SqliteListQuery(
             "shadows",
             found,
             [
@@ -141,7 +141,7 @@ class SqliteShadowCallbacks:
         return read_page(read, listing, account_sid=account_sid, window=window)
 
 
-def _write_opened(shadow: Shadow) -> Row:
+def _write_opened(shadow: ShadowCallback) -> Row:
     attempt = shadow.attempt
     return (
         shadow.sid,
@@ -156,7 +156,7 @@ def _write_opened(shadow: Shadow) -> Row:
     )
 
 
-def _read(row: sqlite3.Row) -> Shadow:
+def _read(row: sqlite3.Row) -> ShadowCallback:
     sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
     parsed, is_post = read_url(url, credentials, "[]"), method == HttpMethod.POST
     attempt = read_attempt(
@@ -165,7 +165,7 @@ def _read(row: sqlite3.Row) -> Shadow:
         called=parsed if is_post else parsed.with_parameters(body),
         body=body if is_post else "",
     )
-    return Shadow(sid, source_named(source), token, parsed, attempt)
+    return ShadowCallback(sid, source_named(source), token, parsed, attempt)
 
 
 def _read_comparison(row: sqlite3.Row) -> AnswerComparison:

@@ -5,12 +5,12 @@ from typing import Final
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
-from ringback.core.supersim.pending_sim_update import SuperSimUpdate
-from ringback.core.supersim.settings_update import SimSettingsUpdate
+from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from ringback.stores.sqlite.data_flows import SqliteDataFlows
+from ringback.stores.sqlite.data_flows import SqliteSteadyDataUses
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,
@@ -32,7 +32,9 @@ SIMS: Final = RowMapping(
     "account_sid status",
 )
 
-SIM_UPDATES: Final = RowMapping("sim_updates", SuperSimUpdate, key="sim_sid", order="sim_sid")
+SIM_UPDATES: Final = RowMapping(
+    "sim_updates", PendingSuperSimUpdate, key="sim_sid", order="sim_sid"
+)
 
 SMS_COMMANDS: Final = RowMapping(
     "sms_commands", SmsCommand, "account_sid sim_sid", "account_sid status", "account_sid direction"
@@ -52,7 +54,7 @@ ESIM_PROFILES: Final = RowMapping(
 )
 
 SETTINGS_UPDATES: Final = RowMapping(
-    "settings_updates", SimSettingsUpdate, "account_sid sim_sid", "account_sid status"
+    "settings_updates", OtaSettingsUpdate, "account_sid sim_sid", "account_sid status"
 )
 
 BILLING_PERIODS: Final = RowMapping("billing_periods", BillingPeriod, "account_sid sim_sid")
@@ -72,5 +74,5 @@ def supersim_tables(session: WriteBatch) -> SuperSimTables:
         esim_profiles=SqliteRecords(session, ESIM_PROFILES),
         settings_updates=SqliteRecords(session, SETTINGS_UPDATES),
         billing_periods=SqliteRecords(session, BILLING_PERIODS),
-        sessions=SqliteDataFlows(session, SESSIONS),
+        sessions=SqliteSteadyDataUses(session, SESSIONS),
     )

@@ -5,12 +5,12 @@ from typing import Final
 from ringback.core.sims.message import Direction
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.data_session import WirelessDataSession
-from ringback.core.wireless.pending_sim_update import WirelessSimUpdate
+from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
-from ringback.stores.sqlite.data_flows import SqliteDataFlows
+from ringback.stores.sqlite.data_flows import SqliteSteadyDataUses
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
@@ -35,7 +35,7 @@ SIMS: Final = RowMapping(
 )
 
 SIM_UPDATES: Final = RowMapping(
-    "wireless_updates", WirelessSimUpdate, key="sim_sid", order="sim_sid"
+    "wireless_updates", PendingWirelessSimUpdate, key="sim_sid", order="sim_sid"
 )
 
 COMMANDS: Final = RowMapping(
@@ -53,7 +53,7 @@ COMMAND_USES: Final = RowMapping("command_uses", MeteredCommand)
 SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid")
 
 
-class SqliteCommandUses(SqliteTable[MeteredCommand]):
+class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
     """Answers `ports.CommandUsageTable`."""
 
     def count(
@@ -79,8 +79,8 @@ def wireless_tables(session: WriteBatch) -> WirelessTables:
     return WirelessTables(
         rate_plans=SqliteNamedRecords(session, RATE_PLANS),
         sims=SqliteNamedRecords(session, SIMS),
-        command_uses=SqliteCommandUses(session, COMMAND_USES),
+        command_uses=SqliteCommandUsageTable(session, COMMAND_USES),
         commands=SqliteRecords(session, COMMANDS),
         sim_updates=SqliteTable(session, SIM_UPDATES),
-        sessions=SqliteDataFlows(session, SESSIONS),
+        sessions=SqliteSteadyDataUses(session, SESSIONS),
     )

@@ -10,7 +10,7 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
@@ -126,7 +126,7 @@ async def caller(intake: RecordingQueue) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
-    policy = Policy(NOTICE.phases, (Hold("before", ACCOUNT_SID, until=NOW),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = PolicyMonitor(
         active, count=partial(count_last_week, store), clock=clock, before=(MOST_AHEAD,)

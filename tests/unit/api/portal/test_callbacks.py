@@ -9,11 +9,11 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackStatus, settle
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
@@ -35,7 +35,7 @@ async def add(store: Store, **kinds: Any) -> None:
 
 
 async def attempt(
-    store: Store, *exchanges: AttemptResult, request: RecordedRequest | None = None
+    store: Store, *exchanges: AttemptResult, request: SentRequestRecord | None = None
 ) -> None:
     """Make an attempt that ends like this, one after the other."""
 
@@ -274,7 +274,7 @@ async def test_attempts_are_listed_in_the_order_in_which_they_were_made(
     caller: Caller, store: Store
 ) -> None:
     await add(store)
-    await attempt(store, AttemptResult(Refused(503)), AttemptResult(Delivered(200)))
+    await attempt(store, AttemptResult(RefusedOutcome(503)), AttemptResult(DeliveredOutcome(200)))
     attempts = (await caller.get(f"{ONE}/attempts")).json["attempts"]
     assert [(each["number"], each["result"]) for each in attempts] == [
         (1, "refused"),
@@ -287,12 +287,12 @@ async def test_of_an_earlier_attempt_the_first_part_of_the_answer_is_shown_and_w
 ) -> None:
     await add(store)
     headers = (("A", "a"), ("B", "b" * 3000))
-    long = RecordedResponse(500, headers, b"x" * 65536, is_cut=True)
-    short = RecordedResponse(200, (), b"")
+    long = ReceiverResponseRecord(500, headers, b"x" * 65536, is_cut=True)
+    short = ReceiverResponseRecord(200, (), b"")
     await attempt(
         store,
-        AttemptResult(Refused(500), response=long),
-        AttemptResult(Delivered(200), response=short),
+        AttemptResult(RefusedOutcome(500), response=long),
+        AttemptResult(DeliveredOutcome(200), response=short),
     )
     first, _ = (await caller.get(f"{ONE}/attempts")).json["attempts"]
     assert first["response"] == {
@@ -312,13 +312,15 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
     await attempt(
         store,
         AttemptResult(
-            Refused(503),
+            RefusedOutcome(503),
             RequestTimings(12.5, look_up=1.5, connect=2.5, first_byte=7.5),
-            RecordedResponse(503, (("Retry-After", "9"), ("X", "1")), b"busy \xff", is_cut=True),
+            ReceiverResponseRecord(
+                503, (("Retry-After", "9"), ("X", "1")), b"busy \xff", is_cut=True
+            ),
             local_address="192.0.2.1",
             proxy="http://proxy.example:3128",
         ),
-        request=RecordedRequest(
+        request=SentRequestRecord(
             "POST", "http://a.example/", "POST / HTTP/1.1\r\nHost: a.example", "SimSid=HS1"
         ),
     )

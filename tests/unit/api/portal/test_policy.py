@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from ringback.api.authentication import ACT_FOR
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
@@ -24,12 +24,12 @@ DAY = timedelta(days=1)
 DATE = datetime(2024, 10, 14, tzinfo=UTC)
 END = DATE + 5 * DAY
 HOLDS = (
-    Hold("before", url_prefix="https://ours.example"),
-    Hold("before", url_prefix="https://theirs.example"),
-    Hold("before", ACCOUNT_SID, until=END),
-    Hold("before", THEIRS, until=END),
-    Hold("before", THEIRS, "https://one.example", until=END + DAY),
-    Hold("between", until=DATE),
+    PhaseHold("before", url_prefix="https://ours.example"),
+    PhaseHold("before", url_prefix="https://theirs.example"),
+    PhaseHold("before", ACCOUNT_SID, until=END),
+    PhaseHold("before", THEIRS, until=END),
+    PhaseHold("before", THEIRS, "https://one.example", until=END + DAY),
+    PhaseHold("between", until=DATE),
 )
 
 

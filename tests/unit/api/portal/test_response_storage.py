@@ -4,8 +4,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from ringback.core.callbacks.callback import settle
-from ringback.core.http.http_exchange import AttemptResult, RecordedResponse
-from ringback.core.http.outcome import Refused
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import RefusedOutcome
 from ringback.ports import Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key
 from tests.unit.api.caller import Caller
@@ -24,7 +24,9 @@ async def kept(store: Store) -> None:
         def work(tx: Transaction, callback=callback, size: int = size) -> None:
             tx.callbacks.add(callback)
             (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-            exchange = AttemptResult(Refused(500), response=RecordedResponse(500, (), bytes(size)))
+            exchange = AttemptResult(
+                RefusedOutcome(500), response=ReceiverResponseRecord(500, (), bytes(size))
+            )
             row = settle(taken.attempt, exchange, None, started=NOW)
             again = taken.progress._replace(due=NOW)
             tx.callbacks.settle([Settlement(callback, row, again)])

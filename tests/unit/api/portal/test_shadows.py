@@ -11,17 +11,17 @@ from ringback.api.portal.shadows import MOST_URLS
 from ringback.core.callbacks.callback import settle
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
-from ringback.core.http.outcome import Delivered, Refused
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow import (
     SHADOW_BYTES,
-    Shadow,
+    ShadowCallback,
+    ShadowQueryParameter,
     ShadowRule,
-    ShadowWithParameter,
     copy_of,
 )
 from ringback.operations.shadow_reports import CHUNK
@@ -33,14 +33,14 @@ from tests.unit.api.world import THEIRS, dependencies_on
 LIST = "/portal/v1/shadows"
 REPORT = f"{LIST}/report"
 SECOND = timedelta(seconds=1)
-RULE = ShadowRule(Source.TWILIO, ShadowWithParameter("shadow=1"))
+RULE = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
 URL = "http://user:made-up@a.example/p?x=1#cbs=kore"
 
 
 def answered(status: int, body: bytes, took: float = 4.0) -> AttemptResult:
-    outcome = Delivered(status) if status < 300 else Refused(status)
+    outcome = DeliveredOutcome(status) if status < 300 else RefusedOutcome(status)
     return AttemptResult(
-        outcome, RequestTimings(took), RecordedResponse(status, (("A", "b"),), body)
+        outcome, RequestTimings(took), ReceiverResponseRecord(status, (("A", "b"),), body)
     )
 
 
@@ -56,7 +56,7 @@ def add_pair(
     first: AttemptResult = GOOD,
     url: str = URL,
     account_sid: str = ACCOUNT_SID,
-) -> Shadow:
+) -> ShadowCallback:
     """Keep a callback whose first attempt ended like this, and a copy that ended like that.
 
     Without an ending the copy is under way.
@@ -68,18 +68,18 @@ def add_pair(
     later = progress._replace(due=NOW + timedelta(days=1))
     tx.callbacks.settle([Settlement(callback, row, later)])
     now = NOW + number * SECOND
-    shadow = Shadow.opened(
+    shadow = ShadowCallback.opened(
         copy_of(callback, RULE, chance=number.to_bytes(SHADOW_BYTES), now=now), of=callback
     )
     tx.shadows.open([shadow])
     if copy is not None:
-        request = RecordedRequest("POST", url, "POST /p HTTP/1.1\r\nHost: a.example", "A=1")
+        request = SentRequestRecord("POST", url, "POST /p HTTP/1.1\r\nHost: a.example", "A=1")
         shadow = shadow.settled(copy, request, started=now)
         tx.shadows.settle([shadow])
     return shadow
 
 
-async def add(store: Store, number: int, **pair: Any) -> Shadow:
+async def add(store: Store, number: int, **pair: Any) -> ShadowCallback:
     return await store.transact(lambda tx: add_pair(tx, number, **pair))
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_sim
@@ -20,12 +20,12 @@ OTHER_SIM = "HS" + "d" * 32
 
 def an_update_of(
     letter: str,
-    status: SettingsUpdateStatus,
+    status: OtaSettingsUpdateStatus,
     *,
     sim_sid: str = SIM_SID,
     account_sid: str = ACCOUNT_SID,
-) -> SimSettingsUpdate:
-    return SimSettingsUpdate(
+) -> OtaSettingsUpdate:
+    return OtaSettingsUpdate(
         sid="OB" + letter * 32,
         account_sid=account_sid,
         iccid="8988307000000000001",
@@ -33,7 +33,7 @@ def an_update_of(
         status=status,
         date_created=NOW,
         date_updated=NOW,
-        date_completed=NOW if status is SettingsUpdateStatus.SUCCESSFUL else None,
+        date_completed=NOW if status is OtaSettingsUpdateStatus.SUCCESSFUL else None,
     )
 
 
@@ -57,12 +57,12 @@ def a_period(letter: str, *, kind: BillingPeriodType, sim_sid: str = SIM_SID) ->
 async def updates(store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.supersim.sims.add(a_sim(sid=OTHER_SIM, iccid="8988307000000000009", unique_name="other"))
-        tx.supersim.settings_updates.add(an_update_of("a", SettingsUpdateStatus.SUCCESSFUL))
+        tx.supersim.settings_updates.add(an_update_of("a", OtaSettingsUpdateStatus.SUCCESSFUL))
         tx.supersim.settings_updates.add(
-            an_update_of("b", SettingsUpdateStatus.IN_PROGRESS, sim_sid=OTHER_SIM)
+            an_update_of("b", OtaSettingsUpdateStatus.IN_PROGRESS, sim_sid=OTHER_SIM)
         )
         tx.supersim.settings_updates.add(
-            an_update_of("c", SettingsUpdateStatus.FAILED, sim_sid=THEIR_SIM, account_sid=THEIRS)
+            an_update_of("c", OtaSettingsUpdateStatus.FAILED, sim_sid=THEIR_SIM, account_sid=THEIRS)
         )
 
     await store.transact(work)

@@ -8,7 +8,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
-from ringback.ports import PageRequest, Store, Transaction
+from ringback.ports import PageWindow, Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
@@ -124,7 +124,7 @@ async def test_a_sim_is_registered_with_201(caller: Caller) -> None:
 
 async def test_a_refused_registration_adds_nothing(caller: Caller, store: Store) -> None:
     await caller.post("/v1/Sims", NEW_CARD | {"RegistrationCode": "no"})
-    sims = await store.transact(lambda tx: tx.supersim.sims.page(ACCOUNT_SID, {}, PageRequest(9)))
+    sims = await store.transact(lambda tx: tx.supersim.sims.page(ACCOUNT_SID, {}, PageWindow(9)))
     assert [sim.sid for sim in sims] == [SIM_SID]
 
 

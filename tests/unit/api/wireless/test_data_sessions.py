@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of
+from ringback.core.wireless.radio import PLACES, RadioTechnology, cell_of, imei_of
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock
 from tests.unit.api.caller import Caller
@@ -57,7 +57,7 @@ async def sessions(store: Store) -> None:
             a_wireless_session(
                 sid="WN" + "2" * 32,
                 network_sid=ABROAD.sid,
-                radio_link=RadioLink.NARROWBAND,
+                radio_link=RadioTechnology.NARROWBAND,
                 up=0,
                 down=2_800,
                 began=NOW - HOUR,

@@ -7,23 +7,23 @@ from ringback.core.accounts.client_credentials import (
     LIFETIMES,
     OPERATOR,
     PRODUCTS,
-    AccessScope,
+    ApiClientType,
+    ApiScope,
     ClientCredentials,
-    ClientType,
     Principal,
 )
 from tests.fakes import ACCOUNT_SID, NOW, an_account, an_api_client
 
 
 def test_a_standard_client_is_good_for_its_products_alone() -> None:
-    client = an_api_client(type=ClientType.STANDARD, products=frozenset({AccessScope.SUPER_SIM}))
-    assert client.areas == {AccessScope.SUPER_SIM}
+    client = an_api_client(type=ApiClientType.STANDARD, products=frozenset({ApiScope.SUPER_SIM}))
+    assert client.areas == {ApiScope.SUPER_SIM}
 
 
 @pytest.mark.parametrize("products", [(), PRODUCTS])
-def test_an_admin_client_is_good_for_everything(products: tuple[AccessScope, ...]) -> None:
-    client = an_api_client(type=ClientType.ADMIN, products=frozenset(products))
-    assert client.areas == EVERYTHING == set(AccessScope)
+def test_an_admin_client_is_good_for_everything(products: tuple[ApiScope, ...]) -> None:
+    client = an_api_client(type=ApiClientType.ADMIN, products=frozenset(products))
+    assert client.areas == EVERYTHING == set(ApiScope)
 
 
 def test_a_client_knows_its_secret_again() -> None:
@@ -40,22 +40,22 @@ def test_a_client_prints_without_its_secret() -> None:
 
 def test_tokens_are_good_for_an_hour_unless_it_is_said_otherwise() -> None:
     client = ClientCredentials(
-        "apiclient_1", ACCOUNT_SID, "", "", ClientType.ADMIN, frozenset(), NOW
+        "apiclient_1", ACCOUNT_SID, "", "", ApiClientType.ADMIN, frozenset(), NOW
     )
     assert client.lifetime == timedelta(hours=1) == min(LIFETIMES.values())
 
 
 def test_an_accounts_own_credentials_are_good_for_everything_and_dont_end() -> None:
     principal = Principal(an_account())
-    assert all(map(principal.may, AccessScope))
+    assert all(map(principal.may, ApiScope))
     assert principal.until is None
 
 
 def test_a_principal_may_do_what_its_areas_say_and_nothing_else() -> None:
-    principal = Principal(an_account(), frozenset({AccessScope.WIRELESS}))
-    assert [area for area in AccessScope if principal.may(area)] == [AccessScope.WIRELESS]
+    principal = Principal(an_account(), frozenset({ApiScope.WIRELESS}))
+    assert [area for area in ApiScope if principal.may(area)] == [ApiScope.WIRELESS]
 
 
 def test_the_operator_is_no_account_and_may_do_everything() -> None:
     assert OPERATOR.account is None
-    assert all(map(OPERATOR.may, AccessScope))
+    assert all(map(OPERATOR.may, ApiScope))

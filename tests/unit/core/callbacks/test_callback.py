@@ -28,17 +28,17 @@ from ringback.core.callbacks.retry import (
 )
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
 from ringback.core.http.outcome import (
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT
@@ -228,13 +228,13 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
     ("outcome", "settled"),
     [
         (
-            Delivered(204),
+            DeliveredOutcome(204),
             ROW._replace(
                 result="delivered", status_code=204, reason="the receiver answered 204 No Content"
             ),
         ),
         (
-            Refused(404),
+            RefusedOutcome(404),
             ROW._replace(
                 result="refused",
                 status_code=404,
@@ -243,11 +243,11 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
             ),
         ),
         (
-            Unreachable(AttemptFailure.TLS, "no TLS"),
+            NoAnswerOutcome(AttemptFailure.TLS, "no TLS"),
             ROW._replace(result="unreachable", error_code=11220, failure="tls", reason="no TLS"),
         ),
         (
-            Unknown(),
+            UnknownOutcome(),
             ROW._replace(
                 result="unknown",
                 error_code=11200,
@@ -262,10 +262,10 @@ def test_a_settled_row_says_how_the_attempt_ended(outcome: Outcome, settled: Att
 
 
 def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
-    request = RecordedRequest("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
-    response = RecordedResponse(200, (("Content-Length", "2"),), b"OK")
+    request = SentRequestRecord("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
+    response = ReceiverResponseRecord(200, (("Content-Length", "2"),), b"OK")
     exchange = AttemptResult(
-        Delivered(200), RequestTimings(12.5), response, "192.0.2.1", "http://proxy:3128"
+        DeliveredOutcome(200), RequestTimings(12.5), response, "192.0.2.1", "http://proxy:3128"
     )
     row = settle(ROW, exchange, request, started=NOW)
     assert (row.timings, row.request, row.response) == (RequestTimings(12.5), request, response)
@@ -273,7 +273,9 @@ def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
 
 
 def test_a_settled_row_says_when_the_attempt_really_started() -> None:
-    assert settle(ROW, AttemptResult(Delivered(200)), None, started=LATER).date_started == LATER
+    assert (
+        settle(ROW, AttemptResult(DeliveredOutcome(200)), None, started=LATER).date_started == LATER
+    )
 
 
 @pytest.mark.parametrize(

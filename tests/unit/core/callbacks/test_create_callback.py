@@ -15,7 +15,7 @@ from ringback.core.callbacks.create_callback import (
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
@@ -87,15 +87,19 @@ def test_both_sources_tell_the_same_body() -> None:
 
 
 @pytest.mark.parametrize(
-    "hold", [Hold("after", account_sid=ACCOUNT_SID), Hold("after", url_prefix="http://a.example/")]
+    "hold",
+    [
+        PhaseHold("after", account_sid=ACCOUNT_SID),
+        PhaseHold("after", url_prefix="http://a.example/"),
+    ],
 )
-def test_a_hold_is_looked_up_by_account_and_by_url(hold: Hold) -> None:
+def test_a_hold_is_looked_up_by_account_and_by_url(hold: PhaseHold) -> None:
     callback = of_an_event("http://a.example/p", policy=replace(NOTICE, holds=(hold,)))
     assert callback.source is Source.KORE
 
 
 def test_credentials_in_a_url_do_not_hide_it_from_a_hold() -> None:
-    policy = replace(NOTICE, holds=(Hold("after", url_prefix="http://a.example/"),))
+    policy = replace(NOTICE, holds=(PhaseHold("after", url_prefix="http://a.example/"),))
     callback = of_an_event("http://user:hunter2@a.example/p", policy=policy)
     assert callback.source is Source.KORE
     assert "hunter2" not in callback.source_reason

@@ -6,16 +6,16 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import SecretNotFound, SourceNoLongerConfigured
+from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
-from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest
+from ringback.core.http.http_exchange import OutgoingRequest, SentRequestRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sources.source_definition import (
     SIGNATURE_SCHEMES,
+    CallbackSourceDefinition,
     HeaderTemplate,
-    SourceDefinition,
 )
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
 
@@ -331,7 +331,7 @@ def test_the_record_of_a_request_hides_its_credentials(
     ]
     assert ("Authorization", "(hidden)") in recorded.headers
     line = f"{method} {request.url.target} HTTP/1.1\r\n"
-    assert recorded == RecordedRequest(method, url, recorded.head, body)
+    assert recorded == SentRequestRecord(method, url, recorded.head, body)
     assert recorded.head.startswith(line)
 
 
@@ -454,7 +454,7 @@ def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
 
 def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attempt() -> None:
     headers = ("Host: {host}", "X-Id: {token}", "X-Sent: {timestamp}", "Length: {length}")
-    acme = SourceDefinition(
+    acme = CallbackSourceDefinition(
         tuple(map(HeaderTemplate.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
     )
     callback = a_callback(body="A=1")._replace(source="acme")
@@ -471,6 +471,6 @@ def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attemp
 def test_a_source_that_is_gone_sends_nothing() -> None:
     callback = a_callback()._replace(source="acme")
     with pytest.raises(
-        SourceNoLongerConfigured, match="there is no source 'acme' in the settings any more"
+        CallbackSourceNotConfigured, match="there is no source 'acme' in the settings any more"
     ):
         render(callback, account=an_account(), at=NOW)

@@ -10,20 +10,20 @@ from ringback.core.callbacks.response_storage import (
     rest_of,
     size_of,
 )
-from ringback.core.http.http_exchange import RecordedResponse
+from ringback.core.http.http_exchange import ReceiverResponseRecord
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 HEADERS = (("A", "a" * 1000), ("B", "b" * 1000), ("C", "c" * 100), ("D", "d"))
 
 
 def test_an_ordinary_answer_is_its_first_part() -> None:
-    response = RecordedResponse(200, HEADERS[:2], bytes(MOST_BODY), is_cut=True)
+    response = ReceiverResponseRecord(200, HEADERS[:2], bytes(MOST_BODY), is_cut=True)
     assert first_part(response) == response
 
 
 def test_of_a_long_answer_the_first_part_says_how_much_more_there_was() -> None:
-    response = RecordedResponse(500, HEADERS, bytes(64 * KIB), is_cut=True)
-    assert first_part(response) == RecordedResponse(
+    response = ReceiverResponseRecord(500, HEADERS, bytes(64 * KIB), is_cut=True)
+    assert first_part(response) == ReceiverResponseRecord(
         500, HEADERS[:2], bytes(MOST_BODY), is_cut=True, headers_left_out=2, body_left_out=63 * KIB
     )
 
@@ -31,18 +31,18 @@ def test_of_a_long_answer_the_first_part_says_how_much_more_there_was() -> None:
 @pytest.mark.parametrize(("more", "left_out"), [(0, 0), (1, 1)])
 def test_a_header_is_whole_or_left_out(more: int, left_out: int) -> None:
     header = ("X", "x" * (MOST_HEAD - len("200\nX: ") + more))
-    assert first_part(RecordedResponse(200, (header,), b"")).headers_left_out == left_out
+    assert first_part(ReceiverResponseRecord(200, (header,), b"")).headers_left_out == left_out
 
 
 @pytest.mark.parametrize(
     "response",
     [
-        RecordedResponse(500, HEADERS, bytes(range(256)) * 256),
-        RecordedResponse(500, HEADERS, b"short"),
-        RecordedResponse(500, HEADERS[:1], bytes(MOST_BODY + 1)),
+        ReceiverResponseRecord(500, HEADERS, bytes(range(256)) * 256),
+        ReceiverResponseRecord(500, HEADERS, b"short"),
+        ReceiverResponseRecord(500, HEADERS[:1], bytes(MOST_BODY + 1)),
     ],
 )
-def test_the_first_part_and_the_rest_are_the_whole(response: RecordedResponse) -> None:
+def test_the_first_part_and_the_rest_are_the_whole(response: ReceiverResponseRecord) -> None:
     first = first_part(response)
     rest = rest_of(response, first)
     assert first.headers + rest.headers == response.headers
@@ -62,13 +62,13 @@ def test_the_first_part_and_the_rest_are_the_whole(response: RecordedResponse) -
 def test_a_rest_counts_in_whole_kib(
     headers: tuple[tuple[str, str], ...], body: int, size: int
 ) -> None:
-    assert size_of(RecordedResponse(200, headers, bytes(body))) == size
+    assert size_of(ReceiverResponseRecord(200, headers, bytes(body))) == size
 
 
 def test_by_default_an_account_has_room_for_a_thousand_of_the_longest_bodies() -> None:
     budget = ResponseStorageBudget()
     assert (budget.in_all, budget.per_account) == (GIB, 64 * MIB)
-    rest = size_of(RecordedResponse(200, (), bytes(64 * KIB - MOST_BODY)))
+    rest = size_of(ReceiverResponseRecord(200, (), bytes(64 * KIB - MOST_BODY)))
     assert 1000 * rest <= budget.per_account
 
 

@@ -20,11 +20,11 @@ from ringback.core.callbacks.retry import (
 from ringback.core.http.outcome import (
     SHORTAGES,
     AttemptFailure,
-    Delivered,
+    DeliveredOutcome,
+    NoAnswerOutcome,
     Outcome,
-    Refused,
-    Unknown,
-    Unreachable,
+    RefusedOutcome,
+    UnknownOutcome,
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
@@ -59,8 +59,8 @@ def after(
     )
 
 
-def failed(failure: AttemptFailure) -> Unreachable:
-    return Unreachable(failure, "it failed")
+def failed(failure: AttemptFailure) -> NoAnswerOutcome:
+    return NoAnswerOutcome(failure, "it failed")
 
 
 # ---- which failures are tried again: by each source's default, and by each value of rp
@@ -85,11 +85,28 @@ READING = [
     failed(AttemptFailure.CLOSED),
     failed(AttemptFailure.PROTOCOL),
 ]
-REDIRECTS = [Refused(301), Refused(302, "/there"), Refused(308), Refused(304)]
-KORE_ONLY = [Refused(408), Refused(423)]
-CLIENT_ERRORS = [Refused(400), Refused(404), Refused(409), Refused(429), Refused(499)]
-SERVER_ERRORS = [Refused(500), Refused(502), Refused(503), Refused(504), Refused(599)]
-ODD = [Refused(199), Refused(600), Refused(999)]
+REDIRECTS = [
+    RefusedOutcome(301),
+    RefusedOutcome(302, "/there"),
+    RefusedOutcome(308),
+    RefusedOutcome(304),
+]
+KORE_ONLY = [RefusedOutcome(408), RefusedOutcome(423)]
+CLIENT_ERRORS = [
+    RefusedOutcome(400),
+    RefusedOutcome(404),
+    RefusedOutcome(409),
+    RefusedOutcome(429),
+    RefusedOutcome(499),
+]
+SERVER_ERRORS = [
+    RefusedOutcome(500),
+    RefusedOutcome(502),
+    RefusedOutcome(503),
+    RefusedOutcome(504),
+    RefusedOutcome(599),
+]
+ODD = [RefusedOutcome(199), RefusedOutcome(600), RefusedOutcome(999)]
 EVERYTHING = [
     *CONNECTING, *READING, *REDIRECTS, *KORE_ONLY, *CLIENT_ERRORS, *SERVER_ERRORS, *ODD
 ]  # fmt: skip
@@ -156,13 +173,13 @@ def test_no_try_follows_a_stale_connection_where_rp_or_the_time_says_so() -> Non
 
 @pytest.mark.parametrize("fragment", ["", "rp=all&rc=5", "rc=0"])
 def test_a_delivery_ends_the_callback(fragment: str) -> None:
-    assert after(Delivered(204), fragment) == NoRetryNeeded()
+    assert after(DeliveredOutcome(204), fragment) == NoRetryNeeded()
 
 
 @pytest.mark.parametrize("fragment", ["", "rp=4xx&rc=5", "rp=all&rc=5"])
 @pytest.mark.parametrize("source", Source)
 def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
-    assert after(Refused(410), fragment, source) == GiveUp(
+    assert after(RefusedOutcome(410), fragment, source) == GiveUp(
         "the receiver answered 410 Gone: the receiver wants no more"
     )
 
@@ -196,7 +213,12 @@ def test_an_unknown_ending_begins_the_same_round_anew(
     fragment: str, schedule: RetrySchedule, rounds_before: int
 ) -> None:
     assert after(
-        Unknown(), fragment, attempts=6, spent=HOUR, schedule=schedule, rounds_before=rounds_before
+        UnknownOutcome(),
+        fragment,
+        attempts=6,
+        spent=HOUR,
+        schedule=schedule,
+        rounds_before=rounds_before,
     ) == RetryLater(NOW, rounds_before)
 
 
@@ -234,7 +256,7 @@ def test_a_round_lasts_no_longer_than_tt(spent: timedelta, expected: Decision) -
 
 
 def test_a_failure_outside_rp_is_given_up_with_the_policy_in_words() -> None:
-    assert after(Refused(404), source=KORE) == GiveUp(
+    assert after(RefusedOutcome(404), source=KORE) == GiveUp(
         "the receiver answered 404 Not Found; not tried again,"
         " since the retry policy is rp=408,423,5xx,ct"
     )
@@ -248,8 +270,8 @@ def test_a_failure_outside_rp_is_given_up_with_the_policy_in_words() -> None:
     [
         pytest.param(failed(AttemptFailure.CONNECT), "rc=0", 1, id="no attempts left"),
         pytest.param(failed(AttemptFailure.CONNECT), "rc=5", 6, id="all attempts made"),
-        pytest.param(Refused(404), "", 1, id="a failure outside rp"),
-        pytest.param(Refused(302), "rp=5xx", 1, id="a redirect"),
+        pytest.param(RefusedOutcome(404), "", 1, id="a failure outside rp"),
+        pytest.param(RefusedOutcome(302), "rp=5xx", 1, id="a redirect"),
     ],
 )
 def test_where_a_round_does_not_go_on_the_next_one_comes_whatever_the_failure_was(
@@ -285,22 +307,24 @@ def test_a_round_without_time_is_followed_by_the_next_one() -> None:
 def test_the_waits_are_those_of_the_schedule_until_it_is_used_up(
     rounds_before: int, decision: Decision
 ) -> None:
-    assert after(Refused(500), schedule=THREE_ROUNDS, rounds_before=rounds_before) == decision
+    assert (
+        after(RefusedOutcome(500), schedule=THREE_ROUNDS, rounds_before=rounds_before) == decision
+    )
 
 
 def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
-    decision = after(Refused(500), schedule=THREE_ROUNDS, rounds_before=7)
+    decision = after(RefusedOutcome(500), schedule=THREE_ROUNDS, rounds_before=7)
     assert isinstance(decision, GiveUp)
 
 
 @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
 def test_chance_spreads_the_next_round(chance: float, seconds: int) -> None:
-    decision = after(Refused(500), schedule=THREE_ROUNDS, chance=chance)
+    decision = after(RefusedOutcome(500), schedule=THREE_ROUNDS, chance=chance)
     assert decision == RetryLater(NOW + seconds * SECOND, 1)
 
 
 def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
-    assert isinstance(after(Refused(410), schedule=PERSISTENT), GiveUp)
+    assert isinstance(after(RefusedOutcome(410), schedule=PERSISTENT), GiveUp)
 
 
 # ---- what the receiver asks for
@@ -309,7 +333,7 @@ def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
 def waits_after(
     retry_after: str | None, *, status: int = 503, schedule: RetrySchedule = THREE_ROUNDS
 ) -> timedelta:
-    decision = after(Refused(status, retry_after=retry_after), schedule=schedule)
+    decision = after(RefusedOutcome(status, retry_after=retry_after), schedule=schedule)
     assert isinstance(decision, RetryLater)
     return decision.at - NOW
 
@@ -337,12 +361,12 @@ def test_the_next_round_waits_for_the_longer_of_the_two_and_no_more_than_ten_hou
 
 
 def test_what_a_receiver_asks_for_does_not_lengthen_the_schedule() -> None:
-    decision = after(Refused(503, retry_after="60"), schedule=FAITHFUL)
+    decision = after(RefusedOutcome(503, retry_after="60"), schedule=FAITHFUL)
     assert isinstance(decision, GiveUp)
 
 
 def test_within_a_round_nothing_is_waited_for() -> None:
-    assert after(Refused(503, retry_after="60"), "rp=5xx", schedule=THREE_ROUNDS) == AGAIN
+    assert after(RefusedOutcome(503, retry_after="60"), "rp=5xx", schedule=THREE_ROUNDS) == AGAIN
 
 
 @pytest.mark.parametrize(

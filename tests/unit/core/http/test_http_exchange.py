@@ -1,5 +1,9 @@
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.http.http_exchange import OutgoingRequest, RecordedRequest, RecordedResponse
+from ringback.core.http.http_exchange import (
+    OutgoingRequest,
+    ReceiverResponseRecord,
+    SentRequestRecord,
+)
 
 PLAIN = CallbackUrl.parse("http://a.example/")
 
@@ -30,11 +34,11 @@ def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:
 
 def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
     head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
-    request = RecordedRequest("POST", "http://a.example/", head, "")
+    request = SentRequestRecord("POST", "http://a.example/", head, "")
     assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
 
 
 def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
-    response = RecordedResponse(200, (), b"a long answer")
+    response = ReceiverResponseRecord(200, (), b"a long answer")
     assert not response.is_cut
     assert repr(response) == "RecordedResponse(status=200, headers=())"

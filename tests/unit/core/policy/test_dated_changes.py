@@ -4,12 +4,12 @@ import pytest
 
 from ringback.core.policy.dated_changes import (
     POLICY_CHANGE_KINDS,
+    CallbackSourceAdded,
+    CallbackSourceRetired,
     DefaultChanged,
-    HoldsEnded,
+    PhaseHoldsEnded,
     PolicyChange,
-    PolicyChangeReminder,
-    SourceAdded,
-    SourceRetired,
+    UpcomingPolicyChange,
     in_words,
     is_settled,
     next_reminder,
@@ -17,7 +17,7 @@ from ringback.core.policy.dated_changes import (
     reminders,
     sources_that_end,
 )
-from ringback.core.policy.source_policy import BOTH, NOTICE, Hold, Phase, Policy, Source
+from ringback.core.policy.source_policy import BOTH, NOTICE, Phase, PhaseHold, Policy, Source
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
@@ -28,10 +28,10 @@ DAY = timedelta(days=1)
 BEFORE = (30 * DAY, 7 * DAY, DAY)
 
 MOVES = PolicyChange(BETWEEN, DefaultChanged(TWILIO, KORE))
-ENDS = PolicyChange(AFTER, SourceRetired(TWILIO))
+ENDS = PolicyChange(AFTER, CallbackSourceRetired(TWILIO))
 
 
-def with_holds(*holds: Hold) -> Policy:
+def with_holds(*holds: PhaseHold) -> Policy:
     return Policy(NOTICE.phases, holds)
 
 
@@ -68,57 +68,59 @@ def test_a_phase_that_changes_nothing_has_no_change() -> None:
 
 
 def test_the_end_of_a_hold_is_a_change() -> None:
-    hold = Hold("before", "AC1", until=AFTER + DAY)
-    policy = with_holds(Hold("after", "AC2"), hold)
-    assert policy_changes(policy, after=AFTER) == [PolicyChange(AFTER + DAY, HoldsEnded((hold,)))]
-    assert str(HoldsEnded((hold,))) == "the hold of AC1 in phase before ends"
+    hold = PhaseHold("before", "AC1", until=AFTER + DAY)
+    policy = with_holds(PhaseHold("after", "AC2"), hold)
+    assert policy_changes(policy, after=AFTER) == [
+        PolicyChange(AFTER + DAY, PhaseHoldsEnded((hold,)))
+    ]
+    assert str(PhaseHoldsEnded((hold,))) == "the hold of AC1 in phase before ends"
     assert policy_changes(policy, after=AFTER + DAY) == []
 
 
 def test_holds_that_end_at_once_are_one_change() -> None:
     one, two, later = (
-        Hold("before", name, until=AFTER + days * DAY)
+        PhaseHold("before", name, until=AFTER + days * DAY)
         for name, days in (("AC1", 1), ("AC2", 1), ("AC3", 2))
     )
     policy = with_holds(later, one, two)
     assert policy_changes(policy, after=AFTER) == [
-        PolicyChange(AFTER + DAY, HoldsEnded((one, two))),
-        PolicyChange(AFTER + 2 * DAY, HoldsEnded((later,))),
+        PolicyChange(AFTER + DAY, PhaseHoldsEnded((one, two))),
+        PolicyChange(AFTER + 2 * DAY, PhaseHoldsEnded((later,))),
     ]
-    assert str(HoldsEnded((one, two))) == "2 holds end"
+    assert str(PhaseHoldsEnded((one, two))) == "2 holds end"
 
 
 def test_where_everything_is_held_the_dates_change_nothing() -> None:
-    policy = with_holds(Hold("before"), Hold("after", "AC1", until=AFTER))
+    policy = with_holds(PhaseHold("before"), PhaseHold("after", "AC1", until=AFTER))
     assert policy_changes(policy, after=LONG_AGO) == []
 
 
 def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
-    hold = Hold("after", "AC1", until=AFTER)
-    assert policy_changes(with_holds(hold, Hold("before")), after=LONG_AGO) == [
-        PolicyChange(AFTER, HoldsEnded((hold,)))
+    hold = PhaseHold("after", "AC1", until=AFTER)
+    assert policy_changes(with_holds(hold, PhaseHold("before")), after=LONG_AGO) == [
+        PolicyChange(AFTER, PhaseHoldsEnded((hold,)))
     ]
 
 
 def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decided() -> None:
     end = AFTER + DAY
-    policy = with_holds(Hold("before", until=end), Hold("before", "AC1", until=end))
+    policy = with_holds(PhaseHold("before", until=end), PhaseHold("before", "AC1", until=end))
     changes = {type(change.kind) for change in policy_changes(policy, after=LONG_AGO)}
-    assert changes == {DefaultChanged, SourceRetired}
+    assert changes == {DefaultChanged, CallbackSourceRetired}
 
 
 def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
-    policy = with_holds(Hold("before", until=AFTER + DAY))
+    policy = with_holds(PhaseHold("before", until=AFTER + DAY))
     assert policy_changes(policy, after=LONG_AGO) == [
         PolicyChange(AFTER + DAY, DefaultChanged(TWILIO, KORE)),
-        PolicyChange(AFTER + DAY, SourceRetired(TWILIO)),
+        PolicyChange(AFTER + DAY, CallbackSourceRetired(TWILIO)),
     ]
 
 
 def test_each_change_has_a_label_of_its_own() -> None:
     labels = {change.label for change in POLICY_CHANGE_KINDS}
     assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
-    assert SourceAdded(KORE).label == "source_begins"
+    assert CallbackSourceAdded(KORE).label == "source_begins"
 
 
 # ---- whether there is anything ahead
@@ -129,14 +131,14 @@ def test_each_change_has_a_label_of_its_own() -> None:
     [
         ((), AFTER - MICROSECOND, False),
         ((), AFTER, True),
-        ((Hold("before", "AC1"),), AFTER + DAY, False),
-        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY - MICROSECOND, False),
-        ((Hold("before", "AC1", until=AFTER + DAY),), AFTER + DAY, True),
-        ((Hold("after", "AC1", until=AFTER), Hold("before")), AFTER, False),
+        ((PhaseHold("before", "AC1"),), AFTER + DAY, False),
+        ((PhaseHold("before", "AC1", until=AFTER + DAY),), AFTER + DAY - MICROSECOND, False),
+        ((PhaseHold("before", "AC1", until=AFTER + DAY),), AFTER + DAY, True),
+        ((PhaseHold("after", "AC1", until=AFTER), PhaseHold("before")), AFTER, False),
     ],
 )
 def test_a_policy_is_settled_once_no_date_is_ahead_and_nobody_is_held(
-    holds: tuple[Hold, ...], at: datetime, settled: object
+    holds: tuple[PhaseHold, ...], at: datetime, settled: object
 ) -> None:
     assert is_settled(with_holds(*holds), at=at) is settled
 
@@ -156,7 +158,7 @@ def test_a_source_that_is_back_has_not_ended() -> None:
 
 
 def test_where_everything_is_held_no_source_ends() -> None:
-    assert sources_that_end(with_holds(Hold("before")), at=AFTER) == []
+    assert sources_that_end(with_holds(PhaseHold("before")), at=AFTER) == []
 
 
 # ---- when to remind
@@ -178,7 +180,7 @@ def test_a_reminder_says_within_which_time_a_change_lies(
 ) -> None:
     policy, at = Policy(NOTICE.phases[:2]), BETWEEN - left
     assert reminders(policy, since=at, at=at, before=BEFORE) == [
-        PolicyChangeReminder(MOVES, within)
+        UpcomingPolicyChange(MOVES, within)
     ]
 
 
@@ -189,7 +191,7 @@ def test_a_change_that_is_far_has_no_reminder() -> None:
 
 def test_a_change_that_was_reached_since_has_one_more_reminder() -> None:
     reached = reminders(NOTICE, since=AFTER - DAY, at=AFTER + DAY, before=BEFORE)
-    assert reached == [PolicyChangeReminder(ENDS, timedelta(0))]
+    assert reached == [UpcomingPolicyChange(ENDS, timedelta(0))]
     assert reminders(NOTICE, since=AFTER, at=AFTER, before=BEFORE) == []
 
 

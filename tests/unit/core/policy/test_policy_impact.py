@@ -2,11 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.policy.dated_changes import HoldsEnded, PolicyChange, policy_changes
+from ringback.core.policy.dated_changes import PhaseHoldsEnded, PolicyChange, policy_changes
 from ringback.core.policy.policy_impact import (
-    DeliveryTotals,
     PolicyImpact,
     SelectionReason,
+    UrlDeliveryTotals,
     UrlForecast,
     changed_at,
     depending_on,
@@ -14,7 +14,7 @@ from ringback.core.policy.policy_impact import (
     impact_of,
     source_by_phase,
 )
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
@@ -30,11 +30,11 @@ def row(
     *,
     account_sid: str = "AC1",
     callbacks: int = 10,
-) -> DeliveryTotals:
-    return DeliveryTotals(account_sid, url, source, asked, callbacks, 0, 0, 0)
+) -> UrlDeliveryTotals:
+    return UrlDeliveryTotals(account_sid, url, source, asked, callbacks, 0, 0, 0)
 
 
-def only(policy: Policy, *rows: DeliveryTotals, now: datetime, then: datetime) -> UrlForecast:
+def only(policy: Policy, *rows: UrlDeliveryTotals, now: datetime, then: datetime) -> UrlForecast:
     (found,) = forecast_urls(policy, rows, now=now, then=then)
     return found
 
@@ -60,7 +60,7 @@ def test_what_asks_for_a_source_that_has_ended_is_not_sent_by_its_wish() -> None
 
 
 def test_what_is_held_stays_and_depends_on_its_hold() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", url_prefix=URL, until=AFTER + DAY),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", url_prefix=URL, until=AFTER + DAY),))
     # A hold covers a URL without its fragment.
     held = row(f"{URL}#rc=2")
     found = only(policy, held, now=AFTER, then=AFTER + DAY)
@@ -72,7 +72,7 @@ def test_what_is_held_stays_and_depends_on_its_hold() -> None:
 
 
 def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),))
+    policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
     asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
     whys = [only(policy, asks, now=now, then=AFTER).why for now in (BETWEEN, AFTER)]
     assert whys == [SelectionReason.ASKED, SelectionReason.HELD]
@@ -105,7 +105,7 @@ def test_urls_are_told_apart_by_account_by_text_and_by_what_they_ask_for() -> No
 
 
 def test_at_each_change_only_that_changes_which_does_so_there() -> None:
-    hold = Hold("before", "AC2", until=AFTER + DAY)
+    hold = PhaseHold("before", "AC2", until=AFTER + DAY)
     policy = Policy(NOTICE.phases, (hold,))
     rows = [
         row("https://default.example/"),
@@ -120,7 +120,7 @@ def test_at_each_change_only_that_changes_which_does_so_there() -> None:
     assert changed == {
         "the default moves from twilio to kore": ["https://default.example/"],
         "twilio ends": ["https://asks.example/#cbs=twilio"],
-        str(PolicyChange(AFTER, HoldsEnded((hold,))).kind): ["https://held.example/"],
+        str(PolicyChange(AFTER, PhaseHoldsEnded((hold,))).kind): ["https://held.example/"],
     }
 
 

@@ -1,15 +1,15 @@
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.policy.dated_changes import PolicyChange, SourceRetired
+from ringback.core.policy.dated_changes import CallbackSourceRetired, PolicyChange
 from ringback.core.policy.policy_json import change_record, policy_record
-from ringback.core.policy.source_policy import NOTICE, Hold, Policy
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 
 DAY = timedelta(days=1)
 BETWEEN = datetime(2024, 10, 16, tzinfo=UTC)
 DATE = BETWEEN - 2 * DAY
 END = DATE + DAY
-OURS, THEIRS = Hold("before", "AC1", until=END), Hold("after", "AC2", until=END)
-ENDED = Hold("between", url_prefix="https://a.example", until=DATE)
+OURS, THEIRS = PhaseHold("before", "AC1", until=END), PhaseHold("after", "AC2", until=END)
+ENDED = PhaseHold("between", url_prefix="https://a.example", until=DATE)
 POLICY = Policy(NOTICE.phases, (OURS, THEIRS, ENDED))
 
 
@@ -33,7 +33,7 @@ def test_it_has_phases_and_holds_as_they_are_at_the_date() -> None:
 
 
 def test_a_change_is_seen_from_a_date() -> None:
-    assert change_record(PolicyChange(BETWEEN, SourceRetired("twilio")), DATE) == {
+    assert change_record(PolicyChange(BETWEEN, CallbackSourceRetired("twilio")), DATE) == {
         "date": BETWEEN,
         "change": "source_ends",
         "meaning": "twilio ends",

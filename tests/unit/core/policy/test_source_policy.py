@@ -8,11 +8,11 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import (
     BOTH,
     NOTICE,
-    Hold,
+    CallbackSourceSelection,
     Phase,
+    PhaseHold,
     Policy,
     Source,
-    SourceSelection,
     source_named,
 )
 
@@ -30,7 +30,7 @@ def choose(
     policy: Policy = NOTICE,
     account_sid: str = "AC1",
     url: str = URL,
-) -> SourceSelection:
+) -> CallbackSourceSelection:
     return policy.choose(asked, at=at, account_sid=account_sid, url=url)
 
 
@@ -90,7 +90,7 @@ TWILIO_ENDED = "twilio ended 2024-11-02"
 def test_the_notice_picks_the_source_and_says_why(
     at: datetime, asked: Source | None, source: Source, reason: str
 ) -> None:
-    assert choose(asked, at) == SourceSelection(source, asked, reason)
+    assert choose(asked, at) == CallbackSourceSelection(source, asked, reason)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     assert choose(KORE, AFTER, Policy((early, late))).reason == (
         "kore is not to be had in phase late"
     )
-    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == SourceSelection(
+    assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == CallbackSourceSelection(
         TWILIO, KORE, "kore is not to be had in phase early"
     )
 
@@ -156,7 +156,7 @@ def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
 
 def test_a_policy_of_one_phase_is_enough() -> None:
     policy = Policy((Phase("always", None, KORE, BOTH),))
-    assert choose(None, BETWEEN, policy) == SourceSelection(
+    assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
         KORE, None, "kore is the default of phase always"
     )
 
@@ -173,53 +173,59 @@ def test_the_sources_of_a_policy_are_the_two_built_in_and_those_of_its_phases() 
 @pytest.mark.parametrize(
     ("hold", "account_sid", "url", "phase"),
     [
-        (Hold("before", account_sid="AC1"), "AC1", URL, "before"),
-        (Hold("before", account_sid="AC1"), "AC2", URL, "after"),
-        (Hold("before", url_prefix="http://your-callback-url.com/"), "AC2", URL, "before"),
-        (Hold("before", url_prefix="http://your-callback-url.com/path"), "AC2", URL, "before"),
-        (Hold("before", url_prefix="http://other.example/"), "AC1", URL, "after"),
-        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC1", URL, "before"),
-        (Hold("before", "AC1", "http://your-callback-url.com/"), "AC2", URL, "after"),
-        (Hold("before", "AC1", "http://other.example/"), "AC1", URL, "after"),
-        (Hold("before"), "AC2", URL, "before"),
+        (PhaseHold("before", account_sid="AC1"), "AC1", URL, "before"),
+        (PhaseHold("before", account_sid="AC1"), "AC2", URL, "after"),
+        (PhaseHold("before", url_prefix="http://your-callback-url.com/"), "AC2", URL, "before"),
+        (PhaseHold("before", url_prefix="http://your-callback-url.com/path"), "AC2", URL, "before"),
+        (PhaseHold("before", url_prefix="http://other.example/"), "AC1", URL, "after"),
+        (PhaseHold("before", "AC1", "http://your-callback-url.com/"), "AC1", URL, "before"),
+        (PhaseHold("before", "AC1", "http://your-callback-url.com/"), "AC2", URL, "after"),
+        (PhaseHold("before", "AC1", "http://other.example/"), "AC1", URL, "after"),
+        (PhaseHold("before"), "AC2", URL, "before"),
     ],
 )
 def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
-    hold: Hold, account_sid: str, url: str, phase: str
+    hold: PhaseHold, account_sid: str, url: str, phase: str
 ) -> None:
     policy = Policy(NOTICE.phases, (hold,))
     assert policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[1].name == phase
 
 
 def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", account_sid="AC1"),))
-    assert choose(None, AFTER, policy) == SourceSelection(
+    policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
+    assert choose(None, AFTER, policy) == CallbackSourceSelection(
         TWILIO, None, "twilio is the default of phase before, in which AC1 is held"
     )
 
 
 def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
-    policy = Policy(NOTICE.phases, (Hold("between", url_prefix="http://your-callback-url.com"),))
+    policy = Policy(
+        NOTICE.phases, (PhaseHold("between", url_prefix="http://your-callback-url.com"),)
+    )
     assert choose(TWILIO, AFTER, policy).source is TWILIO
 
 
 def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
-    policy = Policy(NOTICE.phases, (Hold("after", account_sid="AC1"),))
+    policy = Policy(NOTICE.phases, (PhaseHold("after", account_sid="AC1"),))
     before = "twilio is not to be had in phase after, in which AC1 is held"
-    assert choose(TWILIO, AFTER - MICROSECOND, policy) == SourceSelection(KORE, TWILIO, before)
-    assert choose(TWILIO, AFTER, policy) == SourceSelection(KORE, TWILIO, "twilio ended 2024-11-02")
+    assert choose(TWILIO, AFTER - MICROSECOND, policy) == CallbackSourceSelection(
+        KORE, TWILIO, before
+    )
+    assert choose(TWILIO, AFTER, policy) == CallbackSourceSelection(
+        KORE, TWILIO, "twilio ended 2024-11-02"
+    )
 
 
 def test_the_first_hold_that_covers_a_callback_decides() -> None:
-    policy = Policy(NOTICE.phases, (Hold("after", url_prefix=URL), Hold("before", "AC1")))
+    policy = Policy(NOTICE.phases, (PhaseHold("after", url_prefix=URL), PhaseHold("before", "AC1")))
     assert choose(None, BETWEEN - DAY, policy).source is KORE
     assert choose(None, AFTER, policy, url="http://other.example").source is TWILIO
 
 
 def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
-    policy = Policy(NOTICE.phases, (Hold("before", "AC1"),)).held_in("after")
+    policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),)).held_in("after")
     assert choose(None, BETWEEN, policy).source is TWILIO
-    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == SourceSelection(
+    assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == CallbackSourceSelection(
         KORE, None, "kore is the default of phase after, in which every callback is held"
     )
 
@@ -227,27 +233,27 @@ def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
 @pytest.mark.parametrize(
     ("hold", "said"),
     [
-        (Hold("before", "AC1", "http://a.example/"), "http://a.example/"),
-        (Hold("before", "AC1"), "AC1"),
-        (Hold("before"), "every callback"),
+        (PhaseHold("before", "AC1", "http://a.example/"), "http://a.example/"),
+        (PhaseHold("before", "AC1"), "AC1"),
+        (PhaseHold("before"), "every callback"),
     ],
 )
-def test_a_hold_says_whom_it_holds(hold: Hold, said: str) -> None:
+def test_a_hold_says_whom_it_holds(hold: PhaseHold, said: str) -> None:
     assert str(hold) == said
 
 
 def test_a_hold_is_for_all_unless_it_names_an_account_or_urls() -> None:
-    assert Hold("before").is_for_all
-    assert not Hold("before", "AC1").is_for_all
-    assert not Hold("before", url_prefix="https://a.example/").is_for_all
+    assert PhaseHold("before").is_for_all
+    assert not PhaseHold("before", "AC1").is_for_all
+    assert not PhaseHold("before", url_prefix="https://a.example/").is_for_all
 
 
 def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
     holds = (
-        Hold("before", "AC2"),
-        Hold("before", url_prefix="http://a.example"),
-        Hold("after", "AC1"),
-        Hold("between"),
+        PhaseHold("before", "AC2"),
+        PhaseHold("before", url_prefix="http://a.example"),
+        PhaseHold("after", "AC1"),
+        PhaseHold("between"),
     )
     policy = Policy(NOTICE.phases, holds)
     held = {
@@ -261,8 +267,8 @@ def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
 # ---- holds that end
 
 
-def held_until(end: datetime, *others: Hold) -> Policy:
-    return Policy(NOTICE.phases, (Hold("before", "AC1", until=end), *others))
+def held_until(end: datetime, *others: PhaseHold) -> Policy:
+    return Policy(NOTICE.phases, (PhaseHold("before", "AC1", until=end), *others))
 
 
 def test_a_hold_ends_at_its_end_and_not_before() -> None:
@@ -285,15 +291,17 @@ def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
 
 
 def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
-    policy = Policy(NOTICE.phases, (Hold("after", "AC1"), Hold("before", "AC1", until=AFTER)))
+    policy = Policy(
+        NOTICE.phases, (PhaseHold("after", "AC1"), PhaseHold("before", "AC1", until=AFTER))
+    )
     assert choose(None, AFTER, policy).reason == (
         "kore is the default of phase after, in which AC1 is held"
     )
 
 
 def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
-    policy = held_until(BETWEEN, Hold("after"), Hold("between", "AC1", until=BETWEEN))
-    assert choose(None, BETWEEN, policy) == SourceSelection(
+    policy = held_until(BETWEEN, PhaseHold("after"), PhaseHold("between", "AC1", until=BETWEEN))
+    assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
         KORE,
         None,
         "kore is the default of phase after, in which every callback is held;"
@@ -337,16 +345,16 @@ DATELESS = "policy: the first phase must have no date, so that every instant has
             [],
             "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
         ),
-        ([A, B], [Hold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+        ([A, B], [PhaseHold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
         (
             [A, B],
-            [Hold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
+            [PhaseHold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
             "policy: the end of the hold of AC1 needs a time zone",
         ),
     ],
 )
 def test_a_policy_with_a_gap_is_refused(
-    phases: Sequence[Phase], holds: Sequence[Hold], message: str
+    phases: Sequence[Phase], holds: Sequence[PhaseHold], message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Policy(tuple(phases), tuple(holds))
@@ -370,7 +378,9 @@ def test_a_calendar_that_is_ahead_reaches_a_phase_earlier() -> None:
 
 
 def test_the_general_phase_leaves_out_the_holds_of_some() -> None:
-    some = Policy(NOTICE.phases, (Hold("before", "AC1"), Hold("before", url_prefix="http://a")))
+    some = Policy(
+        NOTICE.phases, (PhaseHold("before", "AC1"), PhaseHold("before", url_prefix="http://a"))
+    )
     assert some.general_phase(AFTER).name == "after"
     assert some.held_in("between").general_phase(AFTER).name == "between"
 
@@ -397,10 +407,10 @@ def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
     ],
 )
 def test_a_prefix_that_is_a_host_holds_that_host_and_no_other(url: str, is_held: bool) -> None:
-    assert Hold("before", url_prefix="https://a.example").covers("AC1", url) is is_held
+    assert PhaseHold("before", url_prefix="https://a.example").covers("AC1", url) is is_held
 
 
 def test_a_prefix_with_a_path_is_compared_letter_by_letter() -> None:
-    hold = Hold("before", url_prefix="https://a.example/Hooks")
+    hold = PhaseHold("before", url_prefix="https://a.example/Hooks")
     assert hold.covers("AC1", "https://a.example/Hooks2")
     assert not hold.covers("AC1", "https://a.example/hooks")

@@ -5,26 +5,26 @@ from ringback.core.callbacks.callback import Attempt, CallbackRecord, settle
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import (
     AttemptResult,
-    RecordedRequest,
-    RecordedResponse,
+    ReceiverResponseRecord,
     RequestTimings,
+    SentRequestRecord,
 )
-from ringback.core.http.outcome import Refused, Unknown
+from ringback.core.http.outcome import RefusedOutcome, UnknownOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow import (
     SHADOW_BYTES,
     Mark,
-    Shadow,
+    ShadowCallback,
+    ShadowPath,
+    ShadowQueryParameter,
     ShadowRule,
-    ShadowToPath,
-    ShadowToUrl,
-    ShadowWithParameter,
+    ShadowUrl,
     copy_of,
     rule_for,
 )
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 
-MARK = ShadowWithParameter("shadow=1")
+MARK = ShadowQueryParameter("shadow=1")
 URL = "https://user:made-up@a.example:8443/p?x=1#cbs=twilio&ct=300&odd=1"
 CHANCE = bytes(range(SHADOW_BYTES))
 
@@ -136,12 +136,12 @@ def test_a_parameter_stands_in_front_of_what_a_get_tells() -> None:
 
 
 def test_another_path_leaves_all_else_of_the_url() -> None:
-    url = copied(told(), ShadowToPath("/shadow/callbacks")).url
+    url = copied(told(), ShadowPath("/shadow/callbacks")).url
     assert url.wire == "https://a.example:8443/shadow/callbacks?x=1"
     assert url.credentials == "user:made-up"
 
 
-@pytest.mark.parametrize("mark", [MARK, ShadowToPath("/q")])
+@pytest.mark.parametrize("mark", [MARK, ShadowPath("/q")])
 def test_a_copy_keeps_the_connection_settings_of_its_url_and_warns_of_nothing(mark: Mark) -> None:
     url = copied(told(), mark).url
     assert url.connection.connect_timeout_ms == 300
@@ -150,7 +150,7 @@ def test_a_copy_keeps_the_connection_settings_of_its_url_and_warns_of_nothing(ma
 
 def test_another_url_gets_no_credentials_of_the_first_and_has_settings_of_its_own() -> None:
     other = CallbackUrl.parse("http://b.example/copy#rt=200")
-    url = copied(told(), ShadowToUrl(other)).url
+    url = copied(told(), ShadowUrl(other)).url
     assert (url.wire, url.credentials) == ("http://b.example/copy", None)
     assert (url.connection.read_timeout_ms, url.connection.connect_timeout_ms) == (200, 5000)
 
@@ -161,8 +161,8 @@ def test_another_url_gets_no_credentials_of_the_first_and_has_settings_of_its_ow
 def test_a_row_is_open_first() -> None:
     callback = told()
     copy = copied(callback)
-    row = Shadow.opened(copy, of=callback)
-    assert row == Shadow(
+    row = ShadowCallback.opened(copy, of=callback)
+    assert row == ShadowCallback(
         sid=copy.sid,
         source=Source.KORE,
         idempotency_token=copy.idempotency_token,
@@ -173,18 +173,20 @@ def test_a_row_is_open_first() -> None:
 
 
 def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
-    opened = Shadow.opened(copied(told()), of=told())
-    response = RecordedResponse(503, (("A", "b"),), b"busy")
+    opened = ShadowCallback.opened(copied(told()), of=told())
+    response = ReceiverResponseRecord(503, (("A", "b"),), b"busy")
     timings = RequestTimings(12.5)
-    exchange = AttemptResult(Refused(503), timings, response, "192.0.2.1", "http://proxy:3128")
+    exchange = AttemptResult(
+        RefusedOutcome(503), timings, response, "192.0.2.1", "http://proxy:3128"
+    )
     later = NOW.replace(second=59)
-    request = RecordedRequest("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
+    request = SentRequestRecord("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
     assert opened.settled(exchange, request, started=later) == opened._replace(
         attempt=settle(opened.attempt, exchange, request, started=later)
     )
 
 
 def test_what_a_crash_left_open_is_unknown() -> None:
-    opened = Shadow.opened(copied(told()), of=told())
-    row = opened.settled(AttemptResult(Unknown()), None, started=opened.attempt.date_started)
+    opened = ShadowCallback.opened(copied(told()), of=told())
+    row = opened.settled(AttemptResult(UnknownOutcome()), None, started=opened.attempt.date_started)
     assert (row.attempt.result, row.attempt.request) == ("unknown", None)

@@ -3,7 +3,7 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
-    AnswerDifferenceKind,
+    AnswerDifferenceGroup,
     ComparableResult,
     LatencyPercentiles,
     ShadowReport,
@@ -137,8 +137,8 @@ def test_a_report_counts_by_url_and_by_kind_with_the_first_pair_of_each_as_its_e
     worst, other = report.urls
     assert (worst.url, worst.pairs, worst.same, worst.unknown) == ("http://a.example/", 5, 1, 1)
     refused, other_body = (
-        AnswerDifferenceKind("200", "401", SOURCES),
-        AnswerDifferenceKind("200", "200", SOURCES, has_other_body=True),
+        AnswerDifferenceGroup("200", "401", SOURCES),
+        AnswerDifferenceGroup("200", "200", SOURCES, has_other_body=True),
     )
     assert worst.differing == {refused: 2, other_body: 1}
     assert worst.examples == {

@@ -8,9 +8,9 @@ from ringback.core.sources.source_definition import (
     LAST,
     PLACEHOLDERS,
     SIGNATURE_SCHEMES,
+    CallbackSourceDefinition,
     HeaderTemplate,
     SigningInput,
-    SourceDefinition,
     other_than,
 )
 
@@ -26,9 +26,9 @@ SIGNED = SigningInput(
 )
 
 
-def a_source(*headers: str, scheme: str = "kore") -> SourceDefinition:
+def a_source(*headers: str, scheme: str = "kore") -> CallbackSourceDefinition:
     lines = tuple(map(HeaderTemplate.parse, headers))
-    return SourceDefinition(lines, SIGNATURE_SCHEMES[scheme], IdempotencyTokenFormat())
+    return CallbackSourceDefinition(lines, SIGNATURE_SCHEMES[scheme], IdempotencyTokenFormat())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_header_without_its_value_is_left_out(text: str) -> None:
 
 
 def test_a_source_fills_its_headers_in_their_order() -> None:
-    source = SourceDefinition(
+    source = CallbackSourceDefinition(
         tuple(
             map(
                 HeaderTemplate.parse,

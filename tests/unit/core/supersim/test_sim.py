@@ -8,10 +8,10 @@ from ringback.core.supersim.sim import (
     MOVES,
     REQUESTABLE,
     Change,
-    ChangeRequired,
     FleetAssigned,
-    NoChangeNeeded,
     SimStatus,
+    SuperSimAlreadyInState,
+    SuperSimUpdateRequired,
     plan_change,
 )
 from tests.fakes import FLEET_SID, SIM_SID, a_sim
@@ -54,11 +54,11 @@ def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
 
 # The whole table: what the SIM is, what is asked for, and what comes of it where the update names
 # no fleet, the fleet that the SIM is in, or another. A number is the code of a refusal.
-UNCHANGED, SO = None, NoChangeNeeded()
+UNCHANGED, SO = None, SuperSimAlreadyInState()
 
 
-def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> ChangeRequired:
-    return ChangeRequired(status, fleet_sid)
+def to(status: SimStatus, fleet_sid: str = FLEET_SID) -> SuperSimUpdateRequired:
+    return SuperSimUpdateRequired(status, fleet_sid)
 
 
 Result = Change | int | None
@@ -120,7 +120,10 @@ def test_what_an_update_comes_to(
 @pytest.mark.parametrize("asked", [NEW, SCHEDULED])
 def test_nothing_moves_to_new_or_scheduled(status: SimStatus, asked: SimStatus) -> None:
     if status is asked:
-        assert plan_change(a_sim(status=status), status=asked, fleet_sid=None) == NoChangeNeeded()
+        assert (
+            plan_change(a_sim(status=status), status=asked, fleet_sid=None)
+            == SuperSimAlreadyInState()
+        )
     else:
         with pytest.raises(InvalidParameter) as refused:
             plan_change(a_sim(status=status), status=asked, fleet_sid=None)

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from ringback.core.sims.mobile_networks import NETWORKS
-from ringback.core.wireless.radio import PLACES, RadioLink, cell_of, imei_of, radio_link_of
+from ringback.core.wireless.radio import PLACES, RadioTechnology, cell_of, imei_of, radio_link_of
 from tests.wireless_fakes import HOME, NATIONAL, WIRELESS_ICCID
 
 CARDS = [f"8901340000000000{number:03}" for number in range(500)]
@@ -26,13 +26,15 @@ def test_no_two_countries_have_one_code() -> None:
 
 
 def test_a_narrowband_card_has_the_radio_of_its_kind() -> None:
-    assert {radio_link_of(iccid, is_narrowband=True) for iccid in CARDS} == {RadioLink.NARROWBAND}
+    assert {radio_link_of(iccid, is_narrowband=True) for iccid in CARDS} == {
+        RadioTechnology.NARROWBAND
+    }
 
 
 def test_of_five_other_cards_about_one_has_an_old_radio() -> None:
     counted = Counter(radio_link_of(iccid, is_narrowband=False) for iccid in CARDS)
-    assert set(counted) == {RadioLink.LTE, RadioLink.THREE_G}
-    assert 60 <= counted[RadioLink.THREE_G] <= 140
+    assert set(counted) == {RadioTechnology.LTE, RadioTechnology.THREE_G}
+    assert 60 <= counted[RadioTechnology.THREE_G] <= 140
 
 
 def test_the_cell_of_a_card_is_always_the_same_one_of_its_network() -> None:

@@ -6,8 +6,8 @@ from ringback.core.wireless.rate_plan import (
     DATA_LIMIT,
     DATA_LIMITS,
     DataLimitStrategy,
-    DataMetering,
     RatePlan,
+    RatePlanDataMetering,
     RoamingService,
     RoamingZone,
     zone_of,
@@ -19,7 +19,7 @@ HOME, NATIONAL, ABROAD = RoamingZone
 
 
 def test_the_values_are_those_of_the_api() -> None:
-    assert list(DataMetering) == ["payg", "quota-1", "quota-10", "quota-50"]
+    assert list(RatePlanDataMetering) == ["payg", "quota-1", "quota-10", "quota-50"]
     assert list(DataLimitStrategy) == ["block", "throttle"]
     assert list(RoamingService) == ["data", "messaging", "voice"]
     assert list(RoamingZone) == ["home", "national_roaming", "international_roaming"]
@@ -34,7 +34,7 @@ def test_a_plan_of_which_nothing_is_said_has_data_and_messages_at_home_alone() -
     assert plan == a_rate_plan(
         unique_name=None,
         data_enabled=True,
-        data_metering=DataMetering.PAYG,
+        data_metering=RatePlanDataMetering.PAYG,
         data_limit=1000,
         messaging_enabled=True,
         voice_enabled=False,

@@ -13,9 +13,9 @@ from ringback.core.wireless.sim import (
     FINAL,
     MOVES,
     Change,
-    WirelessChangeRequired,
-    WirelessNoChangeNeeded,
     WirelessSim,
+    WirelessSimAlreadyInState,
+    WirelessSimUpdateRequired,
     WirelessStatus,
     check_move,
     make_iccid,
@@ -113,8 +113,8 @@ Row = tuple[Change | int | None, Change | int | None, Change | int | None]
 NO: Row = (33105, 33105, 33105)
 
 
-def to(status: WirelessStatus, plan: str | None = PLAN) -> WirelessChangeRequired:
-    return WirelessChangeRequired(status, plan)
+def to(status: WirelessStatus, plan: str | None = PLAN) -> WirelessSimUpdateRequired:
+    return WirelessSimUpdateRequired(status, plan)
 
 
 def goes(status: WirelessStatus) -> Row:
@@ -122,21 +122,21 @@ def goes(status: WirelessStatus) -> Row:
 
 
 def stays(status: WirelessStatus) -> Row:
-    return WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
+    return WirelessSimAlreadyInState(PLAN), WirelessSimAlreadyInState(PLAN), to(status, OTHER_PLAN)
 
 
 def rests(without_a_plan: Change | None) -> Row:
-    return without_a_plan, WirelessNoChangeNeeded(PLAN), WirelessNoChangeNeeded(OTHER_PLAN)
+    return without_a_plan, WirelessSimAlreadyInState(PLAN), WirelessSimAlreadyInState(OTHER_PLAN)
 
 
 def keeps(status: WirelessStatus) -> Row:
-    return None, WirelessNoChangeNeeded(PLAN), to(status, OTHER_PLAN)
+    return None, WirelessSimAlreadyInState(PLAN), to(status, OTHER_PLAN)
 
 
 TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
     NEW: {
         None: rests(None),
-        NEW: rests(WirelessNoChangeNeeded(PLAN)),
+        NEW: rests(WirelessSimAlreadyInState(PLAN)),
         READY: goes(READY),
         ACTIVE: goes(ACTIVE),
         SUSPENDED: NO,
@@ -186,7 +186,7 @@ TABLE: Mapping[WirelessStatus, Mapping[WirelessStatus | None, Row]] = {
         ACTIVE: NO,
         SUSPENDED: NO,
         DEACTIVATED: NO,
-        CANCELED: rests(WirelessNoChangeNeeded(PLAN)),
+        CANCELED: rests(WirelessSimAlreadyInState(PLAN)),
     },
 }
 ROWS = [
@@ -246,15 +246,15 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
         (NEW, Asked(READY, PLAN), to(READY)),
         (NEW, Asked(ACTIVE, PLAN), to(ACTIVE)),
         (NEW, Asked(DEACTIVATED), to(DEACTIVATED, None)),
-        (NEW, Asked(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
-        (NEW, Asked(rate_plan_sid=""), WirelessNoChangeNeeded(None)),
+        (NEW, Asked(rate_plan_sid=PLAN), WirelessSimAlreadyInState(PLAN)),
+        (NEW, Asked(rate_plan_sid=""), WirelessSimAlreadyInState(None)),
         (SUSPENDED, Asked(ACTIVE, PLAN), to(ACTIVE)),
         (SUSPENDED, Asked(DEACTIVATED), to(DEACTIVATED, None)),
         (SUSPENDED, Asked(rate_plan_sid=PLAN), to(SUSPENDED)),
-        (SUSPENDED, Asked(rate_plan_sid=""), WirelessNoChangeNeeded(None)),
+        (SUSPENDED, Asked(rate_plan_sid=""), WirelessSimAlreadyInState(None)),
         (DEACTIVATED, Asked(ACTIVE, PLAN), to(ACTIVE)),
         (DEACTIVATED, Asked(rate_plan_sid=PLAN), to(DEACTIVATED)),
-        (CANCELED, Asked(rate_plan_sid=PLAN), WirelessNoChangeNeeded(PLAN)),
+        (CANCELED, Asked(rate_plan_sid=PLAN), WirelessSimAlreadyInState(PLAN)),
     ],
 )
 def test_a_sim_without_a_plan_does_without_or_gets_one(
@@ -280,7 +280,7 @@ def test_a_sim_is_not_connected_without_a_plan(
 @pytest.mark.parametrize(
     ("status", "asked", "expected"),
     [
-        (NEW, None, WirelessNoChangeNeeded(None)),
+        (NEW, None, WirelessSimAlreadyInState(None)),
         (NEW, READY, 33104),
         (NEW, DEACTIVATED, to(DEACTIVATED, None)),
         (READY, None, 33104),
@@ -295,7 +295,7 @@ def test_a_sim_is_not_connected_without_a_plan(
         (SUSPENDED, SUSPENDED, 33121),
         (DEACTIVATED, None, to(DEACTIVATED, None)),
         (DEACTIVATED, ACTIVE, 33104),
-        (CANCELED, None, WirelessNoChangeNeeded(None)),
+        (CANCELED, None, WirelessSimAlreadyInState(None)),
     ],
 )
 def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(

@@ -20,7 +20,7 @@ from ringback.operations.supersim.access_profiles import (
     remove_network,
     rename_access_profile,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, PROFILE_SID, TAKES, a_context, a_profile
 from tests.memory_store import MemoryTransaction
 
@@ -98,7 +98,7 @@ def test_a_profile_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_param
 def test_profiles_are_listed_newest_first(tx: MemoryTransaction) -> None:
     other = a_profile(sid="HA" + "e" * 32, unique_name=None)
     tx.supersim.access_profiles.add(other)
-    assert [one.sid for one in list_access_profiles(tx, ACCOUNT_SID, PageRequest(9))] == [
+    assert [one.sid for one in list_access_profiles(tx, ACCOUNT_SID, PageWindow(9))] == [
         other.sid,
         PROFILE_SID,
     ]

@@ -17,7 +17,7 @@ from ringback.operations.supersim.billing import (
     list_billing_periods,
     renew_period,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY, INSTANT
@@ -28,7 +28,7 @@ A_MONTH: Final = months_after(NOW) - NOW
 
 def periods(world: World) -> list[BillingPeriod]:
     """Return the SIM's Billing Periods, the oldest first."""
-    return list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageRequest(99))[::-1]
+    return list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageWindow(99))[::-1]
 
 
 def spans(world: World) -> list[tuple[BillingPeriodType, datetime, datetime]]:

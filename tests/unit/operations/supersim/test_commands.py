@@ -22,7 +22,7 @@ from ringback.operations.supersim.commands import (
     send_datagram,
     send_sms,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.core.builders import URL
 from tests.unit.operations.supersim.bench import World
@@ -115,7 +115,7 @@ def test_an_sms_that_none_can_hold_has_83600_and_is_not_kept(world: World, paylo
     with pytest.raises(InvalidParameter) as refused:
         sms(world, payload)
     assert refused.value.code == 83600
-    assert list_sms(world.tx, ACCOUNT_SID, PageRequest(9)) == []
+    assert list_sms(world.tx, ACCOUNT_SID, PageWindow(9)) == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_datagram_that_none_can_hold_has_83600_and_is_not_kept(
     with pytest.raises(InvalidParameter) as refused:
         datagram(world, payload, kind)
     assert refused.value.code == 83600
-    assert list_datagrams(world.tx, ACCOUNT_SID, PageRequest(9)) == []
+    assert list_datagrams(world.tx, ACCOUNT_SID, PageWindow(9)) == []
 
 
 def test_a_command_of_another_account_is_not_found(world: World) -> None:
@@ -168,21 +168,21 @@ def test_commands_are_listed_by_their_sim(world: World, sim: str) -> None:
         a_sim(sid=OTHER_SIM, iccid="8988307000000000002", unique_name="other")
     )
     ours, _ = sms(world), sms(world, sim="other")
-    assert list_sms(world.tx, ACCOUNT_SID, PageRequest(9), sim=sim) == [ours]
+    assert list_sms(world.tx, ACCOUNT_SID, PageWindow(9), sim=sim) == [ours]
     mine, _ = datagram(world), datagram(world, sim="other")
-    assert list_datagrams(world.tx, ACCOUNT_SID, PageRequest(9), sim=sim) == [mine]
+    assert list_datagrams(world.tx, ACCOUNT_SID, PageWindow(9), sim=sim) == [mine]
 
 
 def test_a_sim_that_is_not_there_has_no_commands(world: World) -> None:
     sms(world)
     datagram(world)
-    assert list_sms(world.tx, ACCOUNT_SID, PageRequest(9), sim="nobody") == []
-    assert list_datagrams(world.tx, ACCOUNT_SID, PageRequest(9), sim="nobody") == []
+    assert list_sms(world.tx, ACCOUNT_SID, PageWindow(9), sim="nobody") == []
+    assert list_datagrams(world.tx, ACCOUNT_SID, PageWindow(9), sim="nobody") == []
 
 
 def test_commands_are_listed_by_status_and_direction_and_datagrams_by_card(world: World) -> None:
     text, packet = sms(world), datagram(world)
-    page = PageRequest(9)
+    page = PageWindow(9)
     queued, to_sim = MessageStatus.QUEUED, Direction.TO_SIM
     assert list_sms(world.tx, ACCOUNT_SID, page, status=queued, direction=to_sim) == [text]
     assert list_sms(world.tx, ACCOUNT_SID, page, status=MessageStatus.SENT) == []

@@ -13,7 +13,7 @@ from ringback.core.supersim.usage import SuperSimDataSession, UsageGranularity, 
 from ringback.operations.supersim.data_sessions import is_out_of_data, sessions_of, used_since
 from ringback.operations.supersim.device_actions import transfer_data
 from ringback.operations.supersim.fleets import FleetParameters, update_fleet
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, TAKES, a_fleet, a_profile, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY, INSTANT
@@ -178,4 +178,4 @@ def test_sessions_are_found_by_period_and_by_what_they_are_of() -> None:
         ({"fleet_sid": "HF" + "0" * 32}, world.now, 0),
     ):
         query = UsageQuery(NOW - timedelta(days=1), end, UsageGranularity.ALL, None, of)
-        assert len(sessions_of(world.tx, ACCOUNT_SID, query, PageRequest(9))) == count
+        assert len(sessions_of(world.tx, ACCOUNT_SID, query, PageWindow(9))) == count

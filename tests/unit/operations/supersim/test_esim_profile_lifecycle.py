@@ -15,7 +15,7 @@ from ringback.core.sims.scenario import (
     TaskKind,
 )
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.device_actions import download_profile
 from ringback.operations.supersim.esim_profiles import EsimProfileOrder, order_esim_profile
@@ -37,7 +37,7 @@ def profile_in(world: World) -> EsimProfile:
     return profile
 
 
-def settings_in(world: World) -> SimSettingsUpdate:
+def settings_in(world: World) -> OtaSettingsUpdate:
     (update,) = world.tx.supersim.settings_updates.records.values()
     return update
 
@@ -191,7 +191,10 @@ def test_settings_are_written_in_two_steps_without_a_callback() -> None:
     assert (settings_in(world).status, settings_in(world).date_completed) == ("in-progress", None)
     world.advance(TAKES)
     done = settings_in(world)
-    assert (done.status, done.date_completed) == (SettingsUpdateStatus.SUCCESSFUL, NOW + 2 * TAKES)
+    assert (done.status, done.date_completed) == (
+        OtaSettingsUpdateStatus.SUCCESSFUL,
+        NOW + 2 * TAKES,
+    )
     assert world.reported() == []
 
 
@@ -201,7 +204,7 @@ def test_settings_that_cant_be_written_fail(result: CarrierResult) -> None:
     world.results = {TaskKind.BEGIN_SETTINGS: result, TaskKind.END_SETTINGS: result}
     world.advance(DAY)
     failed = settings_in(world)
-    assert (failed.status, failed.date_completed) == (SettingsUpdateStatus.FAILED, None)
+    assert (failed.status, failed.date_completed) == (OtaSettingsUpdateStatus.FAILED, None)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ringback.operations.supersim.esim_profiles import (
     list_esim_profiles,
     order_esim_profile,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES
 from tests.unit.core.builders import an_esim_profile
 from tests.unit.operations.supersim.bench import URL, World
@@ -52,7 +52,7 @@ def test_an_order_that_nobody_could_download_is_refused() -> None:
     with pytest.raises(InvalidParameter) as refused:
         order_esim_profile(world.tx, ACCOUNT_SID, EsimProfileOrder(), world.context())
     assert refused.value.code == 20002
-    assert list_esim_profiles(world.tx, ACCOUNT_SID, PageRequest(9)) == []
+    assert list_esim_profiles(world.tx, ACCOUNT_SID, PageWindow(9)) == []
 
 
 def test_a_profile_of_another_account_is_not_found() -> None:
@@ -82,4 +82,4 @@ def test_profiles_are_listed_by_chip_sim_and_status(which: dict[str, str], count
         an_esim_profile(sid="HP" + "9" * 32, eid=EID, sim_sid=SIM_SID, status=EsimStatus.AVAILABLE)
     )
     asked: Any = which  # each value is of its own type
-    assert len(list_esim_profiles(world.tx, ACCOUNT_SID, PageRequest(9), **asked)) == count
+    assert len(list_esim_profiles(world.tx, ACCOUNT_SID, PageWindow(9), **asked)) == count

@@ -20,7 +20,7 @@ from ringback.operations.supersim.fleets import (
     list_fleets,
     update_fleet,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -150,7 +150,7 @@ def test_a_fleet_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_paramet
 def test_fleets_are_listed_by_the_sid_or_name_of_their_profile(
     tx: MemoryTransaction, profile: str | None, found: list[str]
 ) -> None:
-    listed = list_fleets(tx, ACCOUNT_SID, PageRequest(9), network_access_profile=profile)
+    listed = list_fleets(tx, ACCOUNT_SID, PageWindow(9), network_access_profile=profile)
     assert [fleet.sid for fleet in listed] == found
 
 

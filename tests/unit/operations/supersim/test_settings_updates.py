@@ -5,17 +5,17 @@ import re
 import pytest
 
 from ringback.core.sims.scenario import TaskKind
-from ringback.core.supersim.settings_update import SettingsUpdateStatus, SimSettingsUpdate
+from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.supersim.settings_updates import list_settings_updates
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_sim
 from tests.unit.operations.supersim.bench import World
 from tests.unit.operations.worlds import DAY
 
 
-def updates(world: World) -> list[SimSettingsUpdate]:
-    return list_settings_updates(world.tx, ACCOUNT_SID, PageRequest(9))
+def updates(world: World) -> list[OtaSettingsUpdate]:
+    return list_settings_updates(world.tx, ACCOUNT_SID, PageWindow(9))
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
@@ -23,12 +23,12 @@ def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: S
     world = World(a_sim(status=status))
     (update,) = updates(world)
     assert re.fullmatch("OB[0-9a-f]{32}", update.sid)
-    assert update == SimSettingsUpdate(
+    assert update == OtaSettingsUpdate(
         sid=update.sid,
         account_sid=ACCOUNT_SID,
         iccid=world.sim.iccid,
         sim_sid=SIM_SID,
-        status=SettingsUpdateStatus.SCHEDULED,
+        status=OtaSettingsUpdateStatus.SCHEDULED,
         date_created=NOW,
         date_updated=NOW,
     )
@@ -54,13 +54,13 @@ def test_a_card_gets_its_settings_once() -> None:
         (SIM_SID, None, 1),
         ("my_super_sim", None, 1),
         ("nobody", None, 0),
-        (None, SettingsUpdateStatus.SCHEDULED, 1),
-        (None, SettingsUpdateStatus.FAILED, 0),
+        (None, OtaSettingsUpdateStatus.SCHEDULED, 1),
+        (None, OtaSettingsUpdateStatus.FAILED, 0),
     ],
 )
 def test_settings_updates_are_listed_by_sim_and_status(
-    sim: str | None, status: SettingsUpdateStatus | None, count: int
+    sim: str | None, status: OtaSettingsUpdateStatus | None, count: int
 ) -> None:
     tx = World(a_sim()).tx
-    found = list_settings_updates(tx, ACCOUNT_SID, PageRequest(9), sim=sim, status=status)
+    found = list_settings_updates(tx, ACCOUNT_SID, PageWindow(9), sim=sim, status=status)
     assert len(found) == count

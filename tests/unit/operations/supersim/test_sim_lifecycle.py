@@ -14,7 +14,7 @@ from ringback.operations.supersim.commands import NewSmsCommand, send_sms
 from ringback.operations.supersim.device_actions import receive_sms, transfer_data
 from ringback.operations.supersim.settings_updates import list_settings_updates
 from ringback.operations.supersim.sims import SuperSimUpdateRequest, update_sim
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
 from tests.unit.operations.supersim.bench import URL, World
 from tests.unit.operations.worlds import DAY, INSTANT
@@ -44,11 +44,11 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     done = NOW + TAKES
     assert world.sim == a_sim(status=READY, date_updated=done, ready_since=done)
     assert [told["SimStatus"] for told in world.reported()] == ["ready"]
-    (period,) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageRequest(9))
+    (period,) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageWindow(9))
     assert (period.period_type, period.start_time) == (BillingPeriodType.READY, done)
     (session,) = world.tx.supersim.sessions.of_sim(SIM_SID, since=done)
     assert session.date_created == done
-    (settings,) = list_settings_updates(world.tx, ACCOUNT_SID, PageRequest(9))
+    (settings,) = list_settings_updates(world.tx, ACCOUNT_SID, PageWindow(9))
     assert world.due(TaskKind.BEGIN_SETTINGS, settings.sid) == done + TAKES
     assert world.due(TaskKind.ACTIVATE_SIM) is not None
     assert world.tx.supersim.sim_updates.get(SIM_SID) is None
@@ -109,7 +109,7 @@ def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_
     world.advance(INSTANT)
     assert world.sim == a_sim(status=ACTIVE, date_updated=IN_3_MONTHS)
     assert world.reported() == []
-    (active, *ready) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageRequest(9))
+    (active, *ready) = list_billing_periods(world.tx, ACCOUNT_SID, SIM_SID, PageWindow(9))
     assert (active.period_type, active.start_time) == (BillingPeriodType.ACTIVE, IN_3_MONTHS)
     assert {period.period_type for period in ready} == {BillingPeriodType.READY}
 

@@ -27,7 +27,7 @@ from ringback.operations.supersim.sims import (
     register_sim,
     update_sim,
 )
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.ports import CallbackFilter, PageWindow
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -81,7 +81,7 @@ def update(
 
 
 def called_back(tx: MemoryTransaction) -> list[CallbackRecord]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(9))
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
 
 
 def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
@@ -200,13 +200,13 @@ def test_sims_are_listed_by_the_sid_or_name_of_their_fleet(
 ) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, fleet_sid=None))
-    assert list_sims(tx, ACCOUNT_SID, PageRequest(9), fleet=fleet) == found
+    assert list_sims(tx, ACCOUNT_SID, PageWindow(9), fleet=fleet) == found
 
 
 def test_a_list_without_filters_has_all_sims_newest_first(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM))
-    assert list_sims(tx, ACCOUNT_SID, PageRequest(9)) == [a_sim(sid=OTHER_SIM), a_sim()]
+    assert list_sims(tx, ACCOUNT_SID, PageWindow(9)) == [a_sim(sid=OTHER_SIM), a_sim()]
 
 
 # ---- what an update does -------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ringback.operations.wireless.commands import (
     list_commands,
     send_command,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, TAKES
 from tests.unit.operations.wireless.bench import ASKS, OTHER_SIM, THEIRS, World, sim_that_is
 from tests.unit.operations.worlds import DAY
@@ -242,8 +242,8 @@ def test_commands_are_listed_by_what_they_are_newest_first(
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, unique_name="other"))
     world.tx.wireless.commands.add(FROM_DEVICE)
     world.tx.wireless.commands.add(TO_OTHER)
-    assert list_commands(world.tx, ACCOUNT_SID, PageRequest(9), **which) == found
-    assert list_commands(world.tx, THEIRS, PageRequest(9), **which) == []
+    assert list_commands(world.tx, ACCOUNT_SID, PageWindow(9), **which) == found
+    assert list_commands(world.tx, THEIRS, PageWindow(9), **which) == []
 
 
 # ---- deleted -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ringback.core.errors import InvalidParameter
 from ringback.core.sims.scenario import SCENARIOS, TaskKind
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
-from ringback.core.wireless.radio import RadioLink
+from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, RoamingZone
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.operations.metering import used_since
@@ -87,14 +87,14 @@ def test_a_session_says_under_which_plan_on_which_network_and_by_which_radio_it_
     (session,) = sessions(active_world())
     assert (session.account_sid, session.sim_sid) == (ACCOUNT_SID, WIRELESS_SIM_SID)
     assert (session.rate_plan_sid, session.network_sid) == (RATE_PLAN_SID, HOME.sid)
-    assert (session.iccid, session.radio_link) == (WIRELESS_ICCID, RadioLink.LTE)
+    assert (session.iccid, session.radio_link) == (WIRELESS_ICCID, RadioTechnology.LTE)
     assert session.sid.startswith("WN")
 
 
 def test_the_session_of_a_narrowband_sim_is_by_its_own_radio() -> None:
     sim = replace(sim_that_is(ACTIVE), is_narrowband=True)
     (session,) = sessions(World(sim, data_per_day=MEGABYTE))
-    assert session.radio_link is RadioLink.NARROWBAND
+    assert session.radio_link is RadioTechnology.NARROWBAND
 
 
 def test_a_sim_that_is_suspended_uses_nothing_more() -> None:

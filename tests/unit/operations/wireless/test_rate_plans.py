@@ -10,7 +10,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ApiError, InvalidParameter, NotFound
-from ringback.core.wireless.rate_plan import DataLimitStrategy, DataMetering, RatePlan
+from ringback.core.wireless.rate_plan import DataLimitStrategy, RatePlan, RatePlanDataMetering
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import (
     RatePlanUpdateRequest,
@@ -21,7 +21,7 @@ from ringback.operations.wireless.rate_plans import (
     rate_plan_named,
     rename_rate_plan,
 )
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_context
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import OTHER_PLAN, THEIRS, World, sim_that_is
@@ -66,7 +66,7 @@ def test_a_plan_of_which_nothing_is_said_is_the_usual_one(tx: MemoryTransaction)
 def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
     allowed = {
         "data_enabled": False,
-        "data_metering": DataMetering.QUOTA_10,
+        "data_metering": RatePlanDataMetering.QUOTA_10,
         "data_limit": 7,
         "messaging_enabled": False,
         "voice_enabled": True,
@@ -86,7 +86,7 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
         date_created=LATER,
         date_updated=LATER,
         data_enabled=False,
-        data_metering=DataMetering.QUOTA_10,
+        data_metering=RatePlanDataMetering.QUOTA_10,
         data_limit=7,
         messaging_enabled=False,
         voice_enabled=True,
@@ -144,8 +144,8 @@ def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
 
 def test_plans_are_listed_newest_first(tx: MemoryTransaction) -> None:
     new = create(tx, RatePlanUpdateRequest("new"))
-    assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(9)) == [new, PLAN]
-    assert list_rate_plans(tx, ACCOUNT_SID, PageRequest(1)) == [new]
+    assert list_rate_plans(tx, ACCOUNT_SID, PageWindow(9)) == [new, PLAN]
+    assert list_rate_plans(tx, ACCOUNT_SID, PageWindow(1)) == [new]
 
 
 # ---- renamed -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seed_data import SIM_NAME, SIM_SID, seed_where_missing
 from ringback.operations.wireless.sims import fetch_sim
-from ringback.ports import PageRequest
+from ringback.ports import PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, a_context, an_account
 from tests.memory_store import MemoryTransaction
 from tests.wireless_fakes import RATE_PLAN_SID, a_rate_plan, a_wireless_sim
@@ -48,7 +48,7 @@ def test_a_sim_that_is_there_stays_as_it_is(tx: MemoryTransaction) -> None:
     changed = replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), unique_name="renamed")
     tx.wireless.sims.save(changed)
     plant(tx)
-    assert tx.wireless.sims.page(ACCOUNT_SID, {}, PageRequest(9)) == [changed]
+    assert tx.wireless.sims.page(ACCOUNT_SID, {}, PageWindow(9)) == [changed]
     assert len(tx.wireless.rate_plans.records) == 1
 
 

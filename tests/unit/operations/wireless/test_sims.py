@@ -30,7 +30,7 @@ from ringback.operations.wireless.sims import (
     sim_named,
     update_sim,
 )
-from ringback.ports import CallbackFilter, PageRequest
+from ringback.ports import CallbackFilter, PageWindow
 from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_context, an_account
 from tests.memory_store import MemoryTransaction
 from tests.unit.operations.wireless.bench import (
@@ -94,7 +94,7 @@ def update(
 
 
 def called_back(tx: MemoryTransaction) -> list[CallbackRecord]:
-    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageRequest(9))
+    return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
 
 
 def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
@@ -219,8 +219,8 @@ def test_sims_are_listed_by_what_they_are_newest_first(
 ) -> None:
     tx.wireless.sims.add(ONE)
     tx.wireless.sims.add(OTHER)
-    assert list_sims(tx, ACCOUNT_SID, PageRequest(9), **which) == found
-    assert list_sims(tx, THEIRS, PageRequest(9), **which) == []
+    assert list_sims(tx, ACCOUNT_SID, PageWindow(9), **which) == found
+    assert list_sims(tx, THEIRS, PageWindow(9), **which) == []
 
 
 # ---- what an update does at once -----------------------------------------------------------------

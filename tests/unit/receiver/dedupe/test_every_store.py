@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import ClaimedByOther, ClaimRequest, ClaimWon, WorkAlreadyDone
+from ringback.receiver.dedupe import ClaimedByOther, ClaimWon, DedupeClaimRequest, WorkAlreadyDone
 from tests.unit.receiver.dedupe.kept import Kept, opener
 from tests.unit.receiver.dedupe.visits import HOUR, SECOND, visit
 
@@ -20,11 +20,13 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
         yield opened
 
 
-def twilio(owner: str, token: str = "twilio-1", content: str | None = "ready") -> ClaimRequest:
+def twilio(
+    owner: str, token: str = "twilio-1", content: str | None = "ready"
+) -> DedupeClaimRequest:
     return visit(owner, token=token, source=Source.TWILIO, content=content)
 
 
-def kore(owner: str, token: str = "kore-1", content: str | None = "ready") -> ClaimRequest:
+def kore(owner: str, token: str = "kore-1", content: str | None = "ready") -> DedupeClaimRequest:
     return visit(owner, token=token, source=Source.KORE, content=content)
 
 

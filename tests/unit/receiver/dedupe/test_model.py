@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import ClaimedByOther, ClaimRequest
+from ringback.receiver.dedupe import ClaimedByOther, DedupeClaimRequest
 from ringback.receiver.dedupe.dedupe_store import Claimed
 from tests.unit.receiver.dedupe.kept import Kept, opener
 from tests.unit.receiver.dedupe.visits import MILLISECOND, SECOND, visit
@@ -34,7 +34,7 @@ class BesideTheModel(RuleBasedStateMachine):
         self._model = self._until_the_end.enter_context(model)
         self._store = self._until_the_end.enter_context(store)
         self._owners = count()
-        self._visits = list[ClaimRequest]()
+        self._visits = list[DedupeClaimRequest]()
 
     def teardown(self) -> None:
         self._until_the_end.close()
@@ -94,11 +94,11 @@ class BesideTheModel(RuleBasedStateMachine):
         self._store.let_pass(time)
         self._model.let_pass(time)
 
-    def _claim(self, wanted: ClaimRequest) -> None:
+    def _claim(self, wanted: DedupeClaimRequest) -> None:
         self._tick()
         assert alike(self._store.seen.claim(wanted), self._model.seen.claim(wanted))
 
-    def _made(self, ago: int) -> ClaimRequest:
+    def _made(self, ago: int) -> DedupeClaimRequest:
         return self._visits[-1 - ago % len(self._visits)]
 
     def _tick(self) -> None:

@@ -8,8 +8,8 @@ import redis
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import (
     ClaimedByOther,
-    ClaimRequest,
     ClaimWon,
+    DedupeClaimRequest,
     DedupeUnavailable,
     RedisDedupe,
     WorkAlreadyDone,
@@ -24,7 +24,7 @@ def client(redis_socket: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def twilio(owner: str) -> ClaimRequest:
+def twilio(owner: str) -> DedupeClaimRequest:
     return visit(owner, source=Source.TWILIO, content="ready")
 
 

@@ -32,12 +32,12 @@ _ASK = """
 import sys
 from datetime import timedelta
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import DedupeUnavailable, ClaimRequest, SqliteDedupe
+from ringback.receiver.dedupe import DedupeUnavailable, DedupeClaimRequest, SqliteDedupe
 
 time = timedelta(hours=1)
 try:
     SqliteDedupe(sys.argv[1]).claim(
-        ClaimRequest(source=Source.KORE, token="t", owner="o", lease=time, keep=time)
+        DedupeClaimRequest(source=Source.KORE, token="t", owner="o", lease=time, keep=time)
     )
 except DedupeUnavailable as failure:
     print(failure)
@@ -48,11 +48,11 @@ _FORKED = """
 import os, sys, threading
 from datetime import timedelta
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import ClaimRequest, SqliteDedupe
+from ringback.receiver.dedupe import DedupeClaimRequest, SqliteDedupe
 
 def visit(token, owner):
     time = timedelta(hours=1)
-    return ClaimRequest(source=Source.KORE, token=token, owner=owner, lease=time, keep=time)
+    return DedupeClaimRequest(source=Source.KORE, token=token, owner=owner, lease=time, keep=time)
 
 def held_now():
     return [held for held in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{held}")]

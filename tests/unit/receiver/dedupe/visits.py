@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import ClaimRequest
+from ringback.receiver.dedupe import DedupeClaimRequest
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -32,8 +32,8 @@ def visit(
     keep: timedelta = HOUR,
     content: str | None = None,
     within: timedelta = 10 * SECOND,
-) -> ClaimRequest:
-    return ClaimRequest(
+) -> DedupeClaimRequest:
+    return DedupeClaimRequest(
         source=source,
         token=token,
         owner=owner,

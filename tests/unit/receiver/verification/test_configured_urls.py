@@ -11,7 +11,7 @@ from ringback.receiver.verification.configured_urls import (
     UrlTemplateMatch,
     read_urls,
 )
-from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
+from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
 
 TWILIO = ("X-Twilio-Signature", "A" * 27 + "=")
 KORE = ("Kore-Signature", "0" * 64)
@@ -27,7 +27,7 @@ def request(
 def called(url: str, received: ReceivedRequest) -> str | Rejected:
     """Return the URL under which a request is checked."""
     claim = read_claim(received)
-    assert isinstance(claim, SignatureClaim)
+    assert isinstance(claim, UnverifiedSignature)
     answer = ConfiguredReceiverUrl(url).called_by(received, claim)
     return answer if isinstance(answer, Rejected) else str(answer.split)
 

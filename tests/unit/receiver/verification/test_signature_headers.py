@@ -5,7 +5,7 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected
 from ringback.receiver.verification.schemes import BY_AUTH_TOKEN, BY_SHARED_KEY, BY_WEBHOOK_SECRET
-from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
+from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
 
 SHA1 = "A" * 27 + "="
 SHA256 = "A" * 43 + "="
@@ -15,9 +15,9 @@ RQ = "RQa48ec9b6ef475034c35566c02b654243"
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
 
-def claimed(*headers: tuple[str, str]) -> SignatureClaim:
+def claimed(*headers: tuple[str, str]) -> UnverifiedSignature:
     claim = read_claim(ReceivedRequest("POST", "/", headers))
-    assert isinstance(claim, SignatureClaim)
+    assert isinstance(claim, UnverifiedSignature)
     return claim
 
 
@@ -30,8 +30,8 @@ def rejected(*headers: tuple[str, str]) -> Rejected:
 def test_each_family_is_known_by_its_headers() -> None:
     assert claimed(
         ("x-TWILIO-signature", SHA1), ("I-Twilio-Idempotency-Token", UUID)
-    ) == SignatureClaim(Source.TWILIO, UUID, SHA1, BY_AUTH_TOKEN)
-    assert claimed(("Kore-Idempotency-Token", RQ), ("Kore-Signature", HEX)) == SignatureClaim(
+    ) == UnverifiedSignature(Source.TWILIO, UUID, SHA1, BY_AUTH_TOKEN)
+    assert claimed(("Kore-Idempotency-Token", RQ), ("Kore-Signature", HEX)) == UnverifiedSignature(
         Source.KORE, RQ, HEX, BY_WEBHOOK_SECRET
     )
 

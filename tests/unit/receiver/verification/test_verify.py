@@ -19,7 +19,7 @@ from ringback.receiver.verification import (
     ReceivedRequest,
     ReceiverSecrets,
     Rejected,
-    SentCallbackRecord,
+    SenderCallbackRecord,
     Verdict,
     Verified,
     check,
@@ -38,7 +38,7 @@ def checked(
     *,
     urls: Sequence[str] | None = None,
     secrets: ReceiverSecrets = SECRETS,
-    sent: SentCallbackRecord | None = None,
+    sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
     """Check a request, by default under the URL that its own target gives."""
     here = [f"http://127.0.0.1:9000{request.target}"]
@@ -124,7 +124,7 @@ def test_what_is_empty_too_long_or_not_printable_is_no_token(token: str) -> None
 @both_sources
 def test_what_the_sender_has_on_record_makes_nothing_genuine(source: Source) -> None:
     request = replace(received(rendered(source)), body=b"SimStatus=forged")
-    sent = SentCallbackRecord("POST", URL, request.body)
+    sent = SenderCallbackRecord("POST", URL, request.body)
     assert refused(request, sent=sent).reason is Reason.WRONG_SECRET
 
 
@@ -245,7 +245,7 @@ def test_an_unknown_secret_can_not_be_told_from_a_change_on_the_way(source: Sour
 @both_sources
 def test_an_unknown_secret_is_certain_once_the_sender_shows_what_it_sent(source: Source) -> None:
     outgoing = rendered(source, auth_token="other", kore_secret="other")
-    sent = SentCallbackRecord("POST", outgoing.url.wire, outgoing.body)
+    sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     assert refused(received(outgoing), sent=sent).reason is Reason.WRONG_SECRET
 
 
@@ -358,7 +358,7 @@ def test_any_other_url_is_named_once_the_sender_shows_what_it_called(
 ) -> None:
     outgoing = rendered(source, method, url="https://public.example/somewhere/else")
     moved = replace(received(outgoing), target="/path", headers=outgoing.headers[1:])
-    sent = SentCallbackRecord(method, outgoing.url.wire, outgoing.body)
+    sent = SenderCallbackRecord(method, outgoing.url.wire, outgoing.body)
     assert refused(moved).reason is Reason.NOT_EXPLAINED
     verdict = refused(moved, sent=sent)
     assert verdict.reason is Reason.URL_DIFFERS
@@ -414,7 +414,7 @@ def test_a_form_that_was_only_written_in_another_way_is_still_genuine_for_twilio
 @both_sources
 def test_changed_parameters_are_named_once_the_sender_shows_what_it_sent(source: Source) -> None:
     outgoing = rendered(source)
-    sent = SentCallbackRecord("POST", outgoing.url.wire, outgoing.body)
+    sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     arrived = BODY.replace("inactive", "active").replace("ApiVersion=v1&", "") + "&Extra=1"
     verdict = refused(replace(received(outgoing), body=arrived.encode()), sent=sent)
     assert verdict.reason is Reason.BODY_CHANGED
@@ -509,7 +509,7 @@ def test_another_method_than_the_one_signed_is_named() -> None:
 
 def test_a_redirect_that_made_a_get_of_a_post_is_named_with_the_senders_record() -> None:
     outgoing = rendered(Source.KORE, body="")
-    sent = SentCallbackRecord("POST", outgoing.url.wire, outgoing.body)
+    sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     verdict = refused(replace(received(outgoing), method="GET"), sent=sent)
     assert verdict.reason is Reason.METHOD_CHANGED
 
@@ -554,7 +554,7 @@ requests = st.builds(
     body=st.binary(max_size=200),
 )
 records = st.one_of(
-    st.none(), st.builds(SentCallbackRecord, anything, anything, st.binary(max_size=60))
+    st.none(), st.builds(SenderCallbackRecord, anything, anything, st.binary(max_size=60))
 )
 some_secrets = st.lists(anything, max_size=2).map(tuple)
 
@@ -570,7 +570,7 @@ def test_whatever_comes_gets_a_verdict(
     request: ReceivedRequest,
     urls: list[str],
     secrets: ReceiverSecrets,
-    sent: SentCallbackRecord | None,
+    sent: SenderCallbackRecord | None,
 ) -> None:
     assert isinstance(check(request, urls=urls, secrets=secrets, sent=sent), Verified | Rejected)
 

@@ -13,7 +13,7 @@ import trustme
 
 from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.network_backend import NoSuchLocalAddress, SystemNetwork
+from ringback.http_client.sockets_and_tls import NoSuchLocalAddress, SystemNetwork
 from ringback.http_client.tls import ClientTls, TlsFailed
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver

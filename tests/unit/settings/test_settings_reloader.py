@@ -4,12 +4,12 @@ import pytest
 
 from ringback.core.policy.source_policy import NOTICE
 from ringback.settings.setting_definitions import ServerCommand
-from ringback.settings.settings_loader import SettingsLoader
+from ringback.settings.settings_reloader import SettingsReloader
 
 
 def test_a_policy_of_settings_is_held_in_their_phase() -> None:
-    held = SettingsLoader({"phase": "after"}, {}, ServerCommand.DEV).load()
-    by_date = SettingsLoader({"at": "2024-10-20"}, {}, ServerCommand.DEV).load()
+    held = SettingsReloader({"phase": "after"}, {}, ServerCommand.DEV).load()
+    by_date = SettingsReloader({"at": "2024-10-20"}, {}, ServerCommand.DEV).load()
     assert held.effective_policy == NOTICE.held_in("after")
     assert by_date.effective_policy == NOTICE
 
@@ -26,4 +26,4 @@ def test_a_policy_of_settings_is_held_in_their_phase() -> None:
 def test_the_file_is_the_one_that_was_named(
     flags: dict[str, str | None], environment: dict[str, str], path: str | None
 ) -> None:
-    assert SettingsLoader(flags, environment, ServerCommand.SERVE).path == path
+    assert SettingsReloader(flags, environment, ServerCommand.SERVE).path == path

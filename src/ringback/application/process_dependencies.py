@@ -7,13 +7,13 @@ from functools import partial
 from typing import Final
 
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
-from ringback.delivery.counters import Counters
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import CallbackQueue, Clock, RandomSource, Store, no_checkpoint
+from ringback.ports import Clock, NewCallbackQueue, RandomSource, Store, no_checkpoint
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings.settings import Settings
@@ -23,7 +23,7 @@ SYSTEM_CHANCE: Final = SystemRandomSource()
 
 
 @dataclass(slots=True, eq=False)
-class ProcessContext:
+class ProcessDependencies:
     """What all that runs in one process shares."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class ProcessContext:
     shares: DescriptorShares = field(init=False)
     """How many connections there may be, of clients and to receivers."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
-    counters: Counters = field(init=False, default_factory=Counters)
+    counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
 
     def __post_init__(self) -> None:
         """Share out what files may be open, and begin the calendar at the date asked for."""
@@ -43,7 +43,7 @@ class ProcessContext:
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()
         self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
 
-    def context(self, queue: CallbackQueue) -> OperationContext:
+    def context(self, queue: NewCallbackQueue) -> OperationContext:
         """Return what an operation works with now; its callbacks go into this queue."""
         settings, policy = self.settings, self.policy.policy
         now, simulation, sources = self.clock.now(), settings.simulation, settings.sources

@@ -15,7 +15,7 @@ _TAKES_EFFECT: Final = frozenset({"policy", "phase"})
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsLoader:
+class SettingsReloader:
     """The flags and variables that a command was started with."""
 
     flags: Mapping[str, str | None] = field(repr=False)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.scheduled_task import ScheduledTask
-from ringback.core.sims.data_flow import DataFlow
+from ringback.core.sims.data_flow import SteadyDataUse
 from ringback.core.sims.scenario import TaskKind
 
 R = TypeVar("R", bound=AccountOwnedRecord)
@@ -24,14 +24,14 @@ class SimOwnedRecord(Protocol):
 
 
 U = TypeVar("U", bound=SimOwnedRecord)
-F = TypeVar("F", bound=DataFlow)
+F = TypeVar("F", bound=SteadyDataUse)
 
 FieldFilter = Mapping[str, object]
 """Fields of a record and the values that they must have; the value None stands for any."""
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageWindow:
     """One page of a list, newest first: the records after or before one of them."""
 
     size: int
@@ -90,7 +90,7 @@ class Records(RecordTable[R], Protocol[R]):
         """Replace a record by its new state."""
         ...
 
-    def page(self, account_sid: str, which: FieldFilter, window: PageRequest) -> RecordPage[R]:
+    def page(self, account_sid: str, which: FieldFilter, window: PageWindow) -> RecordPage[R]:
         """Return one page of an account's records whose fields are these, newest first.
 
         Raises PageNotFound if the account never had a record with the SID that the page begins at.
@@ -106,7 +106,7 @@ class NamedRecords(Records[N], Protocol[N]):
         ...
 
 
-class DataFlows(Protocol[F]):
+class SteadyDataUses(Protocol[F]):
     """The flows of data of SIMs, running and ended."""
 
     def add(self, record: F) -> None:
@@ -131,7 +131,7 @@ class DataFlows(Protocol[F]):
         which: FieldFilter,
         start: datetime,
         end: datetime,
-        window: PageRequest,
+        window: PageWindow,
     ) -> RecordPage[F]:
         """Return the flows of an account that overlap a period and have these fields."""
         ...

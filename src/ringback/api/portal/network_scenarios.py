@@ -5,7 +5,7 @@ from typing import Any, Final
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.schema_pieces import SIM_SID, TEXT, Schema, list_of, object_of
-from ringback.api.serializers import JsonObjectSerializer, Serializer, field, maybe
+from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import (
@@ -28,7 +28,7 @@ SCENARIO: Final = Serializer[ScenarioAssignment](
     maybe("sim_sid", SIM_SID),
 )
 _KNOWN: Final = list_of(object_of(name=NAME_OF_SCENARIO, meaning=TEXT))
-ALL_SCENARIOS: Final = JsonObjectSerializer(
+ALL_SCENARIOS: Final = CustomJsonSerializer(
     "scenarios", object_of(**SCENARIO.schema["properties"], scenarios=_KNOWN)
 )
 _FOR_SIM: Final = (OperationParameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
