@@ -39,7 +39,7 @@ from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64
 """How many requests the reference loop has under way, at the most."""
-_CLOCK, _CHANCE = SystemClock(), SystemRandomSource()
+_CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
 _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimStatus.ACTIVE)
@@ -63,7 +63,7 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[CallbackR
             to=target,
             method=HttpMethod.POST,
             policy=NOTICE,
-            chance=_CHANCE.bytes(CALLBACK_BYTES),
+            random_bytes=_RANDOM_SOURCE.bytes(CALLBACK_BYTES),
             now=_CLOCK.now(),
         )
         yield callback if due is None else callback.having(callback.progress._replace(due=due))
@@ -135,7 +135,9 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
     let_threads_take_turns()
     sender = a_sender()
-    delivery = DeliveryService(store=store, transport=sender, clock=_CLOCK, chance=_CHANCE)
+    delivery = DeliveryService(
+        store=store, transport=sender, clock=_CLOCK, random_source=_RANDOM_SOURCE
+    )
     await delivery.recover()
     running = asyncio.create_task(delivery.run())
     try:

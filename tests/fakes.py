@@ -94,7 +94,7 @@ class FakeClock:
                 woken.set_result(None)
 
 
-class SeededChance:
+class SeededRandomness:
     """Answers `ports.RandomSource`: the same bytes for the same seed, every time."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -178,8 +178,10 @@ def signing_with(value: str, *, account_sid: str = ACCOUNT_SID) -> AccountWebhoo
 def a_secret(
     value: str = KORE_SECRET, *, name: str = "first", account_sid: str = ACCOUNT_SID
 ) -> WebhookSecret:
-    chance = sha256(f"{account_sid} {name}".encode()).digest()[:ULID_BYTES]
-    return WebhookSecret(make_kore_id(KoreIdKind.WEBHOOK_SECRET, NOW, chance), name, value, NOW)
+    random_bytes = sha256(f"{account_sid} {name}".encode()).digest()[:ULID_BYTES]
+    return WebhookSecret(
+        make_kore_id(KoreIdKind.WEBHOOK_SECRET, NOW, random_bytes), name, value, NOW
+    )
 
 
 def an_api_key(
@@ -297,7 +299,7 @@ def a_fleet(
 def a_context(
     *,
     now: datetime = NOW,
-    chance: RandomSource | None = None,
+    random_source: RandomSource | None = None,
     policy: Policy | None = None,
     queue: NewCallbackQueue | None = None,
     simulation: SimulationSettings | None = None,
@@ -305,7 +307,7 @@ def a_context(
 ) -> OperationContext:
     return OperationContext(
         now=now,
-        chance=chance or SeededChance(),
+        random_source=random_source or SeededRandomness(),
         policy=policy or NOTICE,
         queue=queue or RecordingQueue(),
         simulation=simulation or SimulationSettings(TAKES),

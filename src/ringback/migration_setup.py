@@ -203,7 +203,7 @@ class ReceiverReadinessProbe:
             account=account,
             transport=transport,
             limits=_LIMITS,
-            chance=SystemRandomSource(),
+            random_source=SystemRandomSource(),
             now=self.found.clock.now(),
             sources=self.how.sources,
         )

@@ -25,8 +25,8 @@ def _quick(_: Random) -> Answer:
     return 200, OK
 
 
-def _slow(chance: Random) -> Answer:
-    seconds = chance.uniform(0.02, 0.1)
+def _slow(random_source: Random) -> Answer:
+    seconds = random_source.uniform(0.02, 0.1)
 
     async def reply(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(seconds)
@@ -35,16 +35,16 @@ def _slow(chance: Random) -> Answer:
     return 200, reply
 
 
-def _overloaded(chance: Random) -> Answer:
-    return _status(503 if chance.random() < 0.3 else 202)
+def _overloaded(random_source: Random) -> Answer:
+    return _status(503 if random_source.random() < 0.3 else 202)
 
 
-def _gone(chance: Random) -> Answer:
-    return _status(410 if chance.random() < 0.3 else 204)
+def _gone(random_source: Random) -> Answer:
+    return _status(410 if random_source.random() < 0.3 else 204)
 
 
-def _breaking(chance: Random) -> Answer:
-    return chance.choices(
+def _breaking(random_source: Random) -> Answer:
+    return random_source.choices(
         [(None, reset), (None, answer_and_close(_TORN)), (200, answer_and_close(OK)), (200, OK)],
         weights=[2, 1, 1, 6],
     )[0]
@@ -77,12 +77,12 @@ class Receivers:
         for receiver in self._listening:
             await receiver.wait_for_ended(receiver.connections)
 
-    def add(self, kind: str, chance: Random) -> RecordingReceiver:
+    def add(self, kind: str, random_source: Random) -> RecordingReceiver:
         """Return a receiver of this kind, to be entered."""
         answer_as = KINDS[kind]
 
         def answer(request: ReceivedRequest) -> Reply:
-            status, reply = answer_as(chance)
+            status, reply = answer_as(random_source)
             self.arrivals.append(_arrival(request, status))
             # What is noted is all that is needed, and there are many.
             receiver.requests.clear()

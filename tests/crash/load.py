@@ -56,12 +56,12 @@ class Client:
     """One client; `work` goes on until it is told to stop, and never leaves a question open."""
 
     def __init__(
-        self, site: Site, promises: Promises, urls: Mapping[str, str], chance: Random
+        self, site: Site, promises: Promises, urls: Mapping[str, str], random_source: Random
     ) -> None:
         self._site = site
         self._promises = promises
         self._urls = urls
-        self._chance = chance
+        self._random_source = random_source
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.is_stopping = False
 
@@ -78,7 +78,7 @@ class Client:
         documents = [document for _, document in wanted]
         self._promises.asked |= {asked.key: asked for asked, _ in wanted}
         body = json.dumps(documents[0] if len(wanted) == 1 else {"callbacks": documents}).encode()
-        times = 2 if self._chance.random() < 0.05 else 1
+        times = 2 if self._random_source.random() < 0.05 else 1
         while times:
             sids = await self._ask(body)
             if sids is not None:
@@ -131,25 +131,25 @@ class Client:
 
     def _invent(self) -> list[tuple[Asked, dict[str, Any]]]:
         """Think of an event, or of several."""
-        some, many = self._chance.randint(2, 20), self._chance.randint(65, 300)
-        size = self._chance.choices([1, some, many], weights=[300, 100, 1])[0]
+        some, many = self._random_source.randint(2, 20), self._random_source.randint(65, 300)
+        size = self._random_source.choices([1, some, many], weights=[300, 100, 1])[0]
         batch = next(self._promises.batches)
         return [self._one(f"{batch}.{number}", batch) for number in range(size)]
 
     def _one(self, key: str, batch: int) -> tuple[Asked, dict[str, Any]]:
         kinds = {"quick": 60, "slow": 10, "overloaded": 12, "breaking": 12, "gone": 5, "dead": 1}
-        kind = self._chance.choices([*kinds], weights=[*kinds.values()])[0]
-        source = self._chance.choice(["kore", "twilio"])
-        method = self._chance.choices(["POST", "GET"], weights=[9, 1])[0]
-        parameters = {"Key": key, "Padding": "x" * self._chance.randint(0, 500)}
+        kind = self._random_source.choices([*kinds], weights=[*kinds.values()])[0]
+        source = self._random_source.choice(["kore", "twilio"])
+        method = self._random_source.choices(["POST", "GET"], weights=[9, 1])[0]
+        parameters = {"Key": key, "Padding": "x" * self._random_source.randint(0, 500)}
         document = {
             "url": f"{self._urls[kind]}#cbs={source}",
             "method": method,
             "parameters": parameters,
             "idempotency_key": key,
         }
-        if self._chance.random() < 0.1:
-            later = datetime.now(UTC) + timedelta(seconds=self._chance.uniform(0, 3))
+        if self._random_source.random() < 0.1:
+            later = datetime.now(UTC) + timedelta(seconds=self._random_source.uniform(0, 3))
             document["deliver_at"] = f"{later:%FT%T.%fZ}"
         asked = Asked(key, document["url"], method, urlencode(parameters), source, batch)
         return asked, document

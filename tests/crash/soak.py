@@ -85,28 +85,30 @@ class Soak:
     # ---- killing ---------------------------------------------------------------------------------
 
     async def _kill_again_and_again(self, site: Site) -> None:
-        chance = Random(f"{self.seed}: kills")
+        random_source = Random(f"{self.seed}: kills")
         while self.counts["kills"] < self.kills:
-            if chance.random() < 0.15:
-                await self._kill_while_it_starts(chance)
+            if random_source.random() < 0.15:
+                await self._kill_while_it_starts(random_source)
             else:
                 async with self._started(site) as server:
-                    await self._kill_while_it_works(server, site, chance)
+                    await self._kill_while_it_works(server, site, random_source)
 
-    async def _kill_while_it_starts(self, chance: Random) -> None:
+    async def _kill_while_it_starts(self, random_source: Random) -> None:
         async with self._process() as process:
-            await self._leave_alone(process, chance.uniform(0, 0.6))
+            await self._leave_alone(process, random_source.uniform(0, 0.6))
             await self._kill(process)
         self.counts["killed while starting"] += 1
 
-    async def _kill_while_it_works(self, server: Production, site: Site, chance: Random) -> None:
-        await self._leave_alone(server.process, chance.uniform(0, self.seconds_between))
-        if chance.random() < 0.1 and sys.platform == "linux":
-            await self._let_the_disk_be_full(server.process, chance)
-        if chance.random() < 0.15:
+    async def _kill_while_it_works(
+        self, server: Production, site: Site, random_source: Random
+    ) -> None:
+        await self._leave_alone(server.process, random_source.uniform(0, self.seconds_between))
+        if random_source.random() < 0.1 and sys.platform == "linux":
+            await self._let_the_disk_be_full(server.process, random_source)
+        if random_source.random() < 0.15:
             server.signal(signal.SIGTERM)
             site.closes()
-            if await self._ends_within(server.process, chance.uniform(0, 0.8)):
+            if await self._ends_within(server.process, random_source.uniform(0, 0.8)):
                 if server.process.returncode:
                     raise Unexpected(f"a stop ended with {server.process.returncode}")
                 self.counts["stops"] += 1
@@ -116,15 +118,15 @@ class Soak:
         await self._kill(server.process)
 
     async def _let_the_disk_be_full(
-        self, process: asyncio.subprocess.Process, chance: Random
+        self, process: asyncio.subprocess.Process, random_source: Random
     ) -> None:
         """Let it write nothing for a moment; mostly it is killed before it has got over that."""
         self.counts["full disks"] += 1
         limit_files(process, 4096)
-        await self._leave_alone(process, chance.uniform(0, 0.3))
-        if chance.random() < 0.5:
+        await self._leave_alone(process, random_source.uniform(0, 0.3))
+        if random_source.random() < 0.5:
             limit_files(process, None)
-            await self._leave_alone(process, chance.uniform(0, 1.5))
+            await self._leave_alone(process, random_source.uniform(0, 1.5))
 
     async def _leave_alone(self, process: asyncio.subprocess.Process, seconds: float) -> None:
         if await self._ends_within(process, seconds):

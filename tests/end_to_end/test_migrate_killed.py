@@ -16,7 +16,7 @@ from ringback.core.sids import SidKind, make_sid
 from ringback.data_folder import DataFolder
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
-from tests.fakes import FakeClock, SeededChance, a_fleet, a_profile, an_account
+from tests.fakes import FakeClock, SeededRandomness, a_fleet, a_profile, an_account
 
 FLEETS = 300
 URLS = 2 * FLEETS
@@ -36,7 +36,7 @@ def said(folder: Path, *words: str) -> str:
 
 def fill(folder: Path) -> None:
     """Make a data folder with 600 URLs."""
-    chance = SeededChance(3)
+    random_source = SeededRandomness(3)
 
     def configure(tx: Transaction) -> None:
         tx.accounts.add(an_account(), [])
@@ -44,7 +44,7 @@ def fill(folder: Path) -> None:
         for number in range(FLEETS):
             urls = [f"https://r{number}.example/{kind}#rc=2&x" for kind in ("sms", "ip")]
             fleet = a_fleet(
-                sid=make_sid(SidKind.FLEET, chance.bytes(16)),
+                sid=make_sid(SidKind.FLEET, random_source.bytes(16)),
                 unique_name=None,
                 sms_commands_url=urls[0],
                 ip_commands_url=urls[1],

@@ -152,7 +152,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> N
         name_limit=2,
     )
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
+        store=store, transport=sender, clock=SystemClock(), random_source=SystemRandomSource()
     )
     async with RecordingReceiver() as receiver:
         hanging = [

@@ -64,9 +64,9 @@ def account(sid: str) -> Account:
 
 
 def client(sid: str) -> ClientCredentials:
-    chance = NUMBERS[sid].to_bytes(ULID_BYTES, "big")
+    random_bytes = NUMBERS[sid].to_bytes(ULID_BYTES, "big")
     return an_api_client(
-        sid=make_kore_id(KoreIdKind.API_CLIENT, NOW, chance),
+        sid=make_kore_id(KoreIdKind.API_CLIENT, NOW, random_bytes),
         account_sid=sid,
         name=f"{WHOSE[sid]}-client",
         secret=f"{WHOSE[sid]}-client-secret",

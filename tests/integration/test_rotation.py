@@ -185,7 +185,7 @@ async def running(data: Path) -> AsyncIterator[Engine]:
         store=store,
         transport=sender,
         clock=SystemClock(),
-        chance=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         limits=DeliveryLimits(per_destination=8),
     )
     loop = asyncio.create_task(delivery.run())

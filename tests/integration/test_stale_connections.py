@@ -37,7 +37,7 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
     store = SqliteStore.open(folder / "ringback.db", VAULT)
     sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
+        store=store, transport=sender, clock=SystemClock(), random_source=SystemRandomSource()
     )
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
         callbacks = [

@@ -121,7 +121,7 @@ retry_afters = st.one_of(
 schedules = st.lists(st.timedeltas(timedelta(0), timedelta(days=3650)), max_size=5).map(
     lambda waits: RetrySchedule(tuple(waits))
 )
-chances = st.floats(0, 1)
+jitters = st.floats(0, 1)
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.integers(200, 299).map(DeliveredOutcome),
     st.builds(

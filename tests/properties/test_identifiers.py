@@ -15,22 +15,24 @@ from tests.properties.strategies import any_text, sixteen_bytes, sources
 
 
 @given(st.sampled_from(SidKind), sixteen_bytes)
-def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(kind: SidKind, chance: bytes) -> None:
-    sid = make_sid(kind, chance)
+def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(
+    kind: SidKind, random_bytes: bytes
+) -> None:
+    sid = make_sid(kind, random_bytes)
     assert re.fullmatch("[A-Z]{2}[0-9a-f]{32}", sid)
     assert [other for other in SidKind if is_sid(sid, other)] == [kind]
 
 
 @given(sources, sixteen_bytes)
-def test_a_receiver_takes_the_token_of_each_source(source: Source, chance: bytes) -> None:
-    assert is_token(BUILT_IN[source].token.make(chance))
+def test_a_receiver_takes_the_token_of_each_source(source: Source, random_bytes: bytes) -> None:
+    assert is_token(BUILT_IN[source].token.make(random_bytes))
 
 
 @given(sixteen_bytes)
-def test_a_kore_token_has_34_characters_and_a_twilio_token_36(chance: bytes) -> None:
-    assert re.fullmatch("RQ[0-9a-f]{32}", KORE_TOKEN.make(chance))
-    assert UUID(TWILIO_TOKEN.make(chance)).version == 4
-    assert len(TWILIO_TOKEN.make(chance)) == 36
+def test_a_kore_token_has_34_characters_and_a_twilio_token_36(random_bytes: bytes) -> None:
+    assert re.fullmatch("RQ[0-9a-f]{32}", KORE_TOKEN.make(random_bytes))
+    assert UUID(TWILIO_TOKEN.make(random_bytes)).version == 4
+    assert len(TWILIO_TOKEN.make(random_bytes)) == 36
 
 
 @given(sixteen_bytes, sixteen_bytes)

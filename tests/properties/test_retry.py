@@ -37,7 +37,7 @@ from ringback.core.http.outcome import (
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
 from tests.fakes import NOW, a_callback
-from tests.properties.strategies import any_text, chances, outcomes, schedules, sources, urls
+from tests.properties.strategies import any_text, jitters, outcomes, schedules, sources, urls
 
 ZERO = timedelta(0)
 waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
@@ -71,7 +71,7 @@ def histories(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
         begun = begin(progress, now, total_timeout=rules.connection.total_timeout)
         now += draw(waits)
         outcome = draw(outcomes)
-        decision = decide(outcome, rules=rules, round_=begun.round, now=now, chance=draw(chances))
+        decision = decide(outcome, rules=rules, round_=begun.round, now=now, jitter=draw(jitters))
         progress = advance(begun, decision, now)
         attempts.append(Attempt(begun, outcome, now, decision, progress))
     return attempts
@@ -201,11 +201,11 @@ def test_whatever_a_receiver_says_can_be_read(text: str) -> None:
     assert isinstance(read_retry_after(text, NOW), timedelta)
 
 
-@given(schedules, st.integers(0, 10), chances)
+@given(schedules, st.integers(0, 10), jitters)
 def test_a_wait_is_within_a_fifth_of_the_one_in_the_schedule(
-    schedule: RetrySchedule, number: int, chance: float
+    schedule: RetrySchedule, number: int, jitter: float
 ) -> None:
-    wait = schedule.wait_after(number, chance=chance)
+    wait = schedule.wait_after(number, jitter=jitter)
     if number < len(schedule.waits):
         assert wait is not None
         assert schedule.waits[number] * 0.8 <= wait <= schedule.waits[number] * 1.2

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.operations.webhook_secrets import change_secret, create_secret
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
@@ -23,7 +23,7 @@ class Secrets(RuleBasedStateMachine):
         super().__init__()
         self.tx = MemoryTransaction()
         self.tx.accounts.add(an_account(kore_secret=""), [])
-        self.chance = SeededChance()
+        self.random_source = SeededRandomness()
         self.now = NOW
         self.made = list[str]()
         self.before = dict[str, WebhookSecretStatus]()
@@ -40,7 +40,10 @@ class Secrets(RuleBasedStateMachine):
         account = self.tx.accounts.accounts[ACCOUNT_SID]
         try:
             status, secret = create_secret(
-                self.tx, account, name or "", a_context(now=self.now, chance=self.chance)
+                self.tx,
+                account,
+                name or "",
+                a_context(now=self.now, random_source=self.random_source),
             )
         except InvalidParameter:
             assert not name

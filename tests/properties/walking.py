@@ -24,7 +24,7 @@ from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import TaskHandler, Transaction
-from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, TAKES, FakeClock, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryStore, MemoryTransaction
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = FakeClock()
-        self.chance = SeededChance()
+        self.random_source = SeededRandomness()
         self.store = MemoryStore()
         self.handlers = WatchedHandlers(self.observe)
         self.task_runner = ScheduledTaskRunner(
@@ -112,7 +112,7 @@ class Walk(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     def context(self) -> OperationContext:
-        return a_context(now=self.clock.now(), chance=self.chance)
+        return a_context(now=self.clock.now(), random_source=self.random_source)
 
     @property
     def tables(self) -> MemoryTransaction:

@@ -55,7 +55,7 @@ class ProbedReadiness:
             account=account,
             transport=self.sender,
             limits=Timeouts(5, 15, 15),
-            chance=SystemRandomSource(),
+            random_source=SystemRandomSource(),
             now=self.url_source.clock.now(),
         )
 

@@ -22,7 +22,7 @@ from ringback.ports import Clock, Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
-from tests.fakes import SeededChance, a_context, a_fleet, a_profile, a_sim
+from tests.fakes import SeededRandomness, a_context, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
@@ -141,7 +141,7 @@ async def _for_a_moment(condition: Callable[[], bool]) -> None:
 async def a_world(folder: Path) -> AsyncGenerator[World]:
     """Run a server in production's manner, with 5,000 URLs on record."""
     clock = VirtualClock.stopped(START)
-    chance = SeededChance(8)
+    random_source = SeededRandomness(8)
     flags = {
         "data": str(folder),
         "allow": "loopback",
@@ -150,30 +150,36 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
     }
     settings = load(flags, {}, command=ServerCommand.SERVE)
     async with ManyReceivers() as receivers:
-        application = await SingleProcessApplication.start(settings, clock=clock, chance=chance)
+        application = await SingleProcessApplication.start(
+            settings, clock=clock, random_source=random_source
+        )
         try:
             world = World(application, clock, receivers)
-            await application.storage.store.transact(lambda tx: _configure(tx, world, chance))
+            await application.storage.store.transact(
+                lambda tx: _configure(tx, world, random_source)
+            )
             world.call_in_turn()
             yield world
         finally:
             await application.stop()
 
 
-def _configure(tx: Transaction, world: World, chance: SeededChance) -> None:
+def _configure(tx: Transaction, world: World, random_source: SeededRandomness) -> None:
     numbers = iter(range(URLS))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
-        context = a_context(now=START, chance=chance)
+        context = a_context(now=START, random_source=random_source)
         bare = create_account(tx, name=name, context=context)
         account = add_credentials(tx, bare, context).account
         world.accounts.append(account)
-        profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, chance.bytes(16))
+        profile = make_sid(SidKind.NETWORK_ACCESS_PROFILE, random_source.bytes(16))
         tx.supersim.access_profiles.add(
             a_profile(sid=profile, account_sid=account.sid, unique_name=None)
         )
         for _ in range(FLEETS_EACH):
-            _configure_fleet(tx, world, account, profile=profile, chance=chance, numbers=numbers)
+            _configure_fleet(
+                tx, world, account, profile=profile, random_source=random_source, numbers=numbers
+            )
 
 
 def _configure_fleet(
@@ -182,10 +188,12 @@ def _configure_fleet(
     account: Account,
     *,
     profile: str,
-    chance: SeededChance,
+    random_source: SeededRandomness,
     numbers: Iterator[int],
 ) -> None:
-    fleet_sid, sim_sid = (make_sid(kind, chance.bytes(16)) for kind in (SidKind.FLEET, SidKind.SIM))
+    fleet_sid, sim_sid = (
+        make_sid(kind, random_source.bytes(16)) for kind in (SidKind.FLEET, SidKind.SIM)
+    )
     sim = a_sim(
         sid=sim_sid,
         account_sid=account.sid,

@@ -42,14 +42,14 @@ class Customers:
         watch: Watch,
         random: Random,
         clock: SimClock,
-        chance: RandomSource,
+        random_source: RandomSource,
     ) -> None:
         self._plan = plan
         self._accounts = accounts
         self._watch = watch
         self._random = random
         self._clock = clock
-        self._chance = chance
+        self._random_source = random_source
 
     async def ask(
         self,
@@ -149,7 +149,7 @@ class Customers:
             to=CallbackUrl.parse(url),
             method=HttpMethod(asked.method),
             policy=NOTICE,
-            chance=self._chance.bytes(CALLBACK_BYTES),
+            random_bytes=self._random_source.bytes(CALLBACK_BYTES),
             now=self._clock.now(),
             due=due,
             idempotency_key=key,

@@ -158,8 +158,8 @@ def _believe(outcome: Outcome, **how: Any) -> Decision:
     return NoRetryNeeded() if isinstance(outcome, UnknownOutcome) else decide(outcome, **how)
 
 
-def _wait_half(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
-    wait = _wait_after(self, round_number, chance=chance)
+def _wait_half(self: RetrySchedule, round_number: int, *, jitter: float) -> timedelta | None:
+    wait = _wait_after(self, round_number, jitter=jitter)
     return None if wait is None else wait / 2
 
 
@@ -181,9 +181,9 @@ async def _put_nothing_back(self: DeliveryService) -> None:
 
 
 def _limit_to_half(
-    http_connection: ConnectionOverrides, round_: AttemptRound, now: datetime
+    connection: ConnectionOverrides, round_: AttemptRound, now: datetime
 ) -> Timeouts:
-    return http_connection.limits._replace(total=http_connection.limits.total / 2)
+    return connection.limits._replace(total=connection.limits.total / 2)
 
 
 async def _send_unanswered(
@@ -195,8 +195,8 @@ async def _send_unanswered(
     return exchange, request
 
 
-def _wait_once(self: RetrySchedule, round_number: int, *, chance: float) -> timedelta | None:
-    return None if round_number else _wait_after(self, round_number, chance=chance)
+def _wait_once(self: RetrySchedule, round_number: int, *, jitter: float) -> timedelta | None:
+    return None if round_number else _wait_after(self, round_number, jitter=jitter)
 
 
 def _room_for_all(self: FairScheduler, state: Any) -> int:

@@ -78,7 +78,7 @@ class Process:
         names: Names,
         machine: Machine,
         clock: SimClock,
-        chance: RandomSource,
+        random_source: RandomSource,
         watch: Watch,
         died: Callable[[], None],
     ) -> None:
@@ -119,7 +119,7 @@ class Process:
             store=self.store,
             transport=self._transport,
             clock=clock,
-            chance=chance,
+            random_source=random_source,
             schedule=plan.schedule,
             limits=DeliveryLimits(
                 at_once=bounds.at_once,
@@ -142,7 +142,7 @@ class Process:
             simulation = SimulationSettings(timedelta(seconds=1))
             return OperationContext(
                 clock.now(),
-                chance,
+                random_source,
                 self.delivery.signing_keys,
                 NOTICE,
                 self.delivery.queue,

@@ -115,7 +115,7 @@ class Scheduler:
         self.is_stopped = False
         self.on_step = dict[int, Callable[[], None]]()
         """What to do before the step of this number."""
-        self._chance = random.random
+        self._random_source = random.random
         self._reordered = order.value
         self._tick = tick
         self._stalls = stalls
@@ -151,7 +151,7 @@ class Scheduler:
         Event loops differ in what they do first; either is done before anything that follows.
         """
         held, gate.held, gate.is_shut = gate.held, [], False
-        is_input_first = self._chance() < 0.5
+        is_input_first = self._random_source() < 0.5
         for entry in sorted(held, key=lambda entry: entry.is_input is not is_input_first):
             if not entry.is_cancelled:
                 entry.run()
@@ -182,9 +182,9 @@ class Scheduler:
             self.steps += 1
             entry.run()
             self.now += self._tick
-            if self._stalls and self.may_stall and self._chance() < self._stalls:
+            if self._stalls and self.may_stall and self._random_source() < self._stalls:
                 low, high = _A_STALL
-                self.now += low + (high - low) * self._chance() ** 4
+                self.now += low + (high - low) * self._random_source() ** 4
         return True
 
     def _jump(self, until: float) -> bool:
@@ -199,9 +199,9 @@ class Scheduler:
 
     def _pick(self) -> int:
         ready = self._ready
-        if len(ready) == 1 or not self._reordered or self._chance() >= self._reordered:
+        if len(ready) == 1 or not self._reordered or self._random_source() >= self._reordered:
             return 0
-        origin = ready[int(self._chance() * len(ready))].origin
+        origin = ready[int(self._random_source() * len(ready))].origin
         for index, entry in enumerate(ready):
             if entry.origin is origin:
                 return index

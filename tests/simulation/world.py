@@ -44,7 +44,7 @@ _SLACK: Final = 180.0
 _ASTRAY: Final = timedelta(days=1)
 
 
-class SimChance:
+class SimRandomness:
     """Answers `ports.RandomSource` by the seed."""
 
     def __init__(self, random: Random) -> None:
@@ -79,7 +79,7 @@ class World:
             self._random("order"), order=plan.order, tick=plan.tick, stalls=plan.stalls
         )
         self._clock = SimClock(self._scheduler)
-        self._chance = SimChance(self._random("chance"))
+        self._random_source = SimRandomness(self._random("random_source"))
         self._database = Database(self._scheduler, self._random("database"), plan, self._trace)
         self._machine = Machine(plan, self._scheduler, self._random("machine"), self._trace)
         self._names = Names(plan, self._scheduler, self._random("names"), self._machine)
@@ -124,7 +124,7 @@ class World:
             watch=self._watch,
             random=self._random("customers"),
             clock=self._clock,
-            chance=self._chance,
+            random_source=self._random_source,
         )
         self._process: Process | None = None
         self._dead = list[Process]()
@@ -208,7 +208,7 @@ class World:
             names=self._names,
             machine=self._machine,
             clock=self._clock,
-            chance=self._chance,
+            random_source=self._random_source,
             watch=self._watch,
             died=lambda: self._start_again(process, self._a_while()),
         )

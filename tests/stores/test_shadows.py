@@ -161,7 +161,7 @@ async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
     )
     await store.transact(lambda tx: tx.callbacks.settle([ended]))
     rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
-    copy = copy_of(told, rule, chance=bytes(SHADOW_BYTES), now=NOW)
+    copy = copy_of(told, rule, random_bytes=bytes(SHADOW_BYTES), now=NOW)
     opened = ShadowCallback.opened(copy, of=told)
     await open_(store, opened)
     request = render(copy, account=one.account, at=NOW).recorded()

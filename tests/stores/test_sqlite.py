@@ -166,6 +166,23 @@ async def test_a_full_disk_keeps_what_it_has_room_for_and_refuses_the_rest(
     assert await sims_in(store) == [sim(2), sim(1)]
 
 
+async def test_a_refused_commit_is_reported_also_when_another_that_shared_it_went_well(
+    path: Path,
+) -> None:
+    reported = list[str]()
+    store = SqliteStore.open(path, VAULT, options=StoreOptions(unavailable=reported.append))
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    fill_the_disk(connection_of(store))
+    async with busy(store):
+        asked = [
+            asyncio.create_task(store.transact(lambda tx: tx.callbacks.unfinished())),
+            asyncio.create_task(store.transact(add_much)),
+        ]
+    await asyncio.gather(*asked, return_exceptions=True)
+    await store.close()
+    assert reported == ["the database can't be used just now: database or disk is full"]
+
+
 async def test_a_disk_that_has_room_again_is_used_again(store: SqliteStore) -> None:
     fill_the_disk(connection_of(store))
     with pytest.raises(StoreUnavailable):

@@ -60,9 +60,11 @@ class BearerTokens:
         self._clock = clock
         self._loaded: _Loaded | None = None
 
-    async def make(self, client: ClientCredentials, account: Account, chance: RandomSource) -> str:
+    async def make(
+        self, client: ClientCredentials, account: Account, random_source: RandomSource
+    ) -> str:
         """Return a new token of a client of this account."""
-        key = await self._key(chance)
+        key = await self._key(random_source)
         now = self._clock.now()
         claims = {
             "iss": _ISSUER,
@@ -70,7 +72,7 @@ class BearerTokens:
             "sub": client.sid,
             "iat": int(now.timestamp()),
             "exp": int((now + client.lifetime).timestamp()),
-            "jti": chance.bytes(_ID_BYTES).hex(),
+            "jti": random_source.bytes(_ID_BYTES).hex(),
             "account-id": account.kore_id,
             "client-type": client.type.value,
             "client_id": client.sid,
@@ -97,10 +99,10 @@ class BearerTokens:
         account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
         return Principal(account, claims.areas, claims.until)
 
-    async def _key(self, chance: RandomSource) -> _Loaded:
+    async def _key(self, random_source: RandomSource) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
             # It takes a tenth of a second, in which others want to be served.
-            new = TokenSigningKey(chance.bytes(8).hex(), await asyncio.to_thread(_new_pem))
+            new = TokenSigningKey(random_source.bytes(8).hex(), await asyncio.to_thread(_new_pem))
             self._loaded = _load(await self._store.transact(lambda tx: _keep_first(tx, new)))
         return cast("_Loaded", self._loaded)
 

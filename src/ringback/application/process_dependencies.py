@@ -19,7 +19,7 @@ from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings.settings import Settings
 
 SYSTEM_CLOCK: Final = SystemClock()
-SYSTEM_CHANCE: Final = SystemRandomSource()
+SYSTEM_RANDOM_SOURCE: Final = SystemRandomSource()
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +28,7 @@ class ProcessDependencies:
 
     settings: Settings
     clock: Clock = SYSTEM_CLOCK
-    chance: RandomSource = SYSTEM_CHANCE
+    random_source: RandomSource = SYSTEM_RANDOM_SOURCE
     checkpoint: Callable[[str], None] = no_checkpoint
     policy: ActivePolicy = field(init=False)
     shares: DescriptorShares = field(init=False)
@@ -48,7 +48,7 @@ class ProcessDependencies:
         settings, policy = self.settings, self.policy.policy
         now, simulation, sources = self.clock.now(), settings.simulation, settings.sources
         return OperationContext(
-            now, self.chance, self.signing_keys, policy, queue, simulation, sources
+            now, self.random_source, self.signing_keys, policy, queue, simulation, sources
         )
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:

@@ -7,8 +7,8 @@ from typing import Self
 from ringback.application.api import HttpApi, WorkerServicesForApi
 from ringback.application.background_workers import BackgroundWorkers, OpenTransports
 from ringback.application.process_dependencies import (
-    SYSTEM_CHANCE,
     SYSTEM_CLOCK,
+    SYSTEM_RANDOM_SOURCE,
     ProcessDependencies,
 )
 from ringback.application.storage import OpenStorage
@@ -36,7 +36,7 @@ class SingleProcessApplication:
         settings: Settings,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        chance: RandomSource = SYSTEM_CHANCE,
+        random_source: RandomSource = SYSTEM_RANDOM_SOURCE,
         checkpoint: Callable[[str], None] = no_checkpoint,
         origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
@@ -49,7 +49,7 @@ class SingleProcessApplication:
         Raises ConfigurationError where the data folder, a file or the gateway's address can't be
         used.
         """
-        process = ProcessDependencies(settings, clock, chance, checkpoint)
+        process = ProcessDependencies(settings, clock, random_source, checkpoint)
         network = OpenTransports.open(process)
         with on_failure(network.close_gateway):
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)

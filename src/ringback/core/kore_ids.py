@@ -30,17 +30,17 @@ class KoreIdKind(StrEnum):
     WEBHOOK_SECRET = "whs"  # noqa: S105 (a word, and no secret)
 
 
-def make_kore_id(kind: KoreIdKind, now: datetime, chance: bytes) -> str:
+def make_kore_id(kind: KoreIdKind, now: datetime, random_bytes: bytes) -> str:
     """Return an id of this kind from the time and 10 random bytes.
 
     >>> from datetime import UTC
     >>> make_kore_id(KoreIdKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
     'whs_01jf8ym6000000000000000000'
     """
-    if len(chance) != ULID_BYTES:
-        raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(chance)}")
+    if len(random_bytes) != ULID_BYTES:
+        raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(random_bytes)}")
     # A ULID begins with the time as `dated` writes it.
-    number = int.from_bytes(dated(bytes(6) + chance, now))
+    number = int.from_bytes(dated(bytes(6) + random_bytes, now))
     places = range(_BITS * (_LENGTH - 1), -1, -_BITS)
     return f"{kind}_{''.join(_DIGITS[number >> place & 31] for place in places)}"
 

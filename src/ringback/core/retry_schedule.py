@@ -19,7 +19,7 @@ _PERSISTENT: Final = "persistent"
 class RetrySchedule:
     """The waits between rounds of attempts; without any there is only one round.
 
-    >>> RetrySchedule.parse("5s,1m").wait_after(1, chance=0.5)
+    >>> RetrySchedule.parse("5s,1m").wait_after(1, jitter=0.5)
     datetime.timedelta(seconds=60)
     """
 
@@ -42,15 +42,15 @@ class RetrySchedule:
         """Write the schedule as `parse` reads it."""
         return ",".join(f"{wait.total_seconds():.6f}s" for wait in self.waits) or _FAITHFUL
 
-    def wait_after(self, round_number: int, *, chance: float) -> timedelta | None:
+    def wait_after(self, round_number: int, *, jitter: float) -> timedelta | None:
         """Return the wait after this round (from 0), or None where it is the last.
 
-        `chance`, from 0 to 1, spreads it over ±20 %, so that callbacks that failed together are not
+        `jitter`, from 0 to 1, spreads it over ±20 %, so that callbacks that failed together are not
         retried together.
         """
         if round_number >= len(self.waits):
             return None
-        return self.waits[round_number] * (1 + _JITTER * (2 * chance - 1))
+        return self.waits[round_number] * (1 + _JITTER * (2 * jitter - 1))
 
 
 # The real systems have one round; the rounds after it are our addition.

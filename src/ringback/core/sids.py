@@ -35,15 +35,15 @@ class SidKind(StrEnum):
     WIRELESS_SIM = "DE"
 
 
-def make_sid(kind: SidKind, chance: bytes) -> str:
+def make_sid(kind: SidKind, random_bytes: bytes) -> str:
     """Return a SID of this kind from 16 random bytes.
 
     >>> make_sid(SidKind.SIM, bytes(range(16)))
     'HS000102030405060708090a0b0c0d0e0f'
     """
-    if len(chance) != SID_BYTES:
-        raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(chance)}")
-    return f"{kind}{chance.hex()}"
+    if len(random_bytes) != SID_BYTES:
+        raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(random_bytes)}")
+    return f"{kind}{random_bytes.hex()}"
 
 
 def is_sid(text: str, kind: SidKind) -> bool:
@@ -55,7 +55,7 @@ def is_sid(text: str, kind: SidKind) -> bool:
     return text.startswith(kind) and _HEX.fullmatch(text[len(kind) :]) is not None
 
 
-def dated(chance: bytes, now: datetime) -> bytes:
+def dated(random_bytes: bytes, now: datetime) -> bytes:
     """Return 16 bytes that begin with the time, as UUIDs of version 7 do (RFC 9562, 5.7).
 
     SIDs made from them sort by age, so that a large index grows only at its end.
@@ -63,4 +63,4 @@ def dated(chance: bytes, now: datetime) -> bytes:
     >>> dated(bytes(16), datetime(2024, 7, 3, tzinfo=UTC)).hex()
     '019075e4140000000000000000000000'
     """
-    return ((now - _EPOCH) // _MILLISECOND).to_bytes(6, "big") + chance[6:]
+    return ((now - _EPOCH) // _MILLISECOND).to_bytes(6, "big") + random_bytes[6:]

@@ -50,7 +50,7 @@ class DeliveryLoop:
     sender: CallbackSender
     store: Store
     clock: Clock
-    chance: RandomSource
+    random_source: RandomSource
     schedule: RetrySchedule
     """For accounts that have none of their own."""
     backlog: Backlog
@@ -119,8 +119,8 @@ class DeliveryLoop:
             # A round begins when its first request leaves; waiting until then is our affair.
             progress = progress._replace(round_began=started)
         rules = callback.retry_rules(account.schedule or self.schedule)
-        chance = int.from_bytes(self.chance.bytes(2)) / 0xFFFF
-        decision = decide(outcome, rules=rules, round_=progress.round, now=now, chance=chance)
+        jitter = int.from_bytes(self.random_source.bytes(2)) / 0xFFFF
+        decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
         if isinstance(decision, RetryNow) and not self.is_stopping:
             # The round goes on: the settlement of this attempt opens the row of the next one.

@@ -78,7 +78,7 @@ class ShadowSender:
         transport: Transport,
         signing_keys: CurrentSigningKeys,
         clock: Clock,
-        chance: RandomSource,
+        random_source: RandomSource,
         counters: DeliveryCounters,
         sources: Sources = BUILT_IN,
         limits: ShadowLimits = _LIMITS,
@@ -90,7 +90,7 @@ class ShadowSender:
             transport, signing_keys=signing_keys, clock=clock, sources=sources
         )
         self._clock = clock
-        self._chance = chance
+        self._random_source = random_source
         self._counters = counters
         self._limits = limits
         self._checkpoint = checkpoint
@@ -194,8 +194,8 @@ class ShadowSender:
         return picked
 
     def _copy(self, callback: CallbackRecord, rule: ShadowRule) -> _Copied:
-        chance, now = self._chance.bytes(SHADOW_BYTES), self._clock.now()
-        copy = copy_of(callback, rule, chance=chance, now=now, sources=self._sources)
+        random_bytes, now = self._random_source.bytes(SHADOW_BYTES), self._clock.now()
+        copy = copy_of(callback, rule, random_bytes=random_bytes, now=now, sources=self._sources)
         return _Copied(callback, copy)
 
     def _leave(self, copy: CallbackRecord) -> None:

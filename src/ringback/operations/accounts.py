@@ -47,9 +47,9 @@ def create_account(
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
     account = Account(
-        sid=sid or make_sid(SidKind.ACCOUNT, context.chance.bytes(SID_BYTES)),
+        sid=sid or make_sid(SidKind.ACCOUNT, context.random_source.bytes(SID_BYTES)),
         name=name,
-        auth_token=make_auth_token(context.chance),
+        auth_token=make_auth_token(context.random_source),
         uses_static_proxy=False,
         date_created=context.now,
         schedule=schedule,
@@ -138,17 +138,19 @@ def check_transfer(
         )
 
 
-def make_auth_token(chance: RandomSource) -> str:
+def make_auth_token(random_source: RandomSource) -> str:
     """Return a new Auth Token."""
-    return chance.bytes(_TOKEN_BYTES).hex()
+    return random_source.bytes(_TOKEN_BYTES).hex()
 
 
 def make_secret(name: str, context: AccountOperationContext) -> WebhookSecret:
     """Return a new webhook secret; it is not saved."""
     secret_id = make_kore_id(
-        KoreIdKind.WEBHOOK_SECRET, context.now, context.chance.bytes(ULID_BYTES)
+        KoreIdKind.WEBHOOK_SECRET, context.now, context.random_source.bytes(ULID_BYTES)
     )
-    return WebhookSecret(secret_id, name, context.chance.bytes(_SECRET_BYTES).hex(), context.now)
+    return WebhookSecret(
+        secret_id, name, context.random_source.bytes(_SECRET_BYTES).hex(), context.now
+    )
 
 
 def _check_parent(tx: Transaction, sid: str | None) -> None:

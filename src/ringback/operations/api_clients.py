@@ -45,9 +45,11 @@ def create_client(
 ) -> CreatedApiClient:
     """Make a client of an account; raises InvalidParameter for an unreadable name."""
     check_label(name, "a client's name", code=PLATFORM.invalid)
-    secret = context.chance.bytes(_SECRET_BYTES).hex()
+    secret = context.random_source.bytes(_SECRET_BYTES).hex()
     client = ClientCredentials(
-        sid=make_kore_id(KoreIdKind.API_CLIENT, context.now, context.chance.bytes(ULID_BYTES)),
+        sid=make_kore_id(
+            KoreIdKind.API_CLIENT, context.now, context.random_source.bytes(ULID_BYTES)
+        ),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),

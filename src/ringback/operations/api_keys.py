@@ -30,9 +30,9 @@ def create_key(
     Raises InvalidParameter for an unreadable name.
     """
     check_label(name, "a key's name")
-    secret = context.chance.bytes(_SECRET_BYTES).hex()
+    secret = context.random_source.bytes(_SECRET_BYTES).hex()
     key = ApiKey(
-        sid=make_sid(SidKind.API_KEY, context.chance.bytes(SID_BYTES)),
+        sid=make_sid(SidKind.API_KEY, context.random_source.bytes(SID_BYTES)),
         account_sid=account_sid,
         name=name,
         secret_hash=hash_secret(secret),

@@ -20,7 +20,7 @@ def create_secondary(
     """Create a secondary Auth Token, replacing any earlier one; raises NotFound."""
     account = fetch_account(tx, account_sid)
     return keep_changed(
-        tx, replace(account, secondary_auth_token=make_auth_token(context.chance)), context
+        tx, replace(account, secondary_auth_token=make_auth_token(context.random_source)), context
     )
 
 

@@ -41,7 +41,7 @@ class AccountOperationContext:
     """What operations on accounts need, also in commands that run without a server."""
 
     now: datetime
-    chance: RandomSource
+    random_source: RandomSource
     signing_keys: CallbackSigningKeys
 
 
@@ -56,7 +56,7 @@ class OperationContext(AccountOperationContext):
 
     def sid(self, kind: SidKind) -> str:
         """Return the SID of a new resource."""
-        return make_sid(kind, dated(self.chance.bytes(SID_BYTES), self.now))
+        return make_sid(kind, dated(self.random_source.bytes(SID_BYTES), self.now))
 
     def record_fields(self, kind: SidKind, account_sid: str) -> NewRecordFields:
         """Return the common fields of a new resource of an account."""
@@ -92,7 +92,7 @@ class OperationContext(AccountOperationContext):
             method=method,
             policy=self.policy,
             sources=self.sources,
-            chance=self.chance.bytes(CALLBACK_BYTES),
+            random_bytes=self.random_source.bytes(CALLBACK_BYTES),
             now=self.now,
             due=due,
             idempotency_key=idempotency_key,

@@ -35,7 +35,7 @@ def send_test_event(
         to=url,
         method=method,
         secret_id=secret_id,
-        chance=context.chance.bytes(TEST_CALLBACK_BYTES),
+        random_bytes=context.random_source.bytes(TEST_CALLBACK_BYTES),
         now=context.now,
     )
     context.queue.take(tx, callback)

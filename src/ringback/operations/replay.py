@@ -97,7 +97,7 @@ def from_other_source(context: OperationContext) -> Replay:
         again = repeat(
             callback,
             source=source,
-            chance=context.chance.bytes(CALLBACK_BYTES),
+            random_bytes=context.random_source.bytes(CALLBACK_BYTES),
             now=context.now,
             sources=sources,
         )

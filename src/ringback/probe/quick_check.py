@@ -25,7 +25,7 @@ async def quick_check(
     account: Account,
     transport: Transport,
     limits: Timeouts,
-    chance: RandomSource,
+    random_source: RandomSource,
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> str | None:
@@ -36,7 +36,7 @@ async def quick_check(
     What an account without a secret sends is not signed, so its receiver has nothing to check and
     is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
     """
-    make = ProbeRequestFactory(url, account, PROBE_SIM_SID, chance, lambda: now, sources)
+    make = ProbeRequestFactory(url, account, PROBE_SIM_SID, random_source, lambda: now, sources)
 
     async def send(request: OutgoingRequest) -> Outcome:
         return (await transport.send(request, limits=limits)).outcome

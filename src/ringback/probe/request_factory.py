@@ -51,7 +51,7 @@ class ProbeRequestFactory:
     url: CallbackUrl
     account: Account
     sim_sid: str
-    chance: RandomSource
+    random_source: RandomSource
     now: Callable[[], datetime]
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
@@ -100,22 +100,22 @@ class ProbeRequestFactory:
 
     def token(self, source: SourceName) -> str:
         """Return a new idempotency token."""
-        return self.sources[source].token.make(self.chance.bytes(TOKEN_BYTES))
+        return self.sources[source].token.make(self.random_source.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
         """Return an account like this one that signs with other secrets."""
-        secret = self.chance.bytes(TOKEN_BYTES).hex()
+        secret = self.random_source.bytes(TOKEN_BYTES).hex()
         return account_of(
             self.account.sid, auth_token=secret, kore_secret=secret, at=self.account.date_created
         )
 
     def mark(self) -> str:
         """Return what makes the payload of one callback differ from all others."""
-        return self.chance.bytes(_MARK_BYTES).hex()
+        return self.random_source.bytes(_MARK_BYTES).hex()
 
     def _body(self, payload: ProbeCallbackKind, method: HttpMethod, at: datetime, mark: str) -> str:
         if payload is ProbeCallbackKind.TEST_EVENT:
-            return write_test_event(self.chance.bytes(TEST_EVENT_BYTES), at=at)
+            return write_test_event(self.random_source.bytes(TEST_EVENT_BYTES), at=at)
         return encode(
             parameters_for(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method)
         )

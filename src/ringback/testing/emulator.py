@@ -157,7 +157,7 @@ class Emulator:
         """Register a new Programmable Wireless SIM, which its API can't do; return its SID."""
 
         def register(tx: Transaction, context: OperationContext) -> str:
-            number = iccid or make_iccid(context.chance.bytes(8))
+            number = iccid or make_iccid(context.random_source.bytes(8))
             card = SimCardRegistration(number, is_narrowband=narrowband)
             return register_sim(tx, self.account_sid, card, context).sid
 

@@ -122,9 +122,9 @@ class RunningServer:
     async def _start_application(self) -> None:
         settings = self._settings()
         clock = VirtualClock.stopped(self._start)
-        chance = SeededRandomSource(self._seed)
+        random_source = SeededRandomSource(self._seed)
         self.application = application = await SingleProcessApplication.start(
-            settings, clock=clock, chance=chance
+            settings, clock=clock, random_source=random_source
         )
         context = application.api.dependencies.context()
         self.seed = await application.storage.store.transact(

@@ -233,7 +233,8 @@ def _add_copies(tx: Transaction, callback: CallbackRecord) -> None:
     rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
     taken, under_way = (
         ShadowCallback.opened(
-            copy_of(callback, rule, chance=bytes([number]) * SHADOW_BYTES, now=NOW), of=callback
+            copy_of(callback, rule, random_bytes=bytes([number]) * SHADOW_BYTES, now=NOW),
+            of=callback,
         )
         for number in (1, 2)
     )

@@ -21,7 +21,7 @@ from tests.fakes import (
     SIM_SID,
     UNIQUE_NAME,
     FakeClock,
-    SeededChance,
+    SeededRandomness,
     an_account,
     an_api_client,
     an_api_key,
@@ -286,15 +286,15 @@ async def test_a_token_that_has_ended_holds_up_no_other_one(
 ) -> None:
     client = an_api_client()
     await store.store.transact(lambda tx: tx.api_clients.add(client))
-    chance = SeededChance()
-    old = await authenticator.tokens.make(client, an_account(), chance)
+    random_source = SeededRandomness()
+    old = await authenticator.tokens.make(client, an_account(), random_source)
     clock.advance(client.lifetime)
     for _ in range(20):
         with pytest.raises(Unauthorized):
             await authenticator.caller_of(f"Bearer {old}")
     with pytest.raises(LoginRateLimited):
         await authenticator.caller_of(f"Bearer {old}")
-    new = await authenticator.tokens.make(client, an_account(), chance)
+    new = await authenticator.tokens.make(client, an_account(), random_source)
     assert (await authenticator.caller_of(f"Bearer {new}")).account == an_account()
 
 
@@ -303,7 +303,7 @@ async def test_a_token_is_remembered_no_longer_than_it_is_good(
 ) -> None:
     client = an_api_client()
     await store.store.transact(lambda tx: tx.api_clients.add(client))
-    token = await authenticator.tokens.make(client, an_account(), SeededChance())
+    token = await authenticator.tokens.make(client, an_account(), SeededRandomness())
     clock.advance(client.lifetime - timedelta(milliseconds=1))
     await authenticator.caller_of(f"Bearer {token}")
     clock.advance(timedelta(milliseconds=1))
@@ -456,7 +456,7 @@ async def shower_of_a_token(
 ) -> Callable[..., Awaitable[Answer]]:
     """Return what asks with a token of this client."""
     await store.store.transact(lambda tx: tx.api_clients.add(client))
-    token = await BearerTokens(store, clock).make(client, an_account(), SeededChance())
+    token = await BearerTokens(store, clock).make(client, an_account(), SeededRandomness())
     caller = Caller(app, credentials=None)
     return partial(caller.get, authorization=f"Bearer {token}")
 

@@ -36,7 +36,7 @@ from ringback.core.accounts.client_credentials import (
 )
 from ringback.core.errors import Forbidden, InvalidBearerToken
 from ringback.ports import Store, TokenSigningKey
-from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededChance, an_account, an_api_client
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededRandomness, an_account, an_api_client
 from tests.memory_store import MemoryStore
 
 ADMIN = an_api_client()
@@ -78,7 +78,7 @@ def tokens(store: MemoryStore, clock: FakeClock) -> BearerTokens:
 
 
 async def token_of(tokens: BearerTokens, client: ClientCredentials = ADMIN, seed: int = 0) -> str:
-    return await tokens.make(client, an_account(), SeededChance(seed))
+    return await tokens.make(client, an_account(), SeededRandomness(seed))
 
 
 def claims_in(token: str) -> Claims:

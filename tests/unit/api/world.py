@@ -25,7 +25,7 @@ from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
     FakeClock,
-    SeededChance,
+    SeededRandomness,
     a_context,
     a_fleet,
     a_profile,
@@ -94,12 +94,12 @@ def dependencies_on(
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
     """Return what the resources work with, on this store."""
-    on, chance = clock or FakeClock(), SeededChance()
+    on, random_source = clock or FakeClock(), SeededRandomness()
     takes_in = intake or RecordingQueue()
     return ApiDependencies(
         store=store,
         clock=on,
-        context=lambda: a_context(now=on.now(), chance=chance, queue=takes_in),
+        context=lambda: a_context(now=on.now(), random_source=random_source, queue=takes_in),
         task_runner=task_runner or CountingNotifier(),
         intake=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),

@@ -58,6 +58,6 @@ def test_what_has_the_form_of_an_id_of_a_secret(text: str, is_one: bool) -> None
 
 
 def test_an_account_always_has_the_same_id_and_another_one_another() -> None:
-    chance = sha256(ACCOUNT_SID.encode()).digest()[:ULID_BYTES]
-    assert id_of_account(ACCOUNT_SID, NOW) == make_kore_id(KoreIdKind.ACCOUNT, NOW, chance)
+    random_bytes = sha256(ACCOUNT_SID.encode()).digest()[:ULID_BYTES]
+    assert id_of_account(ACCOUNT_SID, NOW) == make_kore_id(KoreIdKind.ACCOUNT, NOW, random_bytes)
     assert id_of_account("AC" + "f" * 32, NOW) != id_of_account(ACCOUNT_SID, NOW)

@@ -9,11 +9,11 @@ THREE = RetrySchedule((10 * SECOND, MINUTE, HOUR))
 
 
 def test_the_faithful_schedule_has_one_round() -> None:
-    assert FAITHFUL.wait_after(0, chance=0.5) is None
+    assert FAITHFUL.wait_after(0, jitter=0.5) is None
 
 
 def test_the_persistent_schedule_has_eight_rounds() -> None:
-    waits = [PERSISTENT.wait_after(number, chance=0.5) for number in range(8)]
+    waits = [PERSISTENT.wait_after(number, jitter=0.5) for number in range(8)]
     assert waits == [
         5 * SECOND,
         5 * MINUTE,
@@ -30,14 +30,14 @@ def test_the_persistent_schedule_has_eight_rounds() -> None:
     ("number", "wait"), [(0, 10 * SECOND), (1, MINUTE), (2, HOUR), (3, None), (99, None)]
 )
 def test_each_round_is_followed_by_its_own_wait(number: int, wait: timedelta | None) -> None:
-    assert THREE.wait_after(number, chance=0.5) == wait
+    assert THREE.wait_after(number, jitter=0.5) == wait
 
 
 @pytest.mark.parametrize(
-    ("chance", "seconds"), [(0.0, 8.0), (0.25, 9.0), (0.5, 10.0), (0.75, 11.0), (1.0, 12.0)]
+    ("jitter", "seconds"), [(0.0, 8.0), (0.25, 9.0), (0.5, 10.0), (0.75, 11.0), (1.0, 12.0)]
 )
-def test_chance_spreads_a_wait_over_a_fifth_to_each_side(chance: float, seconds: float) -> None:
-    assert THREE.wait_after(0, chance=chance) == timedelta(seconds=seconds)
+def test_chance_spreads_a_wait_over_a_fifth_to_each_side(jitter: float, seconds: float) -> None:
+    assert THREE.wait_after(0, jitter=jitter) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ class GatedTransport:
 
 
 @dataclass
-class SteadyChance:
+class SteadyRandomness:
     """The same byte, over and over: the least jitter with 0x00, the most with 0xFF."""
 
     byte: int = 0
@@ -190,7 +190,7 @@ class Bench:
     transport: Transport
     schedule: RetrySchedule = FAITHFUL
     limits: DeliveryLimits = field(default_factory=DeliveryLimits)
-    chance: RandomSource = field(default_factory=SteadyChance)
+    random_source: RandomSource = field(default_factory=SteadyRandomness)
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
@@ -200,7 +200,7 @@ class Bench:
             store=self.store,
             transport=self.transport,
             clock=self.clock,
-            chance=self.chance,
+            random_source=self.random_source,
             schedule=self.schedule,
             limits=self.limits,
             counters=self.counters,

@@ -12,7 +12,7 @@ from tests.unit.delivery.parts import (
     NOT_CONNECTED,
     REFUSED,
     Bench,
-    SteadyChance,
+    SteadyRandomness,
     a_store,
     add,
     all_has_run,
@@ -105,7 +105,7 @@ async def test_more_than_one_look_takes_are_all_found() -> None:
 async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
     waiting = a_callback(url=URL, attempt_count=1, due=NOW + 9 * SECOND, updated=NOW)
     store = await a_store(waiting)
-    bench = Bench(store, RecordingTransport(), chance=SteadyChance())
+    bench = Bench(store, RecordingTransport(), random_source=SteadyRandomness())
     await bench.delivery.recover()
     assert await callback_in(store) == waiting
 

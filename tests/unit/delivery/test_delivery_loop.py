@@ -35,7 +35,7 @@ from tests.fakes import (
     VAULT,
     FakeClock,
     RecordingTransport,
-    SeededChance,
+    SeededRandomness,
     a_callback,
     an_account,
     an_event,
@@ -52,7 +52,7 @@ from tests.unit.delivery.parts import (
     FunctionTransport,
     GatedTransport,
     PausedStore,
-    SteadyChance,
+    SteadyRandomness,
     Steps,
     a_store,
     add,
@@ -471,7 +471,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
         to=CallbackUrl.parse("http://a.example"),
         method=HttpMethod.POST,
         policy=NOTICE,
-        chance=SeededChance().bytes(CALLBACK_BYTES),
+        random_bytes=SeededRandomness().bytes(CALLBACK_BYTES),
         now=clock.now(),
     )
     transport = SlowTransport(clock, 2 * SECOND, [NOT_CONNECTED])
@@ -511,7 +511,7 @@ async def test_persistent_goes_through_all_its_rounds_and_then_fails_with_the_re
 ) -> None:
     store = await a_store(one_attempt_a_round())
     transport = RecordingTransport([REFUSED] * 99)
-    bench = Bench(store, transport, schedule=PERSISTENT, chance=SteadyChance(byte))
+    bench = Bench(store, transport, schedule=PERSISTENT, random_source=SteadyRandomness(byte))
     assert await rounds(bench, most=99) == [factor * wait for wait in PERSISTENT_WAITS]
     callback = await callback_in(store)
     assert (callback.status, callback.progress.status_reason) == (

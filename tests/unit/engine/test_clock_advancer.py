@@ -23,7 +23,7 @@ from tests.unit.delivery.parts import (
     REFUSED,
     FunctionTransport,
     PausedStore,
-    SteadyChance,
+    SteadyRandomness,
     Steps,
     a_store,
     add,
@@ -94,7 +94,7 @@ class Bench:
             store=store,
             transport=self.transport,
             clock=self.clock,
-            chance=SteadyChance(),
+            random_source=SteadyRandomness(),
             schedule=schedule,
             checkpoint=self.steps,
         )

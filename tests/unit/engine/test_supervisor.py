@@ -25,7 +25,7 @@ from tests.fakes import (
     SIM_SID,
     FakeClock,
     RecordingTransport,
-    SeededChance,
+    SeededRandomness,
     a_callback,
     a_context,
     a_sim,
@@ -60,7 +60,7 @@ class Bench:
             store=self.store,
             transport=self.transport,
             clock=self.clock,
-            chance=SeededChance(),
+            random_source=SeededRandomness(),
             checkpoint=self.steps,
         )
         self.task_runner = ScheduledTaskRunner(

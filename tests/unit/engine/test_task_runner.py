@@ -36,7 +36,7 @@ from tests.fakes import (
     NOW,
     SIM_SID,
     FakeClock,
-    SeededChance,
+    SeededRandomness,
     a_context,
     a_fleet,
     a_sim,
@@ -69,7 +69,7 @@ class Bench:
 
     store: Store
     carrier: Carrier = field(default_factory=SimulatedCarrier)
-    chance: RandomSource = field(default_factory=SeededChance)
+    random_source: RandomSource = field(default_factory=SeededRandomness)
     clock: FakeClock = field(default_factory=FakeClock)
     intake: RecordingQueue = field(default_factory=RecordingQueue)
     steps: Steps = field(default_factory=Steps)
@@ -89,7 +89,7 @@ class Bench:
         )
 
     def context(self) -> OperationContext:
-        return a_context(now=self.clock.now(), chance=self.chance, queue=self.intake)
+        return a_context(now=self.clock.now(), random_source=self.random_source, queue=self.intake)
 
 
 def begin(tx: Transaction, update: PendingSuperSimUpdate, due: datetime = NOW) -> None:
@@ -235,7 +235,7 @@ async def test_nobody_sees_the_new_status_without_the_callback() -> None:
     ]
 
 
-class BrokenChance:
+class BrokenRandomness:
     """Chance that fails when a callback needs its token."""
 
     def bytes(self, count: int) -> bytes:
@@ -244,14 +244,14 @@ class BrokenChance:
 
 async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
     store = await a_store_with(an_update())
-    await Bench(store, chance=BrokenChance()).task_runner.step()
+    await Bench(store, random_source=BrokenRandomness()).task_runner.step()
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) == an_update()
 
 
 async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
     store = await a_store_with(an_update())
-    other = Bench(store, chance=SeededChance(1))
+    other = Bench(store, random_source=SeededRandomness(1))
 
     class SlowCarrier:
         async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:

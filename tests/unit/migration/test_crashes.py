@@ -210,14 +210,14 @@ def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> Non
     old = urls(120)
     world.url_source.fill(old)
     world.make_plan()
-    chance = random.Random(8)
+    random_source = random.Random(8)
     deaths = 0
     for _ in range(100):
         child = os.fork()
         if child == 0:
             world.apply()
             os._exit(0)
-        time.sleep(chance.uniform(0, 0.04))
+        time.sleep(random_source.uniform(0, 0.04))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         deaths += os.WIFSIGNALED(status)

@@ -19,10 +19,10 @@ from ringback.operations.accounts import (
 )
 from ringback.operations.authentication import sign_in
 from ringback.ports import RandomSource
-from tests.fakes import NOW, SeededChance, a_context
+from tests.fakes import NOW, SeededRandomness, a_context
 from tests.memory_store import MemoryTransaction
 
-CHANCE = SeededChance()
+RANDOM_SOURCE = SeededRandomness()
 
 
 def create(
@@ -30,10 +30,10 @@ def create(
     name: str = "Acme",
     *,
     schedule: RetrySchedule | None = None,
-    chance: RandomSource = CHANCE,
+    random_source: RandomSource = RANDOM_SOURCE,
     parent_sid: str | None = None,
 ) -> CreatedAccount:
-    context = a_context(chance=chance)
+    context = a_context(random_source=random_source)
     bare = create_account(tx, name=name, schedule=schedule, context=context, parent_sid=parent_sid)
     return add_credentials(tx, bare, context)
 
@@ -129,7 +129,9 @@ def test_a_subaccount_has_no_subaccounts() -> None:
 def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
-    made = create_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid=parent.sid)
+    made = create_account(
+        tx, name="Acme", context=a_context(random_source=RANDOM_SOURCE), parent_sid=parent.sid
+    )
     assert tx.accounts.get(made.sid) == made
     assert made.webhook_secrets == NO_SECRETS
     assert tx.accounts.keys.of(made.sid) == []
@@ -141,7 +143,9 @@ def test_such_an_account_is_refused_what_any_other_is() -> None:
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
         create_account(tx, name="", context=a_context())
     with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
-        create_account(tx, name="Acme", context=a_context(chance=CHANCE), parent_sid="AC0")
+        create_account(
+            tx, name="Acme", context=a_context(random_source=RANDOM_SOURCE), parent_sid="AC0"
+        )
     assert list_accounts(tx) == []
 
 

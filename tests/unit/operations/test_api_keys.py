@@ -6,7 +6,7 @@ from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.errors import InvalidParameter, NotFound, Unauthorized
 from ringback.operations.api_keys import create_key, delete_key
 from ringback.operations.authentication import sign_in
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 
@@ -38,8 +38,10 @@ def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
 
 
 def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
-    chance = SeededChance()
-    one, other = (create_key(tx, ACCOUNT_SID, "CI", a_context(chance=chance)) for _ in range(2))
+    random_source = SeededRandomness()
+    one, other = (
+        create_key(tx, ACCOUNT_SID, "CI", a_context(random_source=random_source)) for _ in range(2)
+    )
     assert one.key.sid != other.key.sid
     assert one.secret != other.secret
 

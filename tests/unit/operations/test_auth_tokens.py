@@ -10,7 +10,7 @@ from ringback.operations.auth_tokens import create_secondary, delete_secondary, 
 from ringback.operations.authentication import sign_in
 from ringback.operations.context import AccountOperationContext
 from ringback.ports import Transaction
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 
@@ -43,9 +43,10 @@ def test_both_sign_in_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
 
 
 def test_a_new_one_takes_the_place_of_the_secondary_one(tx: MemoryTransaction) -> None:
-    chance = SeededChance()
+    random_source = SeededRandomness()
     first, second = (
-        secondary_of(create_secondary(tx, ACCOUNT_SID, a_context(chance=chance))) for _ in range(2)
+        secondary_of(create_secondary(tx, ACCOUNT_SID, a_context(random_source=random_source)))
+        for _ in range(2)
     )
     assert first != second
     assert not signs_in(tx, first)
@@ -71,7 +72,7 @@ def test_each_of_these_is_a_newer_state_of_the_account(tx: MemoryTransaction) ->
     revisions = [
         create_secondary(tx, ACCOUNT_SID, a_context()).revision,
         promote_secondary(tx, ACCOUNT_SID, a_context()).revision,
-        create_secondary(tx, ACCOUNT_SID, a_context(chance=SeededChance(1))).revision,
+        create_secondary(tx, ACCOUNT_SID, a_context(random_source=SeededRandomness(1))).revision,
         delete_secondary(tx, ACCOUNT_SID, a_context()).revision,
     ]
     assert revisions == [1, 2, 3, 4]

@@ -10,7 +10,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
 from ringback.ports import CallbackFilter, PageWindow
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, NOW, SeededChance, a_callback, a_context, an_account
+from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, a_callback, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -39,7 +39,7 @@ def new(
 def send(
     tx: MemoryTransaction, *wanted: NewCallback, queue: RecordingQueue | None = None, seed: int = 0
 ) -> list[CallbackRecord]:
-    context = a_context(chance=SeededChance(seed))
+    context = a_context(random_source=SeededRandomness(seed))
     callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
     return send_callbacks(tx, callbacks, queue or RecordingQueue())
 

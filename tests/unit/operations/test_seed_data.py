@@ -19,18 +19,26 @@ from ringback.operations.wireless import sims as wireless_sims
 from ringback.operations.wireless.rate_plans import fetch_rate_plan
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import PageWindow
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, SeededChance, a_context, an_account, an_api_key
+from tests.fakes import (
+    ACCOUNT_SID,
+    NOW,
+    SIM_SID,
+    SeededRandomness,
+    a_context,
+    an_account,
+    an_api_key,
+)
 from tests.memory_store import MemoryTransaction
 
 
 def seed(
     tx: MemoryTransaction,
-    chance: int = 0,
+    random_seed: int = 0,
     *,
     uses_static_proxy: bool = False,
     known: tuple[str, str] | None = None,
 ) -> SeededAccount:
-    context = a_context(chance=SeededChance(chance))
+    context = a_context(random_source=SeededRandomness(random_seed))
     return find_or_seed(tx, context, uses_static_proxy=uses_static_proxy, known=known)
 
 
@@ -61,17 +69,19 @@ def test_the_card_that_the_vendors_samples_register_is_free() -> None:
     tx = MemoryTransaction()
     seed(tx)
     sample = {"iccid": "89883070000123456789", "registration_code": "H3LL0W0RLD"}
-    made = register_sim(tx, ACCOUNT_SID, **sample, context=a_context(chance=SeededChance(1)))
+    made = register_sim(
+        tx, ACCOUNT_SID, **sample, context=a_context(random_source=SeededRandomness(1))
+    )
     assert (made.status, made.sid != SIM_SID) == (SimStatus.NEW, True)
 
 
 def test_a_store_of_before_keeps_the_card_of_its_sim() -> None:
     tx = MemoryTransaction()
-    seed(tx, chance=1)
+    seed(tx, random_seed=1)
     sim = fetch_sim(tx, ACCOUNT_SID, SIM_SID)
     before = replace(sim, iccid="89883070000123456789")
     tx.supersim.sims.save(before)
-    seed(tx, chance=2)
+    seed(tx, random_seed=2)
     assert fetch_sim(tx, ACCOUNT_SID, SIM_SID) == before
 
 
@@ -85,14 +95,14 @@ def test_it_has_an_active_sim_of_programmable_wireless_too() -> None:
 
 def test_seeding_again_finds_the_same_secrets_of_the_account_and_takes_the_known_key() -> None:
     tx = MemoryTransaction()
-    first = seed(tx, chance=1)
-    assert seed(tx, chance=2, known=pair_of(first)) == first
+    first = seed(tx, random_seed=1)
+    assert seed(tx, random_seed=2, known=pair_of(first)) == first
     assert tx.accounts.keys.of(ACCOUNT_SID) == [first.api_key.key]
 
 
 def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
     tx = MemoryTransaction()
-    first, second = seed(tx, chance=1), seed(tx, chance=2)
+    first, second = seed(tx, random_seed=1), seed(tx, random_source=2)
     assert second.account == first.account
     assert second.api_key.secret != first.api_key.secret
     assert tx.accounts.keys.of(ACCOUNT_SID) == [second.api_key.key]
@@ -101,7 +111,7 @@ def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
 @pytest.mark.parametrize("wrong", ["a wrong secret", "a key that is gone", "another account's"])
 def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> None:
     tx = MemoryTransaction()
-    first = seed(tx, chance=1)
+    first = seed(tx, random_seed=1)
     theirs = an_api_key("SK" + "b" * 32, "AC" + "f" * 32, "theirs")
     tx.accounts.add(an_account(sid="AC" + "f" * 32), [theirs])
     known = {
@@ -109,7 +119,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
         "a key that is gone": ("SK" + "0" * 32, first.api_key.secret),
         "another account's": (theirs.sid, "theirs"),
     }[wrong]
-    again = seed(tx, chance=2, known=known)
+    again = seed(tx, random_seed=2, known=known)
     assert again.api_key.key.sid not in (first.api_key.key.sid, theirs.sid)
     assert sign_in(tx, *pair_of(again)).account == again.account
     assert tx.accounts.keys.get(theirs.sid) == theirs
@@ -117,15 +127,15 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
 
 def test_keys_of_other_names_are_left_alone() -> None:
     tx = MemoryTransaction()
-    seed(tx, chance=1)
-    own = create_key(tx, ACCOUNT_SID, "mine", a_context(chance=SeededChance(3)))
-    again = seed(tx, chance=2)
+    seed(tx, random_seed=1)
+    own = create_key(tx, ACCOUNT_SID, "mine", a_context(random_source=SeededRandomness(3)))
+    again = seed(tx, random_seed=2)
     assert tx.accounts.keys.of(ACCOUNT_SID) == [own.key, again.api_key.key]
 
 
 def test_a_new_store_has_no_known_key() -> None:
     tx = MemoryTransaction()
-    seeded = seed(tx, chance=1, known=("SK" + "0" * 32, "of another store"))
+    seeded = seed(tx, random_seed=1, known=("SK" + "0" * 32, "of another store"))
     assert tx.accounts.keys.of(ACCOUNT_SID) == [seeded.api_key.key]
 
 
@@ -138,7 +148,10 @@ def test_seeding_again_adds_no_second_sim() -> None:
 
 
 def test_two_stores_get_different_secrets() -> None:
-    one, other = seed(MemoryTransaction(), chance=1), seed(MemoryTransaction(), chance=2)
+    one, other = (
+        seed(MemoryTransaction(), random_seed=1),
+        seed(MemoryTransaction(), random_seed=2),
+    )
     for name in ("auth_token", "kore_secret"):
         assert getattr(one.account, name) != getattr(other.account, name)
     assert one.api_key.secret != other.api_key.secret

@@ -11,7 +11,7 @@ from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.kore_ids import KoreIdKind, is_kore_id
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.webhook_secrets import SecretAndStatus, change_secret, create_secret
-from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 ACTIVE, PENDING = WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING
@@ -25,14 +25,14 @@ class Ours:
         self.tx = MemoryTransaction()
         self.tx.accounts.add(an_account(kore_secret=kore_secret), [])
         self.signing_keys = CurrentSigningKeys()
-        self.chance = SeededChance()
+        self.random_source = SeededRandomness()
 
     @property
     def account(self) -> Account:
         return self.tx.accounts.accounts[ACCOUNT_SID]
 
     def create(self, name: str = "next") -> SecretAndStatus:
-        context = a_context(chance=self.chance, signing_keys=self.signing_keys)
+        context = a_context(random_source=self.random_source, signing_keys=self.signing_keys)
         return create_secret(self.tx, self.account, name, context)
 
     def change(

@@ -11,7 +11,7 @@ from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.operations.context import OperationContext
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageWindow
-from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededChance, a_context, an_account
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, SeededRandomness, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 INSTANT: Final = timedelta(microseconds=1)
@@ -27,11 +27,13 @@ class TimedWorld:
         self.results = dict[TaskKind, CarrierResult]()
         """How the network ends steps, whatever the scenario."""
         self.simulation = SimulationSettings(TAKES, IPv4Network(devices), data_per_day=data_per_day)
-        self._chance = SeededChance()
+        self._random_source = SeededRandomness()
         self.tx.accounts.add(an_account(), [])
 
     def context(self) -> OperationContext:
-        return a_context(now=self.now, chance=self._chance, simulation=self.simulation)
+        return a_context(
+            now=self.now, random_source=self._random_source, simulation=self.simulation
+        )
 
     def advance(self, by: timedelta) -> None:
         """Let time pass, and have done whatever comes due meanwhile, in its order."""

@@ -26,7 +26,7 @@ from ringback.probe.request_factory import ProbeRequestFactory, account_of
 from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
 from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
-from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededChance
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededRandomness
 
 BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
 TIMES: Final = ProbeTimeouts(quiet=0.02)
@@ -84,7 +84,7 @@ async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGen
 def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> ProbeRequestFactory:
     account = account_of(PROBE_ACCOUNT_SID, auth_token=auth_token, kore_secret=KORE_SECRET, at=NOW)
     return ProbeRequestFactory(
-        CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededChance(), SystemClock().now
+        CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededRandomness(), SystemClock().now
     )
 
 

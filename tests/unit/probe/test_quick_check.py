@@ -25,7 +25,7 @@ from ringback.ports import RandomSource
 from ringback.probe.quick_check import quick_check
 from ringback.receiver import ReceivedRequest
 from ringback.runtime.system_clock import stopwatch
-from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededChance, an_account
+from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededRandomness, an_account
 from tests.unit.probe.receivers import Counter, Handle, right, served
 
 LIMITS = Timeouts(connect=1, read=1, total=1)
@@ -46,7 +46,7 @@ async def checked(
     source: SourceName = Source.KORE,
     method: HttpMethod = HttpMethod.POST,
     kore_secret: str | None = None,
-    chance: RandomSource | None = None,
+    random_source: RandomSource | None = None,
     sources: Sources = BUILT_IN,
 ) -> str | None:
     account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)
@@ -57,7 +57,7 @@ async def checked(
         account=account,
         transport=sender,
         limits=LIMITS,
-        chance=chance or SeededChance(),
+        random_source=random_source or SeededRandomness(),
         now=NOW,
         sources=sources,
     )
@@ -171,7 +171,9 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
 
 
 async def test_many_are_looked_at_side_by_side(sender: HttpTransport) -> None:
-    chance = SeededChance()
+    random_source = SeededRandomness()
     async with served(lambda url: right(url, Counter())) as url:
-        found = await asyncio.gather(*(checked(url, sender, chance=chance) for _ in range(50)))
+        found = await asyncio.gather(
+            *(checked(url, sender, random_source=random_source) for _ in range(50))
+        )
     assert found == [None] * 50

@@ -45,7 +45,7 @@ class TokenEndpoints(EndpointGroup):
             return json_answer(body, 401)
         await dependencies.authenticator.let_in(Principal(account))
         token = await dependencies.authenticator.tokens.make(
-            client, account, dependencies.context().chance
+            client, account, dependencies.context().random_source
         )
         answer = {
             "access_token": token,

@@ -239,7 +239,7 @@ def _register(call: ApiRequest) -> Change[WirelessSim]:
     code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
 
     def register(tx: Transaction, context: OperationContext) -> WirelessSim:
-        number = iccid or make_iccid(context.chance.bytes(8))
+        number = iccid or make_iccid(context.random_source.bytes(8))
         return register_sim(
             tx, call.account_sid, SimCardRegistration(number, code, eid, is_narrowband), context
         )

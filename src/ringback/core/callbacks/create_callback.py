@@ -24,7 +24,7 @@ def compose(
     to: CallbackUrl,
     method: HttpMethod,
     policy: Policy,
-    chance: bytes,
+    random_bytes: bytes,
     now: datetime,
     due: datetime | None = None,
     idempotency_key: str | None = None,
@@ -33,7 +33,7 @@ def compose(
     """Return a new callback with this encoded body to this URL, due now or at the given time."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     return CallbackRecord(
-        sid=_sid(chance, now),
+        sid=_sid(random_bytes, now),
         account_sid=account_sid,
         url=to,
         method=method,
@@ -41,7 +41,7 @@ def compose(
         source=choice.source,
         source_asked=choice.asked,
         source_reason=choice.reason,
-        idempotency_token=_token(sources[choice.source].token, chance, now),
+        idempotency_token=_token(sources[choice.source].token, random_bytes, now),
         date_created=now,
         progress=DeliveryProgress(now, due=due or now),
         idempotency_key=idempotency_key,
@@ -54,13 +54,13 @@ def compose_test(
     to: CallbackUrl,
     method: HttpMethod,
     secret_id: str | None,
-    chance: bytes,
+    random_bytes: bytes,
     now: datetime,
 ) -> CallbackRecord:
     """Return a test event to this URL, due now; this secret signs it, None for the active one."""
-    own = chance[CALLBACK_BYTES:]
+    own = random_bytes[CALLBACK_BYTES:]
     return CallbackRecord(
-        sid=_sid(chance, now),
+        sid=_sid(random_bytes, now),
         account_sid=account_sid,
         url=to,
         method=method,
@@ -68,7 +68,7 @@ def compose_test(
         source=Source.KORE,
         source_asked=to.source,
         source_reason="a test event comes from kore",
-        idempotency_token=_token(KORE_TOKEN, chance[:CALLBACK_BYTES], now),
+        idempotency_token=_token(KORE_TOKEN, random_bytes[:CALLBACK_BYTES], now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),
         is_test=True,
@@ -80,16 +80,16 @@ def repeat(
     callback: CallbackRecord,
     *,
     source: SourceName,
-    chance: bytes,
+    random_bytes: bytes,
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
     """Return a new callback with the same content from another source, with a new token."""
     return callback._replace(
-        sid=_sid(chance, now),
+        sid=_sid(random_bytes, now),
         source=source,
         source_reason=f"a person replayed {callback.sid} as {source}",
-        idempotency_token=_token(sources[source].token, chance, now),
+        idempotency_token=_token(sources[source].token, random_bytes, now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),
         idempotency_key=None,
@@ -97,9 +97,9 @@ def repeat(
     )
 
 
-def _sid(chance: bytes, now: datetime) -> str:
-    return make_sid(SidKind.CALLBACK, dated(chance[:SID_BYTES], now))
+def _sid(random_bytes: bytes, now: datetime) -> str:
+    return make_sid(SidKind.CALLBACK, dated(random_bytes[:SID_BYTES], now))
 
 
-def _token(scheme: IdempotencyTokenFormat, chance: bytes, now: datetime) -> str:
-    return scheme.make(dated(chance[SID_BYTES:], now))
+def _token(scheme: IdempotencyTokenFormat, random_bytes: bytes, now: datetime) -> str:
+    return scheme.make(dated(random_bytes[SID_BYTES:], now))

@@ -84,9 +84,9 @@ _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
 
 
 def decide(
-    outcome: Outcome, *, rules: RetryRules, round_: AttemptRound, now: datetime, chance: float
+    outcome: Outcome, *, rules: RetryRules, round_: AttemptRound, now: datetime, jitter: float
 ) -> Decision:
-    """Return what follows an attempt with this outcome; `chance`, from 0 to 1, is the jitter."""
+    """Return what follows an attempt with this outcome; `jitter`, from 0 to 1, is the jitter."""
     match outcome:
         case DeliveredOutcome():
             return _DONE
@@ -101,7 +101,7 @@ def decide(
             if why_not is None:
                 return RetryNow()
             return _next_round(
-                outcome, why_not, schedule=rules.schedule, round_=round_, now=now, chance=chance
+                outcome, why_not, schedule=rules.schedule, round_=round_, now=now, jitter=jitter
             )
         case _:
             assert_never(outcome)
@@ -150,9 +150,9 @@ def _next_round(
     schedule: RetrySchedule,
     round_: AttemptRound,
     now: datetime,
-    chance: float,
+    jitter: float,
 ) -> RetryLater | GiveUp:
-    wait = schedule.wait_after(round_.number, chance=chance)
+    wait = schedule.wait_after(round_.number, jitter=jitter)
     if wait is not None:
         return RetryLater(now + max(wait, _asked_for(outcome, now)), round_.number + 1)
     if schedule.waits:

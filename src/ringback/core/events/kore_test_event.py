@@ -18,13 +18,13 @@ TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
 """The type of the event by which KORE's portal tries a URL."""
 
 
-def write_test_event(chance: bytes, *, at: datetime) -> str:
+def write_test_event(random_bytes: bytes, *, at: datetime) -> str:
     """Return a new test event of this instant, which is in UTC."""
     # The sample's time has seven digits after the dot, one more than our clock gives.
-    seventh_digit = chance[-1] % 10
+    seventh_digit = random_bytes[-1] % 10
     event = {
-        "data": {"test_id": uuid4_text(chance[:TOKEN_BYTES])},
-        "id": uuid4_text(chance[TOKEN_BYTES:-1]),
+        "data": {"test_id": uuid4_text(random_bytes[:TOKEN_BYTES])},
+        "id": uuid4_text(random_bytes[TOKEN_BYTES:-1]),
         "time": f"{at:%Y-%m-%dT%H:%M:%S.%f}{seventh_digit}+00:00",
         "type": TEST_EVENT_TYPE,
         "source": "kore-events",

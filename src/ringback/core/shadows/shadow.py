@@ -100,17 +100,17 @@ def copy_of(
     callback: CallbackRecord,
     rule: ShadowRule,
     *,
-    chance: bytes,
+    random_bytes: bytes,
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
     """Return the copy that this rule makes of a callback, ready to be rendered."""
     return callback._replace(
-        sid=make_sid(SidKind.SHADOW, dated(chance[:SID_BYTES], now)),
+        sid=make_sid(SidKind.SHADOW, dated(random_bytes[:SID_BYTES], now)),
         url=replace(rule.url_of(callback), warnings=()),
         source=rule.source,
         source_reason=f"a copy of {callback.sid}",
-        idempotency_token=sources[rule.source].token.make(dated(chance[SID_BYTES:], now)),
+        idempotency_token=sources[rule.source].token.make(dated(random_bytes[SID_BYTES:], now)),
         date_created=now,
         progress=DeliveryProgress(now),
         idempotency_key=None,

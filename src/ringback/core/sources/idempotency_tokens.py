@@ -39,11 +39,11 @@ class IdempotencyTokenFormat:
             )
         return cls(match["prefix"], match["form"] == "uuid")
 
-    def make(self, chance: bytes) -> str:
+    def make(self, random_bytes: bytes) -> str:
         """Return the idempotency token of a new callback from 16 random bytes."""
-        if len(chance) != TOKEN_BYTES:
-            raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(chance)}")
-        return self.prefix + (uuid4_text(chance) if self.is_uuid else chance.hex())
+        if len(random_bytes) != TOKEN_BYTES:
+            raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(random_bytes)}")
+        return self.prefix + (uuid4_text(random_bytes) if self.is_uuid else random_bytes.hex())
 
 
 TWILIO_TOKEN: Final = IdempotencyTokenFormat(is_uuid=True)
@@ -59,9 +59,9 @@ def is_token(text: str) -> bool:
     return 0 < len(text) <= MAX_TOKEN and text.isprintable()
 
 
-def uuid4_text(chance: bytes) -> str:
+def uuid4_text(random_bytes: bytes) -> str:
     """Return 16 random bytes as a random UUID in text."""
-    marked = bytearray(chance)
+    marked = bytearray(random_bytes)
     marked[6] = marked[6] & 0x0F | 0x40  # RFC 9562: version 4
     marked[8] = marked[8] & 0x3F | 0x80  # RFC 9562: the variant
     text = marked.hex()

@@ -87,17 +87,17 @@ def is_eid(text: str) -> bool:
     return _EID.fullmatch(text) is not None
 
 
-def make_matching_id(chance: bytes) -> str:
+def make_matching_id(random_bytes: bytes) -> str:
     """Return a matching id from 13 random bytes, in the form of the published sample.
 
     >>> make_matching_id(bytes(range(13)))
     '00010-20304-05060-70809-0A0B0'
     """
-    digits = chance.hex().upper()
+    digits = random_bytes.hex().upper()
     return "-".join(digits[start : start + 5] for start in range(0, 25, 5))
 
 
-def make_iccid(chance: bytes) -> str:
+def make_iccid(random_bytes: bytes) -> str:
     """Return an ICCID of a Super SIM from 8 random bytes; its last digit is the check digit.
 
     Source: those of Super SIM begin with 8988307, and have 20 digits.
@@ -105,7 +105,7 @@ def make_iccid(chance: bytes) -> str:
     >>> make_iccid(bytes(8))
     '89883070000000000008'
     """
-    digits = f"8988307{int.from_bytes(chance) % 10**12:012}"
+    digits = f"8988307{int.from_bytes(random_bytes) % 10**12:012}"
     return digits + _check_digit(digits)
 
 

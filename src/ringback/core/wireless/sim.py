@@ -116,13 +116,13 @@ class WirelessSimUpdateRequired:
 Change = WirelessSimAlreadyInState | WirelessSimUpdateRequired
 
 
-def make_iccid(chance: bytes) -> str:
+def make_iccid(random_bytes: bytes) -> str:
     """Return the number of a card, from 8 random bytes, in the form of a published sample.
 
     >>> make_iccid(bytes(8))
     '8901340000000000000'
     """
-    return f"890134{int.from_bytes(chance) % 10**13:013}"
+    return f"890134{int.from_bytes(random_bytes) % 10**13:013}"
 
 
 def plan_change(

@@ -122,7 +122,7 @@ def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -
         iccid=sim.iccid,
         sim_sid=sim.sid,
         smdp_plus_address=SMDP_PLUS_ADDRESS,
-        matching_id=make_matching_id(context.chance.bytes(13)) if has_id else None,
+        matching_id=make_matching_id(context.random_source.bytes(13)) if has_id else None,
     )
 
 
@@ -135,6 +135,6 @@ def _failed(
 
 def _free_iccid(tx: Transaction, context: OperationContext) -> str:
     while True:
-        iccid = make_iccid(context.chance.bytes(8))
+        iccid = make_iccid(context.random_source.bytes(8))
         if tx.supersim.sims.first({"iccid": iccid}) is None:
             return iccid

@@ -360,9 +360,9 @@ class SqliteCallbacks:
         return account
 
 
-def _sid_at(instant: datetime, chance: bytes) -> str:
+def _sid_at(instant: datetime, random_bytes: bytes) -> str:
     """Return the lowest or highest SID of a callback of this instant: with all bytes as given."""
-    return make_sid(SidKind.CALLBACK, dated(chance * SID_BYTES, max(instant, from_us(0))))
+    return make_sid(SidKind.CALLBACK, dated(random_bytes * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:

@@ -48,8 +48,8 @@ def id_of_account(sid: str, created_us: int) -> str:
 
 def id_of_secret(account_sid: str, created_us: int) -> str:
     """Return an id for the webhook secret that an account has had from its beginning."""
-    chance = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
-    return make_kore_id(KoreIdKind.WEBHOOK_SECRET, from_us(created_us), chance)
+    random_bytes = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
+    return make_kore_id(KoreIdKind.WEBHOOK_SECRET, from_us(created_us), random_bytes)
 
 
 FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (

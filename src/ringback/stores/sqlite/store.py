@@ -195,10 +195,11 @@ class SqliteStore:
 
     def _report(self, entries: list[_Entry]) -> None:
         """Wake the event loop once for all jobs that have ended."""
-        loop, failure = entries[0].ended.get_loop(), entries[0].job.failure
+        loop, failures = entries[0].ended.get_loop(), [entry.job.failure for entry in entries]
+        refusal = next((each for each in failures if isinstance(each, StoreUnavailable)), None)
         try:
-            if isinstance(failure, StoreUnavailable):
-                loop.call_soon_threadsafe(self._options.unavailable, str(failure))
+            if refusal is not None:
+                loop.call_soon_threadsafe(self._options.unavailable, str(refusal))
             loop.call_soon_threadsafe(_end, entries)
         except RuntimeError:
             # The event loop is gone, and with it whoever waited.

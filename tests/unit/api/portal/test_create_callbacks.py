@@ -19,7 +19,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Store, Transaction
 from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.counting_store import CountingStore
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededChance, a_context
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SeededRandomness, a_context
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import (
     THEIRS,
@@ -212,13 +212,13 @@ async def test_others_have_their_turn_while_a_batch_is_prepared(store: Store) ->
 async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: Store) -> None:
     counting, prepared = ShortWork(store), list[bool]()
 
-    class Chance(SeededChance):
+    class Randomness(SeededRandomness):
         def bytes(self, count: int) -> bytes:
             prepared.append(counting.is_in_transaction)
             return super().bytes(count)
 
-    dependencies, chance = dependencies_on(counting), Chance()
-    dependencies = replace(dependencies, context=lambda: a_context(chance=chance))
+    dependencies, random_source = dependencies_on(counting), Randomness()
+    dependencies = replace(dependencies, context=lambda: a_context(random_source=random_source))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     await caller.get("/v1/Sims")
     asked = counting.asked

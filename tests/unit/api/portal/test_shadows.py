@@ -69,7 +69,7 @@ def add_pair(
     tx.callbacks.settle([Settlement(callback, row, later)])
     now = NOW + number * SECOND
     shadow = ShadowCallback.opened(
-        copy_of(callback, RULE, chance=number.to_bytes(SHADOW_BYTES), now=now), of=callback
+        copy_of(callback, RULE, random_bytes=number.to_bytes(SHADOW_BYTES), now=now), of=callback
     )
     tx.shadows.open([shadow])
     if copy is not None:

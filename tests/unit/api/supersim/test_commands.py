@@ -11,7 +11,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Store, Transaction
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededChance, a_context
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, SeededRandomness, a_context
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIR_SIM, CountingNotifier, error, refusal
 
@@ -28,7 +28,7 @@ async def hear_from_the_device(store: Store) -> None:
     def work(tx: Transaction) -> None:
         sim = tx.supersim.sims.get(SIM_SID)
         assert sim is not None
-        context = a_context(chance=SeededChance(9))
+        context = a_context(random_source=SeededRandomness(9))
         receive_sms(tx, sim, "pong", context)
         receive_datagram(tx, sim, b"\x00pong", port=4000, context=context)
 

@@ -38,7 +38,7 @@ def a_new_callback(
         to=url,
         method=method,
         policy=NOTICE,
-        chance=bytes(range(CALLBACK_BYTES)),
+        random_bytes=bytes(range(CALLBACK_BYTES)),
         now=now,
         due=due,
         idempotency_key=key,

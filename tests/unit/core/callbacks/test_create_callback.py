@@ -19,7 +19,7 @@ from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, a_callback, an_event
 
-CHANCE = bytes(range(32))
+RANDOM_BYTES = bytes(range(32))
 BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
 AFTER = datetime(2024, 11, 2, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def of_an_event(url: str, *, now: datetime = BEFORE, policy: Policy = NOTICE) ->
         to=CallbackUrl.parse(url),
         method=HttpMethod.POST,
         policy=policy,
-        chance=CHANCE,
+        random_bytes=RANDOM_BYTES,
         now=now,
     )
 
@@ -128,7 +128,7 @@ def composed(
         to=CallbackUrl.parse("http://a.example/#cbs=kore"),
         method=HttpMethod.GET,
         policy=NOTICE,
-        chance=CHANCE,
+        random_bytes=RANDOM_BYTES,
         now=now,
         due=due,
         idempotency_key=key,
@@ -166,13 +166,13 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
     fragment: str, secret_id: str | None
 ) -> None:
     url = CallbackUrl.parse(f"http://u:p@a.example/{fragment}")
-    chance = bytes(range(TEST_CALLBACK_BYTES))
+    random_bytes = bytes(range(TEST_CALLBACK_BYTES))
     made = compose_test(
         account_sid=ACCOUNT_SID,
         to=url,
         method=HttpMethod.GET,
         secret_id=secret_id,
-        chance=chance,
+        random_bytes=random_bytes,
         now=AFTER,
     )
     assert made == CallbackRecord(
@@ -180,7 +180,7 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
         account_sid=ACCOUNT_SID,
         url=url,
         method=HttpMethod.GET,
-        body=write_test_event(chance[CALLBACK_BYTES:], at=AFTER),
+        body=write_test_event(random_bytes[CALLBACK_BYTES:], at=AFTER),
         source=Source.KORE,
         source_asked=url.source,
         source_reason="a test event comes from kore",
@@ -215,7 +215,7 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         idempotency_key="order 7",
         replay_of="CB1",
     )
-    assert repeat(first, source=source, chance=CHANCE, now=AFTER) == CallbackRecord(
+    assert repeat(first, source=source, random_bytes=RANDOM_BYTES, now=AFTER) == CallbackRecord(
         sid="CB0192ea2bec00060708090a0b0c0d0e0f",
         account_sid=ACCOUNT_SID,
         url=first.url,

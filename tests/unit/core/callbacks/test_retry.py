@@ -46,7 +46,7 @@ def after(
     spent: timedelta = timedelta(0),
     schedule: RetrySchedule = FAITHFUL,
     rounds_before: int = 0,
-    chance: float = 0.5,
+    jitter: float = 0.5,
 ) -> Decision:
     """Return what follows the last of so many attempts, this long after the round began."""
     connection = CallbackUrl.parse(f"http://a.example/#{fragment}").connection
@@ -55,7 +55,7 @@ def after(
         rules=RetryRules(connection, source, schedule),
         round_=AttemptRound(attempts, NOW - spent, rounds_before),
         now=NOW,
-        chance=chance,
+        jitter=jitter,
     )
 
 
@@ -317,9 +317,9 @@ def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
     assert isinstance(decision, GiveUp)
 
 
-@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
-def test_chance_spreads_the_next_round(chance: float, seconds: int) -> None:
-    decision = after(RefusedOutcome(500), schedule=THREE_ROUNDS, chance=chance)
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
+def test_chance_spreads_the_next_round(jitter: float, seconds: int) -> None:
+    decision = after(RefusedOutcome(500), schedule=THREE_ROUNDS, jitter=jitter)
     assert decision == RetryLater(NOW + seconds * SECOND, 1)
 
 

@@ -15,8 +15,8 @@ DOCUMENTED = (
 
 
 def documented() -> str:
-    chance = "88bf54a9f2fb40b68fafe6c5a3c348d2 fff521c2c7db4b53a5a0c5d5d01f66ce 07"
-    return write_test_event(bytes.fromhex(chance), at=AT)
+    random_bytes = "88bf54a9f2fb40b68fafe6c5a3c348d2 fff521c2c7db4b53a5a0c5d5d01f66ce 07"
+    return write_test_event(bytes.fromhex(random_bytes), at=AT)
 
 
 def test_it_is_kores_documented_event_byte_for_byte() -> None:
@@ -31,8 +31,8 @@ def test_it_is_signed_as_kore_documents_it() -> None:
 
 
 def test_a_new_one_has_ids_of_its_own_and_seven_digits_of_its_instant() -> None:
-    chance = bytes(range(TEST_EVENT_BYTES - 1)) + b"\xff"
-    (event,) = json.loads(write_test_event(chance, at=AT))
+    random_bytes = bytes(range(TEST_EVENT_BYTES - 1)) + b"\xff"
+    (event,) = json.loads(write_test_event(random_bytes, at=AT))
     assert event["data"] == {"test_id": "00010203-0405-4607-8809-0a0b0c0d0e0f"}
     assert event["id"] == "10111213-1415-4617-9819-1a1b1c1d1e1f"
     assert event["time"] == "2024-09-25T19:09:48.5842085+00:00"

@@ -26,7 +26,7 @@ from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 
 MARK = ShadowQueryParameter("shadow=1")
 URL = "https://user:made-up@a.example:8443/p?x=1#cbs=twilio&ct=300&odd=1"
-CHANCE = bytes(range(SHADOW_BYTES))
+RANDOM_BYTES = bytes(range(SHADOW_BYTES))
 
 
 def rule(
@@ -47,7 +47,7 @@ def told(
 
 
 def copied(callback: CallbackRecord, mark: Mark = MARK) -> CallbackRecord:
-    return copy_of(callback, rule(mark=mark), chance=CHANCE, now=NOW)
+    return copy_of(callback, rule(mark=mark), random_bytes=RANDOM_BYTES, now=NOW)
 
 
 # ---- which callbacks -----------------------------------------------------------------------------
@@ -112,8 +112,8 @@ def numbered(count: int) -> list[CallbackRecord]:
 def test_a_copy_has_a_sid_and_a_token_of_its_own_and_tells_the_same() -> None:
     callback = told()
     copy = copied(callback)
-    assert copy.sid == "CC" + "0190790aa090" + CHANCE[6:16].hex()
-    assert copy.idempotency_token == "RQ" + "0190790aa090" + CHANCE[22:32].hex()
+    assert copy.sid == "CC" + "0190790aa090" + RANDOM_BYTES[6:16].hex()
+    assert copy.idempotency_token == "RQ" + "0190790aa090" + RANDOM_BYTES[22:32].hex()
     assert copy.source == Source.KORE
     assert copy.source_reason == f"a copy of {CALLBACK_SID}"
     assert (copy.body, copy.method) == (callback.body, callback.method)

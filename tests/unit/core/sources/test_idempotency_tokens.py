@@ -15,8 +15,8 @@ NOTHING_BUT_ZEROS = f"RQ{'0' * 32}"
 
 
 def test_a_kore_token_is_rq_and_32_hex_digits() -> None:
-    chance = bytes.fromhex("a48ec9b6ef475034c35566c02b654243")
-    assert KORE_TOKEN.make(chance) == NOTICE_KORE
+    random_bytes = bytes.fromhex("a48ec9b6ef475034c35566c02b654243")
+    assert KORE_TOKEN.make(random_bytes) == NOTICE_KORE
 
 
 def test_a_twilio_token_is_a_random_uuid_of_36_characters() -> None:

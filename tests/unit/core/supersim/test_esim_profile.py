@@ -136,10 +136,11 @@ def test_an_iccid_ends_with_its_check_digit(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chance", "digits"), [(0, "000000000000"), (7, "000000000007"), (10**12 - 1, "999999999999")]
+    ("random_bytes", "digits"),
+    [(0, "000000000000"), (7, "000000000007"), (10**12 - 1, "999999999999")],
 )
-def test_the_digits_of_an_iccid_are_those_of_chance(chance: int, digits: str) -> None:
-    assert make_iccid(chance.to_bytes(8, "big"))[7:-1] == digits
+def test_the_digits_of_an_iccid_are_those_of_chance(random_bytes: int, digits: str) -> None:
+    assert make_iccid(random_bytes.to_bytes(8, "big"))[7:-1] == digits
 
 
 def test_chance_beyond_12_digits_still_makes_an_iccid_of_20() -> None:

@@ -92,7 +92,7 @@ def test_the_network_lets_in_who_is_ready_or_active(status: WirelessStatus) -> N
 
 
 @pytest.mark.parametrize(
-    ("chance", "iccid"),
+    ("random_bytes", "iccid"),
     [
         (bytes(8), "8901340000000000000"),
         ((10**13 - 1).to_bytes(8), "8901349999999999999"),
@@ -100,9 +100,9 @@ def test_the_network_lets_in_who_is_ready_or_active(status: WirelessStatus) -> N
     ],
 )
 def test_the_number_of_a_card_has_the_form_of_the_published_sample(
-    chance: bytes, iccid: str
+    random_bytes: bytes, iccid: str
 ) -> None:
-    assert make_iccid(chance) == iccid
+    assert make_iccid(random_bytes) == iccid
 
 
 # ---- what an update comes to, of a SIM that has a plan -------------------------------------------
