@@ -83,22 +83,22 @@ class MemoryUpdates(Generic[U]):
 
 
 @dataclass
-class MemoryFlows(Generic[F]):
-    """Answers `ports.SteadyDataUses`."""
+class MemoryDataSessions(Generic[F]):
+    """Answers `ports.DataSessions`."""
 
-    flows: dict[str, F] = field(default_factory=dict[str, F])
+    sessions: dict[str, F] = field(default_factory=dict[str, F])
 
     def add(self, record: F) -> None:
-        self.flows[record.sid] = record
+        self.sessions[record.sid] = record
 
     def get(self, sid: str) -> F | None:
-        return self.flows.get(sid)
+        return self.sessions.get(sid)
 
     def end(self, sid: str, at: datetime | None) -> None:
-        self.flows[sid] = replace(self.flows[sid], date_ended=at)
+        self.sessions[sid] = replace(self.sessions[sid], date_ended=at)
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        own = [flow for flow in self.flows.values() if flow.sim_sid == sim_sid]
+        own = [session for session in self.sessions.values() if session.sim_sid == sim_sid]
         return [one for one in own if one.date_ended is None or one.date_ended > since]
 
     def between(
@@ -109,11 +109,11 @@ class MemoryFlows(Generic[F]):
         end: datetime,
         window: PageWindow,
     ) -> RecordPage[F]:
-        def is_wanted(flow: F) -> bool:
-            is_over = flow.date_ended is not None and flow.date_ended <= start
-            return flow.date_created < end and not is_over and has(flow, which)
+        def is_wanted(session: F) -> bool:
+            is_over = session.date_ended is not None and session.date_ended <= start
+            return session.date_created < end and not is_over and has(session, which)
 
-        return page_of(of_account(account_sid, self.flows.values()), is_wanted, window)
+        return page_of(of_account(account_sid, self.sessions.values()), is_wanted, window)
 
 
 def of_account(account_sid: str, records: Iterable[R]) -> list[R]:

@@ -13,7 +13,12 @@ from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRecords, MemoryUpdates
+from tests.memory_store.records import (
+    MemoryDataSessions,
+    MemoryNamedRecords,
+    MemoryRecords,
+    MemoryUpdates,
+)
 
 
 @dataclass
@@ -37,6 +42,6 @@ class MemorySuperSim(SuperSimTables):
     billing_periods: MemoryRecords[BillingPeriod] = field(
         default_factory=MemoryRecords[BillingPeriod]
     )
-    sessions: MemoryFlows[SuperSimDataSession] = field(
-        default_factory=MemoryFlows[SuperSimDataSession]
+    sessions: MemoryDataSessions[SuperSimDataSession] = field(
+        default_factory=MemoryDataSessions[SuperSimDataSession]
     )

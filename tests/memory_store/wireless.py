@@ -13,7 +13,12 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
-from tests.memory_store.records import MemoryFlows, MemoryNamedRecords, MemoryRecords, MemoryUpdates
+from tests.memory_store.records import (
+    MemoryDataSessions,
+    MemoryNamedRecords,
+    MemoryRecords,
+    MemoryUpdates,
+)
 
 
 @dataclass
@@ -50,6 +55,6 @@ class MemoryWireless(WirelessTables):
     sim_updates: MemoryUpdates[PendingWirelessSimUpdate] = field(
         default_factory=MemoryUpdates[PendingWirelessSimUpdate]
     )
-    sessions: MemoryFlows[WirelessDataSession] = field(
-        default_factory=MemoryFlows[WirelessDataSession]
+    sessions: MemoryDataSessions[WirelessDataSession] = field(
+        default_factory=MemoryDataSessions[WirelessDataSession]
     )

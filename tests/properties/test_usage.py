@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ringback.core.calendar import months_after
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import total_between, when_used
+from ringback.core.sims.data_session import total_between, when_used
 from ringback.core.supersim.usage import (
     SuperSimDataSession,
     UsageGranularity,

@@ -215,7 +215,7 @@ def lists_of(kind: type) -> Work:
 
 
 def sessions(tx: Transaction) -> None:
-    for flows, one, filters in (
+    for sessions, one, filters in (
         (tx.supersim.sessions, session(1), ("sim_sid", "fleet_sid")),
         (tx.wireless.sessions, wireless_session(1), ("sim_sid",)),
     ):
@@ -223,10 +223,10 @@ def sessions(tx: Transaction) -> None:
             for names in combinations(filters, size):
                 which = {name: getattr(one, name) for name in names}
                 for window in windows(one.sid):
-                    flows.between(OURS, which, NOW, NOW + SECOND, window)
-        flows.of_sim(one.sim_sid, since=NOW)
-        flows.get(one.sid)
-        flows.end(one.sid, NOW)
+                    sessions.between(OURS, which, NOW, NOW + SECOND, window)
+        sessions.of_sim(one.sim_sid, since=NOW)
+        sessions.get(one.sid)
+        sessions.end(one.sid, NOW)
 
 
 def attempts(tx: Transaction) -> None:

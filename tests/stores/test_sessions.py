@@ -49,7 +49,7 @@ ODD: dict[str, Any] = {
 
 @dataclass
 class Product:
-    """What tests do with the flows of one product."""
+    """What tests do with the Data Sessions of one product."""
 
     session: Callable[..., Any]
     sims: Mapping[str, Any]
@@ -127,53 +127,55 @@ WIRELESS = Product(
 
 
 @pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=["Super SIM", "Wireless"])
-def flows(request: pytest.FixtureRequest) -> Product:
+def product(request: pytest.FixtureRequest) -> Product:
     return request.param
 
 
-async def test_every_field_comes_back(furnished: Store, flows: Product) -> None:
-    await keep(furnished, flows.odd, flows.session(2))
-    assert await flows.kept(furnished, 1) == flows.odd
-    assert await flows.kept(furnished, 2) == flows.session(2)
-    assert await flows.kept(furnished, 3) is None
+async def test_every_field_comes_back(furnished: Store, product: Product) -> None:
+    await keep(furnished, product.odd, product.session(2))
+    assert await product.kept(furnished, 1) == product.odd
+    assert await product.kept(furnished, 2) == product.session(2)
+    assert await product.kept(furnished, 3) is None
 
 
 @pytest.mark.parametrize("at", [NOW, ODD_INSTANT, None], ids=["now", "in the future", "open"])
 async def test_a_session_ends_when_it_is_said_to(
-    furnished: Store, flows: Product, at: datetime | None
+    furnished: Store, product: Product, at: datetime | None
 ) -> None:
-    await keep(furnished, flows.session(1, ends=NOW + SECOND), flows.session(2))
-    await flows.end(furnished, 1, at)
-    assert await flows.kept(furnished, 1) == flows.session(1, ends=at)
-    assert await flows.kept(furnished, 2) == flows.session(2)
+    await keep(furnished, product.session(1, ends=NOW + SECOND), product.session(2))
+    await product.end(furnished, 1, at)
+    assert await product.kept(furnished, 1) == product.session(1, ends=at)
+    assert await product.kept(furnished, 2) == product.session(2)
 
 
 # ---- of a SIM
 
 
-async def test_the_sessions_of_a_sim_are_the_oldest_first(furnished: Store, flows: Product) -> None:
-    other = flows.sim(9)
-    await keep(furnished, other, *map(flows.session, (5, 1, 3)), flows.session(2, THEIRS))
-    await keep(furnished, replace(flows.session(4), sim_sid=other.sid))
-    assert await flows.of_sim(furnished, NOW) == [5, 1, 3]
-    assert await flows.of_sim(furnished, NOW, other.sid) == [4]
-    assert await flows.of_sim(furnished, NOW, flows.sims[THEIRS].sid) == [2]
+async def test_the_sessions_of_a_sim_are_the_oldest_first(
+    furnished: Store, product: Product
+) -> None:
+    other = product.sim(9)
+    await keep(furnished, other, *map(product.session, (5, 1, 3)), product.session(2, THEIRS))
+    await keep(furnished, replace(product.session(4), sim_sid=other.sid))
+    assert await product.of_sim(furnished, NOW) == [5, 1, 3]
+    assert await product.of_sim(furnished, NOW, other.sid) == [4]
+    assert await product.of_sim(furnished, NOW, product.sims[THEIRS].sid) == [2]
 
 
 async def test_a_session_goes_on_until_its_end_which_is_no_longer_its_own(
-    furnished: Store, flows: Product
+    furnished: Store, product: Product
 ) -> None:
-    await keep(furnished, flows.session(1, ends=NOW + SECOND), flows.session(2))
-    assert await flows.of_sim(furnished, NOW + SECOND - INSTANT) == [1, 2]
-    assert await flows.of_sim(furnished, NOW + SECOND) == [2]
+    await keep(furnished, product.session(1, ends=NOW + SECOND), product.session(2))
+    assert await product.of_sim(furnished, NOW + SECOND - INSTANT) == [1, 2]
+    assert await product.of_sim(furnished, NOW + SECOND) == [2]
 
 
-async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store, flows: Product) -> None:
-    await keep(furnished, flows.session(1))
-    await flows.end(furnished, 1, NOW + 2 * HOUR)
-    assert await flows.of_sim(furnished, NOW + HOUR) == [1]
-    await flows.end(furnished, 1, NOW + HOUR)
-    assert await flows.of_sim(furnished, NOW + HOUR) == []
+async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store, product: Product) -> None:
+    await keep(furnished, product.session(1))
+    await product.end(furnished, 1, NOW + 2 * HOUR)
+    assert await product.of_sim(furnished, NOW + HOUR) == [1]
+    await product.end(furnished, 1, NOW + HOUR)
+    assert await product.of_sim(furnished, NOW + HOUR) == []
 
 
 # ---- of a period
@@ -194,68 +196,76 @@ async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store, flows: Pr
     ],
 )
 async def test_a_period_has_the_sessions_that_overlap_it(
-    furnished: Store, flows: Product, began: datetime, ends: datetime | None, *, is_in: bool
+    furnished: Store, product: Product, began: datetime, ends: datetime | None, *, is_in: bool
 ) -> None:
-    await keep(furnished, flows.session(1, began=began, ends=ends))
-    assert await flows.between(furnished) == ([1] if is_in else [])
+    await keep(furnished, product.session(1, began=began, ends=ends))
+    assert await product.between(furnished) == ([1] if is_in else [])
 
 
 async def test_a_period_has_the_accounts_own_sessions_newest_first(
-    furnished: Store, flows: Product
+    furnished: Store, product: Product
 ) -> None:
-    await keep(furnished, *map(flows.session, (5, 1)), flows.session(2, THEIRS), flows.session(3))
-    assert await flows.between(furnished) == [3, 1, 5]
-    assert await flows.between(furnished, account_sid=THEIRS) == [2]
+    await keep(
+        furnished, *map(product.session, (5, 1)), product.session(2, THEIRS), product.session(3)
+    )
+    assert await product.between(furnished) == [3, 1, 5]
+    assert await product.between(furnished, account_sid=THEIRS) == [2]
 
 
 async def test_a_period_can_be_of_those_whose_fields_are_these(
-    furnished: Store, flows: Product
+    furnished: Store, product: Product
 ) -> None:
     await keep(furnished, fleet(9), sim(9), rate_plan(9), wireless_sim(9))
-    usual, others = flows.session(0), flows.others
+    usual, others = product.session(0), product.others
     special = [
-        replace(flows.session(number), **{name: value})
+        replace(product.session(number), **{name: value})
         for number, (name, value) in enumerate(others.items(), 1)
     ]
     await keep(furnished, usual, *special)
     for number, (name, value) in enumerate(others.items(), 1):
-        assert await flows.between(furnished, which={name: value}) == [number]
+        assert await product.between(furnished, which={name: value}) == [number]
     of_two = dict(list(others.items())[:2])
-    assert await flows.between(furnished, which=of_two) == []
+    assert await product.between(furnished, which=of_two) == []
     open_ended = {"network_sid": None, "sim_sid": usual.sim_sid}
-    assert await flows.between(furnished, which=open_ended) == [4, 3, 2, 0]
+    assert await product.between(furnished, which=open_ended) == [4, 3, 2, 0]
 
 
-async def test_a_period_has_pages(furnished: Store, flows: Product) -> None:
-    await keep(furnished, *(flows.session(n, ends=None if n % 3 else NOW) for n in range(10)))
-    first = await flows.between(furnished, window=PageWindow(2))
-    second = await flows.between(
-        furnished, window=PageWindow(2, after=flows.session(first[-1]).sid)
+async def test_a_period_has_pages(furnished: Store, product: Product) -> None:
+    await keep(furnished, *(product.session(n, ends=None if n % 3 else NOW) for n in range(10)))
+    first = await product.between(furnished, window=PageWindow(2))
+    second = await product.between(
+        furnished, window=PageWindow(2, after=product.session(first[-1]).sid)
     )
-    third = await flows.between(
-        furnished, window=PageWindow(9, after=flows.session(second[-1]).sid)
+    third = await product.between(
+        furnished, window=PageWindow(9, after=product.session(second[-1]).sid)
     )
-    back = await flows.between(furnished, window=PageWindow(1, before=flows.session(second[0]).sid))
+    back = await product.between(
+        furnished, window=PageWindow(1, before=product.session(second[0]).sid)
+    )
     assert (first, second, third, back) == ([8, 7], [5, 4], [2, 1], [7])
 
 
 async def test_a_session_outside_the_period_still_marks_its_page(
-    furnished: Store, flows: Product
+    furnished: Store, product: Product
 ) -> None:
-    await keep(furnished, flows.session(0), flows.session(1, ends=NOW), flows.session(2))
-    assert await flows.between(furnished, window=PageWindow(9, after=flows.session(1).sid)) == [0]
-    assert await flows.between(furnished, window=PageWindow(9, before=flows.session(1).sid)) == [2]
+    await keep(furnished, product.session(0), product.session(1, ends=NOW), product.session(2))
+    assert await product.between(furnished, window=PageWindow(9, after=product.session(1).sid)) == [
+        0
+    ]
+    assert await product.between(
+        furnished, window=PageWindow(9, before=product.session(1).sid)
+    ) == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["theirs", "unknown"])
 async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
-    furnished: Store, flows: Product, number: int
+    furnished: Store, product: Product, number: int
 ) -> None:
-    await keep(furnished, flows.session(0), flows.session(1, THEIRS))
+    await keep(furnished, product.session(0), product.session(1, THEIRS))
     for window in (
-        PageWindow(9, after=flows.session(number).sid),
-        PageWindow(9, before=flows.session(number).sid),
+        PageWindow(9, after=product.session(number).sid),
+        PageWindow(9, before=product.session(number).sid),
     ):
         with pytest.raises(InvalidParameter) as refused:
-            await flows.between(furnished, window=window)
+            await product.between(furnished, window=window)
         assert refused.value.code == 83600

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.scheduled_task import ScheduledTask
-from ringback.core.sims.data_flow import SteadyDataUse
+from ringback.core.sims.data_session import DataSession
 from ringback.core.sims.scenario import TaskKind
 
 R = TypeVar("R", bound=AccountOwnedRecord)
@@ -24,7 +24,7 @@ class SimOwnedRecord(Protocol):
 
 
 U = TypeVar("U", bound=SimOwnedRecord)
-F = TypeVar("F", bound=SteadyDataUse)
+F = TypeVar("F", bound=DataSession)
 
 FieldFilter = Mapping[str, object]
 """Fields of a record and the values that they must have; the value None stands for any."""
@@ -106,8 +106,8 @@ class NamedRecords(Records[N], Protocol[N]):
         ...
 
 
-class SteadyDataUses(Protocol[F]):
-    """The flows of data of SIMs, running and ended."""
+class DataSessions(Protocol[F]):
+    """The Data Sessions of SIMs, running and ended."""
 
     def add(self, record: F) -> None:
         """Keep a new one."""
@@ -118,11 +118,11 @@ class SteadyDataUses(Protocol[F]):
         ...
 
     def end(self, sid: str, at: datetime | None) -> None:
-        """Set when a flow ends; None for one that goes on."""
+        """Set when a session ends; None for one that goes on."""
         ...
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        """Return the flows of a SIM that go on after this instant, the oldest first."""
+        """Return the sessions of a SIM that go on after this instant, the oldest first."""
         ...
 
     def between(
@@ -133,7 +133,7 @@ class SteadyDataUses(Protocol[F]):
         end: datetime,
         window: PageWindow,
     ) -> RecordPage[F]:
-        """Return the flows of an account that overlap a period and have these fields."""
+        """Return the sessions of an account that overlap a period and have these fields."""
         ...
 
 

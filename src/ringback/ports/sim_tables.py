@@ -16,7 +16,7 @@ from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
-from ringback.ports.record_tables import NamedRecords, Records, RecordTable, SteadyDataUses
+from ringback.ports.record_tables import DataSessions, NamedRecords, Records, RecordTable
 
 
 @dataclass
@@ -33,7 +33,7 @@ class SuperSimTables:
     esim_profiles: Records[EsimProfile]
     settings_updates: Records[OtaSettingsUpdate]
     billing_periods: Records[BillingPeriod]
-    sessions: SteadyDataUses[SuperSimDataSession]
+    sessions: DataSessions[SuperSimDataSession]
 
 
 class CommandUsageTable(Protocol):
@@ -60,4 +60,4 @@ class WirelessTables:
     """Changes that wait for the network, or that it is carrying out: at most one of each SIM."""
     commands: Records[WirelessCommand]
     command_uses: CommandUsageTable
-    sessions: SteadyDataUses[WirelessDataSession]
+    sessions: DataSessions[WirelessDataSession]

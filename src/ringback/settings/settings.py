@@ -14,7 +14,7 @@ from ringback.core.http.ssrf_guard import Ports, SsrfGuard
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.shadows.shadow import ShadowRule
-from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.data_session import MEGABYTE
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
 from ringback.core.sources.source_definition import Sources

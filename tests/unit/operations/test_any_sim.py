@@ -112,7 +112,7 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
 
 def used(tx: MemoryTransaction, sim: EitherSim) -> list[tuple[int, int]]:
     context = a_context()
-    flows = [*tx.supersim.sessions.flows.values(), *tx.wireless.sessions.flows.values()]
+    flows = [*tx.supersim.sessions.sessions.values(), *tx.wireless.sessions.sessions.values()]
     own = [flow for flow in flows if flow.sim_sid == sim.sid]
     return [flow.bytes_between(flow.date_created, context.now) for flow in own]
 

@@ -102,7 +102,7 @@ def test_seeding_again_finds_the_same_secrets_of_the_account_and_takes_the_known
 
 def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
     tx = MemoryTransaction()
-    first, second = seed(tx, random_seed=1), seed(tx, random_source=2)
+    first, second = seed(tx, random_seed=1), seed(tx, random_seed=2)
     assert second.account == first.account
     assert second.api_key.secret != first.api_key.secret
     assert tx.accounts.keys.of(ACCOUNT_SID) == [second.api_key.key]

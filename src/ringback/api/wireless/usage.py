@@ -26,7 +26,7 @@ from ringback.api.schema_pieces import (
 from ringback.api.serializers import SerializedField, Serializer, field, worked_out
 from ringback.core.calendar import iso
 from ringback.core.sids import SidKind
-from ringback.core.sims.data_flow import price_of
+from ringback.core.sims.data_session import price_of
 from ringback.core.sims.message import Direction
 from ringback.core.wireless.rate_plan import RoamingZone
 from ringback.core.wireless.usage import (

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import months_after
-from ringback.core.sims.data_flow import SteadyDataUse, when_used
+from ringback.core.sims.data_session import DataSession, when_used
 
 READY_MONTHS: Final = 3
 """It becomes active after this many months."""
@@ -20,14 +20,14 @@ READY_MESSAGES: Final = 5
 
 
 def when_active(
-    since: datetime, now: datetime, *, used: int, messages: int, flows: Iterable[SteadyDataUse]
+    since: datetime, now: datetime, *, used: int, messages: int, sessions: Iterable[DataSession]
 ) -> datetime:
-    """Return when a SIM becomes active that has been ready since then, if its flows go on.
+    """Return when a SIM becomes active that has been ready since then, if its sessions go on.
 
     `used` and `messages` are its usage until now. A limit that is reached already gives `now`.
     """
     left = READY_DATA - used
     if left <= 0 or messages >= READY_MESSAGES:
         return now
-    used_up = [when_used(left, flow, since=now) for flow in flows]
+    used_up = [when_used(left, session, since=now) for session in sessions]
     return min([months_after(since, months=READY_MONTHS), *filter(None, used_up)])

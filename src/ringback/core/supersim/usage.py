@@ -16,15 +16,15 @@ from ringback.core.calendar import (
     periods_between,
 )
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import SteadyDataUse, bytes_of, price_of
+from ringback.core.sims.data_session import DataSession, bytes_of, price_of
 
 _MONTHS_KEPT: Final = 18
 _LONGEST_BY_SIM: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SuperSimDataSession(SteadyDataUse):
-    """A SIM's flow of data in a fleet, in a country."""
+class SuperSimDataSession(DataSession):
+    """A SIM's use of data in a fleet, in a country."""
 
     fleet_sid: str
     iso_country: str

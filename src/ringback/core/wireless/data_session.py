@@ -1,11 +1,11 @@
-"""Data Sessions of Programmable Wireless SIMs: flows of data over a radio link."""
+"""Data Sessions of Programmable Wireless SIMs: what each used over a radio link."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from ringback.core.calendar import HOUR
-from ringback.core.sims.data_flow import SteadyDataUse
+from ringback.core.sims.data_session import DataSession
 from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork, network_with
 from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import RoamingZone, zone_of
@@ -17,8 +17,8 @@ _BYTES_OF_A_PACKET: Final = 1_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WirelessDataSession(SteadyDataUse):
-    """A SIM's flow of data under a rate plan."""
+class WirelessDataSession(DataSession):
+    """A SIM's use of data under a rate plan."""
 
     rate_plan_sid: str
     iccid: str

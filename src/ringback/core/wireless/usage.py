@@ -20,7 +20,7 @@ from ringback.core.calendar import (
     periods_between,
 )
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import bytes_of
+from ringback.core.sims.data_session import bytes_of
 from ringback.core.sims.message import Direction
 from ringback.core.sims.mobile_networks import MobileNetwork, network_with
 from ringback.core.wireless.data_session import WirelessDataSession
@@ -192,9 +192,9 @@ def _by_country(
     slot: UsagePeriod,
     now: datetime,
 ) -> dict[tuple[RoamingZone, str], UsageTotals]:
-    flows = defaultdict[tuple[RoamingZone, str], list[WirelessDataSession]](list)
+    by_place = defaultdict[tuple[RoamingZone, str], list[WirelessDataSession]](list)
     for session in sessions:
-        flows[_place_of(session.network)].append(session)
+        by_place[_place_of(session.network)].append(session)
     messages = defaultdict[tuple[RoamingZone, str], dict[Direction, int]](dict)
     for count in counts:
         network = network_with(count.network_sid)
@@ -204,9 +204,9 @@ def _by_country(
     end = min(slot.end, now)
     used = {
         place: UsageTotals(
-            messages.get(place, {}), *bytes_of(flows.get(place, ()), slot.start, end)
+            messages.get(place, {}), *bytes_of(by_place.get(place, ()), slot.start, end)
         )
-        for place in [*flows, *messages]
+        for place in [*by_place, *messages]
     }
     return {place: one for place, one in used.items() if one != UsageTotals()}
 

@@ -2,12 +2,12 @@
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
-from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.data_session import MEGABYTE
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import SuperSimDataSession, UsageQuery
 from ringback.operations.context import OperationContext
-from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
+from ringback.operations.metering import add_burst, end_sessions, end_when_used, used_since
 from ringback.operations.supersim.billing import current_period
 from ringback.ports import PageWindow, RecordPage, Transaction
 
@@ -19,7 +19,7 @@ def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
     the limit will be reached is known, so nobody has to look again.
     """
     sessions = tx.supersim.sessions
-    end_flows(sessions, sim.sid, context.now)
+    end_sessions(sessions, sim.sid, context.now)
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if fleet is None or not sim.is_connected or not fleet.data_enabled:
         return

@@ -76,7 +76,7 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
         context.now,
         used=used_since(tx.supersim.sessions, sim.sid, sim.ready_since, context.now),
         messages=sim.sms_while_ready,
-        flows=tx.supersim.sessions.of_sim(sim.sid, since=context.now),
+        sessions=tx.supersim.sessions.of_sim(sim.sid, since=context.now),
     )
     context.put_off(tx, TaskKind.ACTIVATE_SIM, sim, due)
 

@@ -7,7 +7,7 @@ one zone. Its months are counted from its first connection.
 from ringback.core.calendar import month_around
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
-from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.data_session import MEGABYTE
 from ringback.core.sims.mobile_networks import MobileNetwork
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.wireless.data_session import THROTTLED, WirelessDataSession
@@ -15,7 +15,7 @@ from ringback.core.wireless.radio import radio_link_of
 from ringback.core.wireless.rate_plan import RatePlan, RoamingZone, zone_of
 from ringback.core.wireless.sim import WirelessSim
 from ringback.operations.context import OperationContext
-from ringback.operations.metering import add_burst, end_flows, end_when_used, used_since
+from ringback.operations.metering import add_burst, end_sessions, end_when_used, used_since
 from ringback.ports import Transaction
 
 
@@ -40,7 +40,7 @@ def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> N
     Unlike a Super SIM it is looked at again later: at the end of its month, and when its limit is
     reached, since it may go on more slowly then.
     """
-    end_flows(tx.wireless.sessions, sim.sid, context.now)
+    end_sessions(tx.wireless.sessions, sim.sid, context.now)
     plan = plan_of(tx, sim)
     if plan is None or not sim.is_connected or sim.metered_since is None:
         tx.tasks.drop(sim.sid, TaskKind.METER_SIM)
@@ -97,7 +97,7 @@ def _bytes_left(
     zone = zone_of_sim(sim, plan, context)
     month, _ = month_around(sim.metered_since or context.now, context.now)
     used = used_since(
-        tx.wireless.sessions, sim.sid, month, context.now, of=lambda flow: flow.zone is zone
+        tx.wireless.sessions, sim.sid, month, context.now, of=lambda session: session.zone is zone
     )
     return plan.limit_in(zone) * MEGABYTE - used
 

@@ -107,6 +107,6 @@ def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> 
             context.now,
             used=used,
             messages=sim.commands_while_ready,
-            flows=sessions.of_sim(sim.sid, since=context.now),
+            sessions=sessions.of_sim(sim.sid, since=context.now),
         )
     context.put_off(tx, TaskKind.FINALIZE_SIM, sim, due)

@@ -27,7 +27,7 @@ from ringback.core.wireless.sim import (
 from ringback.operations.accounts import check_transfer
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, list_of, named_in
-from ringback.operations.metering import end_flows
+from ringback.operations.metering import end_sessions
 from ringback.operations.unique_names import check_name_is_free
 from ringback.operations.wireless.rate_plans import rate_plan_named
 from ringback.ports import PageWindow, Transaction
@@ -171,7 +171,7 @@ def delete_sim(
         )
     for step in _STEPS:
         tx.tasks.drop(sim.sid, step)
-    end_flows(tx.wireless.sessions, sim.sid, context.now)
+    end_sessions(tx.wireless.sessions, sim.sid, context.now)
     tx.scenarios.put(sim.sid, None)
     tx.wireless.sims.remove(sim.sid)
 

@@ -10,7 +10,7 @@ from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from ringback.stores.sqlite.data_flows import SqliteSteadyDataUses
+from ringback.stores.sqlite.data_sessions import SqliteDataSessions
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
     SqliteNamedRecords,
@@ -74,5 +74,5 @@ def supersim_tables(session: WriteBatch) -> SuperSimTables:
         esim_profiles=SqliteRecords(session, ESIM_PROFILES),
         settings_updates=SqliteRecords(session, SETTINGS_UPDATES),
         billing_periods=SqliteRecords(session, BILLING_PERIODS),
-        sessions=SqliteSteadyDataUses(session, SESSIONS),
+        sessions=SqliteDataSessions(session, SESSIONS),
     )

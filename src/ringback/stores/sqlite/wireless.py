@@ -10,7 +10,7 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
-from ringback.stores.sqlite.data_flows import SqliteSteadyDataUses
+from ringback.stores.sqlite.data_sessions import SqliteDataSessions
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.record_tables import (
     RowMapping,
@@ -56,6 +56,9 @@ SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid"
 class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
     """Answers `ports.CommandUsageTable`."""
 
+    def __init__(self, session: WriteBatch) -> None:
+        super().__init__(session, COMMAND_USES)
+
     def count(
         self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
     ) -> list[CommandCount]:
@@ -79,8 +82,8 @@ def wireless_tables(session: WriteBatch) -> WirelessTables:
     return WirelessTables(
         rate_plans=SqliteNamedRecords(session, RATE_PLANS),
         sims=SqliteNamedRecords(session, SIMS),
-        command_uses=SqliteCommandUsageTable(session, COMMAND_USES),
+        command_uses=SqliteCommandUsageTable(session),
         commands=SqliteRecords(session, COMMANDS),
         sim_updates=SqliteTable(session, SIM_UPDATES),
-        sessions=SqliteSteadyDataUses(session, SESSIONS),
+        sessions=SqliteDataSessions(session, SESSIONS),
     )

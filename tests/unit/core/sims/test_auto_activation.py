@@ -17,7 +17,7 @@ def test_what_activates_a_sim_is_what_the_documentation_says() -> None:
 
 def test_a_sim_that_does_nothing_becomes_active_three_months_after_it_became_ready() -> None:
     for now in (NOW, NOW + AN_HOUR, IN_3_MONTHS + AN_HOUR):
-        assert when_active(NOW, now, used=0, messages=0, flows=[]) == IN_3_MONTHS
+        assert when_active(NOW, now, used=0, messages=0, sessions=[]) == IN_3_MONTHS
 
 
 @pytest.mark.parametrize(
@@ -25,32 +25,36 @@ def test_a_sim_that_does_nothing_becomes_active_three_months_after_it_became_rea
 )
 def test_a_sim_that_has_done_enough_becomes_active_now(used: int, messages: int) -> None:
     now = NOW + AN_HOUR
-    for flows in ([], [a_session()]):
-        assert when_active(NOW, now, used=used, messages=messages, flows=flows) == now
+    for sessions in ([], [a_session()]):
+        assert when_active(NOW, now, used=used, messages=messages, sessions=sessions) == now
 
 
 def test_a_sim_that_has_not_quite_done_enough_goes_on() -> None:
-    assert when_active(NOW, NOW, used=249_999, messages=4, flows=[]) == IN_3_MONTHS
+    assert when_active(NOW, NOW, used=249_999, messages=4, sessions=[]) == IN_3_MONTHS
 
 
 def test_a_sim_becomes_active_when_what_it_uses_has_grown_enough() -> None:
-    flows = [a_session(up=100_000, down=0)]
-    due = when_active(NOW, NOW + AN_HOUR, used=150_000, messages=0, flows=flows)
+    sessions = [a_session(up=100_000, down=0)]
+    due = when_active(NOW, NOW + AN_HOUR, used=150_000, messages=0, sessions=sessions)
     assert due == NOW + 2 * AN_HOUR
 
 
 def test_of_several_flows_the_first_to_grow_enough_decides() -> None:
-    flows = [a_session(up=100_000, down=0), a_session(up=500_000, down=0), a_session(up=0, down=0)]
-    assert when_active(NOW, NOW, used=0, messages=0, flows=flows) == NOW + AN_HOUR / 2
+    sessions = [
+        a_session(up=100_000, down=0),
+        a_session(up=500_000, down=0),
+        a_session(up=0, down=0),
+    ]
+    assert when_active(NOW, NOW, used=0, messages=0, sessions=sessions) == NOW + AN_HOUR / 2
 
 
 def test_what_would_grow_enough_only_later_than_in_three_months_does_not_count() -> None:
     hours = (IN_3_MONTHS - NOW) // AN_HOUR
-    flows = [a_session(up=250_000 // (hours + 24), down=0)]
-    assert when_active(NOW, NOW, used=0, messages=0, flows=flows) == IN_3_MONTHS
+    sessions = [a_session(up=250_000 // (hours + 24), down=0)]
+    assert when_active(NOW, NOW, used=0, messages=0, sessions=sessions) == IN_3_MONTHS
 
 
 def test_what_ends_before_it_has_grown_enough_does_not_count() -> None:
     ends = NOW + AN_HOUR - INSTANT
-    flows = [a_session(up=250_000, down=0, ended=ends)]
-    assert when_active(NOW, NOW, used=0, messages=0, flows=flows) == IN_3_MONTHS
+    sessions = [a_session(up=250_000, down=0, ended=ends)]
+    assert when_active(NOW, NOW, used=0, messages=0, sessions=sessions) == IN_3_MONTHS

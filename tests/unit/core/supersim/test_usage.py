@@ -5,7 +5,7 @@ import pytest
 
 from ringback.core.calendar import months_after
 from ringback.core.errors import InvalidParameter
-from ringback.core.sims.data_flow import MEGABYTE
+from ringback.core.sims.data_session import MEGABYTE
 from ringback.core.supersim.usage import (
     FIELD_OF,
     BillingPeriod,

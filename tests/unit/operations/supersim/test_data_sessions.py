@@ -31,7 +31,7 @@ def use(world: World, upload: int, download: int = 0) -> None:
 
 
 def sessions(world: World) -> list[SuperSimDataSession]:
-    return list(world.tx.supersim.sessions.flows.values())
+    return list(world.tx.supersim.sessions.sessions.values())
 
 
 def fleet_of(world: World) -> bool:

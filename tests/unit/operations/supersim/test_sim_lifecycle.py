@@ -63,7 +63,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
     (told,) = world.reported()
     assert (told["SimStatus"], told["ErrorCode"]) == ("new", "83004")
     assert world.tx.supersim.billing_periods.records == {}
-    assert world.tx.supersim.sessions.flows == {}
+    assert world.tx.supersim.sessions.sessions == {}
     assert world.tx.supersim.settings_updates.records == {}
     assert world.tx.tasks.tasks == {}
 
@@ -82,7 +82,7 @@ def test_another_fleet_counts_from_its_beginning() -> None:
     asked = SuperSimUpdateRequest(fleet="other_fleet")
     update_sim(world.tx, ACCOUNT_SID, SIM_SID, asked, world.context())
     world.advance(DAY)
-    fleets = [session.fleet_sid for session in world.tx.supersim.sessions.flows.values()]
+    fleets = [session.fleet_sid for session in world.tx.supersim.sessions.sessions.values()]
     assert (world.sim.status, fleets) == (ACTIVE, [FLEET_SID, OTHER_FLEET])
 
 

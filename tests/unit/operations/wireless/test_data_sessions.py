@@ -42,7 +42,7 @@ def used(world: World, *, since: datetime = NOW) -> int:
 
 
 def sessions(world: World) -> list[WirelessDataSession]:
-    return list(world.tx.wireless.sessions.flows.values())
+    return list(world.tx.wireless.sessions.sessions.values())
 
 
 # ---- by itself -----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
         final_to=ASKS,
     )
     assert world.reported_where() == [(ASKS_URL, "ready")]
-    (session,) = world.tx.wireless.sessions.flows.values()
+    (session,) = world.tx.wireless.sessions.sessions.values()
     assert (session.date_created, session.rate_plan_sid) == (done, OTHER_PLAN)
     assert world.due(TaskKind.FINALIZE_SIM) is not None
     assert world.tx.wireless.sim_updates.get(WIRELESS_SIM_SID) is None
@@ -94,7 +94,7 @@ def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why(
     assert world.sim == a_wireless_sim(status=NEW, date_updated=NOW + TAKES)
     (told,) = world.reported()
     assert (told["SimStatus"], told["ErrorCode"]) == ("new", "33000")
-    assert world.tx.wireless.sessions.flows == {}
+    assert world.tx.wireless.sessions.sessions == {}
     assert world.tx.tasks.tasks == {}
 
 
@@ -116,7 +116,7 @@ def test_another_plan_alone_is_a_change_that_calls_back_once() -> None:
     world.advance(DAY)
     assert (world.sim.status, world.sim.rate_plan_sid) == (ACTIVE, OTHER_PLAN)
     assert world.reported_where() == [(ASKS_URL, "active")]
-    plans = [session.rate_plan_sid for session in world.tx.wireless.sessions.flows.values()]
+    plans = [session.rate_plan_sid for session in world.tx.wireless.sessions.sessions.values()]
     assert plans == [RATE_PLAN_SID, OTHER_PLAN]
 
 

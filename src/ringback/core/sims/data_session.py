@@ -1,7 +1,7 @@
-"""Data usage of SIMs, as flows whose usage is calculated from the time.
+"""Data usage of SIMs, as sessions whose usage is calculated from the time.
 
-A flow uses a number of bytes per hour from its beginning to its end, so nothing has to be written
-while time passes. The bytes of adjoining periods add up exactly to those of the whole.
+A session uses a number of bytes per hour from its beginning to its end, so nothing has to be
+written while time passes. The bytes of adjoining periods add up exactly to those of the whole.
 """
 
 from bisect import bisect_left
@@ -21,7 +21,7 @@ _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SteadyDataUse:
+class DataSession:
     """A stretch of time in which a SIM uses data at an even rate."""
 
     sid: str
@@ -39,7 +39,7 @@ class SteadyDataUse:
     def bytes_between(self, start: datetime, end: datetime) -> tuple[int, int]:
         """Return how many bytes went up and down between two instants, without the last.
 
-        Both ends are rounded down from the flow's beginning, so that adjoining periods add up.
+        Both ends are rounded down from the session's beginning, so that adjoining periods add up.
         """
         start = max(start, self.date_created)
         end = end if self.date_ended is None else min(end, self.date_ended)
@@ -56,28 +56,28 @@ def _grown(per_hour: int, time: timedelta) -> int:
     return per_hour * (time // INSTANT) // (HOUR // INSTANT)
 
 
-def when_used(count: int, flow: SteadyDataUse, *, since: datetime) -> datetime | None:
-    """Return the first instant at which a flow has used this many more bytes, up plus down.
+def when_used(count: int, session: DataSession, *, since: datetime) -> datetime | None:
+    """Return the first instant at which a session has used this many more bytes, up plus down.
 
     None if it never does, since it uses none or ends before.
     """
-    begin = max(since, flow.date_created)
-    end = flow.date_ended or _END_OF_TIME
-    if end < begin or sum(flow.bytes_between(begin, end)) < count:
+    begin = max(since, session.date_created)
+    end = session.date_ended or _END_OF_TIME
+    if end < begin or sum(session.bytes_between(begin, end)) < count:
         return None
     # By bisection, not by division: up and down are rounded separately.
     most = (end - begin) // INSTANT
     found = bisect_left(
         range(most + 1),
         count,
-        key=lambda time: sum(flow.bytes_between(begin, begin + time * INSTANT)),
+        key=lambda time: sum(session.bytes_between(begin, begin + time * INSTANT)),
     )
     return begin + found * INSTANT
 
 
-def bytes_of(flows: Iterable[SteadyDataUse], start: datetime, end: datetime) -> tuple[int, int]:
-    """Return how many bytes some flows used together: up, and down."""
-    pairs = [flow.bytes_between(start, end) for flow in flows]
+def bytes_of(sessions: Iterable[DataSession], start: datetime, end: datetime) -> tuple[int, int]:
+    """Return how many bytes some sessions used together: up, and down."""
+    pairs = [session.bytes_between(start, end) for session in sessions]
     return sum(up for up, _ in pairs), sum(down for _, down in pairs)
 
 
@@ -90,6 +90,6 @@ def price_of(count: int) -> Decimal:
     return (count * _PRICE_OF_A_MEGABYTE / MEGABYTE).quantize(_CENT)
 
 
-def total_between(flows: Iterable[SteadyDataUse], start: datetime, end: datetime) -> int:
-    """Return how many bytes some flows used together, up and down."""
-    return sum(bytes_of(flows, start, end))
+def total_between(sessions: Iterable[DataSession], start: datetime, end: datetime) -> int:
+    """Return how many bytes some sessions used together, up and down."""
+    return sum(bytes_of(sessions, start, end))

@@ -1,4 +1,4 @@
-"""Flows of data in SQLite: rows with a beginning and maybe an end, found by the time between."""
+"""Data Sessions in SQLite: rows with a beginning and maybe an end, found by the time between."""
 
 from datetime import datetime
 
@@ -7,8 +7,8 @@ from ringback.stores.sqlite.field_columns import maybe_to_us, to_us
 from ringback.stores.sqlite.record_tables import SqliteTable
 
 
-class SqliteSteadyDataUses(SqliteTable[F]):
-    """Answers `ports.SteadyDataUses`; the table has the columns `created_us` and `ended_us`.
+class SqliteDataSessions(SqliteTable[F]):
+    """Answers `ports.DataSessions`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` orders the rows of each SIM by their end.
     """

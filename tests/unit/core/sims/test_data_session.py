@@ -4,9 +4,9 @@ from decimal import Decimal
 import pytest
 
 from ringback.core.calendar import INSTANT
-from ringback.core.sims.data_flow import (
+from ringback.core.sims.data_session import (
     MEGABYTE,
-    SteadyDataUse,
+    DataSession,
     bytes_of,
     price_of,
     total_between,
@@ -111,7 +111,7 @@ def test_before_its_beginning_a_session_uses_nothing() -> None:
     ],
 )
 def test_where_a_session_never_uses_so_much_there_is_no_instant(
-    count: int, session: SteadyDataUse, since: datetime
+    count: int, session: DataSession, since: datetime
 ) -> None:
     assert when_used(count, session, since=since) is None
 
