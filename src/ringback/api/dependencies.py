@@ -24,7 +24,7 @@ class ApiDependencies:
     """Gives what an operation works with now."""
     task_runner: LoopWaker
     """Woken when a change has made tasks."""
-    intake: NewCallbackQueue
+    callback_queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""

@@ -161,7 +161,7 @@ class EndpointGroup:
         url = callback_url(call.given, self._dependencies.read_url)
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
         if url is not None:
-            self._dependencies.intake.make_room(call.account_sid, 1)
+            self._dependencies.callback_queue.make_room(call.account_sid, 1)
         return CallbackTarget(url, method)
 
     def _target_update(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:

@@ -75,7 +75,7 @@ class HttpApi:
             clock=process.clock,
             context=partial(process.context, ports.queue),
             task_runner=ports.notifier,
-            intake=ports.queue,
+            callback_queue=ports.queue,
             batch_queue=ports.batch_queue,
             read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,

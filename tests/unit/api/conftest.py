@@ -32,15 +32,15 @@ def task_runner() -> CountingNotifier:
 
 
 @pytest.fixture
-def intake() -> RecordingQueue:
+def callback_queue() -> RecordingQueue:
     return RecordingQueue()
 
 
 @pytest.fixture
 def app(
-    store: Store, clock: FakeClock, task_runner: CountingNotifier, intake: RecordingQueue
+    store: Store, clock: FakeClock, task_runner: CountingNotifier, callback_queue: RecordingQueue
 ) -> ASGIApp:
-    return app_on(store, clock=clock, task_runner=task_runner, intake=intake)
+    return app_on(store, clock=clock, task_runner=task_runner, callback_queue=callback_queue)
 
 
 @pytest.fixture

@@ -90,18 +90,18 @@ def dependencies_on(
     *,
     clock: Clock | None = None,
     task_runner: LoopWaker | None = None,
-    intake: NewCallbackQueue | None = None,
+    callback_queue: NewCallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
     """Return what the resources work with, on this store."""
     on, random_source = clock or FakeClock(), SeededRandomness()
-    takes_in = intake or RecordingQueue()
+    takes_in = callback_queue or RecordingQueue()
     return ApiDependencies(
         store=store,
         clock=on,
         context=lambda: a_context(now=on.now(), random_source=random_source, queue=takes_in),
         task_runner=task_runner or CountingNotifier(),
-        intake=takes_in,
+        callback_queue=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),
         read_url=read_url,
     )
@@ -112,14 +112,18 @@ def app_on(
     *,
     clock: Clock | None = None,
     task_runner: LoopWaker | None = None,
-    intake: NewCallbackQueue | None = None,
+    callback_queue: NewCallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
     portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application, working with this store."""
     dependencies = dependencies_on(
-        store, clock=clock, task_runner=task_runner, intake=intake, read_url=read_url
+        store,
+        clock=clock,
+        task_runner=task_runner,
+        callback_queue=callback_queue,
+        read_url=read_url,
     )
     return create_app(dependencies, portal=portal(dependencies), beside=beside)
 

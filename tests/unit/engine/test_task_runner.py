@@ -71,7 +71,7 @@ class Bench:
     carrier: Carrier = field(default_factory=SimulatedCarrier)
     random_source: RandomSource = field(default_factory=SeededRandomness)
     clock: FakeClock = field(default_factory=FakeClock)
-    intake: RecordingQueue = field(default_factory=RecordingQueue)
+    callback_queue: RecordingQueue = field(default_factory=RecordingQueue)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
     handlers: Mapping[TaskKind, TaskHandler[OperationContext]] = field(
@@ -89,7 +89,9 @@ class Bench:
         )
 
     def context(self) -> OperationContext:
-        return a_context(now=self.clock.now(), random_source=self.random_source, queue=self.intake)
+        return a_context(
+            now=self.clock.now(), random_source=self.random_source, queue=self.callback_queue
+        )
 
 
 def begin(tx: Transaction, update: PendingSuperSimUpdate, due: datetime = NOW) -> None:
@@ -158,7 +160,7 @@ async def test_a_due_change_calls_back_at_once() -> None:
         ("SimStatus", "inactive"),
         ("AccountSid", ACCOUNT_SID),
     ]
-    assert bench.intake.taken == [callback.sid]
+    assert bench.callback_queue.taken == [callback.sid]
 
 
 async def test_a_change_without_a_url_calls_nobody_back() -> None:

@@ -130,7 +130,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         """Do the same with a batch, in slices but for the commit."""
         dependencies, context = self._dependencies, self._dependencies.context()
         # Checked again when they are kept; this spares preparing what there is no room for.
-        dependencies.intake.make_room(account_sid, len(items))
+        dependencies.callback_queue.make_room(account_sid, len(items))
 
         def prepare(numbered: tuple[int, Json]) -> _Prepared:
             index, item = numbered
@@ -160,10 +160,10 @@ class CreateCallbacksEndpoints(EndpointGroup):
     async def _keep(
         self, account_sid: str, callbacks: list[CallbackRecord]
     ) -> list[CallbackRecord]:
-        intake = self._dependencies.intake
-        intake.make_room(account_sid, len(callbacks))
+        callback_queue = self._dependencies.callback_queue
+        callback_queue.make_room(account_sid, len(callbacks))
         return await self._dependencies.store.transact(
-            lambda tx: send_callbacks(tx, callbacks, intake)
+            lambda tx: send_callbacks(tx, callbacks, callback_queue)
         )
 
 

@@ -61,7 +61,7 @@ class TestEventEndpoints(EndpointGroup):
     def _send(self, call: ApiRequest) -> Change[CallbackRecord]:
         url = self._dependencies.read_url(call.given.required("Url"))
         method = call.given.choice("Method", HttpMethod) or HttpMethod.POST
-        self._dependencies.intake.make_room(call.account_sid, 1)
+        self._dependencies.callback_queue.make_room(call.account_sid, 1)
         return lambda tx, context: send_test_event(
             tx, fetch_account(tx, call.account_sid), url, method, context=context
         )
@@ -69,7 +69,7 @@ class TestEventEndpoints(EndpointGroup):
     async def _rehearse(self, call: ApiRequest) -> dict[str, Any]:
         account_sid, urls = call.account_sid, self._read_urls(call.given)
         destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
-        self._dependencies.intake.make_room(account_sid, len(destinations))
+        self._dependencies.callback_queue.make_room(account_sid, len(destinations))
         self._dependencies.authenticator.charge(call.request, max(0, len(destinations) - 1))
         pending, events = await self.change(
             lambda tx, context: rehearse(tx, account_sid, destinations, context)

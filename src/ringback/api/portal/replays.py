@@ -90,7 +90,7 @@ class ReplayEndpoints(EndpointGroup):
     async def _replay(self, call: ApiRequest) -> Response:
         is_new = call.given.is_yes("AsOtherSource")
         send_again = self._replay_of(call.given)
-        self._dependencies.intake.make_room(call.account_sid, 1)
+        self._dependencies.callback_queue.make_room(call.account_sid, 1)
         callback = await self._dependencies.store.transact(
             lambda tx: replay_callback(
                 tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
@@ -123,7 +123,7 @@ class ReplayEndpoints(EndpointGroup):
         for _ in range(_MOST_CHUNKS):
             try:
                 if not asked.is_dry:
-                    self._dependencies.intake.make_room(call.account_sid, CHUNK)
+                    self._dependencies.callback_queue.make_room(call.account_sid, CHUNK)
                     self._dependencies.authenticator.charge(call.request, len(asked.sids) or CHUNK)
             except BacklogFull:
                 if done.matched:

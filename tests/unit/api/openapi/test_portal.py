@@ -122,7 +122,7 @@ CALLS: Final = (
 
 
 @pytest.fixture
-async def caller(intake: RecordingQueue) -> Caller:
+async def caller(callback_queue: RecordingQueue) -> Caller:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
@@ -138,7 +138,7 @@ async def caller(intake: RecordingQueue) -> Caller:
         clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
         return [*clocks.operations(), *PolicyEndpoints(dependencies, monitor).operations()]
 
-    app = app_on(store, clock=clock, intake=intake, portal=beside)
+    app = app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 
@@ -169,9 +169,9 @@ def test_each_operation_is_among_what_is_called(document: Document) -> None:
 
 
 async def test_too_many_callbacks_are_answered_as_the_document_says(
-    caller: Caller, document: Document, intake: RecordingQueue
+    caller: Caller, document: Document, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     for call in (
         Call("POST", LIST, 429, json=NEW),
         Call("POST", TEST_EVENTS, 429, {"Url": HOOK}),

@@ -221,9 +221,9 @@ async def test_who_is_not_signed_in_gets_what_the_document_says(
 
 
 async def test_too_many_callbacks_are_answered_as_the_document_says(
-    caller: Caller, api: Api, document: Document, intake: RecordingQueue
+    caller: Caller, api: Api, document: Document, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     calling = [call for call in CALLS[api.document] if "CallbackUrl" in call.given]
     assert len(calling) >= 2
     for call in calling:

@@ -145,13 +145,13 @@ async def test_a_parameter_that_repeats_is_shown_as_a_list(caller: Caller) -> No
     assert answer.json["parameters"] == {"a": ["1", "2"], "b": "3"}
 
 
-async def test_each_goes_through_the_intake(
-    caller: Caller, store: Store, intake: RecordingQueue
+async def test_each_goes_through_the_callback_queue(
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await send(caller, {"callbacks": [one(), one()]})
     # Before any is prepared, and again right before they are kept.
-    assert intake.asked == [(ACCOUNT_SID, 2)] * 2
-    assert intake.taken == [callback.sid for callback in (await called_back(store))[::-1]]
+    assert callback_queue.asked == [(ACCOUNT_SID, 2)] * 2
+    assert callback_queue.taken == [callback.sid for callback in (await called_back(store))[::-1]]
 
 
 # ---- big batches ---------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
             return await super().keep(account_sid, callbacks, texts)
 
     dependencies = dependencies_on(store)
-    dependencies = replace(dependencies, batch_queue=Batches(store, dependencies.intake))
+    dependencies = replace(dependencies, batch_queue=Batches(store, dependencies.callback_queue))
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await send(caller, {"callbacks": [one(parameters={"n": n}) for n in range(count)]})
     told = [each["parameters"] for each in answer.json["callbacks"]]
@@ -265,7 +265,7 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
             return await super().keep(account_sid, callbacks, texts)
 
     dependencies = dependencies_on(store)
-    app = create_app(replace(dependencies, batch_queue=Batches(store, dependencies.intake)))
+    app = create_app(replace(dependencies, batch_queue=Batches(store, dependencies.callback_queue)))
     ours, theirs = (Caller(app, credentials=(sid, AUTH_TOKEN)) for sid in (ACCOUNT_SID, THEIRS))
     full = {"callbacks": [one()] * 100}
     tasks = [asyncio.create_task(send(ours, full)) for _ in range(3)]
@@ -315,20 +315,21 @@ async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store
 async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_kept(
     store: Store,
 ) -> None:
-    reading, intake = SlowReading(), RecordingQueue(room=1000)
-    dependencies = dependencies_on(store, intake=intake, read_url=reading.read)
+    reading, callback_queue = SlowReading(), RecordingQueue(room=1000)
+    dependencies = dependencies_on(store, callback_queue=callback_queue, read_url=reading.read)
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
-    intake.room = 999
+    callback_queue.room = 999
     assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)
     assert reading.count == 0
 
     def others_come(text: str) -> CallbackUrl:
-        intake.room = 999
+        callback_queue.room = 999
         return reading.read(text)
 
-    intake.room = 1000
+    callback_queue.room = 1000
     caller = Caller(
-        app_on(store, intake=intake, read_url=others_come), credentials=(ACCOUNT_SID, AUTH_TOKEN)
+        app_on(store, callback_queue=callback_queue, read_url=others_come),
+        credentials=(ACCOUNT_SID, AUTH_TOKEN),
     )
     assert refusal(await send(caller, {"callbacks": [one()] * 1000})) == (429, 20429)
     assert await called_back(store) == []
@@ -626,17 +627,17 @@ async def test_the_operators_rules_hold_for_the_url(store: Store) -> None:
 
 
 async def test_without_credentials_nothing_is_kept(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     answer = await send_raw(caller, ONE, authorization="")
     assert refusal(answer) == (401, 20003)
-    assert (await called_back(store), intake.asked) == ([], [])
+    assert (await called_back(store), callback_queue.asked) == ([], [])
 
 
 async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask_again(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 2
+    callback_queue.room = 2
     answer = await send(caller, {"callbacks": [one()] * 3})
     assert answer.json == error(429, 20429, "too many wait; ask again in 5 s")
     assert answer.headers["retry-after"] == "5"
@@ -654,11 +655,13 @@ class FullDisk(RecordingQueue):
 
 
 async def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
-    intake = FullDisk()
-    caller = Caller(app_on(store, intake=intake), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    callback_queue = FullDisk()
+    caller = Caller(
+        app_on(store, callback_queue=callback_queue), credentials=(ACCOUNT_SID, AUTH_TOKEN)
+    )
     answer = await send(caller, {"callbacks": [one()] * 3})
     assert refusal(answer) == (503, 20503)
-    assert (await called_back(store), intake.taken) == ([], [])
+    assert (await called_back(store), callback_queue.taken) == ([], [])
 
 
 async def test_a_key_is_an_accounts_own(caller: Caller, store: Store) -> None:

@@ -186,9 +186,9 @@ async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> N
 
 @pytest.mark.usefixtures("told")
 async def test_where_too_many_callbacks_wait_nothing_is_taken(
-    caller: Caller, intake: RecordingQueue
+    caller: Caller, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     for path in ("sms", "ip"):
         assert refusal(await caller.post(f"{DEVICE}/{path}", {"Payload": "x"})) == (429, 20429)
     assert (await caller.get("/v1/SmsCommands")).json["sms_commands"] == []
@@ -235,15 +235,15 @@ async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
 
 
 async def test_it_shows_the_gateway_and_who_is_told(
-    store: Store, clock: FakeClock, intake: RecordingQueue
+    store: Store, clock: FakeClock, callback_queue: RecordingQueue
 ) -> None:
     dependencies = ApiDependencies(
         store=store,
         clock=clock,
-        context=lambda: a_context(queue=intake),
+        context=lambda: a_context(queue=callback_queue),
         task_runner=CountingNotifier(),
-        intake=intake,
-        batch_queue=BatchesAtOnce(store, intake),
+        callback_queue=callback_queue,
+        batch_queue=BatchesAtOnce(store, callback_queue),
         gateway="127.0.0.1:6969",
     )
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))

@@ -34,14 +34,14 @@ def urls(answer: Any) -> list[str]:
 
 
 async def test_a_test_event_is_sent_and_answered(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     answer = await caller.post(TEST_EVENTS, {"Url": URL, "Method": "GET"})
     assert answer.status == 201
     (made,) = await called_back(store)
     assert answer.json["sid"] == made.sid
     assert (made.is_test, made.secret_id, made.method, made.url.wire) == (True, None, "GET", URL)
-    assert (intake.asked, intake.taken) == ([(ACCOUNT_SID, 1)], [made.sid])
+    assert (callback_queue.asked, callback_queue.taken) == ([(ACCOUNT_SID, 1)], [made.sid])
 
 
 async def test_its_record_shows_the_event_and_no_parameters(caller: Caller) -> None:
@@ -97,7 +97,7 @@ async def test_a_test_event_is_not_replayed_from_the_other_source(
 
 
 async def test_a_rehearsal_goes_to_all_destinations_and_is_signed_by_the_pending_secret(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await have_pending(store)
     fleet = a_fleet(sms_commands_url="https://a.example/sms", ip_commands_url=URL)
@@ -110,7 +110,7 @@ async def test_a_rehearsal_goes_to_all_destinations_and_is_signed_by_the_pending
     made = await called_back(store)
     assert {each.sid for each in made} == {each["sid"] for each in answer.json["callbacks"]}
     assert {(each.is_test, each.secret_id) for each in made} == {(True, PENDING.id)}
-    assert intake.asked == [(ACCOUNT_SID, len(made))]
+    assert callback_queue.asked == [(ACCOUNT_SID, len(made))]
 
 
 async def test_a_rehearsal_goes_to_what_is_named_instead(caller: Caller, store: Store) -> None:

@@ -80,7 +80,7 @@ def counts(matched: int, replayed: int, *, is_dry: bool = False, **skipped: int)
 
 @pytest.mark.parametrize("status", [FAILED, DELIVERED, DISCARDED])
 async def test_a_replayed_callback_is_due_again_as_it_was(
-    caller: Caller, store: Store, intake: RecordingQueue, status: CallbackStatus
+    caller: Caller, store: Store, callback_queue: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status)
     before = (await caller.get(f"/portal/v1/callbacks/{sid(1)}")).json
@@ -92,7 +92,7 @@ async def test_a_replayed_callback_is_due_again_as_it_was(
         "date_updated": "2024-07-04T14:40:58Z",
     }
     assert (await caller.get(f"/portal/v1/callbacks/{sid(1)}")).json == answer.json
-    assert (intake.changed, intake.asked) == ([sid(1)], [(ACCOUNT_SID, 1)])
+    assert (callback_queue.changed, callback_queue.asked) == ([sid(1)], [(ACCOUNT_SID, 1)])
 
 
 async def test_a_replay_as_the_other_source_is_a_new_callback(caller: Caller, store: Store) -> None:
@@ -143,10 +143,10 @@ async def test_anothers_callback_is_not_found(
 
 
 async def test_a_replay_needs_room_for_it(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await add(store, 1)
-    intake.room = 0
+    callback_queue.room = 0
     assert refusal(await caller.post(one(1), {})) == (429, 20429)
     assert await due_again(store) == []
 
@@ -156,7 +156,7 @@ async def test_a_replay_needs_room_for_it(
 
 @pytest.mark.parametrize("status", [SCHEDULED, FAILED])
 async def test_a_discarded_callback_says_why(
-    caller: Caller, store: Store, intake: RecordingQueue, status: CallbackStatus
+    caller: Caller, store: Store, callback_queue: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status, due=NOW if status is SCHEDULED else None)
     answer = await caller.post(one(1, "discard"), {"Reason": "the order was cancelled"})
@@ -166,7 +166,7 @@ async def test_a_discarded_callback_says_why(
         "the order was cancelled",
     )
     assert answer.json["date_next_attempt"] is None
-    assert intake.changed == [sid(1)]
+    assert callback_queue.changed == [sid(1)]
 
 
 @pytest.mark.parametrize(
@@ -219,11 +219,11 @@ async def test_of_those_that_are_named_only_some_may_be_meant(caller: Caller, st
 
 
 async def test_a_dry_run_counts_and_changes_nothing(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await add(store, 1, 2)
     before = await kept(store)
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(REPLAYS, SINCE | {"DryRun": "yes", "AsOtherSource": "yes"})
     assert answer.json == counts(2, 2, is_dry=True)
     assert await kept(store) == before
@@ -288,12 +288,12 @@ async def test_from_the_other_source_only_what_has_ended_is_sent(
 
 
 async def test_thousands_are_worked_through_in_chunks(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await add(store, *range(1200))
     assert (await caller.post(REPLAYS, SINCE)).json == counts(1200, 1200)
-    assert intake.asked == [(ACCOUNT_SID, 500)] * 3
-    assert intake.changed == list(map(sid, range(1200)))
+    assert callback_queue.asked == [(ACCOUNT_SID, 500)] * 3
+    assert callback_queue.changed == list(map(sid, range(1200)))
 
 
 async def test_a_call_ends_after_ten_thousand_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ class FillsUp(RecordingQueue):
 
 async def test_where_room_runs_out_it_is_said_how_to_go_on(store: Store) -> None:
     await add(store, *range(600), now=NOW)
-    app = app_on(store, intake=FillsUp(), clock=FakeClock(A_DAY_LATER))
+    app = app_on(store, callback_queue=FillsUp(), clock=FakeClock(A_DAY_LATER))
     caller = Caller(app, credentials=SIGNED_IN)
     answer = (await caller.post(REPLAYS, SINCE)).json
     assert (answer["replayed"], answer["next"]["After"]) == (500, sid(499))

@@ -112,12 +112,12 @@ async def test_a_command_that_is_not_there_is_not_found(caller: Caller, kind: Ki
 
 @BOTH
 async def test_a_command_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: RecordingQueue, kind: Kind
+    caller: Caller, callback_queue: RecordingQueue, kind: Kind
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(kind.path, {**kind.form, "CallbackUrl": URL})
     assert refusal(answer) == (429, 20429)
-    assert intake.asked == [(ACCOUNT_SID, 1)]
+    assert callback_queue.asked == [(ACCOUNT_SID, 1)]
     assert (await caller.post(kind.path, kind.form)).status == 201
 
 

@@ -104,9 +104,9 @@ async def test_an_order_that_cant_be_taken_says_why_and_is_not_kept(
 
 
 async def test_an_order_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: RecordingQueue
+    caller: Caller, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(PATH, {"Eid": EID, "CallbackUrl": URL})
     assert refusal(answer) == (429, 20429)
     assert (await caller.post(PATH, {"Eid": EID})).status == 201

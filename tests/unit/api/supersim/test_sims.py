@@ -229,36 +229,36 @@ async def test_a_sim_of_another_account_is_not_changed(caller: Caller, store: St
 
 
 async def test_an_update_wakes_the_engine(
-    caller: Caller, task_runner: CountingNotifier, intake: RecordingQueue
+    caller: Caller, task_runner: CountingNotifier, callback_queue: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
-    assert (task_runner.times, intake.taken) == (1, [])
+    assert (task_runner.times, callback_queue.taken) == (1, [])
 
 
-async def test_a_callback_that_is_due_at_once_goes_through_the_intake(
-    caller: Caller, store: Store, intake: RecordingQueue
+async def test_a_callback_that_is_due_at_once_goes_through_the_callback_queue(
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
-    assert intake.taken == [callback.sid for callback in await called_back(store)]
+    assert callback_queue.taken == [callback.sid for callback in await called_back(store)]
 
 
 async def test_looking_wakes_nobody(
-    caller: Caller, task_runner: CountingNotifier, intake: RecordingQueue
+    caller: Caller, task_runner: CountingNotifier, callback_queue: RecordingQueue
 ) -> None:
     await caller.get(UPDATE)
     await caller.get("/v1/Sims")
-    assert (task_runner.times, intake.asked) == (0, [])
+    assert (task_runner.times, callback_queue.asked) == (0, [])
 
 
 async def test_an_update_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     before = await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID))
     answer = await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
     assert refusal(answer) == (429, 20429)
     assert answer.headers["retry-after"] == "5"
-    assert intake.asked == [(ACCOUNT_SID, 1)]
+    assert callback_queue.asked == [(ACCOUNT_SID, 1)]
     assert await store.transact(lambda tx: tx.supersim.sims.get(SIM_SID)) == before
     assert (await caller.post(UPDATE, {"Status": "inactive"})).status == 202
 

@@ -242,12 +242,12 @@ async def test_any_number_of_commands_is_queued_for_other_sims(caller: Caller) -
 
 
 async def test_a_command_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: RecordingQueue
+    caller: Caller, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(PATH, {**PING, "CallbackUrl": URL})
     assert refusal(answer) == (429, 20429)
-    assert intake.asked == [(ACCOUNT_SID, 1)]
+    assert callback_queue.asked == [(ACCOUNT_SID, 1)]
     assert (await caller.post(PATH, PING)).status == 201
 
 

@@ -240,10 +240,10 @@ async def test_what_its_plan_does_not_have_a_device_cant_use(
 
 
 async def test_where_too_many_callbacks_wait_nothing_is_taken(
-    caller: Caller, store: Store, intake: RecordingQueue
+    caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await put(store, commands_to=TO_TOLD)
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(f"{DEVICE}/commands", {"Payload": "x"})
     assert refusal(answer) == (429, 20429)
     assert (await caller.get("/wireless/v1/Commands")).json["commands"] == []

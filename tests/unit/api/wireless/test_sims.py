@@ -350,7 +350,7 @@ async def test_a_sim_that_is_new_gets_its_plan_at_once(
 
 @pytest.mark.parametrize("form", [{"Status": "active"}, {"RatePlan": "my_plan"}])
 async def test_what_a_sim_is_already_calls_back_at_once(
-    caller: Caller, store: Store, intake: RecordingQueue, form: dict[str, str]
+    caller: Caller, store: Store, callback_queue: RecordingQueue, form: dict[str, str]
 ) -> None:
     answer = await caller.post(ONE, {**form, "CallbackUrl": URL, "CallbackMethod": "GET"})
     (callback,) = await called_back(store)
@@ -360,7 +360,7 @@ async def test_what_a_sim_is_already_calls_back_at_once(
         f"ApiVersion=v1&SimUniqueName=meter_1&SimSid={WIRELESS_SIM_SID}&SimStatus=active"
         f"&AccountSid={ACCOUNT_SID}"
     )
-    assert intake.taken == [callback.sid]
+    assert callback_queue.taken == [callback.sid]
 
 
 async def test_an_empty_callback_url_stands_for_none(caller: Caller, store: Store) -> None:
@@ -497,13 +497,13 @@ async def test_a_second_change_waits_for_the_first(caller: Caller) -> None:
 
 
 async def test_an_update_that_calls_back_needs_room_for_a_callback(
-    caller: Caller, intake: RecordingQueue
+    caller: Caller, callback_queue: RecordingQueue
 ) -> None:
-    intake.room = 0
+    callback_queue.room = 0
     answer = await caller.post(ONE, {"Status": "suspended", "CallbackUrl": URL})
     assert refusal(answer) == (429, 20429)
     assert answer.headers["retry-after"] == "5"
-    assert intake.asked == [(ACCOUNT_SID, 1)]
+    assert callback_queue.asked == [(ACCOUNT_SID, 1)]
     assert (await caller.get(ONE)).json == SIM
     assert (await caller.post(ONE, {"Status": "suspended"})).status == 200
 
