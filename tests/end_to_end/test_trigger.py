@@ -13,7 +13,7 @@ import pytest
 from ringback.cli.portal_commands import portal_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.triggers import TRIGGERS, TriggerDefinition
 from ringback.triggers.trigger import TriggerRun
@@ -323,7 +323,7 @@ async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
         def pull() -> None:
             run = TriggerRun(
                 product="supersim",
-                portal=portal_of(DevServerConnection.read(tmp_path)),
+                portal=portal_of(DevServerDetails.read(tmp_path)),
                 to=CallbackUrl.parse(NOBODY),
                 method="POST",
                 report=lambda _: None,

@@ -16,7 +16,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, SIM_SID, TOKENS
 from tests.receivers import RecordingReceiver, Reply
 from tests.senders import BODY, rendered
@@ -111,7 +111,7 @@ async def listening(*flags: str, folder: Path) -> AsyncIterator[Listening]:
 
 
 def write_dev_file(folder: Path, *, base_url: str = "http://127.0.0.1:1") -> None:
-    DevServerConnection(
+    DevServerDetails(
         base_url=base_url,
         account_sid=ACCOUNT_SID,
         auth_token=AUTH_TOKEN,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from ringback.api.cors import CrossOriginMiddleware
+from ringback.api.cors import CorsHeadersMiddleware
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.errors import answer
 from ringback.api.host_routing import HostRouting
@@ -94,7 +94,7 @@ def create_app(
     )
     # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
-    return HostRouting(CrossOriginMiddleware(app))
+    return HostRouting(CorsHeadersMiddleware(app))
 
 
 def all_routes(

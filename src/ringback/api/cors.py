@@ -30,7 +30,7 @@ _LINES: Final = tuple(
 )
 
 
-class CrossOriginMiddleware:
+class CorsHeadersMiddleware:
     """Adds the headers, and answers what browsers ask beforehand (OPTIONS)."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.server import HttpServer
+from ringback.api.http.server import ApiHttpServer
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 
@@ -74,7 +74,7 @@ def base_url_of(listener: socket.socket, *, scheme: str = "http") -> str:
 
 async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
     """Serve until the event is set; requests under way then get a second to end."""
-    server = HttpServer(app, connections=OpenConnections(_MOST_OPEN), now=SystemClock().now)
+    server = ApiHttpServer(app, connections=OpenConnections(_MOST_OPEN), now=SystemClock().now)
     server.listen(listener)
     await until.wait()
     await server.stop()

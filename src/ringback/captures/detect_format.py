@@ -5,7 +5,7 @@ import json
 import re
 from typing import Final
 
-from ringback.captures import curl, har, http_text, listen_json
+from ringback.captures import curl_parser, har_parser, http_text_parser, listen_json_parser
 from ringback.captures.captured_request import CapturedRequest, UnreadableCapture
 from ringback.receiver.events import Json
 
@@ -31,10 +31,10 @@ def read_captures(given: bytes) -> tuple[CapturedRequest, ...]:
     stripped = text.strip()
     if stripped.startswith(("{", "[")):
         return _read_json(stripped)
-    if curl.is_command(stripped):
-        return (curl.read(stripped),)
-    if http_text.is_request(text):
-        return (http_text.read(text),)
+    if curl_parser.is_command(stripped):
+        return (curl_parser.read(stripped),)
+    if http_text_parser.is_request(text):
+        return (http_text_parser.read(text),)
     raise UnreadableCapture(f"{_found(stripped)}; {_LOOKED_FOR}")
 
 
@@ -47,11 +47,11 @@ def _decoded(given: bytes) -> str:
 
 def _read_json(text: str) -> tuple[CapturedRequest, ...]:
     documents = _documents(text)
-    if len(documents) == 1 and har.is_har(documents[0]):
-        return har.read(documents[0])
-    lines = [document for document in documents if not listen_json.is_greeting(document)]
-    if lines and all(map(listen_json.is_request, lines)):
-        return tuple(listen_json.read(line) for line in lines)
+    if len(documents) == 1 and har_parser.is_har(documents[0]):
+        return har_parser.read(documents[0])
+    lines = [document for document in documents if not listen_json_parser.is_greeting(document)]
+    if lines and all(map(listen_json_parser.is_request, lines)):
+        return tuple(listen_json_parser.read(line) for line in lines)
     raise UnreadableCapture(f"{_found_in(documents)}; {_LOOKED_FOR}")
 
 

@@ -19,13 +19,13 @@ from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from ringback.dev_receiver import callback_report
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
-from ringback.dev_receiver.local_sender import ListenAccount, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import UNAVAILABLE, FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokens
+from ringback.dev_receiver.sender_lookup import ListenAccount, secrets_of
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.http_sender import HttpTransport
 from ringback.receiver.verification import ReceiverSecrets
@@ -137,7 +137,7 @@ def listen(
 def _account_in(data: Path) -> ListenAccount | None:
     """Return the account of the `ringback dev` with this data folder, if that has run yet."""
     try:
-        dev = DevServerConnection.read(data)
+        dev = DevServerDetails.read(data)
         return ListenAccount(
             CallbackUrl.parse(dev.base_url),
             dev.account_sid,

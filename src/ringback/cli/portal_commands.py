@@ -9,7 +9,7 @@ import click
 from ringback.cli.options import Option, data_option, handing, variable_option, with_options
 from ringback.cli.output import Output
 from ringback.core.errors import ConfigurationError
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from ringback.portal_client import MOST_PAGES, JsonObject, PortalClient, RequestParameters
 
 server_options: Final[Option[Any]] = with_options(
@@ -47,7 +47,7 @@ def named_portal(
     raise ConfigurationError(f"to ask another server than `ringback dev`, give {missing} as well")
 
 
-def portal_of(dev: DevServerConnection) -> PortalClient:
+def portal_of(dev: DevServerDetails) -> PortalClient:
     """Return the portal of a running `ringback dev`."""
     return PortalClient(
         dev.base_url,
@@ -64,7 +64,7 @@ def _asked_portal(
     # One of them alone is a mistake: asking `ringback dev` instead could act on the wrong server.
     if server or account_sid or auth_token:
         return named_portal(server, account_sid, auth_token)
-    return portal_of(DevServerConnection.read(data))
+    return portal_of(DevServerDetails.read(data))
 
 
 with_portal: Final = handing("portal", _asked_portal, data_option, server_options)

@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from ringback.api.http.server import HttpServer
+from ringback.api.http.server import ApiHttpServer
 from ringback.api.serve_on_socket import base_url_of
 from ringback.application import SingleProcessApplication
 from ringback.cli.signals import event_of_signals
@@ -45,7 +45,7 @@ async def serve_until_stopped(
             _warn_of_shortage(limit, application.process.shares, wanted)
         scheme = "http" if certificate is None else "https"
         await announce(application, base_url_of(listener, scheme=scheme))
-        server = HttpServer(
+        server = ApiHttpServer(
             application.api.app,
             connections=application.api.connections,
             now=SystemClock().now,
@@ -64,7 +64,7 @@ async def serve_until_stopped(
 
 async def _serve(
     application: SingleProcessApplication,
-    server: HttpServer,
+    server: ApiHttpServer,
     certificate: ServerCertificate | None,
     stop: asyncio.Event,
 ) -> None:

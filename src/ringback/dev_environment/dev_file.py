@@ -17,7 +17,7 @@ NETWORK: Final = "network"
 
 
 @dataclass(frozen=True, slots=True)
-class DevServerConnection:
+class DevServerDetails:
     """How to reach a running `ringback dev`, and its secrets."""
 
     base_url: str
@@ -80,7 +80,7 @@ def path_in(folder: Path) -> Path:
 def known_key(folder: Path) -> tuple[str, str] | None:
     """Return the SID and secret of the API key of the last start, or None if there was none."""
     try:
-        dev = DevServerConnection.read(folder)
+        dev = DevServerDetails.read(folder)
     except ConfigurationError:
         return None
     return dev.api_key_sid, dev.api_key_secret

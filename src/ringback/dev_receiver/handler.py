@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
-from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import SeenTokenCount, SeenTokens
+from ringback.dev_receiver.sender_lookup import ListenAccount, look_up, secrets_of
 from ringback.ports import Clock, Transport
 from ringback.receiver.verification import (
     Reason,

@@ -16,7 +16,7 @@ from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.proxy_tunnel import ProxyTunnel
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
-from ringback.http_client.sockets_and_tls import NetworkBackend, NoSuchLocalAddress
+from ringback.http_client.sockets_and_tls import EgressAddressUnavailable, NetworkBackend
 from ringback.runtime.os_error_messages import error_text, shortage_of
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Dialer:
             await self.network.connect(
                 connection, address=peer.address, port=peer.port, local_address=peer.local_address
             )
-        except NoSuchLocalAddress as error:
+        except EgressAddressUnavailable as error:
             _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
             return NoAnswerOutcome(AttemptFailure.EGRESS, f"by this egress: {error_text(error)}")
         except OSError as error:

@@ -17,7 +17,7 @@ from ringback.runtime.os_error_messages import shortage_of
 _TLS_GOODBYE: Final = 1.0
 
 
-class NoSuchLocalAddress(OSError):
+class EgressAddressUnavailable(OSError):
     """The address to leave from can't be had on this machine."""
 
 
@@ -37,8 +37,8 @@ class NetworkBackend(Protocol):
         The connection leaves from the local address, or from any where that is None; its
         transport's extra info `sockname` begins with the address that was taken.
 
-        Raises NoSuchLocalAddress, or another OSError where there is no connection; its number says
-        what this machine lacks, if it does. Where this is cancelled, no connection is left.
+        Raises EgressAddressUnavailable, or another OSError where there is no connection; its number
+        says what this machine lacks, if it does. Where this is cancelled, no connection is left.
         """
         ...
 
@@ -140,4 +140,4 @@ def _leave_from(sock: socket.socket, local_address: str) -> None:
         # All its ports may be taken; that it is not there at all has a number of its own.
         if error.errno != errno.EADDRNOTAVAIL and shortage_of(error) is not None:
             raise
-        raise NoSuchLocalAddress(error.errno, error.strerror) from error
+        raise EgressAddressUnavailable(error.errno, error.strerror) from error

@@ -88,7 +88,7 @@ class ForgedCase:
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatedCase:
+class RepeatedCallbackCase:
     """One callback more than once, or two that look alike."""
 
     source: Source
@@ -113,7 +113,7 @@ class AnsweredInTime:
 Plan = (
     GenuineCase
     | ForgedCase
-    | RepeatedCase
+    | RepeatedCallbackCase
     | TokenCollisionCase
     | ForgeriesHadNoEffect
     | AnsweredInTime
@@ -291,7 +291,7 @@ def _repeated(source: Source) -> Iterator[ProbeCase]:
             f"{source}-{again.label}",
             CaseGroup.REPEATED,
             frozenset({source}),
-            RepeatedCase(source, again),
+            RepeatedCallbackCase(source, again),
             sends.format(_NAMES[source]),
             expects,
             again.fault,

@@ -32,7 +32,7 @@ from ringback.probe.probe_cases import (
     GenuineCase,
     Plan,
     ProbeCase,
-    RepeatedCase,
+    RepeatedCallbackCase,
     TokenCollisionCase,
 )
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, ProbeReport
@@ -170,11 +170,11 @@ class _Run:
                 request = forge(self.requests, forgery, source, method)
                 answer = await self.session.send(request)
                 return self._shown(evaluation.judge_forged(case, answer), request)
-            case RepeatedCase(source, CallbackRepetition.SWAPPED_ORDER):
+            case RepeatedCallbackCase(source, CallbackRepetition.SWAPPED_ORDER):
                 return await self._swapped(case, source)
-            case RepeatedCase(source, CallbackRepetition.SAME_EVENT):
+            case RepeatedCallbackCase(source, CallbackRepetition.SAME_EVENT):
                 return await self._same_event(case, source)
-            case RepeatedCase(source, again):
+            case RepeatedCallbackCase(source, again):
                 request = self.requests.request(source, self._method_for(source))
                 effect, answers = await self.effects.during(
                     1, lambda: _send_again(self.session, request, again)
@@ -258,7 +258,7 @@ class _Run:
         requests = {
             case: self.requests.request(case.plan.source, self.methods[case.plan.source])
             for case in cases
-            if isinstance(case.plan, RepeatedCase) and case.plan.source in self.methods
+            if isinstance(case.plan, RepeatedCallbackCase) and case.plan.source in self.methods
         }
         try:
             if self.restart is None:
@@ -306,7 +306,8 @@ class _Run:
 
 def _is_restart(case: ProbeCase) -> bool:
     return (
-        isinstance(case.plan, RepeatedCase) and case.plan.again is CallbackRepetition.AFTER_RESTART
+        isinstance(case.plan, RepeatedCallbackCase)
+        and case.plan.again is CallbackRepetition.AFTER_RESTART
     )
 
 

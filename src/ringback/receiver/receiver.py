@@ -22,8 +22,8 @@ from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answe
 from ringback.receiver.system_clock import now, random_hex
 from ringback.receiver.verification.configured_urls import UrlTemplateMatch, read_urls
 from ringback.receiver.verification.received_request import ReceivedRequest
+from ringback.receiver.verification.signature_candidates import ReceiverSecrets
 from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
-from ringback.receiver.verification.signing_input import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import judge
 

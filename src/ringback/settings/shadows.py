@@ -10,10 +10,10 @@ from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.shadows.shadow import (
     Mark,
-    ShadowPath,
     ShadowQueryParameter,
     ShadowRule,
-    ShadowUrl,
+    ShadowTargetPath,
+    ShadowTargetUrl,
 )
 from ringback.settings.file import SettingsFile
 from ringback.settings.toml_tables import (
@@ -36,7 +36,7 @@ _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 # For each mark that is a text: its form, what it is, and what is wrong with another text.
 _TEXTS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], Mark], str]]] = {
     "parameter": (_PARAMETER, ShadowQueryParameter, "can't stand in a query; it is like shadow=1"),
-    "path": (_PATH, ShadowPath, "is no path; it is like /shadow/callbacks"),
+    "path": (_PATH, ShadowTargetPath, "is no path; it is like /shadow/callbacks"),
 }
 _MARKS: Final = (*_TEXTS, "url")
 
@@ -84,7 +84,7 @@ def _to_url(text: str) -> Mark:
         raise TomlTableError("url", f"url: {refusal.message}") from None
     if url.source is not None:
         raise TomlTableError("url", "url: the copy comes from its source; take #cbs= out")
-    return ShadowUrl(url)
+    return ShadowTargetUrl(url)
 
 
 def _percent_of(entry: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.server import HttpServer
+from ringback.api.http.server import ApiHttpServer
 from ringback.api.http.server_limits import MAX_DISCARDED, ServerTimeouts
 from ringback.api.serve_on_socket import bind
 from ringback.core.http.allowed_addresses import Network
@@ -63,7 +63,7 @@ class Serving:
 
     address: tuple[str, int]
     connections: OpenConnections
-    server: HttpServer
+    server: ApiHttpServer
 
     async def open(self, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, Any]:
         return await asyncio.open_connection(*self.address, local_addr=(source, 0))
@@ -85,7 +85,7 @@ async def serving(
 ) -> AsyncGenerator[Serving]:
     listener = bind("127.0.0.1", 0)
     connections = OpenConnections(most)
-    server = HttpServer(
+    server = ApiHttpServer(
         app, connections=connections, now=SystemClock().now, trusted=trusted, timeouts=timeouts
     )
     server.listen(listener)

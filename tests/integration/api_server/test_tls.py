@@ -11,7 +11,7 @@ import trustme
 from starlette.types import Receive, Scope, Send
 
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.http.server import HttpServer
+from ringback.api.http.server import ApiHttpServer
 from ringback.api.http.server_limits import ServerTimeouts
 from ringback.api.serve_on_socket import bind
 from ringback.runtime.system_clock import SystemClock
@@ -44,10 +44,10 @@ class Shown:
 @asynccontextmanager
 async def serving(
     shown: Shown, *, most: int = 100, timeouts: ServerTimeouts | None = None
-) -> AsyncGenerator[tuple[tuple[str, int], OpenConnections, HttpServer]]:
+) -> AsyncGenerator[tuple[tuple[str, int], OpenConnections, ApiHttpServer]]:
     listener = bind("127.0.0.1", 0)
     connections = OpenConnections(most)
-    server = HttpServer(
+    server = ApiHttpServer(
         say_scheme,
         connections=connections,
         now=SystemClock().now,

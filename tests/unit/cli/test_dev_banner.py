@@ -6,12 +6,12 @@ import pytest
 
 from ringback.cli.dev.banner import banner, tls_banner
 from ringback.core.policy.source_policy import NOTICE
-from ringback.dev_environment.dev_file import NETWORK, DevServerConnection
+from ringback.dev_environment.dev_file import NETWORK, DevServerDetails
 from ringback.settings.load import load
 
 
 def shown_at(base_url: str, **more: str) -> str:
-    dev = DevServerConnection(base_url, *(["x"] * 9), **more)
+    dev = DevServerDetails(base_url, *(["x"] * 9), **more)
     return banner(dev, load({}, {}), NOTICE.phases[0], ahead=timedelta(0))
 
 
@@ -33,7 +33,7 @@ def test_on_this_machine_alone_there_is_no_warning() -> None:
 
 
 def banner_for(tls_url: str, ca_file: str = "/data/tls/ca.pem") -> str:
-    return tls_banner(DevServerConnection(*[""] * 10, tls_url=tls_url, ca_file=ca_file))
+    return tls_banner(DevServerDetails(*[""] * 10, tls_url=tls_url, ca_file=ca_file))
 
 
 def test_it_names_the_url_the_ca_and_the_line_of_the_hosts_file() -> None:

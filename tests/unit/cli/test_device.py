@@ -17,7 +17,7 @@ from ringback.cli.dev.banner import banner
 from ringback.cli.device.command import read_size
 from ringback.cli.device.send_datagram import at_address, gateway_near
 from ringback.cli.main import main
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from ringback.operations.supersim.seed_data import SIM_NAME, SIM_SID
 from ringback.operations.wireless.seed_data import SIM_NAME as WIRELESS_NAME
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SID
@@ -444,14 +444,14 @@ def test_the_banner_says_where_devices_send_to(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["pytest"])
     settings = load({"data": "other"}, {})
-    told = DevServerConnection("http://127.0.0.1:8080", *(["x"] * 9), gateway=gateway)
+    told = DevServerDetails("http://127.0.0.1:8080", *(["x"] * 9), gateway=gateway)
     shown = banner(told, settings, settings.policy.phases[0], ahead=timedelta(0))
     assert f"  Devices send to      {line}\n" in shown
 
 
 def test_the_banner_names_the_borders_that_are_near() -> None:
     settings = load({}, {})
-    told = DevServerConnection("http://127.0.0.1:8080", *(["x"] * 9))
+    told = DevServerDetails("http://127.0.0.1:8080", *(["x"] * 9))
     near = ["twilio ends at 2024-11-02T00:00:00Z, in 1 day"]
     shown = banner(told, settings, settings.policy.phases[0], ahead=timedelta(0), near=near)
     assert f"or --at 2024-10-20\n                       {near[0]}\n  Data file" in shown

@@ -18,7 +18,7 @@ from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_twilio
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -308,8 +308,8 @@ def test_the_notice_s_sample_is_genuine_where_it_is_signed_with_our_secret(
 
 
 def write_dev_file(folder: Path) -> None:
-    texts = dict.fromkeys(DevServerConnection.__dataclass_fields__, "")
-    DevServerConnection(**{**texts, "auth_token": AUTH_TOKEN, "kore_secret": KORE_SECRET}).write(
+    texts = dict.fromkeys(DevServerDetails.__dataclass_fields__, "")
+    DevServerDetails(**{**texts, "auth_token": AUTH_TOKEN, "kore_secret": KORE_SECRET}).write(
         folder
     )
 

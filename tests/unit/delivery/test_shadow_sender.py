@@ -22,10 +22,10 @@ from ringback.core.policy.source_policy import BOTH, Source
 from ringback.core.shadows.shadow import (
     Mark,
     ShadowCallback,
-    ShadowPath,
     ShadowQueryParameter,
     ShadowRule,
-    ShadowUrl,
+    ShadowTargetPath,
+    ShadowTargetUrl,
 )
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
@@ -177,8 +177,8 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
     ("mark", "url"),
     [
         (ShadowQueryParameter("shadow=1"), "https://a.example/p?x=1&shadow=1"),
-        (ShadowPath("/copies"), "https://a.example/copies?x=1"),
-        (ShadowUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
+        (ShadowTargetPath("/copies"), "https://a.example/copies?x=1"),
+        (ShadowTargetUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
     ],
 )
 async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_alone(
@@ -272,7 +272,7 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
 
 async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
     url = CallbackUrl.parse(f"{OTHER_HOST}/#ct=300&tt=400")
-    other = ShadowRule(Source.TWILIO, ShadowUrl(url))
+    other = ShadowRule(Source.TWILIO, ShadowTargetUrl(url))
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport, rules=[other])
     await bench.consider(a_callback(url=f"{HOST}/#ct=900"))
@@ -341,7 +341,7 @@ async def test_destinations_take_turns() -> None:
 async def test_copies_that_hang_do_not_hold_up_the_callbacks() -> None:
     transport = GatedTransport()
     transport.open("a.example")
-    rule = ShadowRule(Source.TWILIO, ShadowUrl(CallbackUrl.parse(OTHER_HOST)))
+    rule = ShadowRule(Source.TWILIO, ShadowTargetUrl(CallbackUrl.parse(OTHER_HOST)))
     store = await a_store(*to(HOST, *range(30)))
     bench = Bench(store, transport, rules=[rule])
     async with bench.running():

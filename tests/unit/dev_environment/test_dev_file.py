@@ -11,17 +11,17 @@ from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import (
     NETWORK,
     THIS_MACHINE,
-    DevServerConnection,
+    DevServerDetails,
     known_key,
     who_reaches,
 )
 
-FILE = DevServerConnection(*(f"text {number}" for number in range(10)))
+FILE = DevServerDetails(*(f"text {number}" for number in range(10)))
 
 
 def test_what_is_written_is_read_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     FILE.write(tmp_path)
-    assert DevServerConnection.read(tmp_path) == FILE
+    assert DevServerDetails.read(tmp_path) == FILE
     assert stat.S_IMODE((tmp_path / "dev.json").stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["dev.json"]
 
@@ -30,7 +30,7 @@ def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_pa
     before = asdict(FILE)
     del before["reachable_from"]
     (tmp_path / "dev.json").write_text(json.dumps(before), "utf-8")
-    assert DevServerConnection.read(tmp_path) == FILE
+    assert DevServerDetails.read(tmp_path) == FILE
     assert known_key(tmp_path) == (FILE.api_key_sid, FILE.api_key_secret)
 
 
@@ -38,7 +38,7 @@ def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_pa
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "dev.json").write_text(text, "utf-8")
     with pytest.raises(ConfigurationError, match=r"is not a dev\.json of this Ringback"):
-        DevServerConnection.read(tmp_path)
+        DevServerDetails.read(tmp_path)
 
 
 @pytest.mark.parametrize(

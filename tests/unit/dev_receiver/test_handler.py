@@ -5,10 +5,10 @@ from datetime import timedelta
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.handler import ListenOptions, ListenRequestHandler
-from ringback.dev_receiver.local_sender import ListenAccount
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.responses import FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokens
+from ringback.dev_receiver.sender_lookup import ListenAccount
 from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,

@@ -13,7 +13,7 @@ import trustme
 
 from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.sockets_and_tls import NoSuchLocalAddress, SystemNetwork
+from ringback.http_client.sockets_and_tls import EgressAddressUnavailable, SystemNetwork
 from ringback.http_client.tls import ClientTls, TlsFailed
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
@@ -76,7 +76,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
 
 
 async def test_an_address_that_is_not_ours_is_told_apart() -> None:
-    with pytest.raises(NoSuchLocalAddress) as missing:
+    with pytest.raises(EgressAddressUnavailable) as missing:
         await connect(80, local_address="192.0.2.1")
     assert missing.value.errno == errno.EADDRNOTAVAIL
 
@@ -90,7 +90,7 @@ async def test_a_port_that_is_taken_is_a_shortage_and_no_missing_address(
     monkeypatch.setattr(socket.socket, "bind", bind)
     with pytest.raises(OSError, match="already in use") as taken:
         await connect(80, local_address="127.0.0.5")
-    assert not isinstance(taken.value, NoSuchLocalAddress)
+    assert not isinstance(taken.value, EgressAddressUnavailable)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
-from ringback.core.shadows.shadow import ShadowPath, ShadowQueryParameter, ShadowRule, ShadowUrl
+from ringback.core.shadows.shadow import (
+    ShadowQueryParameter,
+    ShadowRule,
+    ShadowTargetPath,
+    ShadowTargetUrl,
+)
 from ringback.settings.load import load
 
 FORM = (
@@ -62,10 +67,10 @@ url = "https://user:made-up@copies.example/in#ct=300"
         ShadowRule(
             Source.KORE, ShadowQueryParameter("shadow=1"), None, "https://a.example/", percent=10
         ),
-        ShadowRule(Source.TWILIO, ShadowPath("/shadow/callbacks"), "AC1"),
+        ShadowRule(Source.TWILIO, ShadowTargetPath("/shadow/callbacks"), "AC1"),
         ShadowRule(
             Source.KORE,
-            ShadowUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
+            ShadowTargetUrl(CallbackUrl.parse("https://user:made-up@copies.example/in#ct=300")),
             "AC1",
             "https://b.example",
         ),

@@ -18,7 +18,7 @@ _SHARE: Final = 4
 _MOST_LOOKED_AT: Final = 32
 
 
-class EvictableConnection(Protocol):
+class EvictableServerConnection(Protocol):
     """A connection, as far as the limit on them needs it."""
 
     @property
@@ -57,7 +57,7 @@ class OpenConnections:
         self.evicted = 0
         """How many had to go for others since the start."""
         self._held = {True: _Holdings(), False: _Holdings()}
-        self._all = dict[EvictableConnection, None]()
+        self._all = dict[EvictableServerConnection, None]()
         self._timer: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -66,11 +66,11 @@ class OpenConnections:
         """How many there are."""
         return len(self._all)
 
-    def __iter__(self) -> Iterator[EvictableConnection]:
+    def __iter__(self) -> Iterator[EvictableServerConnection]:
         """Return them, the oldest first."""
         return iter(tuple(self._all))
 
-    def admit(self, connection: EvictableConnection) -> bool:
+    def admit(self, connection: EvictableServerConnection) -> bool:
         """Take a new connection in, if need be in place of another one; return whether it is."""
         if len(self._all) >= self.most and not self._make_room(connection):
             return False
@@ -81,17 +81,17 @@ class OpenConnections:
             self._sweep_later()
         return True
 
-    def waits(self, connection: EvictableConnection) -> None:
+    def waits(self, connection: EvictableServerConnection) -> None:
         """Note that its client has to send something before it can be answered."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting[connection] = None
 
-    def serves(self, connection: EvictableConnection) -> None:
+    def serves(self, connection: EvictableServerConnection) -> None:
         """Note that its request is being answered."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting.pop(connection, None)
 
-    def remove(self, connection: EvictableConnection) -> None:
+    def remove(self, connection: EvictableServerConnection) -> None:
         """Forget one that is closed; once more does nothing."""
         if connection in self._all:
             del self._all[connection]
@@ -103,7 +103,7 @@ class OpenConnections:
         """Wait until there is none."""
         await self._is_empty.wait()
 
-    def _make_room(self, newcomer: EvictableConnection) -> bool:
+    def _make_room(self, newcomer: EvictableServerConnection) -> bool:
         """Close the connection that has to go for a newcomer; False where that is the newcomer."""
         holding = self._to_give(newcomer)
         goes = next(iter(holding.waiting), None)
@@ -119,7 +119,7 @@ class OpenConnections:
         goes.evict()
         return True
 
-    def _to_give(self, newcomer: EvictableConnection) -> "_Holding":
+    def _to_give(self, newcomer: EvictableServerConnection) -> "_Holding":
         """Return the address of which one has to go."""
         own, share = self._held[newcomer.is_trusted], max(1, self.most // _SHARE)
         trusted, strangers = self._held[True], self._held[False]
@@ -151,8 +151,8 @@ class _Holding:
     __slots__ = ("all", "waiting")
 
     def __init__(self) -> None:
-        self.all = dict[EvictableConnection, None]()
-        self.waiting = dict[EvictableConnection, None]()
+        self.all = dict[EvictableServerConnection, None]()
+        self.waiting = dict[EvictableServerConnection, None]()
 
 
 class _Holdings:
@@ -164,10 +164,10 @@ class _Holdings:
         self._with = defaultdict[int, dict[str, None]](dict)
         """The addresses with this number of connections."""
 
-    def of(self, connection: EvictableConnection) -> _Holding:
+    def of(self, connection: EvictableServerConnection) -> _Holding:
         return self._of[connection.holder]
 
-    def count_of(self, connection: EvictableConnection) -> int:
+    def count_of(self, connection: EvictableServerConnection) -> int:
         holding = self._of.get(connection.holder)
         return 0 if holding is None else len(holding.all)
 
@@ -179,12 +179,12 @@ class _Holdings:
         ]
         return next((one for one in candidates if one.waiting), candidates[0])
 
-    def add(self, connection: EvictableConnection) -> None:
+    def add(self, connection: EvictableServerConnection) -> None:
         holding = self._of.setdefault(connection.holder, _Holding())
         holding.all[connection] = holding.waiting[connection] = None
         self._count(connection.holder, len(holding.all) - 1, len(holding.all))
 
-    def remove(self, connection: EvictableConnection) -> None:
+    def remove(self, connection: EvictableServerConnection) -> None:
         holding = self._of[connection.holder]
         del holding.all[connection]
         holding.waiting.pop(connection, None)

@@ -44,7 +44,7 @@ ContextOf = Callable[[], ssl.SSLContext]
 _log = logging.getLogger(__name__)
 
 
-class HttpServer:
+class ApiHttpServer:
     """Serves an application on any number of sockets, over `connections` in all."""
 
     def __init__(

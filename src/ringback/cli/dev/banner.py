@@ -17,7 +17,7 @@ from ringback.dev_environment.dev_file import (
     NO_GATEWAY,
     NO_TLS,
     THIS_MACHINE,
-    DevServerConnection,
+    DevServerDetails,
     path_in,
 )
 from ringback.dev_environment.dev_https import USUAL_PORT
@@ -102,7 +102,7 @@ _PORT_HELP: Final = """
 
 
 def banner(
-    dev: DevServerConnection,
+    dev: DevServerDetails,
     settings: Settings,
     phase: Phase,
     *,
@@ -126,11 +126,11 @@ def banner(
     return shown if dev.tls_url == NO_TLS else shown + tls_banner(dev)
 
 
-def _warning(dev: DevServerConnection) -> str:
+def _warning(dev: DevServerDetails) -> str:
     return "" if dev.reachable_from == THIS_MACHINE else _WARNING.format(base_url=dev.base_url)
 
 
-def _gateway_line(dev: DevServerConnection, settings: Settings) -> str:
+def _gateway_line(dev: DevServerDetails, settings: Settings) -> str:
     if dev.gateway == NO_GATEWAY:
         return "no gateway (--gateway): datagrams stay within the simulated network"
     return f"{dev.gateway} (UDP); see {_command('device show', settings)}"
@@ -149,7 +149,7 @@ def _phase_help(settings: Settings) -> str:
     return f"change it with --phase {names}, or --at 2024-10-20"
 
 
-def tls_banner(dev: DevServerConnection) -> str:
+def tls_banner(dev: DevServerDetails) -> str:
     """Return the part of the text about HTTPS."""
     url = urlsplit(dev.tls_url)
     address, port = url.hostname or "", url.port or USUAL_PORT

@@ -21,7 +21,7 @@ from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
     NO_GATEWAY,
     NO_TLS,
-    DevServerConnection,
+    DevServerDetails,
     known_key,
     who_reaches,
 )
@@ -105,8 +105,8 @@ def _dev_file(
     seed: SeededAccount,
     base_url: str,
     https: DevHttps | None,
-) -> DevServerConnection:
-    return DevServerConnection(
+) -> DevServerDetails:
+    return DevServerDetails(
         base_url=base_url,
         account_sid=seed.account.sid,
         auth_token=seed.account.auth_token,

@@ -12,10 +12,10 @@ from ringback.captures import CapturedRequest, UnreadableCapture, choose, read_c
 from ringback.cli.options import data_option, json_option
 from ringback.cli.output import say, styled
 from ringback.cli.verify import output
-from ringback.cli.verify.output import VerificationResult
+from ringback.cli.verify.output import CaptureVerification
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, RingbackError
-from ringback.dev_environment.dev_file import DevServerConnection
+from ringback.dev_environment.dev_file import DevServerDetails
 from ringback.receiver import Callback, Reason, ReceivedRequest, Receiver, Rejected
 from ringback.receiver.verification.called_url import SplitUrl
 
@@ -89,7 +89,7 @@ def _read(file: BinaryIO) -> bytes:
 
 def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
     try:
-        dev = DevServerConnection.read(data)
+        dev = DevServerDetails.read(data)
     except ConfigurationError:
         raise ConfigurationError(
             f"no secret is given, and there is no dev.json of `ringback dev` in {data}: give"
@@ -101,17 +101,21 @@ def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
 # ---- checking it --------------------------------------------------------------------------------
 
 
-def _find(capture: CapturedRequest, url: str | None, receiver_at: _Receivers) -> VerificationResult:
+def _find(
+    capture: CapturedRequest, url: str | None, receiver_at: _Receivers
+) -> CaptureVerification:
     if url is not None:
         result, split = _check(capture, receiver_at(url)), SplitUrl.of(url)
         shown = f"{split}{split.fragment}"  # without credentials
-        return VerificationResult(capture=capture, urls=(shown,), result=result, is_url_given=True)
+        return CaptureVerification(capture=capture, urls=(shown,), result=result, is_url_given=True)
     urls = _urls_named_by(capture)
     # As functions, since a receiver would take braces in a plain URL for a tenant's placeholder.
     results = [(named, _check(capture, receiver_at(partial(_same, named)))) for named in urls]
     best = min(results, key=_rank)
     urls = [best[0]] if _rank(best) < _URL_MAY_BE_WRONG else urls
-    return VerificationResult(capture=capture, urls=tuple(urls), result=best[1], is_url_given=False)
+    return CaptureVerification(
+        capture=capture, urls=tuple(urls), result=best[1], is_url_given=False
+    )
 
 
 def _rank(found: tuple[str, Callback | Rejected]) -> int:

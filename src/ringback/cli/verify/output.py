@@ -25,7 +25,7 @@ _NOT_SIGNED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationResult:
+class CaptureVerification:
     """A receiver's verdict on a capture."""
 
     capture: CapturedRequest
@@ -41,7 +41,7 @@ class VerificationResult:
         return read_event(self.capture.request)
 
 
-def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
+def as_lines(found: CaptureVerification) -> Iterator[TerminalLine]:
     """Yield the lines for people.
 
     Values from the request are indented further than our findings, so that none can pass for one.
@@ -55,7 +55,7 @@ def as_lines(found: VerificationResult) -> Iterator[TerminalLine]:
     yield from aligned(list(_event_rows(found.event)), indent=6)
 
 
-def as_record(found: VerificationResult) -> dict[str, Any]:
+def as_record(found: CaptureVerification) -> dict[str, Any]:
     """Return a JSON object with everything that was found out."""
     capture, result = found.capture, found.result
     rejected = result if isinstance(result, Rejected) else None
@@ -78,7 +78,7 @@ def as_record(found: VerificationResult) -> dict[str, Any]:
     }
 
 
-def _findings(found: VerificationResult) -> Iterator[ReportRow]:
+def _findings(found: CaptureVerification) -> Iterator[ReportRow]:
     result, request = found.result, found.capture.request
     if isinstance(result, Rejected):
         yield ReportRow("why", result.explanation, TerminalLineStyle.BAD)
@@ -102,7 +102,7 @@ def _findings(found: VerificationResult) -> Iterator[ReportRow]:
     yield ReportRow("event", _event(found))
 
 
-def _event(found: VerificationResult) -> str:
+def _event(found: CaptureVerification) -> str:
     if isinstance(found.event, UnknownEvent):
         return f"unknown: {found.event.why}"
     name = type(found.event).__name__

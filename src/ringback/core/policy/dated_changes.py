@@ -10,7 +10,7 @@ from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultChanged:
+class DefaultSourceChange:
     """Callbacks whose URL asks for no source come from another source."""
 
     label: ClassVar[str] = "default_moves"
@@ -23,7 +23,7 @@ class DefaultChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackSourceRetired:
+class SourceRetiredChange:
     """A source can't be asked for any more."""
 
     label: ClassVar[str] = "source_ends"
@@ -35,7 +35,7 @@ class CallbackSourceRetired:
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackSourceAdded:
+class SourceAddedChange:
     """A source can be asked for from now on."""
 
     label: ClassVar[str] = "source_begins"
@@ -47,7 +47,7 @@ class CallbackSourceAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseHoldsEnded:
+class PhaseHoldsEndedChange:
     """Some holds end."""
 
     label: ClassVar[str] = "holds_end"
@@ -61,12 +61,14 @@ class PhaseHoldsEnded:
         return f"the hold of {hold} in phase {hold.phase} ends"
 
 
-PolicyChangeKind = DefaultChanged | CallbackSourceRetired | CallbackSourceAdded | PhaseHoldsEnded
+PolicyChangeKind = (
+    DefaultSourceChange | SourceRetiredChange | SourceAddedChange | PhaseHoldsEndedChange
+)
 POLICY_CHANGE_KINDS: Final = (
-    DefaultChanged,
-    CallbackSourceRetired,
-    CallbackSourceAdded,
-    PhaseHoldsEnded,
+    DefaultSourceChange,
+    SourceRetiredChange,
+    SourceAddedChange,
+    PhaseHoldsEndedChange,
 )
 
 
@@ -101,7 +103,7 @@ def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
         for kind in _general_changes(general, at)
     ]
     found += (
-        PolicyChange(at, PhaseHoldsEnded(tuple(holds)))
+        PolicyChange(at, PhaseHoldsEndedChange(tuple(holds)))
         for at, holds in _ends_of_holds(policy).items()
         if at > after
     )
@@ -133,7 +135,7 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
     ahead = {
         change.kind.source
         for change in policy_changes(policy, after=at)
-        if isinstance(change.kind, CallbackSourceRetired)
+        if isinstance(change.kind, SourceRetiredChange)
     }
     return sorted(ended | ahead)
 
@@ -169,7 +171,7 @@ def next_reminder(
 def in_words(change: PolicyChange, date: datetime) -> str:
     """Describe a change and its date, as seen from this date.
 
-    >>> ends = PolicyChange(datetime(2024, 11, 2), CallbackSourceRetired("twilio"))
+    >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetiredChange("twilio"))
     >>> in_words(ends, datetime(2024, 11, 1))
     'twilio ends at 2024-11-02T00:00:00Z, in 1 day'
     """
@@ -184,9 +186,9 @@ def in_words(change: PolicyChange, date: datetime) -> str:
 def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind]:
     old, new = general.general_phase(at - INSTANT), general.general_phase(at)
     if old.default != new.default:
-        yield DefaultChanged(old.default, new.default)
-    yield from map(CallbackSourceRetired, sorted(old.may_ask - new.may_ask))
-    yield from map(CallbackSourceAdded, sorted(new.may_ask - old.may_ask))
+        yield DefaultSourceChange(old.default, new.default)
+    yield from map(SourceRetiredChange, sorted(old.may_ask - new.may_ask))
+    yield from map(SourceAddedChange, sorted(new.may_ask - old.may_ask))
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:

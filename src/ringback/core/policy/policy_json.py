@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.core.policy.dated_changes import (
-    PhaseHoldsEnded,
+    PhaseHoldsEndedChange,
     PolicyChange,
     in_words,
     policy_changes,
@@ -71,7 +71,7 @@ def _concerning(
 ) -> Iterator[PolicyChange]:
     """Yield the changes, without the ends of holds that don't concern the caller."""
     for at, kind in found:
-        if not isinstance(kind, PhaseHoldsEnded):
+        if not isinstance(kind, PhaseHoldsEndedChange):
             yield PolicyChange(at, kind)
         elif holds := tuple(filter(concerns, kind.holds)):
-            yield PolicyChange(at, PhaseHoldsEnded(holds))
+            yield PolicyChange(at, PhaseHoldsEndedChange(holds))

@@ -30,20 +30,20 @@ class ShadowQueryParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowPath:
+class ShadowTargetPath:
     """The copy goes to another path of the same origin."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowUrl:
+class ShadowTargetUrl:
     """The copy goes to another URL, with the settings in that URL's fragment."""
 
     url: CallbackUrl
 
 
-Mark = ShadowQueryParameter | ShadowPath | ShadowUrl
+Mark = ShadowQueryParameter | ShadowTargetPath | ShadowTargetUrl
 """How a receiver can tell a copy from the callback itself."""
 
 
@@ -77,9 +77,9 @@ class ShadowRule:
         match self.mark:
             case ShadowQueryParameter(parameter):
                 return callback.url.with_parameters(parameter)
-            case ShadowPath(path):
+            case ShadowTargetPath(path):
                 return callback.url.with_path(path)
-            case ShadowUrl(url):
+            case ShadowTargetUrl(url):
                 return url
             case _:
                 assert_never(self.mark)

@@ -10,7 +10,7 @@ from ringback.receiver.verification.received_request import (
     ReceivedRequest,
     SenderCallbackRecord,
 )
-from ringback.receiver.verification.signing_input import ReceiverSecrets
+from ringback.receiver.verification.signature_candidates import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import check
 

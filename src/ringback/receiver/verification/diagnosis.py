@@ -23,7 +23,7 @@ from ringback.receiver.verification.received_request import (
     read_form,
 )
 from ringback.receiver.verification.schemes import FAMILIES
-from ringback.receiver.verification.signing_input import (
+from ringback.receiver.verification.signature_candidates import (
     ReceiverSecrets,
     SignatureCandidate,
     is_same,

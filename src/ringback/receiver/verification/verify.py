@@ -24,8 +24,8 @@ from ringback.receiver.verification.received_request import (
     read_form,
 )
 from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES
+from ringback.receiver.verification.signature_candidates import ReceiverSecrets, SignatureCandidate
 from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
-from ringback.receiver.verification.signing_input import ReceiverSecrets, SignatureCandidate
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 
 _EMPTY: Final = (

@@ -4,11 +4,11 @@ import pytest
 
 from ringback.core.policy.dated_changes import (
     POLICY_CHANGE_KINDS,
-    CallbackSourceAdded,
-    CallbackSourceRetired,
-    DefaultChanged,
-    PhaseHoldsEnded,
+    DefaultSourceChange,
+    PhaseHoldsEndedChange,
     PolicyChange,
+    SourceAddedChange,
+    SourceRetiredChange,
     UpcomingPolicyChange,
     in_words,
     is_settled,
@@ -27,8 +27,8 @@ MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 BEFORE = (30 * DAY, 7 * DAY, DAY)
 
-MOVES = PolicyChange(BETWEEN, DefaultChanged(TWILIO, KORE))
-ENDS = PolicyChange(AFTER, CallbackSourceRetired(TWILIO))
+MOVES = PolicyChange(BETWEEN, DefaultSourceChange(TWILIO, KORE))
+ENDS = PolicyChange(AFTER, SourceRetiredChange(TWILIO))
 
 
 def with_holds(*holds: PhaseHold) -> Policy:
@@ -71,9 +71,9 @@ def test_the_end_of_a_hold_is_a_change() -> None:
     hold = PhaseHold("before", "AC1", until=AFTER + DAY)
     policy = with_holds(PhaseHold("after", "AC2"), hold)
     assert policy_changes(policy, after=AFTER) == [
-        PolicyChange(AFTER + DAY, PhaseHoldsEnded((hold,)))
+        PolicyChange(AFTER + DAY, PhaseHoldsEndedChange((hold,)))
     ]
-    assert str(PhaseHoldsEnded((hold,))) == "the hold of AC1 in phase before ends"
+    assert str(PhaseHoldsEndedChange((hold,))) == "the hold of AC1 in phase before ends"
     assert policy_changes(policy, after=AFTER + DAY) == []
 
 
@@ -84,10 +84,10 @@ def test_holds_that_end_at_once_are_one_change() -> None:
     )
     policy = with_holds(later, one, two)
     assert policy_changes(policy, after=AFTER) == [
-        PolicyChange(AFTER + DAY, PhaseHoldsEnded((one, two))),
-        PolicyChange(AFTER + 2 * DAY, PhaseHoldsEnded((later,))),
+        PolicyChange(AFTER + DAY, PhaseHoldsEndedChange((one, two))),
+        PolicyChange(AFTER + 2 * DAY, PhaseHoldsEndedChange((later,))),
     ]
-    assert str(PhaseHoldsEnded((one, two))) == "2 holds end"
+    assert str(PhaseHoldsEndedChange((one, two))) == "2 holds end"
 
 
 def test_where_everything_is_held_the_dates_change_nothing() -> None:
@@ -98,7 +98,7 @@ def test_where_everything_is_held_the_dates_change_nothing() -> None:
 def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
     hold = PhaseHold("after", "AC1", until=AFTER)
     assert policy_changes(with_holds(hold, PhaseHold("before")), after=LONG_AGO) == [
-        PolicyChange(AFTER, PhaseHoldsEnded((hold,)))
+        PolicyChange(AFTER, PhaseHoldsEndedChange((hold,)))
     ]
 
 
@@ -106,21 +106,21 @@ def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decide
     end = AFTER + DAY
     policy = with_holds(PhaseHold("before", until=end), PhaseHold("before", "AC1", until=end))
     changes = {type(change.kind) for change in policy_changes(policy, after=LONG_AGO)}
-    assert changes == {DefaultChanged, CallbackSourceRetired}
+    assert changes == {DefaultSourceChange, SourceRetiredChange}
 
 
 def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
     policy = with_holds(PhaseHold("before", until=AFTER + DAY))
     assert policy_changes(policy, after=LONG_AGO) == [
-        PolicyChange(AFTER + DAY, DefaultChanged(TWILIO, KORE)),
-        PolicyChange(AFTER + DAY, CallbackSourceRetired(TWILIO)),
+        PolicyChange(AFTER + DAY, DefaultSourceChange(TWILIO, KORE)),
+        PolicyChange(AFTER + DAY, SourceRetiredChange(TWILIO)),
     ]
 
 
 def test_each_change_has_a_label_of_its_own() -> None:
     labels = {change.label for change in POLICY_CHANGE_KINDS}
     assert labels == {"default_moves", "source_ends", "source_begins", "holds_end"}
-    assert CallbackSourceAdded(KORE).label == "source_begins"
+    assert SourceAddedChange(KORE).label == "source_begins"
 
 
 # ---- whether there is anything ahead

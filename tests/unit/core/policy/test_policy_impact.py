@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.policy.dated_changes import PhaseHoldsEnded, PolicyChange, policy_changes
+from ringback.core.policy.dated_changes import PhaseHoldsEndedChange, PolicyChange, policy_changes
 from ringback.core.policy.policy_impact import (
     PolicyImpact,
     SelectionReason,
@@ -120,7 +120,7 @@ def test_at_each_change_only_that_changes_which_does_so_there() -> None:
     assert changed == {
         "the default moves from twilio to kore": ["https://default.example/"],
         "twilio ends": ["https://asks.example/#cbs=twilio"],
-        str(PolicyChange(AFTER, PhaseHoldsEnded((hold,))).kind): ["https://held.example/"],
+        str(PolicyChange(AFTER, PhaseHoldsEndedChange((hold,))).kind): ["https://held.example/"],
     }
 
 

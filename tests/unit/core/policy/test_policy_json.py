@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.policy.dated_changes import CallbackSourceRetired, PolicyChange
+from ringback.core.policy.dated_changes import PolicyChange, SourceRetiredChange
 from ringback.core.policy.policy_json import change_record, policy_record
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 
@@ -33,7 +33,7 @@ def test_it_has_phases_and_holds_as_they_are_at_the_date() -> None:
 
 
 def test_a_change_is_seen_from_a_date() -> None:
-    assert change_record(PolicyChange(BETWEEN, CallbackSourceRetired("twilio")), DATE) == {
+    assert change_record(PolicyChange(BETWEEN, SourceRetiredChange("twilio")), DATE) == {
         "date": BETWEEN,
         "change": "source_ends",
         "meaning": "twilio ends",

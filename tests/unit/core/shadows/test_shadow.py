@@ -15,10 +15,10 @@ from ringback.core.shadows.shadow import (
     SHADOW_BYTES,
     Mark,
     ShadowCallback,
-    ShadowPath,
     ShadowQueryParameter,
     ShadowRule,
-    ShadowUrl,
+    ShadowTargetPath,
+    ShadowTargetUrl,
     copy_of,
     rule_for,
 )
@@ -136,12 +136,12 @@ def test_a_parameter_stands_in_front_of_what_a_get_tells() -> None:
 
 
 def test_another_path_leaves_all_else_of_the_url() -> None:
-    url = copied(told(), ShadowPath("/shadow/callbacks")).url
+    url = copied(told(), ShadowTargetPath("/shadow/callbacks")).url
     assert url.wire == "https://a.example:8443/shadow/callbacks?x=1"
     assert url.credentials == "user:made-up"
 
 
-@pytest.mark.parametrize("mark", [MARK, ShadowPath("/q")])
+@pytest.mark.parametrize("mark", [MARK, ShadowTargetPath("/q")])
 def test_a_copy_keeps_the_connection_settings_of_its_url_and_warns_of_nothing(mark: Mark) -> None:
     url = copied(told(), mark).url
     assert url.connection.connect_timeout_ms == 300
@@ -150,7 +150,7 @@ def test_a_copy_keeps_the_connection_settings_of_its_url_and_warns_of_nothing(ma
 
 def test_another_url_gets_no_credentials_of_the_first_and_has_settings_of_its_own() -> None:
     other = CallbackUrl.parse("http://b.example/copy#rt=200")
-    url = copied(told(), ShadowUrl(other)).url
+    url = copied(told(), ShadowTargetUrl(other)).url
     assert (url.wire, url.credentials) == ("http://b.example/copy", None)
     assert (url.connection.read_timeout_ms, url.connection.connect_timeout_ms) == (200, 5000)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.captures import CapturedRequest, UnreadableCapture
-from ringback.captures.har import read
+from ringback.captures.har_parser import read
 from ringback.receiver.events import Json
 
 HEADERS: Json = [{"name": "Content-Length", "value": "3"}]

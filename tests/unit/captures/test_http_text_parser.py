@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.captures import CapturedRequest, UnreadableCapture
-from ringback.captures.http_text import read
+from ringback.captures.http_text_parser import read
 from tests.golden.test_notice import ACTIVATED_BODY, ACTIVATED_HEADERS, ACTIVATED_LINE, headers_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.captures import CapturedRequest, UnreadableCapture
-from ringback.captures.curl import read
+from ringback.captures.curl_parser import read
 from ringback.captures.shell_words import shell_words
 
 

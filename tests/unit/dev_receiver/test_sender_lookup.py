@@ -5,7 +5,7 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome
-from ringback.dev_receiver.local_sender import ListenAccount, look_up, secrets_of, sent_of
+from ringback.dev_receiver.sender_lookup import ListenAccount, look_up, secrets_of, sent_of
 from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 from tests.fakes import RecordingTransport
 

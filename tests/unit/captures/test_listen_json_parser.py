@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ringback.captures import UnreadableCapture
-from ringback.captures.listen_json import read
+from ringback.captures.listen_json_parser import read
 from ringback.receiver.verification import ReceivedRequest
 from tests.unit.captures.writers import listen_line
 
