@@ -35,7 +35,7 @@ async def main(url, count):
     store = MemoryStore()
     sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), remember_names=0)
     delivery = DeliveryService(
-        store=store, transport=sender, clock=SystemClock(), chance=SystemRandomSource()
+        store=store, transport=sender, clock=SystemClock(), random_source=SystemRandomSource()
     )
     callbacks = [a_callback(sid=f"CB{number:032}", url=url) for number in range(count)]
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))

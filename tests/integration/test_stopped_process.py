@@ -26,7 +26,7 @@ async def main(url, count, read):
     limits = Timeouts(connect=10, read=read, total=10)
     sends = [sender.send(post(url), limits=limits) for _ in range(count)]
     for exchange in await asyncio.gather(*sends):
-        print(type(exchange.outcome).__name__)
+        print(exchange.outcome.label)
     await sender.close()
 
 url, count, read, loop = sys.argv[1:]
@@ -60,4 +60,4 @@ async def test_what_came_while_it_was_stopped_is_read_before_time_is_up(loop: st
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-    assert output.decode().split() == ["Delivered"] * COUNT
+    assert output.decode().split() == ["delivered"] * COUNT

@@ -79,7 +79,7 @@ class World:
             self._random("order"), order=plan.order, tick=plan.tick, stalls=plan.stalls
         )
         self._clock = SimClock(self._scheduler)
-        self._random_source = SimRandomness(self._random("random_source"))
+        self._random_source = SimRandomness(self._random("chance"))
         self._database = Database(self._scheduler, self._random("database"), plan, self._trace)
         self._machine = Machine(plan, self._scheduler, self._random("machine"), self._trace)
         self._names = Names(plan, self._scheduler, self._random("names"), self._machine)
