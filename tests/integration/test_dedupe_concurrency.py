@@ -17,7 +17,7 @@ import pytest
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import DedupeStore
-from tests.integration.seen_worker import DONE, READY, Order, deliver, opened
+from tests.integration.dedupe_worker import DONE, READY, Order, deliver, opened
 
 _ROOT = Path(__file__).parents[2]
 _PROCESSES = 8
@@ -64,7 +64,7 @@ class Worker:
 
 @contextmanager
 def workers(how_many: int, store: str, address: str) -> Iterator[list[Worker]]:
-    command = [sys.executable, "-m", "tests.integration.seen_worker", store, address]
+    command = [sys.executable, "-m", "tests.integration.dedupe_worker", store, address]
     with ExitStack() as running:
         started: list[Worker] = []
         for _ in range(how_many):

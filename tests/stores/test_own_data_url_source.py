@@ -1,4 +1,4 @@
-"""A store as the record of a move: its URLs, their edits, and how deliveries went."""
+"""A Ringback's own data as the URL source of a move: its URLs, edits, and how deliveries went."""
 
 from collections.abc import Mapping
 from dataclasses import replace
