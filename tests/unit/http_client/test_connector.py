@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import CachingResolver
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
-from ringback.http_client.tls import ClientTls, TlsFailed
+from ringback.http_client.tls import TlsFailed
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.ports import free_port
@@ -259,17 +258,6 @@ def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
 
 
 # ---- TLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return SystemNetwork(ClientTls(ca_files=[tmp_path / "ca.pem"]))
 
 
 async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNetwork) -> None:

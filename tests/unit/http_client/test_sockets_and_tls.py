@@ -6,7 +6,6 @@ import errno
 import gc
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import trustme
@@ -14,24 +13,13 @@ import trustme
 from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.sockets_and_tls import EgressAddressUnavailable, SystemNetwork
-from ringback.http_client.tls import ClientTls, TlsFailed
+from ringback.http_client.tls import TlsFailed
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
 from tests.tls import server_side
 from tests.unit.http_client.parts import REQUEST, a_connection, a_peer, connected_to
 
 HERE = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def network(authority: trustme.CA, tmp_path: Path) -> SystemNetwork:
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return SystemNetwork(ClientTls(ca_files=[tmp_path / "ca.pem"]))
 
 
 async def connect(

@@ -12,11 +12,6 @@ from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.tls import ClientTls, TlsFailed, check_name, tls_failure
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 class TestTheNameInACertificate:
     @pytest.mark.parametrize(
         ("names", "host"),
