@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.callback_output import attempt_lines, details, row, storage_lines
 from ringback.cli.options import limit_option, printing, prints_answer
 from ringback.cli.output import Output
@@ -15,14 +16,14 @@ from ringback.core.callbacks.callback import CallbackStatus
 from ringback.portal_client import JsonObject, PortalClient
 
 _STATUSES: Final = tuple(status.value for status in CallbackStatus)
-_source = click.option("--source", metavar="SOURCE", help="Only those of this source.")
+_source = option("--source", metavar="SOURCE", help="Only those of this source.")
 
 
 def _status(*choices: str) -> Any:
-    return click.option("--status", type=click.Choice(choices), help="Only those that are so.")
+    return option("--status", type=click.Choice(choices), help="Only those that are so.")
 
 
-@click.group()
+@group()
 def callbacks() -> None:
     """See callbacks: their requests, answers, and why they came from their source."""
 
@@ -60,7 +61,7 @@ def list_undelivered(*, portal: PortalClient, source: str | None, limit: int) ->
 
 
 @callbacks.command("show")
-@click.argument("sid")
+@argument("sid")
 @with_portal
 @prints_answer
 def show_callback(*, sid: str, portal: PortalClient) -> Output:
@@ -87,14 +88,14 @@ def show_storage(*, portal: PortalClient) -> Output:
 
 
 @callbacks.command("replay")
-@click.argument("sids", metavar="[SID]...", nargs=-1)
+@argument("sids", metavar="[SID]...", nargs=-1)
 @with_portal
-@click.option("--since", metavar="WHEN", help="All from then on: 2h, or 2026-11-24T10:00Z.")
-@click.option("--until", metavar="WHEN", help="Only those that were created before.")
+@option("--since", metavar="WHEN", help="All from then on: 2h, or 2026-11-24T10:00Z.")
+@option("--until", metavar="WHEN", help="Only those that were created before.")
 @_status(*_STATUSES, "undelivered")
 @_source
-@click.option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
-@click.option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
+@option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
+@option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
 @printing("Print the counts as one JSON object.")
 def replay(
     *,
@@ -125,9 +126,9 @@ def replay(
 
 
 @callbacks.command("discard")
-@click.argument("sid")
+@argument("sid")
 @with_portal
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays on the record.")
+@option("--reason", required=True, metavar="TEXT", help="Why; it stays on the record.")
 def discard(*, sid: str, portal: PortalClient, reason: str) -> None:
     """Give a callback up: it is not sent any more, unless somebody replays it."""
     callback = portal.post("callbacks", sid, "discard", form={"Reason": reason})

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-import click
-
+from ringback.cli.base_command import argument, group
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
@@ -22,13 +21,13 @@ _UNITS: Final = (
 )
 
 
-@click.group()
+@group()
 def clock() -> None:
     """See what time it is for `ringback dev`, and make it later."""
 
 
 @clock.command("advance")
-@click.argument("duration")
+@argument("duration")
 @with_portal
 @prints_answer
 def advance(*, duration: str, portal: PortalClient) -> Output:

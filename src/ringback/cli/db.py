@@ -4,13 +4,14 @@ import sys
 
 import click
 
+from ringback.cli.base_command import group
 from ringback.cli.data_file import SealedDataFile, with_data_file
 from ringback.cli.options import json_option
 from ringback.cli.output import say
 from ringback.data_folder import IntegrityCheckResult
 
 
-@click.group()
+@group()
 def db() -> None:
     """Check the data file, and upgrade it."""
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from ringback.cli.base_command import command, option
 from ringback.cli.options import data_option, json_lines_option, read_by, read_url
 from ringback.cli.output import say, styled
 from ringback.cli.signals import event_of_signals, first_of
@@ -41,44 +42,44 @@ def _delay(text: str) -> timedelta:
     return delay
 
 
-@click.command()
-@click.option(
+@command()
+@option(
     "--port",
     type=click.IntRange(0, 65535),
     default=9000,
     show_default=True,
     help="Listen on this port; 0 takes any that is free.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
 @data_option
-@click.option("--auth-token", metavar="SECRET", help="Check Twilio's signatures with this.")
-@click.option("--kore-secret", metavar="SECRET", help="Check KORE's signatures with this.")
-@click.option(
+@option("--auth-token", metavar="SECRET", help="Check Twilio's signatures with this.")
+@option("--kore-secret", metavar="SECRET", help="Check KORE's signatures with this.")
+@option(
     "--url",
     metavar="URL",
     callback=read_url,
     help="The URL that callbacks are configured with, if a tunnel or a proxy is in front.",
 )
-@click.option(
+@option(
     "--forward-to",
     metavar="URL",
     callback=read_url,
     help="Pass each request on, and answer what comes back. A URL without a path gets the"
     " request's own; the query always goes along.",
 )
-@click.option(
+@option(
     "--fail",
     type=click.IntRange(300, 599),
     metavar="STATUS",
     help="Answer every request with this status.",
 )
-@click.option(
+@option(
     "--fail-first",
     type=click.IntRange(min=1),
     metavar="N",
     help=f"Let only the first N requests fail, with {UNAVAILABLE} or what --fail says.",
 )
-@click.option(
+@option(
     "--delay",
     metavar="DURATION",
     default="0s",
@@ -86,7 +87,7 @@ def _delay(text: str) -> timedelta:
     help="Answer only after so long, such as 500ms or 3s.",
 )
 @json_lines_option
-@click.option("-v", "--verbose", is_flag=True, help="Show requests exactly as received, too.")
+@option("-v", "--verbose", is_flag=True, help="Show requests exactly as received, too.")
 def listen(
     *,
     port: int,

@@ -1,59 +1,118 @@
 """The `ringback` command."""
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from ringback import __version__
+from ringback.cli.base_command import Group, group
 from ringback.core.errors import RingbackError
 
-# By name, and imported once one is called: a start costs only what its own command needs.
-_COMMANDS: Final = {
-    "accounts": "ringback.cli.accounts.command",
-    "callbacks": "ringback.cli.callbacks",
-    "clock": "ringback.cli.clock",
-    "db": "ringback.cli.db",
-    "dev": "ringback.cli.dev.command",
-    "device": "ringback.cli.device.command",
-    "listen": "ringback.cli.listen",
-    "migrate": "ringback.cli.migrate.command",
-    "policy": "ringback.cli.policy.command",
-    "probe": "ringback.cli.probe",
-    "scenario": "ringback.cli.scenario",
-    "secrets": "ringback.cli.webhook_secrets",
-    "send": "ringback.cli.send",
-    "serve": "ringback.cli.serve",
-    "shadow": "ringback.cli.shadow",
-    "test-event": "ringback.cli.send",
-    "trigger": "ringback.cli.trigger",
-    "verify": "ringback.cli.verify.command",
+_COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "Develop on your machine": {
+        "dev": ("dev.command", "Serve both SIM APIs and send real, signed callbacks."),
+        "listen": ("listen", "Receive callbacks and check their signatures."),
+        "trigger": ("trigger", "Make a device, SIM or command send its callbacks."),
+        "device": ("device.command", "Play the device of a SIM: messages, data, eSIM profiles."),
+        "scenario": ("scenario", "Choose how the simulated network behaves, or misbehaves."),
+        "clock": ("clock", "Show or advance the clock of `ringback dev`."),
+    },
+    "Inspect callbacks and receivers": {
+        "callbacks": ("callbacks", "Show, replay or discard callbacks and their attempts."),
+        "verify": ("verify.command", "Check the signature of a captured request."),
+        "probe": ("probe", "Test whether a receiver is ready for both sources."),
+        "shadow": ("shadow", "Compare callbacks with copies sent from the other source."),
+    },
+    "Operate a platform": {
+        "serve": ("serve", "Serve in production."),
+        "accounts": ("accounts.command", "Manage accounts and their credentials."),
+        "secrets": ("webhook_secrets", "Manage webhook secrets, which sign KORE's callbacks."),
+        "send": ("send", "Send a callback of your own to a URL."),
+        "test-event": ("send", "Send KORE's test event to a URL."),
+        "db": ("db", "Check or upgrade the data file."),
+    },
+    "Move receivers to another source": {
+        "policy": ("policy.command", "Show, simulate or change which source sends when."),
+        "migrate": ("migrate.command", "Find, plan and move callback URLs, or move them back."),
+    },
 }
+"""By section and name: the module of each command, and what the list of commands says about it.
+
+A module is imported when its command is called, so that a command waits for no other's imports.
+"""
 
 
-class LazyCommands(click.Group):
-    """The commands, each imported only when it is needed."""
+class LazyCommands(Group):
+    """The `ringback` command, which imports a subcommand when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return sorted(_COMMANDS)
+        """Return the names of all subcommands, in the order of the help."""
+        return [name for section in _COMMANDS.values() for name in section]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of this name, or None."""
-        module = _COMMANDS.get(cmd_name)
-        return getattr(import_module(module), cmd_name.replace("-", "_")) if module else None
+        """Return the subcommand of this name, or None."""
+        for section in _COMMANDS.values():
+            if cmd_name in section:
+                module = import_module(f"ringback.cli.{section[cmd_name][0]}")
+                return getattr(module, cmd_name.replace("-", "_"))
+        return None
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; print a refusal in one line, without a traceback, and exit with 1."""
+    def handle_bad_command_name(
+        self, bad_name: str, valid_names: list[str], error: click.UsageError
+    ) -> click.UsageError:
+        """Return the error for an unknown command, with similar names as suggestions."""
+        return click.NoSuchCommand(
+            bad_name, possibilities=self.list_commands(click.Context(self)), ctx=error.ctx
+        )
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the subcommands by section, without importing them."""
+        width = max(map(len, self.list_commands(ctx)))
+        for title, section in _COMMANDS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(width), words) for name, (_, words) in section.items()]
+                formatter.write_dl(rows)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *more: Any,
+        **options: Any,
+    ) -> NoReturn:
+        """Run the command and exit; print an error in one line, or as JSON with `--json`."""
+        given = [*(sys.argv[1:] if args is None else args)]
+        options["standalone_mode"] = False
         try:
-            return super().invoke(ctx)
-        except RingbackError as refusal:
-            click.echo(f"ringback: {refusal}", err=True)
-            sys.exit(1)
+            result = super().main(given, prog_name, *more, **options)
+        except (click.ClickException, RingbackError, click.Abort) as failure:
+            _report(failure, as_json="--json" in given)
+            sys.exit(getattr(failure, "exit_code", 1))
+        sys.exit(result if isinstance(result, int) else 0)
 
 
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+def _report(failure: click.ClickException | RingbackError | click.Abort, *, as_json: bool) -> None:
+    match failure:
+        case click.Abort():
+            message = "aborted"
+        case click.ClickException():
+            message = failure.format_message()
+        case _:
+            message = str(failure)
+    if as_json:
+        code = getattr(failure, "exit_code", 1)
+        click.echo(json.dumps({"error": message, "exit_code": code}), err=True)
+    elif isinstance(failure, click.ClickException):
+        failure.show()
+    else:
+        click.echo(f"ringback: {message}", err=True)
+
+
+@group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
-    """Callbacks for IoT SIM platforms, from two infrastructures."""
+    """Send callbacks of IoT SIM platforms, and move their receivers between two sources."""

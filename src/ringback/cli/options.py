@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from ringback.cli.base_command import option
 from ringback.cli.output import Output, say
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
@@ -34,8 +35,8 @@ def with_options(*options: Option[Any]) -> Option[F]:
     """Return a decorator that gives a command these options, in this order."""
 
     def give(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
+        for add_option in reversed(options):
+            command = add_option(command)
         return command
 
     return give
@@ -92,7 +93,7 @@ def read_by(
 
 def json_flag(help_: str) -> Option[F]:
     """Return the flag `--json`, which a command knows as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help=help_)
+    return option("--json", "as_json", is_flag=True, help=help_)
 
 
 def printing(help_: str) -> Option[Any]:
@@ -114,19 +115,19 @@ def file_option(flag: str, help_: str, **more: Any) -> Option[F]:
     """Return an option that names a file."""
     path = click.Path(dir_okay=False, path_type=Path)
     named: dict[str, Any] = {"metavar": "FILE", **more}
-    return click.option(flag, type=path, help=help_, **named)
+    return option(flag, type=path, help=help_, **named)
 
 
 def variable_option(flag: str, metavar: str, help_: str, **more: Any) -> Option[F]:
     """Return an option that can also be given in the environment, as RINGBACK_ and its name."""
     variable = f"RINGBACK_{flag.removeprefix('--').replace('-', '_').upper()}"
-    return click.option(flag, envvar=variable, metavar=metavar, help=help_, **more)
+    return option(flag, envvar=variable, metavar=metavar, help=help_, **more)
 
 
 def method_option(help_: str) -> Option[F]:
     """Return the option that says by which method a callback is sent."""
     methods = click.Choice([method.value for method in HttpMethod])
-    return click.option("--method", type=methods, default="POST", show_default=True, help=help_)
+    return option("--method", type=methods, default="POST", show_default=True, help=help_)
 
 
 # ---- what callbacks and settings are about -------------------------------------------------------
@@ -141,10 +142,10 @@ json_answer_option: Final[Option[Any]] = json_flag(_THE_ANSWER)
 prints_record: Final = printing(_ONE_OBJECT)
 prints_answer: Final = printing(_THE_ANSWER)
 
-limit_option: Final = click.option(
+limit_option: Final = option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
 )
-accept_data_loss_option = click.option(
+accept_data_loss_option = option(
     "--accept-data-loss",
     is_flag=True,
     help="Start although data that was here is missing or damaged.",
@@ -155,7 +156,7 @@ def data_folder(
     help_: str, *, default: str | None = DATA.default_of(ServerCommand.SERVE)
 ) -> Option[F]:
     """Return the option that names a data folder, for a command that has no other settings."""
-    return click.option(
+    return option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
         envvar=DATA.variable,
@@ -181,7 +182,7 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
 
 def settings_options(command: ServerCommand) -> Option[F]:
     """Return a decorator with a flag for each setting of a command, and one for their file."""
-    file = click.option(
+    file = option(
         "--settings", metavar="FILE", help="A TOML file with settings, phases, holds and shadows."
     )
     settings = [setting for setting in settings_of(command) if setting.has_flag]
@@ -193,6 +194,6 @@ def _settings_option(setting: Setting, command: ServerCommand) -> Option[Any]:
     shown = f"  [default: {default}]" if default else ""
     # Lets a yes-or-no flag be given without a value, which means yes.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
-    return click.option(
+    return option(
         setting.flag, setting.name, metavar=setting.form.metavar, help=setting.help + shown, **alone
     )

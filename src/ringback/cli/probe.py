@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.options import file_option, handing, json_option, read_by, read_url, run_async
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -61,7 +62,7 @@ def _sid_of(kind: SidKind) -> Callable[[str], str]:
 
 
 def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[..., Any]:
-    return click.option(
+    return option(
         flag,
         name,
         metavar="DURATION",
@@ -72,9 +73,9 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     )
 
 
-@click.command()
-@click.argument("url", metavar="URL", callback=read_url, required=False)
-@click.option(
+@command()
+@argument("url", metavar="URL", callback=read_url, required=False)
+@option(
     "--auth-token",
     envvar="RINGBACK_AUTH_TOKEN",
     show_envvar=True,
@@ -82,42 +83,42 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     help="The Auth Token that the receiver checks Twilio's callbacks with. Better in the variable:"
     " whoever can list processes sees what is given here.",
 )
-@click.option(
+@option(
     "--kore-secret",
     envvar="RINGBACK_KORE_SECRET",
     show_envvar=True,
     metavar="SECRET",
     help="The webhook secret that it checks KORE's callbacks with, likewise.",
 )
-@click.option(
+@option(
     "--source",
     type=click.Choice([str(source) for source in SOURCES]),
     help="Leave out the cases that are about the other source.",
 )
-@click.option(
+@option(
     "--method",
     type=click.Choice([str(method) for method in HttpMethod]),
     help="Leave out the cases that come by the other method.",
 )
-@click.option(
+@option(
     "--observe",
     metavar="URL|COMMAND",
     help="Where the receiver's own count of its effects is read: a GET, or what a command prints.",
 )
-@click.option(
+@option(
     "--restart",
     metavar="COMMAND",
     callback=read_by(read_command),
     help="Restart the receiver with this, to see what it still knows then.",
 )
-@click.option(
+@option(
     "--account-sid",
     metavar="SID",
     default=PROBE_ACCOUNT_SID,
     callback=read_by(_sid_of(SidKind.ACCOUNT)),
     help="The account that the callbacks tell of; one of the probe's own without it.",
 )
-@click.option(
+@option(
     "--sim-sid",
     metavar="SID",
     default=PROBE_SIM_SID,
@@ -139,12 +140,12 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
 @json_option
 @file_option("--junit", "Write the report to this file as JUnit XML, too.")
 @file_option("--html", "Write the report to this file as an HTML page, too.")
-@click.option(
+@option(
     "--ci",
     is_flag=True,
     help="Print what didn't pass alone, without colours, and end with 3 where not all was shown.",
 )
-@click.option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
+@option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
 @run_async
 async def probe(
     *,

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 
 import click
 
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.portal_client import JsonObject, PortalClient
 
 
-@click.command()
-@click.argument("name", required=False)
+@command()
+@argument("name", required=False)
 @with_portal
-@click.option("--sim", metavar="SIM", help="For this SIM alone: a SID or a unique name.")
-@click.option("--reset", is_flag=True, help="Take the choice back.")
+@option("--sim", metavar="SIM", help="For this SIM alone: a SID or a unique name.")
+@option("--reset", is_flag=True, help="Take the choice back.")
 @prints_answer
 def scenario(*, name: str | None, portal: PortalClient, sim: str | None, reset: bool) -> Output:
     """Have the network behave like the scenario NAME, towards the account or one SIM.

@@ -6,6 +6,7 @@ from typing import IO
 
 import click
 
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.callback_output import attempt_lines, is_accepted, warning_lines
 from ringback.cli.options import method_option, prints_answer
 from ringback.cli.output import Output
@@ -26,10 +27,10 @@ def _read_parameters(
     return parameters
 
 
-@click.command()
-@click.argument("url", required=False)
+@command()
+@argument("url", required=False)
 @with_portal
-@click.option(
+@option(
     "-p",
     "--parameter",
     "parameters",
@@ -39,9 +40,9 @@ def _read_parameters(
     help="What to tell; as many as there are, and a name more than once where it repeats.",
 )
 @method_option("How to send it.")
-@click.option("--key", metavar="TEXT", help="Send nothing where this key was used before.")
-@click.option("--deliver-at", metavar="WHEN", help="Not before: 2h, or 2026-11-24T10:00Z.")
-@click.option(
+@option("--key", metavar="TEXT", help="Send nothing where this key was used before.")
+@option("--deliver-at", metavar="WHEN", help="Not before: 2h, or 2026-11-24T10:00Z.")
+@option(
     "--file", type=click.File("rb"), help="Send what this JSON file holds instead; - is the input."
 )
 @prints_answer
@@ -80,8 +81,8 @@ def _lines(callbacks: Iterable[JsonObject]) -> Iterator[str]:
         yield from warning_lines(callback)
 
 
-@click.command("test-event")
-@click.argument("url")
+@command("test-event")
+@argument("url")
 @with_portal
 @method_option("How to send it; a GET has no body, and so no event in it.")
 def test_event(*, url: str, portal: PortalClient, method: str) -> None:

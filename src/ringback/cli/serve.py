@@ -12,6 +12,7 @@ import uvloop
 from ringback import __version__
 from ringback.api.serve_on_socket import bind
 from ringback.application import SingleProcessApplication
+from ringback.cli.base_command import command
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.cli.output import schedule_in_words
@@ -31,7 +32,7 @@ from ringback.settings.settings_reloader import SettingsReloader
 _log = logging.getLogger(__name__)
 
 
-@click.command()
+@command()
 @settings_options(ServerCommand.SERVE)
 @accept_data_loss_option
 @json_flag("Print where it listens, as one line.")

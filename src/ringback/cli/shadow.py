@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import group, option
 from ringback.cli.options import json_answer_option, limit_option, prints_answer
 from ringback.cli.output import Output, say
 from ringback.cli.portal_commands import newest, with_portal
@@ -16,7 +17,7 @@ _PAGE: Final = "500"
 
 
 def _since(default: str | None) -> Any:
-    return click.option(
+    return option(
         "--since",
         metavar="WHEN",
         default=default,
@@ -25,7 +26,7 @@ def _since(default: str | None) -> Any:
     )
 
 
-@click.group()
+@group()
 def shadow() -> None:
     """Compare callbacks with their copies from the other source: [[shadows]] in the settings."""
 
@@ -33,8 +34,8 @@ def shadow() -> None:
 @shadow.command("list")
 @with_portal
 @_since(None)
-@click.option("--source", metavar="SOURCE", help="Only copies from this source.")
-@click.option("--callback", metavar="SID", help="Only copies of this callback.")
+@option("--source", metavar="SOURCE", help="Only copies from this source.")
+@option("--callback", metavar="SID", help="Only copies of this callback.")
 @limit_option
 @prints_answer
 def list_shadows(
@@ -49,7 +50,7 @@ def list_shadows(
 @shadow.command("report")
 @with_portal
 @_since("24h")
-@click.option("--all", "shows_all", is_flag=True, help="Show it answer by answer, too.")
+@option("--all", "shows_all", is_flag=True, help="Show it answer by answer, too.")
 @json_answer_option
 def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) -> None:
     """Say for each URL which answers were the same, which differ, and what that means."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.callback_output import status_in_colour, warning_lines
 from ringback.cli.options import method_option
 from ringback.cli.output import say
@@ -45,14 +46,14 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     ctx.exit()
 
 
-@click.command()
-@click.argument("trigger", required=False, metavar="NAME", callback=_find)
-@click.option("--list", is_flag=True, expose_value=False, callback=_list, help="Show all names.")
-@click.option("--sim", metavar="SIM", help="Do it with this SIM: its SID or unique name.")
-@click.option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
-@click.option("--cbs", metavar="SOURCE", help="The source to ask for in the URL's fragment.")
+@command()
+@argument("trigger", required=False, metavar="NAME", callback=_find)
+@option("--list", is_flag=True, expose_value=False, callback=_list, help="Show all names.")
+@option("--sim", metavar="SIM", help="Do it with this SIM: its SID or unique name.")
+@option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
+@option("--cbs", metavar="SOURCE", help="The source to ask for in the URL's fragment.")
 @method_option("How the callback is sent.")
-@click.option(
+@option(
     "--to",
     metavar="URL",
     default=_LISTEN_URL,
@@ -60,7 +61,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     help="Who is called back. By default, `ringback listen`.",
 )
 # Eager, so that it is read before --list, whose output depends on it.
-@click.option("--json", "as_json", is_flag=True, is_eager=True, help="Print one JSON object.")
+@option("--json", "as_json", is_flag=True, is_eager=True, help="Print one JSON object.")
 @with_portal
 def trigger(
     *,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.callback_output import is_accepted
 from ringback.cli.options import handing, prints_answer
 from ringback.cli.output import Output
@@ -44,7 +45,7 @@ with_secrets: Final = handing("api", _secrets_api, with_portal)
 """Gives a command the options of `with_portal`, and hands it the API of webhook secrets."""
 
 
-@click.group()
+@group()
 def secrets() -> None:
     """See to webhook secrets: what signs the callbacks from KORE's infrastructure.
 
@@ -53,7 +54,7 @@ def secrets() -> None:
 
 
 @secrets.command("create")
-@click.argument("name")
+@argument("name")
 @with_secrets
 @prints_answer
 def create(*, name: str, api: PortalClient) -> Output:
@@ -74,8 +75,8 @@ def list_(*, api: PortalClient) -> Output:
 
 
 @secrets.command("rename")
-@click.argument("secret_id", metavar="ID")
-@click.argument("name")
+@argument("secret_id", metavar="ID")
+@argument("name")
 @with_secrets
 @prints_answer
 def rename(*, secret_id: str, name: str, api: PortalClient) -> Output:
@@ -85,9 +86,9 @@ def rename(*, secret_id: str, name: str, api: PortalClient) -> Output:
 
 
 @secrets.command("activate")
-@click.argument("secret_id", metavar="[ID]", required=False)
+@argument("secret_id", metavar="[ID]", required=False)
 @with_secrets
-@click.option("--yes", is_flag=True, help="Don't ask whether that is meant.")
+@option("--yes", is_flag=True, help="Don't ask whether that is meant.")
 @prints_answer
 def activate(*, secret_id: str | None, api: PortalClient, yes: bool) -> Output:
     """Have the pending secret sign, in place of the active one, which stops at once.
@@ -103,7 +104,7 @@ def activate(*, secret_id: str | None, api: PortalClient, yes: bool) -> Output:
 
 
 @secrets.command("rehearse")
-@click.argument("urls", metavar="[URL]...", nargs=-1)
+@argument("urls", metavar="[URL]...", nargs=-1)
 @with_portal
 def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
     """Send test events that the pending secret signs, and report who accepts them.

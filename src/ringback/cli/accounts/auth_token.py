@@ -4,6 +4,7 @@ from typing import Final
 
 import click
 
+from ringback.cli.base_command import argument, group
 from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import prints_record
 from ringback.cli.output import Output
@@ -18,13 +19,13 @@ It signs in from now on, beside the primary one, and signs no callbacks until it
 ringback accounts token promote {account_sid}"""
 
 
-@click.group()
+@group()
 def token() -> None:
     """Replace an account's Auth Token by another, with a time in which both sign in."""
 
 
 @token.command("create")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 @prints_record
 def create(*, sid: str, file: SealedDataFile) -> Output:
@@ -35,7 +36,7 @@ def create(*, sid: str, file: SealedDataFile) -> Output:
 
 
 @token.command("promote")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 def promote(*, sid: str, file: SealedDataFile) -> None:
     """Have the secondary Auth Token be the primary one, which is gone at once.
@@ -50,7 +51,7 @@ def promote(*, sid: str, file: SealedDataFile) -> None:
 
 
 @token.command("delete")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 def delete(*, sid: str, file: SealedDataFile) -> None:
     """Take the secondary Auth Token back: nobody signs in with it any more."""

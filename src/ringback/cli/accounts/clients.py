@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from ringback.cli.accounts.output import client_record, client_row, client_scope, say_all
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
@@ -20,26 +21,26 @@ API client {name!r} of account {account_sid}; its secret is shown now, and never
   good for       {scope}"""
 
 
-@click.group()
+@group()
 def clients() -> None:
     """Make API clients, list them, and take them back."""
 
 
 @clients.command("create")
-@click.argument("sid")
-@click.argument("name")
+@argument("sid")
+@argument("name")
 @with_data_file
-@click.option(
+@option(
     "--admin", is_flag=True, help="For everything: global resources such as webhook secrets, too."
 )
-@click.option(
+@option(
     "--product",
     "products",
     multiple=True,
     type=click.Choice([product.value for product in PRODUCTS]),
     help="For this product alone; can be given twice. Without it, both.",
 )
-@click.option(
+@option(
     "--lifetime",
     type=click.Choice(list(LIFETIMES)),
     default="1h",
@@ -76,7 +77,7 @@ def create(
 
 
 @clients.command("list")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 @json_lines_option
 def list_(*, sid: str, file: SealedDataFile, as_json: bool) -> None:
@@ -87,7 +88,7 @@ def list_(*, sid: str, file: SealedDataFile, as_json: bool) -> None:
 
 
 @clients.command("delete")
-@click.argument("client_id")
+@argument("client_id")
 @with_data_file
 def delete(*, client_id: str, file: SealedDataFile) -> None:
     """Take an API client (apiclient_…) back; its tokens are good no longer."""

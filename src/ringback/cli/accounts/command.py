@@ -9,6 +9,7 @@ from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, read_by
 from ringback.cli.output import Output
@@ -39,7 +40,7 @@ _CREDENTIALS: Final = """
   KORE webhook secret  {kore_secret}"""
 
 
-@click.group()
+@group()
 def accounts() -> None:
     """Make accounts, and see to their credentials; also while `ringback serve` runs.
 
@@ -53,21 +54,19 @@ accounts.add_command(clients)
 
 
 @accounts.command("create")
-@click.argument("name")
+@argument("name")
 @with_data_file
-@click.option(
+@option(
     "--schedule",
     callback=read_by(RetrySchedule.parse),
     metavar="SCHEDULE",
     help="When its callbacks are tried again: faithful, persistent or waits like 5s,1m;"
     " without it, as the server's setting says.",
 )
-@click.option(
+@option(
     "--parent", metavar="SID", help="The account whose subaccount it is to be; SIMs can move there."
 )
-@click.option(
-    "--bare", is_flag=True, help="As KORE makes them: without a webhook secret or an API key."
-)
+@option("--bare", is_flag=True, help="As KORE makes them: without a webhook secret or an API key.")
 @prints_record
 def create(
     *,
@@ -112,7 +111,7 @@ def list_(*, file: SealedDataFile, as_json: bool) -> None:
 
 
 @accounts.command("show")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 @prints_record
 def show(*, sid: str, file: SealedDataFile) -> Output:
@@ -134,7 +133,7 @@ def show(*, sid: str, file: SealedDataFile) -> Output:
 
 
 @accounts.command("suspend")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 def suspend(*, sid: str, file: SealedDataFile) -> None:
     """Let nobody sign in to an account, nor to its subaccounts.
@@ -145,7 +144,7 @@ def suspend(*, sid: str, file: SealedDataFile) -> None:
 
 
 @accounts.command("resume")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 def resume(*, sid: str, file: SealedDataFile) -> None:
     """Have a suspended account be active again."""

@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from ringback.cli.accounts.output import key_record, key_row, say_all
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, with_options
 from ringback.cli.output import Output
@@ -21,13 +22,13 @@ API key {name!r} of {owner}; its secret is shown now, and never again:
 _OPERATOR: Final = "the operator"
 
 _of_somebody: Final = with_options(
-    click.option("--account", metavar="SID", help="An account's."),
-    click.option("--operator", is_flag=True, help="The operator's, who sees every account."),
+    option("--account", metavar="SID", help="An account's."),
+    option("--operator", is_flag=True, help="The operator's, who sees every account."),
 )
 """The options that say whose the keys are; exactly one of them has to be given."""
 
 
-@click.group()
+@group()
 def keys() -> None:
     """Make API keys, list them, and take them back."""
 
@@ -35,9 +36,7 @@ def keys() -> None:
 @keys.command("create")
 @with_data_file
 @_of_somebody
-@click.option(
-    "--name", default="unnamed", show_default=True, metavar="NAME", help="What to know it by."
-)
+@option("--name", default="unnamed", show_default=True, metavar="NAME", help="What to know it by.")
 @prints_record
 def create(*, file: SealedDataFile, account: str | None, operator: bool, name: str) -> Output:
     """Make an API key and print its secret, once."""
@@ -61,7 +60,7 @@ def list_(*, file: SealedDataFile, account: str | None, operator: bool, as_json:
 
 
 @keys.command("delete")
-@click.argument("sid")
+@argument("sid")
 @with_data_file
 def delete(*, sid: str, file: SealedDataFile) -> None:
     """Take the API key SID (SK…) back: nobody signs in with it any more."""

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import click
 import uvloop
 
 from ringback.api.serve_on_socket import listen, reserve
 from ringback.application import SingleProcessApplication
+from ringback.cli.base_command import command
 from ringback.cli.dev.banner import banner
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
@@ -35,7 +35,7 @@ from ringback.settings.settings import Settings
 from ringback.settings.settings_reloader import SettingsReloader
 
 
-@click.command()
+@command()
 @settings_options(ServerCommand.DEV)
 @accept_data_loss_option
 @json_flag("Print dev.json as one line, no banner.")

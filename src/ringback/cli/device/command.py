@@ -7,6 +7,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import click
 
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.device.receive import receive
 from ringback.cli.device.send_datagram import send_datagram
 from ringback.cli.options import Option, json_flag, printing, read_by
@@ -39,10 +40,10 @@ _HAS: Final = {"supersim": ("ip", "sms"), "wireless": ("commands",)}
 _UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
 
-_sim: Final[Option[Any]] = click.option(
+_sim: Final[Option[Any]] = option(
     "--sim", metavar="SIM", help="Whose device: a SID or a unique name; by default, the notice's."
 )
-_port: Final[Option[Any]] = click.option(
+_port: Final[Option[Any]] = option(
     "--port",
     type=click.IntRange(1, 65535),
     default=4000,
@@ -53,7 +54,7 @@ _JSON: Final = "Print one JSON object instead."
 _prints: Final = printing(_JSON)
 
 
-@click.group()
+@group()
 def device() -> None:
     """Play the device of a SIM: send and receive, use data, download a profile."""
 
@@ -78,21 +79,19 @@ def read_size(text: str) -> int:
 
 
 @device.command("send")
-@click.argument("text", required=False)
+@argument("text", required=False)
 @with_portal
 @_sim
-@click.option("--ip", "kind", flag_value="ip", help="Send a datagram; the default of Super SIM.")
-@click.option("--sms", "kind", flag_value="sms", help="Send an SMS, which Super SIM has.")
-@click.option(
+@option("--ip", "kind", flag_value="ip", help="Send a datagram; the default of Super SIM.")
+@option("--sms", "kind", flag_value="sms", help="Send an SMS, which Super SIM has.")
+@option(
     "--command",
     "kind",
     flag_value="commands",
     help="Send a Command; the default of Programmable Wireless.",
 )
-@click.option(
-    "--hex", "octets", metavar="HEX", callback=read_by(_read_hex), help="Send these bytes."
-)
-@click.option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
+@option("--hex", "octets", metavar="HEX", callback=read_by(_read_hex), help="Send these bytes.")
+@option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
 @_port
 @_prints
 def send(
@@ -181,12 +180,8 @@ def _target(url: str | None, way: _Way) -> str:
 @device.command("data")
 @with_portal
 @_sim
-@click.option(
-    "--upload", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 300kB."
-)
-@click.option(
-    "--download", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 2MB."
-)
+@option("--upload", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 300kB.")
+@option("--download", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 2MB.")
 @_prints
 def data(*, portal: PortalClient, sim: str | None, upload: int, download: int) -> Output:
     """Use data, at once; it counts for usage, limits, and a SIM that is ready."""
@@ -196,7 +191,7 @@ def data(*, portal: PortalClient, sim: str | None, upload: int, download: int) -
 
 
 @device.command("download")
-@click.argument("sid")
+@argument("sid")
 @with_portal
 @_prints
 def download(*, sid: str, portal: PortalClient) -> Output:
@@ -209,7 +204,7 @@ def download(*, sid: str, portal: PortalClient) -> Output:
 @with_portal
 @_sim
 @_port
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
+@option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
 @json_flag(_JSON)
 def receive_(
     *, portal: PortalClient, sim: str | None, port: int, count: int | None, as_json: bool

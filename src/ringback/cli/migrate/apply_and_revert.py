@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
 from ringback.cli.options import json_flag, read_by, run_async
@@ -47,8 +48,8 @@ _LEFT_BEHIND: Final = 4
 _SOAK: Final = timedelta(hours=1)
 _LOOKS: Final = 5
 
-_plan = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
-_write = click.option(
+_plan = argument("path", metavar="PLAN", type=click.Path(path_type=Path))
+_write = option(
     "--write", is_flag=True, help="Change files in place; without it, the diff is printed."
 )
 
@@ -56,17 +57,17 @@ _write = click.option(
 # ---- apply ---------------------------------------------------------------------------------------
 
 
-@click.command()
+@command()
 @_plan
 @_write
-@click.option(
+@option(
     "--canary",
     callback=read_by(read_shares),
     metavar="SHARES",
     help="Move this share first, in percent, or several one after the other (10,50), and go on"
     " while they deliver no worse than before; what got worse goes back, or all of a step.",
 )
-@click.option(
+@option(
     "--soak",
     callback=read_by(read_duration),
     metavar="DURATION",
@@ -167,7 +168,7 @@ def _canary(
 # ---- status --------------------------------------------------------------------------------------
 
 
-@click.command()
+@command()
 @_plan
 @json_flag("Print one JSON object for each URL.")
 @with_credentials
@@ -203,10 +204,10 @@ async def _statuses(
 # ---- revert --------------------------------------------------------------------------------------
 
 
-@click.command()
+@command()
 @_plan
 @_write
-@click.option("--yes", "is_sure", is_flag=True, help="Don't ask.")
+@option("--yes", "is_sure", is_flag=True, help="Don't ask.")
 @with_policy_at
 @with_credentials
 @run_async

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ringback.cli.base_command import group, option
 from ringback.cli.migrate.apply_and_revert import apply, revert, status
 from ringback.cli.migrate.options import with_policy, with_policy_at, with_url_source
 from ringback.cli.migrate.output import inventory_lines, inventory_table, json_line, plan_lines
@@ -22,7 +23,7 @@ from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.system_clock import SystemRandomSource
 
 
-@click.group()
+@group()
 def migrate() -> None:
     """Move callback URLs to another source step by step, see where each is, and go back."""
 
@@ -62,8 +63,8 @@ async def inventory(
 @migrate.command("plan")
 @with_url_source
 @with_policy_at
-@click.option("--to", required=True, metavar="SOURCE", help="The source to move to: kore, twilio.")
-@click.option(
+@option("--to", required=True, metavar="SOURCE", help="The source to move to: kore, twilio.")
+@option(
     "--select",
     "selected",
     multiple=True,
@@ -71,7 +72,7 @@ async def inventory(
     help="Only these: account=AC…, url=https://a.example/*, place=fleet*, source=none; != for all"
     " others. Several have to hold together.",
 )
-@click.option(
+@option(
     "--percent",
     type=click.IntRange(1, 100),
     default=100,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.base_command import argument, option
 from ringback.cli.options import (
     Option,
     data_folder,
@@ -77,15 +78,15 @@ def _url_source_of(
 
 
 with_url_source: Final[Option[Any]] = with_options(
-    click.argument("paths", nargs=-1, metavar="[PATH]..."),
+    argument("paths", nargs=-1, metavar="[PATH]..."),
     data_folder("The URLs in the data folder of a Ringback, also while it runs.", default=None),
-    click.option("--account", metavar="SID", help="With --data, those of this account alone."),
+    option("--account", metavar="SID", help="With --data, those of this account alone."),
     _seal_key,
-    click.option("--api", is_flag=True, help="The URLs that an account has at the official API."),
+    option("--api", is_flag=True, help="The URLs that an account has at the official API."),
     _server,
     variable_option("--account-sid", "SID", "With --api, whose URLs."),
     _auth_token,
-    click.option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
+    option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
     handing("credentials", UrlSourceCredentials),
     handing("url_source", _url_source_of),
 )
@@ -119,7 +120,7 @@ def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None)
     return NOTICE if path is None else policy_in(SettingsFile.read(path))
 
 
-with_policy = click.option(
+with_policy = option(
     "--settings",
     "policy",
     envvar=FILE_VARIABLE,
@@ -129,7 +130,7 @@ with_policy = click.option(
 )
 with_policy_at: Final[Option[Any]] = with_options(
     with_policy,
-    click.option(
+    option(
         "--at",
         metavar="DATE",
         callback=read_by(read_instant),
@@ -148,7 +149,7 @@ def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None
 with_probing: Final = handing(
     "probes",
     MigrationProbeOptions,
-    click.option(
+    option(
         "--settings",
         "sources",
         envvar=FILE_VARIABLE,
@@ -156,9 +157,7 @@ with_probing: Final = handing(
         callback=_read_sources,
         help="A settings file with sources of its own, for the probe to act as one of them.",
     ),
-    click.option(
-        "--no-probe", is_flag=True, help="Move without asking receivers if they are ready."
-    ),
+    option("--no-probe", is_flag=True, help="Move without asking receivers if they are ready."),
     variable_option(
         "--kore-secret",
         "SECRET",

@@ -6,8 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import click
-
+from ringback.cli.base_command import group, option
 from ringback.cli.data_file import SealedDataFile, data_file_in
 from ringback.cli.options import data_folder, prints_record, seal_key_file_option
 from ringback.cli.output import Output
@@ -26,7 +25,7 @@ from ringback.operations.policy_simulation import simulation_record
 from ringback.runtime.system_clock import SystemClock
 
 
-@click.group()
+@group()
 def policy() -> None:
     """Show the policy, say what it means at another date, and change it in its file.
 
@@ -57,7 +56,7 @@ def show(
 
 
 @policy.command("simulate")
-@click.option("--at", required=True, callback=instant, metavar="DATE", help="The date (UTC).")
+@option("--at", required=True, callback=instant, metavar="DATE", help="The date (UTC).")
 @policy_file_option
 @data_folder(
     "Count the callbacks of the last week in this data folder; also beside a server.", default=None

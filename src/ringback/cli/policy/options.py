@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-import click
-
+from ringback.cli.base_command import option
 from ringback.cli.options import read_by
 from ringback.core.policy.source_policy import Policy
 from ringback.settings import ENVIRONMENT
@@ -13,7 +12,7 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, load_policy
 from ringback.settings.parsers import read_instant
 
-policy_file_option: Final = click.option(
+policy_file_option: Final = option(
     "--settings",
     metavar="FILE",
     help=f"The settings file that has the policy; else {FILE_VARIABLE} names it.",

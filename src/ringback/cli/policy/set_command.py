@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from ringback.cli.base_command import argument, group, option
 from ringback.cli.options import handing
 from ringback.cli.policy.options import file_named, instant, policy_file_option
 from ringback.core.errors import ConfigurationError
@@ -21,7 +22,7 @@ from ringback.settings.setting_definitions import ServerCommand
 
 _NO_END: Final = "none"
 
-_yes_option: Final = click.option("--yes", is_flag=True, help="Don't ask.")
+_yes_option: Final = option("--yes", is_flag=True, help="Don't ask.")
 
 
 def _whose(account: str | None, url_prefix: str | None) -> tuple[str | None, str | None]:
@@ -33,8 +34,8 @@ def _whose(account: str | None, url_prefix: str | None) -> tuple[str | None, str
 _with_whose: Final = handing(
     "whose",
     _whose,
-    click.option("--account", metavar="SID", help="For the callbacks of this account."),
-    click.option("--url-prefix", metavar="URL", help="For the callback URLs that begin like this."),
+    option("--account", metavar="SID", help="For the callbacks of this account."),
+    option("--url-prefix", metavar="URL", help="For the callback URLs that begin like this."),
 )
 """Gives a command the options that say whose callbacks a hold is for, and hands it those two."""
 
@@ -43,7 +44,7 @@ def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> date
     return text if text == _NO_END else instant(ctx, param, text)
 
 
-@click.group("set")
+@group("set")
 def set_() -> None:
     """Change a phase or a hold in the settings file; comments and all else stay.
 
@@ -52,8 +53,8 @@ def set_() -> None:
 
 
 @set_.command("phase")
-@click.argument("name")
-@click.option(
+@argument("name")
+@option(
     "--since", required=True, callback=instant, metavar="DATE", help="When it is to begin (UTC)."
 )
 @policy_file_option
@@ -65,8 +66,8 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool) -> Non
 
 @set_.command("hold")
 @_with_whose
-@click.option("--phase", "name", metavar="NAME", help="The phase to hold it in.")
-@click.option(
+@option("--phase", "name", metavar="NAME", help="The phase to hold it in.")
+@option(
     "--until",
     callback=_until,
     metavar="DATE",

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from ringback.captures import CapturedRequest, UnreadableCapture, choose, read_captures
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.options import data_option, json_option
 from ringback.cli.output import say, styled
 from ringback.cli.verify import output
@@ -27,12 +28,12 @@ _Receivers = Callable[[str | Callable[[ReceivedRequest], str]], Receiver]
 
 
 def _secret_option(flag: str, help_: str) -> Callable[..., Any]:
-    return click.option(flag, metavar="SECRET", multiple=True, help=help_)
+    return option(flag, metavar="SECRET", multiple=True, help=help_)
 
 
-@click.command()
-@click.argument("file", type=click.File("rb"), default="-")
-@click.option(
+@command()
+@argument("file", type=click.File("rb"), default="-")
+@option(
     "--url",
     metavar="URL",
     help="The URL that the callback is configured with; else the one that the request names.",
@@ -42,7 +43,7 @@ def _secret_option(flag: str, help_: str) -> Callable[..., Any]:
 @_secret_option("--shared-key", "Check what Twilio signs with a shared key with this, likewise.")
 @_secret_option("--pending-kore-secret", "Accept nothing with this, but say if it signed.")
 @data_option
-@click.option("--entry", type=click.IntRange(min=1), metavar="N", help="Take the Nth of several.")
+@option("--entry", type=click.IntRange(min=1), metavar="N", help="Take the Nth of several.")
 @json_option
 def verify(
     *,
