@@ -21,7 +21,7 @@ _COLORS: Final = {"auto": None, "always": True, "never": False}
 class Command(cloup.Command):
     """A command whose help shows its options in groups, and examples to paste.
 
-    `examples` are command lines, each with the comment that is printed above it.
+    `examples` are command lines, each with the sentence that is printed above it.
     """
 
     def __init__(
@@ -35,8 +35,9 @@ class Command(cloup.Command):
         """Print the examples below the options."""
         if self.examples:
             formatter.write("\nExamples:\n")
-        for example, comment in self.examples.items():
-            lines = (f"# {comment}", *example.splitlines())
+        for example, sentence in self.examples.items():
+            # Not as a comment of the shell: zsh takes a pasted one for a command.
+            lines = (sentence, *(f"  {line}" for line in example.splitlines()))
             formatter.write("\n".join(f"  {line}" for line in lines) + "\n")
         super().format_epilog(ctx, formatter)
 
