@@ -135,7 +135,7 @@ async def test_the_banner_names_everything_and_the_commands_to_paste(tmp_path: P
     for name, value in dev.items():
         assert value in banner, name
     assert "--phase before|between|after" in banner
-    assert f'curl -u "$API_KEY:$AUTH_TOKEN" -X POST {dev["base_url"]}/v1/Sims/' in banner
+    assert 'curl -u "$API_KEY:$API_KEY_SECRET" -X POST "$BASE_URL/v1/Sims/$SIM_SID"' in banner
     assert "#cbs=kore" in banner
 
 

@@ -15,6 +15,7 @@ from ringback.core.errors import RingbackError
 _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Develop on your machine": {
         "dev": ("dev.command", "Serve both SIM APIs and send real, signed callbacks."),
+        "env": ("env", "Print the credentials of `ringback dev` as shell variables."),
         "listen": ("listen", "Receive callbacks and check their signatures."),
         "trigger": ("trigger", "Make a device, SIM or command send its callbacks."),
         "device": ("device.command", "Play the device of a SIM: messages, data, eSIM profiles."),

@@ -1,6 +1,7 @@
 """The text that `ringback dev` prints when it is up."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from ringback import __version__
 from ringback.api.host_routing import KORE_HOSTS, SIM_HOSTS
 from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.dev_environment.dev_file import (
     NO_GATEWAY,
     NO_TLS,
@@ -21,7 +23,6 @@ from ringback.dev_environment.dev_file import (
     path_in,
 )
 from ringback.dev_environment.dev_https import USUAL_PORT
-from ringback.settings.setting_definitions import DATA
 from ringback.settings.settings import Settings
 
 _TEMPLATE = """\
@@ -41,51 +42,55 @@ and Programmable Wireless at {base_url}/wireless
   Data file            {data_file}
                        {dev_file} has all of this for programs
 
-1. In a second terminal, receive callbacks:
+Paste this into a second and a third terminal, so that they know `ringback` and these values:
 
-  {listen}
+  {preparation}
+  eval "$(ringback env)"
 
-2. In a third, deactivate the SIM, as KORE's notice does. The callback comes from {first_source}:
+1. In the second terminal, receive callbacks:
 
-  export API_KEY={api_key_sid} AUTH_TOKEN={api_key_secret}
+  ringback listen
 
-  curl -u "$API_KEY:$AUTH_TOKEN" -X POST {base_url}/v1/Sims/{sim_sid} \\
+2. In the third, deactivate the SIM, as KORE's notice does. The callback comes from {first_source}:
+
+  curl -u "$API_KEY:$API_KEY_SECRET" -X POST "$BASE_URL/v1/Sims/$SIM_SID" \\
     -d 'CallbackUrl=http://127.0.0.1:9000/path?foo=bar' \\
     -d CallbackMethod=POST \\
     -d Status=inactive
 
-3. Activate it again. The callback comes from kore:
+3. Activate it again. {second_source}:
 
-  curl -u "$API_KEY:$AUTH_TOKEN" -X POST {base_url}/v1/Sims/{sim_sid} \\
-    -d 'CallbackUrl=http://127.0.0.1:9000/path?foo=bar#cbs=kore' \\
+  curl -u "$API_KEY:$API_KEY_SECRET" -X POST "$BASE_URL/v1/Sims/$SIM_SID" \\
+    -d 'CallbackUrl=http://127.0.0.1:9000/path?foo=bar#cbs={second_request}' \\
     -d CallbackMethod=POST \\
     -d Status=active
 
 4. See what was sent, from which source, and why:
 
-  {callbacks}
+  ringback callbacks list
 """
 
 _WARNING = """
-  WARNING  {base_url} is open to the network. Anybody who reaches this machine can call it: what is
-           sent there, these credentials too, is not encrypted, and with them one can have requests
-           sent to what only this machine reaches. --host 127.0.0.1 keeps it to this machine.
+  WARNING  {base_url} is open to the network. Every machine that can connect to this one can call
+           it. Requests are not encrypted, so these credentials can be read on the way. With them,
+           anybody can make this machine send requests to addresses that only it can reach.
+           To serve this machine alone, start with --host 127.0.0.1.
 """
 
 _TLS_TEMPLATE: Final = """
 5. HTTPS is at {tls_url}, for the vendors' host names too, with a CA of its own:
 
-  export CA={ca_file}
+  curl --cacert "$CA_FILE" --connect-to ::{host}:{port} \\
+    -u "$API_KEY:$API_KEY_SECRET" "https://{name}/v1/Sims"
 
-  curl --cacert "$CA" --connect-to ::{host}:{port} -u "$API_KEY:$AUTH_TOKEN" https://{name}/v1/Sims
+   If the URLs of an application can't be changed, make it trust the CA:
 
-   To lead an application here whose URLs can't be changed, let it trust the CA:
+  export SSL_CERT_FILE="$CA_FILE" REQUESTS_CA_BUNDLE="$CA_FILE" NODE_EXTRA_CA_CERTS="$CA_FILE"
 
-  export SSL_CERT_FILE="$CA" REQUESTS_CA_BUNDLE="$CA" NODE_EXTRA_CA_CERTS="$CA"
+   or make the whole machine trust it (Debian and Ubuntu):
 
-   or let all of this machine, if that is a Debian:
-
-  sudo cp "$CA" /usr/local/share/ca-certificates/ringback-dev-ca.crt && sudo update-ca-certificates
+  sudo cp "$CA_FILE" /usr/local/share/ca-certificates/ringback-dev-ca.crt
+  sudo update-ca-certificates
 
    and add this line to its /etc/hosts:
 
@@ -93,9 +98,11 @@ _TLS_TEMPLATE: Final = """
 {port_help}"""
 
 _PORT_HELP: Final = """
-   That changes no port, and this is {port}, not 443. Lead 443 here, or permit it and start again:
+   The application will connect to port 443, but this is port {port}. Redirect 443 to it:
 
   sudo {iptables} -t nat -A OUTPUT -d {address} -p tcp --dport 443 -j REDIRECT --to-ports {port}
+
+   or allow Ringback to use port 443, and start it again with --tls-port 443:
 
   sudo sysctl net.ipv4.ip_unprivileged_port_start=443
 """
@@ -111,7 +118,7 @@ def banner(
 ) -> str:
     """Return the text, with the changes of the policy that are near."""
     shown = _TEMPLATE.format(
-        **asdict(replace(dev, gateway=_gateway_line(dev, settings))),
+        **asdict(replace(dev, gateway=_gateway_line(dev))),
         version=__version__,
         warning=_warning(dev),
         phase_line=_phase_line(phase),
@@ -119,9 +126,10 @@ def banner(
         change_lines="".join(f"\n                       {change}" for change in near),
         clock_line=f"\n  Clock                {ahead_in_words(ahead)}" if ahead else "",
         dev_file=path_in(settings.data),
+        preparation=_preparation(settings),
         first_source=phase.default,
-        listen=_command("listen", settings),
-        callbacks=_command("callbacks list", settings),
+        second_source=_second_source(phase),
+        second_request=_second_request(phase),
     )
     return shown if dev.tls_url == NO_TLS else shown + tls_banner(dev)
 
@@ -130,10 +138,10 @@ def _warning(dev: DevServerDetails) -> str:
     return "" if dev.reachable_from == THIS_MACHINE else _WARNING.format(base_url=dev.base_url)
 
 
-def _gateway_line(dev: DevServerDetails, settings: Settings) -> str:
+def _gateway_line(dev: DevServerDetails) -> str:
     if dev.gateway == NO_GATEWAY:
-        return "no gateway (--gateway): datagrams stay within the simulated network"
-    return f"{dev.gateway} (UDP); see {_command('device show', settings)}"
+        return "nowhere: no gateway is open (--gateway); datagrams stay in the simulated network"
+    return f"{dev.gateway} (UDP); see `ringback device show`"
 
 
 def _phase_line(phase: Phase) -> str:
@@ -142,6 +150,22 @@ def _phase_line(phase: Phase) -> str:
         asked = " or ".join(f"#cbs={other}" for other in others)
         return f"{phase.name}: {phase.default} sends, unless a URL ends with {asked}"
     return f"{phase.name}: {phase.default} sends, whatever a URL asks for"
+
+
+def _second_request(phase: Phase) -> str:
+    """Return the source that the second URL asks for: not the default, if the phase has another."""
+    others = sorted((phase.may_ask or set(BUILT_IN)) - {phase.default})
+    return (others or sorted(set(BUILT_IN) - {phase.default}))[0]
+
+
+def _second_source(phase: Phase) -> str:
+    asked = _second_request(phase)
+    if asked in phase.may_ask:
+        return f"The URL asks for {asked}, and the callback comes from there"
+    return (
+        f"The URL asks for {asked}, but the callback comes from {phase.default}:\n"
+        f"   in phase {phase.name}, {asked} sends nothing any more"
+    )
 
 
 def _phase_help(settings: Settings) -> str:
@@ -170,20 +194,22 @@ def _port_help(address: str, port: int) -> str:
     return _PORT_HELP.format(address=address, port=port, iptables=iptables)
 
 
-def _command(words: str, settings: Settings) -> str:
+def _preparation(settings: Settings) -> str:
+    """Return the line that makes `ringback` and the data folder known to another terminal."""
+    data = f"RINGBACK_DATA={shlex.quote(str(settings.data.absolute()))}"
     program = _program()
-    # Without --data, commands look in the default folder.
-    folder = str(settings.data)
-    named = "" if folder == DATA.default else f" --data {shlex.quote(folder)}"
-    return f"{program} {words}{named}"
+    if program is None:
+        return f"alias ringback={shlex.quote(f'{sys.executable} -m ringback')}; export {data}"
+    found = shutil.which(program.name)
+    if found is not None and Path(found).samefile(program):
+        return f"export {data}"
+    return f'export PATH={shlex.quote(str(program.parent))}:"$PATH" {data}'
 
 
-def _program() -> str:
-    """Return the command that starts this program again from the same folder."""
-    started = Path(sys.argv[0])
-    if started.name != "ringback":
-        return "python -m ringback"
-    try:
-        return shlex.quote(str(started.absolute().relative_to(Path.cwd())))
-    except ValueError:
-        return shlex.quote(str(started))
+def _program() -> Path | None:
+    """Return the `ringback` of this installation, or None if it has only the Python package."""
+    started = Path(sys.argv[0]).absolute()
+    if started.stem == "ringback":
+        return started
+    beside = Path(sys.executable).absolute().with_name("ringback")
+    return beside if beside.exists() else None
