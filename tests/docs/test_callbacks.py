@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/golden/captures"
 OPERATIONS = ROOT / "src/ringback/operations"
 PAGE = (ROOT / "docs/callbacks.md").read_text("utf-8")
-REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs/reference/commands/trigger.md").read_text("utf-8")
 SECTIONS: dict[str, type[Event]] = {
     "SIM update": SimUpdated,
     "SMS Commands": SmsCommandChanged,

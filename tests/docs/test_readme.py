@@ -17,6 +17,7 @@ from twilio.rest import Client
 
 from ringback.core.policy.source_policy import Source
 from ringback.settings.load import load
+from tests.docs import REFERENCE
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
@@ -25,7 +26,6 @@ from tests.served import Served, served
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
 
 
 def curl_commands() -> list[list[str]]:

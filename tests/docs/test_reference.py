@@ -21,11 +21,11 @@ from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.settings.setting_definitions import SETTINGS, ServerCommand, Setting
+from tests.docs import REFERENCE
 from tests.memory_store import MemoryStore
 from tests.unit.api.world import dependencies_on
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
 NOT_THERE = "\N{EN DASH}"
 SOURCES = [path.read_text("utf-8") for path in (ROOT / "src/ringback").rglob("*.py")]
 

@@ -75,7 +75,7 @@ def verify(tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
-REFERENCE = (Path(__file__).parents[3] / "docs/reference.md").read_text("utf-8")
+REFERENCE = (Path(__file__).parents[3] / "docs/reference/commands/verify.md").read_text("utf-8")
 
 
 def golden(name: str) -> str:

@@ -119,5 +119,5 @@ def test_the_table_of_scenarios_is_meant_by_a_name_that_is_near(write_file: Writ
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 def test_each_scenario_is_in_the_reference_with_its_meaning(scenario: NetworkScenario) -> None:
-    reference = (ROOT / "docs/reference.md").read_text("utf-8")
+    reference = (ROOT / "docs/reference/settings.md").read_text("utf-8")
     assert f"| `{scenario.name}` | {scenario.meaning} |" in reference
