@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak lock clean
+        damage soak reference lock clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -63,6 +63,9 @@ damage: install-dev ## Damage data files, and use them (ARGS="--seeds 10000", "-
 
 soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)
+
+reference: install-dev ## Write the tables of docs/reference: options, settings, triggers
+	@$(BIN)/python -m docs_build.reference --write
 
 # A release gets a week to be withdrawn before it is pinned here. uv keeps the pins there are;
 # ARGS=--upgrade looks for newer ones. No registry address is written: anyone's own will do.

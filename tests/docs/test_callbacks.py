@@ -18,14 +18,13 @@ from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.testing import Emulator
-from ringback.triggers import TRIGGERS, TriggerDefinition
+from ringback.triggers import TRIGGERS
 from tests.fakes import AUTH_TOKEN, NOW, a_callback, an_account
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/golden/captures"
 OPERATIONS = ROOT / "src/ringback/operations"
 PAGE = (ROOT / "docs/callbacks.md").read_text("utf-8")
-REFERENCE = (ROOT / "docs/reference/commands/trigger.md").read_text("utf-8")
 SECTIONS: dict[str, type[Event]] = {
     "SIM update": SimUpdated,
     "SMS Commands": SmsCommandChanged,
@@ -139,13 +138,6 @@ def test_the_first_tables_name_a_trigger_for_each_callback_of_both_products() ->
     named = re.findall(r"\| `ringback trigger ([\w.-]+)` \|", PAGE)
     assert set(named) <= set(TRIGGERS)
     assert Counter(TRIGGERS[name].product for name in named) == {"supersim": 6, "wireless": 4}
-
-
-@pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS)
-def test_each_trigger_is_in_the_reference_as_its_list_has_it(trigger: TriggerDefinition) -> None:
-    told = (" ".join(map("=".join, told.items())) for told in trigger.calls_back)
-    told_by = "; ".join(f"`{each}`" for each in told)
-    assert f"\n| `{trigger.name}` | {trigger.words} | {told_by} |\n" in REFERENCE
 
 
 def test_each_code_that_anything_fails_with_is_explained() -> None:

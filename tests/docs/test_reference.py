@@ -1,4 +1,4 @@
-"""Every command, flag, setting, route, fragment key, failure and code is in the reference."""
+"""The reference has every command, option, setting, route, fragment key, failure and code."""
 
 import re
 from pathlib import Path
@@ -8,68 +8,70 @@ import click
 import pytest
 from starlette.routing import Route
 
+from docs_build import reference
 from ringback.api.app import all_routes
 from ringback.api.health import HealthChecks, health_routes
 from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.cli.main import main
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
 from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.settings.setting_definitions import SETTINGS, ServerCommand, Setting
 from tests.docs import REFERENCE
 from tests.memory_store import MemoryStore
 from tests.unit.api.world import dependencies_on
 
 ROOT = Path(__file__).parents[2]
-NOT_THERE = "\N{EN DASH}"
+PAGES = sorted(reference.PAGES.rglob("*.md"))
 SOURCES = [path.read_text("utf-8") for path in (ROOT / "src/ringback").rglob("*.py")]
 
 
-def commands(group: click.Group = main, path: str = "ringback") -> list[tuple[str, click.Command]]:
-    """Return all commands with their full names, those of groups among them."""
-    context = click.Context(group)
-    found = list[tuple[str, click.Command]]()
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        found.append((f"{path} {name}", command))
-        if isinstance(command, click.Group):
-            found += commands(command, f"{path} {name}")
-    return found
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(reference.PAGES)))
+def test_tables_say_what_the_code_says(page: Path) -> None:
+    """If this fails, `make reference` writes the tables."""
+    text = page.read_text("utf-8")
+    assert reference.written(text) == text
 
 
-@pytest.mark.parametrize(("name", "command"), commands())
-def test_each_command_and_each_flag_is_documented(name: str, command: click.Command) -> None:
-    assert f"`{name}" in REFERENCE
-    for parameter in command.params:
-        for flag in parameter.opts:
-            if flag.startswith("-"):
-                assert f"`{flag}" in REFERENCE, flag
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_each_setting_is_documented_with_its_defaults(setting: Setting) -> None:
-    rows = [line for line in REFERENCE.splitlines() if f"| `{setting.variable}` |" in line]
-    assert len(rows) == 1
-    flag, _, key, *defaults, _ = (cell.strip() for cell in rows[0].strip("|").split("|"))
-    assert flag == (f"`{setting.flag}`" if setting.has_flag else NOT_THERE)
-    assert key == f"`{setting.name}`"
-    assert defaults == [
-        _cell(setting, command) for command in (ServerCommand.DEV, ServerCommand.SERVE)
+def test_each_command_has_a_section_of_one_page() -> None:
+    described = [name for page in PAGES for name in reference.named(page.read_text(), "options")]
+    leaves = [
+        name
+        for name, command in reference.commands().items()
+        if not isinstance(command, click.Group)
     ]
+    assert sorted(described) == leaves
 
 
-def _cell(setting: Setting, command: ServerCommand) -> str:
-    """What the table has for a command: a dash where it has no such setting."""
-    default = setting.default_of(command)
-    if not setting.is_for(command):
-        return NOT_THERE
-    return f"`{default}`" if default else ""
+def test_each_page_is_in_the_index() -> None:
+    index = (reference.PAGES / "index.md").read_text("utf-8")
+    for page in PAGES:
+        path = page.relative_to(reference.PAGES).as_posix()
+        assert path == "index.md" or f"]({path})" in index, path
+
+
+@pytest.mark.parametrize("kind", ["settings", "scenarios", "triggers"])
+def test_tables_without_a_command_are_on_one_page(kind: str) -> None:
+    assert REFERENCE.count(f"<!-- {kind} -->") == 1
+
+
+def test_a_pipe_or_an_asterisk_of_a_help_text_stays_a_character_of_its_cell() -> None:
+    command = click.Command(
+        "show",
+        params=[
+            click.Option(["--url", "-u"], metavar="URL|FILE", help="All of `a|b*` and a.example/*"),
+            click.Option(
+                ["--wait"], type=click.IntRange(1), default=5, show_default=True, help="S"
+            ),
+        ],
+    )
+    assert list(reference.option_rows(command, "show")) == [
+        r"| `-u`, `--url URL\|FILE` | All of `a\|b*` and a.example/\* |",
+        "| `--wait INTEGER RANGE` | S Default: `5`. Range: 1 or more. |",
+    ]
 
 
 def test_each_route_is_documented() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.sims.scenario import NORMAL, SCENARIOS, NetworkScenario
+from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
@@ -115,9 +115,3 @@ def test_scenarios_in_the_file_are_a_table(line: str, write_file: WriteFile) -> 
 def test_the_table_of_scenarios_is_meant_by_a_name_that_is_near(write_file: WriteFile) -> None:
     path = write_file('[scenarois]\nHS0 = "slow"')
     assert refusal_of(path) == (f"{path}:1: there is no setting scenarois; did you mean scenarios?")
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
-def test_each_scenario_is_in_the_reference_with_its_meaning(scenario: NetworkScenario) -> None:
-    reference = (ROOT / "docs/reference/settings.md").read_text("utf-8")
-    assert f"| `{scenario.name}` | {scenario.meaning} |" in reference
