@@ -9,13 +9,14 @@ them. A page marks the place of a table, and everything around it is written by 
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from inspect import cleandoc
 from pathlib import Path
 from typing import Final
 
 import click
 
+from ringback.cli.base_command import Command, Group
 from ringback.cli.main import main as ringback
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.settings.setting_definitions import SETTINGS, ServerCommand, Setting
@@ -44,18 +45,18 @@ def named(page: str, kind: str) -> list[str]:
     return [found[2] for found in _BLOCK.finditer(page) if found[1] == kind]
 
 
-def commands() -> dict[str, click.Command]:
+def commands() -> dict[str, Command]:
     """Return all commands and groups of commands by their full names, except `ringback` itself."""
     return dict(_within(ringback, "ringback"))
 
 
-def _within(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+def _within(group: Group, path: str) -> Iterator[tuple[str, Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        if command is not None and not command.hidden:
+        if isinstance(command, Command) and not command.hidden:
             yield f"{path} {name}", command
-            if isinstance(command, click.Group):
+            if isinstance(command, Group):
                 yield from _within(command, f"{path} {name}")
 
 
@@ -74,7 +75,7 @@ def _commands_block(name: str) -> Iterator[str]:
 
 
 def _options_block(name: str) -> Iterator[str]:
-    """Yield a command's description, its usage and a table of its options."""
+    """Yield a command's description, usage, examples, and a table for each group of options."""
     command = commands()[name]
     context = click.Context(command, info_name=name)
     for paragraph in _paragraphs(command):
@@ -82,16 +83,26 @@ def _options_block(name: str) -> Iterator[str]:
         yield from _as_markdown(paragraph)
     usage = " ".join(command.collect_usage_pieces(context))
     yield from ("", "```text", f"{name} {usage}", "```", "")
-    if rows := list(option_rows(command, name)):
-        yield from ("| option | meaning |", "| --- | --- |", *rows, "")
+    for example, sentence in command.examples.items():
+        yield from (sentence, "", "```sh", *example.splitlines(), "```", "")
+    for title, options in _option_groups(command):
+        if rows := list(option_rows(options, context)):
+            yield from (f"| {title.lower()} | meaning |", "| --- | --- |", *rows, "")
 
 
-def option_rows(command: click.Command, name: str) -> Iterator[str]:
-    """Yield a row for each option of a command; settings are left out, since they have a page."""
-    context = click.Context(command, info_name=name)
-    settings = {setting.name for setting in SETTINGS} if name in _SERVERS else set[str]()
-    for option in command.params:
-        if isinstance(option, click.Option) and not option.hidden and option.name not in settings:
+def _option_groups(command: Command) -> Iterator[tuple[str, Sequence[click.Option]]]:
+    """Yield the options by group; settings and --color are left out, since they have a page."""
+    for group in command.option_groups:
+        yield group.title, group.options
+    title = "other options" if command.option_groups else "option"
+    yield title, command.ungrouped_options
+
+
+def option_rows(options: Iterable[click.Option], context: click.Context) -> Iterator[str]:
+    """Yield a row for each option that is shown in the help."""
+    settings = {setting.name for setting in SETTINGS} if context.info_name in _SERVERS else set()
+    for option in options:
+        if not (option.hidden or option.name in settings or option.name == "color"):
             yield f"| {_names(option, context)} | {_meaning(option, context)} |"
 
 

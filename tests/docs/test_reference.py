@@ -43,7 +43,7 @@ def test_each_command_has_a_section_of_one_page() -> None:
         for name, command in reference.commands().items()
         if not isinstance(command, click.Group)
     ]
-    assert sorted(described) == leaves
+    assert sorted(described) == sorted(leaves)
 
 
 def test_each_page_is_in_the_index() -> None:
@@ -68,7 +68,8 @@ def test_a_pipe_or_an_asterisk_of_a_help_text_stays_a_character_of_its_cell() ->
             ),
         ],
     )
-    assert list(reference.option_rows(command, "show")) == [
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    assert list(reference.option_rows(options, click.Context(command))) == [
         r"| `-u`, `--url URL\|FILE` | All of `a\|b*` and a.example/\* |",
         "| `--wait INTEGER RANGE` | S Default: `5`. Range: 1 or more. |",
     ]
