@@ -13,6 +13,7 @@ import uvloop
 from benchmarks import (
     against,
     backlog,
+    command_line,
     end_to_end,
     footprint,
     harness,
@@ -40,6 +41,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T8": receiver_checks.measure,
     "T10": isolation.measure,
     "T11": many_sims.measure,
+    "T12": command_line.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85
