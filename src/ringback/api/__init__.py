@@ -1,4 +1,4 @@
-"""The HTTP APIs: requests become values, and values become answers.
+"""The HTTP APIs: parse requests, call the operations, and serialize their results.
 
 May import `engine` and what is below it.
 Start with `app`; `supersim/sims` shows what the endpoints of a resource look like.

@@ -1,4 +1,4 @@
-"""All APIs as one ASGI application."""
+"""Builds the ASGI application that serves all APIs."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -41,7 +41,7 @@ from ringback.api.wireless.sims import WirelessSimEndpoints
 from ringback.api.wireless.usage import WirelessUsageEndpoints
 from ringback.core.errors import ApiError, StoreUnavailable
 
-# The last one also goes to the server's log, with its traceback.
+# `Exception` is also logged by the server, with its traceback.
 _ANSWERED: Final = (ApiError, HTTPException, Exception)
 
 _SUPER_SIM: Final = (
@@ -79,9 +79,10 @@ def create_app(
     portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """Return the application that answers all APIs.
+    """Return the ASGI application that serves all APIs.
 
-    `portal` adds operations to the portal, and `beside` adds the operator's own routes.
+    `portal` adds operations to the portal API, and `beside` adds routes for the operator, such as
+    metrics.
     """
 
     def unavailable(request: Request, failure: Exception) -> Response:
@@ -92,7 +93,7 @@ def create_app(
         routes=all_routes(dependencies, portal=portal, beside=beside),
         exception_handlers={**dict.fromkeys(_ANSWERED, answer), StoreUnavailable: unavailable},
     )
-    # A path that ends with a slash is another path; a redirect would turn a POST into a GET.
+    # A path that ends with a slash is a different path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
     return HostRouting(CorsHeadersMiddleware(app))
 
@@ -103,7 +104,7 @@ def all_routes(
     portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
-    """Return the route of every path that the application answers."""
+    """Return the routes of all paths that the application serves."""
     supersim, wireless = supersim_operations(dependencies), wireless_operations(dependencies)
     portal = [*portal_operations(dependencies), *portal]
     return [
@@ -125,7 +126,7 @@ def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
 
 
 def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
-    """Return the operations that the portal always has."""
+    """Return the operations of the portal API, without those that depend on the settings."""
     return [each for kind in _PORTAL for each in kind(dependencies).operations()]
 
 

@@ -1,4 +1,4 @@
-"""From a request's Authorization header to who asks, and what they may ask for."""
+"""Authenticates requests by their Authorization header, and checks what the client may do."""
 
 import base64
 import binascii
@@ -24,10 +24,10 @@ from ringback.operations.lookups import owner_of
 from ringback.ports import Clock, Store, Transaction
 
 ACT_FOR: Final = "Ringback-Account"
-"""The header by which an operator's key says for which account it asks."""
+"""The header that names the account for which a request with an operator's key acts."""
 
 _CALLER: Final = "ringback.caller"
-"""Where a request's scope has who makes it."""
+"""The key of the ASGI scope under which the authenticated client (`Principal`) is stored."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _MOST: Final = 10_000
 _AREAS: Final = ((f"{SUPER_SIM}/", ApiScope.SUPER_SIM), (f"{WIRELESS}/", ApiScope.WIRELESS))
@@ -38,18 +38,18 @@ class _SignedIn(NamedTuple):
     since: datetime
 
     def holds_at(self, now: datetime) -> bool:
-        """Whether the sign-in is still valid without asking the store again."""
+        """Return True if the sign-in is still valid without asking the store again."""
         has_ended = self.caller.until is not None and self.caller.until <= now
-        # A clock that was set back is no reason to remember for longer.
+        # After the clock was set back, the sign-in is not remembered for longer than usual.
         return not has_ended and self.since <= now < self.since + _REMEMBERED_FOR
 
 
 class Authenticator:
-    """Signs requests in, and remembers each sign-in for a second.
+    """Authenticates requests, and remembers each successful sign-in for a second.
 
-    So a change that another process made takes effect within a second, and a client that makes
-    thousands of calls costs the store one read a second for it. Of a password only a digest is
-    kept; wrong credentials are not remembered, but counted.
+    A change by another process therefore takes effect within a second, and a client that makes
+    thousands of calls causes one read of the store per second. Only a digest of the credentials is
+    kept. Wrong credentials are not remembered, but counted.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Authenticator:
 
     @property
     def refusals(self) -> Mapping[tuple[str, ...], int]:
-        """How many requests had to wait since the start, by the reason."""
+        """How many requests were refused by a rate limit since the start, by reason."""
         limiters = (self.of_passwords, self.of_tokens, self.of_clients)
         return {
             ("sign_in",): sum(each.refused for each in limiters),
@@ -77,28 +77,29 @@ class Authenticator:
         }
 
     async def let_in(self, caller: Principal) -> None:
-        """Count a request; raises TooManyRequests where it is too much for now, after a pause.
+        """Count a request against the rate limit of its account.
 
-        The operator may ask for as much as they like.
+        Raises TooManyRequests, after a pause, if the account is over its limit. Requests of the
+        operator are not limited.
         """
         if self.rate_limit.is_on and caller.account is not None:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
     def charge(self, request: Request, cost: int, *, may_owe: bool = False) -> None:
-        """Count what a request of somebody who is signed in asks for beside itself.
+        """Charge an extra cost of an authenticated request to the rate limit of its account.
 
-        Raises TooManyRequests where it is too much for now; where it may be owed, only where
-        something is owed already.
+        Raises TooManyRequests if the account is over its limit. With `may_owe` the cost may exceed
+        what is left; TooManyRequests is then raised only if the account is in debt already.
         """
         caller: Principal = request.scope[_CALLER]
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
     async def caller_of(self, authorization: str | None, address: str = "") -> Principal:
-        """Return who an Authorization header signs in, that came from this address.
+        """Return the client that an Authorization header from this address authenticates.
 
-        Raises Unauthorized where it is missing, malformed or wrong, Forbidden for a suspended
-        account, and LoginRateLimited.
+        Raises Unauthorized if the header is missing, malformed or wrong, Forbidden if the account
+        is suspended, and LoginRateLimited after too many wrong credentials.
         """
         digest = blake2b((authorization or "").encode(), digest_size=32).digest()
         now = self._clock.now()
@@ -121,7 +122,7 @@ class Authenticator:
             return _SignedIn(await self.store.read(work), now)
 
         if scheme == "bearer":
-            # Each token is counted as a name of its own: an expired one must not block others.
+            # Each token counts as a separate user name: an expired one must not block others.
             return await self.of_tokens.look(
                 LoginAttempt.of(given, "", address), now, look_at_token
             )
@@ -130,10 +131,10 @@ class Authenticator:
 
 
 async def caller_of(request: Request, authenticator: Authenticator) -> Principal:
-    """Return who makes a request.
+    """Return the client that makes a request, after counting the request against its rate limit.
 
-    Raises what `Authenticator.caller_of` does, TooManyRequests where this is one more than the
-    caller may make now, and Forbidden where the credentials are good, but not for this API.
+    Raises the errors of `Authenticator.caller_of`, TooManyRequests if the client is over its rate
+    limit, and Forbidden if the credentials are valid but not for this API.
     """
     header = request.headers.get("authorization")
     caller = await authenticator.caller_of(header, address_of(request))
@@ -143,15 +144,16 @@ async def caller_of(request: Request, authenticator: Authenticator) -> Principal
     area = next((area for prefix, area in _AREAS if path.startswith(prefix)), ApiScope.GLOBAL)
     if not caller.may(area):
         good_for = ", ".join(sorted(caller.areas)) or "nothing"
-        raise Forbidden(f"this token is good for {good_for}, and not for {area}")
+        raise Forbidden(f"this token is valid for {good_for}, not for {area}")
     return caller
 
 
 async def account_of(request: Request, authenticator: Authenticator) -> Account:
-    """Return the account that a request is about: the one that is signed in.
+    """Return the account that a request is about: the account that is signed in.
 
-    For an operator's key that is the one that the request names, or that has what its path names.
-    Raises what `caller_of` does; InvalidParameter where an operator's key names none.
+    With an operator's key it is the account that the request names in a header, or the owner of the
+    resource in its path. Raises the errors of `caller_of`, and InvalidParameter if a request with
+    an operator's key names no account.
     """
     account = await _account_asked_for(request, authenticator)
     if account is None:
@@ -163,17 +165,17 @@ async def account_of(request: Request, authenticator: Authenticator) -> Account:
 
 
 async def reach_of(request: Request, authenticator: Authenticator) -> str:
-    """Return the SID of the account that a list is about; EVERY for an operator's key.
+    """Return the SID of the account whose records a request lists; EVERY for an operator's key.
 
-    Where an operator's request names an account it is about that one alone. Raises what `caller_of`
-    does.
+    If an operator's request names an account, it is the SID of that account. Raises the errors of
+    `caller_of`.
     """
     account = await _account_asked_for(request, authenticator)
     return EVERY if account is None else account.sid
 
 
 async def _account_asked_for(request: Request, authenticator: Authenticator) -> Account | None:
-    """Return the account that is signed in, or the one that an operator's request names."""
+    """Return the account that is signed in or that an operator names; None if neither exists."""
     caller = await caller_of(request, authenticator)
     if caller.account is not None:
         return caller.account
@@ -181,12 +183,15 @@ async def _account_asked_for(request: Request, authenticator: Authenticator) -> 
 
 
 def address_of(request: Request) -> str:
-    """Return where a request came from."""
+    """Return the IP address of the client that sent a request; empty if it is unknown."""
     return request.client.host if request.client else ""
 
 
 def _named(tx: Transaction, request: Request) -> Account | None:
-    """Return the account that a request of the operator names, by itself or by what it has."""
+    """Return the account that an operator's request names, or the owner of the resource it names.
+
+    Returns None if it names neither; raises NotFound if the named one does not exist.
+    """
     named = request.headers.get(ACT_FOR)
     if named is not None:
         return fetch_account(tx, named)
@@ -202,7 +207,10 @@ def _named(tx: Transaction, request: Request) -> Account | None:
 
 
 def _read(header: str | None) -> tuple[str, str]:
-    """Return the scheme of an Authorization header, and what it says."""
+    """Return the scheme of an Authorization header in lower case, and its decoded credentials.
+
+    Raises Unauthorized if the header is missing or malformed.
+    """
     if not header:
         raise Unauthorized(
             "no credentials were given; use HTTP Basic with an Account SID and its Auth Token,"
@@ -217,5 +225,5 @@ def _read(header: str | None) -> tuple[str, str]:
         return "basic", base64.b64decode(encoded, validate=True).decode()
     except (ValueError, binascii.Error):
         raise Unauthorized(
-            "the Authorization header is neither HTTP Basic, as RFC 7617 has it, nor a bearer token"
+            "the Authorization header is neither valid HTTP Basic (RFC 7617) nor a bearer token"
         ) from None

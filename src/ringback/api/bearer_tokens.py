@@ -1,8 +1,8 @@
 """Bearer tokens: signed JWTs that API clients get for their credentials (RFC 7519, 6749 §4.4).
 
-They are signed with an RSA key of this server, RS256 as KORE's are, and hold the claims that KORE
-documents. Whoever shows one is the client; what it may do stands in the token, so that a client's
-old tokens keep their rights until they end.
+Like KORE's, they are signed with an RSA key of this server (RS256) and hold the claims that KORE
+documents. A request with a token acts as the client to which the token was issued. The token lists
+what it permits, so a client's old tokens keep their rights until they expire.
 """
 
 import asyncio
@@ -39,6 +39,8 @@ _LAST_SECOND: Final = 253_402_300_799
 
 
 class _Loaded(NamedTuple):
+    """The server's signing key, parsed from the store."""
+
     id: str
     private_key: rsa.RSAPrivateKey
 
@@ -53,7 +55,7 @@ class _Claims(NamedTuple):
 
 
 class BearerTokens:
-    """Makes tokens, and reads them."""
+    """Issues and verifies bearer tokens."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -63,7 +65,10 @@ class BearerTokens:
     async def make(
         self, client: ClientCredentials, account: Account, random_source: RandomSource
     ) -> str:
-        """Return a new token of a client of this account."""
+        """Return a new bearer token for an API client of this account.
+
+        It makes and stores the server's signing key if there is none yet.
+        """
         key = await self._key(random_source)
         now = self._clock.now()
         claims = {
@@ -81,14 +86,15 @@ class BearerTokens:
         return jwt.encode(claims, key.private_key, _ALGORITHM, headers={"kid": key.id})
 
     async def caller_of(self, token: str) -> Principal:
-        """Return who shows this token.
+        """Return the client that a token authenticates.
 
-        Raises InvalidBearerToken where it is none of ours, says what can't be, has not begun, has
-        ended, or its client is gone; Forbidden where the account is suspended.
+        Raises InvalidBearerToken if this server did not sign the token, a claim is malformed, the
+        token is not valid yet or has expired, or its client was deleted; raises Forbidden if the
+        account is suspended.
         """
         key = self._loaded or await self._kept()
         if key is None:
-            raise InvalidBearerToken("this is no token of this server")
+            raise InvalidBearerToken("this server did not issue this token")
         claims = _read_claims(_verified(token, key))
         now = self._clock.now()
         if claims.begins is not None and claims.begins > now:
@@ -101,7 +107,7 @@ class BearerTokens:
 
     async def _key(self, random_source: RandomSource) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
-            # It takes a tenth of a second, in which others want to be served.
+            # Making a key takes a tenth of a second: a thread leaves the event loop free.
             new = TokenSigningKey(random_source.bytes(8).hex(), await asyncio.to_thread(_new_pem))
             self._loaded = _load(await self._store.transact(lambda tx: _keep_first(tx, new)))
         return cast("_Loaded", self._loaded)
@@ -120,7 +126,7 @@ def _account_of(tx: Transaction, client_sid: str) -> Account:
 
 
 def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:
-    """Keep a key, and return it; where there is one already, that one."""
+    """Store a signing key if there is none yet, and return the stored key."""
     known = tx.api_clients.token_key()
     if known is None:
         tx.api_clients.keep_token_key(key)
@@ -148,7 +154,7 @@ def _scopes_of(client: ClientCredentials) -> dict[str, Any]:
 
 
 def _verified(token: str, key: _Loaded) -> dict[str, Any]:
-    """Return the raw claims of a token that this key signed."""
+    """Return the raw claims of a token; raise InvalidBearerToken if this key did not sign it."""
     try:
         return jwt.decode(
             token,
@@ -156,7 +162,7 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
             [_ALGORITHM],
             audience=_ISSUER,
             issuer=_ISSUER,
-            # The time is the server's own, which may be ahead of the machine's.
+            # Times are checked elsewhere: the server's clock may be ahead of the machine's.
             options={
                 "require": _CLAIMS,
                 "verify_exp": False,
@@ -164,16 +170,16 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
                 "verify_nbf": False,
             },
         )
-    # JSON can be nested deeper than it can be read.
+    # JSON can be nested too deeply for the parser.
     except (jwt.InvalidTokenError, RecursionError):
-        raise InvalidBearerToken("this is no token of this server") from None
+        raise InvalidBearerToken("this server did not issue this token") from None
 
 
 def _read_claims(claims: dict[str, Any]) -> _Claims:
-    """Parse the claims of a token.
+    """Parse the claims of a token whose signature is valid.
 
-    Our key signed them, and another Ringback or another program may have held it: so they can be of
-    any type. Raises InvalidBearerToken, which names the claim that can't be, and doesn't repeat it.
+    A claim can still have any type, since another program may have used the key. Raises
+    InvalidBearerToken, which names the malformed claim, but does not repeat its value.
     """
     for name in _TEXTS:
         given = claims.get(name, "")

@@ -1,4 +1,4 @@
-"""Reading the body of a request, within bounds."""
+"""Reads the body of a request, up to a limit."""
 
 from typing import Final
 
@@ -6,20 +6,21 @@ from starlette.requests import Request
 
 from ringback.core.errors import SUPER_SIM, InvalidParameter
 
-# Most clients read an answer only after they have sent all of their body.
+# Most clients read the response only after they have sent their whole body.
 _MAX_DISCARDED: Final = 64 * 1024 * 1024
 
 
 def media_type_of(request: Request) -> str | None:
-    """Return the media type that a request declares, in lower case; None where it has none."""
+    """Return the media type from a request's Content-Type in lower case; None without one."""
     given = request.headers.get("content-type")
     return None if given is None else given.partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
-    """Return a request's body; a longer one is read and dropped, so that its sender sees why.
+    """Return a request's body of at most `most` bytes.
 
-    Raises InvalidParameter where it is longer than this many bytes, or was cut off.
+    Raises InvalidParameter with this code if the body is longer or was cut off. A longer body is
+    still read and dropped, because most clients read the error only after sending everything.
     """
     parts, length, has_more = list[bytes](), 0, True
     while has_more:

@@ -1,4 +1,4 @@
-"""Reading the callback URLs that customers give, by what the operator allows."""
+"""Parses the callback URLs in requests, and checks that the operator allows them."""
 
 from collections.abc import Callable, Collection
 from functools import lru_cache
@@ -17,11 +17,11 @@ _USUAL = "CallbackUrl"
 def callback_url(
     form: RequestParameters, read_url: Callable[[str], CallbackUrl], name: str = _USUAL
 ) -> CallbackUrl | None:
-    """Return the callback URL in a form, or None where none was given.
+    """Return the callback URL in the parameter `name` of a form, or None if it is empty or missing.
 
-    An unescaped `&` ends the value, so the rest of the URL arrives as parameters of the call: the
-    callback's record warns of those that the call doesn't know. Raises InvalidCallbackUrl, whose
-    message names the parameter where it is another than usual.
+    An unescaped `&` in a form ends the URL, and the rest of it arrives as further parameters. The
+    returned URL therefore carries a warning for each unknown parameter. Raises InvalidCallbackUrl;
+    its message names the parameter unless that is `CallbackUrl`.
     """
     text = form.text(name)
     if not text:
@@ -42,11 +42,11 @@ def callback_url(
 def callback_url_parser(
     guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName]
 ) -> Callable[[str], CallbackUrl]:
-    """Return what reads callback URLs, and caches them: an account gives the same few every time.
+    """Return a function that parses callback URLs, with a cache since accounts repeat their URLs.
 
-    It raises InvalidCallbackUrl, whose message names the part that is wrong, also where the
-    operator's lists of schemes and ports leave it out. The name of an unknown egress has no effect,
-    like an unknown key, and gets a warning.
+    The function raises InvalidCallbackUrl, which names the wrong part, if a URL is malformed or the
+    operator does not allow its scheme or port. The name of an unknown egress has no effect
+    and adds a warning to the URL.
     """
 
     @lru_cache(_MOST_REMEMBERED)

@@ -1,4 +1,4 @@
-"""Long work on many items, a little at a time: in between, others have their turn."""
+"""Splits long work on many items into slices, so that other requests run in between."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -8,14 +8,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LONGEST: Final = 0.00025
-"""Seconds. A request takes several turns of the loop, and may find a slice in front of each."""
+"""Seconds of a slice: short, since another request may wait for a slice several times."""
 
 
 class CooperativeYield:
     """Splits long work into short slices of the event loop.
 
-    All batches that use the same object take turns: between two turns of everything else the loop
-    runs one slice, however many batches there are. `stopwatch` returns seconds.
+    Batches that share one object take turns: in each iteration the event loop runs at most one
+    slice, however many batches there are. `stopwatch` returns a time in seconds; a slice takes at
+    most `longest` seconds and the item that it has begun.
     """
 
     def __init__(self, stopwatch: Callable[[], float], *, longest: float = _LONGEST) -> None:
@@ -24,10 +25,7 @@ class CooperativeYield:
         self._turn = asyncio.Lock()
 
     async def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Return the results of the work on each item, or raise its first error.
-
-        A slice ends with the item at which its time is used up.
-        """
+        """Return the result of `work` for each item, in order, or raise its first error."""
         made, left = list[R](), iter(items)
         is_over = False
         while not is_over:
@@ -38,7 +36,7 @@ class CooperativeYield:
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:
-        """Work for as long as a slice is, and return whether nothing is left."""
+        """Work on items for one slice, append the results to `made`; return True at the end."""
         ends = self._stopwatch() + self._longest
         for item in left:
             made.append(work(item))

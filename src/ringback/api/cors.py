@@ -1,8 +1,8 @@
-"""Lets pages of any origin call the two SIM APIs, as both vendors do.
+"""Lets web pages of any origin call the two SIM APIs (CORS), as both vendors do.
 
-Only those: all that makes or shows secrets (webhook secrets, API clients, tokens, accounts), the
-portal, health and metrics stay closed to pages of other origins. The header lines never change with
-who asks, so no origin is let in with what its visitor's browser remembers.
+All other APIs stay closed to pages of other origins: the APIs that make or show secrets (webhook
+secrets, API clients, tokens, accounts), the portal, health and metrics. The headers are the same
+for every origin: with `*`, browsers do not let a page use credentials that they remember.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringback.api.host_routing import SUPER_SIM, WIRELESS
 
 OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
-"""The prefixes of the paths that pages of any origin may call."""
+"""The path prefixes of the APIs that web pages of any origin may call."""
 
 CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -23,7 +23,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The headers of every answer of these APIs: the vendors' own, with ours exposed."""
+"""The CORS headers of every response of these APIs: the vendors', and our own are exposed too."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()
@@ -31,13 +31,13 @@ _LINES: Final = tuple(
 
 
 class CorsHeadersMiddleware:
-    """Adds the headers, and answers what browsers ask beforehand (OPTIONS)."""
+    """Adds the CORS headers to responses, and answers preflight requests (OPTIONS)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or answer it: 204."""
+        """Pass the request on with CORS headers in its response; answer OPTIONS with 204."""
         if scope["type"] != "http" or not scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The parts of the server that the resources of every API work with."""
+"""The parts of the server that the endpoints of every API use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,34 +16,34 @@ from ringback.runtime.system_clock import stopwatch
 
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
-    """The running parts behind the APIs."""
+    """The parts of the running server that API endpoints use: store, clock, queues and others."""
 
     store: Store
     clock: Clock
     context: Callable[[], OperationContext]
-    """Gives what an operation works with now."""
+    """Returns the context that an operation needs: the time, the random source and others."""
     task_runner: LoopWaker
-    """Woken when a change has made tasks."""
+    """Woken after a change has created tasks."""
     callback_queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
-    """Reads a callback URL by the operator's rules; raises InvalidCallbackUrl."""
+    """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
-    """Says how many copies of an account's callbacks were not made since the start, by reason."""
+    """Returns the number of shadow copies not made for an account since the start, by reason."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
-    """How much may be kept of long answers."""
+    """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
-    """Shares the event loop out to big batches."""
+    """Splits the work on big batches, so that other requests run in between."""
     gateway: str | None = None
-    """Where devices send datagrams to; None without a gateway."""
+    """The address to which devices send datagrams; None without a gateway."""
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
-    """How much each account may ask for."""
+    """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None
-    """Called for each request that is answered 503, since the database is away."""
+    """Called for each request that is answered 503 because the database is unavailable."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sign requests in by the same store."""
+        """Create the authenticator, which uses the same store and clock."""
         authenticator = Authenticator(self.store, self.clock, rate_limit=self.rate_limit)
         object.__setattr__(self, "authenticator", authenticator)

@@ -1,7 +1,7 @@
-"""What the resources of the APIs have in common: sign-in, one transaction, the answer.
+"""The common steps of API operations: authentication, one transaction, the response.
 
-`lists`, `fetches`, `changes` and the others make an operation of the parts that differ: its
-parameters, the record that it shows, and its work within a transaction.
+`lists`, `fetches`, `changes` and similar methods build an operation from the parts that differ: its
+parameters, the serializer of its records, and its work within a transaction.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,25 +37,26 @@ R = TypeVar("R")
 S = TypeVar("S", bound=RecordWithSid)
 
 Fetching = Callable[[Transaction, str, str], R]
-"""Returns an account's record by its SID, or its unique name; raises NotFound."""
+"""Returns an account's record by its SID or unique name; raises NotFound."""
 Listing = Callable[[Transaction, str, PageWindow], Sequence[S]]
 """Returns a page of an account's records."""
 Deleting = Callable[[Transaction, str, str, OperationContext], None]
-"""Deletes an account's record by its SID, or its unique name; raises NotFound."""
+"""Deletes an account's record by its SID or unique name; raises NotFound."""
 Change = Callable[[Transaction, OperationContext], R]
-"""Changes something, and returns the record that was made or changed."""
+"""Changes stored data in a transaction, and returns the created or updated record."""
 
 
 _READ_AT_ONCE: Final = 2000
+"""How many records one transaction reads when a whole list is read."""
 
 
 class ApiRequest(NamedTuple):
     """A request: its account, resource and parameters."""
 
     account_sid: str
-    """EVERY for an operator's key where an operation is about all accounts."""
+    """EVERY if the request has an operator's key and the operation covers all accounts."""
     sid: str
-    """Which resource its path names, by SID or unique name; empty where it names none."""
+    """The SID or unique name of the resource in its path; empty if the path names none."""
     given: RequestParameters
     request: Request
 
@@ -67,7 +68,7 @@ class ApiOperationOptions(TypedDict, total=False):
     calls_back: str
     conflicts: bool
     for_all: bool
-    """Whether an operator's key asks for all accounts, unless it names one."""
+    """True if the operation covers all accounts for an operator's key that names no account."""
 
 
 class EndpointGroup:
@@ -91,10 +92,11 @@ class EndpointGroup:
         statuses: Sequence[int] = (200,),
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return the operation that answers with what this work returns.
+        """Return an operation that responds with the result of `work`.
 
-        It takes a form with a POST, else a query. A JSON object is answered with the first of these
-        statuses; work that has others to choose from, or no body, returns the whole answer.
+        It reads its parameters from a form if it is a POST, otherwise from the query. If `work`
+        returns a JSON object, the status is the first of `statuses`. If `work` has to choose the
+        status or sends no body, it returns a whole response.
         """
         takes, for_all = about.get("takes", ()), about.get("for_all", False)
 
@@ -114,7 +116,7 @@ class EndpointGroup:
         )
 
     def on(self, path: str, name: str, shown: Serializer[R]) -> "RecordOperations[R]":
-        """Return the maker of the usual operations on records of this name at this path."""
+        """Return a builder of the usual operations on the records at this path."""
         return RecordOperations(self, path, name, shown)
 
     def changes(
@@ -128,7 +130,10 @@ class EndpointGroup:
         statuses: Sequence[int] = (200,),
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return the operation of this whole name that changes something by a POST."""
+        """Return a POST operation that changes data in a transaction; `name` is its full name.
+
+        `asked` parses the request into the change.
+        """
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             return shown.at(call.request)(await self.change(asked(call)))
@@ -140,7 +145,7 @@ class EndpointGroup:
     async def _call(
         self, request: Request, takes: Sequence[OperationParameter], *, for_all: bool
     ) -> ApiRequest:
-        """Return the call that a request makes, by its form or its query."""
+        """Authenticate a request and parse its parameters, from its form if it is a POST."""
         if for_all:
             account_sid = await reach_of(request, self._dependencies.authenticator)
         else:
@@ -156,7 +161,7 @@ class EndpointGroup:
     def _called_back(self, call: ApiRequest) -> CallbackTarget:
         """Return the callback URL and method of a request.
 
-        Raises BacklogFull where no more callbacks may wait.
+        Raises BacklogFull if there is a URL and the queue of callbacks is full.
         """
         url = callback_url(call.given, self._dependencies.read_url)
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
@@ -165,7 +170,7 @@ class EndpointGroup:
         return CallbackTarget(url, method)
 
     def _target_update(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
-        """Return the new URL and method for later callbacks, by the parameters of this name."""
+        """Return the change that the parameters `{name}Url` and `{name}Method` ask for."""
         return CallbackTargetUpdate(
             url=callback_url(form, self._dependencies.read_url, f"{name}Url"),
             is_removed=form.text(f"{name}Url") == "",
@@ -173,7 +178,10 @@ class EndpointGroup:
         )
 
     def _address(self, form: RequestParameters, name: str) -> str | None:
-        """Return a URL that is only kept, empty to take it away, or None where it wasn't given."""
+        """Return the URL in a parameter as text; empty to remove it, None if it was not given.
+
+        Such a URL is only stored; Ringback never sends anything to it.
+        """
         url = callback_url(form, self._dependencies.read_url, name)
         return form.text(name) if url is None else url.configured
 
@@ -187,7 +195,7 @@ class EndpointGroup:
     async def _all(
         self, account_sid: str, listing: Callable[[Transaction, PageWindow], RecordPage[S]]
     ) -> list[S]:
-        """Return all records of a list, read in parts, so that other requests get their turn."""
+        """Return all records of a list, read in parts so that other requests run in between."""
         records, last = list[S](), None
         while True:
             page = PageWindow(_READ_AT_ONCE, after=last, examining=EXAMINED)
@@ -198,7 +206,7 @@ class EndpointGroup:
             last = some.stopped_at or some[-1].sid
 
     async def change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        """Run a change in one transaction, and wake the runner of the tasks that it made."""
+        """Run a change in one transaction, wake the task runner, and return the result."""
         context = self._dependencies.context()
         result = await self._dependencies.store.transact(lambda tx: work(tx, context))
         self._dependencies.task_runner.wake()
@@ -207,13 +215,13 @@ class EndpointGroup:
 
 @dataclass(frozen=True, slots=True)
 class RecordOperations(Generic[R]):
-    """Makes the operations that most kinds of records have."""
+    """Builds the operations that most kinds of records have: list, fetch, create, and so on."""
 
     group: EndpointGroup
     path: str
-    """Of all of them; each has its SID or unique name behind it."""
+    """The path of the list; a single record's path adds its SID or unique name."""
     name: str
-    """As operations are named in documents."""
+    """The noun in the operations' names in OpenAPI, such as `Sim` in `ListSim`."""
     shown: Serializer[R]
 
     def lists(
@@ -222,7 +230,10 @@ class RecordOperations(Generic[R]):
         listing: Callable[..., Sequence[S]],
         *filters: OperationParameter,
     ) -> ApiOperation:
-        """Return the operation that lists them; a filter is an argument of the `Listing`."""
+        """Return the operation that lists records.
+
+        `listing` is a `Listing` that also takes each filter as a keyword argument.
+        """
 
         def asked(call: ApiRequest) -> Listing[S]:
             return partial(listing, **{as_field(each.name): read(call, each) for each in filters})
@@ -241,7 +252,7 @@ class RecordOperations(Generic[R]):
         *,
         takes: Sequence[OperationParameter] = (),
     ) -> ApiOperation:
-        """Return the operation that lists what a request asks for."""
+        """Return the operation that lists records; `asked` returns the listing for a request."""
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
@@ -257,7 +268,7 @@ class RecordOperations(Generic[R]):
         )
 
     def fetches(self, meaning: str, fetching: Fetching[R]) -> ApiOperation:
-        """Return the operation that fetches one."""
+        """Return the operation that fetches one record."""
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             record = await self.group.read(
@@ -271,7 +282,7 @@ class RecordOperations(Generic[R]):
     def deletes(
         self, meaning: str, deleting: Deleting, **about: Unpack[ApiOperationOptions]
     ) -> ApiOperation:
-        """Return the operation that deletes one."""
+        """Return the operation that deletes one record."""
 
         async def work(call: ApiRequest) -> Response:
             await self.group.change(
@@ -292,7 +303,7 @@ class RecordOperations(Generic[R]):
         asked: Callable[[ApiRequest], Change[R]],
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return the operation that makes one."""
+        """Return the operation that creates one record."""
         return self.group.changes(
             *(self.path, f"Create{self.name}", meaning, self.shown, asked), statuses=(201,), **about
         )
@@ -303,7 +314,7 @@ class RecordOperations(Generic[R]):
         asked: Callable[[ApiRequest], Change[R]],
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return the operation that updates one."""
+        """Return the operation that updates one record."""
         return self.group.changes(
             *(f"{self.path}/{{sid}}", f"Update{self.name}", meaning, self.shown, asked), **about
         )

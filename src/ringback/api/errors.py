@@ -1,4 +1,4 @@
-"""The form in which errors reach a client: code, message, more_info (info in some), status."""
+"""Turns errors into JSON responses with the fields code, message, more_info or info, status."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ _LONGEST_PATH: Final = 200
 
 
 class _Link(NamedTuple):
-    """How an API names the page that describes an error."""
+    """The field in which an API links to the page about an error, and the base of its URL."""
 
     field: str
     place: str
@@ -35,10 +35,10 @@ _WITH_INFO: Final = ("/webhook/", "/client/")
 
 
 def answer(request: Request, failure: Exception) -> Response:
-    """Answer a request that ended in an error of any kind."""
+    """Return the response to a request that raised an error of any kind."""
     match failure:
         case InvalidBearerToken() if is_at_kore(request):
-            # As KORE does: 403, with a field of its own beside the usual ones.
+            # Like KORE: 403, with an additional field.
             beside = {"error": "Invalid or expired token"}
             return _body(403, 20006, failure.message, _link(request), beside=beside)
         case ApiError(status=401):
@@ -59,17 +59,17 @@ def answer(request: Request, failure: Exception) -> Response:
 
 
 def failed(link: _Link = _TWILIO) -> Response:
-    """Answer a request that failed by a bug of ours."""
+    """Return the response 500 to a request that failed because of a bug in Ringback."""
     return _body(500, 20500, "Ringback itself failed; its log says where", link)
 
 
 def unreadable(why: str, *, status: int = 400) -> Response:
-    """Answer bytes that are not a valid HTTP request."""
+    """Return the response to bytes that are not a valid HTTP request; `why` says what is wrong."""
     return _body(status, 83600, f"this can't be read as an HTTP/1.1 request: {why}", _TWILIO)
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:
-    """Answer a path that does not exist, or a verb that its resource does not take."""
+    """Return the response to an unknown path (404) or a verb that the resource lacks (405)."""
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]
@@ -85,7 +85,7 @@ def _form(
 
 
 def _link(request: Request) -> _Link:
-    """Return the link to the error pages of the API that was asked."""
+    """Return the link to the error pages of the API that the request is for."""
     if not is_at_kore(request):
         return _TWILIO
     return _KORE_INFO if request.scope["path"].startswith(_WITH_INFO) else _KORE

@@ -1,7 +1,7 @@
-"""Whether this process is alive, and whether it can do its work: `/healthz` and `/readyz`.
+"""The health checks `/healthz` (the process is alive) and `/readyz` (it can do its work).
 
-Nobody signs in for these, since what asks them is a machine's supervisor or a load balancer; they
-belong behind the operator's firewall.
+They need no credentials, because process supervisors and load balancers call them. The operator's
+firewall should block them from outside.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
 
 _PATIENCE: Final = 2.0
-"""Seconds that a commit may take; who asks mostly gives up soon after."""
+"""Seconds that a commit may take; most supervisors stop waiting soon after."""
 
 _NOT_RUNNING: Final = "the engine does not run; the log says why"
 
 
 @dataclass(eq=False, kw_only=True)
 class HealthChecks:
-    """Answers the probes of a supervisor.
+    """Answers the health checks of a supervisor.
 
-    `commit` has the store commit something, and raises StoreUnavailable where it can't;
-    `is_running` says whether all loops of the engine are going.
+    `commit` makes the store commit something, and raises StoreUnavailable if it can't;
+    `is_running` returns True if all loops of the engine are running.
     """
 
     commit: Callable[[], Awaitable[object]]
@@ -35,11 +35,11 @@ class HealthChecks:
     patience: float = _PATIENCE
 
     async def alive(self, request: Request) -> Response:
-        """Answer 200: the process runs, or there would be no answer."""
+        """Respond 200 always: a process that can respond is alive."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Answer 200 where callbacks are taken in and sent; else 503, with the reason."""
+        """Respond 200 if callbacks can be accepted and sent; otherwise 503, with the reason."""
         reason = await self._store_fault() if self.is_running() else _NOT_RUNNING
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, 503)
@@ -57,5 +57,5 @@ class HealthChecks:
 
 
 def health_routes(health: HealthChecks) -> list[BaseRoute]:
-    """Return the routes for supervisors."""
+    """Return the routes `/healthz` and `/readyz`."""
     return [resource("/healthz", get=health.alive), resource("/readyz", get=health.ready)]

@@ -1,7 +1,7 @@
-"""Which API a request is for, by its host or its path's prefix, and the URLs that lead back.
+"""Chooses the API by a request's host name or path prefix, and builds URLs of resources.
 
-Both SIM products have `/v1/Sims`. So a request names its API by a host name of the vendors or by
-one of our path prefixes; a bare `/v1/…` on any other host is Super SIM's.
+Both SIM products have `/v1/Sims`, so the path alone does not identify the API. A request uses one
+of the vendors' host names or of our path prefixes; a bare `/v1/…` on any other host is Super SIM.
 """
 
 import re
@@ -26,39 +26,39 @@ SIM_HOSTS: Final = (
     "supersim.api.korewireless.com",
     "programmable-wireless.api.korewireless.com",
 )
-"""Where the vendors serve the two SIM APIs."""
+"""The host names at which the vendors serve the two SIM APIs."""
 KORE_HOSTS: Final = (
     "api.korewireless.com",
     "client.api.korewireless.com",
     "iam.api.korewireless.com",
     "webhook.api.korewireless.com",
 )
-"""Where KORE serves what goes with them: tokens, API clients, accounts, webhook secrets."""
+"""The host names of KORE's other APIs: tokens, API clients, accounts, webhook secrets."""
 OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
-"""Where Twilio serves the same; Ringback has no API for these."""
+"""The host names of Twilio's API for accounts and keys, which Ringback does not have."""
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
-"""The host names of this machine that need no setting."""
+"""The host names of this machine, which need no setting."""
 SUPER_SIM: Final = "/supersim"
-"""The prefix of our routes for the paths of Super SIM."""
+"""The path prefix of Super SIM in our routes."""
 WIRELESS: Final = "/wireless"
-"""The same for Programmable Wireless."""
+"""The path prefix of Programmable Wireless in our routes."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
-"""The host names at which an API answers as KORE's does, where that differs from Twilio's."""
+"""Matches the host names of KORE, where responses have KORE's form instead of Twilio's."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
-"""The prefixes of our routes for the APIs that only KORE has."""
+"""The path prefixes in our routes of the APIs that only KORE has."""
 _SLASH: Final = "\udc2f"
-"""Stands in paths for a slash that is part of a name; no bytes that a client sends decode to it."""
+"""Replaces an escaped slash within a name in a path; no client can send this character."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class HostRouting:
-    """Translates each request's path into that of our routes, and remembers the original."""
+    """Adds the API's prefix to the path of each request, and keeps the original path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its new path."""
+        """Pass the request on with its new path; `asked_path` in its scope is the original."""
         if scope["type"] == "http":
             asked = scope["path"]
             prefix = _prefix_for(_host_of(scope), asked)
@@ -68,7 +68,7 @@ class HostRouting:
 
 
 def url_of(request: Request, path: str) -> str:
-    """Return the URL at which the asking client reaches this path of our routes."""
+    """Return the URL of a path of our routes, with the host that the client used."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         address, port = request.scope["server"]
@@ -78,30 +78,30 @@ def url_of(request: Request, path: str) -> str:
 
 
 def is_at_home(request: Request) -> bool:
-    """Whether a bare `/v1/…` is Super SIM's at the host that the asking client used."""
+    """Return True if a bare `/v1/…` means Super SIM at the host that the client used."""
     return _prefix_for(_host_of(request.scope), "/v1/") == SUPER_SIM
 
 
 def is_at_kore(request: Request) -> bool:
-    """Whether the asking client used a host name of KORE's, or an API that KORE alone has."""
+    """Return True if the request is for a host name of KORE, or an API that only KORE has."""
     if request.scope["path"].startswith(KORE_ALONE):
         return True
     return _OF_KORE.fullmatch(_host_of(request.scope)) is not None
 
 
 def own_url(request: Request) -> str:
-    """Return the URL of what a request asks for, without its query."""
+    """Return the URL that a request is for, without its query."""
     parts = request.scope["path"].split(_SLASH)
     return url_of(request, "%2F".join(map(quote, parts)))
 
 
 def names_in_path(request: Request) -> dict[str, str]:
-    """Return the parts of a path that name something, as their owners wrote them."""
+    """Return the path parameters of a request, such as the SID, by name and unescaped."""
     return {part: name.replace(_SLASH, "/") for part, name in request.scope["path_params"].items()}
 
 
 def _with_slashes_in_names(scope: Scope) -> str:
-    """Return the path with its escapes read; an escaped slash parts nothing."""
+    """Return the unescaped path; an escaped slash does not split a path segment."""
     raw = scope["raw_path"].decode("latin-1")
     if "%2f" not in raw.lower():
         return scope["path"]
@@ -109,7 +109,7 @@ def _with_slashes_in_names(scope: Scope) -> str:
 
 
 def _prefix_for(host: str, path: str) -> str:
-    """Return the prefix that leads from the path asked for to the path of our routes."""
+    """Return the prefix of our routes for a request's host and path; empty if it has one."""
     if not path.startswith("/v1/"):
         return ""
     return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), SUPER_SIM)

@@ -1,13 +1,13 @@
-"""Too many wrong credentials: after some within a minute, the next are not looked at for a while.
+"""Limits password guessing: refuses sign-ins after too many wrong credentials within a minute.
 
-They count for the user name that they are of, and for the address that they came from; of IPv6
-addresses, those of one /64 are one. After `MOST_OF_A_NAME` of a name, addresses that gave one of
-them have to wait, after `MOST_OF_A_NAME_IN_ALL` every address has to, and after
-`MOST_OF_AN_ADDRESS` the address has to, whatever the name. So that nobody can lock an owner out,
-credentials that were right at an address before are always looked at there.
+Failures count for the user name and for the client's address; all IPv6 addresses of a /64 count as
+one address. After `MOST_OF_A_NAME` failures for a name, the addresses that caused them must wait.
+After `MOST_OF_A_NAME_IN_ALL` every address must wait with this name. After `MOST_OF_AN_ADDRESS`
+failures the address must wait, whatever the name. So that nobody can lock an owner out, credentials
+that were right from an address before are always checked when they come from there.
 
-Only a few are looked at in the same moment, so that many guesses at once are no way around this.
-What is kept are digests of names, addresses and credentials, so many of each.
+Only a few credentials are checked at the same time, so that many parallel guesses cannot evade the
+limits. Names, addresses and credentials are stored as digests only, a limited number of each.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MOST_OF_A_NAME: Final = 20
 MOST_OF_A_NAME_IN_ALL: Final = 50
 MOST_OF_AN_ADDRESS: Final = 100
 REMEMBERED_FOR: Final = timedelta(days=30)
-"""How long an address is known after the last sign-in from there."""
+"""How long credentials stay known at an address after the last sign-in with them from there."""
 
 _WITHIN: Final = timedelta(minutes=1)
 _KEPT: Final = 10_000
@@ -36,7 +36,7 @@ _LOOKS_AT_ONCE: Final = 10
 
 
 class LoginAttempt(NamedTuple):
-    """Digests of whose credentials were tried, from where, and which."""
+    """Digests of the user name, the address and the credentials of a sign-in attempt."""
 
     name: bytes
     address: bytes
@@ -44,32 +44,32 @@ class LoginAttempt(NamedTuple):
 
     @classmethod
     def of(cls, name: str, password: str, address: str) -> Self:
-        """Return the digests of one attempt to sign in from this address."""
+        """Return the digests of an attempt to sign in with this name from this address."""
         network = _digest(_holder_of(address))
         return cls(_digest(name), network, _digest(f"{len(name)} {name}{password}"))
 
 
 class LoginRateLimiter:
-    """Looks at credentials, unless too many were wrong."""
+    """Checks credentials, unless too many were wrong within the last minute."""
 
     def __init__(self, *, kept: int = _KEPT) -> None:
         self.refused = 0
-        """How often somebody had to wait."""
+        """The number of sign-ins that were refused because of earlier failures."""
         self._of_names = _Minutes(kept)
         self._of_addresses = _Minutes(kept)
         self._of_both = _Minutes(kept)
-        # Credentials with their address, not the address alone: otherwise everybody behind one
-        # proxy could guess without a limit (decision 17).
+        # Knows credentials with their address, not the address alone: otherwise everybody behind
+        # the same proxy could guess without a limit (decision 17).
         self._known = _Known(kept)
         self._under_way = dict[LoginAttempt, asyncio.Task[Any]]()
-        """Looks at the same credentials at the same moment are one."""
+        """The checks in progress; simultaneous sign-ins with the same credentials share one."""
         self._few_at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
-        """Check credentials by `look`, and return its result.
+        """Call `look` to check credentials, and return its result.
 
-        `look` raises Unauthorized where they are wrong. Raises LoginRateLimited, without a check,
-        where the caller has to wait.
+        `look` raises Unauthorized if they are wrong. Raises LoginRateLimited, without calling
+        `look`, after too many failures.
         """
         under_way = self._under_way.get(tried)
         if under_way is None:
@@ -87,7 +87,7 @@ class LoginRateLimiter:
         if self._known.has(tried, now):
             return await self._look(tried, now, look)
         async with self._few_at_once:
-            # Others were checked while this one waited, and may have used the failures up.
+            # Other sign-ins failed while this one waited, and may have reached the limit.
             self._check(tried, now)
             return await self._look(tried, now, look)
 
@@ -115,7 +115,7 @@ class LoginRateLimiter:
             )
 
     def _closed_to_name(self, tried: LoginAttempt, now: datetime) -> datetime:
-        """Return until when nothing of this name is looked at, from this address."""
+        """Return the end of the wait for this user name from this address; `now` if none."""
         count, over = self._of_names.at(tried.name, now)
         own, own_over = self._of_both.at(tried.name + tried.address, now)
         if count >= MOST_OF_A_NAME_IN_ALL:
@@ -133,51 +133,51 @@ class LoginRateLimiter:
 
 
 class _Minutes:
-    """Counts failures by key for one minute each, and keeps the newest keys only."""
+    """Counts the failures of each key within a minute, and keeps only the newest keys."""
 
     def __init__(self, most: int) -> None:
         self._counts = NewestEntries[bytes, tuple[int, datetime]](most)
 
     def at(self, key: bytes, now: datetime) -> tuple[int, datetime]:
-        """Return the count, and when its minute is over."""
+        """Return the number of failures in a key's current minute, and the end of that minute."""
         count, over = self._counts.get(key, (0, now))
-        # A clock that was set back makes nobody wait for longer than a minute.
+        # After the clock was set back, nobody must wait for longer than a minute.
         is_on = now < over <= now + _WITHIN
         return (count, over) if is_on else (0, now + _WITHIN)
 
     def count(self, key: bytes, now: datetime) -> None:
-        """Count one more."""
+        """Count one more failure of a key."""
         count, over = self.at(key, now)
         self._counts[key] = (count + 1, over)
 
 
 class _Known:
-    """Which credentials were right at which address, for a limited number of each."""
+    """Remembers which credentials were right from which address, for a limited number of each."""
 
     def __init__(self, most: int) -> None:
         self._names = NewestEntries[bytes, NewestEntries[bytes, datetime]](most)
 
     def has(self, tried: LoginAttempt, now: datetime) -> bool:
-        """Whether these were right at this address, not too long ago."""
+        """Return True if these credentials were right from this address within 30 days."""
         places = self._names.get(tried.name)
         since = None if places is None else places.get(tried.address + tried.credentials)
         return since is not None and now - since < REMEMBERED_FOR
 
     def remember(self, tried: LoginAttempt, now: datetime) -> None:
-        """Know from now on that these are right at this address."""
+        """Remember that these credentials were right from this address."""
         places = self._names.get(tried.name) or NewestEntries(_ADDRESSES_OF_A_NAME)
         places[tried.address + tried.credentials] = now
         self._names[tried.name] = places
 
     def forget(self, tried: LoginAttempt) -> None:
-        """Know no longer that these are right there."""
+        """Forget that these credentials were right from this address."""
         places = self._names.get(tried.name)
         if places is not None:
             places.pop(tried.address + tried.credentials, None)
 
 
 def _holder_of(address: str) -> str:
-    """Return the key that failures from an address count for; other text is its own key."""
+    """Return the network whose failures count together; other text is returned unchanged."""
     known = peer_address(address)
     return address if known is None else holder_of(known)
 

@@ -1,8 +1,9 @@
-"""`/metrics`: the counts of this process in Prometheus' text format.
+"""`/metrics`: the metrics of this process in Prometheus' text format.
 
-Nobody signs in for it, as usual for exporters; it belongs behind the operator's firewall. All of it
-is kept as it changes, but for the callbacks that are overdue: those are counted now and then. It is
-written twice a second at the most, for all who wait for it: asking without end costs little.
+As usual for exporters it needs no credentials; the operator's firewall should block it from
+outside. Most metrics are updated as they change. Only overdue callbacks and stored bytes are
+counted in the database, at intervals. All requests that wait share one collection, at most two per
+second, so even frequent requests cost little.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,42 +36,43 @@ from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
 _PAUSE: Final = 0.5
-"""Seconds between two times that they are collected: writing them costs milliseconds."""
+"""Minimum seconds between two collections of the metrics; each takes milliseconds."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
-"""For how many seconds a count of overdue callbacks is used at least."""
+"""Minimum seconds for which counts from the database are reused."""
 _OF_THE_TIME: Final = 100
-"""It is used for this many times as long as it took, so that counting stays a 1 % load."""
+"""Counts are reused for this many times as long as counting took: it stays a load of 1 %."""
 _AGAIN_AFTER: Final = 1.0
-"""After how many seconds it is tried again where the database could not be used."""
+"""Seconds after which counting is tried again if the database was unavailable."""
 
 _OF_COPIES: Final = ("source", "result")
 
 
 Counts = Mapping[tuple[str, ...], int]
-"""How many of each; the key holds the values of the labels."""
+"""A count for each combination of label values; the key holds the values of the labels."""
 
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
-"""Returns for each instant how many callbacks wait that are due before it."""
+"""Returns for each given instant the number of waiting callbacks that are due before it."""
 
 
 class _StoredCounts(NamedTuple):
-    """Figures that only the store has."""
+    """Figures that have to be counted in the database."""
 
     overdue: Sequence[int]
-    """How many callbacks are overdue by each age."""
+    """The number of callbacks that are overdue for at least each of `_OVERDUE_SECONDS`."""
     kept_bytes: int
 
 
 @dataclass(slots=True, eq=False)
 class PrometheusMetrics:
-    """Answers Prometheus.
+    """Collects the metrics, and answers Prometheus' requests for them.
 
-    `waiting`, `under_way` and `open_connections` return how many callbacks wait and how many
-    attempts and connections there are now, `kept_bytes` how much is kept of long answers,
-    `datagrams` how many datagrams of devices ended how, `refusals` how many requests had to wait
-    and why, `policy` what is ahead of the policy; `is_store_up` says whether the database can be
-    written to, `of_clients` are the connections of those who ask.
+    `waiting`, `under_way` and `open_connections` return the current numbers of waiting callbacks,
+    attempts and connections to receivers. `kept_bytes` returns the bytes stored of receivers' long
+    responses, `datagrams` the number of devices' datagrams by result, `refusals` the number of
+    requests refused by a rate limit by reason, `policy` the metrics of the source policy.
+    `is_store_up` returns True if the database can be written to; `of_clients` are the connections
+    of API clients.
     """
 
     counters: DeliveryCounters
@@ -90,15 +92,15 @@ class PrometheusMetrics:
     pause: float = _PAUSE
     _stored: _StoredCounts | None = field(init=False, default=None)
     _stored_until: float = field(init=False, default=-inf)
-    """When what only the store has is counted again."""
+    """The stopwatch time until which `_stored` is reused."""
     _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start with nothing collected."""
+        """Prepare the collection that simultaneous requests share."""
         self._collected = SingleFlight(self._collect, pause=self.pause)
 
     async def show(self, request: Request) -> Response:
-        """Answer with all metrics, in the format that is asked for."""
+        """Respond with all metrics, in the format that the Accept header asks for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         collected = await self._collected()
         if content_type not in collected.texts:
@@ -111,9 +113,9 @@ class PrometheusMetrics:
         return _Collected([*ours, *PROCESS_COLLECTOR.collect()])
 
     async def _stored_counts(self) -> _StoredCounts | None:
-        """Return the counts in the store, shared by all who ask soon; None where it can't be read.
+        """Return the counts from the database, reused for a while; None if it is unavailable.
 
-        One collects at a time, so one counts.
+        Collections never overlap, so counts don't either.
         """
         began = self.stopwatch()
         if began < self._stored_until:
@@ -136,18 +138,19 @@ class PrometheusMetrics:
         counters, evicted = self.counters, self.of_clients.evicted
         accepted, attempts = counters.acceptances, counters.attempts
         skipped = counters.skipped_copies(EVERY)
-        yield _gauge("info", "The version that runs", {__version__: 1}, "version")
-        yield _counter("callbacks_accepted", "Callbacks taken in", accepted, "source")
+        yield _gauge("info", "The running version", {__version__: 1}, "version")
+        yield _counter("callbacks_accepted", "Callbacks accepted", accepted, "source")
         yield _counter("attempts", "Attempts that ended", attempts, "source", "result", "failure")
         yield _counter(
             "callbacks_ended", "Callbacks that ended", counters.endings, "source", "status"
         )
-        yield _counter("shadows", "Copies of callbacks that ended", counters.shadows, *_OF_COPIES)
-        yield _counter("shadows_skipped", "Copies that were not made", skipped, "reason")
-        gone = "Connections of clients that had to go for others"
+        yield _counter("shadows", "Shadow copies that ended", counters.shadows, *_OF_COPIES)
+        yield _counter("shadows_skipped", "Shadow copies not made", skipped, "reason")
+        gone = "Client connections closed to make room for others"
         yield _counter("client_connections_evicted", gone, evicted)
         yield _counter("datagrams", "Datagrams to and from devices", self.datagrams(), "ending")
-        yield _counter("requests_refused", "Requests that had to wait", self.refusals(), "reason")
+        limited = "Requests refused by a rate limit"
+        yield _counter("requests_refused", limited, self.refusals(), "reason")
         took, delivery = "How long attempts took", "From acceptance to delivery"
         first, commits = "From acceptance to the first attempt", "How long commits took"
         yield _histogram("attempt_duration_seconds", took, counters.attempt_seconds)
@@ -159,23 +162,25 @@ class PrometheusMetrics:
         open_connections, of_clients = self.open_connections(), len(self.of_clients)
         yield _gauge("callbacks_under_way", "Attempts under way", self.under_way())
         yield _gauge("connections_open", "Connections to receivers", open_connections)
-        yield _gauge("client_connections_open", "Connections of clients", of_clients)
-        yield _gauge("callbacks_waiting", "Callbacks that wait, also for later", self.waiting())
+        yield _gauge("client_connections_open", "Connections of API clients", of_clients)
+        queued = "Callbacks that wait for an attempt, due now or later"
+        yield _gauge("callbacks_waiting", queued, self.waiting())
         is_up = self.is_store_up() and stored is not None
-        yield _gauge("store_up", "Whether the database can be written to", is_up)
+        yield _gauge("store_up", "1 if the database can be written to, else 0", is_up)
         if stored is not None:
             overdue, kept_bytes = stored
             by_age = dict(zip(map(str, _OVERDUE_SECONDS), overdue, strict=True))
-            due = "Callbacks due for at least so many seconds"
-            yield _gauge("kept_response_bytes", "Bytes kept of long answers", kept_bytes)
+            due = "Callbacks overdue for at least this number of seconds"
+            kept = "Bytes stored of receivers' long responses"
+            yield _gauge("kept_response_bytes", kept, kept_bytes)
             yield _gauge("callbacks_overdue", due, by_age, "seconds")
 
     def _of_policy(self) -> Iterator[Metric]:
         policy = self.policy()
-        refused = "How often a changed settings file could not be used"
-        in_force = "Whether the policy of the settings file is in force"
-        dependents = "Callbacks of the last week that a source sends now which ends"
-        ahead, changes = policy.seconds_to_changes, "Until the policy changes by its dates"
+        refused = "Changed settings files that could not be used"
+        in_force = "1 if the policy of the settings file is in force, else 0"
+        dependents = "Callbacks of the last week that depend on a source which ends or has ended"
+        ahead, changes = policy.seconds_to_changes, "Seconds until the policy changes by its dates"
         yield _counter("policy_reload_failures", refused, policy.refusals)
         yield _gauge("policy_current", in_force, policy.is_current)
         yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
@@ -183,17 +188,17 @@ class PrometheusMetrics:
 
 
 def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
-    """Return the route for Prometheus."""
+    """Return the route `/metrics`."""
     return [resource("/metrics", get=metrics.show)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Collected(Collector):
-    """All metrics at one moment."""
+    """All metrics at one moment, which encoders read like a Prometheus collector."""
 
     metrics: Sequence[Metric]
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    """The same as text, in each format that was asked for."""
+    """The metrics as text, by content type; each format is written when it is first requested."""
 
     def collect(self) -> Iterable[Metric]:
         """Return each metric with its samples."""
@@ -201,7 +206,7 @@ class _Collected(Collector):
 
 
 _Values = Mapping[tuple[str, ...], float] | Mapping[str, float] | float
-"""A value for each value of the one label, for each combination of several, or only one."""
+"""A single value, or a value for each value of one label, or each combination of several labels."""
 
 
 def _counter(name: str, help_: str, counts: _Values, *labels: str) -> Metric:
@@ -220,7 +225,7 @@ def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) ->
 
 
 def _histogram(name: str, help_: str, of_source: Mapping[Any, Histogram]) -> Metric:
-    """Return a histogram for each source, or one without a label, under None."""
+    """Return a metric with a histogram for each source; the key None means without a label."""
     labels = () if None in of_source else ("source",)
     family = HistogramMetricFamily(f"ringback_{name}", help_, labels=labels)
     for source, histogram in of_source.items():

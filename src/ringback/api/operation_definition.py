@@ -1,6 +1,6 @@
-"""An operation of an API: its verb and path, what it takes and answers, and who carries it out.
+"""Defines API operations: verb, path, parameters, responses and handler.
 
-Routes and documents are both made from lists of these.
+Both the routes and the OpenAPI documents are built from lists of operations.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -33,38 +33,38 @@ class OperationParameter(NamedTuple):
 def filtered(
     name: str, meaning: str, options: Collection[StrEnum] | None = None
 ) -> OperationParameter:
-    """Return a parameter of a list that leaves only some records, by a text or one of these."""
+    """Return a parameter that filters a list, by any text or by one of these options."""
     schema = TEXT if options is None else one_of(options)
     return OperationParameter(name, schema, meaning, options=options)
 
 
 def required(name: str, schema: Schema, meaning: str) -> OperationParameter:
-    """Return a parameter that has to be given."""
+    """Return a parameter that a request must have."""
     return OperationParameter(name, schema, meaning, is_required=True)
 
 
 class PageResponseSchema(NamedTuple):
-    """An answer that is a page of these."""
+    """A response that is a page of a list of records."""
 
     shown: Serializer[Any]
     meta: Schema | None = None
-    """The schema of the list's `meta`, where it differs from that of other lists."""
+    """The schema of the list's `meta`; None for the usual one."""
 
     @property
     def name(self) -> str:
-        """Of its schema in documents."""
+        """The name of the page's schema in the OpenAPI document."""
         return f"{self.shown.name}_page"
 
     @property
     def schemas(self) -> dict[str, Schema]:
-        """Its schema and those that it refers to, by their names in documents."""
+        """The page's schema and the schemas that it refers to, by name."""
         records = list_of(refer(self.shown.name))
         schema = object_of(**{self.shown.plural: records, "meta": self.meta or refer("meta")})
         return self.shown.schemas | {self.name: schema}
 
 
 Body = Serializer[Any] | PageResponseSchema | None
-"""What an answer holds; None for nothing."""
+"""The body of a response; None if it is empty."""
 
 
 class ApiOperation(NamedTuple):
@@ -72,39 +72,39 @@ class ApiOperation(NamedTuple):
 
     verb: str
     path: str
-    """Of our routes, with its prefix."""
+    """The path in our routes, with the API's prefix."""
     name: str
-    """Its `operationId`: the vendors' own where they have this operation."""
+    """The `operationId` in OpenAPI: the vendors' own if they have this operation."""
     meaning: str
     handler: Handler
     answers: Mapping[int, Body]
     parameters: Sequence[OperationParameter] = ()
     calls_back: str | None = None
-    """The name of the callback that it leads to."""
+    """The name of the OpenAPI callback that the operation causes; None if it causes none."""
     conflicts: bool = False
-    """Whether it can be refused because something else is being done to the same resource."""
+    """True if it responds 409 while another change of the same resource is pending."""
     takes_json: CustomJsonSerializer | None = None
-    """The JSON body that it takes instead of a form."""
+    """The JSON body of its requests; None if it reads a form or a query."""
 
 
 CALLED_BACK: Final = (
     OperationParameter(
         "CallbackUrl",
         {"type": "string", "maxLength": 4096, "anyOf": [{"format": "uri"}, {"maxLength": 0}]},
-        "Who is told of it; nobody where it is empty. A fragment chooses the source (`#cbs=kore`)"
-        " and how it is retried.",
+        "The URL that receives callbacks about this; no callback is sent if it is empty. A fragment"
+        " chooses the source (`#cbs=kore`) and the retries.",
     ),
-    OperationParameter("CallbackMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter("CallbackMethod", METHOD, "The HTTP method of the callback (default POST)."),
 )
 
 
 UNIQUE_NAME: Final = OperationParameter(
     "UniqueName",
     text(longest=LONGEST_NAME),
-    "A name that can be used instead of the SID; empty to take it away.",
+    "A unique name that can be used instead of the SID; empty to remove it.",
 )
 FRIENDLY_NAME: Final = OperationParameter(
-    "FriendlyName", text(longest=LONGEST_NAME), "Any name; it need not be unique."
+    "FriendlyName", text(longest=LONGEST_NAME), "A descriptive name; it need not be unique."
 )
 
 
@@ -119,11 +119,11 @@ def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
 def resource(path: str, **by_verb: Handler) -> Route:
     """Return the route of a path, with a handler for each of its verbs in lower case.
 
-    All verbs share one route, so that the answer to a wrong verb can name the right ones.
+    All verbs share one route, so that the response to a wrong verb can list the right ones.
     """
     handlers = {verb.upper(): handler for verb, handler in by_verb.items()}
     if "get" in by_verb:
-        # RFC 9110, 9.3.2; the server leaves the body out.
+        # RFC 9110, 9.3.2: HEAD is like GET; the server leaves the body out.
         handlers["HEAD"] = by_verb["get"]
 
     async def answer(request: Request) -> Response:

@@ -1,9 +1,9 @@
-"""Pages of a list, with the `meta` object of both vendors.
+"""Splits lists into pages, with the same `meta` object as both vendors.
 
-A page token is `PA` or `PB` and the SID of the record that the page comes after or before, so
-records that are added while somebody pages neither repeat nor hide one. Where filters match few, a
-page can have fewer records than asked for, or none, and another one still follows: so many are
-looked at for it, and no more.
+A page token is `PA` (after) or `PB` (before) and the SID of the record next to the page, so records
+that are added meanwhile never make a client miss a record or get it twice. At most `EXAMINED`
+records are examined for a page. If filters match few of them, a page can have fewer records than
+requested, or none, although another page follows.
 """
 
 from collections.abc import Sequence
@@ -25,20 +25,24 @@ from ringback.ports import PageWindow, RecordPage
 _MOST: Final = 1000
 _FURTHEST: Final = 10**9 - 1
 PAGING: Final = (
-    OperationParameter("PageSize", number(1, _MOST), "How many records a page has; 50 without it."),
     OperationParameter(
-        "Page", number(0, _FURTHEST), "What the client counts; beyond 0 only with a PageToken."
+        "PageSize", number(1, _MOST), "Maximum number of records in a page (default 50)."
     ),
     OperationParameter(
-        "PageToken", TEXT, "Where a page begins; stands in the page URLs of `meta`."
+        "Page",
+        number(0, _FURTHEST),
+        "The number of the page, repeated in `meta`; above 0 it requires a PageToken.",
+    ),
+    OperationParameter(
+        "PageToken", TEXT, "The start of the page; copy it from the page URLs in `meta`."
     ),
 )
-"""The parameters that every list takes."""
+"""The parameters of every list."""
 
 _AFTER, _BEFORE = "PA", "PB"
-# A bound instead of an index for each filter: every callback would pay for each index.
+# A limit instead of an index for each filter: each index would slow down every new callback.
 EXAMINED: Final = 10_000
-"""How many records are looked at for a page; it takes a few hundredths of a second."""
+"""Maximum number of records examined for a page; it takes a few hundredths of a second."""
 
 
 class RecordWithSid(Protocol):
@@ -46,7 +50,7 @@ class RecordWithSid(Protocol):
 
     @property
     def sid(self) -> str:
-        """Which record it is."""
+        """The record's SID."""
         ...
 
 
@@ -55,37 +59,42 @@ R = TypeVar("R", bound=RecordWithSid)
 
 @dataclass(frozen=True, slots=True)
 class PageParameters:
-    """Which page a request asks for."""
+    """The page of a list that a request asks for."""
 
     size: int
     number: int
-    """From 0; what the client counts, nothing more. Beyond 0 there is a token."""
+    """The page number from 0, which is only repeated in `meta`; above 0 there is a token."""
     token: str | None
     filters: tuple[tuple[str, str], ...]
 
     @property
     def window(self) -> PageWindow:
-        """The records to read: those of the page, and one more to see whether there is another."""
+        """The records to read: the page, and one more that shows if another page follows."""
         sid = self.token and self.token[len(_AFTER) :]
         if self.token and self.token.startswith(_BEFORE):
             return PageWindow(self.size + 1, before=sid, examining=EXAMINED)
         return PageWindow(self.size + 1, after=sid, examining=EXAMINED)
 
     def about(self, **filters: str) -> Self:
-        """Return the same page with these filters, so that all pages are about one thing."""
+        """Return the same page with these filters, which its links to other pages then repeat."""
         return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
 def read_paging(parameters: RequestParameters) -> PageParameters:
-    """Return the page that the parameters of a list ask for."""
+    """Return the page that a request's parameters ask for.
+
+    Raises InvalidParameter if a value is out of range or malformed, or if a `Page` above 0 has no
+    token.
+    """
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
         raise InvalidParameter(
-            f"PageToken={token!r} is no page token; use the page URLs of the list's meta", code=code
+            f"PageToken={token!r} is not a page token; use the page URLs of the list's meta",
+            code=code,
         )
     number = parameters.number("Page", 0, _FURTHEST, default=0, code=code)
     if number > 0 and token is None:
-        # No page is found by its number: that would be the first one under another's.
+        # Pages can't be found by number: this would show the first page as another one.
         raise InvalidParameter(
             f"Page={number} has no PageToken, which says where a page begins; use the page URLs of"
             " the list's meta, or leave Page out for the first page",
@@ -101,7 +110,10 @@ def read_paging(parameters: RequestParameters) -> PageParameters:
 
 
 def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
-    """Return the records of one page of a list that is known as a whole, in its order."""
+    """Return the records of one page of a list that is in memory as a whole, in its order.
+
+    Raises PageNotFound if the list does not have the record at which the page begins or ends.
+    """
     edge = window.after if window.before is None else window.before
     place = next((at for at, record in enumerate(records) if record.sid == edge), None)
     if edge is not None and place is None:
@@ -115,7 +127,7 @@ def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
 def page_of(
     shown_as: Serializer[R], records: Sequence[R], *, paging: PageParameters, request: Request
 ) -> dict[str, Any]:
-    """Return one page of a list as it is answered; the records are those of `paging.window`."""
+    """Return the JSON of one page of a list; `records` are the records in `paging.window`."""
     key, show = shown_as.plural, shown_as.at(request)
     stopped_at = records.stopped_at if isinstance(records, RecordPage) else None
     has_more = len(records) > paging.size or stopped_at is not None
@@ -150,7 +162,10 @@ def _page_url(base: str, paging: PageParameters, number: int, token: str | None 
 def _edges(
     shown: Sequence[RecordWithSid], stopped_at: str | None, paging: PageParameters
 ) -> tuple[str | None, str | None]:
-    """Return the SIDs that the previous page leads up to, and that the next one follows."""
+    """Return the SIDs before which the previous page ends, and after which the next one begins.
+
+    Both are None if the page is empty and there are no records beyond it.
+    """
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
     if paging.window.before is None:
         return first, stopped_at or last
@@ -158,13 +173,13 @@ def _edges(
 
 
 def whole_list(key: str, shown: Sequence[dict[str, Any]], *, request: Request) -> dict[str, Any]:
-    """Return a list that is always answered whole, as one page."""
+    """Return the JSON of a list that always has exactly one page."""
     url = own_url(request)
     return {key: shown, "meta": _meta(key, url, page_size=len(shown))}
 
 
 def _meta(key: str, url: str, *, page_size: int) -> dict[str, Any]:
-    """Return the meta object of a list that has one page."""
+    """Return the `meta` object of a list that has one page."""
     return {
         "first_page_url": url,
         "key": key,

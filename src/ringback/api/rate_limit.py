@@ -1,12 +1,13 @@
-"""How much an account may ask of the API in a second: a token bucket for each account.
+"""Limits the requests per second of each account, with a token bucket for each account.
 
-A request costs one, a batch one for each of its callbacks. A bucket holds what a second allows, or
-a whole batch where that is more, and fills up evenly. What is refused costs nothing.
+A request costs 1, and a batch 1 for each of its callbacks. A bucket holds the number that a second
+allows, or the size of the largest batch if that is more, and fills up evenly. A refused request
+costs nothing.
 
-How large a batch is shows only when it has been read. So one that was let in may owe what is not
-there any more, and until that is made up, requests are refused by their heads alone. They are
-answered after a pause: a client that asks again at once, and does nothing else, asks a few times a
-second over each of its connections, and not as often as the server can say no.
+The size of a batch is known only after its body was read. A batch that was let in may therefore
+take more than the bucket holds. Until this debt is made up, requests are refused before their
+bodies are read, and after a pause: a client that repeats requests at once can then do so only a few
+times per second and connection.
 """
 
 import asyncio
@@ -19,19 +20,21 @@ from ringback.core.errors import TooManyRequests
 from ringback.core.newest_entries import NewestEntries
 
 LEAST_BURST: Final = 1000
-"""How much every bucket holds at the least: a batch of the largest size."""
+"""The minimum size of a bucket: a batch of the largest size."""
 _KEPT: Final = 10_000
 _PAUSE: Final = 0.25
-"""Seconds: less than the shortest `Retry-After`."""
+"""Seconds before a refusal is sent: less than the shortest `Retry-After`."""
 
 
 class _Bucket(NamedTuple):
+    """The requests that an account had left at an instant; negative if it is in debt."""
+
     left: float
     at: datetime
 
 
 class AccountRateLimit:
-    """The bucket of each account; `per_second` is None for no limit."""
+    """Limits each account to `per_second` requests; None means no limit."""
 
     def __init__(
         self,
@@ -41,20 +44,20 @@ class AccountRateLimit:
         pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(_PAUSE),
     ) -> None:
         self.refused = 0
-        """How many requests had to wait."""
+        """The number of refused requests."""
         self._per_second = per_second
         self._pause = pause
-        # Set when something is taken out. A full one need not be known, and the oldest are those
-        # that had most time to fill.
+        # Updated when something is taken out. Full buckets need not be kept, and the oldest
+        # buckets had most time to fill up.
         self._buckets = NewestEntries[str, _Bucket](kept)
 
     @property
     def is_on(self) -> bool:
-        """Whether there is a limit."""
+        """True if there is a limit."""
         return self._per_second is not None
 
     async def let_in(self, account_sid: str, now: datetime) -> None:
-        """Take what a request costs; raises TooManyRequests, after a pause."""
+        """Take the cost of a request; raises TooManyRequests, after a pause, if nothing is left."""
         try:
             self.take(account_sid, 1, now)
         except TooManyRequests:
@@ -62,16 +65,16 @@ class AccountRateLimit:
             raise
 
     def take(self, account_sid: str, cost: int, now: datetime, *, may_owe: bool = False) -> None:
-        """Take so much out of an account's bucket.
+        """Take this cost out of an account's bucket.
 
-        Raises TooManyRequests where that isn't in it, or the account owes something already where
-        it may do so; nothing is taken out then.
+        Raises TooManyRequests, and takes nothing, if the bucket holds less. With `may_owe` the
+        account may go into debt; TooManyRequests is then raised only if it is in debt already.
         """
         if self._per_second is None or cost == 0:
             return
         left = self._left(account_sid, now, self._per_second)
         needed = 0 if may_owe else cost
-        # A batch that may owe was read already; its debt refuses only the requests after it.
+        # A batch with `may_owe` was read already; its debt delays only later requests.
         if left < needed:
             self.refused += 1
             seconds = max(1, ceil((needed - left) / self._per_second))
@@ -87,6 +90,6 @@ class AccountRateLimit:
         bucket = self._buckets.get(account_sid)
         if bucket is None:
             return most
-        # A clock that was set back fills nothing, and takes nothing out.
+        # After the clock was set back, the bucket stays as it is.
         seconds = max(0.0, (now - bucket.at).total_seconds())
         return min(most, bucket.left + seconds * per_second)

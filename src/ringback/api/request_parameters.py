@@ -1,6 +1,6 @@
-"""Reading parameters: form bodies and query strings, bounded, and checked once.
+"""Reads and validates the parameters in form bodies and query strings, up to a size limit.
 
-Everything here raises InvalidParameter with a message that names the parameter.
+All functions here raise InvalidParameter if a value is invalid; the message names the parameter.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -17,10 +17,10 @@ from ringback.api.timestamps import read_instant, read_instant_or_utc
 from ringback.core.errors import SUPER_SIM, ErrorCodes, InvalidParameter
 
 MAX_BODY: Final = 64 * 1024
-"""The longest form body that is read, in bytes."""
+"""Maximum size of a form body, in bytes."""
 
 LONGEST_NAME: Final = 64
-"""The longest name that a person may give a record, in characters."""
+"""Maximum length of a record's name, in characters."""
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 """The media type of form bodies."""
@@ -40,57 +40,57 @@ class RequestParameters:
 
     values: dict[str, str]
     unknown: tuple[str, ...]
-    """Names that the operation doesn't know; they have no effect."""
+    """The names of parameters that the operation doesn't have; they have no effect."""
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Those that may be given more than once."""
+    """All values of the parameters that may be given more than once, by name."""
     codes: ErrorCodes = SUPER_SIM
-    """The error codes of the API that they are for."""
+    """The error codes of the API that the request is for."""
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of a parameter that may be given more than once."""
         return self.lists.get(name, ())
 
     def text(self, name: str) -> str | None:
-        """Return a parameter, or None where it wasn't given."""
+        """Return a parameter's value, or None if it was not given."""
         return self.values.get(name)
 
     def required(self, name: str, *, code: int | None = None) -> str:
-        """Return a parameter that has to be given, and not empty."""
+        """Return a required parameter's value, which must not be empty."""
         value = self.values.get(name)
         if not value:
             raise self.missing(name, code=code)
         return value
 
     def given(self, name: str) -> str:
-        """Return a parameter that has to be given; it may be empty."""
+        """Return a required parameter's value, which may be empty."""
         value = self.values.get(name)
         if value is None:
             raise self.missing(name)
         return value
 
     def missing(self, name: str, *, code: int | None = None) -> InvalidParameter:
-        """Return the refusal of a request without this parameter."""
+        """Return the error for a required parameter that is missing."""
         return InvalidParameter(
             f"{name} is required and was not given", code=code or self.codes.missing
         )
 
     def wrong(self, message: str, *, code: int | None = None) -> InvalidParameter:
-        """Return the refusal of a value that can't be used."""
+        """Return the error for an invalid value, with this message."""
         return InvalidParameter(message, code=code or self.codes.invalid)
 
     def label(self, name: str, *, longest: int = LONGEST_NAME) -> str | None:
-        """Return a name that a person gave, of printable characters; it may be empty."""
+        """Return a name of printable characters; it may be empty, and None if not given."""
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
             raise self.wrong(f"{name} must be at most {longest} printable characters")
         return value
 
     def choice(self, name: str, options: Collection[E]) -> E | None:
-        """Return a parameter that has to be one of these, or None where it wasn't given."""
+        """Return the option that a parameter names, or None if it was not given."""
         return self.meaning(name, {option.value: option for option in options})
 
     def meaning(self, name: str, meanings: Mapping[str, T]) -> T | None:
-        """Return the table's value for a parameter, or None where it wasn't given."""
+        """Look up a parameter's value in `meanings`; return None if it was not given."""
         value = self.values.get(name)
         if value is None:
             return None
@@ -100,29 +100,29 @@ class RequestParameters:
         raise self.wrong(f"{name}={value!r}: {name} must be one of {known}")
 
     def is_yes(self, name: str) -> bool:
-        """Whether a parameter is `yes`; `no` where it wasn't given."""
+        """Return True if a parameter is `yes`, False if it is `no` or was not given."""
         return self.meaning(name, _YES_OR_NO) or False
 
     def flag(self, name: str) -> bool | None:
-        """Return whether a parameter is `true`, or None where it wasn't given."""
+        """Return True if a parameter is `true`, False if `false`, None if it was not given."""
         return self.meaning(name, _TRUE_OR_FALSE)
 
     def instant(self, name: str) -> datetime | None:
-        """Return an instant, or None where it wasn't given."""
+        """Return the instant in a parameter, or None if it was not given."""
         return self._read(name, read_instant)
 
     def instant_or_utc(self, name: str) -> datetime | None:
-        """Return an instant, in UTC where it has no zone, or None where it wasn't given."""
+        """Return the instant in a parameter, in UTC if it has no zone; None if not given."""
         return self._read(name, read_instant_or_utc)
 
     def number(
         self, name: str, low: int, high: int, *, default: D, code: int | None = None
     ) -> int | D:
-        """Return a whole number within these bounds, or the default where it wasn't given."""
+        """Return the whole number in a parameter, `low` to `high`; `default` if not given."""
         value = self.values.get(name)
         if value is None:
             return default
-        # Ten digits are enough for every bound, and `int` is slow on thousands of them.
+        # Ten digits are enough for every limit, and `int` is slow on thousands of digits.
         if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
             return int(value)
         raise self.wrong(
@@ -142,7 +142,7 @@ class RequestParameters:
 def read_query(
     request: Request, known: Collection[str], *, codes: ErrorCodes = SUPER_SIM
 ) -> RequestParameters:
-    """Return the parameters in a request's query string."""
+    """Return the parameters in a request's query string; `known` are the valid names."""
     return _parse(request.scope["query_string"], known, where="the query string", codes=codes)
 
 
@@ -153,7 +153,10 @@ async def read_form(
     lists: Collection[str] = (),
     codes: ErrorCodes = SUPER_SIM,
 ) -> RequestParameters:
-    """Return the parameters in a request's form body; those in `lists` may be given repeatedly."""
+    """Return the parameters in a request's form body; `known` are the valid names.
+
+    Parameters in `lists` may be given more than once.
+    """
     body = await read_body(request, most=MAX_BODY, code=codes.invalid)
     given = media_type_of(request)
     if body and given not in (None, FORM_TYPE):
@@ -183,7 +186,7 @@ def _parse(
         ) from None
     values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
-        # Whichever of the two is used could be the one that the client did not mean.
+        # Either of the two values could be the one that the client did not mean.
         if name in known and name in values and name not in lists:
             raise InvalidParameter(f"{name} is given twice; give it once", code=codes.invalid)
         if "\0" in value:

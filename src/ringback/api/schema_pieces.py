@@ -1,4 +1,4 @@
-"""The pieces of JSON Schema (2020-12, as in OpenAPI 3.1) that parameters and fields share."""
+"""JSON Schemas (2020-12, as in OpenAPI 3.1) that many parameters and fields share."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -14,9 +14,9 @@ FLAG: Final[Schema] = {"type": "boolean"}
 INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
 URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"maxLength": 0}]}
-"""A URL, or the empty text where KORE's documents know no null."""
+"""A URL, or an empty string in the fields that KORE does not document as null."""
 REMOVABLE_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
-"""A URL as a parameter, which may be empty to take one away."""
+"""A URL as a parameter; empty to remove the stored URL."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
 YES_OR_NO: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
 SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
@@ -25,7 +25,7 @@ COUNTS: Final[Schema] = {
     "type": "object",
     "additionalProperties": {"type": "integer", "minimum": 0},
 }
-"""How often there was what, by name."""
+"""An object that maps names to counts."""
 SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
 SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 
@@ -36,17 +36,17 @@ def sid_of(kind: SidKind) -> Schema:
 
 
 def one_of(options: Collection[StrEnum]) -> Schema:
-    """Return the schema of one of these."""
+    """Return the schema of a string that is one of these options."""
     return {"type": "string", "enum": [option.value for option in options]}
 
 
 def number(low: int | None = None, high: int | None = None) -> Schema:
-    """Return the schema of a whole number within these bounds."""
+    """Return the schema of a whole number from `low` to `high`; None means no limit."""
     return {"type": "integer", **_given(minimum=low, maximum=high)}
 
 
 def text(*, longest: int | None = None, shortest: int = 0, pattern: str | None = None) -> Schema:
-    """Return the schema of a text."""
+    """Return the schema of a string with these limits of its length and this pattern."""
     return TEXT | _given(maxLength=longest, minLength=shortest or None, pattern=pattern)
 
 
@@ -55,12 +55,12 @@ def _given(**limits: int | str | None) -> Schema:
 
 
 def list_of(items: Schema) -> Schema:
-    """Return the schema of a list."""
+    """Return the schema of a list of such items."""
     return {"type": "array", "items": items}
 
 
 def object_of(**fields: Schema) -> Schema:
-    """Return the schema of an object that has exactly these fields."""
+    """Return the schema of an object that has exactly these fields, all of them required."""
     return {
         "type": "object",
         "properties": fields,
@@ -75,7 +75,7 @@ def refer(name: str) -> Schema:
 
 
 def or_null(schema: Schema) -> Schema:
-    """Return the schema of what may be null instead."""
+    """Return a schema that permits null in addition."""
     if "enum" in schema:
         return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
     return {**schema, "type": [schema["type"], "null"]}
@@ -90,4 +90,4 @@ META: Final[Schema] = object_of(
     previous_page_url=or_null(URL),
     url=URL,
 )
-"""The schema of every list's `meta`."""
+"""The schema of the `meta` object of every list."""

@@ -1,4 +1,4 @@
-"""How answers show records: tables of fields, from which the documents are made, too."""
+"""Serializes records to JSON by tables of fields, which also define the OpenAPI schemas."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ from ringback.core.sids import SidKind
 
 R = TypeVar("R")
 
-# As `iso` in `core/calendar` writes them.
+# The same format as `iso` in `core/calendar`.
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]
-"""From a path of our routes to the URL at which the asking client reaches it."""
+"""Returns the full URL of a path of our routes, for the client of the request."""
 
 
 class ExclusiveFieldVendor(Enum):
-    """The vendor of a field that only one of the two APIs has."""
+    """The vendor of a field that the other vendor's API does not have."""
 
     TWILIO = auto()
     KORE = auto()
@@ -33,28 +33,29 @@ class ExclusiveFieldVendor(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SerializedField(Generic[R]):
-    """A field of an answer: its name, its schema, and where its value comes from."""
+    """A field of a JSON object: its name, its schema, and the origin of its value."""
 
     name: str
     schema: Schema
     value: Callable[[R, UrlOf], object] | str
-    """The function that computes it, or the attribute of the record that it shows."""
+    """A function that computes the value, or the name of the record's attribute."""
     vendor: ExclusiveFieldVendor | None = None
-    """None where both have it, from the same place."""
+    """The only vendor whose API has the field; None if both have it."""
 
 
 class _Layout(NamedTuple):
-    """How the API of one vendor shows a record."""
+    """The fields of a record in the API of one vendor."""
 
     names: Sequence[str]
-    """All fields in their order."""
+    """The names of all fields, in order."""
     read: Callable[[Any], Sequence[object]]
     """Reads all plain attributes at once, with a placeholder for each computed field."""
     worked_out: Sequence[tuple[str, Callable[[Any, UrlOf], object]]]
+    """The names of the computed fields, with the functions that compute them."""
 
     def show(self, url: UrlOf, record: object) -> dict[str, Any]:
-        """Return a record as it is answered."""
-        # Lists can be long: one look for all fields takes half the time of one for each.
+        """Return a record as a JSON object."""
+        # Lists can be long: reading all attributes at once takes half the time.
         shown: dict[str, Any] = dict(zip(self.names, self.read(record), strict=False))
         for name, value in self.worked_out:
             shown[name] = value(record, url)
@@ -62,7 +63,7 @@ class _Layout(NamedTuple):
 
 
 class Serializer(Generic[R]):
-    """Records of one kind as answers show them."""
+    """Turns records of one kind into JSON objects, and describes their schema."""
 
     def __init__(
         self,
@@ -72,11 +73,11 @@ class Serializer(Generic[R]):
         parts: "Sequence[Serializer[Any]]" = (),
     ) -> None:
         self.name = name
-        """Of its schema in documents."""
+        """The name of the schema in the OpenAPI document."""
         self.plural = plural
-        """The key of a list of them."""
+        """The key of a list of such records."""
         self.parts = parts
-        """The objects that its schema refers to by name."""
+        """The serializers of the objects that the schema refers to by name."""
         self._fields = fields
         self._layouts = {
             vendor: _layout(fields, vendor) for vendor in ExclusiveFieldVendor if fields
@@ -84,7 +85,7 @@ class Serializer(Generic[R]):
 
     @property
     def schema(self) -> Schema:
-        """The schema of one; what only one vendor has, need not be there."""
+        """The schema of one record; fields of only one vendor are optional."""
         schema = object_of(**{field.name: field.schema for field in self._fields})
         layouts = self._layouts.values()
         needed = [
@@ -94,11 +95,11 @@ class Serializer(Generic[R]):
 
     @property
     def schemas(self) -> dict[str, Schema]:
-        """Its schema and those that it refers to, by their names in documents."""
+        """The record's schema and the schemas that it refers to, by name."""
         return {self.name: self.schema, **{part.name: part.schema for part in self.parts}}
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
-        """Return the function that shows a record to the client of this request."""
+        """Return a function that serializes a record for the client of this request."""
         return self.show_by(
             partial(url_of, request),
             ExclusiveFieldVendor.KORE if is_at_kore(request) else ExclusiveFieldVendor.TWILIO,
@@ -107,12 +108,15 @@ class Serializer(Generic[R]):
     def show_by(
         self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[R], dict[str, Any]]:
-        """Return the function that shows a record with such URLs, as this vendor's API does."""
+        """Return a function that serializes a record in this vendor's form.
+
+        `url` turns paths into full URLs.
+        """
         return partial(self._layouts[asked].show, url)
 
 
 class CustomJsonSerializer(Serializer[Any]):
-    """An object that an operation, or `show`, builds itself, by this schema."""
+    """Describes a JSON object that an operation builds itself, or that `show` builds."""
 
     def __init__(
         self,
@@ -128,13 +132,13 @@ class CustomJsonSerializer(Serializer[Any]):
 
     @property
     def schema(self) -> Schema:
-        """The schema of it."""
+        """The schema of the object."""
         return self._schema
 
     def show_by(
         self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
-        """Return the function that shows it; it is the same for all clients."""
+        """Return the function that builds the object; it is the same for all clients."""
         return self._show
 
 
@@ -147,22 +151,22 @@ def _layout(fields: Sequence[SerializedField[Any]], asked: ExclusiveFieldVendor)
 
 
 def field(name: str, schema: Schema = TEXT, attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows an attribute of the same name, or of another one."""
+    """Return a field that shows an attribute of the record (default: of the same name)."""
     return SerializedField(name, schema, attribute or name)
 
 
 def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that may be null."""
+    """Return a field that shows an attribute of the record, and may be null."""
     return field(name, or_null(schema), attribute)
 
 
 def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> SerializedField[Any]:
-    """Return a field whose value is worked out from the record."""
+    """Return a field whose value is computed from the record."""
     return SerializedField(name, schema, lambda record, _: value(record))
 
 
 def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows a record within the record, or null."""
+    """Return a field that shows an attribute which is a record itself, or null."""
     get, show = attrgetter(attribute or name), of.show_by(str)
     return SerializedField(
         name, or_null(of.schema), lambda record, _: (inner := get(record)) and show(inner)
@@ -170,7 +174,7 @@ def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> Seri
 
 
 def of_vendor(vendor: ExclusiveFieldVendor, field: SerializedField[Any]) -> SerializedField[Any]:
-    """Return a field that only one vendor's API has."""
+    """Return a copy of a field that only this vendor's API has."""
     return replace(field, vendor=vendor)
 
 
@@ -183,12 +187,12 @@ def configured(name: str, attribute: str | None = None) -> SerializedField[Any]:
 
 
 def link(name: str, path: Callable[[Any], str]) -> SerializedField[Any]:
-    """Return a field that is a URL of ours."""
+    """Return a field with the full URL of a path in this API."""
     return SerializedField(name, URL, lambda record, url: url(path(record)))
 
 
 def links(**paths: Callable[[Any], str]) -> SerializedField[Any]:
-    """Return the field `links`: URLs of ours by their names."""
+    """Return the field `links`, an object of full URLs of paths in this API."""
     return SerializedField(
         "links",
         object_of(**dict.fromkeys(paths, URL)),
@@ -201,23 +205,26 @@ DATES: Final = (field("date_created", INSTANT), field("date_updated", INSTANT))
 
 
 def dated_at(path: str) -> tuple[SerializedField[Any], ...]:
-    """Return when a record was created and updated, and its own URL, under this path."""
+    """Return the fields for a record's dates of creation and update, and its URL below a path."""
     return (*DATES, link("url", lambda record: f"{path}/{record.sid}"))
 
 
 def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
-    """Return the answer that has this as its JSON body; instants in it are in UTC."""
+    """Return a response with this value as its JSON body; instants are written in UTC."""
     return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
 
 
 def shown_once(response: Response) -> Response:
-    """Forbid caches to store an answer that shows a secret (RFC 6749, 5.1)."""
+    """Forbid caches to store a response that shows a secret (RFC 6749, 5.1), and return it."""
     response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
     return response
 
 
 def with_unknown(unknown: Sequence[str], response: Response) -> Response:
-    """Name parameters that had no effect in a header, since both vendors ignore them silently."""
+    """Add a warning header that names unknown parameters, and return the response.
+
+    Without the header a typing error would stay unnoticed: unknown parameters have no effect.
+    """
     if unknown:
         names = ", ".join(ascii(name)[:80] for name in unknown[:10])
         response.headers["Ringback-Warning"] = f"unknown parameters, without effect: {names}"

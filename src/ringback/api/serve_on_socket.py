@@ -12,15 +12,15 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 
 _MOST_OPEN: Final = 1024
-"""How many connections `serve` keeps open."""
+"""Maximum number of connections that `serve` keeps open."""
 _WAITING: Final = 1024
-"""How many connections may wait to be taken."""
+"""Maximum number of connections that may wait to be accepted."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes any that is free.
+    """Return a socket that listens on this address; port 0 chooses a free port.
 
-    Raises what `reserve` raises.
+    Raises ConfigurationError if the address is in use or not available.
     """
     listener = reserve(host, port)
     listen(listener)
@@ -28,15 +28,16 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
-    """Return a socket that is bound, and takes no connection before `listen`.
+    """Return a socket that is bound to this address; it accepts no connections before `listen`.
 
-    Raises ConfigurationError, naming this flag as what to change, where the address can't be had.
+    Raises ConfigurationError, which suggests changing `flag`, if the address is in use or not
+    available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio's own loop looks for this protocol by its number before it sets TCP_NODELAY; without
-    # that, each short answer waits 40 ms for the client's delayed ACK.
+    # asyncio sets TCP_NODELAY only if the socket has this protocol number; without TCP_NODELAY,
+    # each short response waits 40 ms for the client's delayed ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # A restart gets the address at once, though connections of before are in TIME_WAIT.
+    # After a restart the address is available at once, despite old connections in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -47,10 +48,10 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 
 
 def listen(listener: socket.socket, *, flag: str = "--port") -> None:
-    """Take connections from now on; again where it does already.
+    """Start to accept connections on a socket; no change if it does so already.
 
-    Raises what `reserve` raises, and closes the socket: of two that reserve an address at once, one
-    can listen there.
+    Raises ConfigurationError, like `reserve`, and closes the socket if another process listens on
+    the address: two processes can reserve an address at once, but only one can listen there.
     """
     host, port = listener.getsockname()[:2]
     try:
@@ -67,13 +68,13 @@ def _taken(host: str, port: int, flag: str, failure: OSError) -> ConfigurationEr
 
 
 def base_url_of(listener: socket.socket, *, scheme: str = "http") -> str:
-    """Return the URL at which a listening socket is reached."""
+    """Return the base URL at which clients reach a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
-    """Serve until the event is set; requests under way then get a second to end."""
+    """Serve the application until the event is set; open requests then get a second to end."""
     server = ApiHttpServer(app, connections=OpenConnections(_MOST_OPEN), now=SystemClock().now)
     server.listen(listener)
     await until.wait()

@@ -1,4 +1,4 @@
-"""Work that anybody may ask for, without credentials: done once for all who wait for it."""
+"""Runs work once for all callers that wait for it, so that many requests cost little."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Runs work once for all callers that wait for it, with a pause between two runs.
 
-    So a caller that asks all the time can't make it run more often, and an occasional one does not
-    wait. Each run begins after all callers that share it have asked: nobody gets an old result.
+    So frequent callers can't make it run more often, and an occasional caller does not wait. Each
+    run begins after all its callers have called, so nobody gets a result from before the call.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, pause: float) -> None:
@@ -25,7 +25,7 @@ class SingleFlight(Generic[T]):
         """Return the result of the next run, or raise its error."""
         if self._next is None:
             self._next = asyncio.create_task(self._run())
-            # All callers may have been cancelled: asyncio would log a failure nobody fetches.
+            # If all callers were cancelled, asyncio would log an error that nobody retrieves.
             self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._next)
 

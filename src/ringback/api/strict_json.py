@@ -1,6 +1,6 @@
-"""Reading JSON bodies, strictly: what a parser would silently drop is refused.
+"""Parses JSON bodies strictly: repeated names in an object are refused, not silently dropped.
 
-Everything here raises InvalidParameter.
+All functions here raise InvalidParameter if a body is invalid.
 """
 
 import json
@@ -21,9 +21,9 @@ JSON_TYPE: Final = "application/json"
 async def read_json(
     request: Request, *, most: int, code: int = SUPER_SIM.invalid
 ) -> tuple[bytes, Json]:
-    """Return a request's JSON body of at most this many bytes, as it came and as it reads.
+    """Return a request's JSON body of at most `most` bytes: the raw bytes and the parsed value.
 
-    `check_names` has yet to see both.
+    Repeated names are not found here; the caller has to call `check_names` with both.
     """
     given = media_type_of(request)
     body = await read_body(request, most=most, code=code)
@@ -38,26 +38,27 @@ async def read_json(
 
 
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
-    """Refuse a document in which an object has a name twice: the parser kept only the last.
+    """Raise InvalidParameter if an object in a JSON body has the same name twice.
 
-    The document has to be shallow. Each string has two quotes around it. Where the body has more
-    quotes than that, a string was dropped or contains quotes, and a slower parser looks again.
+    The fast parser kept only the last of them. Each string has two quotes around it. If the body
+    has more quotes than that, a string was dropped or contains quotes, and a slower parser checks
+    the body. The caller has checked that the parsed document is not nested deeply.
     """
     if may_repeat_names(body, document):
         refuse_repeats(body, code=code)
 
 
 def may_repeat_names(body: bytes, document: Json) -> bool:
-    """Whether an object in this document may have a name twice; the first half of `check_names`."""
+    """Return True if an object in a JSON body may have a name twice; the fast check."""
     return body.count(b'"') != 2 * _texts_in(document)
 
 
 def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
-    """Refuse an object with a repeated name, by a parser that takes milliseconds for a batch."""
+    """Raise InvalidParameter if a name is repeated in an object; takes milliseconds for a batch."""
     try:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:
-        # The document is shallow, so what is nested was dropped for its name.
+        # The parsed document is shallow: the deep part was dropped because its name repeats.
         raise InvalidParameter("a name is given twice in one object", code=code) from None
 
 

@@ -437,7 +437,7 @@ async def test_a_token_is_good_for_the_products_of_its_client(
     for answer in answers:
         if answer.status == 403:
             assert refusal(answer) == (403, 20006)
-            assert "this token is good for" in answer.json["message"]
+            assert "this token is valid for" in answer.json["message"]
 
 
 async def test_by_a_host_name_a_token_is_good_for_the_same(

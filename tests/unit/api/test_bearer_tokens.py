@@ -46,7 +46,7 @@ STANDARD = an_api_client(
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-NOT_OURS = "this is no token of this server"
+NOT_OURS = "this server did not issue this token"
 Claims = dict[str, Any]
 HELD = ("iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes")
 

@@ -244,7 +244,7 @@ async def test_a_change_while_another_is_running_is_a_conflict(
         ("PageSize=%C2%B2", "PageSize='²'"),
         ("PageSize=", "PageSize=''"),
         ("Page=-1", "Page='-1'"),
-        ("PageToken=nonsense", "PageToken='nonsense' is no page token"),
+        ("PageToken=nonsense", "PageToken='nonsense' is not a page token"),
         ("PageToken=PAHS" + "0" * 32, "PageToken: there is no record HS0"),
         ("PageToken=PBHS" + "f" * 32, "PageToken: there is no record HSf"),
     ],

@@ -290,7 +290,7 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
         ("PageSize=0", 33103, "PageSize='0'"),
         ("Page=-1", 33103, "Page='-1'"),
         ("PageToken=PAnobody", 33103, "PageToken: there is no record nobody in this list"),
-        ("PageToken=nobody", 33103, "PageToken='nobody' is no page token"),
+        ("PageToken=nobody", 33103, "PageToken='nobody' is not a page token"),
     ],
 )
 async def test_usage_that_cant_be_had_names_the_parameter(
