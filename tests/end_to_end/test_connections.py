@@ -133,7 +133,7 @@ async def test_where_no_file_can_be_opened_clients_wait_and_are_answered_afterwa
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             for reader, _ in waiting:
                 assert (await reader.readline()).split()[1] == b"200"
-        await server.log.says("connections of clients are taken again")
+        await server.log.says("connections of clients are accepted again")
     told = [line for line in server.log.lines if line["level"] == "error"]
     assert len(told) == 1
 

@@ -1,5 +1,5 @@
-"""The HTTP/1.1 server in front of the APIs: strict about requests, bounded in all it holds.
+"""The HTTP/1.1 server in front of the APIs: it parses requests strictly and limits its resources.
 
 May import `core/http` and `api/errors`; it knows nothing of callbacks or accounts.
-Start with `server`; `request_head` has the grammar, `connection` the life of one client.
+Start with `server`; `request_head` has the grammar, `connection` the life of one connection.
 """

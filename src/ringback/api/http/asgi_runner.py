@@ -1,4 +1,4 @@
-"""Requests -> calls of an ASGI application, and what it sends -> bytes."""
+"""Turns requests into calls of an ASGI application, and the messages that it sends into bytes."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class AsgiServer:
     """Passes requests to an ASGI application.
 
-    Only the proxies in `trusted` are believed about whom they forward for.
+    It uses X-Forwarded-For and X-Forwarded-Proto only from the proxies in `trusted`.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
@@ -34,7 +34,7 @@ class AsgiServer:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, connection: ServerConnection, head: RequestHead) -> "AsgiCall":
-        """Begin to answer a request."""
+        """Start a task that answers a request, and return the call."""
         call = AsgiCall(connection, head)
         scope = self._scope_of(connection, head)
         call.task = self._loop.create_task(call.run(self._app, scope))
@@ -50,7 +50,7 @@ class AsgiServer:
             "http_version": head.version,
             "method": head.method,
             "scheme": scheme,
-            # Escapes are read, and what is not UTF-8 is replaced.
+            # Percent escapes are decoded; invalid UTF-8 is replaced.
             "path": unquote(path) if "%" in path else path,
             "raw_path": head.path,
             "root_path": "",
@@ -63,7 +63,10 @@ class AsgiServer:
     def _forwarded(
         self, connection: ServerConnection, head: RequestHead
     ) -> tuple[tuple[str, int], str]:
-        """Return the client and the scheme that a trusted proxy names."""
+        """Return the client's address and scheme, as a trusted proxy reports them.
+
+        Without a trusted proxy they are those of the connection itself.
+        """
         if not connection.is_trusted:
             self._warn(connection.peer[0])
             return connection.peer, connection.scheme
@@ -72,19 +75,20 @@ class AsgiServer:
             if name in said:
                 said[name] = f"{said[name]},{value.decode('latin-1')}".lstrip(",")
         host = client_of(connection.peer[0], said[b"x-forwarded-for"], self._trusted)
-        # The nearest proxy's word: it is the last one.
+        # The last value comes from the nearest proxy.
         scheme = said[b"x-forwarded-proto"].rpartition(",")[2].strip().lower()
         client = connection.peer if host == connection.peer[0] else (host, 0)
         return client, scheme if scheme in _SCHEMES else connection.scheme
 
     def _warn(self, peer: str) -> None:
-        # Once for each server: the header comes with every request.
+        # Warn only once: the header comes with every request.
         if self._has_warned:
             return
         self._has_warned = True
         _log.warning(
-            "%s sends X-Forwarded-For and is not in trusted_proxies, so that is ignored: if it is a"
-            " proxy, all of its clients count as one; name it in trusted_proxies then",
+            "%s sends X-Forwarded-For, which is ignored because the address is not in"
+            " trusted_proxies: if it is a proxy, add it to trusted_proxies, as otherwise all of its"
+            " clients count as one",
             peer,
             extra={"peer": peer},
         )
@@ -92,28 +96,28 @@ class AsgiServer:
 
 @dataclass(slots=True, eq=False)
 class AsgiCall:
-    """One call of the application."""
+    """One call of the ASGI application, which answers one request."""
 
     connection: ServerConnection
     head: RequestHead
     task: asyncio.Task[None] = field(init=False)
     has_begun: bool = field(init=False, default=False)
     _start: Message | None = field(init=False, default=None)
-    """The beginning of the answer, until it is sent together with what comes first."""
+    """The response's status and headers, until they are sent with the first part of the body."""
     _is_chunked: bool = field(init=False, default=False)
     _is_taken: bool = field(init=False, default=False)
-    """Whether the application has all of the body."""
+    """True once the application has received the whole body of the request."""
     _is_complete: bool = field(init=False, default=False)
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Have the application answer; what it raises is logged, and answered 500."""
+        """Call the application; log an exception that it raises, and answer 500."""
         try:
             await app(scope, self._receive, self._send)
-        except Exception:  # noqa: BLE001 (nobody but the log can be told)
+        except Exception:  # noqa: BLE001 (it can only be logged)
             _log.exception("answering %s %s failed", scope["method"], scope["path"])
         else:
             if not self._is_complete and not self.connection.is_over:
-                _log.error("%s %s was not answered as a whole", scope["method"], scope["path"])
+                _log.error("%s %s got no complete response", scope["method"], scope["path"])
         if not self._is_complete:
             self.connection.fail(self)
 
@@ -133,7 +137,7 @@ class AsgiCall:
         kind = message["type"]
         if kind == "http.response.start":
             if self._start is not None or self.has_begun:
-                raise RuntimeError("an answer can be started once")
+                raise RuntimeError("a response can be started only once")
             self._start = message
         elif kind != "http.response.body" or self._is_complete:
             raise RuntimeError(f"{kind} can't be sent now")
@@ -154,10 +158,10 @@ class AsgiCall:
             self.connection.write(head + body)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
-        """Return the head of the answer."""
+        """Return the head of the response, and choose how its length is marked."""
         start = self._start
         if start is None:
-            raise RuntimeError("an answer must be started before its body is sent")
+            raise RuntimeError("a response must be started before its body is sent")
         status, headers = start["status"], start["headers"]
         more = [self.connection.date_line()]
         if status not in BODILESS and not _says_length(headers):
@@ -167,7 +171,7 @@ class AsgiCall:
                 self._is_chunked = True
                 more.append(b"transfer-encoding: chunked\r\n")
             else:
-                # HTTP/1.0 knows no chunks: it ends where the connection does.
+                # HTTP/1.0 has no chunks: the response ends when the connection is closed.
                 self.connection.close_with_answer()
         if self.connection.will_close:
             more.append(b"connection: close\r\n")
@@ -179,7 +183,7 @@ class AsgiCall:
 
 
 def _says_length(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    for name, _ in headers:  # noqa: SIM110 (each answer comes here; a generator costs twice that)
+    for name, _ in headers:  # noqa: SIM110 (runs for each response; a generator takes twice as long)
         if name == b"content-length":
             return True
     return False

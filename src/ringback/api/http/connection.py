@@ -1,8 +1,8 @@
-"""One connection of a client: what is read of it, when, and how long it may take.
+"""One connection of a client: reads its requests in order, and enforces time limits.
 
-Laws of this file. One request is answered at a time; what comes behind it waits, unread, once a
-little has been read ahead. Everything that a client can drag out has a limit, and nothing has a
-timer of its own: who keeps all connections asks each once a second.
+Rules of this file. One request is answered at a time; only a limited number of bytes after it is
+read ahead. Everything that a client can delay has a time limit. Connections have no timers:
+`OpenConnections` calls `check` of each connection once a second.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ _TOO_LATE: Final = 408
 
 
 class InFlightResponse(Protocol):
-    """What is answering a request."""
+    """The response to the current request, while the application works on it."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether some of the answer is on its way."""
+        """True once a part of the response was sent."""
         ...
 
     @property
     def task(self) -> asyncio.Task[None]:
-        """The task that answers."""
+        """The task that answers the request."""
         ...
 
 
 Begin = Callable[["ServerConnection", RequestHead], InFlightResponse]
-"""Begins to answer a request, and returns at once."""
+"""Starts to answer a request, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +50,33 @@ class HttpServerContext:
     timeouts: ServerTimeouts
     date: DateHeader
     buffer: memoryview
-    """An event loop fills it and has it emptied in one step, so one is enough."""
+    """The read buffer of all connections: the event loop fills and empties it in one step."""
     abandoned: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    """Tasks that still answer a client that has gone."""
+    """Tasks that still work on the requests of clients that have disconnected."""
 
 
 class _State(Enum):
     """The phase that a connection is in."""
 
     SETTING_UP = auto()
-    """TLS, or the event loop, isn't ready."""
+    """The TLS handshake or the setup by the event loop is not finished."""
     WAITING = auto()
-    """Nothing has come of the next request, or not all of its head."""
+    """The head of the next request has not arrived, or not completely."""
     ANSWERING = auto()
-    """A request is being answered; its body may still be coming."""
+    """A request is being answered; its body may still be arriving."""
     DROPPING = auto()
-    """A request was answered before its body had come, which is of no use any more."""
+    """The request was answered before its whole body arrived; the rest is read and dropped."""
     LINGERING = auto()
-    """All is said; what still comes is read, so that the client gets to read the answer."""
+    """Everything is sent; further input is dropped, so that the client can read the response."""
     CLOSING = auto()
-    """It is closed, or will be once the client has taken the rest."""
+    """The connection is closed, or will be once the client has received the rest."""
 
 
 _OVER: Final = (_State.LINGERING, _State.CLOSING)
 
 
 class ServerConnection(asyncio.BufferedProtocol):
-    """Reads requests, has them answered one after the other, and ends in time."""
+    """Reads a client's requests, passes them on one after the other, and enforces time limits."""
 
     def __init__(
         self,
@@ -90,11 +90,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         is_trusted: bool,
     ) -> None:
         self.peer = peer
-        """The address and the port at the other end."""
+        """The address and port of the client."""
         self.local = local
-        """The address and the port at this end; None where there are several, until it is open."""
+        """The server's own address and port; may be None until the connection is set up."""
         self.sends_no_more = False
-        """Whether the client has closed its side."""
+        """True once the client has closed its side of the connection."""
         self.scheme = scheme
         self.holder = holder
         self.is_trusted = is_trusted
@@ -107,21 +107,21 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._request: InFlightResponse | None = None
         self._expects_continue = False
         self._is_awaited = True
-        """Whether the client has still to send something."""
+        """True while a part of the current request has not arrived."""
         self._keeps_alive = True
         self._is_paused = False
         self._arrival: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._unsent = 0
-        """How much the client had still to take when that was last looked at."""
+        """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
-        """How much has come since the last progress, or of what is dropped."""
+        """Bytes that arrived since the last progress, or the number of dropped bytes."""
         self._deadline = self._loop.time() + context.timeouts.handshake
 
-    # ---- what the event loop calls -----------------------------------------------------------
+    # ---- called by the event loop ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read."""
+        """Start to read requests."""
         self._transport = cast("asyncio.Transport", transport)
         if self.local is None:
             host, port, *_ = self._transport.get_extra_info("sockname")
@@ -132,11 +132,11 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.evict()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to read to."""
+        """Return the buffer into which the event loop reads."""
         return self._context.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
+        """Process the bytes that the event loop has read into the buffer."""
         state = self._state
         if state in _OVER:
             self._drop(nbytes)
@@ -155,10 +155,10 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._more_of_body(nbytes)
 
     def eof_received(self) -> bool:
-        """Answer a client that has sent all that it will, and close then.
+        """Finish the current response if the client has closed its side; then close.
 
-        A handler that waits for the client to disconnect is told so: a client that closes its
-        side has usually left.
+        A handler that waits for the client to disconnect is woken, since a client that closes its
+        side has usually left. Returns False if the connection can be closed at once.
         """
         if self._state is not _State.ANSWERING or not self._parser.has_whole_request:
             return False
@@ -169,54 +169,57 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self.scheme == "http"
 
     def pause_writing(self) -> None:
-        """Note that the client is slow to take its answer."""
+        """Start the time limit for a client that is slow to receive the response."""
         self._drained = self._loop.create_future()
         self._expect_taking(self._loop.time())
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue to send: the client has received most of the response so far."""
         self._drained = _let_go(self._drained)
         self._unsent = 0
         if self._state is _State.ANSWERING:
             self._deadline = inf
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the task that answers see that the client has gone."""
+        """Forget the connection, and wake the task that answers, so that it can end."""
         self._state = _State.CLOSING
         self._context.connections.remove(self)
         self._abandon()
         self._arrival = _let_go(self._arrival)
         self._drained = _let_go(self._drained)
 
-    # ---- for whoever answers -----------------------------------------------------------------
+    # ---- called by the code that answers a request -------------------------------------------
 
     @property
     def is_over(self) -> bool:
-        """Whether the client takes no more of an answer."""
+        """True if nothing more can be sent to the client."""
         return self._state in _OVER
 
     @property
     def is_body_complete(self) -> bool:
-        """Whether the body of the request has been taken as a whole."""
+        """True once `take_body` has returned the whole body of the request."""
         return self._parser.is_body_complete
 
     @property
     def will_close(self) -> bool:
-        """Whether no request will follow this one: nobody knows if a body comes untold."""
+        """True if the connection closes after the current response.
+
+        That is also so if the client still waits for `100 Continue`: it may or may not send a body.
+        """
         return self._expects_continue or not self._keeps_alive
 
     def close_with_answer(self) -> None:
-        """Let no request follow this one."""
+        """Close the connection after the current response."""
         self._keeps_alive = False
 
     def date_line(self) -> bytes:
-        """Return the date header of an answer."""
+        """Return the `Date` header line for a response."""
         return self._context.date.line()
 
     def take_body(self) -> bytes:
-        """Return the part of the body that has arrived since the last call.
+        """Return the part of the request's body that has arrived since the last call.
 
-        A malformed body ends the connection: see `is_over`.
+        A malformed body ends the connection; the result is then empty and `is_over` is True.
         """
         if self.is_over:
             return b""
@@ -232,7 +235,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         return part
 
     async def arrival(self) -> None:
-        """Wait until there may be more of the body, or nobody listens any more."""
+        """Wait until more of the request's body has arrived, or the client has disconnected."""
         if self.is_over or self.sends_no_more:
             return
         if self._expects_continue:
@@ -240,23 +243,23 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.write(CONTINUE)
         if not self._parser.is_body_complete:
             self._expect_more()
-        # Several may wait: for the body, and for the client to leave.
+        # Several coroutines may wait: for the body, and for the client to disconnect.
         if self._arrival is None:
             self._arrival = self._loop.create_future()
         await self._arrival
 
     def write(self, data: bytes) -> None:
-        """Send this; what nobody takes any more is dropped."""
+        """Send data to the client; drop it if the connection is over."""
         if self._transport is not None and not self.is_over:
             self._transport.write(data)
 
     async def drained(self) -> None:
-        """Wait until the client has taken most of what was sent."""
+        """Wait until the client has received most of the data sent so far."""
         if self._drained is not None:
             await self._drained
 
     def end_answer(self, request: InFlightResponse) -> None:
-        """Go on to the next request; where that can't be, close."""
+        """Continue with the next request after a complete response, or close the connection."""
         if self._request is not request:
             return
         self._request = None
@@ -273,9 +276,9 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._drop_body()
 
     def fail(self, request: InFlightResponse) -> None:
-        """Answer that there is no answer, and close.
+        """Respond 500 to a request that could not be answered, and close the connection.
 
-        In the middle of one it is closed at once, so that its reader sees that it isn't whole.
+        If a part of the response was sent, close at once, so that the client sees it is incomplete.
         """
         if self._request is not request:
             return
@@ -285,15 +288,15 @@ class ServerConnection(asyncio.BufferedProtocol):
         else:
             self._end(internal_error(self.date_line()))
 
-    # ---- for whoever keeps all connections ---------------------------------------------------
+    # ---- called by `OpenConnections` and the server ------------------------------------------
 
     @property
     def answering(self) -> asyncio.Task[None] | None:
-        """The task that answers the present request."""
+        """The task that answers the current request; None if there is none."""
         return None if self._request is None else self._request.task
 
     def evict(self) -> None:
-        """Close at once, without an answer."""
+        """Close the connection at once, without a response."""
         self._state = _State.CLOSING
         if self._transport is not None:
             self._transport.abort()
@@ -302,7 +305,7 @@ class ServerConnection(asyncio.BufferedProtocol):
                 self._sock.shutdown(socket.SHUT_RDWR)
 
     def check(self, now: float) -> None:
-        """End what has taken too long."""
+        """Close the connection, or refuse its request, if its time limit has passed."""
         if now < self._deadline:
             return
         if self._unsent_now() < self._unsent:
@@ -312,10 +315,10 @@ class ServerConnection(asyncio.BufferedProtocol):
         elif self._state is _State.WAITING and not self._parser.held:
             self._close()
         else:
-            self._refuse(_TOO_LATE, "it did not come within the time that there is for that")
+            self._refuse(_TOO_LATE, "it did not arrive within the time limit")
 
     def stop(self) -> None:
-        """Close now, or with the end of the request that is under way."""
+        """Close the connection now, or after the current request."""
         self._keeps_alive = False
         if self._state is _State.SETTING_UP:
             self.evict()
@@ -350,7 +353,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._pause_or_resume()
 
     def _has_come(self) -> None:
-        """Note that the client has done its part."""
+        """Note that the whole request has arrived: the client has nothing left to send."""
         self._is_awaited = self._expects_continue = False
         self._context.connections.serves(self)
         if self._drained is None:
@@ -371,7 +374,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline = self._loop.time() + self._context.timeouts.body
 
     def _drop_body(self) -> None:
-        """Drop what has come of a body; when that is all, the next request may come."""
+        """Drop the part of the body that has arrived; after the last part, await a request."""
         self.take_body()
         if self._state is _State.DROPPING and self._parser.is_body_complete:
             self._came = 0
@@ -384,7 +387,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self.evict()
 
     def _pause_or_resume(self) -> None:
-        """Read only a little ahead of who takes it."""
+        """Stop reading while too many bytes wait to be processed; resume afterwards."""
         if self._transport is None or self._state is _State.CLOSING:
             return
         pauses = self._state is _State.ANSWERING and self._parser.held >= MAX_HELD
@@ -397,20 +400,20 @@ class ServerConnection(asyncio.BufferedProtocol):
     # ---- ending ------------------------------------------------------------------------------
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answer what can't be read, or has not come in time, and close."""
+        """Send an error for a malformed or late request, and close the connection."""
         request = self._request
         self._abandon()
         self._arrival = _let_go(self._arrival)
         if request is not None and request.has_begun:
             self.evict()
         elif self._state is _State.DROPPING:
-            # It has had its answer; a second one would be taken for that of another request.
+            # The request has its response; the client would take a second one for another request.
             self._linger()
         else:
             self._end(refusal(status, why, self.date_line()))
 
     def _abandon(self) -> None:
-        """Let the task that answers end by itself; its result goes nowhere."""
+        """Let the task that answers the request finish, and drop its result."""
         if (task := self.answering) is not None:
             self._request = None
             self._context.abandoned.add(task)
@@ -422,9 +425,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close this side, and give the client a moment to read before the other is closed too.
+        """Close this side, and give the client time to read the response before closing the other.
 
-        A socket that is closed while there is something to read in it takes back what it has sent.
+        Closing a socket that has unread input would discard the data that it has sent.
         """
         if self._transport is None or not self._transport.can_write_eof():
             self._close()
@@ -435,7 +438,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._pause_or_resume()
 
     def _close(self) -> None:
-        """Close once everything is sent."""
+        """Close the connection once everything is sent."""
         self._enter_last(_State.CLOSING)
         if self._transport is not None:
             self._transport.close()
@@ -458,6 +461,6 @@ class ServerConnection(asyncio.BufferedProtocol):
 
 
 def _let_go(waiting: asyncio.Future[None] | None) -> None:
-    """Wake the coroutine that waits for this, if any."""
+    """Wake the coroutines that wait for this future, if any."""
     if waiting is not None and not waiting.done():
         waiting.set_result(None)

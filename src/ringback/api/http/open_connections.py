@@ -1,8 +1,8 @@
-"""All connections that clients have open, and which of them goes when there are too many.
+"""Keeps the open connections of clients, and closes one for each new one if there are too many.
 
-Laws of this file. As long as there is room, nobody is counted against anybody. While there is none,
-each new connection takes the place of one of the address that holds most, so that no address can
-keep the others out; what that costs does not depend on how many connections there are.
+Rules of this file. Below the limit, addresses can have any number of connections. At the limit,
+each new connection replaces one of the address that has most, so that no address can lock the
+others out. The cost of that does not depend on the number of connections.
 """
 
 import asyncio
@@ -10,52 +10,55 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-# One sweep instead of a timer for each connection: limits needn't be finer than a second.
+# One check of all connections instead of a timer for each: time limits may be a second late.
 _SWEEP_SECONDS: Final = 1.0
 _SHARE: Final = 4
-"""An address that isn't trusted keeps the fourth part of all places at most."""
-# So that the cost of one newcomer does not grow with the number of addresses.
+"""At the limit, an address that is not trusted keeps at most 1/`_SHARE` of all connections."""
+# So that the cost of a new connection does not grow with the number of addresses.
 _MOST_LOOKED_AT: Final = 32
 
 
 class EvictableServerConnection(Protocol):
-    """A connection, as far as the limit on them needs it."""
+    """The methods of a connection that `OpenConnections` and the server use."""
 
     @property
     def answering(self) -> asyncio.Task[None] | None:
-        """The task that answers its request, if there is one."""
+        """The task that answers the current request; None if there is none."""
         ...
 
     def stop(self) -> None:
-        """Close now, or with the end of the request that is under way."""
+        """Close the connection now, or after the current request."""
         ...
 
     @property
     def holder(self) -> str:
-        """The address that it counts for."""
+        """The address or network for which the connection counts."""
         ...
 
     @property
     def is_trusted(self) -> bool:
-        """Whether that is a trusted proxy, behind which there are many."""
+        """True if the holder is a trusted proxy, which has many clients."""
         ...
 
     def evict(self) -> None:
-        """Close at once, without an answer."""
+        """Close the connection at once, without a response."""
         ...
 
     def check(self, now: float) -> None:
-        """End what has taken too long at this time of the loop's clock."""
+        """Close the connection, or refuse its request, if its time limit has passed.
+
+        `now` is the time of the event loop's clock.
+        """
         ...
 
 
 class OpenConnections:
-    """The open connections, `most` at once."""
+    """Keeps at most `most` open connections, and checks their time limits once a second."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.evicted = 0
-        """How many had to go for others since the start."""
+        """The number of connections closed since the start to make room for others."""
         self._held = {True: _Holdings(), False: _Holdings()}
         self._all = dict[EvictableServerConnection, None]()
         self._timer: asyncio.TimerHandle | None = None
@@ -63,15 +66,18 @@ class OpenConnections:
         self._is_empty.set()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of open connections."""
         return len(self._all)
 
     def __iter__(self) -> Iterator[EvictableServerConnection]:
-        """Return them, the oldest first."""
+        """Iterate over a copy of the open connections, the oldest first."""
         return iter(tuple(self._all))
 
     def admit(self, connection: EvictableServerConnection) -> bool:
-        """Take a new connection in, if need be in place of another one; return whether it is."""
+        """Add a new connection, replacing another one at the limit.
+
+        Returns False if there is no room for it; the caller then closes it.
+        """
         if len(self._all) >= self.most and not self._make_room(connection):
             return False
         self._all[connection] = None
@@ -82,17 +88,17 @@ class OpenConnections:
         return True
 
     def waits(self, connection: EvictableServerConnection) -> None:
-        """Note that its client has to send something before it can be answered."""
+        """Note that a connection waits for its client: it is among the first to be closed."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting[connection] = None
 
     def serves(self, connection: EvictableServerConnection) -> None:
-        """Note that its request is being answered."""
+        """Note that a connection's request is being answered: it is closed only if none waits."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting.pop(connection, None)
 
     def remove(self, connection: EvictableServerConnection) -> None:
-        """Forget one that is closed; once more does nothing."""
+        """Forget a connection that is closed; no change if it was removed before."""
         if connection in self._all:
             del self._all[connection]
             self._held[connection.is_trusted].remove(connection)
@@ -100,16 +106,16 @@ class OpenConnections:
                 self._is_empty.set()
 
     async def emptied(self) -> None:
-        """Wait until there is none."""
+        """Wait until there are no open connections."""
         await self._is_empty.wait()
 
     def _make_room(self, newcomer: EvictableServerConnection) -> bool:
-        """Close the connection that has to go for a newcomer; False where that is the newcomer."""
+        """Close a connection to make room for a new one; return False if none may be closed."""
         holding = self._to_give(newcomer)
         goes = next(iter(holding.waiting), None)
         if goes is None:
-            # All of them are being served: one is cut off only for an address that has far fewer,
-            # or two addresses would take each other's place for ever.
+            # Requests on all of them are being answered. One is cut off only if the new address has
+            # at least two fewer; otherwise two addresses would replace each other's for ever.
             own = self._held[newcomer.is_trusted].count_of(newcomer)
             if len(holding.all) < own + 2:
                 return False
@@ -120,7 +126,7 @@ class OpenConnections:
         return True
 
     def _to_give(self, newcomer: EvictableServerConnection) -> "_Holding":
-        """Return the address of which one has to go."""
+        """Return the connections of the address that has to lose one for a new connection."""
         own, share = self._held[newcomer.is_trusted], max(1, self.most // _SHARE)
         trusted, strangers = self._held[True], self._held[False]
         mine = own.count_of(newcomer)
@@ -129,7 +135,7 @@ class OpenConnections:
             largest = strangers
         else:
             largest = trusted
-        # Where nobody has more than the newcomer, it would only change places with another.
+        # If no address has more than the new one's, the new one replaces one of its own.
         return own.of(newcomer) if mine >= largest.most else largest.largest()
 
     def _sweep_later(self) -> None:
@@ -146,7 +152,7 @@ class OpenConnections:
 
 
 class _Holding:
-    """The connections of one address; those that wait in the order in which they began to."""
+    """The connections of one address; `waiting` has the longest waiting first."""
 
     __slots__ = ("all", "waiting")
 
@@ -156,13 +162,13 @@ class _Holding:
 
 
 class _Holdings:
-    """The connections of each address, indexed by their number: the largest is found at once."""
+    """The connections of each address, indexed by their number, so that the largest is known."""
 
     def __init__(self) -> None:
         self.most = 0
         self._of = dict[str, _Holding]()
         self._with = defaultdict[int, dict[str, None]](dict)
-        """The addresses with this number of connections."""
+        """The addresses that have a number of connections, by that number."""
 
     def of(self, connection: EvictableServerConnection) -> _Holding:
         return self._of[connection.holder]
@@ -172,7 +178,7 @@ class _Holdings:
         return 0 if holding is None else len(holding.all)
 
     def largest(self) -> _Holding:
-        """Return one of those who have most, if possible one that has a connection that waits."""
+        """Return the connections of an address that has most, preferably one with waiting ones."""
         names = iter(self._with[self.most])
         candidates = [
             self._of[name] for name, _ in zip(names, range(_MOST_LOOKED_AT), strict=False)

@@ -1,8 +1,8 @@
-"""The head of a request: bytes -> RequestHead, by one strict grammar; no I/O.
+"""Parses the head of a request (request line and headers) by one strict grammar; no I/O.
 
-Laws of this file. Two servers must not disagree about where a request ends, so nothing is guessed:
-what RFC 9110 and RFC 9112 let a server accept out of leniency (a bare LF, a folded line, a space
-before a colon, a length that is given twice) is refused. What is refused is never read further.
+Rules of this file. Two servers must not disagree about where a request ends, so nothing is guessed.
+Lenient forms that RFC 9110 and RFC 9112 let a server accept are refused: a bare LF, a folded line,
+a space before a colon, a repeated length. After a refusal nothing more is read.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 MAX_HEADERS: Final = 128
 
-# By expressions of our own: llhttp accepts two Host headers, none, and HTTP/2.0 (decision 16).
+# Our own expressions: llhttp accepts two Host headers, none, and HTTP/2.0 (decision 16).
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-# Possessive, so that no input makes it look at a byte twice.
+# Possessive quantifiers, so that no input causes backtracking.
 _HEAD: Final = re.compile(
     rb"(" + _TOKEN + rb"{1,32}+) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n"
     rb"((?:" + _TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
@@ -34,7 +34,7 @@ _AT_MOST_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encodin
 
 
 class MalformedRequest(Exception):
-    """A request that can't be read; it is answered with `status`, and the connection ends."""
+    """Raised for an invalid request; it is answered with `status`, and the connection ends."""
 
     def __init__(self, why: str, *, status: int = 400) -> None:
         super().__init__(why)
@@ -43,30 +43,30 @@ class MalformedRequest(Exception):
 
 
 class RequestHead(NamedTuple):
-    """All of a request but its body."""
+    """A request's method, target and headers: everything except its body."""
 
     method: str
     path: bytes
-    """As it came: with its escapes, without its query."""
+    """The path as received, with its percent escapes and without the query."""
     query: bytes
     version: str
     """`1.0` or `1.1`."""
     headers: list[tuple[bytes, bytes]]
-    """In their order; names in lower case."""
+    """The headers in their order, with names in lower case."""
     length: int | None
-    """How many bytes its body has; None for one in chunks."""
+    """The length of the body in bytes; None for a body in chunks."""
     keeps_alive: bool
-    """Whether its sender lets another request follow on the connection."""
+    """True if the client may send another request on the same connection."""
     expects_continue: bool
-    """Whether its sender waits for 100 Continue before it sends the body."""
+    """True if the client waits for 100 Continue before it sends the body."""
     is_forwarded: bool
-    """Whether a proxy says in it for whom it forwards."""
+    """True if there is an X-Forwarded-For or X-Forwarded-Proto header."""
 
 
 def parse_head(data: bytes) -> RequestHead:
-    """Parse a head; `data` ends with its empty line.
+    """Parse the head of a request; `data` ends with its empty line.
 
-    Raises MalformedRequest for what RFC 9112 doesn't allow, or leaves to the reader.
+    Raises MalformedRequest if RFC 9112 forbids the head, or lets servers choose how to read it.
     """
     match = _HEAD.fullmatch(data)
     if match is None:
@@ -91,13 +91,13 @@ def parse_head(data: bytes) -> RequestHead:
 
 
 def check_partial_head(data: bytes, *, seen: int) -> None:
-    """Raise MalformedRequest where the beginning of a head is invalid, whatever follows.
+    """Raise MalformedRequest if the beginning of a head is invalid, whatever follows.
 
-    The first `seen` bytes have been looked at before.
+    The first `seen` bytes were checked before.
     """
     if _BARE.search(data, max(0, seen - 1)):
         raise MalformedRequest(_LINE_ENDS)
-    # The first line is looked at once: when its end has come.
+    # The first line is checked only once: when its end has arrived.
     end = data.find(b"\r\n", max(2, seen - 1))
     if end > 0 and b"\r\n" not in data[2:end]:
         start = 2 if data.startswith(b"\r\n") else 0
@@ -106,7 +106,10 @@ def check_partial_head(data: bytes, *, seen: int) -> None:
 
 
 def _headers_of(fields: bytes) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
-    """Return all headers in their order, and by name; lists are joined."""
+    """Return all headers in their order, and by name, with repeated headers joined by commas.
+
+    Raises MalformedRequest if there are too many, or if one is repeated that must not be.
+    """
     headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(fields)]
     if len(headers) > MAX_HEADERS:
         raise MalformedRequest(f"there are more than {MAX_HEADERS} headers", status=431)
@@ -118,21 +121,24 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     by_name = dict[bytes, bytes]()
     for name, value in headers:
         if name in by_name and name in _AT_MOST_ONCE:
-            raise MalformedRequest(f"the header {name.decode()} is there twice")
+            raise MalformedRequest(f"the header {name.decode()} is given twice")
         by_name[name] = by_name[name] + b"," + value if name in by_name else value
     return by_name
 
 
 def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
-    """Return how long the body is; None where it comes in chunks."""
+    """Return the length of the body in bytes, or None for a body in chunks.
+
+    Raises MalformedRequest if the headers about it are invalid or contradict each other.
+    """
     coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
     if coding is not None:
         if length is not None:
-            raise MalformedRequest("both Content-Length and Transfer-Encoding say how long it is")
+            raise MalformedRequest("it has both Content-Length and Transfer-Encoding")
         if version == "1.0":
             raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != b"chunked":
-            raise MalformedRequest("the only Transfer-Encoding that is read here is chunked")
+            raise MalformedRequest("the only supported Transfer-Encoding is chunked")
         return None
     if length is None:
         return 0
@@ -142,7 +148,10 @@ def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
 
 
 def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
-    """Return a target's path and query."""
+    """Return the path and the query of a request's target.
+
+    Raises MalformedRequest if it is not a path, or an absolute URL that matches the Host header.
+    """
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")
         return path, query
@@ -152,7 +161,7 @@ def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, b
     if match is None:
         raise MalformedRequest("its target must be a path")
     authority, path, query = match.groups(b"")
-    # A server has to take these (RFC 9112, 3.2.2); which of the two hosts is meant it can't know.
+    # A server must accept absolute URLs (RFC 9112, 3.2.2), but can't choose between two hosts.
     if host is not None and authority.lower() != host.lower():
         raise MalformedRequest("its target and its Host header name different hosts")
     return path or b"/", query[1:]
@@ -174,7 +183,7 @@ def _keeps_alive(connection: bytes | None, version: str) -> bool:
 
 
 def _why_not(data: bytes) -> str:
-    """Return in words what keeps these bytes from being a head."""
+    """Return the reason why these bytes are not a valid head."""
     line, _, fields = data.partition(b"\r\n")
     if not _LINE.fullmatch(line):
         return _FIRST_LINE

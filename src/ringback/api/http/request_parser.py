@@ -1,8 +1,8 @@
-"""The bytes of a connection -> heads and bodies of requests, one after the other; no I/O.
+"""Splits the bytes of a connection into the heads and bodies of its requests; no I/O.
 
-Laws of this file. Never more is held than one head and what was read with it: who feeds it stops
-reading while something waits to be taken. What follows a request is not looked at before that one
-has been taken as a whole, so that no byte is read as part of two.
+Rules of this file. The parser holds at most one head and the bytes that were read with it: the
+connection stops reading while bytes wait to be taken. The next request is not parsed before the
+whole current one was taken, so that no byte is parsed as a part of two requests.
 """
 
 import re
@@ -16,7 +16,7 @@ from ringback.api.http.request_head import (
 )
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes: request line and headers together."""
+"""Maximum bytes of the request line and headers together."""
 _MAX_CHUNK_LINE: Final = 1024
 _MAX_TRAILERS: Final = 8 * 1024
 _END: Final = b"\r\n\r\n"
@@ -27,9 +27,9 @@ _TRAILERS: Final = re.compile(
 
 
 class RequestParser:
-    """Reads the requests of one connection.
+    """Parses the requests of one connection.
 
-    `next_head` and `take_body` raise MalformedRequest, after which nothing more can be read.
+    `next_head` and `take_body` raise MalformedRequest; nothing more can be parsed after that.
     """
 
     __slots__ = ("_at", "_body_left", "_data", "_is_chunked", "_is_in_chunk", "_seen", "_trails")
@@ -37,47 +37,47 @@ class RequestParser:
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
-        """Where in the data that begins which is not taken yet; 0 between the calls."""
+        """The position in the data up to which it was taken; 0 between calls."""
         self._seen = 0
-        """How much of the data is known to have no end of a head in it."""
+        """The number of bytes at the start of the data that were searched for a head's end."""
         self._body_left = 0
-        """How many bytes of the body, or of its present chunk, are still to be taken."""
+        """The number of bytes of the body, or of its current chunk, that were not taken yet."""
         self._is_chunked = False
         self._is_in_chunk = False
-        """Whether a chunk's own line end is still to come."""
+        """True until the line end after the current chunk was read."""
         self._trails = False
-        """Whether the last chunk has been read, and only trailers can follow."""
+        """True once the last chunk was read, so that only trailers can follow."""
 
     @property
     def held(self) -> int:
-        """How many bytes wait to be taken."""
+        """The number of bytes that wait to be taken."""
         return len(self._data)
 
     @property
     def is_body_complete(self) -> bool:
-        """Whether the body of the present request has been taken as a whole."""
+        """True once the whole body of the current request was taken."""
         return not self._body_left and not self._is_chunked
 
     @property
     def has_whole_request(self) -> bool:
-        """Whether all of the present request has come, as far as its length is known."""
+        """True once the whole current request has arrived; False while a chunked body lasts."""
         return not self._is_chunked and self._body_left <= len(self._data)
 
     def feed(self, data: bytes) -> None:
-        """Add what came."""
+        """Add bytes that arrived on the connection."""
         self._data = self._data + data if self._data else data
 
     def next_head(self) -> RequestHead | None:
-        """Return the next request's head; None where it has not come as a whole.
+        """Return the head of the next request, or None if it has not arrived completely.
 
-        The body of the one before has to be taken.
+        The body of the previous request must have been taken. Raises MalformedRequest.
         """
         data = self._data
         end = data.find(_END, self._seen)
         if end < 0 or end > MAX_HEAD - len(_END):
             self._wait_for_more(data)
             return None
-        # An empty line in front: some clients end a body with one (RFC 9112, 2.2).
+        # Skip an empty line at the start: some clients send one after a body (RFC 9112, 2.2).
         head = parse_head(data[2 if data.startswith(b"\r\n") else 0 : end + 4])
         self._data = data[end + 4 :]
         self._seen = 0
@@ -87,13 +87,16 @@ class RequestParser:
         return head
 
     def take_body(self) -> bytes:
-        """Return the part of the body that has arrived since the last call."""
+        """Return the part of the body that has arrived since the last call.
+
+        Raises MalformedRequest if a chunk is invalid.
+        """
         body = b"".join(self._chunks()) if self._is_chunked else self._take()
         self._data, self._at = self._data[self._at :], 0
         return body
 
     def _wait_for_more(self, data: bytes) -> None:
-        """Refuse a head that is too long or already invalid, before more of it is read."""
+        """Raise MalformedRequest if an incomplete head is too long or already invalid."""
         if len(data) < MAX_HEAD:
             check_partial_head(data, seen=self._seen)
             self._seen = max(0, len(data) - 3)
@@ -118,7 +121,7 @@ class RequestParser:
         return parts
 
     def _read_between(self) -> bool:
-        """Read the bytes between two chunks, or after the last; False where more has to come."""
+        """Parse the bytes between two chunks or after the last; return False if more must come."""
         if self._trails:
             return self._read_trailers()
         return self._read_chunk_end() if self._is_in_chunk else self._read_size()
@@ -126,7 +129,7 @@ class RequestParser:
     def _read_chunk_end(self) -> bool:
         end = self._data[self._at : self._at + 2]
         if not b"\r\n".startswith(end):
-            raise MalformedRequest("a chunk is longer than it says")
+            raise MalformedRequest("a chunk is longer than its declared size")
         if len(end) < 2:
             return False
         self._at += 2
@@ -153,9 +156,9 @@ class RequestParser:
         end = at if data.startswith(b"\r\n", at) else data.find(_END, at, at + _MAX_TRAILERS) + 2
         if end < at + 2 and end != at:
             if len(data) - at >= _MAX_TRAILERS:
-                raise MalformedRequest("there is too much behind the last chunk", status=431)
+                raise MalformedRequest("the trailers after the last chunk are too long", status=431)
             return False
         if not _TRAILERS.fullmatch(data, at, end + 2):
-            raise MalformedRequest("what stands behind the last chunk must be headers")
+            raise MalformedRequest("only headers may follow the last chunk")
         self._at, self._is_chunked = end + 2, False
         return True

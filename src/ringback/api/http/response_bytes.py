@@ -1,4 +1,4 @@
-"""Answers -> bytes, as HTTP/1.1 has them."""
+"""Writes the heads of HTTP/1.1 responses, and whole error responses, as bytes."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class DateHeader:
-    """The date of answers, made once a second."""
+    """The `Date` header of responses, which is formatted at most once a second."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], datetime]) -> None:
         self._loop = loop
@@ -31,7 +31,7 @@ class DateHeader:
         self._line = b""
 
     def line(self) -> bytes:
-        """Return the header's line."""
+        """Return the `Date` header line for the current time."""
         second = int(self._loop.time())
         if second != self._second:
             self._second = second
@@ -41,26 +41,26 @@ class DateHeader:
 
 
 def head_of(status: int, headers: Headers, *more: bytes) -> bytes:
-    """Return an answer's head, with these whole lines behind its headers.
+    """Return the head of a response; the complete lines in `more` follow its headers.
 
-    Raises ValueError where a header has what would end it.
+    Raises ValueError if a header contains a line end or a NUL.
     """
     line = _LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
     fields = [b"%b: %b\r\n" % header for header in headers]
     head = b"".join((line, *fields, *more, b"\r\n"))
     lines = 2 + len(fields) + sum(map(bool, more))
     if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise ValueError("a header of the answer has a line end or a NUL in it")
+        raise ValueError("a header of the response contains a line end or a NUL")
     return head
 
 
 def refusal(status: int, why: str, date: bytes) -> bytes:
-    """Return the answer to what can't be read as a request; the connection ends with it."""
+    """Return the response to a malformed or late request, which ends the connection."""
     return _last(unreadable(why, status=status), date)
 
 
 def internal_error(date: bytes) -> bytes:
-    """Return the answer where none was made; the connection ends with it."""
+    """Return the response 500 for a request that could not be answered; it ends the connection."""
     return _last(failed(), date)
 
 

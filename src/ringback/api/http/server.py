@@ -1,7 +1,7 @@
-"""Takes connections from listening sockets, and ends them in order.
+"""Accepts connections from listening sockets, and closes them in order at the end.
 
-Laws of this file. That no more connections can be taken is an outage, and neither an end nor a
-reason to try without a pause: those who wait are taken once it is over.
+Rules of this file. If no more connections can be accepted (for example because no file descriptors
+are left), the server pauses and tries again: waiting clients are accepted later.
 """
 
 import asyncio
@@ -26,26 +26,29 @@ from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.client_address import holder_of, is_in, peer_address
 
 _BUFFER: Final = 64 * 1024
-"""Bytes; one buffer serves all connections, since each read is taken out of it at once."""
+"""Bytes of the read buffer that all connections share, since each read is copied at once."""
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
-"""How many connections are taken before others get a turn."""
+"""Maximum number of connections accepted before other work of the event loop runs."""
 _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
-"""Until connections are taken again after a shortage; the socket stays readable meanwhile."""
+"""Seconds until connections are accepted again after a shortage."""
 _ENDING_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 0.3
 _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _TIMEOUTS: Final = ServerTimeouts()
 
 ContextOf = Callable[[], ssl.SSLContext]
-"""Returns what a new connection is served TLS with; another one once a certificate is renewed."""
+"""Returns the TLS context for a new connection; it changes when the certificate is renewed."""
 
 _log = logging.getLogger(__name__)
 
 
 class ApiHttpServer:
-    """Serves an application on any number of sockets, over `connections` in all."""
+    """Serves an ASGI application on any number of sockets.
+
+    `connections` limits the number of connections of all sockets together.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class ApiHttpServer:
         timeouts: ServerTimeouts = _TIMEOUTS,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        # Most come from an address that has come before.
+        # Most connections come from an address that has connected before.
         self._known = lru_cache(1024)(partial(_known, trusted))
         self._connections = connections
         self._context = HttpServerContext(
@@ -70,7 +73,7 @@ class ApiHttpServer:
         self._acceptors = list[_Acceptor]()
 
     def listen(self, listener: socket.socket, tls: ContextOf | None = None) -> None:
-        """Take connections from this socket from now on; with `tls` they are HTTPS."""
+        """Accept connections from this socket from now on; with `tls` they use HTTPS."""
         host, port, *_ = listener.getsockname()
         local = None if host in _ANY_ADDRESS else (host, port)
         scheme = "http" if tls is None else "https"
@@ -90,7 +93,7 @@ class ApiHttpServer:
         self._acceptors.append(_Acceptor(listener, new_connection, self._connections, tls))
 
     async def stop(self) -> None:
-        """Close the sockets and all connections; requests under way get a second to end."""
+        """Close the sockets and all connections; requests in progress get a second to end."""
         acceptors, self._acceptors = self._acceptors, []
         for acceptor in acceptors:
             acceptor.close()
@@ -109,11 +112,14 @@ class ApiHttpServer:
             for task in pending:
                 task.cancel()
             if pending:
-                _log.warning("%d requests were cut off by the stop", len(pending))
+                _log.warning("%d requests were cut off when the server stopped", len(pending))
                 await asyncio.wait(pending)
 
     async def _say_goodbye(self) -> None:
-        """Let TLS wait for its clients to close too, which idle ones don't do: not for long."""
+        """Wait a moment for clients to close their TLS connections, then close the rest.
+
+        Idle clients may never close theirs.
+        """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._connections.emptied(), _GOODBYE_SECONDS)
         for connection in self._connections:
@@ -122,14 +128,14 @@ class ApiHttpServer:
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
-    """Return the address of a peer, what it counts for, and whether it is trusted."""
+    """Return the address of a peer, the network it counts for, and True if it is trusted."""
     address = peer_address(host)
     peer = host if address is None else str(address)
     return peer, holder_of(address), address is not None and is_in(address, trusted)
 
 
 class _Acceptor:
-    """Takes the connections of one listening socket."""
+    """Accepts the connections of one listening socket."""
 
     def __init__(
         self,
@@ -147,12 +153,12 @@ class _Acceptor:
         self._pausing: asyncio.TimerHandle | None = None
         self._is_short = False
         self._came, self._next = 0.0, 1
-        """When some were taken last, and how many at the most."""
-        listener.setblocking(False)  # noqa: FBT003 (the socket module has it so)
+        """When connections were last accepted, and the maximum number to accept at once."""
+        listener.setblocking(False)  # noqa: FBT003 (an API of the socket module)
         self._resume()
 
     def close(self) -> None:
-        """Take no more connections; those that still wait are refused."""
+        """Accept no more connections; connections that still wait are refused."""
         if self._pausing is not None:
             self._pausing.cancel()
         else:
@@ -169,14 +175,14 @@ class _Acceptor:
         self._loop.add_reader(self._listener, self._accept_some)
 
     def _accept_some(self) -> None:
-        # To ask whether there is another one costs as much as to take one: it is done where the
-        # last one came only just now.
+        # An attempt that finds no connection costs as much as accepting one, so several are tried
+        # only if the last connection came just now.
         now = self._loop.time()
         self._next = min(2 * self._next, _AT_ONCE) if now - self._came < _JUST_NOW_SECONDS else 1
         self._came = now
         for _ in range(self._next):
             try:
-                # Not by asyncio: what is not admitted is refused before it costs a transport.
+                # Not by asyncio, so that a refused connection needs no transport.
                 sock, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
@@ -185,11 +191,11 @@ class _Acceptor:
                 return
             if self._is_short:
                 self._is_short = False
-                _log.info("connections of clients are taken again")
+                _log.info("connections of clients are accepted again")
             self._take(sock, address[0], address[1])
 
     def _pause(self, problem: OSError) -> None:
-        """Leave those who wait waiting for a moment: the socket stays readable all the time."""
+        """Stop accepting for a moment; the socket stays readable, so polling it would spin."""
         self._loop.remove_reader(self._listener)
         self._pausing = self._loop.call_later(_PAUSE_SECONDS, self._resume)
         if not self._is_short:
@@ -211,7 +217,7 @@ class _Acceptor:
         try:
             await self._loop.connect_accepted_socket(lambda: connection, sock, ssl=context)
         except (OSError, ssl.SSLError) as problem:
-            # It went away, or speaks no TLS.
+            # The client disconnected, or does not use TLS.
             _log.debug("a connection could not be set up: %s", problem)
             self._connections.remove(connection)
             sock.close()

@@ -1,31 +1,33 @@
-"""The server's limits on sizes and times."""
+"""The HTTP server's limits on sizes and times."""
 
 from dataclasses import dataclass
 from typing import Final
 
 MAX_HELD: Final = 16 * 1024
-"""Bytes that are read ahead of who reads a body, or of the request before."""
+"""Bytes that a connection reads ahead: of a body, or of the next request."""
 MAX_DISCARDED: Final = 1024 * 1024
-"""Bytes of an unwanted body that are read, so that its sender gets to read the answer."""
+"""Bytes of an unwanted body that are read and dropped, so that the client can read the response."""
 PROGRESS: Final = 4 * 1024
-"""Bytes of a body that count as progress."""
+"""Bytes of a body that a client must send within `ServerTimeouts.body`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTimeouts:
-    """Seconds; each is looked at once a second."""
+    """Time limits of a client's connection in seconds, which are checked once a second."""
 
     handshake: float = 10.0
-    """For TLS to be set up."""
+    """Seconds for the TLS handshake."""
     head: float = 30.0
-    """From the first byte of a request, or from the connection's beginning, to the end of its
-    headers."""
+    """Seconds for a request's headers, from its first byte or the start of the connection."""
     body: float = 20.0
-    """For every 4 KiB of a body, so that a slow client may take as long as it needs."""
+    """Seconds for every 4 KiB of a body, so that a slow client may take as long as it needs."""
     idle: float = 75.0
-    """Between two requests. Longer than common load balancers keep a connection: so that not we
-    close it, just when they send the next request over it."""
+    """Seconds between two requests.
+
+    Common load balancers close idle connections earlier, so the server does not close one just as
+    a load balancer sends the next request.
+    """
     answer: float = 30.0
-    """For the client to take some more of an answer."""
+    """Seconds in which the client must receive some more of a response."""
     closing: float = 2.0
-    """For the client to close too."""
+    """Seconds for the client to close its side at the end."""
