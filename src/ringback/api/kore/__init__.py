@@ -1,5 +1,5 @@
 """KORE's own APIs: tokens, API clients, accounts, webhook secrets.
 
-May import what `api` may.
+May import the same as `api`.
 Start with `webhook_secrets`.
 """

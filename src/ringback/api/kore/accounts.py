@@ -1,6 +1,6 @@
 """KORE's IaM API: `/v1/accounts` and `/v1/platform_account_mappings`.
 
-Source: KORE's OpenAPI file of it.
+Source: KORE's OpenAPI file of this API.
 """
 
 from typing import Any, Final
@@ -21,10 +21,10 @@ _FILTER: Final = "account_id"
 
 
 class KoreAccountEndpoints(EndpointGroup):
-    """An account and its subaccounts."""
+    """The endpoints for an account and its subaccounts."""
 
     async def create(self, request: Request) -> Response:
-        """Make a subaccount: 200, as KORE answers it."""
+        """Create a subaccount: 200, like KORE."""
         account = await self._account(request)
         asked = await read_document(request, ("friendly_name", "description"))
         name = asked.required("friendly_name")
@@ -45,7 +45,7 @@ class KoreAccountEndpoints(EndpointGroup):
         return with_unknown(query.unknown, json_answer({"accounts": shown}))
 
     async def mappings(self, request: Request) -> Response:
-        """Say which Account SIDs belong to their ids."""
+        """Show the Account SIDs that belong to the account ids of KORE."""
         query, found, _ = await self._asked_for(request)
         platforms = [
             {"id": one.kore_id, "legacy_account_id": one.sid, "platform": "twilio"} for one in found
@@ -72,7 +72,7 @@ def _show(account: Account, family: dict[str, Account]) -> dict[str, Any]:
     parent = family.get(account.parent_sid or "")
     return {
         "id": account.kore_id,
-        # KORE's own document knows no null here.
+        # KORE does not document null here.
         "parent_id": "" if parent is None else parent.kore_id,
         "date_created": account.date_created,
         "friendly_name": account.name,

@@ -1,6 +1,6 @@
 """KORE's client API: `/v1/clients`, and its `/v1/ping`.
 
-Source: KORE's OpenAPI file of it, and
+Source: KORE's OpenAPI file of this API, and
 docs.korewireless.com/en-us/api/global-resources/api-clients/clients.
 """
 
@@ -33,15 +33,17 @@ _KNOWN: Final = ("account_id", "name", "locked", "scopes")
 
 
 class ApiClientEndpoints(EndpointGroup):
-    """The API clients of an account."""
+    """The endpoints for the API clients of an account."""
 
     async def create(self, request: Request) -> Response:
-        """Make a client for products: 201, with its secret, which is shown only now."""
+        """Create a client for products: 201, with its secret, which is shown only this once."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
         if asked.unknown:
             known = ", ".join(_KNOWN)
-            raise wrong(f"{asked.unknown[0][:80]!a} is no property of a client; there are {known}")
+            raise wrong(
+                f"{asked.unknown[0][:80]!a} is not a property of a client; they are {known}"
+            )
         name, products = asked.required("name"), _products_in(asked)
         locked, account_id = _locked_in(asked), asked.text("account_id")
 
@@ -62,7 +64,7 @@ class ApiClientEndpoints(EndpointGroup):
         return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:
-        """List the clients, oldest first."""
+        """List the API clients of the account, oldest first."""
         account = await self._account(request)
         query = read_query(request, ("client_type", *PAGING), codes=PLATFORM)
         for name in PAGING:
@@ -75,7 +77,7 @@ class ApiClientEndpoints(EndpointGroup):
         return with_unknown(query.unknown, json_answer({"meta": page.meta, "clients": shown}))
 
     async def fetch(self, request: Request) -> Response:
-        """Fetch one client, of the account or of a subaccount of it."""
+        """Show an API client of the account or of one of its subaccounts."""
         account = await self._account(request)
         sid = request.path_params["client_id"]
 
@@ -88,7 +90,7 @@ class ApiClientEndpoints(EndpointGroup):
         return json_answer({"client": _show(client, owner)})
 
     async def ping(self, request: Request) -> Response:
-        """Say that somebody answers; nobody has to sign in for it."""
+        """Respond that the API works; this needs no credentials."""
         return json_answer({"status": "OK"})
 
 
@@ -102,7 +104,9 @@ def _products_in(asked: JsonRequestBody) -> list[ApiScope]:
         raise wrong(f"scopes must be like {{'products': […]}}, with one or more of {known}")
     for product in products:
         if product not in PRODUCTS:
-            raise wrong(f"scopes.products: {str(product)[:80]!r} is no product; there are {known}")
+            raise wrong(
+                f"scopes.products: {str(product)[:80]!r} is not a product; the products are {known}"
+            )
     return [ApiScope(cast("str", product)) for product in products]
 
 
@@ -120,7 +124,7 @@ def _show(client: ClientCredentials, owner: Account) -> dict[str, Any]:
         "client_id": client.sid,
         "account_id": owner.kore_id,
         "name": client.name,
-        # KORE has an e-mail address here; accounts have none, so it's the name of the owner.
+        # KORE shows an e-mail address; Ringback's accounts have none, so this is their name.
         "client_owner": owner.name,
         "client_type": client.type,
         "locked": bool(client.locked),

@@ -1,4 +1,7 @@
-"""Reading the JSON documents that KORE's APIs take. Everything here raises InvalidParameter."""
+"""Parses the JSON bodies of requests to KORE's APIs.
+
+All functions here raise InvalidParameter if a body or a property is invalid.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,27 +13,27 @@ from ringback.api.request_parameters import MAX_BODY
 from ringback.api.strict_json import Json, check_names, read_json
 from ringback.core.errors import PLATFORM, InvalidParameter
 
-# Checks recurse, and Python's stack is short.
+# The checks are recursive, and Python limits the depth of recursion.
 _DEEPEST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class JsonRequestBody:
-    """One JSON object; its names are case-sensitive."""
+    """The JSON object in a request's body; its names are case-sensitive."""
 
     values: dict[str, Json]
     unknown: tuple[str, ...]
-    """Names that the operation doesn't know."""
+    """The names of properties that the operation doesn't have."""
 
     def text(self, name: str) -> str | None:
-        """Return a text, or None where it wasn't given."""
+        """Return a string property, or None if it is null or was not given."""
         value = self.values.get(name)
         if value is None or isinstance(value, str):
             return value
         raise wrong(f"{name} must be text")
 
     def required(self, name: str) -> str:
-        """Return a text that has to be given."""
+        """Return a required string property."""
         value = self.text(name)
         if value is None:
             raise missing(name)
@@ -38,7 +41,7 @@ class JsonRequestBody:
 
 
 async def read_document(request: Request, known: Collection[str]) -> JsonRequestBody:
-    """Return the JSON object in a request's body."""
+    """Return the JSON object in a request's body; `known` are the valid names."""
     body, value = await read_json(request, most=MAX_BODY, code=PLATFORM.invalid)
     if not isinstance(value, dict):
         raise wrong("the body must be a JSON object")
@@ -49,16 +52,16 @@ async def read_document(request: Request, known: Collection[str]) -> JsonRequest
 
 
 def missing(name: str) -> InvalidParameter:
-    """Return the refusal of a request without this property."""
+    """Return the error for a required property that is missing."""
     return InvalidParameter(f"{name} is required and was not given", code=PLATFORM.missing)
 
 
 def wrong(message: str) -> InvalidParameter:
-    """Return the refusal of a property that can't be used."""
+    """Return the error for an invalid property, with this message."""
     return InvalidParameter(message, code=PLATFORM.invalid)
 
 
 def _is_deeper(value: Json, most: int) -> bool:
-    """Whether a value has more than this many levels; looks no deeper than that."""
+    """Return True if a value has more than `most` levels, without looking any deeper."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return most == 0 or any(_is_deeper(one, most - 1) for one in inner)

@@ -1,4 +1,4 @@
-"""Pages of a list as KORE's own APIs have them: by number, with the URLs of the pages beside it."""
+"""Splits lists into numbered pages, with links to the next and previous page, like KORE's APIs."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -18,16 +18,17 @@ _USUAL: Final = 50
 
 
 class NumberedPage(NamedTuple, Generic[T]):
-    """One page of a list."""
+    """The records of one page of a list, and its `meta` object."""
 
     records: Sequence[T]
     meta: dict[str, Any]
 
 
 def read_page(records: Sequence[T], query: RequestParameters, request: Request) -> NumberedPage[T]:
-    """Return the page of a whole list that a query asks for; raises InvalidParameter.
+    """Return the page of a list that a query asks for, with the default number and size.
 
-    The URL of a page that does not exist is empty: KORE's documents allow no null there.
+    Raises InvalidParameter if the number or the size is out of range. The URL of a page that does
+    not exist is an empty string, since KORE does not document null there.
     """
     number = query.number("page_number", 1, _FURTHEST, default=1)
     size = query.number("page_size", 1, _MOST, default=_USUAL)

@@ -1,7 +1,7 @@
-"""KORE's sign-in: a client's credentials for a bearer token.
+"""KORE's token endpoint: exchanges the credentials of an API client for a bearer token.
 
-Source: docs.korewireless.com/en-us/developers/api-management/auth (the error's form as well), and
-KORE's OpenAPI file of it. There is no refresh token: the exchange is repeated.
+Source: docs.korewireless.com/en-us/developers/api-management/auth (also for the form of errors),
+and KORE's OpenAPI file. There are no refresh tokens: clients repeat the exchange.
 """
 
 from datetime import timedelta
@@ -24,10 +24,10 @@ _KNOWN: Final = ("grant_type", "client_id", "client_secret")
 
 
 class TokenEndpoints(EndpointGroup):
-    """The exchange of credentials for tokens."""
+    """The endpoint that exchanges credentials for tokens."""
 
     async def exchange(self, request: Request) -> Response:
-        """Give out a token: 200; 401 in OAuth's form for wrong credentials."""
+        """Issue a bearer token: 200; wrong credentials get 401 in OAuth's form."""
         dependencies = self._dependencies
         form = await read_form(request, _KNOWN, codes=PLATFORM)
         if form.required("grant_type") != _GRANT:

@@ -1,6 +1,6 @@
 """KORE's webhook API: `/v1/secrets`.
 
-Source: KORE's OpenAPI file of it. It can neither fetch one secret nor delete one.
+Source: KORE's OpenAPI file of this API, which can neither fetch a single secret nor delete one.
 """
 
 from typing import Any, Final
@@ -22,10 +22,10 @@ _KNOWN: Final = ("Name", "Status")
 
 
 class WebhookSecretEndpoints(EndpointGroup):
-    """The webhook secrets of an account."""
+    """The endpoints for the webhook secrets of an account."""
 
     async def create(self, request: Request) -> Response:
-        """Make a secret: 201, with its value, which is shown only now."""
+        """Create a webhook secret: 201, with its value, which is shown only this once."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
@@ -36,7 +36,7 @@ class WebhookSecretEndpoints(EndpointGroup):
         return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
 
     async def list(self, request: Request) -> Response:
-        """List the secrets, the active one first."""
+        """List the webhook secrets of the account, the active one first."""
         account = await self._account(request)
         query = read_query(request, ("status", *PAGING), codes=PLATFORM)
         status = query.choice("status", WebhookSecretStatus)
@@ -47,7 +47,7 @@ class WebhookSecretEndpoints(EndpointGroup):
         return with_unknown(query.unknown, json_answer(shown))
 
     async def update(self, request: Request) -> Response:
-        """Give a secret another name, or activate it: 200."""
+        """Rename a webhook secret, or activate it: 200."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
         name, status = asked.text("Name"), _status_in(asked)

@@ -1,5 +1,5 @@
-"""The OpenAPI documents, made from the tables of operations, and the page that shows them.
+"""Builds the OpenAPI documents from the lists of operations, and serves a page to browse them.
 
-May import what `api` may, and not the handlers behind the operations.
+May import the same as `api`, but not the handlers of the operations.
 Start with `document`.
 """

@@ -1,6 +1,7 @@
-"""The callbacks in our document: what receivers are sent, which no document of the vendors says.
+"""Describes callbacks in the OpenAPI document, which the vendors' own documents leave out.
 
-Names, order and values come from the one table of `core/events/payload` and the events behind it.
+Names, order and values of the parameters come from the table in `core/events/payload` and the
+event classes in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,63 +19,63 @@ _NO_MEANINGS: Final[Mapping[str, str]] = {}
 
 
 class CallbackDescription(NamedTuple):
-    """A callback as the document describes it."""
+    """The description of one kind of callback in the OpenAPI document."""
 
     name: str
     event: type[Event]
     sids: Mapping[str, SidKind]
-    """The kinds of those parameters that are SIDs."""
+    """The kind of SID that each parameter with a SID holds, by its name."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """The values of those parameters that have fewer here than their type."""
+    """The possible values of parameters that cannot have all values of their type."""
     url_parameter: str = "CallbackUrl"
-    """The parameter of the operation that says where it goes."""
+    """The parameter of the operation that sets the callback's URL."""
     meanings: Mapping[str, str] = _NO_MEANINGS
-    """Descriptions of parameters that mean something else here than in other callbacks."""
+    """Descriptions of parameters with a different meaning than in other callbacks."""
 
 
 Callbacks = Mapping[str, Sequence[CallbackDescription]]
-"""By what an operation's `calls_back` says."""
+"""The callbacks that an operation can cause, by the value of its `calls_back`."""
 
 
 class ProductApiDescription(NamedTuple):
-    """A SIM product: it has an API and a document of its own."""
+    """A SIM product, which has its own API and its own OpenAPI document."""
 
     name: str
     prefix: str
-    """The prefix of its paths in our routes."""
+    """The prefix of the product's paths in our routes."""
     callbacks: Callbacks
 
     @property
     def described(self) -> list[CallbackDescription]:
-        """All callbacks that it sends."""
+        """All kinds of callbacks that the product sends."""
         return [described for group in self.callbacks.values() for described in group]
 
 
 _MAY_BE_EMPTY: Final = ("payload", "command")
 
-# What a parameter holds that its name doesn't say.
+# Descriptions of parameters whose names don't explain them fully.
 _MEANINGS: Final = {
     "Command": "The same as `Payload`, under an older name.",
-    "CommandMode": "What `Command` is.",
-    "ErrorCode": "Why it failed, as a code; left out where it didn't.",
-    "ErrorMessage": "Why it failed, in words; left out where it didn't.",
-    "Payload": "As `PayloadType` says: text, or Base64. Left out where it is empty.",
-    "SimUniqueName": "Left out where the SIM has none.",
-    "ActivationCode": "What a QR code for it holds; with `GenerateMatchingId` alone.",
-    "MatchingId": "With `GenerateMatchingId` alone.",
+    "CommandMode": "The form of `Command`: text or binary (Base64).",
+    "ErrorCode": "The code of the error; left out if there was none.",
+    "ErrorMessage": "A description of the error; left out if there was none.",
+    "Payload": "The message: text or Base64, depending on `PayloadType`. Left out if it is empty.",
+    "SimUniqueName": "The unique name of the SIM; left out if it has none.",
+    "ActivationCode": "The content of the QR code for the profile; only with `GenerateMatchingId`.",
+    "MatchingId": "The id that identifies the profile; only with `GenerateMatchingId`.",
 }
 
 _BY_TWILIO: Final = "Sent by Twilio's source."
 _BY_KORE: Final = "Sent by KORE's source."
 _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "User-Agent": (
-        "Which source it comes from.",
+        "The source that sends the callback, Twilio's or KORE's.",
         {"type": "string", "enum": ["TwilioProxy/1.1", "KoreProxy/1.1"]},
     ),
     "X-Twilio-Signature": (
-        f"{_BY_TWILIO} Base64 of an HMAC-SHA1 with the Auth Token, over the URL and what the form"
-        " has, sorted by name.",
+        f"{_BY_TWILIO} Base64 of an HMAC-SHA1 with the Auth Token, over the URL and the names and"
+        " values of the form's parameters, sorted by name.",
         TEXT,
     ),
     "I-Twilio-Idempotency-Token": (
@@ -83,7 +84,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     ),
     "X-Home-Region": (_BY_TWILIO, {"type": "string", "enum": ["us1"]}),
     "X-Use-Static-Proxy": (
-        f"{_BY_TWILIO} Only where the account has a static proxy.",
+        f"{_BY_TWILIO} Only if the account has a static proxy.",
         {"type": "string", "enum": ["true"]},
     ),
     "Kore-Signature": (
@@ -95,7 +96,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
         f"{_BY_KORE} The same for each attempt of one callback.",
         text(pattern="^RQ[A-Za-z0-9_-]{32,41}$"),
     ),
-    "Date": (f"{_BY_KORE} When this attempt left, in ISO 8601.", INSTANT),
+    "Date": (f"{_BY_KORE} The time of this attempt, in ISO 8601.", INSTANT),
 }
 
 
@@ -108,14 +109,14 @@ def payload_of(described: CallbackDescription) -> Schema:
         schema = _schema_of(described, name, attribute, hint)
         meaning = described.meanings.get(name, _MEANINGS.get(name))
         properties[name] = schema if meaning is None else {**schema, "description": meaning}
-        # What is empty is left out, and a text may be.
+        # Empty parameters are left out, so a parameter that can be empty is not required.
         if NoneType not in get_args(hint) and attribute not in _MAY_BE_EMPTY:
             needed.append(name)
     return {"type": "object", "properties": properties, "required": needed}
 
 
 def callback_of(described: CallbackDescription) -> dict[str, Any]:
-    """Return a callback: a POST with a form, or a GET with the same in its query."""
+    """Describe a callback: a POST with a form, or a GET with the same parameters in its query."""
     expression = f"{{$request.body#/{described.url_parameter}}}"
     return {expression: {"post": _post(described), "get": _get(described)}}
 
@@ -153,10 +154,11 @@ def _what_both_have(described: CallbackDescription) -> dict[str, Any]:
         "summary": described.meaning,
         "security": [],
         "responses": {
-            "2XX": {"description": "Delivered. Nothing of the body is used."},
+            "2XX": {"description": "Delivered. The body of the response is ignored."},
             "default": {
-                "description": "Not delivered; whether and when it is tried again, the source, the"
-                " fragment of the URL and the schedule say. 410 ends it."
+                "description": "Not delivered. The source, the fragment of the URL and the retry"
+                " schedule determine if and when the callback is sent again. After 410 it is not"
+                " sent again."
             },
         },
     }

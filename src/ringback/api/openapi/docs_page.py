@@ -1,4 +1,4 @@
-"""A page to browse the API and to try it out: Swagger UI, with nothing from any other server."""
+"""Serves a page to browse the APIs and try them out: Swagger UI, without other servers."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute
 from ringback.api.host_routing import WIRELESS
 from ringback.api.operation_definition import resource
 
-# An MkDocs plugin, but also the most recent package that carries Swagger UI without a framework.
-# Only its files are used, so it is found, and never imported. See docs/decisions/0010-openapi.md.
+# An MkDocs plugin, but also the most recent package that contains Swagger UI without a framework.
+# Only its files are used, so it is never imported. See docs/decisions/0010-openapi.md.
 _PACKAGE: Final = "mkdocs_swagger_ui_tag"
 
 _PAGE: Final = """\
@@ -32,14 +32,14 @@ _PAGE: Final = """\
 <nav class="swagger-ui"><div class="wrapper">
 <a href="/docs">Super SIM and the portal</a> | <a href="/wireless/docs">Programmable Wireless</a>
 </div></nav>
-<div id="api"><noscript>This page needs JavaScript; openapi.json has the same.</noscript></div>
+<div id="api"><noscript>This page needs JavaScript; read openapi.json instead.</noscript></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
 </body>
 </html>
 """
 
-# The validator would be another server's.
+# No validator: it would run on another server.
 _START: Final = """\
 SwaggerUIBundle({
   dom_id: "#api",
@@ -51,7 +51,7 @@ SwaggerUIBundle({
 });
 """
 
-# Swagger UI writes styles into its elements, and has its icons as data.
+# Swagger UI uses inline styles, and icons in data URLs.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'"
     " 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self';"
@@ -61,7 +61,7 @@ _HEADERS: Final = {
 }
 
 
-# Where a file is in the package, and what it holds.
+# The path of each file in the package, and its media type.
 _FILES: Final[Mapping[str, tuple[str, str]]] = {
     "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
@@ -69,17 +69,17 @@ _FILES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 async def show_page(request: Request) -> Response:
-    """Answer with the page."""
+    """Respond with the HTML page."""
     return Response(_PAGE, media_type="text/html", headers=_HEADERS)
 
 
 async def show_start(request: Request) -> Response:
-    """Answer with what starts Swagger UI."""
+    """Respond with the script that starts Swagger UI."""
     return Response(_START, media_type="text/javascript", headers=_HEADERS)
 
 
 async def show_file(request: Request) -> Response:
-    """Answer with one of the two files of Swagger UI; no other file can be reached."""
+    """Respond with one of the two files of Swagger UI; any other name is 404."""
     file = _FILES.get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)
@@ -89,7 +89,7 @@ async def show_file(request: Request) -> Response:
 
 
 def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the pages: each shows the document that lies beside it."""
+    """Return the routes of the pages; each shows the `openapi.json` with the same path prefix."""
     return [
         resource("/docs", get=show_page),
         resource(f"{WIRELESS}/docs", get=show_page),

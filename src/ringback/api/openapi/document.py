@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the tables of operations, fields and callbacks."""
+"""Builds the OpenAPI 3.1 documents from the lists of operations, fields and callbacks."""
 
 import re
 from collections.abc import Sequence
@@ -30,19 +30,20 @@ _VERSIONED: Final = re.compile("/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
 _ABOUT: Final = """\
-The {name} API, as Ringback answers it, and the callbacks that it sends{portal}.
+The {name} API as Ringback implements it, and the callbacks that Ringback sends{portal}.
 
 * **Sign in** with HTTP Basic: Account SID and Auth Token, or API key SID (`SK…`) and its secret.
-* **Requests** have form bodies. Names are case-sensitive. What an operation doesn't know has no
-  effect, and is named in the header `Ringback-Warning`.
-* **Errors** have `code`, `message`, `more_info` and `status`. Another verb on a path is 405.
-* **Callbacks** come from one of two sources, `twilio` and `kore`, by the phase of the transition or
-  the fragment of their URL (`#cbs=kore`). Both tell the same, with headers of their own.
+* **Requests** have form bodies. Names are case-sensitive. Unknown parameters have no effect, and
+  the response's header `Ringback-Warning` names them.
+* **Errors** have `code`, `message`, `more_info` and `status`. An unsupported verb is answered 405.
+* **Callbacks** come from one of two sources, `twilio` and `kore`. The phase of the transition or
+  the fragment of their URL (`#cbs=kore`) determines the source. Both sources send the same
+  parameters, but different headers.
 """
 
 
 def document_of(product: ProductApiDescription, operations: Sequence[ApiOperation]) -> Document:
-    """Return the document of a product's operations; who answers with it names the servers."""
+    """Return the OpenAPI document of a product; the list of its servers is still empty."""
     tags = dict.fromkeys(map(_tag_of, operations))
     beside = ", and Ringback's own portal" if "Portal" in tags else ""
     return {
@@ -74,7 +75,7 @@ def _path_item(path: str) -> dict[str, Any]:
     places = [f"#/components/parameters/{name}" for name in _PLACE.findall(path)]
     item: dict[str, Any] = {"parameters": [{"$ref": place} for place in places]} if places else {}
     if path.startswith(_PORTAL):
-        # Its paths have no other prefix, whatever the host: they hang at the document's server.
+        # The portal's paths have no API prefix, whatever the host.
         item["servers"] = [{"url": "/"}]
     return item
 
@@ -96,7 +97,7 @@ def _describe(product: ProductApiDescription, operation: ApiOperation) -> dict[s
 
 
 def _asked_of(operation: ApiOperation) -> dict[str, Any]:
-    """Return what an operation takes: JSON, or a form with a POST, else a query."""
+    """Describe the input of an operation: JSON, a form if it is a POST, otherwise a query."""
     if operation.takes_json is not None:
         return {"requestBody": {"required": True, **content_of(operation.takes_json.name)}}
     parameters = operation.parameters
@@ -145,9 +146,9 @@ def _components_of(
 def _places() -> dict[str, Any]:
     """Return the descriptions of all path parameters."""
     meanings = {
-        "sid": "Which one: its SID, or its unique name where it can have one.",
-        "network_sid": "Which network: its SID.",
-        "sim": "Which SIM: its SID or unique name.",
+        "sid": "The SID of the resource, or its unique name if this kind of resource has one.",
+        "network_sid": "The SID of the network.",
+        "sim": "The SID or unique name of the SIM.",
     }
     return {
         name: {

@@ -1,4 +1,4 @@
-"""Where the documents are published: `/openapi.json` and `/wireless/openapi.json`."""
+"""Serves the OpenAPI documents at `/openapi.json` and `/wireless/openapi.json`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,10 @@ Servers = list[dict[str, str]]
 
 
 class OpenApiDocumentEndpoint:
-    """A document, made when it is first asked for, and the servers at which its API is reached."""
+    """Serves an OpenAPI document, which is built at the first request.
+
+    `servers` returns the servers at which a client reaches the API.
+    """
 
     def __init__(self, make: Callable[[], Document], servers: Callable[[Request], Servers]) -> None:
         self._make = make
@@ -26,7 +29,7 @@ class OpenApiDocumentEndpoint:
         self._document = Document()
 
     async def show(self, request: Request) -> Response:
-        """Answer with the document; its servers are those that the asking client reaches."""
+        """Respond with the document; it lists the servers by the host that the client used."""
         self._document = self._document or self._make()
         document = {**self._document, "servers": self._servers(request)}
         return Response(orjson.dumps(document), media_type="application/json")
@@ -37,7 +40,7 @@ def openapi_routes(
 ) -> list[BaseRoute]:
     """Return the routes of the documents of both products, and of the pages that show them.
 
-    The operations of the portal are described in that of Super SIM.
+    The document of Super SIM also describes the portal, whose operations are in `supersim`.
     """
     of_supersim = OpenApiDocumentEndpoint(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
     of_wireless = OpenApiDocumentEndpoint(partial(_made, WIRELESS, wireless), _servers_of_wireless)
@@ -49,7 +52,7 @@ def openapi_routes(
 
 
 def _made(prefix: str, operations: Sequence[ApiOperation]) -> Document:
-    # What describes an API is a tenth of what a start would have to import, and few ask for it.
+    # Imported late: these modules would make the start 10 % slower, and are rarely used.
     from ringback.api.openapi import document, supersim_callbacks, wireless_callbacks  # noqa: PLC0415 (see above)
 
     product = supersim_callbacks.PRODUCT if prefix == SUPER_SIM else wireless_callbacks.PRODUCT
@@ -60,13 +63,13 @@ def _servers_of_supersim(request: Request) -> Servers:
     base = url_of(request, "")
     prefixed = {
         "url": f"{base}{SUPER_SIM}",
-        "description": "The same; the prefix names the API whatever the host is called.",
+        "description": "The same server; with this prefix the host's name does not matter.",
     }
     if not is_at_home(request):
         return [prefixed]
-    return [{"url": base, "description": "The server that this document is from."}, prefixed]
+    return [{"url": base, "description": "The server that published this document."}, prefixed]
 
 
 def _servers_of_wireless(request: Request) -> Servers:
     base = url_of(request, "")
-    return [{"url": f"{base}{WIRELESS}", "description": "The server that this document is from."}]
+    return [{"url": f"{base}{WIRELESS}", "description": "The server that published this document."}]

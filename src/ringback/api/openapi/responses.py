@@ -1,4 +1,4 @@
-"""The answers in our document: records, pages, and every error that can come."""
+"""Describes responses in the OpenAPI document: records, pages, and all possible errors."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,41 +11,44 @@ from ringback.api.strict_json import JSON_TYPE
 _HEADERS: Final = "#/components/headers"
 
 ERROR: Final[Schema] = object_of(
-    code={**number(), "description": "What exactly is wrong."},
-    message={**TEXT, "description": "What was given, what is wrong and what would be right."},
+    code={**number(), "description": "The code of the error, which identifies its kind."},
+    message={**TEXT, "description": "The given value, the problem, and what would be right."},
     more_info=URL,
-    status={**number(400, 599), "description": "That of the answer."},
+    status={**number(400, 599), "description": "The HTTP status of the response."},
 )
-"""The form of every error."""
+"""The schema of every error."""
 
 _WARNING: Final = {
-    "description": "Names parameters that the operation doesn't know; they had no effect.",
+    "description": "Names parameters that the operation doesn't have; they had no effect.",
     "schema": TEXT,
 }
-_RETRY_AFTER: Final = {"description": "When to ask again, in seconds.", "schema": number(0)}
-_CHALLENGE: Final = {"description": "How to sign in.", "schema": TEXT}
+_RETRY_AFTER: Final = {
+    "description": "Seconds to wait before the request is repeated.",
+    "schema": number(0),
+}
+_CHALLENGE: Final = {"description": "The authentication scheme to use: HTTP Basic.", "schema": TEXT}
 
 ERRORS: Final[Mapping[int, str]] = {
-    400: "Something in the request can't be used: `code` and `message` say what, and nothing was"
-    " changed. Also what can't be read as HTTP.",
+    400: "The request is invalid, for example a parameter or the HTTP syntax: `code` and `message`"
+    " describe the problem. Nothing was changed.",
     401: "The credentials are missing or wrong (20003).",
-    403: "The credentials are right, but not good for this (20006), or their account is suspended"
+    403: "The credentials are right, but do not permit this (20006), or their account is suspended"
     " (20005).",
-    404: "There is no such resource, or it is another account's (20404).",
-    409: "Another change to the same resource is still being carried out.",
-    429: "So many callbacks wait that no more are taken on, or so many wrong credentials came that"
-    " none are looked at for a while, or the account asks for more than its rate allows (20429).",
-    503: "The database can't be used just now; nothing was changed (20503).",
+    404: "There is no such resource, or it belongs to another account (20404).",
+    409: "Another change to the same resource is still in progress.",
+    429: "The limit of waiting callbacks, of wrong credentials within a minute, or of requests per"
+    " second of the account was reached (20429).",
+    503: "The database is unavailable at the moment; nothing was changed (20503).",
 }
-"""The descriptions of all errors, by status."""
+"""The descriptions of all error responses, by HTTP status."""
 
 _HEADERS_OF_ERRORS: Final = {401: "WWW-Authenticate", 429: "Retry-After"}
 
 
 def headers() -> dict[str, Any]:
-    """Return the headers of answers."""
+    """Describe the headers of responses, by name."""
     allowed = {
-        name: {"description": "Lets pages of any origin read it.", "schema": _exactly(value)}
+        name: {"description": "CORS: for web pages of any origin.", "schema": _exactly(value)}
         for name, value in CROSS_ORIGIN.items()
     }
     ours = {
@@ -57,24 +60,24 @@ def headers() -> dict[str, Any]:
 
 
 def error_answers() -> dict[str, Any]:
-    """Return all errors, by the names under which operations refer to them."""
+    """Describe all error responses, by the names under which operations refer to them."""
     return {str(status): _error_answer(status, *CROSS_ORIGIN) for status in ERRORS}
 
 
 def _error_answer(status: int, *beside: str) -> dict[str, Any]:
-    """Return an error as it is answered, with these headers beside its own."""
+    """Describe an error response, with these headers in addition to its own."""
     own = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
     described = {"description": ERRORS[status], **content_of("error")}
     return described | {"headers": _refer(*own, *beside)}
 
 
 def content_of(name: str) -> dict[str, Any]:
-    """Return a body that is JSON of this schema."""
+    """Describe a body that is JSON of the schema with this name."""
     return {"content": {JSON_TYPE: {"schema": refer(name)}}}
 
 
 def answers_of(operation: ApiOperation) -> dict[str, Any]:
-    """Return all answers of an operation, by status."""
+    """Describe all responses of an operation, by status."""
     is_open = operation.path.startswith(OPEN)
     headers = _refer("Ringback-Warning", *(CROSS_ORIGIN if is_open else ()))
     good = {
@@ -91,7 +94,7 @@ def answers_of(operation: ApiOperation) -> dict[str, Any]:
 
 
 def schemas_of(operation: ApiOperation) -> dict[str, Schema]:
-    """Return the named schemas that an operation takes and answers with."""
+    """Return the named schemas in an operation's request and responses."""
     schemas = dict[str, Schema]()
     for body in filter(None, (operation.takes_json, *operation.answers.values())):
         schemas |= body.schemas
@@ -108,8 +111,10 @@ def _errors_of(operation: ApiOperation) -> list[int]:
 
 
 def _body(body: Body) -> dict[str, Any]:
-    """Return what an answer holds; where that is nothing, its description."""
-    return {"description": "Done; there is no body."} if body is None else content_of(body.name)
+    """Describe the content of a response; a response without a body gets a description of that."""
+    if body is None:
+        return {"description": "The operation succeeded; the response has no body."}
+    return content_of(body.name)
 
 
 def _refer(*names: str) -> dict[str, Any]:

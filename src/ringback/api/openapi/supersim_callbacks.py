@@ -1,4 +1,4 @@
-"""Super SIM in its document: what it is, and the callbacks that it sends."""
+"""Describes Super SIM and the callbacks that it sends, for its OpenAPI document."""
 
 from typing import Final
 
@@ -18,12 +18,13 @@ _OF_DATAGRAM: Final = {**_SIDS, "CommandSid": SidKind.IP_COMMAND}
 
 _SIM_UPDATED: Final = CallbackDescription(
     *("simUpdated", SimUpdated, _SIDS),
-    "The update of the SIM has ended: as asked, or with an error and the status it had before.",
+    "The update of the SIM has ended: with the requested status, or with an error and the status"
+    " that it had before.",
     {"SimStatus": [status for status in SimStatus if status is not SimStatus.SCHEDULED]},
 )
 _SMS_TO_SIM: Final = CallbackDescription(
     *("smsCommandToSim", SmsCommandChanged, _OF_SMS),
-    "The SMS to the device has got a new status; sent for each.",
+    "The status of the SMS to the device has changed; sent for each new status.",
     {
         "Status": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED],
         "Direction": [Direction.TO_SIM],
@@ -36,7 +37,7 @@ _SMS_FROM_SIM: Final = CallbackDescription(
 )
 _IP_TO_SIM: Final = CallbackDescription(
     *("ipCommandToSim", IpCommandChanged, _OF_DATAGRAM),
-    "The datagram to the device was sent, or failed.",
+    "The datagram to the device was sent, or sending it failed.",
     {"Status": [IpStatus.SENT, IpStatus.FAILED], "Direction": [Direction.TO_SIM]},
 )
 _IP_FROM_SIM: Final = CallbackDescription(
@@ -51,7 +52,7 @@ _IP_FROM_SIM: Final = CallbackDescription(
 )
 _ESIM_CHANGED: Final = CallbackDescription(
     *("esimProfileChanged", EsimProfileChanged, {**_SIDS, "EsimProfileSid": SidKind.ESIM_PROFILE}),
-    "The eSIM Profile can be downloaded, has been, or failed.",
+    "The eSIM Profile is available for download, was downloaded, or failed.",
     {"Status": [EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED]},
 )
 

@@ -1,4 +1,4 @@
-"""Programmable Wireless in its document: what it is, and the callbacks that it sends."""
+"""Describes Programmable Wireless and the callbacks it sends, for its OpenAPI document."""
 
 from typing import Final
 
@@ -16,17 +16,19 @@ _SIDS: Final = {
     "CommandSid": SidKind.COMMAND,
 }
 
-_MEANINGS: Final = {"Command": "What was sent, as `CommandMode` says: text, or Base64."}
+_MEANINGS: Final = {
+    "Command": "The content of the Command: text or Base64, depending on `CommandMode`."
+}
 
 _SIM_UPDATED: Final = CallbackDescription(
     *("simUpdated", SimUpdated, _SIDS),
-    "A change of the SIM, or the reset of its connectivity, is over; sent again when a SIM that"
-    " became `ready` or `deactivated` goes on to `active` or `canceled`.",
+    "A change of the SIM, or the reset of its connectivity, has ended; sent again when a SIM that"
+    " became `ready` or `deactivated` becomes `active` or `canceled`.",
     {"SimStatus": list(WirelessStatus)},
 )
 _TO_SIM: Final = CallbackDescription(
     *("commandToSim", CommandChanged, _SIDS),
-    "The Command to the device has finished sending; sent once.",
+    "Sending the Command to the device has ended: sent, delivered, or failed; sent only once.",
     {"CommandStatus": [MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED]},
     meanings=_MEANINGS,
 )
@@ -34,7 +36,10 @@ _FROM_SIM: Final = CallbackDescription(
     *("commandFromSim", CommandChanged, _SIDS, "The SIM's device has sent a Command."),
     {"CommandStatus": [MessageStatus.RECEIVED]},
     "CommandsCallbackUrl",
-    {**_MEANINGS, "ErrorCode": "33111 where it was too long, and is cut off; else left out."},
+    {
+        **_MEANINGS,
+        "ErrorCode": "33111 if the Command was too long and was cut off; otherwise left out.",
+    },
 )
 
 PRODUCT: Final = ProductApiDescription(
