@@ -1,5 +1,5 @@
-"""Ringback's own API: what became of callbacks, replays, devices to play, the policy, the clock.
+"""Ringback's own API (the portal): callbacks, replays, simulated devices, the policy, the clock.
 
-May import what `api` may.
+May import the same as `api`.
 Start with `callbacks`.
 """

@@ -1,4 +1,4 @@
-"""How the portal shows callbacks, their attempts and their copies."""
+"""Serializes callbacks, their attempts and their shadow copies to the portal's JSON."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -44,7 +44,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
-    """Return parameters by name; the values of a name that repeats are a list.
+    """Return parameters as an object; a name that repeats gets a list of its values.
 
     >>> show_parameters([("a", "1"), ("b", "2"), ("a", "3")])
     {'a': ['1', '3'], 'b': '2'}
@@ -58,9 +58,10 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
 
 
 def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> dict[str, Any]:
-    """Return a callback's record; `parameters` spares decoding them from its body.
+    """Return a callback as a JSON object.
 
-    Written out: a table takes half as long again, and this runs for each callback that is sent.
+    If `parameters` are given, they need not be decoded from its body. The fields are written out:
+    a table of fields would take 1.5 times as long, and this runs for each new callback.
     """
     pairs = callback.parameters if parameters is None else parameters
     progress = callback.progress
@@ -131,9 +132,9 @@ _TIMINGS: Final = Serializer[Any](
 _REQUEST: Final = Serializer[Any](
     "request", "", field("method", METHOD), field("url"), field("headers", HEADERS), field("body")
 )
-_CUT: Final = "Whether there was more of the body than was read."
-_HEADERS_LEFT_OUT: Final = "How many more headers were read, and are not kept."
-_BODY_LEFT_OUT: Final = "How many more bytes of the body were read, and are not kept."
+_CUT: Final = "True if the body was longer than the part that was read."
+_HEADERS_LEFT_OUT: Final = "The number of headers that were read but not stored."
+_BODY_LEFT_OUT: Final = "The number of bytes of the body that were read but not stored."
 _RESPONSE: Final = Serializer[Any](
     "response",
     "",
@@ -147,9 +148,9 @@ _RESPONSE: Final = Serializer[Any](
 
 
 def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
-    """Return the fields that show one attempt, with this one for its request.
+    """Return the fields that show one attempt; the field `request` shows its request.
 
-    `of` is the path from the record to the attempt, as in `shadow.attempt.`.
+    `of` is the path of attributes from the record to the attempt, such as `shadow.attempt.`.
     """
     timings = attrgetter(f"{of}timings")
     return [

@@ -1,4 +1,4 @@
-"""Looking at callbacks and their attempts over HTTP, and which of them a request is about."""
+"""The portal's operations that show callbacks and their attempts, and the filters of lists."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -22,30 +22,32 @@ STATUSES: Final = {
     **{status.value: frozenset({status}) for status in CallbackStatus},
     "undelivered": UNDELIVERED,
 }
-"""The values of the parameter Status, and the statuses that each stands for."""
+"""The values of the parameter Status, each with the statuses that it selects."""
 
 STATUS: Final = OperationParameter(
-    "Status", {"type": "string", "enum": list(STATUSES)}, "Only those with this status."
+    "Status", {"type": "string", "enum": list(STATUSES)}, "Only callbacks with this status."
 )
 OF_SOURCE: Final = OperationParameter(
-    "Source", one_of(Source), "Only those from this source; one that the settings add will do, too."
+    "Source", one_of(Source), "Only callbacks from this source; also a source from the settings."
 )
-DESTINATION: Final = OperationParameter("Destination", TEXT, "Only those to the host of this URL.")
+DESTINATION: Final = OperationParameter(
+    "Destination", TEXT, "Only callbacks to the scheme, host and port of this URL."
+)
 FILTERS: Final = (
     OF_SOURCE,
-    OperationParameter("IdempotencyToken", TEXT, "Only the one with this token."),
+    OperationParameter("IdempotencyToken", TEXT, "Only the callback with this token."),
     DESTINATION,
-    OperationParameter("CreatedAfter", INSTANT, "Only those from this instant on."),
-    OperationParameter("CreatedBefore", INSTANT, "Only those before this instant."),
+    OperationParameter("CreatedAfter", INSTANT, "Only callbacks created at or after this instant."),
+    OperationParameter("CreatedBefore", INSTANT, "Only callbacks created before this instant."),
 )
-"""The parameters of a list of callbacks beside its status and paging."""
+"""The filters of a list of callbacks, except its status."""
 
 
 class CallbackEndpoints(EndpointGroup):
     """The operations that show callbacks."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that look."""
+        """Return the operations that list and fetch callbacks."""
         callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
         undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
         return [
@@ -60,7 +62,7 @@ class CallbackEndpoints(EndpointGroup):
             ),
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/attempts", "ListAttempt"),
-                "List a callback's attempts, oldest first, with requests and answers.",
+                "List a callback's attempts, oldest first, with requests and responses.",
                 *(PageResponseSchema(ATTEMPT), self._attempts),
             ),
         ]
@@ -93,12 +95,15 @@ class CallbackEndpoints(EndpointGroup):
 def read_source(
     parameters: RequestParameters, sources: Collection[SourceName]
 ) -> SourceName | None:
-    """Return the source that callbacks have to be from, or None where none was given."""
+    """Return the source in the parameter `Source`, or None if it was not given."""
     return parameters.meaning("Source", {name: name for name in sources})
 
 
 def read_destination(parameters: RequestParameters) -> str | None:
-    """Return the scheme, host and port of a URL in one spelling, or None where none was given."""
+    """Return the scheme, host and port of the URL in `Destination`, in normalized form.
+
+    Returns None if the parameter was not given; raises InvalidParameter if it is not a valid URL.
+    """
     text = parameters.text("Destination")
     if text is None:
         return None

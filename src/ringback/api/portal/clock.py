@@ -1,4 +1,4 @@
-"""The clock over HTTP, where it is one that can be put forward."""
+"""The portal's operations to read and advance the clock, if the server's clock can be advanced."""
 
 from datetime import timedelta
 from typing import Final
@@ -17,12 +17,12 @@ _PATH: Final = "/portal/v1/clock"
 
 CLOCK: Final = CustomJsonSerializer("clock", object_of(now=INSTANT, ahead_seconds=SECONDS))
 _ADVANCE: Final = (
-    required("Advance", text(pattern="^[0-9]+(ms|s|m|h|d)$"), "How much: 90s, 2h or 3d."),
+    required("Advance", text(pattern="^[0-9]+(ms|s|m|h|d)$"), "A duration such as 90s, 2h or 3d."),
 )
 
 
 class ClockEndpoints(EndpointGroup):
-    """The operations that show the clock and put it forward."""
+    """The operations that show the clock and advance it."""
 
     def __init__(self, dependencies: ApiDependencies, clock_advancer: ClockAdvancer) -> None:
         super().__init__(dependencies)
@@ -30,8 +30,8 @@ class ClockEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on the clock."""
-        fetches = "Say what time it is."
-        advances = "Let time pass, and answer when all that came due is done."
+        fetches = "Show the server's time, and how far it is ahead of real time."
+        advances = "Advance the clock; responds when everything that became due meanwhile is done."
         return [
             self.answers(*(_PATH, "FetchClock", fetches, CLOCK, self._fetch), for_all=True),
             self.answers(
@@ -57,7 +57,7 @@ class ClockEndpoints(EndpointGroup):
         except ValueError as problem:
             raise form.wrong(f"Advance: {problem}") from None
         if not by:
-            raise form.wrong(f"Advance={text!r}: time has to pass, 1s say")
+            raise form.wrong(f"Advance={text!r}: the duration must be above 0, such as 1s")
         if self._clock_advancer.clock.ahead + by > MOST_AHEAD:
-            raise form.wrong(f"Advance={text!r}: the clock can be {MOST_AHEAD.days}d ahead at most")
+            raise form.wrong(f"Advance={text!r}: the clock can be at most {MOST_AHEAD.days}d ahead")
         return by

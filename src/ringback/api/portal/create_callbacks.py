@@ -1,4 +1,4 @@
-"""Callbacks as a service: `POST /portal/v1/callbacks` keeps and sends an operator's own events."""
+"""`POST /portal/v1/callbacks`: stores and sends callbacks for events of the client itself."""
 
 import asyncio
 from collections import Counter
@@ -35,12 +35,12 @@ from ringback.operations.create_callbacks import prepare_callback, send_callback
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
-"""More callbacks than this would keep all others waiting for a commit of their own."""
+"""Bigger batches go to the batch queue: a single commit would delay all other requests."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
-"""How many callbacks of an account's batches may be prepared, or wait for their turn, at once."""
+"""Maximum number of callbacks in an account's batches that are processed at the same time."""
 
 _Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
-"""A callback that is ready to be kept, and its parameters as they were asked for."""
+"""A callback that is ready to be stored, and its parameters from the request."""
 
 
 _SCALAR: Final = {"type": ["string", "number", "boolean"]}
@@ -49,18 +49,22 @@ NEW_CALLBACK: Final = CustomJsonSerializer(
     {
         "type": "object",
         "properties": {
-            "url": {**URL, "description": "A callback URL, with its fragment."},
+            "url": {**URL, "description": "The URL that receives the callback, with its fragment."},
             "parameters": {
                 "type": "object",
                 "additionalProperties": {"anyOf": [_SCALAR, {**list_of(_SCALAR), "minItems": 1}]},
-                "description": "What to tell. At most 200 values and 64 KiB when encoded.",
+                "description": "The callback's parameters: at most 200 values, 64 KiB encoded.",
             },
             "method": METHOD,
             "idempotency_key": {
                 **or_null(text(shortest=1, longest=MAX_KEY)),
-                "description": "One that was used before makes no second callback.",
+                "description": "If it was used before, the first callback is returned and no"
+                " second one is sent.",
             },
-            "deliver_at": {**or_null(INSTANT), "description": "Not before; up to 366 days ahead."},
+            "deliver_at": {
+                **or_null(INSTANT),
+                "description": "The earliest time to send it, at most 366 days ahead.",
+            },
         },
         "required": ["url", "parameters"],
         "additionalProperties": False,
@@ -78,29 +82,30 @@ SENT_CALLBACKS: Final = CustomJsonSerializer(
 
 
 class CreateCallbacksEndpoints(EndpointGroup):
-    """Takes new callbacks in."""
+    """The operation that accepts new callbacks."""
 
     def __init__(self, dependencies: ApiDependencies) -> None:
         super().__init__(dependencies)
         self._arriving_of = Counter[str]()
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation that does."""
+        """Return the operation that accepts new callbacks."""
         sends = (
-            "Send an event of one's own, or up to 1,000: all or none. 201 means that it is durable."
+            "Send a callback for your own event, or up to 1,000 (all or none). 201 means that they"
+            " are stored durably."
         )
         answers = {201: SENT_CALLBACKS}
         operation = ApiOperation("POST", CALLBACKS, "SendCallback", sends, self.send, answers)
         return [operation._replace(takes_json=NEW_CALLBACKS)]
 
     async def send(self, request: Request) -> Response:
-        """Keep one callback or many, all or none: 201, which means durable."""
+        """Store one callback or a batch (all or none): 201, once they are durable."""
         account = await self._account(request)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
             with self._arriving(account.sid, len(items)):
-                # The first one is the request itself.
+                # The cost of the first callback was charged as the cost of the request.
                 self._dependencies.authenticator.charge(request, len(items) - 1, may_owe=True)
                 return await self._send_many(account.sid, body, document, items)
         new = self._prepare(document, "", account.sid, self._dependencies.context())
@@ -110,12 +115,15 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
-        """Count callbacks in memory, also those of clients that have gone; raises BacklogFull."""
+        """Count an account's callbacks in memory while a batch is processed.
+
+        They count even if the client has disconnected. Raises BacklogFull if there are too many.
+        """
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:
             raise BacklogFull(
-                f"{there} callbacks of this account are being taken in, and with these {count} it"
-                f" were more than {_MOST_ARRIVING}; nothing was done, ask again in 1 s",
+                f"{there} callbacks of this account are being accepted; with these {count} it would"
+                f" be more than {_MOST_ARRIVING}; nothing was done, try again in 1 s",
                 retry_after=1,
             )
         self._arriving_of[account_sid] += count
@@ -127,9 +135,9 @@ class CreateCallbacksEndpoints(EndpointGroup):
     async def _send_many(
         self, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
-        """Do the same with a batch, in slices but for the commit."""
+        """Store the callbacks of a batch, working in slices so that other requests can run."""
         dependencies, context = self._dependencies, self._dependencies.context()
-        # Checked again when they are kept; this spares preparing what there is no room for.
+        # Checked again when they are stored; this avoids preparing them in vain.
         dependencies.callback_queue.make_room(account_sid, len(items))
 
         def prepare(numbered: tuple[int, Json]) -> _Prepared:
@@ -138,7 +146,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
         new = await dependencies.slices.map(prepare, enumerate(items))
         if may_repeat_names(body, document):
-            # As long as it takes, others have the interpreter every half millisecond.
+            # In a thread, so that the event loop gets the interpreter every half millisecond.
             await asyncio.to_thread(refuse_repeats, body)
         prepared = [callback for callback, _ in new]
         # A commit that adds 1,000 callbacks holds the store for 20 to 35 ms (decision 17).
@@ -153,7 +161,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
     def _prepare(
         self, item: Json, at: str, account_sid: str, context: OperationContext
     ) -> _Prepared:
-        """Read one item and make a callback of it; raises InvalidParameter."""
+        """Parse one item of a batch, and return its callback; raises InvalidParameter."""
         asked = read_one(item, at, read_url=self._dependencies.read_url, now=context.now)
         return prepare_callback(asked.new, account_sid, context), asked.parameters
 
@@ -169,6 +177,6 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
 def _show(kept: tuple[CallbackRecord, _Prepared]) -> dict[str, Any]:
     callback, (prepared, parameters) = kept
-    # A repeated idempotency key leads to the first callback, which has its own parameters.
+    # With a repeated idempotency key this is the first callback, with other parameters.
     is_as_asked = callback.body == prepared.body
     return show_callback(callback, parameters if is_as_asked else None)

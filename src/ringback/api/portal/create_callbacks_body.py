@@ -1,7 +1,7 @@
-"""From a JSON document to the callbacks that it asks for, each checked once.
+"""Parses and validates the JSON body of a request to create callbacks.
 
-Everything here raises InvalidParameter with a message that names the item and the field. The values
-of parameters may be confidential, so messages show only of what kind they are.
+All functions here raise InvalidParameter if a value is invalid; the message names the item and the
+field. Values of parameters may be confidential, so messages show only their type.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from ringback.operations.create_callbacks import NewCallback
 
 MOST_AT_ONCE: Final = 1000
 MAX_ENCODED: Final = 64 * 1024
-"""Bytes of one callback's parameters as they are sent."""
+"""Maximum bytes of a callback's parameters after encoding."""
 MAX_PARAMETERS: Final = 200
 MAX_KEY: Final = 255
 FURTHEST: Final = timedelta(days=366)
@@ -29,7 +29,7 @@ _SHOWN: Final = 80
 
 
 class NewCallbackRequest(NamedTuple):
-    """A callback as it is asked for."""
+    """A new callback from a request, with its parameters before encoding."""
 
     new: NewCallback
     parameters: list[tuple[str, str]]
@@ -39,7 +39,7 @@ class NewCallbackRequest(NamedTuple):
 def read_one(
     item: Json, at: str = "", *, read_url: Callable[[str], CallbackUrl], now: datetime
 ) -> NewCallbackRequest:
-    """Return the callback that one JSON object asks for; `at` is where it stands."""
+    """Parse one callback; `at` is its place in the body for messages, such as `callbacks[0].`."""
     if not isinstance(item, dict):
         where = at.rstrip(".") or "the body"
         raise _wrong(f"{where} is {_kind(item)}; it must be an object with url and parameters")
@@ -58,10 +58,10 @@ def read_one(
 
 
 def items_of(document: dict[str, Json]) -> list[Json]:
-    """Return the unread items of a document with a list of `callbacks`."""
+    """Return the items in the list `callbacks` of a batch, not yet parsed."""
     items = document["callbacks"]
     if len(document) > 1:
-        raise _wrong("a body with callbacks has nothing beside them; each has its own fields")
+        raise _wrong("a body with callbacks must have no other field; each has its own fields")
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_AT_ONCE:
         given = f"{len(items)} of them" if isinstance(items, list) else _kind(items)
         raise _wrong(f"callbacks: {given}; it must be a list of 1 to {MOST_AT_ONCE}")
@@ -94,7 +94,7 @@ def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
         elif isinstance(given, list):
             place = f"{at}parameters.{name[:_SHOWN]}"
             if not given:
-                raise _wrong(f"{place}: an empty list tells nothing; leave the parameter out")
+                raise _wrong(f"{place}: the list is empty; leave the parameter out")
             pairs += [(name, _text_of(each, place)) for each in given]
         else:
             pairs.append((name, _text_of(given, f"{at}parameters.{name[:_SHOWN]}")))
@@ -104,7 +104,7 @@ def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
 
 
 def _text_of(value: Json, place: str) -> str:
-    """Return a value as it is sent: numbers and booleans as JSON writes them."""
+    """Return a parameter's value as the text to send: numbers and booleans as in JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -112,9 +112,9 @@ def _text_of(value: Json, place: str) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        # The parser has rounded what has more digits than a float.
+        # The parser has rounded numbers with more digits than a float can hold.
         if abs(value) >= _LARGEST:
-            raise _wrong(f"{place}: {value!r} may not be exact any more; give it as text")
+            raise _wrong(f"{place}: {value!r} may have been rounded; give it as text")
         return repr(value)
     hint = "; leave the parameter out" if value is None else ""
     raise _wrong(f"{place}: {_kind(value)}; it must be text, a number, true or false{hint}")
@@ -124,9 +124,9 @@ def _encode(pairs: list[tuple[str, str]], at: str) -> str:
     body = encode(pairs)
     if len(body) > MAX_ENCODED:
         raise _wrong(
-            f"{at}parameters: {len(body)} bytes when they are encoded; {MAX_ENCODED} are allowed"
+            f"{at}parameters: {len(body)} bytes after encoding; at most {MAX_ENCODED} are allowed"
         )
-    # A NUL is nowhere else in it: the % of a text that says %00 is escaped itself.
+    # `%00` is always a NUL: the % of a text that contains %00 is escaped itself.
     if "%00" in body:
         name = next(name for name, given in pairs if "\0" in name or "\0" in given)
         raise _wrong(f"{at}parameters.{name[:_SHOWN]!a}: a NUL character, which no form can hold")
@@ -146,7 +146,7 @@ def _read_key(value: Json, at: str) -> str | None:
 
 
 def _read_due(value: Json, at: str, now: datetime) -> datetime | None:
-    """Return when to send a callback; None for at once, also where the instant has passed."""
+    """Return the earliest time to send a callback; None if it is not given or has passed."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -165,7 +165,7 @@ def _read_due(value: Json, at: str, now: datetime) -> datetime | None:
 def _unknown_field(item: dict[str, Json], at: str) -> InvalidParameter:
     name = next(name for name in item if name not in _FIELDS)
     known = ", ".join(sorted(_FIELDS))
-    return _wrong(f"{at}{name[:_SHOWN]!a} is no field of a callback; there are {known}")
+    return _wrong(f"{at}{name[:_SHOWN]!a} is not a field of a callback; the fields are {known}")
 
 
 def _not_text(place: str, value: Json, right: str) -> InvalidParameter:
@@ -181,7 +181,7 @@ def _wrong(message: str) -> InvalidParameter:
 
 
 def _given(value: Json) -> str:
-    """Return a value that may be shown, as messages show it."""
+    """Return a value that is not confidential in the form for messages."""
     return ascii(value[:_SHOWN]) if isinstance(value, str) else _kind(value)
 
 

@@ -1,4 +1,4 @@
-"""Playing a SIM's device, over HTTP: what it sends, uses and downloads, and what has come to it."""
+"""The portal's operations on simulated devices: send, use data, download, read the inbox."""
 
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -86,65 +86,67 @@ INBOX: Final = CustomJsonSerializer(
     "inbox", object_of(messages=list_of(object_of(sid=TEXT, date=INSTANT, hex=_HEX)))
 )
 
-_SMS: Final = (required("Payload", text(shortest=1), "What the device sends."),)
+_SMS: Final = (required("Payload", text(shortest=1), "The text that the device sends."),)
 _KIND: Final = OperationParameter(
-    "PayloadType", one_of(PayloadType), "What Payload is; text without it."
+    "PayloadType", one_of(PayloadType), "The form of Payload (default text); binary means Base64."
 )
-_CONTENT: Final = "What the device sends: text, or Base64."
+_CONTENT: Final = "The message that the device sends: text or Base64, depending on PayloadType."
 _DATAGRAM: Final = (
     required("Payload", TEXT, _CONTENT),
     _KIND,
     OperationParameter(
-        "DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port; 4000 without it."
+        "DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port (default 4000)."
     ),
 )
 _COMMAND: Final = (required("Payload", text(shortest=1), _CONTENT), _KIND)
 _DATA: Final = (
-    OperationParameter("Upload", number(0, MOST_AT_ONCE), "Bytes up."),
-    OperationParameter("Download", number(0, MOST_AT_ONCE), "Bytes down."),
+    OperationParameter("Upload", number(0, MOST_AT_ONCE), "Bytes that the device sends."),
+    OperationParameter("Download", number(0, MOST_AT_ONCE), "Bytes that the device receives."),
 )
 _CARD: Final = (
     OperationParameter(
-        "Iccid", text(pattern="^(89[0-9]{16,20})?$"), "The card's number; made up without it."
+        "Iccid", text(pattern="^(89[0-9]{16,20})?$"), "The card's number (default: a random one)."
     ),
-    OperationParameter("RegistrationCode", text(longest=_LONGEST), "Printed with it."),
-    OperationParameter("EId", text(longest=_LONGEST), "The number of its chip."),
-    OperationParameter("Narrowband", FLAG, "Whether it is a Narrowband SIM; it isn't without it."),
+    OperationParameter(
+        "RegistrationCode", text(longest=_LONGEST), "The code that is printed with the card."
+    ),
+    OperationParameter("EId", text(longest=_LONGEST), "The EID, the number of the card's chip."),
+    OperationParameter("Narrowband", FLAG, "true for a Narrowband SIM (default false)."),
 )
 
 
 class DeviceEndpoints(EndpointGroup):
-    """The operations that play a SIM's device; most paths name the SIM."""
+    """The operations on simulated devices; most paths name the SIM in the device."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations on devices, and on the cards in them."""
+        """Return the operations on devices and on the SIM cards in them."""
         return [
             self.answers(
                 *(_DEVICE, "FetchDevice"),
-                "Show how a SIM's device is reached, and what holds for it.",
+                "Show the address, the callback URLs and the scenario of a SIM's device.",
                 *(DEVICE, self._fetch),
             ),
             self.answers(
                 *(f"{_DEVICE}/inbox", "FetchInbox"),
-                "List the newest SMS or Commands that have come to a SIM's device.",
+                "List the newest SMS or Commands that a SIM's device has received.",
                 *(INBOX, self._inbox),
             ),
             *self._sending(),
             self.changes(
-                *(f"{_DEVICE}/data", "UseData", "Have a SIM's device use data, at once."),
+                *(f"{_DEVICE}/data", "UseData", "Make a SIM's device use data now."),
                 *(USED_DATA, _use_data),
                 takes=_DATA,
             ),
             self.changes(
                 *("/portal/v1/esim_profiles/{sid}/download", "DownloadEsimProfile"),
-                "Have a device download an eSIM Profile.",
+                "Make a device download an eSIM Profile.",
                 *(ESIM_PROFILE, _download),
                 statuses=(202,),
                 conflicts=True,
             ),
             self.changes(
                 *("/portal/v1/wireless_sims", "RegisterWirelessSim"),
-                "Register a Programmable Wireless SIM, which that API has no operation for.",
+                "Register a Programmable Wireless SIM; the product's own API cannot do this.",
                 *(SIM, _register),
                 takes=_CARD,
                 statuses=(201,),
@@ -152,9 +154,9 @@ class DeviceEndpoints(EndpointGroup):
         ]
 
     def _sending(self) -> list[ApiOperation]:
-        """Return the operations that have a device send something."""
-        sms, datagram = "Have a SIM's device send an SMS.", "Have a SIM's device send a datagram."
-        command = "Have the device of a Programmable Wireless SIM send a Command."
+        """Return the operations that make a device send an SMS, a datagram or a Command."""
+        sms, datagram = "Make a SIM's device send an SMS.", "Make a SIM's device send a datagram."
+        command = "Make the device of a Programmable Wireless SIM send a Command."
         sends = partial(self.changes, statuses=(201,))
         return [
             sends(
@@ -216,7 +218,7 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
     download = call.given.number("Download", 0, MOST_AT_ONCE, default=0)
     if not upload + download:
         raise InvalidParameter(
-            "give Upload or Download: how many bytes are used", code=SUPER_SIM.missing
+            "give Upload or Download, the number of bytes to use", code=SUPER_SIM.missing
         )
 
     def use(tx: Transaction, context: OperationContext) -> Mapping[str, object]:
@@ -233,7 +235,7 @@ def _download(call: ApiRequest) -> Change[EsimProfile]:
 
 
 def _register(call: ApiRequest) -> Change[WirelessSim]:
-    """Return the change that registers a card; its number is made up where none is given."""
+    """Return the change that registers a SIM card; its number is random if none is given."""
     form = call.given
     iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
     code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
@@ -274,7 +276,7 @@ def _show(
 
 
 def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
-    """Return how a device is reached, and the URLs that are called for what it sends."""
+    """Return the fields with a device's address and the callback URLs for what it sends."""
     match card:
         case SuperSim():
             fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)

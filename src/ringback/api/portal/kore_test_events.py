@@ -1,4 +1,4 @@
-"""Trying URLs over HTTP: with the webhook secret that is active, or the one that is pending."""
+"""The portal's operations that send test events, signed with the active or pending secret."""
 
 from typing import Any, Final
 
@@ -25,12 +25,14 @@ REHEARSAL: Final = CustomJsonSerializer(
     "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
 )
 _TEST: Final = (
-    required("Url", URL, "A callback URL, with its fragment."),
-    OperationParameter("Method", METHOD, "How to send it; POST without it."),
+    required("Url", URL, "The URL that receives the test event, with its fragment."),
+    OperationParameter("Method", METHOD, "The HTTP method of the test event (default POST)."),
 )
 _REHEARSE: Final = (
     OperationParameter(
-        "Url", {**list_of(URL), "maxItems": MOST}, "To these instead; as many as there are."
+        "Url",
+        {**list_of(URL), "maxItems": MOST},
+        "Send to this URL instead of the account's URLs; can be repeated.",
     ),
 )
 
@@ -39,7 +41,7 @@ class TestEventEndpoints(EndpointGroup):
     """The operations that send test events."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations that send test events."""
         return [
             self.changes(
                 *("/portal/v1/test_events", "SendTestEvent", "Send KORE's test event to a URL."),
@@ -49,7 +51,7 @@ class TestEventEndpoints(EndpointGroup):
             ),
             self.answers(
                 *("/portal/v1/rehearsals", "RehearseSecret"),
-                "Send test events that the pending webhook secret signs to where callbacks go.",
+                "Send test events, signed with the pending webhook secret, to the account's URLs.",
                 *(REHEARSAL, self._rehearse),
                 statuses=(201,),
                 verb="POST",
@@ -86,11 +88,14 @@ class TestEventEndpoints(EndpointGroup):
 def _asked(
     tx: Transaction, account_sid: str, urls: list[CallbackUrl]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the destinations of a rehearsal; raises Conflict without one, or without a secret."""
+    """Return the destinations of a rehearsal.
+
+    Raises Conflict if the account has no pending secret, or if there are no destinations.
+    """
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)
     if not urls and not known:
         raise Conflict(
-            "this account has configured no URL and was sent no callback yet; name some with Url"
+            "this account has no configured URLs and no callbacks yet; give URLs with Url"
         )
     return named(urls, known) if urls else known

@@ -1,4 +1,4 @@
-"""How the simulated network behaves, over HTTP: towards one SIM, or the whole account."""
+"""The portal's operations on scenarios: the simulated network's behavior for a SIM or account."""
 
 from typing import Any, Final
 
@@ -31,20 +31,26 @@ _KNOWN: Final = list_of(object_of(name=NAME_OF_SCENARIO, meaning=TEXT))
 ALL_SCENARIOS: Final = CustomJsonSerializer(
     "scenarios", object_of(**SCENARIO.schema["properties"], scenarios=_KNOWN)
 )
-_FOR_SIM: Final = (OperationParameter("Sim", TEXT, "For this SIM: its SID or unique name."),)
+_FOR_SIM: Final = (
+    OperationParameter("Sim", TEXT, "The SID or unique name of a SIM (default: the account)."),
+)
 _CHOICE: Final = (
-    required("Scenario", {"type": "string", "enum": [*SCENARIOS, ""]}, "Empty to choose none."),
-    OperationParameter("Sim", TEXT, "The SIM that it is for; the account without it."),
+    required(
+        "Scenario",
+        {"type": "string", "enum": [*SCENARIOS, ""]},
+        "The name of the scenario; empty to remove the choice.",
+    ),
+    *_FOR_SIM,
 )
 
 
 class ScenarioEndpoints(EndpointGroup):
-    """The scenarios, and which one is in force."""
+    """The operations that list the scenarios and choose one."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on scenarios."""
-        lists = "List the scenarios of the simulated network, and say which is in force."
-        chooses = "Choose a scenario for a SIM, or for the account."
+        lists = "List the scenarios of the simulated network, and show the one in force."
+        chooses = "Choose a scenario for a SIM or for the account."
         return [
             self.answers(
                 *(_PATH, "ListScenario", lists, ALL_SCENARIOS, self._list), takes=_FOR_SIM

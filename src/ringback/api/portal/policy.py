@@ -1,4 +1,4 @@
-"""The policy over HTTP: which source sends what, and what is ahead."""
+"""The portal's operation that shows the source policy: the source of callbacks, and its changes."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -60,18 +60,18 @@ POLICY: Final = CustomJsonSerializer(
 
 
 class PolicyEndpoints(EndpointGroup):
-    """The policy in force."""
+    """The operation that shows the policy in force."""
 
     def __init__(self, dependencies: ApiDependencies, monitor: PolicyMonitor) -> None:
         super().__init__(dependencies)
         self._monitor = monitor
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation that shows it."""
+        """Return the operation that shows the policy."""
         return [
             self.answers(
                 *("/portal/v1/policy", "FetchPolicy"),
-                "Show which source sends what, and what is ahead.",
+                "Show the phases of the source policy, its holds, and its next changes.",
                 *(POLICY, self._fetch),
                 for_all=True,
             )
@@ -93,12 +93,15 @@ class PolicyEndpoints(EndpointGroup):
                 {"source": source, **impact._asdict()}
                 for source, impact in monitor.depending_on_ends(account_sid).items()
             ],
-            # The file is the operator's.
+            # Problems of the policy file are shown to the operator only.
             "problem": monitor.active.problem if account_sid is None else None,
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
-        """Return whether a hold concerns an account, as a function: others' URLs don't."""
+        """Return a function that is True for holds which concern an account.
+
+        Holds of other accounts stay hidden, since they contain their URLs. None means all accounts.
+        """
         if account_sid is None:
             return lambda _: True
         known = self._monitor.dependents

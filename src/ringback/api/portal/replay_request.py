@@ -1,4 +1,4 @@
-"""Reading which callbacks are to be replayed, and how."""
+"""Parses the parameters that select the callbacks to replay, and the way to replay them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,23 +22,27 @@ from ringback.operations.replay import ANY, ENDED
 from ringback.ports import CallbackFilter
 
 CHUNK: Final = 500
-"""How many callbacks are replayed in one transaction; as many can be named."""
+"""Maximum number of callbacks in one transaction, and of SIDs in one request."""
 
 _OF_SINCE: Final = ("Since", "Until", "Source", "Destination", "After")
 
 AS_OTHER: Final = OperationParameter(
-    "AsOtherSource", YES_OR_NO, "Whether to send a new one from the other source."
+    "AsOtherSource", YES_OR_NO, "yes to send a new callback from the other source (default no)."
 )
 PARAMETERS: Final = (
-    OperationParameter("Sids", TEXT, "Up to 500 SIDs, with commas between."),
-    OperationParameter("Since", INSTANT, "Instead of Sids: all from this instant on."),
-    OperationParameter("Until", INSTANT, "Those before this instant."),
+    OperationParameter("Sids", TEXT, "At most 500 SIDs of callbacks, separated by commas."),
+    OperationParameter(
+        "Since", INSTANT, "Instead of Sids: all callbacks created at or after this instant."
+    ),
+    OperationParameter("Until", INSTANT, "Only callbacks created before this instant."),
     STATUS,
     OF_SOURCE,
     DESTINATION,
-    OperationParameter("After", TEXT, "Where to go on, as `next` of the call before has it."),
+    OperationParameter(
+        "After", TEXT, "Continue after this callback; copy it from `next` in the last response."
+    ),
     AS_OTHER,
-    OperationParameter("DryRun", YES_OR_NO, "Whether only to count."),
+    OperationParameter("DryRun", YES_OR_NO, "yes to count callbacks only (default no)."),
 )
 
 _FAILED: Final = frozenset({CallbackStatus.FAILED})
@@ -47,23 +51,23 @@ _NOT_DELIVERED: Final = ANY - {CallbackStatus.DELIVERED}
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """The callbacks to replay: those that are named, or all that match."""
+    """The callbacks to replay: those with the given SIDs, or all that match a filter."""
 
     statuses: frozenset[CallbackStatus]
-    """Those of another status are skipped."""
+    """The statuses to replay; callbacks with another status are skipped."""
     sids: tuple[str, ...]
     which: CallbackFilter
-    """Where none are named."""
+    """The filter that selects callbacks if no SIDs are given."""
     after: str | None
-    """Where to go on: behind the callback with this SID."""
+    """The SID of the callback after which to continue; None to start with the oldest."""
     is_dry: bool
-    """Whether to say only what would be done."""
+    """True for a dry run, which only counts callbacks."""
 
 
 def read_replays(
     form: RequestParameters, *, now: datetime, sources: Collection[SourceName]
 ) -> ReplayRequest:
-    """Return the replays that the parameters ask for."""
+    """Return the replays that the parameters ask for; raises InvalidParameter."""
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
     if bool(sids) is (since is not None):
@@ -76,7 +80,7 @@ def read_replays(
         source=read_source(form, sources),
         destination=read_destination(form),
         since=since,
-        # Otherwise it would go on to replay the callbacks that it makes.
+        # Without a limit, the callbacks that the replay creates would be replayed, too.
         until=form.instant("Until") or now,
     )
     after, is_dry = form.text("After") or None, form.is_yes("DryRun")
@@ -91,7 +95,7 @@ def _read_statuses(
         return statuses
     if not statuses & ENDED:
         raise form.wrong(
-            "Status=scheduled: only what has ended can be replayed from another source"
+            "Status=scheduled: only callbacks that have ended can be replayed from another source"
         )
     return statuses & ENDED
 

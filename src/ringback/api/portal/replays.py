@@ -1,4 +1,4 @@
-"""Sending callbacks again over HTTP, and giving them up."""
+"""The portal's operations that replay and discard callbacks."""
 
 from typing import Any, Final
 
@@ -37,10 +37,10 @@ from ringback.operations.replay import (
 from ringback.ports import Transaction
 
 MOST_AT_ONCE: Final = 10_000
-"""How many callbacks one call works through."""
+"""Maximum number of callbacks that one request replays."""
 
 _MOST_CHUNKS: Final = 400
-"""Each may look at a thousand callbacks in vain."""
+"""Maximum number of transactions per request; each may examine 1,000 callbacks without a match."""
 _LONGEST_REASON: Final = 200
 
 
@@ -55,17 +55,19 @@ REPLAYS: Final = CustomJsonSerializer(
     ),
 )
 _REASON: Final = required(
-    "Reason", text(shortest=1, longest=_LONGEST_REASON), "Stays on its record."
+    "Reason",
+    text(shortest=1, longest=_LONGEST_REASON),
+    "The reason to discard the callback, stored in its `status_reason`.",
 )
 
 
 class ReplayEndpoints(EndpointGroup):
-    """The operations on what was not delivered."""
+    """The operations that replay and discard callbacks."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
-        one, discards = f"{CALLBACKS}/{{sid}}", "Give a callback up."
-        replays = "Send a callback again. 201 means a new one, from the other source."
+        """Return the operations that replay and discard callbacks."""
+        one, discards = f"{CALLBACKS}/{{sid}}", "Discard a callback: it is not sent any more."
+        replays = "Send a callback again. 201 means that a new one comes from the other source."
         return [
             self.answers(
                 *(f"{one}/replay", "ReplayCallback", replays, CALLBACK, self._replay),
@@ -80,7 +82,7 @@ class ReplayEndpoints(EndpointGroup):
                 conflicts=True,
             ),
             self.answers(
-                *("/portal/v1/replays", "ReplayCallbacks", "Send many again."),
+                *("/portal/v1/replays", "ReplayCallbacks", "Send many callbacks again."),
                 *(REPLAYS, self._replay_many),
                 verb="POST",
                 takes=PARAMETERS,
@@ -118,7 +120,7 @@ class ReplayEndpoints(EndpointGroup):
     async def _work_through(
         self, call: ApiRequest, asked: ReplayRequest, send_again: Replay
     ) -> tuple[BulkReplayTotals, bool]:
-        """Replay chunk by chunk; return what came of it, and whether that was all."""
+        """Replay callbacks in chunks; return the totals, and True if no more are left."""
         done = BulkReplayTotals(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
@@ -166,6 +168,6 @@ def _dry_run_of(form: RequestParameters) -> Replay:
 
 
 def _next(asked: ReplayRequest, done: BulkReplayTotals) -> dict[str, str | None]:
-    """Return the parameters that a call to go on has beside its own."""
+    """Return the parameters that the client adds to the next request to continue."""
     until = asked.which.until
     return {"After": done.last, "Until": until and f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"}

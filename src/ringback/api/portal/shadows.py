@@ -1,4 +1,4 @@
-"""Copies of callbacks over HTTP, and how their answers compare."""
+"""The portal's operations that show shadow copies, and compare the responses to them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,11 +40,11 @@ from ringback.operations.shadow_reports import report_on
 from ringback.ports import ComparedShadow, ShadowCallbackFilter
 
 MOST_URLS: Final = 500
-"""How many URLs a report lists: those with most differences."""
+"""Maximum number of URLs in a report: those with most differences."""
 
 
 def _answer(name: str, at: int) -> SerializedField[Any]:
-    """Return the field that shows the first answer or that to the copy, by its place in a pair."""
+    """Return the field with the response to the callback (`at` 0) or to its copy (`at` 1)."""
     shown = Serializer[AnswerComparison](
         "answer",
         "",
@@ -171,21 +171,21 @@ _FILTERS: Final = (
 
 
 class ShadowEndpoints(EndpointGroup):
-    """The operations that show copies."""
+    """The operations that show shadow copies."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations on copies."""
+        """Return the operations on shadow copies."""
         shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
         return [
             shadows.lists_for(
-                "List copies of callbacks from another source, newest first, beside the first"
-                " attempts.",
+                "List shadow copies, newest first, each compared with the callback's first attempt."
+                " A shadow copy is the same callback from another source.",
                 self._list,
                 takes=_FILTERS,
             ),
             self.answers(
                 *("/portal/v1/shadows/report", "ReportShadows"),
-                "Compare the answers to callbacks and to their copies, URL by URL.",
+                "Compare the responses to callbacks with those to their shadow copies, by URL.",
                 *(REPORT, self._report),
                 takes=(_SINCE,),
                 for_all=True,

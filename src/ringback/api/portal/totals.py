@@ -1,4 +1,4 @@
-"""Totals over HTTP: how callbacks ended, and how many bytes of long answers are kept."""
+"""The portal's operations that count callbacks and the stored bytes of long responses."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -23,7 +23,7 @@ from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Transaction
 
 MOST_ACCOUNTS: Final = 500
-"""How many accounts the operator sees the kept bytes of: those with most."""
+"""Maximum number of accounts whose stored bytes the operator sees: those with most."""
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
 TOTALS: Final = CustomJsonSerializer(
@@ -53,31 +53,33 @@ RESPONSE_STORAGE: Final = CustomJsonSerializer(
 )
 _TIME: Final = (
     OperationParameter(
-        "Since", INSTANT, "Those created from this instant on; a day ago without it."
+        "Since", INSTANT, "Count callbacks created at or after this instant (default: a day ago)."
     ),
-    OperationParameter("Until", INSTANT, "Those created before this instant; now without it."),
+    OperationParameter(
+        "Until", INSTANT, "Count callbacks created before this instant (default: now)."
+    ),
 )
 
 
 class TotalsEndpoints(EndpointGroup):
-    """The figures of one account, or for an operator's key of all."""
+    """The operations that show totals of one account, or of all for an operator's key."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that count."""
+        """Return the operations that show totals."""
         return [
             self.answers(
                 *("/portal/v1/totals", "FetchTotals"),
-                "Count how the callbacks of a time went, by account, URL and sources. Test events"
-                " and replays from the other source are left out.",
+                "Count the callbacks of a period by result, for each account, URL and source. Test"
+                " events and replays from the other source are not counted.",
                 *(TOTALS, self._totals),
                 takes=_TIME,
                 for_all=True,
             ),
             self.answers(
                 *("/portal/v1/response_storage", "FetchResponseStorage"),
-                "Tell how many bytes are kept of long answers, beyond what stands with each"
-                " attempt, and how many may be. An operator's key is told it of all accounts, and"
-                " of the largest.",
+                "Show the bytes stored of receivers' long responses beyond the part that is stored"
+                " with each attempt, and the limit. An operator's key gets the sum of all accounts,"
+                " and the largest accounts.",
                 *(RESPONSE_STORAGE, self._response_storage),
                 for_all=True,
             ),
@@ -88,7 +90,7 @@ class TotalsEndpoints(EndpointGroup):
         found = await totals_of(
             self._dependencies.store,
             since=call.given.instant("Since") or now - calendar.DAY,
-            until=call.given.instant("Until") or now + calendar.INSTANT,  # so that this one counts
+            until=call.given.instant("Until") or now + calendar.INSTANT,  # so that now counts, too
             account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
         return {"totals": [totals._asdict() for totals in found]}

@@ -274,7 +274,7 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
     refused = await send(ours, {"callbacks": [one()]})
     assert refusal(refused) == (429, 20429)
     assert refused.headers["retry-after"] == "1"
-    assert "300 callbacks of this account are being taken in" in refused.json["message"]
+    assert "300 callbacks of this account are being accepted" in refused.json["message"]
     tasks.append(asyncio.create_task(send(theirs, full)))
     may_go_on.set()
     answers = await asyncio.gather(*tasks)
@@ -434,25 +434,21 @@ WRONG: list[tuple[Any, int, str]] = [
     (one(parameters={"a": {"b": 1}}), 83600, f"parameters.a: an object; {TOLD}"),
     (one(parameters={"a": [["b"]]}), 83600, f"parameters.a: a list; {TOLD}"),
     (one(parameters={"a": [{}]}), 83600, f"parameters.a: an object; {TOLD}"),
-    (
-        one(parameters={"a": []}),
-        83600,
-        "parameters.a: an empty list tells nothing; leave the parameter out",
-    ),
+    (one(parameters={"a": []}), 83600, "parameters.a: the list is empty; leave the parameter out"),
     (
         one(parameters={"a": 1e300}),
         83600,
-        "parameters.a: 1e+300 may not be exact any more; give it as text",
+        "parameters.a: 1e+300 may have been rounded; give it as text",
     ),
     (
         one(parameters={"a": -9007199254740992.0}),
         83600,
-        "parameters.a: -9007199254740992.0 may not be exact any more; give it as text",
+        "parameters.a: -9007199254740992.0 may have been rounded; give it as text",
     ),
     (
         one(parameters={"a": 2**64}),
         83600,
-        "parameters.a: 1.8446744073709552e+19 may not be exact any more; give it as text",
+        "parameters.a: 1.8446744073709552e+19 may have been rounded; give it as text",
     ),
     (one(parameters={"": "1"}), 83600, "parameters: one has an empty name; give each a name"),
     (
@@ -473,7 +469,7 @@ WRONG: list[tuple[Any, int, str]] = [
     (
         one(parameters={"a": "x" * 65_535}),
         83600,
-        "parameters: 65537 bytes when they are encoded; 65536 are allowed",
+        "parameters: 65537 bytes after encoding; at most 65536 are allowed",
     ),
     (one(parameters={"a": ["1"] * 201}), 83600, "parameters: 201 values; at most 200 are sent"),
     (one(method="post"), 83600, "method: 'post'; it must be POST or GET"),
@@ -510,7 +506,7 @@ WRONG: list[tuple[Any, int, str]] = [
         83600,
         "deliver_at: a number; it must be an instant like 2026-11-24T10:00:00Z",
     ),
-    (one(odd_one={}), 83600, f"'odd_one' is no field of a callback; there are {FIELDS}"),
+    (one(odd_one={}), 83600, f"'odd_one' is not a field of a callback; the fields are {FIELDS}"),
 ]
 
 
@@ -540,7 +536,7 @@ async def test_what_is_wrong_in_a_batch_is_named_by_its_place_and_none_is_kept(
         ({"callbacks": one()}, "callbacks: an object; it must be a list of 1 to 1000"),
         (
             {"callbacks": [one()], "url": URL},
-            "a body with callbacks has nothing beside them; each has its own fields",
+            "a body with callbacks must have no other field; each has its own fields",
         ),
         (
             {"callbacks": [one(), 7]},

@@ -153,7 +153,7 @@ async def test_where_nothing_is_configured_a_url_has_to_be_named(
 
     await store.transact(unset)
     answer = await caller.post(REHEARSALS, {})
-    message = "this account has configured no URL and was sent no callback yet; name some with Url"
+    message = "this account has no configured URLs and no callbacks yet; give URLs with Url"
     assert answer.json == error(409, 20409, message)
 
 

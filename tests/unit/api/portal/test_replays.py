@@ -344,7 +344,7 @@ async def test_where_room_runs_out_it_is_said_how_to_go_on(store: Store) -> None
         (SINCE | {"AsOtherSource": ""}, "AsOtherSource='': AsOtherSource must be one of yes, no"),
         (
             SINCE | {"Status": "scheduled", "AsOtherSource": "yes"},
-            "Status=scheduled: only what has ended can be replayed from another source",
+            "Status=scheduled: only callbacks that have ended can be replayed from another source",
         ),
     ],
 )
