@@ -1,5 +1,5 @@
 """The Super SIM API, version 1.
 
-May import what `api` may, and nothing of `wireless`.
+May import the same as `api`, but nothing from `wireless`.
 Start with `sims`.
 """

@@ -1,4 +1,4 @@
-"""Network Access Profiles and networks over HTTP: `/v1/NetworkAccessProfiles`, `/v1/Networks`."""
+"""The Super SIM operations at `/v1/NetworkAccessProfiles` and `/v1/Networks`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,14 +50,14 @@ _NETWORKS_PATH: Final = "/supersim/v1/Networks"
 
 @dataclass(frozen=True, slots=True)
 class NetworkInProfile:
-    """A network as one of a profile's."""
+    """A network in a Network Access Profile."""
 
     network: MobileNetwork
     network_access_profile_sid: str
 
     @property
     def sid(self) -> str:
-        """Which network it is."""
+        """The SID of the network."""
         return self.network.sid
 
 
@@ -104,29 +104,29 @@ _CREATE: Final = (
     OperationParameter(
         "Networks",
         list_of(sid_of(SidKind.NETWORK)),
-        "The networks that SIMs may use, one parameter for each; all there are without any.",
+        "A network that SIMs may use; repeat it for several (default: all networks).",
     ),
 )
 _ADD: Final = (required("Network", sid_of(SidKind.NETWORK), "The SID of a network."),)
 _NETWORK_FILTERS: Final = (
-    filtered("IsoCountry", "Only those of this country (ISO 3166-1 alpha-2)."),
-    filtered("Mcc", "Only those with this mobile country code."),
-    filtered("Mnc", "Only those with this mobile network code."),
+    filtered("IsoCountry", "Only networks of this country (ISO 3166-1 alpha-2)."),
+    filtered("Mcc", "Only networks with this mobile country code."),
+    filtered("Mnc", "Only networks with this mobile network code."),
 )
 
 
 class AccessProfileEndpoints(EndpointGroup):
-    """The operations on Network Access Profiles, and on the networks in one."""
+    """The operations on Network Access Profiles and on the networks in a profile."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on Network Access Profiles and their networks."""
         profiles = self.on(_PATH, "NetworkAccessProfile", ACCESS_PROFILE)
         path, name = f"{_PATH}/{{sid}}/Networks", "NetworkAccessProfileNetwork"
         networks, one = self.on(path, name, NETWORK_IN_PROFILE), f"{path}/{{network_sid}}"
         fetches = "Fetch a network of a Network Access Profile."
-        removes = "Take a network out of a Network Access Profile."
+        removes = "Remove a network from a Network Access Profile."
         return [
-            profiles.creates("Make a Network Access Profile.", _create, takes=_CREATE),
+            profiles.creates("Create a Network Access Profile.", _create, takes=_CREATE),
             profiles.lists("List Network Access Profiles, newest first.", list_access_profiles),
             profiles.fetches("Fetch a Network Access Profile.", fetch_access_profile),
             profiles.updates("Rename a Network Access Profile.", _rename, takes=(UNIQUE_NAME,)),
@@ -172,7 +172,7 @@ def _rename(call: ApiRequest) -> Change[NetworkAccessProfile]:
 
 
 def _list_of(call: ApiRequest) -> Listing[NetworkInProfile]:
-    """Return the networks of a profile, in the order in which they were added."""
+    """Return a listing of the networks in a profile, in the order in which they were added."""
     return lambda tx, account_sid, window: cut(
         _networks_in(fetch_access_profile(tx, account_sid, call.sid)), window
     )
@@ -195,13 +195,13 @@ def _add(call: ApiRequest) -> Change[NetworkInProfile]:
 
 
 class NetworkEndpoints(EndpointGroup):
-    """The operations on networks."""
+    """The operations on mobile networks."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on mobile networks."""
         networks = self.on(_NETWORKS_PATH, "Network", NETWORK)
         return [
-            networks.lists("List the networks that there are.", _list_all, *_NETWORK_FILTERS),
+            networks.lists("List all networks.", _list_all, *_NETWORK_FILTERS),
             networks.fetches("Fetch a network.", lambda _, __, sid: fetch_network(sid)),
         ]
 

@@ -1,4 +1,4 @@
-"""SMS and IP Commands over HTTP: `/v1/SmsCommands` and `/v1/IpCommands`."""
+"""The Super SIM operations at `/v1/SmsCommands` and `/v1/IpCommands`."""
 
 from typing import Final
 
@@ -49,32 +49,36 @@ IP_COMMAND: Final = Serializer[IpCommand](
     *dated_at(_IP_PATH),
 )
 
-_SIM: Final = required("Sim", TEXT, "The SIM to send it to: its SID or unique name.")
-_OF_SIM: Final = filtered("Sim", "Only those of this SIM: its SID or unique name.")
-_DIRECTION: Final = filtered("Direction", "Only those in this direction.", Direction)
+_SIM: Final = required("Sim", TEXT, "The SID or unique name of the SIM to send to.")
+_OF_SIM: Final = filtered("Sim", "Only Commands of the SIM with this SID or unique name.")
+_DIRECTION: Final = filtered("Direction", "Only Commands in this direction.", Direction)
 _NEW_SMS: Final = (
     _SIM,
     required(
-        "Payload", text(shortest=1, longest=LONGEST_SMS), "The text, of single-byte characters."
+        "Payload", text(shortest=1, longest=LONGEST_SMS), "The text, in single-byte characters."
     ),
     *CALLED_BACK,
 )
 _SMS_FILTERS: Final = (
     _OF_SIM,
-    filtered("Status", "Only those with this status.", MessageStatus),
+    filtered("Status", "Only Commands with this status.", MessageStatus),
     _DIRECTION,
 )
 _NEW_DATAGRAM: Final = (
     _SIM,
-    required("Payload", TEXT, "Up to 1300 bytes: text, or Base64."),
+    required("Payload", TEXT, "At most 1300 bytes: text or Base64, depending on PayloadType."),
     required("DevicePort", number(1, _HIGHEST_PORT), "The device's UDP port."),
-    OperationParameter("PayloadType", one_of(PayloadType), "What Payload is; text without it."),
+    OperationParameter(
+        "PayloadType",
+        one_of(PayloadType),
+        "The form of Payload (default text); binary means Base64.",
+    ),
     *CALLED_BACK,
 )
 _IP_FILTERS: Final = (
     _OF_SIM,
-    filtered("SimIccid", "Only those of the SIM with this ICCID."),
-    filtered("Status", "Only those with this status.", IpStatus),
+    filtered("SimIccid", "Only Commands of the SIM with this ICCID."),
+    filtered("Status", "Only Commands with this status.", IpStatus),
     _DIRECTION,
 )
 
@@ -83,7 +87,7 @@ class SmsCommandEndpoints(EndpointGroup):
     """The operations on SMS Commands."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on SMS Commands."""
         record, callback = self.on(_SMS_PATH, "SmsCommand", SMS_COMMAND), "smsCommandToSim"
         sends, lists = (
             "Send an SMS to a SIM's device.",
@@ -105,7 +109,7 @@ class IpCommandEndpoints(EndpointGroup):
     """The operations on IP Commands."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on IP Commands."""
         record, callback = self.on(_IP_PATH, "IpCommand", IP_COMMAND), "ipCommandToSim"
         sends, lists = (
             "Send a datagram to a SIM's device.",

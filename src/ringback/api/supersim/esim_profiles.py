@@ -1,4 +1,4 @@
-"""eSIM Profiles over HTTP: `/v1/ESimProfiles`."""
+"""The Super SIM operations at `/v1/ESimProfiles`."""
 
 from typing import Final
 
@@ -41,18 +41,20 @@ ESIM_PROFILE: Final = Serializer[EsimProfile](
 )
 
 _ORDER: Final = (
-    OperationParameter("Eid", text(pattern="^[0-9a-fA-F]{32}$"), "The chip that may download it."),
+    OperationParameter(
+        "Eid", text(pattern="^[0-9a-fA-F]{32}$"), "The EID of the chip that may download it."
+    ),
     OperationParameter(
         "GenerateMatchingId",
         FLAG,
-        "Whether whoever has its activation code may download it; then Eid can be left out.",
+        "true if any device with the activation code may download it; Eid is then optional.",
     ),
     *CALLED_BACK,
 )
 _FILTERS: Final = (
-    filtered("Eid", "Only those for this chip."),
-    filtered("SimSid", "Only the one of this SIM."),
-    filtered("Status", "Only those with this status.", EsimStatus),
+    filtered("Eid", "Only profiles for the chip with this EID."),
+    filtered("SimSid", "Only the profile of the SIM with this SID."),
+    filtered("Status", "Only profiles with this status.", EsimStatus),
 )
 
 
@@ -60,7 +62,7 @@ class EsimProfileEndpoints(EndpointGroup):
     """The operations on eSIM Profiles."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on eSIM Profiles."""
         profiles, callback = self.on(_PATH, "EsimProfile", ESIM_PROFILE), "esimProfileChanged"
         return [
             profiles.creates(

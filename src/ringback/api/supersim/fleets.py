@@ -1,4 +1,4 @@
-"""Fleets over HTTP: `/v1/Fleets`."""
+"""The Super SIM operations at `/v1/Fleets`."""
 
 from typing import Final
 
@@ -45,27 +45,37 @@ FLEET: Final = Serializer[Fleet](
     field("ip_commands_method", METHOD, "ip_commands.method"),
 )
 
-_PROFILE: Final = "The Network Access Profile that it uses: its SID or unique name."
+_PROFILE: Final = "The SID or unique name of the fleet's Network Access Profile."
 _SETTINGS: Final = (
     UNIQUE_NAME,
     OperationParameter(
-        "IpCommandsUrl", REMOVABLE_URL, "Who is told of datagrams that devices send."
+        "IpCommandsUrl",
+        REMOVABLE_URL,
+        "The URL that receives callbacks about datagrams from devices; empty to remove it.",
     ),
-    OperationParameter("IpCommandsMethod", METHOD, "How they are told; POST without it."),
-    OperationParameter("SmsCommandsUrl", REMOVABLE_URL, "Who is told of SMS that devices send."),
-    OperationParameter("SmsCommandsMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter(
+        "IpCommandsMethod", METHOD, "The HTTP method of these callbacks (default POST)."
+    ),
+    OperationParameter(
+        "SmsCommandsUrl",
+        REMOVABLE_URL,
+        "The URL that receives callbacks about SMS from devices; empty to remove it.",
+    ),
+    OperationParameter(
+        "SmsCommandsMethod", METHOD, "The HTTP method of these callbacks (default POST)."
+    ),
     OperationParameter(
         "DataLimit",
         number(*DATA_LIMITS),
-        "MB that each SIM may use in a Billing Period; 1000 without it. A change holds from each"
-        " SIM's next period, or its next status, on.",
+        "MB that each SIM may use in a Billing Period (default 1000). A change takes effect at each"
+        " SIM's next period or change of status.",
     ),
 )
 _CREATE: Final = (
     required("NetworkAccessProfile", text(shortest=1), _PROFILE),
-    OperationParameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
+    OperationParameter("DataEnabled", FLAG, "true if its SIMs can use data (default true)."),
     OperationParameter(
-        "SmsCommandsEnabled", FLAG, "Whether they can send and get SMS; true without it."
+        "SmsCommandsEnabled", FLAG, "true if its SIMs can send and receive SMS (default true)."
     ),
     *_SETTINGS,
 )
@@ -74,7 +84,7 @@ _UPDATE: Final = (
     OperationParameter("NetworkAccessProfile", text(shortest=1), _PROFILE),
 )
 _OF_PROFILE: Final = filtered(
-    "NetworkAccessProfile", "Only those that use it: its SID or unique name."
+    "NetworkAccessProfile", "Only fleets with this Network Access Profile: its SID or unique name."
 )
 
 
@@ -82,10 +92,10 @@ class FleetEndpoints(EndpointGroup):
     """The operations on fleets."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on fleets."""
         record, callback = self.on(_PATH, "Fleet", FLEET), "commandFromSim"
         return [
-            record.creates("Make a fleet.", self._create, takes=_CREATE, calls_back=callback),
+            record.creates("Create a fleet.", self._create, takes=_CREATE, calls_back=callback),
             record.lists("List fleets, newest first.", fleets.list_fleets, _OF_PROFILE),
             record.fetches("Fetch a fleet.", fleets.fetch_fleet),
             record.updates("Update a fleet.", self._update, takes=_UPDATE, calls_back=callback),

@@ -1,4 +1,4 @@
-"""Read-only lists: Settings Updates, Billing Periods, addresses and Usage Records."""
+"""The read-only lists of Super SIM: Settings Updates, Billing Periods, IP addresses, usage."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -47,10 +47,10 @@ _ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
 
 class SimIpAddress(NamedTuple):
-    """The address of a SIM's device."""
+    """The IP address of a SIM's device."""
 
     sid: str
-    """The address itself; a list of them is paged by it."""
+    """The IP address, which serves as the SID in page tokens."""
 
 
 SETTINGS_UPDATE: Final = Serializer[OtaSettingsUpdate](
@@ -90,7 +90,10 @@ IP_ADDRESS: Final = Serializer[SimIpAddress](
 
 
 def _of(name: str, kind: SidKind | None = None) -> Any:
-    """Return the function that shows one attribute; null where a filter named an invalid SID."""
+    """Return a function that shows an attribute of a Usage Record.
+
+    It returns None if the record has no such attribute, or if a filter named an invalid SID.
+    """
 
     def value(record: UsageRecord) -> str | None:
         text = record.of.get(name)
@@ -125,40 +128,44 @@ USAGE_RECORD: Final = Serializer[UsageRecord](
 )
 
 _SETTINGS_FILTERS: Final = (
-    filtered("Sim", "Only those of this SIM: its SID or unique name."),
-    filtered("Status", "Only those with this status.", OtaSettingsUpdateStatus),
+    filtered("Sim", "Only updates of the SIM with this SID or unique name."),
+    filtered("Status", "Only updates with this status.", OtaSettingsUpdateStatus),
 )
 _USAGE: Final = (
-    OperationParameter("Sim", TEXT, "Only what this SIM used: its SID or unique name."),
+    OperationParameter("Sim", TEXT, "Only data of the SIM with this SID or unique name."),
     OperationParameter(
-        "Fleet", TEXT, "Only what the SIMs of this fleet used: its SID or unique name."
+        "Fleet", TEXT, "Only data of the SIMs in the fleet with this SID or unique name."
     ),
-    OperationParameter("Network", TEXT, "Only what was used on this network: its SID."),
+    OperationParameter("Network", TEXT, "Only data used on the network with this SID."),
+    OperationParameter("IsoCountry", TEXT, "Only data used in this country (ISO 3166-1 alpha-2)."),
     OperationParameter(
-        "IsoCountry", TEXT, "Only what was used in this country (ISO 3166-1 alpha-2)."
+        "Group",
+        one_of(UsageGrouping),
+        "Get separate records for each value (default: one for all).",
     ),
-    OperationParameter("Group", one_of(UsageGrouping), "What records are told apart by."),
     OperationParameter(
-        "Granularity", one_of(UsageGranularity), "How long their periods are; all without it."
+        "Granularity",
+        one_of(UsageGranularity),
+        "The length of a record's period (default all: one record for the whole time).",
     ),
     OperationParameter(
         "StartTime",
         INSTANT,
-        "The first instant; a month before EndTime without it. In UTC where it has no zone.",
+        "The start of the usage (default: a month before EndTime); in UTC if it has no zone.",
     ),
     OperationParameter(
         "EndTime",
         INSTANT,
-        "The instant that is left out; now without it. In UTC where it has no zone.",
+        "The end of the usage, exclusive (default: now); in UTC if it has no zone.",
     ),
 )
 
 
 class ReadOnlyEndpoints(EndpointGroup):
-    """The lists that the network and the clock write by themselves."""
+    """The operations that list records which clients cannot create or change."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations that list these records."""
         updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
         periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
         addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
@@ -167,10 +174,10 @@ class ReadOnlyEndpoints(EndpointGroup):
                 "List Settings Updates, newest first.", list_settings_updates, *_SETTINGS_FILTERS
             ),
             periods.lists_for("List a SIM's Billing Periods, newest first.", _billing_periods),
-            addresses.lists_for("List the addresses of a SIM's device.", _ip_addresses),
+            addresses.lists_for("List the IP addresses of a SIM's device.", _ip_addresses),
             self.answers(
                 *("/supersim/v1/UsageRecords", "ListUsageRecord"),
-                "Sum up how much data was used, newest period first.",
+                "List the amounts of data used in each period, newest period first.",
                 *(PageResponseSchema(USAGE_RECORD), self._usage_records),
                 takes=(*_USAGE, *PAGING),
             ),
@@ -194,7 +201,7 @@ class ReadOnlyEndpoints(EndpointGroup):
             account_sid, lambda tx, window: sessions_of(tx, account_sid, query, window)
         )
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
-        # So that all pages are about one period, however long somebody takes to turn them.
+        # So that all pages cover the same time, however late a client requests the next one.
         paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
         return page_of(USAGE_RECORD, records, paging=paging, request=call.request)
 
@@ -218,7 +225,7 @@ def _addresses_of(sim: SuperSim) -> list[SimIpAddress]:
 def _usage_filters(
     tx: Transaction, account_sid: str, query: RequestParameters
 ) -> Mapping[str, str]:
-    """Return the filters of sessions; a name without a record stays, and matches nothing."""
+    """Return the filters of data sessions; an unknown name is kept, and matches no session."""
     filters = dict[str, str]()
     for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
         asked = query.text(name)

@@ -1,4 +1,4 @@
-"""SIMs over HTTP: `/v1/Sims`, and what hangs under one."""
+"""The Super SIM operations at `/v1/Sims`."""
 
 from typing import Final
 
@@ -47,31 +47,37 @@ SIM: Final = Serializer[SuperSim](
 
 _REGISTER: Final = (
     required("Iccid", text(pattern="^89[0-9]{16,20}$"), "The card's number."),
-    required("RegistrationCode", text(pattern="^[A-Za-z0-9]{10}$"), "Printed with it."),
+    required(
+        "RegistrationCode",
+        text(pattern="^[A-Za-z0-9]{10}$"),
+        "The code that is printed with the card.",
+    ),
 )
 _FILTERS: Final = (
-    filtered("Status", "Only those with this status.", SimStatus),
-    filtered("Fleet", "Only those in this fleet: its SID or unique name."),
-    filtered("Iccid", "Only the one with this ICCID."),
+    filtered("Status", "Only SIMs with this status.", SimStatus),
+    filtered("Fleet", "Only SIMs in the fleet with this SID or unique name."),
+    filtered("Iccid", "Only the SIM with this ICCID."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
-    OperationParameter("Status", one_of(REQUESTABLE), "What it is to become."),
+    OperationParameter("Status", one_of(REQUESTABLE), "The new status of the SIM."),
     OperationParameter(
-        "Fleet", text(shortest=1), "The fleet to move it to: its SID or unique name."
+        "Fleet", text(shortest=1), "The SID or unique name of the fleet to move the SIM to."
     ),
     *CALLED_BACK,
     OperationParameter(
-        "AccountSid", sid_of(SidKind.ACCOUNT), "The subaccount to move a SIM to that is new."
+        "AccountSid",
+        sid_of(SidKind.ACCOUNT),
+        "The subaccount to move the SIM to; only if its status is `new`.",
     ),
 )
 
 
 class SuperSimEndpoints(EndpointGroup):
-    """The operations on SIMs."""
+    """The operations on Super SIMs."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on Super SIMs."""
         record = self.on(_PATH, "Sim", SIM)
         return [
             record.creates("Register a SIM to the account.", _register, takes=_REGISTER),
@@ -79,7 +85,7 @@ class SuperSimEndpoints(EndpointGroup):
             record.fetches("Fetch a SIM.", sims.fetch_sim),
             self.answers(
                 *(f"{_PATH}/{{sid}}", "UpdateSim"),
-                "Update a SIM. 202 means that the network is carrying a change out.",
+                "Update a SIM. 202 means that the network is still carrying out the change.",
                 *(SIM, self._update),
                 verb="POST",
                 statuses=(200, 202),

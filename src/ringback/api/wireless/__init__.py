@@ -1,5 +1,5 @@
 """The Programmable Wireless API, version 1.
 
-May import what `api` may, and nothing of `supersim`.
+May import the same as `api`, but nothing from `supersim`.
 Start with `sims`.
 """

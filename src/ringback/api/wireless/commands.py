@@ -1,4 +1,4 @@
-"""Commands over HTTP: `/v1/Commands`."""
+"""The Programmable Wireless operations at `/v1/Commands`."""
 
 from typing import Final
 
@@ -35,26 +35,32 @@ COMMAND: Final = Serializer[WirelessCommand](
 
 _NEW: Final = (
     required(
-        "Command", text(shortest=1), "Up to 160 single-byte characters, or 140 bytes in Base64."
+        "Command",
+        text(shortest=1),
+        "The content: at most 160 single-byte characters, or 140 bytes in Base64.",
     ),
-    required("Sim", TEXT, "The SIM to send it to: its SID or unique name."),
+    required("Sim", TEXT, "The SID or unique name of the SIM to send to."),
     *CALLED_BACK,
-    OperationParameter("CommandMode", one_of(PayloadType), "What Command is; text without it."),
+    OperationParameter(
+        "CommandMode",
+        one_of(PayloadType),
+        "The form of Command (default text); binary means Base64.",
+    ),
     OperationParameter(
         "IncludeSid",
         one_of(IncludeSid),
-        "Whether a text has the Command's SID in it, in front or behind; it has 128 characters"
-        " then. None without it.",
+        "Adds the Command's SID at the start or end of a text, which then has at most 128"
+        " characters (default none).",
     ),
     OperationParameter(
-        "DeliveryReceiptRequested", FLAG, "Whether its delivery is confirmed; so without it."
+        "DeliveryReceiptRequested", FLAG, "true to have the delivery confirmed (default true)."
     ),
 )
 _FILTERS: Final = (
-    filtered("Sim", "Only those of this SIM: its SID or unique name."),
-    filtered("Status", "Only those with this status.", MessageStatus),
-    filtered("Direction", "Only those in this direction.", Direction),
-    filtered("Transport", "Only those that travel like this.", CommandTransport),
+    filtered("Sim", "Only Commands of the SIM with this SID or unique name."),
+    filtered("Status", "Only Commands with this status.", MessageStatus),
+    filtered("Direction", "Only Commands in this direction.", Direction),
+    filtered("Transport", "Only Commands that are sent over this transport.", CommandTransport),
 )
 
 
@@ -62,7 +68,7 @@ class WirelessCommandEndpoints(WirelessEndpointGroup):
     """The operations on Commands."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on Commands."""
         record = self.on(_PATH, "Command", COMMAND)
         return [
             record.creates(
@@ -75,7 +81,7 @@ class WirelessCommandEndpoints(WirelessEndpointGroup):
                 "List Commands in both directions, newest first.", commands.list_commands, *_FILTERS
             ),
             record.fetches("Fetch a Command.", commands.fetch_command),
-            record.deletes("Delete a Command; it isn't sent any more.", commands.delete_command),
+            record.deletes("Delete a Command; it is not sent any more.", commands.delete_command),
         ]
 
     def _send(self, call: ApiRequest) -> Change[WirelessCommand]:

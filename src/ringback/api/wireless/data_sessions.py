@@ -1,4 +1,4 @@
-"""Data Sessions over HTTP: `/v1/Sims/{sid}/DataSessions`."""
+"""The Programmable Wireless operation at `/v1/Sims/{sid}/DataSessions`."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -22,30 +22,30 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 
 
 class DataSessionSnapshot(NamedTuple):
-    """A Data Session, as it is seen at an instant."""
+    """The state of a Data Session at an instant."""
 
     session: WirelessDataSession
     now: datetime
 
     @property
     def sid(self) -> str:
-        """Which session it is."""
+        """The SID of the session."""
         return self.session.sid
 
     @property
     def end(self) -> datetime | None:
-        """When it ended; None for one that goes on."""
+        """The end of the session; None while it goes on."""
         ended = self.session.date_ended
         return ended if ended is not None and ended <= self.now else None
 
     @property
     def identifiers(self) -> tuple[str, str]:
-        """The codes of its network, of the country and in it."""
+        """The mobile country code and the mobile network code of the session's network."""
         return self.session.network.identifiers[0]
 
     @property
     def place(self) -> DataSessionLocation:
-        """Where its device is, about."""
+        """The approximate location of the device."""
         return PLACES[self.session.network.iso_country]
 
 
@@ -78,7 +78,7 @@ class DataSessionEndpoints(WirelessEndpointGroup):
     """The operation on Data Sessions."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return it."""
+        """Return the operation that lists a SIM's Data Sessions."""
         sessions = self.on("/wireless/v1/Sims/{sid}/DataSessions", "DataSession", DATA_SESSION)
         return [sessions.lists_for("List a SIM's Data Sessions, newest first.", self._list)]
 

@@ -1,4 +1,4 @@
-"""Rate plans over HTTP: `/v1/RatePlans`."""
+"""The Programmable Wireless operations at `/v1/RatePlans`."""
 
 from typing import Any, Final
 
@@ -86,39 +86,48 @@ RATE_PLAN: Final = Serializer[RatePlan](
 )
 
 _NAMES: Final = (UNIQUE_NAME, FRIENDLY_NAME)
-# They stand in a sample, and in KORE's answers; what would be sent is published nowhere.
+# These are in a sample and in KORE's responses; no documentation says what would be sent.
 _NOTIFICATION: Final = (
-    OperationParameter("UsageNotificationUrl", REMOVABLE_URL, "It is kept, and never called."),
-    OperationParameter("UsageNotificationMethod", METHOD, "Likewise."),
+    OperationParameter(
+        "UsageNotificationUrl", REMOVABLE_URL, "This URL is stored, but never called."
+    ),
+    OperationParameter("UsageNotificationMethod", METHOD, "This method is stored, but never used."),
 )
 _RENAME: Final = (*_NAMES, *_NOTIFICATION)
 _CREATE: Final = (
     *_NAMES,
-    OperationParameter("DataEnabled", FLAG, "Whether its SIMs can use data; true without it."),
-    OperationParameter("DataLimit", _LIMIT, "MB a month in the home network; 1000 without it."),
+    OperationParameter("DataEnabled", FLAG, "true if its SIMs can use data (default true)."),
+    OperationParameter("DataLimit", _LIMIT, "MB per month in the home network (default 1000)."),
     OperationParameter(
-        "DataMetering", one_of(RatePlanDataMetering), "How data is metered; payg without it."
+        "DataMetering", one_of(RatePlanDataMetering), "The way data is metered (default payg)."
     ),
     OperationParameter(
-        "MessagingEnabled", FLAG, "Whether its SIMs have Commands; true without it."
+        "MessagingEnabled", FLAG, "true if its SIMs can use Commands (default true)."
     ),
-    OperationParameter("VoiceEnabled", FLAG, "Deprecated, and kept; false without it."),
+    OperationParameter("VoiceEnabled", FLAG, "Deprecated: stored, but not used (default false)."),
     OperationParameter(
-        "NationalRoamingEnabled", FLAG, "Whether they can leave the home network in the USA."
+        "NationalRoamingEnabled",
+        FLAG,
+        "true if its SIMs can use other networks than the home network in the USA (default false).",
     ),
     OperationParameter(
         "InternationalRoaming",
         list_of(one_of(RoamingService)),
-        "What they can abroad, one for each.",
+        "A service that its SIMs can use abroad; repeat it for several (default: none).",
     ),
-    OperationParameter("NationalRoamingDataLimit", _LIMIT, "MB a month there; 1000 without it."),
     OperationParameter(
-        "InternationalRoamingDataLimit", _LIMIT, "MB a month abroad; 1000 without it."
+        "NationalRoamingDataLimit",
+        _LIMIT,
+        "MB per month in other networks in the USA (default 1000).",
+    ),
+    OperationParameter(
+        "InternationalRoamingDataLimit", _LIMIT, "MB per month abroad (default 1000)."
     ),
     OperationParameter(
         "DataLimitStrategy",
         one_of(DataLimitStrategy),
-        "Whether the home network blocks or throttles a SIM at its limit; it blocks without it.",
+        "The action of the home network if a SIM reaches its limit: block (the default) or"
+        " throttle.",
     ),
     *_NOTIFICATION,
 )
@@ -128,12 +137,12 @@ class RatePlanEndpoints(WirelessEndpointGroup):
     """The operations on rate plans."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on rate plans."""
         plans = self.on(_PATH, "RatePlan", RATE_PLAN)
         return [
             self.answers(
                 *(_PATH, "CreateRatePlan"),
-                "Make a rate plan. At KORE's host names the status is 200.",
+                "Create a rate plan. With KORE's host names the status is 200.",
                 *(RATE_PLAN, self._create),
                 verb="POST",
                 statuses=(200, 201),
@@ -142,7 +151,7 @@ class RatePlanEndpoints(WirelessEndpointGroup):
             plans.lists("List rate plans, newest first.", list_rate_plans),
             plans.fetches("Fetch a rate plan.", fetch_rate_plan),
             plans.updates("Rename a rate plan.", self._rename, takes=_RENAME),
-            plans.deletes("Delete a rate plan that no SIM has.", delete_rate_plan),
+            plans.deletes("Delete a rate plan that no SIM uses.", delete_rate_plan),
         ]
 
     async def _create(self, call: ApiRequest) -> Response:
@@ -167,7 +176,7 @@ class RatePlanEndpoints(WirelessEndpointGroup):
 
 
 def _allowed(form: RequestParameters) -> dict[str, Any]:
-    """Return the given settings of a plan, by the names of its fields."""
+    """Return the settings of a rate plan that a request gives, by the names of its fields."""
     services = form.all("InternationalRoaming")
     unknown = next((each for each in services if each not in list(RoamingService)), None)
     if unknown is not None:

@@ -1,4 +1,4 @@
-"""SIMs over HTTP: `/v1/Sims`."""
+"""The Programmable Wireless operations at `/v1/Sims`."""
 
 from functools import partial
 from typing import Any, Final
@@ -45,7 +45,7 @@ from ringback.operations.wireless import sims
 _PATH: Final = "/wireless/v1/Sims"
 _RESETTING: Final = {"type": "string", "enum": ["resetting"]}
 
-# What would handle calls, and SMS that are no Commands: deprecated, and only kept.
+# Deprecated handlers of calls, and of SMS other than Commands: stored, but not used.
 _HANDLERS: Final = ("Sms", "SmsFallback", "Voice", "VoiceFallback")
 
 
@@ -72,7 +72,7 @@ def _links(sim: WirelessSim, url: UrlOf) -> dict[str, str | None]:
 
 
 def _kores_links(sim: WirelessSim, url: UrlOf) -> dict[str, str]:
-    """Return the links as KORE's document has them: it knows no null there."""
+    """Return a SIM's links in KORE's form, with empty strings instead of null."""
     return {name: link or "" for name, link in _links(sim, url).items()}
 
 
@@ -100,53 +100,65 @@ SIM: Final = Serializer[WirelessSim](
     *dated_at(_PATH),
     SerializedField("links", _LINKS_SCHEMA, _links, ExclusiveFieldVendor.TWILIO),
     SerializedField("links", _LINKS_SCHEMA, _kores_links, ExclusiveFieldVendor.KORE),
-    # The documentation calls it deprecated, and nothing says whose address it would be.
+    # Deprecated in the documentation, which does not say what address it would be.
     worked_out("ip_address", {"type": "null"}, lambda _: None),
 )
 
 _FILTERS: Final = (
-    filtered("Status", "Only those with this status.", WirelessStatus),
-    filtered("Iccid", "Only the one with this ICCID."),
-    filtered("RatePlan", "Only those with this rate plan: its SID or unique name."),
-    filtered("EId", "Only those with this eUICC identifier; deprecated."),
-    filtered("SimRegistrationCode", "Only the one with this registration code."),
+    filtered("Status", "Only SIMs with this status.", WirelessStatus),
+    filtered("Iccid", "Only the SIM with this ICCID."),
+    filtered("RatePlan", "Only SIMs with this rate plan: its SID or unique name."),
+    filtered("EId", "Deprecated: only SIMs with this eUICC identifier."),
+    filtered("SimRegistrationCode", "Only the SIM with this registration code."),
 )
 _UPDATE: Final = (
     UNIQUE_NAME,
     *CALLED_BACK,
     FRIENDLY_NAME,
     OperationParameter(
-        "RatePlan", TEXT, "Its rate plan: a SID or unique name; empty to take it away."
+        "RatePlan", TEXT, "The SID or unique name of its rate plan; empty to remove it."
     ),
-    OperationParameter("Status", one_of(WirelessStatus), "What it is to become."),
-    OperationParameter("CommandsCallbackMethod", METHOD, "How they are told; POST without it."),
+    OperationParameter("Status", one_of(WirelessStatus), "The new status of the SIM."),
     OperationParameter(
-        "CommandsCallbackUrl", REMOVABLE_URL, "Who is told of Commands that its device sends."
+        "CommandsCallbackMethod",
+        METHOD,
+        "The HTTP method of callbacks to CommandsCallbackUrl (default POST).",
+    ),
+    OperationParameter(
+        "CommandsCallbackUrl",
+        REMOVABLE_URL,
+        "The URL that receives callbacks about Commands from its device; empty to remove it.",
     ),
     *(
         each
         for name in _HANDLERS
         for each in (
             OperationParameter(
-                f"{name}Url", REMOVABLE_URL, "Deprecated: it is kept, and never called."
+                f"{name}Url", REMOVABLE_URL, "Deprecated: this URL is stored, but never called."
             ),
-            OperationParameter(f"{name}Method", METHOD, "Deprecated, likewise."),
+            OperationParameter(
+                f"{name}Method", METHOD, "Deprecated: this method is stored, but never used."
+            ),
         )
     ),
-    OperationParameter("ResetStatus", _RESETTING, "Has the network reset its connectivity."),
     OperationParameter(
-        "AccountSid", sid_of(SidKind.ACCOUNT), "The subaccount to move a SIM to that is new."
+        "ResetStatus", _RESETTING, "`resetting` makes the network reset the SIM's connectivity."
+    ),
+    OperationParameter(
+        "AccountSid",
+        sid_of(SidKind.ACCOUNT),
+        "The subaccount to move the SIM to; only if its status is `new`.",
     ),
 )
 
 
 class WirelessSimEndpoints(WirelessEndpointGroup):
-    """The operations on SIMs."""
+    """The operations on Programmable Wireless SIMs."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations on Programmable Wireless SIMs."""
         record = self.on(_PATH, "Sim", SIM)
-        updates = "Update a SIM. Its status says whether the network is carrying a change out."
+        updates = "Update a SIM. Its status is `scheduled` or `updating` until the change is done."
         return [
             record.lists("List SIMs, newest first.", sims.list_sims, *_FILTERS),
             record.fetches("Fetch a SIM.", sims.fetch_sim),

@@ -1,4 +1,4 @@
-"""Usage Records over HTTP: `/v1/UsageRecords`, and those of one SIM."""
+"""The Programmable Wireless operations that list Usage Records of an account or a SIM."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -51,7 +51,7 @@ def _count(used: UsageTotals, *ways: Direction) -> int:
 
 _BILLING_UNITS: Final = worked_out("billing_units", TEXT, lambda _: "USD")
 _PRICE: Final[Schema] = {"type": "number"}
-# None is billed, as in the published samples.
+# Commands cost nothing, as in the published samples.
 _COMMANDS: Final = Serializer[UsageTotals](
     "commands",
     "",
@@ -74,7 +74,7 @@ _DATA: Final = Serializer[UsageTotals](
 
 
 def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
-    """Return a field that shows these totals as a whole and by place."""
+    """Return a field with the totals in all, at home, in national roaming, and in each country."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
@@ -116,54 +116,56 @@ _META: Final[Schema] = {
         **META["properties"],
         "next_page_url": or_null(URL_OR_EMPTY),
         "previous_page_url": or_null(URL_OR_EMPTY),
-        "list_key": {**TEXT, "description": "The same as `key`; at KORE alone."},
-        "direct_token": {**FLAG, "description": "Always false; at KORE alone."},
+        "list_key": {**TEXT, "description": "The same as `key`; only with KORE's host names."},
+        "direct_token": {**FLAG, "description": "Always false; only with KORE's host names."},
     },
 }
 
 
 def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
-    """Return the meta of a list as KORE's document has it for usage, and for nothing else.
+    """Return the `meta` of a list in KORE's form, which KORE documents only for usage.
 
-    It knows no null there, and requires two fields that it doesn't describe. A direct token would
-    be one that says itself what is on a page; ours say which record the page comes after or before.
+    That form has empty strings instead of null, and requires two fields that it does not describe.
+    A direct token would itself contain the place of a page; ours name the record next to the page.
     """
     without_null = {name: "" if value is None else value for name, value in meta.items()}
     return {**without_null, "list_key": meta["key"], "direct_token": False}
 
 
 _GRANULARITY: Final = OperationParameter(
-    "Granularity", one_of(WirelessUsageGranularity), "How long the periods are; all without it."
+    "Granularity",
+    one_of(WirelessUsageGranularity),
+    "The length of a record's period (default all: one record for the whole time).",
 )
 _USAGE: Final = (
     OperationParameter(
         "Start",
         INSTANT,
-        "The first instant; a month before End without it. In UTC where it has no zone.",
+        "The start of the usage (default: a month before End); in UTC if it has no zone.",
     ),
     OperationParameter(
-        "End", INSTANT, "The last instant; now without it. In UTC where it has no zone."
+        "End", INSTANT, "The end of the usage (default: now); in UTC if it has no zone."
     ),
     _GRANULARITY,
 )
 
 
 class WirelessUsageEndpoints(WirelessEndpointGroup):
-    """The lists that say what was used."""
+    """The operations that list Usage Records."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return them."""
+        """Return the operations that list Usage Records."""
         asked = (*_USAGE, *PAGING)
         return [
             self.answers(
                 *("/wireless/v1/UsageRecords", "ListAccountUsageRecord"),
-                "Sum up what the account's SIMs used, newest period first.",
+                "List the usage of the account's SIMs in each period, newest period first.",
                 *(PageResponseSchema(ACCOUNT_USAGE, _META), self._of_account),
                 takes=asked,
             ),
             self.answers(
                 *("/wireless/v1/Sims/{sid}/UsageRecords", "ListUsageRecord"),
-                "Sum up what a SIM used, newest period first.",
+                "List the usage of a SIM in each period, newest period first.",
                 *(PageResponseSchema(SIM_USAGE, _META), self._of_sim),
                 takes=asked,
             ),
@@ -187,7 +189,7 @@ class WirelessUsageEndpoints(WirelessEndpointGroup):
         question = plan_query(start, end, granularity or WirelessUsageGranularity.ALL, now)
         slots = cut(question.slots(), paging.window)
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
-        # So that all pages are about one period, however long somebody takes to turn them.
+        # So that all pages cover the same time, however late a client requests the next one.
         paging = paging.about(Start=iso(question.start), End=iso(question.end))
         page = page_of(shown, records, paging=paging, request=call.request)
         if is_at_kore(call.request):
@@ -202,7 +204,7 @@ class WirelessUsageEndpoints(WirelessEndpointGroup):
         slots: Sequence[UsagePeriod],
         now: datetime,
     ) -> list[WirelessUsage]:
-        """Return the records for these periods of a question."""
+        """Return the Usage Records of these periods; `sim_sid` is None for the whole account."""
         if not slots:
             return []
         which, start, end = {"sim_sid": sim_sid}, slots[-1].start, slots[0].end
