@@ -36,7 +36,7 @@ class CooperativeYield:
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:
-        """Work on items for one slice, append the results to `made`; return True at the end."""
+        """Work for one slice, and append results to `made`; return True if no items are left."""
         ends = self._stopwatch() + self._longest
         for item in left:
             made.append(work(item))

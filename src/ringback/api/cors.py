@@ -23,7 +23,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The CORS headers of every response of these APIs: the vendors', and our own are exposed too."""
+"""The CORS headers of all responses of the SIM APIs: the vendors', plus access to our headers."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()

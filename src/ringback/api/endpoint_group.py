@@ -54,7 +54,7 @@ class ApiRequest(NamedTuple):
     """A request: its account, resource and parameters."""
 
     account_sid: str
-    """EVERY if the request has an operator's key and the operation covers all accounts."""
+    """The account's SID; EVERY if an operator's key asks for all accounts."""
     sid: str
     """The SID or unique name of the resource in its path; empty if the path names none."""
     given: RequestParameters
@@ -75,7 +75,7 @@ class EndpointGroup:
     """The operations on one kind of resource."""
 
     codes: ClassVar[ErrorCodes] = SUPER_SIM
-    """The error codes of its API."""
+    """The error codes of the API to which the group belongs."""
 
     def __init__(self, dependencies: ApiDependencies) -> None:
         self._dependencies = dependencies
@@ -170,7 +170,7 @@ class EndpointGroup:
         return CallbackTarget(url, method)
 
     def _target_update(self, form: RequestParameters, name: str) -> CallbackTargetUpdate:
-        """Return the change that the parameters `{name}Url` and `{name}Method` ask for."""
+        """Return the new URL and method in the parameters `{name}Url` and `{name}Method`."""
         return CallbackTargetUpdate(
             url=callback_url(form, self._dependencies.read_url, f"{name}Url"),
             is_removed=form.text(f"{name}Url") == "",
@@ -189,7 +189,7 @@ class EndpointGroup:
         return await account_of(request, self._dependencies.authenticator)
 
     async def read(self, account_sid: str, work: Callable[[Transaction], T]) -> T:
-        """Run a read-only transaction for this account."""
+        """Run a read-only transaction for this account, and return its result."""
         return await self._dependencies.store.read(work, asked_by=account_sid)
 
     async def _all(

@@ -68,7 +68,7 @@ class HostRouting:
 
 
 def url_of(request: Request, path: str) -> str:
-    """Return the URL of a path of our routes, with the host that the client used."""
+    """Return the full URL of a path of our routes, for the host that the client used."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         address, port = request.scope["server"]
@@ -109,7 +109,7 @@ def _with_slashes_in_names(scope: Scope) -> str:
 
 
 def _prefix_for(host: str, path: str) -> str:
-    """Return the prefix of our routes for a request's host and path; empty if it has one."""
+    """Return the API prefix to add to a request's path; empty if the path has one already."""
     if not path.startswith("/v1/"):
         return ""
     return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), SUPER_SIM)

@@ -110,7 +110,7 @@ class LoginRateLimiter:
             seconds = ceil((until - now).total_seconds())
             raise LoginRateLimited(
                 "too many wrong credentials came within a minute;"
-                f" the next are looked at in {seconds} s",
+                f" the next are checked in {seconds} s",
                 retry_after=seconds,
             )
 

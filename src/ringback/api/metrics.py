@@ -41,7 +41,7 @@ _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
 """Minimum seconds for which counts from the database are reused."""
 _OF_THE_TIME: Final = 100
-"""Counts are reused for this many times as long as counting took: it stays a load of 1 %."""
+"""Counts are reused for 100 times as long as counting took, so counting is a load of 1 %."""
 _AGAIN_AFTER: Final = 1.0
 """Seconds after which counting is tried again if the database was unavailable."""
 
@@ -59,7 +59,7 @@ class _StoredCounts(NamedTuple):
     """Figures that have to be counted in the database."""
 
     overdue: Sequence[int]
-    """The number of callbacks that are overdue for at least each of `_OVERDUE_SECONDS`."""
+    """The number of callbacks overdue for at least each of the times in `_OVERDUE_SECONDS`."""
     kept_bytes: int
 
 
@@ -206,7 +206,7 @@ class _Collected(Collector):
 
 
 _Values = Mapping[tuple[str, ...], float] | Mapping[str, float] | float
-"""A single value, or a value for each value of one label, or each combination of several labels."""
+"""The values of a metric: a single value, or one for each value of its label or labels."""
 
 
 def _counter(name: str, help_: str, counts: _Values, *labels: str) -> Metric:

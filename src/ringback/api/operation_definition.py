@@ -68,7 +68,7 @@ Body = Serializer[Any] | PageResponseSchema | None
 
 
 class ApiOperation(NamedTuple):
-    """One verb on one path."""
+    """An API operation: one HTTP verb on one path."""
 
     verb: str
     path: str

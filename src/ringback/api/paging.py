@@ -46,7 +46,7 @@ EXAMINED: Final = 10_000
 
 
 class RecordWithSid(Protocol):
-    """A record of a list."""
+    """A record with a SID, by which a list of such records is split into pages."""
 
     @property
     def sid(self) -> str:
@@ -76,7 +76,7 @@ class PageParameters:
         return PageWindow(self.size + 1, after=sid, examining=EXAMINED)
 
     def about(self, **filters: str) -> Self:
-        """Return the same page with these filters, which its links to other pages then repeat."""
+        """Return a copy with these filters added; links to other pages then repeat them."""
         return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
@@ -110,7 +110,7 @@ def read_paging(parameters: RequestParameters) -> PageParameters:
 
 
 def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
-    """Return the records of one page of a list that is in memory as a whole, in its order.
+    """Return the records of one page from a complete list, in the list's order.
 
     Raises PageNotFound if the list does not have the record at which the page begins or ends.
     """
@@ -162,9 +162,9 @@ def _page_url(base: str, paging: PageParameters, number: int, token: str | None 
 def _edges(
     shown: Sequence[RecordWithSid], stopped_at: str | None, paging: PageParameters
 ) -> tuple[str | None, str | None]:
-    """Return the SIDs before which the previous page ends, and after which the next one begins.
+    """Return the SIDs at the start and end of a page, for the tokens of the pages around it.
 
-    Both are None if the page is empty and there are no records beyond it.
+    `stopped_at` is the last examined record. Both SIDs are None for an empty page without it.
     """
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
     if paging.window.before is None:

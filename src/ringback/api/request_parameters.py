@@ -79,7 +79,10 @@ class RequestParameters:
         return InvalidParameter(message, code=code or self.codes.invalid)
 
     def label(self, name: str, *, longest: int = LONGEST_NAME) -> str | None:
-        """Return a name of printable characters; it may be empty, and None if not given."""
+        """Return a name of at most `longest` printable characters, or None if it was not given.
+
+        The name may be empty.
+        """
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
             raise self.wrong(f"{name} must be at most {longest} printable characters")

@@ -14,18 +14,18 @@ FLAG: Final[Schema] = {"type": "boolean"}
 INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
 URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"maxLength": 0}]}
-"""A URL, or an empty string in the fields that KORE does not document as null."""
+"""The schema of a URL that can be empty, for fields in which KORE does not document null."""
 REMOVABLE_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
-"""A URL as a parameter; empty to remove the stored URL."""
+"""The schema of a parameter that sets a URL; empty to remove the stored URL."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
 YES_OR_NO: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
 SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
-"""The SID of a SIM of either product."""
+"""The schema of the SID of a SIM of either product."""
 COUNTS: Final[Schema] = {
     "type": "object",
     "additionalProperties": {"type": "integer", "minimum": 0},
 }
-"""An object that maps names to counts."""
+"""The schema of an object that maps names to counts."""
 SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
 SOURCE: Final[Schema] = {"type": "string", "examples": [source.value for source in Source]}
 
@@ -55,7 +55,7 @@ def _given(**limits: int | str | None) -> Schema:
 
 
 def list_of(items: Schema) -> Schema:
-    """Return the schema of a list of such items."""
+    """Return the schema of a list whose items have this schema."""
     return {"type": "array", "items": items}
 
 

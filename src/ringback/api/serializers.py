@@ -116,7 +116,7 @@ class Serializer(Generic[R]):
 
 
 class CustomJsonSerializer(Serializer[Any]):
-    """Describes a JSON object that an operation builds itself, or that `show` builds."""
+    """A serializer with a given schema instead of a table of fields; `show` builds the object."""
 
     def __init__(
         self,

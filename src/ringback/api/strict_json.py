@@ -40,21 +40,21 @@ async def read_json(
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
     """Raise InvalidParameter if an object in a JSON body has the same name twice.
 
-    The fast parser kept only the last of them. Each string has two quotes around it. If the body
-    has more quotes than that, a string was dropped or contains quotes, and a slower parser checks
-    the body. The caller has checked that the parsed document is not nested deeply.
+    The fast parser that made the document keeps only the last of equal names. Each string has two
+    quotes around it: if the body has more quotes than the document's strings need, a string was
+    dropped or contains quotes, and a slower parser checks the body. The document must be shallow.
     """
     if may_repeat_names(body, document):
         refuse_repeats(body, code=code)
 
 
 def may_repeat_names(body: bytes, document: Json) -> bool:
-    """Return True if an object in a JSON body may have a name twice; the fast check."""
+    """Return True if an object in a JSON body may have a name twice: a fast, rough check."""
     return body.count(b'"') != 2 * _texts_in(document)
 
 
 def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise InvalidParameter if a name is repeated in an object; takes milliseconds for a batch."""
+    """Raise InvalidParameter if an object has a name twice; takes milliseconds for a batch."""
     try:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:

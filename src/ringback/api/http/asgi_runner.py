@@ -158,7 +158,7 @@ class AsgiCall:
             self.connection.write(head + body)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
-        """Return the head of the response, and choose how its length is marked."""
+        """Return the head of the response, with its length or the chunked coding."""
         start = self._start
         if start is None:
             raise RuntimeError("a response must be started before its body is sent")

@@ -115,7 +115,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._unsent = 0
         """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
-        """Bytes that arrived since the last progress, or the number of dropped bytes."""
+        """Bytes that arrived since the body's time limit was extended; later the bytes dropped."""
         self._deadline = self._loop.time() + context.timeouts.handshake
 
     # ---- called by the event loop ------------------------------------------------------------

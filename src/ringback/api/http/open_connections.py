@@ -1,4 +1,4 @@
-"""Keeps the open connections of clients, and closes one for each new one if there are too many.
+"""Tracks the open connections of clients, and limits their number.
 
 Rules of this file. Below the limit, addresses can have any number of connections. At the limit,
 each new connection replaces one of the address that has most, so that no address can lock the
@@ -32,7 +32,7 @@ class EvictableServerConnection(Protocol):
 
     @property
     def holder(self) -> str:
-        """The address or network for which the connection counts."""
+        """The client's address or network, whose connections are counted together."""
         ...
 
     @property
@@ -88,12 +88,12 @@ class OpenConnections:
         return True
 
     def waits(self, connection: EvictableServerConnection) -> None:
-        """Note that a connection waits for its client: it is among the first to be closed."""
+        """Note that a connection waits for its client, so it can be closed to make room."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting[connection] = None
 
     def serves(self, connection: EvictableServerConnection) -> None:
-        """Note that a connection's request is being answered: it is closed only if none waits."""
+        """Note that a connection is busy with a request, so waiting ones are closed first."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting.pop(connection, None)
 
@@ -168,7 +168,7 @@ class _Holdings:
         self.most = 0
         self._of = dict[str, _Holding]()
         self._with = defaultdict[int, dict[str, None]](dict)
-        """The addresses that have a number of connections, by that number."""
+        """Maps a number of connections to the addresses that have this number of them."""
 
     def of(self, connection: EvictableServerConnection) -> _Holding:
         return self._of[connection.holder]
@@ -178,7 +178,10 @@ class _Holdings:
         return 0 if holding is None else len(holding.all)
 
     def largest(self) -> _Holding:
-        """Return the connections of an address that has most, preferably one with waiting ones."""
+        """Return the connections of the address that has most.
+
+        If several addresses have most, prefer one of which a connection is waiting.
+        """
         names = iter(self._with[self.most])
         candidates = [
             self._of[name] for name, _ in zip(names, range(_MOST_LOOKED_AT), strict=False)

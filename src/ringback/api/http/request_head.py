@@ -150,7 +150,8 @@ def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
 def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     """Return the path and the query of a request's target.
 
-    Raises MalformedRequest if it is not a path, or an absolute URL that matches the Host header.
+    The target must be a path, `*` with OPTIONS, or an absolute URL with the host in the Host
+    header. Raises MalformedRequest if it is none of them.
     """
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")

@@ -128,7 +128,7 @@ class ApiHttpServer:
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
-    """Return the address of a peer, the network it counts for, and True if it is trusted."""
+    """Return a peer's address, the address or network it counts for, and True if it is trusted."""
     address = peer_address(host)
     peer = host if address is None else str(address)
     return peer, holder_of(address), address is not None and is_in(address, trusted)
@@ -195,7 +195,7 @@ class _Acceptor:
             self._take(sock, address[0], address[1])
 
     def _pause(self, problem: OSError) -> None:
-        """Stop accepting for a moment; the socket stays readable, so polling it would spin."""
+        """Stop accepting for a moment: retrying at once would be a busy loop."""
         self._loop.remove_reader(self._listener)
         self._pausing = self._loop.call_later(_PAUSE_SECONDS, self._resume)
         if not self._is_short:

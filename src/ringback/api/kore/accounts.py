@@ -24,7 +24,7 @@ class KoreAccountEndpoints(EndpointGroup):
     """The endpoints for an account and its subaccounts."""
 
     async def create(self, request: Request) -> Response:
-        """Create a subaccount: 200, like KORE."""
+        """Create a subaccount, and respond 200 like KORE."""
         account = await self._account(request)
         asked = await read_document(request, ("friendly_name", "description"))
         name = asked.required("friendly_name")
@@ -39,13 +39,13 @@ class KoreAccountEndpoints(EndpointGroup):
         return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 
     async def fetch_all(self, request: Request) -> Response:
-        """Show the account and its subaccounts, or one of them."""
+        """Show the account and its subaccounts, or only the one that the query names."""
         query, found, family = await self._asked_for(request)
         shown = [_show(one, family) for one in found]
         return with_unknown(query.unknown, json_answer({"accounts": shown}))
 
     async def mappings(self, request: Request) -> Response:
-        """Show the Account SIDs that belong to the account ids of KORE."""
+        """Show the Account SID that belongs to each KORE account id."""
         query, found, _ = await self._asked_for(request)
         platforms = [
             {"id": one.kore_id, "legacy_account_id": one.sid, "platform": "twilio"} for one in found

@@ -36,7 +36,7 @@ class ApiClientEndpoints(EndpointGroup):
     """The endpoints for the API clients of an account."""
 
     async def create(self, request: Request) -> Response:
-        """Create a client for products: 201, with its secret, which is shown only this once."""
+        """Create an API client, and respond 201 with its secret, which is shown only this once."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
         if asked.unknown:

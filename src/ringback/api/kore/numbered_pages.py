@@ -25,7 +25,7 @@ class NumberedPage(NamedTuple, Generic[T]):
 
 
 def read_page(records: Sequence[T], query: RequestParameters, request: Request) -> NumberedPage[T]:
-    """Return the page of a list that a query asks for, with the default number and size.
+    """Return the page of a list that a query asks for: by default the first, with 50 records.
 
     Raises InvalidParameter if the number or the size is out of range. The URL of a page that does
     not exist is an empty string, since KORE does not document null there.

@@ -27,7 +27,7 @@ class TokenEndpoints(EndpointGroup):
     """The endpoint that exchanges credentials for tokens."""
 
     async def exchange(self, request: Request) -> Response:
-        """Issue a bearer token: 200; wrong credentials get 401 in OAuth's form."""
+        """Issue a bearer token with status 200; wrong credentials get 401 in OAuth's form."""
         dependencies = self._dependencies
         form = await read_form(request, _KNOWN, codes=PLATFORM)
         if form.required("grant_type") != _GRANT:

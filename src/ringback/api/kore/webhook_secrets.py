@@ -25,7 +25,7 @@ class WebhookSecretEndpoints(EndpointGroup):
     """The endpoints for the webhook secrets of an account."""
 
     async def create(self, request: Request) -> Response:
-        """Create a webhook secret: 201, with its value, which is shown only this once."""
+        """Create a webhook secret, and respond 201 with its value, shown only this once."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
@@ -47,7 +47,7 @@ class WebhookSecretEndpoints(EndpointGroup):
         return with_unknown(query.unknown, json_answer(shown))
 
     async def update(self, request: Request) -> Response:
-        """Rename a webhook secret, or activate it: 200."""
+        """Rename or activate a webhook secret, and respond 200."""
         account = await self._account(request)
         asked = await read_document(request, _KNOWN)
         name, status = asked.text("Name"), _status_in(asked)

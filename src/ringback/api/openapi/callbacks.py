@@ -24,10 +24,10 @@ class CallbackDescription(NamedTuple):
     name: str
     event: type[Event]
     sids: Mapping[str, SidKind]
-    """The kind of SID that each parameter with a SID holds, by its name."""
+    """The names of the parameters that hold a SID, with the kind of SID."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """The possible values of parameters that cannot have all values of their type."""
+    """The possible values of parameters that can have only some values of their type."""
     url_parameter: str = "CallbackUrl"
     """The parameter of the operation that sets the callback's URL."""
     meanings: Mapping[str, str] = _NO_MEANINGS
@@ -122,7 +122,7 @@ def callback_of(described: CallbackDescription) -> dict[str, Any]:
 
 
 def header_parameters() -> dict[str, Any]:
-    """Return the headers of both sources, as parameters of callbacks."""
+    """Describe the headers of callbacks from both sources, by name."""
     return {
         name: {"name": name, "in": "header", "description": meaning, "schema": schema}
         for name, (meaning, schema) in _HEADERS.items()

@@ -1,4 +1,4 @@
-"""Serves a page to browse the APIs and try them out: Swagger UI, without other servers."""
+"""Serves Swagger UI, a page to browse and try the APIs, without files from other servers."""
 
 import asyncio
 from collections.abc import Mapping

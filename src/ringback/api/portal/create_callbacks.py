@@ -1,4 +1,4 @@
-"""`POST /portal/v1/callbacks`: stores and sends callbacks for events of the client itself."""
+"""`POST /portal/v1/callbacks`: stores and sends callbacks for a client's own events."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ from ringback.operations.create_callbacks import prepare_callback, send_callback
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
-"""Bigger batches go to the batch queue: a single commit would delay all other requests."""
+"""Batches of more callbacks go to the batch queue, as a single commit would delay others."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """Maximum number of callbacks in an account's batches that are processed at the same time."""
 
@@ -99,7 +99,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         return [operation._replace(takes_json=NEW_CALLBACKS)]
 
     async def send(self, request: Request) -> Response:
-        """Store one callback or a batch (all or none): 201, once they are durable."""
+        """Store one callback or a batch (all or none), and respond 201 once they are durable."""
         account = await self._account(request)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:

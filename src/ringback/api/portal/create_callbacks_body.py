@@ -181,7 +181,7 @@ def _wrong(message: str) -> InvalidParameter:
 
 
 def _given(value: Json) -> str:
-    """Return a value that is not confidential in the form for messages."""
+    """Return a value as messages show it; only for values that are not confidential."""
     return ascii(value[:_SHOWN]) if isinstance(value, str) else _kind(value)
 
 

@@ -1,4 +1,4 @@
-"""The portal's operation that shows the source policy: the source of callbacks, and its changes."""
+"""The portal's operation that shows the source policy: which source sends callbacks, and when."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -98,9 +98,10 @@ class PolicyEndpoints(EndpointGroup):
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
-        """Return a function that is True for holds which concern an account.
+        """Return a function that returns True if a hold concerns an account.
 
-        Holds of other accounts stay hidden, since they contain their URLs. None means all accounts.
+        Holds of other accounts stay hidden, since they contain URLs. If `account_sid` is None, all
+        holds concern it.
         """
         if account_sid is None:
             return lambda _: True

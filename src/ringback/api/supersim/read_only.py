@@ -141,7 +141,7 @@ _USAGE: Final = (
     OperationParameter(
         "Group",
         one_of(UsageGrouping),
-        "Get separate records for each value (default: one for all).",
+        "The field by which usage is split into records (default: none).",
     ),
     OperationParameter(
         "Granularity",
@@ -165,7 +165,7 @@ class ReadOnlyEndpoints(EndpointGroup):
     """The operations that list records which clients cannot create or change."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that list these records."""
+        """Return the operations that list updates, Billing Periods, IP addresses and usage."""
         updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
         periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
         addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)
