@@ -1,4 +1,4 @@
-"""Calls an ASGI application in this process, with no server and no sockets between."""
+"""Calls an ASGI application within this process, without a server and sockets."""
 
 import base64
 import json
@@ -14,13 +14,13 @@ Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response of the application."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     raised: Exception | None = None
-    """What the application raised after it had answered, for the server's log."""
+    """The exception that the application raised after its response, for the server's log."""
 
     @property
     def json(self) -> Any:
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Caller:
-    """A client of one application, signed in with the same credentials at every call."""
+    """A client of one application that uses the same credentials for every call."""
 
     def __init__(
         self, app: ASGIApp, *, credentials: tuple[str, str] | None, host: str = "127.0.0.1:8080"
@@ -53,7 +53,7 @@ class Caller:
         scheme: str = "http",
         breaks_off: bool = False,
     ) -> Answer:
-        """Send one request, its body in these parts, and return the answer."""
+        """Send one request, with its body in these parts, and return the response."""
         given = self._headers | dict(headers or {})
         scope = _scope(method, scheme, target.encode("latin-1"), given)
         return await _exchange(self._app, scope, _incoming(body, breaks_off=breaks_off))
@@ -101,7 +101,7 @@ def _scope(method: str, scheme: str, target: bytes, headers: Mapping[str, str]) 
         "http_version": "1.1",
         "method": method,
         "scheme": scheme,
-        # As the server does it: escapes are decoded, and what is not UTF-8 is replaced.
+        # Like the server: percent escapes are decoded, and invalid UTF-8 is replaced.
         "path": unquote(path.decode("latin-1")),
         "raw_path": path,
         "root_path": "",

@@ -1,4 +1,4 @@
-"""The whole application on a store in memory, and a caller that is signed in to it."""
+"""Fixtures: the whole application on a store in memory, and an authenticated caller of it."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ def caller(app: ASGIApp) -> Caller:
 
 @pytest.fixture
 def at_host(app: ASGIApp) -> Callable[[str], Caller]:
-    """Make a caller that knows the application by this host."""
+    """Make a caller that reaches the application by this host name."""
 
     def make(host: str) -> Caller:
         return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN), host=host)
@@ -60,5 +60,5 @@ def at_host(app: ASGIApp) -> Callable[[str], Caller]:
 
 @pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=lambda api: api.product.name)
 def api(request: pytest.FixtureRequest) -> Api:
-    """The API of each product in turn."""
+    """The API of each product, one after the other."""
     return request.param

@@ -1,4 +1,4 @@
-"""Calls, and whether what they are answered is what the document of their API says."""
+"""Calls an API, and checks that the responses are what its OpenAPI document describes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,16 +18,16 @@ Document = dict[str, Any]
 
 
 class Api(NamedTuple):
-    """The API of a product, and its document."""
+    """The API of a product, with its OpenAPI document."""
 
     product: ProductApiDescription
     document: str
-    """Where it is."""
+    """The URL of the document."""
     operations: Callable[[ApiDependencies], list[ApiOperation]]
 
     @property
     def prefix(self) -> str:
-        """What its paths have in front that those of its document don't."""
+        """The prefix of the API's paths that the paths in its document don't have."""
         return self.product.prefix
 
 
@@ -36,17 +36,17 @@ WIRELESS: Final = Api(wireless_callbacks.PRODUCT, "/wireless/openapi.json", wire
 
 
 class Call(NamedTuple):
-    """One call, and the path under which the document has it."""
+    """A call, and its path in the document."""
 
     verb: str
     path: str
     status: int
     given: Mapping[str, str] = {}
     sid: str = ""
-    """Of the SIM, too, where a path calls that `sim`."""
+    """The SID, also of the SIM if a path calls that `sim`."""
     network_sid: str = NETWORK_SID
     json: object = None
-    """What is sent instead of a form."""
+    """The JSON body that is sent instead of a form."""
 
     @property
     def target(self) -> str:
@@ -66,7 +66,7 @@ async def make(caller: Caller, call: Call, *, prefix: str = "") -> Answer:
 
 
 def operations_in(document: Document, prefix: str) -> set[tuple[str, str]]:
-    """Return the verbs and paths that a document has under a prefix."""
+    """Return the verbs and paths that a document has below a prefix."""
     return {
         (verb.upper(), path)
         for path, item in document["paths"].items()
@@ -76,7 +76,7 @@ def operations_in(document: Document, prefix: str) -> set[tuple[str, str]]:
 
 
 def check(document: Document, call: Call, answer: Answer) -> None:
-    """See that the document has this very answer for this operation."""
+    """Check that the document describes exactly this response of this operation."""
     said = resolved(document, document["paths"][call.path][call.verb.lower()]["responses"])
     described = resolved(document, said[str(answer.status)])
     known = {name.lower(): header for name, header in described["headers"].items()}
@@ -94,7 +94,7 @@ def check(document: Document, call: Call, answer: Answer) -> None:
 
 
 def resolved(document: Document, node: Document) -> Document:
-    """Return what a node refers to, or the node itself."""
+    """Return the node that a reference points to, or the node itself."""
     place = document
     for name in node.get("$ref", "").removeprefix("#").split("/")[1:]:
         place = place[name]

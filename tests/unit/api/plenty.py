@@ -1,4 +1,4 @@
-"""A store with something of every kind, so that each list has a record and each fetch finds one."""
+"""A store with a record of every kind, so that no list is empty and each fetch succeeds."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ NEW_ESIM_SID: Final = "HP" + "2" * 32
 NETWORK_SID: Final = NETWORKS[0].sid
 NEW_WIRELESS_SIM_SID: Final = "DE" + "1" * 32
 FREE_PLAN_SID: Final = "WP" + "1" * 32
-"""Of a plan that no SIM has."""
+"""A rate plan that no SIM uses."""
 
 _SMS: Final = SmsCommand(
     sid=SMS_SID,
@@ -129,7 +129,7 @@ _REQUEST: Final = SentRequestRecord(
 
 
 def fill_with_plenty(tx: Transaction) -> None:
-    """What the other tests have, and something of every other kind."""
+    """The records of the other tests, and one of every other kind."""
     fill(tx)
     tx.supersim.sims.save(a_sim(device_ip="100.64.0.1"))
     tx.supersim.sims.add(
@@ -212,7 +212,7 @@ def _fill_wireless(tx: Transaction) -> None:
 
 
 def _add_failed_callback(tx: Transaction) -> None:
-    """A callback whose only attempt was refused."""
+    """Add a callback whose only attempt was refused."""
     tx.callbacks.add(a_callback())
     (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
     callback, progress = claimed.callback, claimed.progress
@@ -229,7 +229,7 @@ def _add_failed_callback(tx: Transaction) -> None:
 
 
 def _add_copies(tx: Transaction, callback: CallbackRecord) -> None:
-    """One that was taken, and one under way."""
+    """Add a shadow copy that was delivered, and one that is in progress."""
     rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
     taken, under_way = (
         ShadowCallback.opened(

@@ -1,4 +1,4 @@
-"""Signing in: once asked of the store, a sign-in holds for a second."""
+"""Authentication: a sign-in is remembered for a second without asking the store again."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -192,7 +192,7 @@ async def test_what_it_keeps_holds_no_password(authenticator: Authenticator) -> 
     assert basic(KEY.sid, KEY_SECRET) not in kept
 
 
-# ---- too many wrong ones -------------------------------------------------------------------------
+# ---- too many wrong credentials ------------------------------------------------------------------
 
 
 async def fail(caller: Caller, times: int) -> None:
@@ -205,7 +205,7 @@ async def test_after_too_many_wrong_credentials_their_caller_has_to_wait(app: AS
     answer = await Caller(app, credentials=(ACCOUNT_SID, "wrong")).get("/v1/Sims")
     assert refusal(answer) == (429, 20429)
     assert answer.headers["retry-after"] == "60"
-    # The right ones are not even looked at; else they could be found out by trying on.
+    # The right ones are not checked either; otherwise more guesses could find them.
     right = Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert refusal(await right.get("/v1/Sims")) == (429, 20429)
 
@@ -454,7 +454,7 @@ async def test_by_a_host_name_a_token_is_good_for_the_same(
 async def shower_of_a_token(
     app: ASGIApp, store: CountingStore, clock: FakeClock, client: ClientCredentials
 ) -> Callable[..., Awaitable[Answer]]:
-    """Return what asks with a token of this client."""
+    """Return a caller that uses a token of this client."""
     await store.store.transact(lambda tx: tx.api_clients.add(client))
     token = await BearerTokens(store, clock).make(client, an_account(), SeededRandomness())
     caller = Caller(app, credentials=None)

@@ -1,4 +1,4 @@
-"""Bearer tokens: what stands in them, how long they are good for, and what is none of ours."""
+"""Bearer tokens: their claims, their lifetime, and tokens that this server did not issue."""
 
 import asyncio
 import base64
@@ -53,7 +53,7 @@ HELD = ("iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes")
 
 @pytest.fixture
 async def empty() -> MemoryStore:
-    """A store with an account and its clients, and no key yet."""
+    """A store with an account and its clients, but without a signing key."""
     store = MemoryStore()
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     for client in (ADMIN, STANDARD):
@@ -93,7 +93,7 @@ async def refusal_of(tokens: BearerTokens, token: str) -> str:
     return refused.value.message
 
 
-# ---- what stands in one --------------------------------------------------------------------------
+# ---- the claims of a token -----------------------------------------------------------------------
 
 
 async def test_a_token_of_an_admin_client_has_the_claims_that_are_documented(
@@ -140,7 +140,7 @@ async def test_anybody_can_check_it_with_the_public_key(tokens: BearerTokens) ->
     assert jwt.decode(token, PUBLIC, ["RS256"], audience="ringback", options=options)
 
 
-# ---- who shows one -------------------------------------------------------------------------------
+# ---- the client of a token -----------------------------------------------------------------------
 
 
 async def test_whoever_shows_one_may_do_what_its_client_may(tokens: BearerTokens) -> None:
@@ -177,11 +177,11 @@ async def test_in_a_suspended_account_it_is_good_for_nothing(
         await tokens.caller_of(token)
 
 
-# ---- what is none of ours ------------------------------------------------------------------------
+# ---- tokens of another origin --------------------------------------------------------------------
 
 
 def resigned(changed: Callable[[Claims], object], key: Any = PEM, alg: str | None = "RS256") -> Any:
-    """Return what makes another token of a right one's claims."""
+    """Return a function that makes another token from the claims of a valid one."""
 
     def make(token: str) -> str:
         claims = claims_in(token)
@@ -192,7 +192,7 @@ def resigned(changed: Callable[[Claims], object], key: Any = PEM, alg: str | Non
 
 
 def hs256_by_public_key(token: str) -> str:
-    """Sign as the library would not: with the public key as if it were a secret."""
+    """Sign with the public key as if it were a shared secret, which the library refuses."""
 
     def encoded(part: bytes) -> str:
         return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
@@ -213,7 +213,7 @@ OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def as_they_are(_: Claims) -> None:
-    """Leave the claims as they are."""
+    """Return the claims unchanged."""
 
 
 FORGED: dict[str, Callable[[str], str]] = {
@@ -254,7 +254,7 @@ async def test_where_no_token_was_ever_made_there_is_none(
     assert await nowhere.transact(lambda tx: tx.api_clients.token_key()) is None
 
 
-# ---- what our key signed, and says what can't be -------------------------------------------------
+# ---- malformed claims, signed with our key -------------------------------------------------------
 
 WHOLE = "be a whole number of seconds since 1970, up to 253402300799"
 TEXT = "be text in ASCII"
@@ -322,7 +322,7 @@ async def test_a_token_that_has_not_begun_is_refused_by_the_servers_clock(
 
 
 def raw(payload: str, head: str = '{"alg":"RS256"}') -> str:
-    """Return a token of this text, whether it is JSON or not, signed with our key."""
+    """Return a token with this text as its payload, JSON or not, signed with our key."""
     parts = [base64.urlsafe_b64encode(one.encode()).rstrip(b"=") for one in (head, payload)]
     signed = b".".join(parts)
     signature = KEY.sign(signed, padding.PKCS1v15(), hashes.SHA256())
@@ -360,7 +360,7 @@ CLAIM = st.sampled_from([*HELD, "account-id", "client-type", "nbf", "products", 
 
 @pytest.fixture(scope="module")
 def server() -> BearerTokens:
-    """The tokens of one server, which loads its key once: that takes longer than all else here."""
+    """The tokens of one server, which loads its key only once, as that takes long."""
 
     async def make() -> BearerTokens:
         store = MemoryStore()
@@ -375,7 +375,7 @@ def server() -> BearerTokens:
 
 
 async def seen_with(odd: Claims, tokens: BearerTokens) -> Principal | InvalidBearerToken:
-    """Return who a token signs in whose claims are changed like this, or why nobody."""
+    """Return the client of a token with these changed claims, or the reason for its refusal."""
     claims = claims_in(await token_of(tokens))
     for name, value in odd.items():
         holder = claims["scopes"] if name in ("products", "globalResources") else claims

@@ -1,4 +1,4 @@
-"""Much work leaves others a turn after each slice, by a stopwatch that each item advances."""
+"""Long work runs in slices; each item advances a stopwatch."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from ringback.api.cooperative_yield import CooperativeYield
 
 
 class Work:
-    """Work that takes 1/2048 s for each item, and how much of it is done between two turns."""
+    """Work that takes 1/2048 s for each item; records the number done between two turns."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -27,7 +27,7 @@ class Work:
 
     @asynccontextmanager
     async def others(self) -> AsyncGenerator[None]:
-        """Somebody else wants a turn all the time."""
+        """Another task that wants a turn all the time."""
         task = asyncio.create_task(self._take_turns())
         yield
         task.cancel()

@@ -1,4 +1,4 @@
-"""Pages of any origin may call the SIM APIs, and nothing else of ours."""
+"""Web pages of any origin may call the SIM APIs, and no other API of ours."""
 
 from collections.abc import Callable
 

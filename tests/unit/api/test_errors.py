@@ -1,4 +1,4 @@
-"""Every error is told in one form: code, message, more_info and status."""
+"""Every error has the same form: code, message, more_info and status."""
 
 import base64
 from collections.abc import Callable
@@ -276,7 +276,7 @@ async def test_a_list_of_callbacks_that_cant_be_had_says_why(
 
 @dataclass
 class BrokenStore:
-    """A store that fails like this."""
+    """A store that raises this error."""
 
     failure: Exception
 

@@ -1,4 +1,4 @@
-"""Alive and ready: what a supervisor and a load balancer ask."""
+"""The health checks for supervisors and load balancers."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.unit.api.world import app_on
 
 
 class Machine:
-    """A store and an engine that can be taken away; both are there at first."""
+    """A store and an engine that can fail; both work at first."""
 
     def __init__(self) -> None:
         self.commits = 0

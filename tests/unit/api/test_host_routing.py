@@ -1,4 +1,4 @@
-"""Which API a request is for, and the URLs that lead its client back."""
+"""Choosing the API of a request, and the URLs in responses."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, nothing is answered with a 5xx, and every refusal is in form."""
+"""No input causes a 5xx, and every refusal has the form of an error."""
 
 import asyncio
 import json
@@ -153,13 +153,13 @@ CALLBACKS = st.fixed_dictionaries(
     },
 )
 DOCUMENTS = CALLBACKS | st.fixed_dictionaries({"callbacks": st.lists(CALLBACKS) | JSON}) | JSON
-# No server lets a raw byte beyond ASCII through to the application, only its escape.
+# No server passes a raw byte beyond ASCII to the application, only its escape.
 ESCAPED = st.binary().map(lambda raw: quote_from_bytes(raw, safe="/&=+"))
 LATIN = st.text(st.characters(max_codepoint=255))
 
 
 class Hostile:
-    """Calls the application on a real database, over and over."""
+    """Calls the application on a real database, many times."""
 
     def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
         self._run = runner.run
@@ -171,7 +171,7 @@ class Hostile:
         self._run(self._store.close())
 
     def check(self, method: str, target: str, *body: bytes, **headers: str) -> None:
-        """Call, and look at the answer; the lists have to be there as before."""
+        """Call, and check the response; the lists must be unchanged."""
         _check(self._call(method, target, *body, **headers))
         for listed in ("/v1/Sims", "/portal/v1/callbacks"):
             assert self._call("GET", listed).status == 200
@@ -196,7 +196,7 @@ def hostile() -> Iterator[Hostile]:
 
 
 def calls(**what: st.SearchStrategy[Any]) -> Any:
-    """Run a test with these, a few hundred times."""
+    """Run a test with these inputs, a few hundred times."""
 
     def decorate(test: Any) -> Any:
         return settings(max_examples=200, deadline=None)(given(**what)(test))
@@ -241,7 +241,7 @@ def test_any_content_type(hostile: Hostile, content_type: str, body: bytes) -> N
 
 @calls(document=DOCUMENTS, escapes=st.booleans())
 def test_any_json_for_a_callback(hostile: Hostile, document: Any, escapes: bool) -> None:
-    # Lone surrogates leave as they are, in bytes that are no UTF-8.
+    # Lone surrogates are sent as they are, in bytes that are not valid UTF-8.
     body = json.dumps(document, ensure_ascii=escapes).encode("utf-8", "surrogatepass")
     hostile.check("POST", "/portal/v1/callbacks", body, **{"content-type": "application/json"})
 

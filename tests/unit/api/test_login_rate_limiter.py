@@ -1,4 +1,4 @@
-"""Wrong credentials: after so many in a minute the next wait, and the owner's do not."""
+"""Too many wrong credentials within a minute: the next must wait, but not the owner's."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Door:
-    """Opens to `right` alone, and counts how often it is looked at."""
+    """Accepts only `right`, and counts the checks."""
 
     def __init__(self, limiter: LoginRateLimiter | None = None) -> None:
         self.limiter = limiter or LoginRateLimiter()
@@ -33,7 +33,7 @@ class Door:
     async def try_(
         self, password: str, *, name: str = "AC1", address: str = HERE, at: datetime = NOW
     ) -> int | str:
-        """Return `right`, `wrong`, or for how many seconds one has to wait."""
+        """Return `right` or `wrong`, or the number of seconds to wait."""
 
         async def look() -> str:
             self.looks += 1
@@ -57,7 +57,7 @@ class Door:
         addresses: Sequence[str] = (HERE,),
         at: datetime = NOW,
     ) -> int:
-        """Try so many wrong passwords, and return how many were looked at."""
+        """Try this number of wrong passwords, and return how many were checked."""
         before, numbers = self.looks, count(self.looks)
         for turn in range(times):
             address = addresses[turn % len(addresses)]
@@ -81,7 +81,7 @@ async def test_the_twentieth_of_a_name_within_a_minute_is_the_last_of_its_addres
     door: Door,
 ) -> None:
     assert await door.fail(60) == MOST_OF_A_NAME == 20
-    # The right ones are not looked at either; else they could be found out by trying on.
+    # The right ones are not checked either; otherwise more guesses could find them.
     assert await door.try_("right") == 60
     assert await door.try_("right", at=NOW + MINUTE) == "right"
 
@@ -112,7 +112,7 @@ async def test_right_credentials_that_an_address_had_before_are_looked_at_there(
     at = NOW + REMEMBERED_FOR - SECOND
     assert await door.fail(60, at=at) == 20
     assert await door.try_("right", at=at) == "right"
-    # Its guesses still wait.
+    # Guesses from this address still have to wait.
     assert await door.fail(1, at=at) == 0
 
 
@@ -177,7 +177,7 @@ async def test_guesses_from_many_addresses_slow_down_and_then_wait(door: Door) -
 
 
 async def test_an_owner_with_a_new_address_passes_while_a_few_addresses_guess(door: Door) -> None:
-    # Each of those that were wrong gets one more look at the most.
+    # Each address with failures gets at most one more check.
     assert await door.fail(600, addresses=addresses(10)) == 20
     assert await door.fail(600, addresses=addresses(29)) == 19
     assert await door.try_("right", address=THERE) == "right"
@@ -189,7 +189,7 @@ async def test_an_owner_whose_address_is_known_passes_whoever_guesses(door: Door
     assert await door.try_("right") == "right"
 
 
-# ---- at the same moment --------------------------------------------------------------------------
+# ---- at the same time ----------------------------------------------------------------------------
 
 
 async def test_guesses_at_the_same_moment_are_no_way_around(door: Door) -> None:
@@ -227,7 +227,7 @@ async def test_what_can_not_be_looked_at_is_not_wrong(door: Door) -> None:
     assert await door.try_("right") == "right"
 
 
-# ---- the clock, and what is kept -----------------------------------------------------------------
+# ---- the clock, and the number of entries --------------------------------------------------------
 
 
 @pytest.mark.parametrize("back", [SECOND, timedelta(hours=1)])
@@ -257,7 +257,7 @@ async def test_a_flood_of_made_up_names_and_addresses_keeps_so_much_and_no_more(
         for of in ("_of_names", "_of_addresses", "_of_both")
     ]
     assert kept == [100, 100, 100]
-    # One that goes on failing is among the newest, and is not forgotten for them.
+    # An address that continues to fail is among the newest, and is not forgotten.
     assert await door.fail(60, addresses=addresses(60)) == 50 - 15 - 20
 
 

@@ -1,4 +1,4 @@
-"""Metrics, read back by the official parser."""
+"""Metrics, parsed by the official parser."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Backlog:
-    """Callbacks that wait, each with the instant at which it is due."""
+    """Waiting callbacks, each with the instant at which it is due."""
 
     def __init__(self, *due: datetime) -> None:
         self.due = due
@@ -35,7 +35,7 @@ class Backlog:
         self.asked = 0
         self.collected = 0
         self.takes = 0.0
-        """How many seconds it takes to count them."""
+        """Seconds that counting them takes."""
         self.time = 0.0
 
     async def due_before(self, instants: Sequence[datetime]) -> list[int]:
@@ -57,7 +57,7 @@ class Backlog:
 
 
 class ClientConnections(OpenConnections):
-    """Seven connections of clients; forty had to go."""
+    """Seven open connections of clients, after forty were closed to make room."""
 
     def __init__(self) -> None:
         super().__init__(most=10)
@@ -79,7 +79,7 @@ def backlog() -> Backlog:
 
 @pytest.fixture
 def caller(counters: DeliveryCounters, backlog: Backlog) -> Caller:
-    """A client without credentials, for whom everything is written anew."""
+    """A client without credentials, whose requests never share a collection."""
     return caller_of(counters, backlog, pause=0)
 
 

@@ -1,4 +1,4 @@
-"""An account sees and changes its own records, and nothing of any other's."""
+"""An account sees and changes only its own records."""
 
 import pytest
 from starlette.types import ASGIApp
@@ -22,7 +22,7 @@ from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 SUPER_SIM, WIRELESS = "/supersim/v1", "/wireless/v1"
 NETWORKS_OF_OWN = f"{SUPER_SIM}/NetworkAccessProfiles/{PROFILE_SID}/Networks"
 
-# What can be changed, under its SID.
+# Paths of records that can be changed, by SID.
 OWN = [
     f"{SUPER_SIM}/Sims/{SIM_SID}",
     f"{SUPER_SIM}/Fleets/{FLEET_SID}",
@@ -30,13 +30,13 @@ OWN = [
     f"{WIRELESS}/Sims/{WIRELESS_SIM_SID}",
     f"{WIRELESS}/RatePlans/{RATE_PLAN_SID}",
 ]
-# The same under its name, where the other account has none of this name.
+# The same by unique name, which the other account doesn't use.
 NAMED = [
     f"{SUPER_SIM}/Fleets/my_fleet",
     f"{SUPER_SIM}/NetworkAccessProfiles/my_profile",
     f"{WIRELESS}/RatePlans/free_plan",
 ]
-# What can only be looked at, or sent.
+# Paths that can only be read, or to which something is sent.
 FIXED = [
     f"{SUPER_SIM}/SmsCommands/{SMS_SID}",
     f"{SUPER_SIM}/IpCommands/{IP_SID}",
@@ -79,7 +79,7 @@ MAKING = {
 
 @pytest.fixture
 async def store() -> Store:
-    """The store with something of everything, nearly all of it the first account's."""
+    """A store with records of every kind, nearly all of the first account."""
     store = MemoryStore()
     await store.transact(fill_with_plenty)
     return store

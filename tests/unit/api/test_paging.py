@@ -1,4 +1,4 @@
-"""Lists: their pages, and the `meta` object that leads from one to the next."""
+"""Pages of lists, and the `meta` object that links them."""
 
 import re
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ async def test_a_list_with_nothing_in_it_is_an_empty_page(caller: Caller) -> Non
 
 
 async def test_urls_echo_the_filters_then_page_size_and_page(caller: Caller) -> None:
-    # The sample of the published specification, less its token.
+    # The sample of the published specification, without its token.
     fleet = "HF" + "a" * 32
     meta = (await caller.get(f"/v1/Sims?Status=new&Fleet={fleet}&PageSize=50&Page=0")).json["meta"]
     expected = f"{ORIGIN}/v1/Sims?Status=new&Fleet={fleet}&PageSize=50&Page=0"
@@ -179,7 +179,7 @@ async def test_a_page_token_says_where_and_nothing_more(caller: Caller, store: S
     assert re.search(r"[?&]PageToken=PA" + sid(1) + "$", url)
 
 
-# ---- a page that can't be found ------------------------------------------------------------------
+# ---- pages that don't exist ----------------------------------------------------------------------
 
 LISTS = {
     "/v1/Sims": 83600,

@@ -1,4 +1,4 @@
-"""Paths: names with escapes in them, verbs, and what a query has to do with them."""
+"""Paths with escapes, verbs, and queries."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""How much an account may ask for in a second."""
+"""The rate limit of an account."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ CALLBACKS = "/portal/v1/callbacks"
 
 
 def waits(limit: AccountRateLimit, cost: int, *, after: float = 0, account: str = "AC1") -> int:
-    """Return for how many seconds an account has to wait; 0 where it gets what it asks for."""
+    """Return the seconds that an account has to wait; 0 if its request is let in."""
     try:
         limit.take(account, cost, NOW + after * SECOND)
     except TooManyRequests as refused:
@@ -129,7 +129,7 @@ def world(store: Store) -> World:
 
 
 async def send(caller: Caller, count: int | None) -> Answer:
-    """Send a batch of so many, or one callback by itself."""
+    """Send a batch of this size, or a single callback."""
     one: dict[str, Any] = {"url": "https://a.example/", "parameters": {}}
     document = one if count is None else {"callbacks": [one] * count}
     headers = {"content-type": "application/json"}
@@ -170,7 +170,7 @@ async def test_a_batch_that_was_let_in_owes_what_is_not_there_and_the_next_ones_
 async def test_what_is_refused_is_refused_by_its_head_and_after_a_pause(world: World) -> None:
     await world.use_up()
     headers = {"content-type": "application/json"}
-    # Whoever reads that body is told that it is cut off.
+    # Reading the body would raise an error, because it is cut off.
     ours = await world.ours.call("POST", CALLBACKS, b"{", headers=headers, breaks_off=True)
     assert (refusal(ours), world.pauses) == ((429, 20429), 1)
     world.clock.advance(SECOND)

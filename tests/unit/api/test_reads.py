@@ -1,4 +1,4 @@
-"""Whoever only looks, or is not let in, is never served by what commits."""
+"""Requests that only read, or are refused, never use the connection that commits."""
 
 import re
 

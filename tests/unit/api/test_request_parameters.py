@@ -1,4 +1,4 @@
-"""Parameters: what is taken, what is refused, and what is said of those that mean nothing."""
+"""Parameters: valid values, invalid ones, and unknown names."""
 
 from urllib.parse import quote
 
@@ -164,7 +164,7 @@ async def test_a_sim_is_found_by_a_name_with_escapes(caller: Caller, name: str) 
     assert (await caller.get(f"/v1/Sims/{quote(name)}")).json["sid"] == SIM_SID
 
 
-# ---- parameters that mean nothing ----------------------------------------------------------------
+# ---- unknown parameters --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ async def test_many_unknown_parameters_make_no_endless_header(caller: Caller) ->
 async def test_a_parameter_that_may_belong_to_the_callback_url_is_named_on_the_callback(
     caller: Caller, store: Store
 ) -> None:
-    # What comes of not escaping the & of a URL in a form: the second half is cut off.
+    # The & of a URL in a form was not escaped, so that its second half is cut off.
     body = b"Status=active&CallbackUrl=http://a.example/path?foo=bar&baz=1#cbs=kore"
     answer = await caller.call("POST", UPDATE, body)
     (callback,) = await called_back(store)

@@ -1,4 +1,4 @@
-"""Records in answers: fields in their order, by the vendor that is asked, and within each other."""
+"""Records in responses: the order of fields, the vendor's own fields, nested records."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The socket that is listened on."""
+"""The listening socket."""
 
 import asyncio
 import socket

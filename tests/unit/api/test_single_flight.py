@@ -6,7 +6,7 @@ from ringback.api.single_flight import SingleFlight
 
 
 class Work:
-    """Counts how often it is done, and when each time began and ended, by the loop's clock."""
+    """Counts its runs, with the time at which each began and ended, by the loop's clock."""
 
     def __init__(self) -> None:
         self.began, self.ended = list[float](), list[float]()
@@ -31,7 +31,7 @@ async def test_who_comes_while_it_runs_has_the_next_run_which_begins_after_a_pau
     work = Work()
     shared = SingleFlight(work, pause=0.05)
     first = asyncio.create_task(shared())
-    while not work.began:  # noqa: ASYNC110 (it tells nobody when it begins)
+    while not work.began:  # noqa: ASYNC110 (it doesn't signal its beginning)
         await asyncio.sleep(0)
     assert await asyncio.gather(first, shared(), shared()) == [1, 2, 2]
     assert work.began[1] >= work.ended[0] + 0.05

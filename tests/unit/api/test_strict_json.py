@@ -1,4 +1,4 @@
-"""JSON that is refused although a parser would take it."""
+"""JSON that is refused although a parser would accept it."""
 
 import json
 from typing import Any
@@ -61,5 +61,5 @@ def test_the_name_is_told(body: bytes) -> None:
 def test_one_that_was_dropped_may_be_nested_as_deeply_as_the_parser_goes() -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
-    # How deep the slower parser can go depends on the Python; it then knows the name as well.
+    # The Python version limits the depth of the slower parser: it may find the name, or give up.
     assert "given twice in one object" in refused.value.message

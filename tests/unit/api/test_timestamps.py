@@ -1,4 +1,4 @@
-"""Instants as requests give them."""
+"""Instants in requests."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What there is in the store that the API tests ask about."""
+"""The records in the store that the API tests use."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -55,7 +55,7 @@ class CountingNotifier:
 
 
 def only_https(text: str) -> CallbackUrl:
-    """Read a callback URL as an operator with rules of their own has it."""
+    """Parse a callback URL by the operator's own rules."""
     url = CallbackUrl.parse(text)
     if not url.uses_tls:
         raise InvalidCallbackUrl("http is not permitted here")
@@ -93,7 +93,7 @@ def dependencies_on(
     callback_queue: NewCallbackQueue | None = None,
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse,
 ) -> ApiDependencies:
-    """Return what the resources work with, on this store."""
+    """Return the dependencies of the endpoints, with this store."""
     on, random_source = clock or FakeClock(), SeededRandomness()
     takes_in = callback_queue or RecordingQueue()
     return ApiDependencies(
@@ -117,7 +117,7 @@ def app_on(
     portal: Callable[[ApiDependencies], Sequence[ApiOperation]] = lambda _: (),
     beside: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """Return the application, working with this store."""
+    """Return the application, with this store."""
     dependencies = dependencies_on(
         store,
         clock=clock,
@@ -135,7 +135,7 @@ async def called_back(store: Store) -> list[CallbackRecord]:
 
 
 def error(status: int, code: int, message: str) -> dict[str, Any]:
-    """The form in which every error is told."""
+    """The form of every error."""
     return {
         "code": code,
         "message": message,
@@ -145,7 +145,7 @@ def error(status: int, code: int, message: str) -> dict[str, Any]:
 
 
 def refusal(answer: Answer) -> tuple[int, int]:
-    """Return status and code of an error, whose form is checked: Twilio's, or one of KORE's."""
+    """Return an error's status and code, after checking its form: Twilio's, or one of KORE's."""
     told = answer.json
     usual = error(answer.status, told["code"], told["message"])
     link = f"https://docs.korewireless.com/errors/{told['code']}"

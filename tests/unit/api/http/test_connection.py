@@ -1,4 +1,4 @@
-"""When a connection is given up: by what its client takes, and a clock that the test sets."""
+"""Time limits of a connection, with a client and a clock that the test controls."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ TIMEOUTS = ServerTimeouts()
 
 
 class Wire(asyncio.Transport):
-    """A transport whose other end takes what a test says."""
+    """A transport whose client receives as many bytes as a test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Wire(asyncio.Transport):
 
 
 class Answering:
-    """Whoever answers, and leaves it to the test."""
+    """Stands for the code that answers requests, so that the test answers them."""
 
     has_begun = True
     task: asyncio.Task[None]

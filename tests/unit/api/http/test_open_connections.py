@@ -1,4 +1,4 @@
-"""Who has to go when there is no room: by how many an address has, and by what they do."""
+"""The connection that is closed at the limit: by the number per address, and by activity."""
 
 import asyncio
 from itertools import count
@@ -10,7 +10,7 @@ from tests.policy_monitors import until
 
 
 class Connection:
-    """A connection that notes what happens to it."""
+    """A connection that records what happens to it."""
 
     def __init__(self, holder: str, *, is_trusted: bool = False) -> None:
         self.holder = holder
@@ -56,7 +56,7 @@ async def test_who_has_most_makes_room_by_what_waits_longest() -> None:
         connections.serves(connection)
     connections.waits(hoarder[1])
     opened(connections, "c", 87)
-    # 0 and 2 are being served, and 1 was until just now.
+    # 0 and 2 are being served; 1 was served until just now.
     assert evicted(hoarder) == list(range(3, 48)), "by then, both have 45"
     assert evicted(other) == []
     assert len(connections) == 100
@@ -139,7 +139,7 @@ async def test_what_is_closed_makes_room_and_can_be_closed_twice() -> None:
 
 
 class Counted(Connection):
-    """One that counts how often any is looked up, as a measure of the work that is done."""
+    """A connection that counts how often all are looked up, as a measure of the work done."""
 
     looked_up = count()
 

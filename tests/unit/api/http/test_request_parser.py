@@ -1,4 +1,4 @@
-"""Requests out of bytes: what is read, what is refused, and that it doesn't matter how it comes."""
+"""Parsing requests: valid and invalid ones, split into parts at any place."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_
 
 @dataclass
 class Read:
-    """What a parser made of some bytes."""
+    """The result of parsing some bytes."""
 
     requests: list[tuple[RequestHead, bytes]] = field(default_factory=list)
     refused: int | None = None
 
 
 def read(pieces: Iterable[bytes]) -> Read:
-    """Feed these, taking everything as soon as it is there."""
+    """Feed these parts, and take everything as soon as it is available."""
     parser, result = RequestParser(), Read()
     head, body = None, b""
     try:
@@ -118,7 +118,7 @@ def test_http_1_0_needs_no_host() -> None:
     assert read([b"GET / HTTP/1.0\r\n\r\n"]).requests[0][0].version == "1.0"
 
 
-# ---- how much ------------------------------------------------------------------------------------
+# ---- limits --------------------------------------------------------------------------------------
 
 
 def head_of(length: int) -> bytes:
@@ -160,11 +160,11 @@ def test_trailers_without_end_are_refused() -> None:
     assert read([FIRST + HOST + CHUNKED + b"\r\n0\r\n", *[b"X: a\r\n"] * 3000]).refused == 431
 
 
-# ---- beside another parser -----------------------------------------------------------------------
+# ---- compared with another parser ----------------------------------------------------------------
 
 
 class Llhttp:
-    """What llhttp makes of the same bytes."""
+    """The result of llhttp for the same bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.requests = list[tuple[bytes, list[tuple[bytes, bytes]], bytes]]()

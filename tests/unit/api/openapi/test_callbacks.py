@@ -1,4 +1,4 @@
-"""What receivers are really sent is what the documents say of callbacks."""
+"""Receivers get exactly the callbacks that the OpenAPI documents describe."""
 
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
 from tests.unit.api.plenty import ESIM_SID, IP_SID, SMS_SID
 from tests.wireless_fakes import COMMAND_SID, WIRELESS_SIM_SID
 
-# What every HTTP client sends, and a document leaves out.
+# Headers that every HTTP client sends, which a document leaves out.
 OF_HTTP: Final = {
     "Host",
     "Content-Length",
@@ -160,7 +160,7 @@ EACH = pytest.mark.parametrize(
 
 
 def as_typed(value: str, schema: dict[str, Any]) -> str | int:
-    """Return a value of a form as the schema has it: a form has text alone."""
+    """Return a form's value in the type of its schema: a form has only text."""
     return int(value) if schema["type"] == "integer" else value
 
 

@@ -1,4 +1,4 @@
-"""The pages that show the APIs: whole without a network, and no way to any other file."""
+"""The pages that show the APIs work without a network, and give access to no other file."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ PAGES = pytest.mark.parametrize("page", ["/docs", "/wireless/docs"])
 
 
 async def named_in(stranger: Caller, page: str) -> list[str]:
-    """Return the paths of what a page loads or leads to."""
+    """Return the paths that a page loads or links to."""
     text = (await stranger.get(page)).body.decode()
     links = re.findall(r'(?:src|href)="([^"]+)"', text)
     return [link for link in links if not link.startswith("data:")]

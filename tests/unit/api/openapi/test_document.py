@@ -1,4 +1,4 @@
-"""The documents describe every route, and nothing else; they are right by OpenAPI's own schema."""
+"""The documents describe all routes and no others, and are valid by OpenAPI's own schema."""
 
 import re
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from tests.unit.api.world import app_on, dependencies_on
 
 @pytest.fixture
 async def document(caller: Caller, api: Api) -> Document:
-    """The document of each product in turn."""
+    """The document of each product, one after the other."""
     return (await caller.get(api.document)).json
 
 
 @pytest.fixture
 async def of_supersim(caller: Caller) -> Document:
-    """That of Super SIM, which has the portal too."""
+    """The document of Super SIM, which also describes the portal."""
     return (await caller.get(SUPER_SIM.document)).json
 
 
@@ -39,7 +39,7 @@ async def of_wireless(caller: Caller) -> Document:
 
 
 def routes_in(app: ASGIApp, prefix: str) -> set[tuple[str, str]]:
-    """The verbs and paths that the application itself knows under a prefix."""
+    """The verbs and paths that the application itself has below a prefix."""
     while not isinstance(app, Starlette):
         app = vars(app)["_app"]
     return {

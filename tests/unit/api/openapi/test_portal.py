@@ -1,4 +1,4 @@
-"""What the portal really answers is what the document says of it."""
+"""The portal's responses are exactly what the OpenAPI document describes."""
 
 from dataclasses import replace
 from functools import partial
@@ -48,7 +48,7 @@ POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
 
-# Each operation at least once where it succeeds, and each error that can be brought about.
+# Each operation at least once with success, and each error that a test can cause.
 CALLS: Final = (
     Call("GET", LIST, 200),
     Call("GET", LIST, 200, {"Status": "undelivered", "Source": "kore", "PageSize": "1"}),

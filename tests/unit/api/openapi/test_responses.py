@@ -1,4 +1,4 @@
-"""What is really answered is what the documents say: statuses, headers, and each field."""
+"""Responses are exactly what the OpenAPI documents describe: statuses, headers, all fields."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ OTHER_NETWORK: Final = "HWffffffffffffffffffffffffffffffff"
 
 PROFILE_NETWORKS: Final = "/v1/NetworkAccessProfiles/{sid}/Networks"
 
-# Each operation at least once where it succeeds, and each error that can be brought about.
+# Each operation at least once with success, and each error that a test can cause.
 OF_SUPER_SIM: Final = (
     Call("GET", "/v1/Sims", 200),
     Call("GET", "/v1/Sims", 200, {"PageSize": "1"}),
@@ -233,7 +233,7 @@ async def test_too_many_callbacks_are_answered_as_the_document_says(
 
 
 class NoStore(MemoryStore):
-    """A store whose database is gone."""
+    """A store whose database is unavailable."""
 
     async def transact(self, work: object) -> Any:
         raise StoreUnavailable("the disk is full")
@@ -278,7 +278,7 @@ async def test_each_error_of_the_document_is_one_that_comes(api: Api, document: 
 async def test_an_answer_that_the_document_does_not_say_would_be_noticed(
     caller: Caller, name: str, target: str
 ) -> None:
-    # That of Super SIM has both, since the portal registers SIMs of Programmable Wireless.
+    # The document of Super SIM has both, since the portal registers Programmable Wireless SIMs.
     document = (await caller.get("/openapi.json")).json
     schema = document["components"]["schemas"][name]
     sim = (await caller.get(target)).json

@@ -1,4 +1,4 @@
-"""Callbacks over HTTP: what was told to whom, why from that source, and how each attempt ended."""
+"""Callbacks in the portal: receivers, parameters, the reason for the source, all attempts."""
 
 from datetime import timedelta
 from typing import Any
@@ -37,7 +37,7 @@ async def add(store: Store, **kinds: Any) -> None:
 async def attempt(
     store: Store, *exchanges: AttemptResult, request: SentRequestRecord | None = None
 ) -> None:
-    """Make an attempt that ends like this, one after the other."""
+    """Make attempts with these results, one after the other."""
 
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
@@ -249,7 +249,7 @@ async def test_pages_for_which_few_are_looked_at_lead_through_the_whole_list(
     back = [page async for page in walk(caller, _previous(pages[-1]), by="previous_page_url")]
     found = [[int(one["sid"][2:], 16) for one in page["callbacks"]] for page in back]
     assert [number for page in found for number in page] == [2, 9]
-    # From each page one can go on either way, also from one that is empty.
+    # Each page, even an empty one, has links in both directions.
     onwards = [page async for page in walk(caller, back[0]["meta"]["next_page_url"])]
     assert [one["sid"] for page in onwards for one in page["callbacks"]] == [f"CB{1:032x}"]
 

@@ -1,4 +1,4 @@
-"""The clock over HTTP: it says what time it is, and is put forward, but never back."""
+"""The clock in the portal: it can be read and advanced, but never set back."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""`POST /portal/v1/callbacks`: an operator's own events, one or many, all or none."""
+"""`POST /portal/v1/callbacks`: a client's own events, one or many, all or none."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def one(**fields: Any) -> dict[str, Any]:
     return {"url": URL, "parameters": {"a": "1"}} | fields
 
 
-# ---- what is kept, and answered ------------------------------------------------------------------
+# ---- storing and responding ----------------------------------------------------------------------
 
 
 async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Store) -> None:
@@ -149,7 +149,7 @@ async def test_each_goes_through_the_callback_queue(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await send(caller, {"callbacks": [one(), one()]})
-    # Before any is prepared, and again right before they are kept.
+    # Checked before any callback is prepared, and again right before they are stored.
     assert callback_queue.asked == [(ACCOUNT_SID, 2)] * 2
     assert callback_queue.taken == [callback.sid for callback in (await called_back(store))[::-1]]
 
@@ -158,7 +158,7 @@ async def test_each_goes_through_the_callback_queue(
 
 
 class SlowReading:
-    """Reads URLs in 1/1024 s each by a stopwatch of its own, and counts them."""
+    """Parses URLs in 1/1024 s each by its own stopwatch, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -172,7 +172,7 @@ class SlowReading:
 
 
 class ShortWork(CountingStore):
-    """Notes when a transaction runs, and fails where one prepares what could be prepared before."""
+    """Records when a transaction runs; fails if it prepares what could be prepared before."""
 
     is_in_transaction = False
 
@@ -335,7 +335,7 @@ async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_ke
     assert await called_back(store) == []
 
 
-# ---- keys ----------------------------------------------------------------------------------------
+# ---- idempotency keys ----------------------------------------------------------------------------
 
 
 async def test_a_key_that_was_seen_before_returns_the_first_ones_record(
@@ -366,7 +366,7 @@ async def test_a_null_key_is_none(caller: Caller, store: Store) -> None:
     assert len(await called_back(store)) == 2
 
 
-# ---- later ---------------------------------------------------------------------------------------
+# ---- delivery at a later time --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ async def test_a_furthest_instant_is_366_days_ahead(caller: Caller, store: Store
     assert callback.progress.due == NOW + timedelta(days=366)
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- invalid requests ----------------------------------------------------------------------------
 
 FIELDS = "deliver_at, idempotency_key, method, parameters, url"
 TEXT_URL = "it must be text like https://host/path"
@@ -642,7 +642,7 @@ async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask
 
 
 class FullDisk(RecordingQueue):
-    """Takes two callbacks, and then no more."""
+    """Accepts two callbacks, and then no more."""
 
     def take(self, tx: Any, callback: Any) -> None:
         if len(tx.callbacks.callbacks) == 2:

@@ -1,4 +1,4 @@
-"""Playing a device over HTTP."""
+"""Operating simulated devices over the portal."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -45,7 +45,7 @@ SENDING = ("sms", "ip", "commands", "data")
 
 @pytest.fixture
 async def told(store: Store) -> None:
-    """Have the fleet's receiver told of what devices send."""
+    """Set the URLs of the fleet that receive callbacks about messages from devices."""
     fleet = a_fleet(sms_commands_url=f"{TOLD}/sms", ip_commands_url=f"{TOLD}/ip")
     await store.transact(lambda tx: tx.supersim.fleets.save(fleet))
 
@@ -260,7 +260,7 @@ async def test_a_sim_without_a_fleet_is_shown_too(caller: Caller, store: Store) 
     assert (shown["fleet_sid"], shown["ip_commands_url"]) == (None, None)
 
 
-# ---- what has come to a device -------------------------------------------------------------------
+# ---- messages that a device has received ---------------------------------------------------------
 
 
 def an_sms(letter: str, *, status: str = "sent", **fields: Any) -> SmsCommand:

@@ -1,4 +1,4 @@
-"""Test events and rehearsals over HTTP."""
+"""Test events and rehearsals in the portal."""
 
 import json
 from dataclasses import replace

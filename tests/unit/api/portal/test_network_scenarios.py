@@ -1,4 +1,4 @@
-"""Choosing over HTTP how the simulated network behaves, and being told why it does."""
+"""Scenarios of the simulated network in the portal: choosing one, and the reason for it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The policy over HTTP: all of it to the operator, to an account what concerns it."""
+"""The policy in the portal: the operator sees all of it, an account what concerns it."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial

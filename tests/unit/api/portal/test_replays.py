@@ -1,4 +1,4 @@
-"""Replaying and discarding over HTTP."""
+"""Replaying and discarding callbacks in the portal."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ def sid(number: int) -> str:
 
 
 async def add(store: Store, *numbers: int, **kinds: Any) -> None:
-    """Add callbacks that failed, a minute after each other."""
+    """Add callbacks that failed, one minute after the other."""
     made = [
         a_callback(
             **{
@@ -75,7 +75,7 @@ def counts(matched: int, replayed: int, *, is_dry: bool = False, **skipped: int)
     }
 
 
-# ---- one -----------------------------------------------------------------------------------------
+# ---- one callback --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [FAILED, DELIVERED, DISCARDED])
@@ -191,7 +191,7 @@ async def test_what_was_delivered_cant_be_discarded(caller: Caller, store: Store
     assert answer.json == error(409, 20409, f"{sid(1)} is delivered already; it can't be discarded")
 
 
-# ---- many ----------------------------------------------------------------------------------------
+# ---- many callbacks ------------------------------------------------------------------------------
 
 
 async def test_those_that_are_named_are_replayed(caller: Caller, store: Store) -> None:
@@ -310,7 +310,7 @@ async def test_a_call_ends_after_ten_thousand_and_says_how_to_go_on(tmp_path: Pa
 
 
 class FillsUp(RecordingQueue):
-    """Has room for what one transaction replays."""
+    """A queue with room for the callbacks of one transaction."""
 
     def make_room(self, account_sid: str, count: int) -> None:
         super().make_room(account_sid, count)

@@ -1,4 +1,4 @@
-"""How much is kept of long answers, over HTTP."""
+"""The stored bytes of receivers' long responses in the portal."""
 
 import pytest
 from starlette.types import ASGIApp
@@ -17,7 +17,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 @pytest.fixture
 async def kept(store: Store) -> None:
-    """Answers of both accounts: 4 KiB of one, 60 KiB of the other."""
+    """Responses to callbacks of both accounts: 4 KiB for one, 60 KiB for the other."""
     for account_sid, size in ((ACCOUNT_SID, 5 * KIB), (THEIRS, 61 * KIB)):
         callback = a_callback(sid=f"CB{size:032x}", account_sid=account_sid, token=account_sid)
 

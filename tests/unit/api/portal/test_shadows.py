@@ -1,4 +1,4 @@
-"""Copies over HTTP: their rows, and how their answers compare with those to the callbacks."""
+"""Shadow copies in the portal, compared with the responses to the callbacks."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -213,7 +213,7 @@ async def test_a_report_tells_for_each_url_what_differs_and_how_long_it_took(
         ("200", "401", 2, "the receiver refuses twilio's signature"),
         ("200", "200", 1, "both were answered alike, but for the body"),
     ]
-    # The newest of its kind is the example.
+    # The newest difference of its kind is the example.
     assert worst["differences"][0]["example"]["callback_sid"] == f"CB{3:032x}"
     assert (other["url"], other["same"], other["differences"]) == ("http://b.example/", 1, [])
 

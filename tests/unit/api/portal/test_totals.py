@@ -1,4 +1,4 @@
-"""How the callbacks of a time went, over HTTP."""
+"""Totals in the portal: the results of a period's callbacks."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Network Access Profiles, the networks in them, and all networks, over HTTP."""
+"""The operations on Network Access Profiles, their networks, and all networks."""
 
 from itertools import pairwise
 from typing import Any

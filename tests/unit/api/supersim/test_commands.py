@@ -1,4 +1,4 @@
-"""SMS and IP Commands over HTTP: what is sent, what is refused, and what lists have."""
+"""The operations on SMS and IP Commands: sending, errors, and lists."""
 
 from base64 import b64encode
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ ICCID = "8988307000000000001"
 
 
 async def hear_from_the_device(store: Store) -> None:
-    """Have the SIM's device send an SMS and a datagram."""
+    """Make the SIM's device send an SMS and a datagram."""
 
     def work(tx: Transaction) -> None:
         sim = tx.supersim.sims.get(SIM_SID)
@@ -35,11 +35,11 @@ async def hear_from_the_device(store: Store) -> None:
     await store.transact(work)
 
 
-# ---- both ----------------------------------------------------------------------------------------
+# ---- both kinds ----------------------------------------------------------------------------------
 
 
 class Kind(NamedTuple):
-    """What the two kinds of commands don't have in common."""
+    """The differences between the two kinds of Commands."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""eSIM Profiles over HTTP: ordered, found, listed."""
+"""The operations on eSIM Profiles: ordering, fetching, listing."""
 
 import pytest
 

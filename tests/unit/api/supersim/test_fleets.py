@@ -1,4 +1,4 @@
-"""Fleets over HTTP: made, updated, found, listed."""
+"""The operations on fleets: creating, updating, fetching, listing."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ async def store(store: Store) -> Store:
     return store
 
 
-# ---- making --------------------------------------------------------------------------------------
+# ---- creating ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("profile", [PROFILE_SID, "my_profile"])
@@ -91,7 +91,7 @@ async def test_a_fleet_is_made_as_asked_in_every_respect(caller: Caller) -> None
     assert "ringback-warning" not in answer.headers
 
 
-# What is wrong with a fleet's settings, whether it is made or updated.
+# Invalid settings of a fleet, for creating and updating.
 WRONG = [
     ({"NetworkAccessProfile": "nobody"}, 83600, "NetworkAccessProfile='nobody': there is no"),
     ({"NetworkAccessProfile": THEIR_PROFILE}, 83600, "NetworkAccessProfile='HAf"),

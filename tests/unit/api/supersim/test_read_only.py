@@ -1,4 +1,4 @@
-"""What can only be looked at, over HTTP: Settings Updates, Billing Periods, addresses."""
+"""The read-only lists: Settings Updates, Billing Periods, IP addresses."""
 
 from datetime import timedelta
 
@@ -197,7 +197,7 @@ async def test_a_page_of_addresses_can_follow_one(caller: Caller, store: Store) 
     assert refusal(unknown) == (400, 83600)
 
 
-# ---- both ----------------------------------------------------------------------------------------
+# ---- all lists -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["BillingPeriods", "IpAddresses"])

@@ -1,4 +1,4 @@
-"""SIMs over HTTP: what each operation answers, and whom it wakes."""
+"""The operations on SIMs: their responses, and the tasks that they start."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Usage Records over HTTP: what each parameter does, and what is refused."""
+"""The list of Usage Records: its parameters and its errors."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Commands over HTTP: what is sent, what is refused, and what lists have."""
+"""The operations on Commands: sending, errors, and lists."""
 
 from base64 import b64encode
 from datetime import timedelta
@@ -141,7 +141,7 @@ async def test_a_command_to_a_sim_that_is_ready_is_queued_too(caller: Caller, st
     assert (await caller.post(PATH, PING)).status == 201
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
 def binary(command: str) -> dict[str, str]:

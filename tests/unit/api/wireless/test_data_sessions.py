@@ -1,4 +1,4 @@
-"""The Data Sessions of a SIM, over HTTP."""
+"""The list of a SIM's Data Sessions."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ SESSION: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 async def sessions(store: Store) -> None:
-    """An older session that has ended, a newer one that goes on, and some of other SIMs."""
+    """An old session that has ended, a newer one that goes on, and some of other SIMs."""
 
     def work(tx: Transaction) -> None:
         tx.wireless.sims.add(

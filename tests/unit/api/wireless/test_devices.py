@@ -1,4 +1,4 @@
-"""Registering a SIM of Programmable Wireless over HTTP, and playing its device."""
+"""Registering Programmable Wireless SIMs in the portal, and operating their devices."""
 
 import re
 from typing import Any
@@ -282,7 +282,7 @@ async def test_a_sim_that_is_ready_and_has_used_enough_is_about_to_be_active(
     assert (task.step, task.subject_sid) == (TaskKind.FINALIZE_SIM, WIRELESS_SIM_SID)
 
 
-# ---- what is shown -------------------------------------------------------------------------------
+# ---- showing a device ----------------------------------------------------------------------------
 
 
 async def test_it_shows_who_is_told_and_by_which_plan_it_goes(caller: Caller, store: Store) -> None:

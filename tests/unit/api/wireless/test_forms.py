@@ -1,4 +1,4 @@
-"""What can't be read as a request of Programmable Wireless is refused with its own code."""
+"""Malformed requests to Programmable Wireless get that API's own error codes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Lists whose records are deleted while somebody turns their pages."""
+"""Lists whose records are deleted while a client fetches the pages."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ def sid(path: str, number: int) -> str:
 
 
 def sids_in(page: dict[str, Any]) -> list[str]:
-    """Return the SIDs on a page, less those of what there was before."""
+    """Return the SIDs on a page, without those that existed before the test."""
     records = next(page[key] for key in LISTS.values() if key in page)
     found = [record["sid"] for record in records]
     return [one for one in found if re.fullmatch("..0{30}[0-9]+", one)]
@@ -35,7 +35,7 @@ def sids_in(page: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 async def many(store: Store) -> None:
-    """Seven records that can be deleted in each list."""
+    """Seven deletable records in each list."""
 
     def work(tx: Transaction) -> None:
         for number in range(COUNT):
@@ -114,9 +114,9 @@ async def test_records_added_meanwhile_neither_repeat_nor_hide_one(
         command = a_command(sid=f"DC{number:032}")
 
         def work(tx: Transaction) -> None:
-            tx.wireless.rate_plans.add(plan)  # noqa: B023 (it is carried out at once)
-            tx.wireless.sims.add(sim)  # noqa: B023 (likewise)
-            tx.wireless.commands.add(command)  # noqa: B023 (likewise)
+            tx.wireless.rate_plans.add(plan)  # noqa: B023 (it is called at once)
+            tx.wireless.sims.add(sim)  # noqa: B023 (it is called at once)
+            tx.wireless.commands.add(command)  # noqa: B023 (it is called at once)
 
         await store.transact(work)
     assert seen == [sid(path, number) for number in range(COUNT - 1, -1, -1)]

@@ -1,4 +1,4 @@
-"""Rate plans over HTTP: made, renamed, found, deleted."""
+"""The operations on rate plans: creating, renaming, fetching, deleting."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,12 +53,12 @@ def at_kore(at_host: Callable[[str], Caller]) -> Caller:
 
 
 def new(sid: str, **changes: Any) -> dict[str, Any]:
-    """Return a plan without names, but for these changes."""
+    """Return a plan without names, with these changes."""
     at = {"sid": sid, "url": f"http://127.0.0.1:8080{PATH}/{sid}", "unique_name": None}
     return PLAN | at | changes
 
 
-# ---- making --------------------------------------------------------------------------------------
+# ---- creating ------------------------------------------------------------------------------------
 
 
 async def test_a_plan_is_made_of_nothing_with_201_and_what_holds_by_default(caller: Caller) -> None:
@@ -116,7 +116,7 @@ async def test_a_plan_is_metered_as_asked(caller: Caller, metering: str) -> None
     assert answer.json["data_metering"] == metering
 
 
-# What is wrong with the names of a plan, whether it is made or renamed.
+# Invalid names of a plan, for creating and renaming.
 WRONG = [
     ({"UniqueName": "taken"}, 33101, "UniqueName 'taken' already belongs to WP"),
     ({"UniqueName": OTHER}, 33101, f"UniqueName '{OTHER}' already belongs to WP"),

@@ -1,4 +1,4 @@
-"""SIMs of Programmable Wireless over HTTP: what each operation answers, and whom it wakes."""
+"""The operations on Programmable Wireless SIMs: their responses, and the tasks they start."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -218,13 +218,13 @@ async def test_the_number_of_the_chip_is_called_as_each_vendor_calls_it(
     assert listed == updated == sim
 
 
-# ---- what is changed at once ---------------------------------------------------------------------
+# ---- changes that need no network ----------------------------------------------------------------
 
 HANDLERS = ["Sms", "SmsFallback", "Voice", "VoiceFallback"]
 
 
 def field_of(parameter: str) -> str:
-    """Return the field that shows one of the deprecated handlers' parameters."""
+    """Return the field that shows a deprecated handler's parameter."""
     return (
         parameter.replace("Fallback", "_Fallback")
         .replace("Url", "_Url")
@@ -286,7 +286,7 @@ async def test_a_name_and_a_receiver_can_be_changed_while_the_network_changes_th
     assert answer.json == SIM | expected | {"unique_name": "renamed"}
 
 
-# ---- what the network carries out ----------------------------------------------------------------
+# ---- changes that the network carries out --------------------------------------------------------
 
 
 async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_updating(
@@ -391,7 +391,7 @@ async def test_a_sim_is_reset_and_gets_another_plan_in_one_request(
     assert {task.step for task in await tasks(store)} == {TaskKind.CHANGE_SIM, TaskKind.RESET_SIM}
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 LONG = "a" * 65
 
@@ -539,7 +539,7 @@ async def test_a_verb_that_a_sim_has_not_is_refused(
     assert set(allowed.split(", ")) <= set(answer.headers["allow"].split(", "))
 
 
-# ---- moving --------------------------------------------------------------------------------------
+# ---- moving to a subaccount ----------------------------------------------------------------------
 
 
 async def test_a_new_sim_is_moved_to_a_subaccount_without_its_plan(

@@ -1,4 +1,4 @@
-"""Usage Records of an account and of a SIM: what each parameter does, and what is refused."""
+"""The lists of Usage Records of an account and of a SIM: parameters and errors."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -98,7 +98,7 @@ def data(upload: int, download: int, billed: float) -> dict[str, Any]:
     return NO_DATA | used | {"billed": billed}
 
 
-# ---- what a record has ---------------------------------------------------------------------------
+# ---- fields of a record --------------------------------------------------------------------------
 
 LAST_MONTH = {"start": "2024-06-03T14:40:58Z", "end": "2024-07-03T14:40:58Z"}
 
