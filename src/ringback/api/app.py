@@ -126,7 +126,7 @@ def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
 
 
 def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
-    """Return the operations of the portal API, except those that `create_app` gets in `portal`."""
+    """Return the operations of the portal API that every server has."""
     return [each for kind in _PORTAL for each in kind(dependencies).operations()]
 
 

@@ -177,7 +177,7 @@ class _Known:
 
 
 def _holder_of(address: str) -> str:
-    """Return the network whose failures count together; other text is returned unchanged."""
+    """Return the key for counting the failures of an address: for IPv6 its /64, else itself."""
     known = peer_address(address)
     return address if known is None else holder_of(known)
 
