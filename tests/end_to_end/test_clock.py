@@ -85,7 +85,7 @@ async def test_a_broken_clock_file_keeps_it_from_starting(tmp_path: Path) -> Non
 async def test_what_lets_no_time_pass_is_told(tmp_path: Path) -> None:
     async with served(tmp_path):
         said = await ringback("clock", "advance", "soon", data=tmp_path, fails=True)
-    assert said.startswith("ringback: Advance: 'soon' is no duration; write it like")
+    assert said.startswith("ringback: Advance: 'soon' is not a valid duration; write it like")
 
 
 async def test_a_stop_does_not_wait_for_an_advance_that_waits(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Every decision: plain values in and plain values out; no clock, chance, I/O or await.
+"""All decisions, as pure code: no clock, randomness, input, output or await.
 
-May import the standard library alone.
+May import only the standard library.
 Start with `callbacks/callback`, then `policy/source_policy` and `callbacks/retry`.
 """

@@ -10,11 +10,11 @@ INSTANT: Final = timedelta(microseconds=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-"""From the beginning to the end of the calendar."""
+"""The first and the last instant that a `datetime` can have, in UTC."""
 
 
 def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
-    """Return the month that `now` is in, with months counted from `anchor`.
+    """Return the start and end of the month that contains `now`, counting months from `anchor`.
 
     >>> [f"{edge:%m-%d}" for edge in month_around(datetime(2024, 1, 31), datetime(2024, 3, 5))]
     ['02-29', '03-31']
@@ -26,10 +26,10 @@ def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
 
 
 def months_after(instant: datetime, *, months: int = 1) -> datetime:
-    """Return the same day and time of a later month, or its last day where it is too short.
+    """Return the instant this many months later, on the month's last day if the day is missing.
 
-    A negative number gives an earlier month. A result beyond the calendar becomes the calendar's
-    first or last instant.
+    A negative number gives an earlier month. A result that no `datetime` can have becomes the
+    first or the last instant that one can have.
 
     >>> months_after(datetime(2024, 1, 31)).isoformat()
     '2024-02-29T00:00:00'
@@ -46,7 +46,7 @@ def months_after(instant: datetime, *, months: int = 1) -> datetime:
 
 
 def iso(instant: datetime) -> str:
-    """Return an instant, in UTC, in the form that both vendors' clients parse, and no other.
+    """Return a UTC instant as text, in the only form that both vendors' clients parse.
 
     >>> iso(datetime(987, 7, 3, 14, 40, 58, 999999, tzinfo=UTC))
     '0987-07-03T14:40:58Z'
@@ -55,7 +55,7 @@ def iso(instant: datetime) -> str:
 
 
 def floor(instant: datetime, span: timedelta) -> datetime:
-    """Return the beginning of the hour or the day that an instant is in.
+    """Return the start of the hour or day that contains an instant; `span` is HOUR or DAY.
 
     >>> floor(datetime(2024, 7, 3, 14, 40, tzinfo=UTC), HOUR).isoformat()
     '2024-07-03T14:00:00+00:00'
@@ -65,9 +65,9 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 
 
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
-    """Return the end of the hour or day that an instant is in; a boundary is returned as it is.
+    """Return the end of the hour or day that contains an instant; a boundary returns itself.
 
-    The last hour and day of the calendar end with it.
+    The last hour and the last day end at the last instant that a `datetime` can have.
     """
     begun = floor(instant, span)
     if begun == instant:
@@ -78,9 +78,9 @@ def next_boundary(instant: datetime, span: timedelta) -> datetime:
 def periods_between(
     start: datetime, end: datetime, span: timedelta | None
 ) -> list[tuple[datetime, datetime]]:
-    """Return the periods of this length between two instants, the newest first.
+    """Return the periods of length `span` between two instants, the newest first.
 
-    Without a span it is one period. A remainder at the end is left out.
+    If `span` is None, the whole time is one period. A remainder at the end is left out.
     """
     if span is None:
         return [(start, end)]
@@ -94,17 +94,18 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, None: 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def read_duration(text: str) -> timedelta:
-    """Read a duration like `500ms`, `3s`, `1.5m`, `2h`, `3d`, or a plain number of seconds.
+    """Return the duration that a text like `500ms`, `3s`, `1.5m`, `2h`, `3d` or `5` gives.
 
-    Raises ValueError for anything else, and for more than ten years.
+    A number without a unit is in seconds. Raises ValueError for any other text, and for a
+    duration of more than ten years.
 
     >>> read_duration("1.5m")
     datetime.timedelta(seconds=90)
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no duration; write it like 500ms, 3s, 5m, 2h or 1d")
+        raise ValueError(f"{text!r} is not a valid duration; write it like 500ms, 3s, 5m, 2h or 1d")
     duration = timedelta(seconds=float(match["count"]) * _SECONDS[match["unit"]])
     if duration > _LONGEST:
-        raise ValueError(f"{text!r} is too long; {_LONGEST.days}d is the most")
+        raise ValueError(f"{text!r} is too long; the maximum is {_LONGEST.days}d")
     return duration

@@ -196,7 +196,7 @@ THREE = "must be one of ready, active, inactive"
         (UPDATE, {"UniqueName": "a\nb"}, 83600, "UniqueName must be at most 64 printable"),
         (UPDATE, {"UniqueName": "a" * 65}, 83600, "UniqueName must be at most 64 printable"),
         (UPDATE, {"AccountSid": "AC" + "0" * 32}, 20409, "AccountSid='AC"),
-        (UPDATE, {"CallbackUrl": "nowhere"}, 11100, "'nowhere' is no URL"),
+        (UPDATE, {"CallbackUrl": "nowhere"}, 11100, "'nowhere' is not a valid URL"),
         (UPDATE, {"CallbackUrl": "ftp://a.example"}, 11100, "'ftp://a.example': callbacks go to"),
         (UPDATE, {"CallbackUrl": "http://a.example#cbs=foo"}, 11100, "#cbs=foo: cbs must be"),
         (UPDATE, {"CallbackUrl": "http://a.example#rc=99"}, 11100, "#rc=99: rc must be a whole"),

@@ -207,13 +207,16 @@ def test_a_duration_is_a_number_with_a_unit(text: str, expected: timedelta) -> N
      "1h30m", "1234567890s", "inf", "nan", "\u0663s"],
 )  # fmt: skip
 def test_anything_else_is_refused_with_what_would_be_right(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration") as refused:
+    with pytest.raises(ValueError, match="is not a valid duration") as refused:
         read_duration(text)
-    assert str(refused.value) == f"{text!r} is no duration; write it like 500ms, 3s, 5m, 2h or 1d"
+    assert (
+        str(refused.value)
+        == f"{text!r} is not a valid duration; write it like 500ms, 3s, 5m, 2h or 1d"
+    )
 
 
 @pytest.mark.parametrize("text", ["3651d", "3650.000001d", "87601h", "999999999.999999d"])
 def test_a_duration_of_more_than_ten_years_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is too long") as refused:
         read_duration(text)
-    assert str(refused.value) == f"{text!r} is too long; 3650d is the most"
+    assert str(refused.value) == f"{text!r} is too long; the maximum is 3650d"

@@ -61,12 +61,12 @@ def test_a_schedule_is_read_from_its_name_or_its_waits(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "'' is no duration"),
-        ("Faithful", "'Faithful' is no duration"),
-        ("5s,", "'' is no duration"),
-        ("5s, 1m", "' 1m' is no duration"),
-        ("-5s", "'-5s' is no duration"),
-        ("persistent,5s", "'persistent' is no duration"),
+        ("", "'' is not a valid duration"),
+        ("Faithful", "'Faithful' is not a valid duration"),
+        ("5s,", "'' is not a valid duration"),
+        ("5s, 1m", "' 1m' is not a valid duration"),
+        ("-5s", "'-5s' is not a valid duration"),
+        ("persistent,5s", "'persistent' is not a valid duration"),
         (",".join(["1s"] * 51), "has 51 waits; there may be 50"),
     ],
 )

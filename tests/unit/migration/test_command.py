@@ -299,7 +299,7 @@ def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: li
         (("--canary", "50,10"), "must be shares from 1 to 99 percent that grow"),
         (("--canary", "x"), "must be shares in percent, like 10 or 10,50"),
         (("--soak", "1h"), "--soak is for --canary"),
-        (("--canary", "10", "--soak", "long"), "'long' is no duration"),
+        (("--canary", "10", "--soak", "long"), "'long' is not a valid duration"),
     ],
 )
 def test_a_canary_that_makes_no_sense_is_refused(

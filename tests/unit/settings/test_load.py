@@ -267,9 +267,9 @@ BAD_VALUES = [
     ("tls_port", "65536+", "'65536' is no port"),
     ("at", "tomorrow", "'tomorrow' is no date"),
     ("at", "2024-02-30", "'2024-02-30' is no date"),
-    ("update_takes", "soon", "'soon' is no duration"),
-    ("warn_before", "7d,soon", "'soon' is no duration"),
-    ("update_takes", "-1s", "'-1s' is no duration"),
+    ("update_takes", "soon", "'soon' is not a valid duration"),
+    ("warn_before", "7d,soon", "'soon' is not a valid duration"),
+    ("update_takes", "-1s", "'-1s' is not a valid duration"),
     ("scenario", "fast", "there is no scenario 'fast'; there are normal, update-fails, "),
     ("scenario", "Slow", "there is no scenario 'Slow'"),
     ("data_per_day", "-1", "'-1' must be a whole number from 0 to 1000000"),
@@ -294,7 +294,7 @@ BAD_VALUES = [
     ("allow", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
     ("callback_ports", "0", "'0' names no ports"),
     ("callback_schemes", "ftp", "'ftp' must be http, https or both"),
-    ("schedule", "often", "'often' is no duration"),
+    ("schedule", "often", "'often' is not a valid duration"),
     ("at_once", "0", "'0' must be a whole number from 1 to 100000"),
     ("at_once", "100001", "'100001' must be a whole number from 1 to 100000"),
     ("backlog", "many", "'many' must be a whole number from 1 to 1000000000"),
@@ -387,7 +387,7 @@ def test_an_empty_folder_would_be_the_one_that_we_are_in_and_is_refused() -> Non
 
 
 def test_a_duration_that_no_calendar_holds_is_refused() -> None:
-    assert "3650d is the most" in refusal_of({"update_takes": "999999999d"})
+    assert "the maximum is 3650d" in refusal_of({"update_takes": "999999999d"})
 
 
 def test_a_date_near_the_end_of_the_calendar_is_refused() -> None:
@@ -538,7 +538,7 @@ def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
 
 
 def test_an_at_sign_in_a_setting_without_secrets_hides_nothing() -> None:
-    assert "'a@5s' is no duration" in refusal_of({"schedule": "a@5s"})
+    assert "'a@5s' is not a valid duration" in refusal_of({"schedule": "a@5s"})
 
 
 def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteFile) -> None:

@@ -1,4 +1,4 @@
-"""Accounts, and what proves who somebody is: to us, and to the receivers of callbacks.
+"""Accounts, the credentials that sign in to them, and the secrets that sign their callbacks.
 
 May import what `core` may.
 Start with `account`.

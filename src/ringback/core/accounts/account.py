@@ -11,11 +11,11 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""Stands for all accounts in place of an account's SID; only lists accept it."""
+"""Means all accounts when given in place of an account's SID; only lists accept it."""
 
 
 class AccountStatus(StrEnum):
-    """Whether an account may do anything."""
+    """The status of an account: nobody can sign in to a suspended one."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -30,64 +30,64 @@ class Account:
     auth_token: str = field(repr=False)
     """The primary token: it signs callbacks from Twilio's infrastructure, and can sign in."""
     uses_static_proxy: bool
-    """Whether Twilio's infrastructure sends its callbacks through the static proxy."""
+    """True if Twilio's infrastructure sends the account's callbacks through its static proxy."""
     date_created: datetime
     webhook_secrets: AccountWebhookSecrets = NO_SECRETS
-    """The active one signs callbacks from KORE's infrastructure."""
+    """The active webhook secret signs callbacks from KORE's infrastructure."""
     secondary_auth_token: str | None = field(default=None, repr=False)
-    """It can sign in as well, but signs no callbacks until it is promoted."""
+    """A second token that can sign in; it signs no callbacks until it becomes the primary one."""
     schedule: RetrySchedule | None = None
-    """When its callbacks are tried again; None for the server's own schedule."""
+    """When the account's callbacks are retried; None for the server's own schedule."""
     parent_sid: str | None = None
-    """The account whose subaccount it is; new SIMs can be moved between them."""
+    """The SID of the parent account, between which and this one new SIMs can move, or None."""
     status: AccountStatus = AccountStatus.ACTIVE
     revision: int = 0
-    """How often it was changed, which tells the newer of two states."""
+    """The number of changes so far: of two states of an account, the higher one is newer."""
 
     @property
     def kore_id(self) -> str:
-        """What KORE's APIs call it: `acct_…`."""
+        """The account's id in KORE's APIs: `acct_…`."""
         return id_of_account(self.sid, self.date_created)
 
     @property
     def kore_secret(self) -> str:
-        """The value of the active webhook secret; empty where there is none."""
+        """The value of the active webhook secret; empty if there is none."""
         active = self.webhook_secrets.active
         return "" if active is None else active.value
 
     @property
     def is_suspended(self) -> bool:
-        """Whether nobody can sign in to it."""
+        """True if the account is suspended, so that nobody can sign in to it."""
         return self.status is AccountStatus.SUSPENDED
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Credentials that can be created and deleted one by one."""
+    """An API key: credentials for signing in, of an account or of the operator."""
 
     sid: str
     account_sid: str | None
-    """Whose it is; None for an operator's key, which sees every account."""
+    """The account that the key belongs to; None for an operator's key, which sees all accounts."""
     name: str
     secret_hash: str = field(repr=False)
     date_created: datetime
 
     def opens_with(self, secret: str) -> bool:
-        """Whether this is its secret, compared in constant time."""
+        """Return True if this is the key's secret; compares in constant time."""
         return is_secret_of(self.secret_hash, secret)
 
 
 class AccountOwnedRecord(Protocol):
-    """A record of an account."""
+    """Any record that belongs to an account."""
 
     @property
     def sid(self) -> str:
-        """Which record it is."""
+        """The record's identifier."""
         ...
 
     @property
     def account_sid(self) -> str:
-        """Whose it is."""
+        """The SID of the account that owns the record."""
         ...
 
 
@@ -96,5 +96,5 @@ class NamedRecord(AccountOwnedRecord, Protocol):
 
     @property
     def unique_name(self) -> str | None:
-        """The name, which no other record of the account and its kind has."""
+        """The record's name, unique among the account's records of this kind; None without one."""
         ...

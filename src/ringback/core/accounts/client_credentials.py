@@ -1,4 +1,4 @@
-"""API clients, which sign in to KORE's APIs, and the areas that a caller may use."""
+"""API clients, which sign in to KORE's APIs, and the parts of the APIs that a caller may use."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,16 +15,16 @@ class ApiScope(StrEnum):
     SUPER_SIM = "SuperSIM"
     WIRELESS = "ProgrammableWireless"
     GLOBAL = "GlobalResources"
-    """Accounts, API clients and webhook secrets at KORE, and everything that only Ringback has."""
+    """KORE's accounts, API clients and webhook secrets, and all routes that only Ringback has."""
 
 
 PRODUCTS: Final = (ApiScope.SUPER_SIM, ApiScope.WIRELESS)
-"""The areas that a client of type standard can have."""
+"""The parts of the APIs that an API client of type `standard` can have access to."""
 EVERYTHING: Final = frozenset(ApiScope)
 
 
 class ApiClientType(StrEnum):
-    """The type of a client: for products only, or for everything."""
+    """The type of an API client: `standard` for the product APIs, `admin` for all APIs."""
 
     ADMIN = "admin"
     STANDARD = "standard"
@@ -36,15 +36,15 @@ LIFETIMES: Final = {
     "30d": timedelta(days=30),
     "24mo": timedelta(days=730),
 }
-"""The lifetimes that a client's tokens can have: KORE offers these four."""
+"""The lifetimes that an API client's tokens can have: KORE offers these four."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """Credentials of an account that are exchanged for tokens."""
+    """An API client: credentials of an account that are exchanged for bearer tokens."""
 
     sid: str
-    """`apiclient_…`"""
+    """The API client's id: `apiclient_…`."""
     account_sid: str
     name: str
     secret_hash: str = field(repr=False)
@@ -52,34 +52,34 @@ class ClientCredentials:
     products: frozenset[ApiScope]
     date_created: datetime
     lifetime: timedelta = LIFETIMES["1h"]
-    """How long each of its tokens is valid."""
+    """How long each of the client's tokens is valid."""
     locked: bool | None = None
-    """Saved as given, without effect: a client can't be changed here anyway."""
+    """Saved as given, but has no effect, since Ringback's API can't change a client anyway."""
 
     @property
     def areas(self) -> frozenset[ApiScope]:
-        """The areas that its tokens give access to."""
+        """The parts of the APIs that the client's tokens give access to."""
         return EVERYTHING if self.type is ApiClientType.ADMIN else self.products
 
     def opens_with(self, secret: str) -> bool:
-        """Whether this is its secret, compared in constant time."""
+        """Return True if this is the client's secret; compares in constant time."""
         return is_secret_of(self.secret_hash, secret)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is signed in: an account or the operator, and with access to what."""
+    """The signed-in caller, an account or the operator, with the parts of the APIs it may use."""
 
     account: Account | None
-    """None for the operator, who sees every account."""
+    """The account that is signed in; None for the operator, who sees every account."""
     areas: frozenset[ApiScope] = EVERYTHING
     until: datetime | None = None
     """When the credentials expire; None if they don't."""
 
     def may(self, area: ApiScope) -> bool:
-        """Whether the credentials give access to this area."""
+        """Return True if the caller has access to this part of the APIs."""
         return area in self.areas
 
 
 OPERATOR: Final = Principal(None)
-"""Whoever has an operator's key."""
+"""The caller who signed in with an operator's key."""

@@ -1,8 +1,8 @@
-"""Webhook secrets: what signs callbacks from KORE's infrastructure, and its life cycle.
+"""Webhook secrets, which sign callbacks from KORE's infrastructure, and their life cycle.
 
-KORE's rules: an account has at most one active and one pending secret. The first one is active at
-once; each later one is pending and replaces an earlier pending one. Activating the pending one ends
-the active one at that instant, and can't be undone.
+KORE's rules: an account has at most one active and one pending secret. The first secret is active
+at once; each later secret is pending and replaces an earlier pending one. Activating the pending
+secret ends the active one at that instant, and can't be undone.
 (docs.korewireless.com/developers/how-to/webhooks/rotate-my-webhook-secret)
 """
 
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 
 class WebhookSecretStatus(StrEnum):
-    """The status of a secret; a replaced one is deleted."""
+    """The status of a webhook secret; a secret that is replaced is deleted."""
 
     ACTIVE = "active"
     PENDING = "pending"
@@ -21,10 +21,10 @@ class WebhookSecretStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """One secret of an account."""
+    """One webhook secret of an account."""
 
     id: str
-    """`whs_…`"""
+    """The secret's id: `whs_…`."""
     name: str
     value: str = field(repr=False)
     last_modified: datetime
@@ -32,14 +32,14 @@ class WebhookSecret:
 
 @dataclass(frozen=True, slots=True)
 class AccountWebhookSecrets:
-    """All secrets of one account."""
+    """All webhook secrets of one account: at most one active and one pending."""
 
     active: WebhookSecret | None = None
     pending: WebhookSecret | None = None
 
     @property
     def all(self) -> list[tuple[WebhookSecretStatus, WebhookSecret]]:
-        """The secrets that there are, the active one first."""
+        """The account's secrets, each with its status, the active one first."""
         both = (
             (WebhookSecretStatus.ACTIVE, self.active),
             (WebhookSecretStatus.PENDING, self.pending),
@@ -47,24 +47,24 @@ class AccountWebhookSecrets:
         return [(status, secret) for status, secret in both if secret is not None]
 
     def find(self, secret_id: str) -> tuple[WebhookSecretStatus, WebhookSecret] | None:
-        """Return a secret with its status, or None where there is none with this id."""
+        """Return the status and the secret with this id, or None if there is no such secret."""
         return next((pair for pair in self.all if pair[1].id == secret_id), None)
 
     def with_new(self, secret: WebhookSecret) -> Self:
-        """Return the secrets with a new one, which is active where it is the first."""
+        """Return the secrets with a new one added: active if it is the first, otherwise pending."""
         if self.active is None:
             return replace(self, active=secret)
         return replace(self, pending=secret)
 
     def with_activated(self, now: datetime) -> Self:
-        """Return the secrets with the pending one active, in place of the active one."""
+        """Return the secrets with the pending one made active; unchanged if none is pending."""
         if self.pending is None:
             return self
         return replace(self, active=replace(self.pending, last_modified=now), pending=None)
 
     def with_name(self, secret_id: str, name: str, now: datetime) -> Self:
-        """Return the secrets, one of which has another name."""
-        # The fields are called like the statuses.
+        """Return the secrets with the one that has this id renamed."""
+        # The names of the fields are the values of the statuses.
         renamed = {
             status.value: replace(secret, name=name, last_modified=now)
             for status, secret in self.all

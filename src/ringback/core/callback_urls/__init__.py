@@ -1,4 +1,4 @@
-"""Callback URLs: what their fragments ask for, and what goes on the wire.
+"""Callback URLs: the settings in their fragments, and the part of the URL that is sent.
 
 May import what `core` may.
 Start with `callback_url`.

@@ -20,13 +20,13 @@ NO_TARGET: Final = CallbackTarget()
 
 @dataclass(frozen=True, slots=True)
 class CallbackTargetUpdate:
-    """A change of a callback URL and its method by a request; what it leaves out stays."""
+    """A request's change of a callback URL and its method; values it leaves out stay the same."""
 
     url: CallbackUrl | None = None
     is_removed: bool = False
-    """Whether the URL was given as empty."""
+    """True if the request gave an empty URL, which removes the callback URL."""
     method: HttpMethod | None = None
-    """None if the request gave none."""
+    """The new method; None if the request gave none."""
 
     def after(self, before: CallbackTarget) -> CallbackTarget:
         """Return the new URL and method after this change.

@@ -1,7 +1,7 @@
-"""Callback URLs: the settings in their fragment, and the part of them that goes on the wire.
+"""Callback URLs: the settings in their fragment, and the part of the URL that is sent.
 
 The fragment and the credentials never appear in the request line, the Host header or a signature.
-The rest is kept letter by letter, since it gets signed.
+The rest is kept exactly as configured, since it is signed.
 """
 
 import base64
@@ -46,10 +46,10 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-# Without slots: what is derived from a URL is worked out once, for the many that go there.
+# Without slots, so that derived values are cached for the many callbacks to the same URL.
 @dataclass(frozen=True)
 class CallbackUrl:
-    """A URL that can be called, with everything that its fragment asks for.
+    """A URL that callbacks can be sent to, with the settings from its fragment.
 
     >>> url = CallbackUrl.parse("https://example.com/path?foo=bar#rc=2&cbs=kore")
     >>> url.source, url.connection.retry_count, url.wire
@@ -57,31 +57,33 @@ class CallbackUrl:
     """
 
     scheme: str
-    """As configured, so its letter case too."""
+    """The scheme as configured, in its original letter case."""
     host: str
-    """As configured; an IPv6 address keeps its brackets."""
+    """The host as configured; an IPv6 address keeps its brackets."""
     explicit_port: str | None
-    """As configured; None for the scheme's default."""
+    """The port as configured; None if the URL has none, so that the scheme's default is used."""
     path: str
-    """As configured; empty if the URL ends with its host."""
+    """The path as configured; empty if the URL has no path."""
     query: str | None
     fragment: str | None = None
     credentials: str | None = field(default=None, repr=False)
-    """`user:password` as written in the URL; only for the Authorization header."""
+    """`user:password` as written in the URL; used only for the Authorization header."""
     source: SourceName | None = None
     connection: ConnectionOverrides = ConnectionOverrides()
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
-        """Read a customer's callback URL, which may ask for one of these sources; None for any.
+        """Parse a customer's callback URL, which may ask for one of `sources` (None: for any).
 
-        Raises InvalidCallbackUrl; its message names the part that is wrong.
+        Raises InvalidCallbackUrl, with a message that names the part that is wrong.
         """
         _check_text(text)
         match = _FORM.fullmatch(text)
         if match is None:
-            raise InvalidCallbackUrl(f"{_shown(text)} is no URL; it must be like https://host/path")
+            raise InvalidCallbackUrl(
+                f"{_shown(text)} is not a valid URL; it must be like https://host/path"
+            )
         _check_scheme(text, match["scheme"])
         _check_host(text, match["host"])
         _check_port(text, match["port"])
@@ -89,10 +91,11 @@ class CallbackUrl:
 
     @classmethod
     def read_back(cls, text: str) -> Self:
-        """Read a callback URL that was accepted once, even if the rules are stricter by now.
+        """Parse a stored callback URL, even if the rules have become stricter since it was stored.
 
-        Settings that are not valid any more have no effect: a promised callback is still sent. The
-        URL may ask for a source that does not exist any more.
+        If it is no longer valid, its fragment has no effect and it gets a warning: a promised
+        callback is still sent. It may ask for a source that no longer exists. Raises ValueError
+        if the text never was a callback URL.
         """
         try:
             return cls.parse(text, sources=None)
@@ -101,44 +104,44 @@ class CallbackUrl:
 
     @cached_property
     def authority(self) -> str:
-        """Host and port as configured: the Host header."""
+        """The value of the Host header: host and port as configured."""
         return self.host if self.explicit_port is None else f"{self.host}:{self.explicit_port}"
 
     @cached_property
     def resource(self) -> str:
-        """The URL without query and fragment: what KORE signs."""
+        """The URL without query, fragment and credentials: the form that KORE signs."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @cached_property
     def wire(self) -> str:
-        """The URL as it is called: without fragment and credentials."""
+        """The URL that is requested: without fragment and credentials."""
         return self.resource if self.query is None else f"{self.resource}?{self.query}"
 
     @cached_property
     def target(self) -> str:
-        """The target of the request line: the path, `/` if it is empty, and the query."""
+        """The target in the HTTP request line: the path (`/` if it is empty) and the query."""
         return (self.path or "/") + ("" if self.query is None else f"?{self.query}")
 
     @cached_property
     def authorization(self) -> str | None:
-        """The value of the Authorization header; None without credentials."""
+        """The value of the Authorization header; None if the URL has no credentials."""
         return None if self.credentials is None else basic_authorization(self.credentials)
 
     @cached_property
     def shown(self) -> str:
-        """The URL as records show it: with its fragment, without its credentials."""
+        """The URL for display and for records: with its fragment, without its credentials."""
         return self.wire if self.fragment is None else f"{self.wire}#{self.fragment}"
 
     @cached_property
     def configured(self) -> str:
-        """The URL as its customer gave it: with fragment and credentials."""
+        """The URL as the customer gave it: with fragment and credentials."""
         if self.credentials is None:
             return self.shown
         return self.shown.replace("://", f"://{self.credentials}@", 1)
 
     @cached_property
     def uses_tls(self) -> bool:
-        """Whether the request goes over TLS."""
+        """True if the request is sent over TLS, that is, if the scheme is https."""
         return self.scheme.lower() == "https"
 
     @cached_property
@@ -148,12 +151,12 @@ class CallbackUrl:
 
     @cached_property
     def hostname(self) -> str:
-        """The name or address to look up, without brackets."""
+        """The host name or address to connect to; an IPv6 address is without brackets."""
         return self.host.strip("[]")
 
     @cached_property
     def destination(self) -> str:
-        """The destination of a connection: scheme, host and port in lower case.
+        """The scheme, host and port to connect to, as one lower-case text.
 
         >>> CallbackUrl.parse("HTTPS://A.example/p").destination
         'https://a.example:443'
@@ -161,7 +164,7 @@ class CallbackUrl:
         return f"{self.scheme}://{self.host}:{self.port}".lower()
 
     def with_parameters(self, encoded: str) -> Self:
-        """Return this URL with more parameters at the end of its query.
+        """Return this URL with encoded parameters added at the end of its query.
 
         >>> CallbackUrl.parse("http://a.example/p?x=1").with_parameters("y=2").wire
         'http://a.example/p?x=1&y=2'
@@ -170,7 +173,7 @@ class CallbackUrl:
         return replace(self, query=query)
 
     def with_path(self, path: str) -> Self:
-        """Return this URL with another path; all else stays, its query too.
+        """Return this URL with another path; everything else, including the query, stays.
 
         >>> CallbackUrl.parse("http://a.example/p?x=1").with_path("/q").wire
         'http://a.example/q?x=1'
@@ -178,11 +181,11 @@ class CallbackUrl:
         return replace(self, path=path)
 
     def with_warnings(self, *warnings: str) -> Self:
-        """Return this URL with more warnings, which its callbacks' records show."""
+        """Return this URL with these warnings added; the records of its callbacks show them."""
         return replace(self, warnings=(*self.warnings, *warnings))
 
     def with_credentials(self, credentials: str | None) -> Self:
-        """Return this URL with the credentials that its record leaves out."""
+        """Return this URL with these credentials, which a stored URL lacks."""
         return replace(self, credentials=credentials)
 
     @classmethod
@@ -216,12 +219,12 @@ class CallbackUrl:
 
 
 def basic_authorization(credentials: str) -> str:
-    """Return the header value for `user:password` as a URL has it, with percent escapes.
+    """Return the Authorization header for `user:password` as written in a URL (percent-encoded).
 
     >>> basic_authorization("user:pass%20word")
     'Basic dXNlcjpwYXNzIHdvcmQ='
     """
-    # Split first: an escaped colon belongs to the user's name.
+    # Split before decoding: an escaped colon belongs to the user's name.
     user, _, password = credentials.partition(":")
     plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     return f"Basic {base64.b64encode(plain).decode()}"
@@ -238,7 +241,7 @@ def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
         if key in settings:
             raise InvalidCallbackUrl(f"#{key} is given twice in the callback URL; give it once")
         if "@" in value:
-            # The @ may be the end of a password with a # in it, which must not show up in records.
+            # The text before the @ may be the rest of a password with a # in it: keep it secret.
             raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
         settings[key] = value
     return settings, warnings
@@ -282,14 +285,16 @@ def _check_scheme(text: str, scheme: str) -> None:
 def _check_host(text: str, host: str) -> None:
     if host.startswith("["):
         if not _is_ipv6(host[1:-1]):
-            raise InvalidCallbackUrl(f"{_shown(text)}: what is in brackets is no IPv6 address")
+            raise InvalidCallbackUrl(
+                f"{_shown(text)}: the host in brackets is not a valid IPv6 address"
+            )
     elif not _NAME.fullmatch(host):
-        raise InvalidCallbackUrl(f"{_shown(text)}: its host is no host name")
+        raise InvalidCallbackUrl(f"{_shown(text)}: its host is not a valid host name")
 
 
 def _is_ipv6(text: str) -> bool:
     try:
-        # A zone names an interface of the machine that uses it, and can be any text.
+        # A zone is refused: it names a network interface of one machine, and can be any text.
         return IPv6Address(text).scope_id is None
     except AddressValueError:
         return False
@@ -302,9 +307,9 @@ def _check_port(text: str, port: str | None) -> None:
 
 
 def _shown(text: str) -> str:
-    """Quote a text for an error message, shortened and without a possible password.
+    """Return a text quoted for an error message: shortened, without a possible password.
 
-    In a mangled URL nobody can say what is the password, so everything before an @ is left out.
+    In a malformed URL the password can't be found, so everything before the last @ is left out.
 
     >>> _shown("https:/user:password@a.example/")
     "'…@a.example/'"

@@ -1,4 +1,4 @@
-"""Connection overrides: what the fragment of a callback URL may say about timeouts and retries.
+"""Connection overrides: the timeouts and retries that a callback URL's fragment can set.
 
 The keys and limits are those of Twilio's webhook connection overrides. Times are in milliseconds.
 """
@@ -15,14 +15,14 @@ from ringback.core.policy.source_policy import Source, SourceName
 
 
 class RetryOn(StrEnum):
-    """The kinds of failures that a round retries (`rp`)."""
+    """The kinds of failures that a round of attempts can retry (`rp` in a URL's fragment)."""
 
     CLIENT_ERROR = "4xx"
     SERVER_ERROR = "5xx"
     CONNECT = "ct"
     READ = "rt"
     ALL = "all"
-    # KORE's own default includes two statuses that a URL can't name.
+    # KORE's default includes these two statuses, which a URL can't name.
     REQUEST_TIMEOUT = "408"
     LOCKED = "423"
 
@@ -41,7 +41,9 @@ _AS_KORE: Final = frozenset(
 
 
 def default_retry_on(source: SourceName) -> frozenset[RetryOn]:
-    """Return what a source retries by default; sources from the settings do the same as KORE's.
+    """Return the failures that a source retries by default.
+
+    Sources that the settings add retry the same failures as KORE's infrastructure.
 
     >>> default_retry_on(Source.TWILIO)
     frozenset({<RetryOn.CONNECT: 'ct'>})
@@ -49,33 +51,33 @@ def default_retry_on(source: SourceName) -> frozenset[RetryOn]:
     return frozenset({RetryOn.CONNECT}) if source == Source.TWILIO else _AS_KORE
 
 
-# Without slots, so that derived values are cached for the many callbacks that share it.
+# Without slots, so that derived values are cached for the many callbacks that share one object.
 @dataclass(frozen=True)
 class ConnectionOverrides:
-    """How one round of attempts connects, waits and retries; the defaults are both vendors'."""
+    """The timeouts and retries of one round of attempts; the defaults are those of both vendors."""
 
     connect_timeout_ms: int = 5000
     read_timeout_ms: int = 15000
-    """For the first byte of the answer, and between its parts."""
+    """The longest wait for the answer's first byte, and between any two parts of the answer."""
     total_timeout_ms: int = 15000
-    """For all attempts of the round together."""
+    """The time limit for all attempts of the round together."""
     retry_count: int = 1
-    """How often the round tries again after its first attempt."""
+    """How many retries the round has after its first attempt."""
     retry_on: frozenset[RetryOn] | None = None
     """The failures that are retried; None for the source's default."""
     sni: bool | None = None
-    """Whether TLS sends the host name (SNI); None for the default, which is yes."""
+    """True if TLS sends the host name (SNI); None for the default, which is to send it."""
     egress: tuple[str, ...] = ()
     """The names of the egress routes that the round's attempts take in turn."""
 
     @cached_property
     def total_timeout(self) -> timedelta:
-        """`total_timeout_ms` as a duration."""
+        """The time limit for all attempts of the round together, as a duration."""
         return timedelta(milliseconds=self.total_timeout_ms)
 
     @cached_property
     def limits(self) -> "Timeouts":
-        """The limits of a round's first attempt."""
+        """The time limits of a round's first attempt."""
         return limits_of(self, self.total_timeout)
 
     def retries_on(self, source: SourceName) -> frozenset[RetryOn]:
@@ -84,7 +86,7 @@ class ConnectionOverrides:
 
 
 class Timeouts(NamedTuple):
-    """How long one attempt may take, in seconds: to connect, for each wait to read, and in all."""
+    """One attempt's time limits in seconds: to connect, for each wait to read, and in total."""
 
     connect: float
     read: float
@@ -92,7 +94,7 @@ class Timeouts(NamedTuple):
 
 
 def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
-    """Return the limits of an attempt that has this much time left in its round.
+    """Return the time limits of an attempt in whose round the time `left` remains.
 
     >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
     Timeouts(connect=5.0, read=15.0, total=7.0)
@@ -105,7 +107,7 @@ def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
 
 
 def read_override(settings: ConnectionOverrides, key: str, value: str) -> ConnectionOverrides:
-    """Return the settings with one `key=value` of a fragment applied; the key is an override's.
+    """Return the settings with one `key=value` of a fragment applied; `key` is in OVERRIDES.
 
     Raises InvalidCallbackUrl for a value that the key can't have.
 
@@ -151,11 +153,11 @@ _NUMBERS: Final = {
     "tt": ("total_timeout_ms", 100, 15000),
     "rc": ("retry_count", 0, 5),
 }
-"""The overrides that are numbers: what they set, and the least and the most."""
+"""The overrides that are numbers: for each key the field it sets, its minimum and its maximum."""
 _READERS: Final[Mapping[str, Callable[[ConnectionOverrides, str], ConnectionOverrides]]] = {
     "rp": _retry_policy,
     "sni": _sni,
     "e": _egress,
 }
 OVERRIDES: Final = (*_NUMBERS, *_READERS)
-"""The keys that a fragment may override a connection with."""
+"""All keys in a URL's fragment that override timeouts, retries or other connection settings."""

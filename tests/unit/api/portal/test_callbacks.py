@@ -192,7 +192,7 @@ async def test_callbacks_are_filtered_by_their_creation(
         ),
         (
             "Destination=a.example",
-            "Destination: 'a.example' is no URL; it must be like https://host/path",
+            "Destination: 'a.example' is not a valid URL; it must be like https://host/path",
         ),
     ],
 )

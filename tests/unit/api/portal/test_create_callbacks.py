@@ -412,12 +412,16 @@ WRONG: list[tuple[Any, int, str]] = [
     (one(url=[URL]), 83600, f"url: a list; {TEXT_URL}"),
     (one(url=True), 83600, f"url: true; {TEXT_URL}"),
     (one(url=""), 11100, "url: the callback URL is empty; it must be like https://host/path"),
-    (one(url="nowhere"), 11100, "url: 'nowhere' is no URL; it must be like https://host/path"),
+    (
+        one(url="nowhere"),
+        11100,
+        "url: 'nowhere' is not a valid URL; it must be like https://host/path",
+    ),
     (one(url="http://a.example#cbs=foo"), 11100, "url: #cbs=foo: cbs must be twilio or kore"),
     (
         one(url="http:/u:made-up@a"),
         11100,
-        "url: '…@a' is no URL; it must be like https://host/path",
+        "url: '…@a' is not a valid URL; it must be like https://host/path",
     ),
     (
         {"url": URL},

@@ -103,7 +103,7 @@ WRONG = [
     ({"DataLimit": ""}, 83600, "DataLimit=''"),
     ({"SmsCommandsMethod": "PUT"}, 83600, "SmsCommandsMethod='PUT': SmsCommandsMethod must be"),
     ({"IpCommandsMethod": "post"}, 83600, "IpCommandsMethod='post': IpCommandsMethod must be"),
-    ({"SmsCommandsUrl": "nowhere"}, 11100, "SmsCommandsUrl: 'nowhere' is no URL"),
+    ({"SmsCommandsUrl": "nowhere"}, 11100, "SmsCommandsUrl: 'nowhere' is not a valid URL"),
     ({"IpCommandsUrl": "ftp://a.example"}, 11100, "IpCommandsUrl: 'ftp://a.example': callbacks"),
     (
         {"SmsCommandsUrl": "http://a.example#cbs=foo"},

@@ -177,7 +177,7 @@ def binary(command: str) -> dict[str, str]:
             33101,
             "DeliveryReceiptRequested='yes': DeliveryReceiptRequested must be one of true",
         ),
-        ({**PING, "CallbackUrl": "nowhere"}, 11100, "'nowhere' is no URL"),
+        ({**PING, "CallbackUrl": "nowhere"}, 11100, "'nowhere' is not a valid URL"),
         ({**PING, "CallbackUrl": "http://a.example#cbs=foo"}, 11100, "#cbs=foo: cbs must be"),
         ({**PING, "CallbackMethod": "PUT"}, 33101, "CallbackMethod='PUT': CallbackMethod must be"),
     ],

@@ -123,7 +123,11 @@ WRONG = [
     ({"UniqueName": "a" * 65}, 33101, "UniqueName must be at most 64 printable characters"),
     ({"UniqueName": "a\tb"}, 33101, "UniqueName must be at most 64 printable characters"),
     ({"FriendlyName": "a" * 65}, 33101, "FriendlyName must be at most 64 printable characters"),
-    ({"UsageNotificationUrl": "nowhere"}, 11100, "UsageNotificationUrl: 'nowhere' is no URL"),
+    (
+        {"UsageNotificationUrl": "nowhere"},
+        11100,
+        "UsageNotificationUrl: 'nowhere' is not a valid URL",
+    ),
     ({"UsageNotificationMethod": "PUT"}, 33101, "UsageNotificationMethod='PUT'"),
 ]
 FLAGS = ["DataEnabled", "MessagingEnabled", "VoiceEnabled", "NationalRoamingEnabled"]

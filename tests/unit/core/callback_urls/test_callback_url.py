@@ -276,7 +276,7 @@ def test_more_warnings_are_added_to_those_of_the_fragment() -> None:
     ],
 )
 def test_what_has_not_the_form_of_a_url_is_refused(text: str) -> None:
-    assert refusal_of(text) == f"{text!r} is no URL; it must be like https://host/path"
+    assert refusal_of(text) == f"{text!r} is not a valid URL; it must be like https://host/path"
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_only_http_and_https_are_called(text: str, scheme: str) -> None:
     assert refusal_of(text) == f"{text!r}: callbacks go to http:// or https://, not {scheme}://"
 
 
-NO_NAME = "its host is no host name"
-NO_ADDRESS = "what is in brackets is no IPv6 address"
+NO_NAME = "its host is not a valid host name"
+NO_ADDRESS = "the host in brackets is not a valid IPv6 address"
 NO_PORT = "its port must be a number from 1 to 65535"
 
 

@@ -176,7 +176,7 @@ def test_a_place_takes_what_is_written_as_it_is_written() -> None:
         ("https://a.example/p?tenant={tenant}", "may be in the host or the path"),
         ("https://a.example/p#{tenant}", "may be in the host or the path"),
         ("https://{user}@a.example/p", "may be in the host or the path"),
-        ("{scheme}://a.example/p", "is no URL|callbacks go to http:// or https://"),
+        ("{scheme}://a.example/p", "is not a valid URL|callbacks go to http:// or https://"),
         ("https://{a}.example/{a}/", "a name of its own"),
         ("https://a.example/{tenant}", "what follows the last place must have a /"),
         ("https://a.example/{tenant}?x=1", "what follows the last place must have a /"),
@@ -186,7 +186,7 @@ def test_a_place_takes_what_is_written_as_it_is_written() -> None:
         ("https://a.example:{port}/p", "its port must be a number"),
         ("ftp://a.example/{tenant}/", "callbacks go to http:// or https://"),
         ("https://a.example/{tenant}/#cbs=odd", "cbs must be twilio or kore"),
-        ("a.example/{tenant}/", "is no URL"),
+        ("a.example/{tenant}/", "is not a valid URL"),
     ],
 )
 def test_a_template_that_can_not_work_is_refused_when_it_is_given(url: str, why: str) -> None:
@@ -242,5 +242,5 @@ def test_a_function_gives_the_url_by_the_request() -> None:
 
 def test_a_function_that_gives_no_url_is_told_so() -> None:
     find = read_urls(lambda _: "a.example")
-    with pytest.raises(InvalidCallbackUrl, match="is no URL"):
+    with pytest.raises(InvalidCallbackUrl, match="is not a valid URL"):
         find(request())
