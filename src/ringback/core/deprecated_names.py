@@ -1,4 +1,4 @@
-"""Old names of what applications import: they go on working for one release, and warn."""
+"""Keeps renamed public names importable for one more release, with a DeprecationWarning."""
 
 import sys
 import warnings
@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], object]:
-    """Return the `__getattr__` of a module in which these names (old: new) have changed."""
+    """Return a `__getattr__` for a module whose old names, mapped to new ones, still work.
+
+    It warns when an old name is used, and raises AttributeError for any other name.
+    """
 
     def find(name: str) -> object:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         new = names[name]
         warnings.warn(
-            f"{module}.{name} is called {new} now; the old name goes with the next release",
+            f"{module}.{name} is now called {new}; the next release removes the old name",
             DeprecationWarning,
             stacklevel=2,
         )

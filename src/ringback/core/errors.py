@@ -1,36 +1,36 @@
-"""All errors that Ringback raises on purpose, and the codes of the APIs.
+"""All errors that Ringback raises on purpose, and the error codes of the APIs.
 
     RingbackError
     ├── ApiError                    a request that can't be carried out
     │   ├── InvalidParameter   400  a value that can't be used
-    │   │   ├── PageNotFound        a page that begins at no record of its list
-    │   │   └── InvalidCallbackUrl  a callback URL that can't be called (11100)
-    │   ├── Unauthorized       401  no credentials, or wrong ones (20003)
-    │   │   └── InvalidBearerToken  a bearer token that is wrong, or has ended
-    │   ├── Forbidden          403  right credentials that are not good for this (20006)
+    │   │   ├── PageNotFound        a page that begins at a record missing from its list
+    │   │   └── InvalidCallbackUrl  a callback URL that can't be used (11100)
+    │   ├── Unauthorized       401  missing or wrong credentials (20003)
+    │   │   └── InvalidBearerToken  a bearer token that is unknown or has expired
+    │   ├── Forbidden          403  valid credentials without access to this (20006)
     │   ├── NotFound           404  no such resource (20404)
-    │   ├── MethodNotAllowed   405  the resource exists, the verb doesn't (20004)
+    │   ├── MethodNotAllowed   405  the resource exists, but not with this HTTP method (20004)
     │   ├── Conflict           409  another change to the same resource is still running (20409)
-    │   └── BacklogFull        429  too much is waiting already (20429)
-    │       ├── LoginRateLimited    too many wrong credentials came
-    │       └── TooManyRequests     an account asks for more than its rate allows
-    ├── SecretNotFound              the secret that was to sign a request is there no longer
-    ├── CallbackSourceNotConfigured    the source that a request was to come from is there no longer
-    └── ConfigurationError          Ringback can't work like this: a setting, a port, a file
-        └── StoreUnavailable        the database can't be used just now
-            └── QueryTimeout        what was asked for takes too long to read
+    │   └── BacklogFull        429  too much work is already waiting (20429)
+    │       ├── LoginRateLimited    too many sign-ins with wrong credentials
+    │       └── TooManyRequests     an account sends more requests than its rate limit allows
+    ├── SecretNotFound              the secret needed to sign a request no longer exists
+    ├── CallbackSourceNotConfigured    the source needed to send a request no longer exists
+    └── ConfigurationError          Ringback can't run: a setting, a port or a file is wrong
+        └── StoreUnavailable        the database can't be used at the moment
+            └── QueryTimeout        the query takes too long
 
-The class says who can do something about it; the code says exactly what is wrong. Codes are those
-of the Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform under them (20xxx)
-and of webhooks (11100).
-A message says what was given, what is wrong and what would be right. It never holds a secret.
+The class shows who can fix the problem; the code shows exactly what is wrong. Codes are those of
+the Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform that both run on
+(20xxx) and of webhooks (11100).
+A message says what was given, what is wrong and what would be right. It never contains a secret.
 """
 
 from typing import ClassVar, Final, NamedTuple
 
 
 class RingbackError(Exception):
-    """Anything that Ringback itself raises on purpose."""
+    """The base class of all errors that Ringback raises on purpose."""
 
 
 class ApiError(RingbackError):
@@ -45,11 +45,11 @@ class ApiError(RingbackError):
 
 
 class InvalidParameter(ApiError):
-    """A parameter is missing, malformed, out of range, or not possible in the present state."""
+    """A parameter is missing, malformed, out of range, or not possible in the current state."""
 
 
 class PageNotFound(InvalidParameter):
-    """A page of a list begins at a record that the list doesn't have."""
+    """The page token of a list names a record that the list does not contain."""
 
     def __init__(self, sid: str, *, code: int = 83600) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class PageNotFound(InvalidParameter):
 
 
 class InvalidCallbackUrl(InvalidParameter):
-    """A callback URL that can't be called, or a fragment in it that can't be followed."""
+    """A callback URL is not valid, or the settings in its fragment are not."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=11100)
@@ -77,11 +77,11 @@ class Unauthorized(ApiError):
 
 
 class InvalidBearerToken(Unauthorized):
-    """A bearer token that is none of ours, or good no longer."""
+    """A bearer token was not issued by this server, or has expired."""
 
 
 class Forbidden(ApiError):
-    """Right credentials, but not for this."""
+    """The credentials are valid, but give no access to this resource or operation."""
 
     status = 403
 
@@ -90,7 +90,7 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """No such resource, or not one of this account's."""
+    """The resource does not exist, or belongs to another account."""
 
     status = 404
 
@@ -99,7 +99,7 @@ class NotFound(ApiError):
 
 
 class MethodNotAllowed(ApiError):
-    """The resource exists, but not with this verb."""
+    """The resource exists, but does not support this HTTP method."""
 
     status = 405
 
@@ -108,7 +108,7 @@ class MethodNotAllowed(ApiError):
 
 
 class Conflict(ApiError):
-    """A change to the same resource is still being carried out."""
+    """Another change to the same resource is still being carried out."""
 
     status = 409
 
@@ -117,60 +117,60 @@ class Conflict(ApiError):
 
 
 class BacklogFull(ApiError):
-    """So much is waiting that nothing more is taken on; `retry_after` says when to ask again."""
+    """Too much work is waiting to accept more; the client can try again after `retry_after`."""
 
     status = 429
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message, code=20429)
         self.retry_after = retry_after
-        """Seconds."""
+        """The seconds that the client should wait before it tries again."""
 
 
 class LoginRateLimited(BacklogFull):
-    """So many wrong credentials came that no more are looked at for a while."""
+    """Too many sign-ins used wrong credentials, so further ones are refused for a while."""
 
 
 class TooManyRequests(BacklogFull):
-    """An account asks for more in a second than the operator allows."""
+    """An account sends more requests per second than the operator allows."""
 
 
 class SecretNotFound(RingbackError):
-    """The webhook secret that was to sign a request is there no longer; no other may."""
+    """The webhook secret that should sign a request no longer exists; no other one may sign it."""
 
 
 class CallbackSourceNotConfigured(RingbackError):
-    """The source that a request was to come from is in the settings no longer; no other may."""
+    """The source that should send a request is no longer in the settings; no other may send it."""
 
 
 class ConfigurationError(RingbackError):
-    """Ringback can't start or go on like this; the message says what to change."""
+    """Ringback can't start or continue with this configuration; the message says what to change."""
 
 
 class StoreUnavailable(ConfigurationError):
-    """The database can't be used just now; nothing of what was asked has been done."""
+    """The database can't be used at the moment; the requested operation was not carried out."""
 
 
 class QueryTimeout(StoreUnavailable):
-    """What was asked for takes too long to read; who asks for less gets it."""
+    """A query takes too long; a smaller request, such as one for fewer records, can succeed."""
 
 
 class ErrorCodes(NamedTuple):
-    """The codes of one API."""
+    """The error codes of one API."""
 
     invalid: int
-    """A value that can't be used."""
+    """The code for a parameter with a value that can't be used."""
     missing: int
-    """A parameter that has to be given."""
+    """The code for a required parameter that is missing."""
     paging: int
-    """A page that there can't be."""
+    """The code for a page that can't exist."""
     name_taken: int
-    """A unique name that another record has."""
+    """The code for a unique name that another record already has."""
 
 
 SUPER_SIM: Final = ErrorCodes(invalid=83600, missing=20002, paging=83600, name_taken=83011)
-"""Those of Super SIM, and of our own portal."""
+"""The error codes of the Super SIM API, also used by Ringback's own portal API."""
 PLATFORM: Final = ErrorCodes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
-"""Those of KORE's global resources: accounts, API clients and webhook secrets."""
+"""The error codes of KORE's global resources: accounts, API clients and webhook secrets."""
 WIRELESS: Final = ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
-"""Those of Programmable Wireless, which has none for a name that is taken."""
+"""The error codes of Programmable Wireless, which has no special code for a name in use."""

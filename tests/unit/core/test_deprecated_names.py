@@ -22,7 +22,7 @@ OLD_NAMES = [
 @pytest.mark.parametrize(("module", "old", "new"), OLD_NAMES)
 def test_an_old_name_is_an_alias_that_warns(module: str, old: str, new: str) -> None:
     there = importlib.import_module(module)
-    with pytest.warns(DeprecationWarning, match=rf"{module}.{old} is called {new} now") as warned:
+    with pytest.warns(DeprecationWarning, match=rf"{module}.{old} is now called {new}") as warned:
         found = getattr(there, old)
     assert found is getattr(there, new)
     assert [each.filename for each in warned] == [__file__], "it names the line that has to change"

@@ -899,7 +899,7 @@ async def test_a_transport_that_raises_ends_the_attempt_as_our_own_failure(
     assert (callback.status, callback.progress.status_reason) == (
         "failed",
         "Ringback itself failed: RuntimeError;"
-        " not tried again at once, since it is no failure of the receiver",
+        " not tried again at once, since the receiver did not cause the failure",
     )
     assert "RuntimeError: a message" in caplog.text
 

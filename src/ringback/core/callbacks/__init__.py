@@ -1,4 +1,4 @@
-"""A callback from its making to its end: the exact request, its attempts, its retries.
+"""A callback from its creation to its end: its exact request, its attempts and its retries.
 
 May import what `core` may.
 Start with `callback`, then `create_callback`, `rendering` and `retry`.

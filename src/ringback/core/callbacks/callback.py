@@ -1,4 +1,4 @@
-"""Callbacks and their attempts: what is saved about them, and how each step changes them."""
+"""Callbacks and their attempts: the fields that are saved, and how each step changes them."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +27,7 @@ from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 
 
 class CallbackStatus(StrEnum):
-    """The status of a callback; the last three are final."""
+    """The status of a callback; every status but `scheduled` is final."""
 
     SCHEDULED = "scheduled"
     DELIVERED = "delivered"
@@ -36,42 +36,42 @@ class CallbackStatus(StrEnum):
 
 
 UNDELIVERED = frozenset({CallbackStatus.FAILED, CallbackStatus.DISCARDED})
-"""The final statuses without a delivery."""
+"""The final statuses of callbacks that were not delivered."""
 
 
 class DeliveryProgress(NamedTuple):
-    """How far a callback has come: the part of it that changes."""
+    """The part of a callback that changes: its status, its attempts so far, its next attempt."""
 
     date_updated: datetime
     status: CallbackStatus = CallbackStatus.SCHEDULED
     status_reason: str | None = None
     attempt_count: int = 0
     due: datetime | None = None
-    """When the next attempt is to be made; None while one is under way, and after the end."""
+    """When the next attempt is due; None while an attempt is under way, and after the end."""
     round_attempts: int = 0
     round_began: datetime | None = None
     round_number: int = 0
-    """The number of rounds before the present one."""
+    """The number of rounds before the current one."""
 
     @property
     def is_ended(self) -> bool:
-        """Whether its status is final."""
+        """True if the callback's status is final."""
         return self.status is not CallbackStatus.SCHEDULED
 
     @property
     def is_under_way(self) -> bool:
-        """Whether an attempt is being made."""
+        """True while an attempt to send the callback is being made."""
         return self.due is None and self.status is CallbackStatus.SCHEDULED
 
     @property
     def round(self) -> AttemptRound:
-        """Where a callback with an attempt under way is in its rounds."""
+        """The current round of a callback that has an attempt under way."""
         return AttemptRound(
             self.round_attempts, self.round_began or self.date_updated, self.round_number
         )
 
     def held_up(self, by: timedelta) -> Self:
-        """Return the progress with its round prolonged by this delay of ours."""
+        """Return the progress with its round extended by a delay that Ringback itself caused."""
         began = self.round_began
         return self._replace(round_began=None if began is None else began + by)
 
@@ -79,8 +79,8 @@ class DeliveryProgress(NamedTuple):
 class CallbackRecord(NamedTuple):
     """One notification to one receiver, from its creation to its end.
 
-    Source, token and payload are chosen when it is created and never change, so that a receiver
-    recognises each retry and replay.
+    Source, token and payload are chosen when the callback is created and never change, so that a
+    receiver recognises each retry and replay.
     """
 
     sid: str
@@ -88,7 +88,7 @@ class CallbackRecord(NamedTuple):
     url: CallbackUrl
     method: HttpMethod
     body: str
-    """The encoded parameters: the body of a POST, the end of a GET's query. Of a test: JSON."""
+    """The encoded parameters, for a POST's body or the end of a GET's query; JSON for a test."""
     source: SourceName
     source_asked: SourceName | None
     source_reason: str
@@ -96,43 +96,43 @@ class CallbackRecord(NamedTuple):
     date_created: datetime
     progress: DeliveryProgress
     idempotency_key: str | None = None
-    """A key that its creator gave it; a second callback with the same key is not created."""
+    """The key given by the client that created the callback; no second callback can have it."""
     replay_of: str | None = None
-    """The SID of the callback that this one repeats from the other source."""
+    """The SID of the callback that this one repeats from another source; None for an original."""
     is_test: bool = False
-    """Whether it is a test event: JSON, always from KORE's infrastructure, and only one round."""
+    """True for a test event: JSON, sent by KORE's infrastructure, with only one round."""
     secret_id: str | None = None
-    """The id of the webhook secret that signs it; None for the one active when it is sent."""
+    """The id of the webhook secret that signs it; None for the secret active at each attempt."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The parameters of the callback, decoded and in order; a test event has none."""
+        """The callback's parameters, decoded and in order; empty for a test event."""
         return [] if self.is_test else decode(self.body)
 
     @property
     def called(self) -> CallbackUrl:
-        """The URL that is called; a GET has the parameters in it, unless it is a test event."""
+        """The URL that is requested; for a GET, except a test event, it has the parameters."""
         if self.method is HttpMethod.POST or self.is_test:
             return self.url
         return self.url.with_parameters(self.body)
 
     @property
     def sent_body(self) -> str:
-        """The body of the request."""
+        """The body of the request; empty for a GET."""
         return self.body if self.method is HttpMethod.POST else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings about the request that asked for this callback."""
+        """The warnings about the callback's URL, such as one about an unknown fragment key."""
         return self.url.warnings
 
     @property
     def status(self) -> CallbackStatus:
-        """The status of the present state."""
+        """The callback's current status."""
         return self.progress.status
 
     def retry_rules(self, schedule: RetrySchedule) -> RetryRules:
-        """Return the rules for its retries; a test event has one round, whatever the schedule."""
+        """Return the callback's retry rules; a test event has one round, whatever the schedule."""
         return RetryRules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
 
     def having(self, progress: DeliveryProgress) -> Self:
@@ -141,12 +141,12 @@ class CallbackRecord(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One request that was sent, or was about to be; `result` is open until it has ended."""
+    """One attempt to send a callback; `result` is `open` until the attempt has ended."""
 
     callback_sid: str
     account_sid: str
     number: int
-    """From 1, over all rounds."""
+    """The attempt's number, counted from 1 over all rounds of the callback."""
     date_started: datetime
     result: str = "open"
     status_code: int | None = None
@@ -163,10 +163,10 @@ class Attempt(NamedTuple):
 def begin(
     progress: DeliveryProgress, now: datetime, *, total_timeout: timedelta
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose next attempt is under way.
+    """Return the progress of a callback whose next attempt begins now.
 
-    A retry is due at once, so if it comes after the end of its round's time, we have delayed it.
-    The round then gets its whole time again: the receiver must not pay for our absence.
+    A retry is due at once. If it begins only after its round's time is over, Ringback delayed it,
+    for example because it was stopped: the round then gets its full time again.
     """
     began = progress.round_began
     is_late = began is None or began + total_timeout <= now
@@ -185,9 +185,9 @@ def begin(
 def put_back(
     progress: DeliveryProgress, now: datetime, *, due: datetime | None = None
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose attempt was begun, but never sent.
+    """Return the progress of a callback whose attempt began but was not sent, without that attempt.
 
-    It is due now, or at the given instant.
+    The callback is due at `due`, or now if that is None.
     """
     return progress._replace(
         due=due or now,
@@ -199,9 +199,9 @@ def put_back(
 
 
 def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that was scheduled by a clock that was ahead of now.
+    """Return the progress of a callback that was scheduled while the clock was ahead of now.
 
-    It waits from now on, for as long as it was meant to wait then.
+    The callback's full wait starts again now.
     """
     if progress.due is None:
         return progress
@@ -212,15 +212,15 @@ def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
 
 
 def delivered(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that was delivered."""
-    # Not by `_replace`, which takes twice as long: this is what becomes of most callbacks.
+    """Return the progress of a callback that was delivered now."""
+    # Without `_replace`, which takes twice as long: most callbacks end here.
     return DeliveryProgress(
         now, CallbackStatus.DELIVERED, None, progress.attempt_count, None, *progress[5:]
     )
 
 
 def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> DeliveryProgress:
-    """Return the progress after an attempt, by the decision about it."""
+    """Return the progress after an attempt has ended and the next step has been decided."""
     match decision:
         case NoRetryNeeded():
             return delivered(progress, now)
@@ -239,12 +239,12 @@ def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> De
 
 
 def replay(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that is replayed, from its first round on."""
+    """Return the progress of a callback that is replayed: due now, in its first round."""
     return DeliveryProgress(date_updated=now, attempt_count=progress.attempt_count, due=now)
 
 
 def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that a person discards."""
+    """Return the progress of a callback that a person discards, with the reason `why`."""
     return progress._replace(
         status=CallbackStatus.DISCARDED, status_reason=why, due=None, date_updated=now
     )
@@ -253,7 +253,7 @@ def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProg
 def settle(
     attempt: Attempt, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
 ) -> Attempt:
-    """Return the ended row of an open attempt, with the time at which it really started."""
+    """Return an open attempt as ended: with its result, and the time at which it really started."""
     outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],

@@ -1,4 +1,4 @@
-"""Converts a new callback to text and back, for batches that are saved before their rows."""
+"""Converts new callbacks to text and back, for batches saved before their database rows exist."""
 
 import json
 from dataclasses import replace
@@ -11,11 +11,11 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.policy.source_policy import source_named
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13})
-"""The places of optional fields: credentials, the source asked for, the key, the due time."""
+"""Positions of the fields that may be None: credentials, source asked for, key, due time."""
 
 
 def write_new(callback: CallbackRecord) -> str:
-    """Return the text of a callback that `compose` has made."""
+    """Return a new callback, made by `compose`, as text."""
     url = callback.url
     due = callback.progress.due
     return json.dumps(
@@ -39,20 +39,20 @@ def write_new(callback: CallbackRecord) -> str:
 
 
 def read_new(text: str) -> CallbackRecord:
-    """Return the callback of a text that `write_new` has made; raises ValueError for another."""
+    """Return the callback from a text that `write_new` made; raises ValueError for other text."""
     fields = json.loads(text)
     if not isinstance(fields, list):
-        raise ValueError("it is no list")
+        raise ValueError("it is not a list")
     for place, one in enumerate(cast("list[object]", fields)):
         if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
-            raise ValueError(f"field {place} is {one!r}, which is no text")
+            raise ValueError(f"field {place} is {one!r}, which is not a text")
     sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
     source, asked, reason, token, key, created, due = rest
     date_created = datetime.fromisoformat(created)
     try:
         url = read_url(shown, credentials, warnings)
     except TypeError:
-        raise ValueError(f"the URL's warnings are {warnings!r}, which is no list") from None
+        raise ValueError(f"the URL's warnings are {warnings!r}, which is not a list") from None
     return CallbackRecord(
         sid=sid,
         account_sid=account_sid,
@@ -69,14 +69,14 @@ def read_new(text: str) -> CallbackRecord:
     )
 
 
-# Most callbacks go to few URLs, and reading one costs as much as the rest of a callback.
+# Most callbacks go to a few URLs, and parsing a URL takes as long as the rest of a callback.
 @lru_cache(maxsize=4096)
 def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
-    """Return the callback URL that was saved as these three texts."""
+    """Return the callback URL saved as these three texts; `warnings` is a JSON list."""
     url = CallbackUrl.read_back(shown).with_credentials(credentials)
     return replace(url, warnings=tuple(json.loads(warnings)))
 
 
 def write_warnings(url: CallbackUrl | None) -> str:
-    """Return the warnings of a callback URL as the text that `read_url` reads."""
+    """Return the warnings of a callback URL as a JSON list, which `read_url` can read."""
     return json.dumps(url.warnings) if url and url.warnings else "[]"

@@ -1,4 +1,4 @@
-"""Creates callbacks; their source and token are chosen here and never change."""
+"""Creates callbacks, and chooses their source and idempotency token, which never change."""
 
 from datetime import datetime
 from typing import Final
@@ -12,9 +12,9 @@ from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, Id
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
 CALLBACK_BYTES: Final = SID_BYTES + TOKEN_BYTES
-"""How many random bytes a callback needs."""
+"""The number of random bytes needed to create a callback."""
 TEST_CALLBACK_BYTES: Final = CALLBACK_BYTES + TEST_EVENT_BYTES
-"""How many a test event needs."""
+"""The number of random bytes needed to create a test event."""
 
 
 def compose(
@@ -30,7 +30,7 @@ def compose(
     idempotency_key: str | None = None,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
-    """Return a new callback with this encoded body to this URL, due now or at the given time."""
+    """Return a new callback with this encoded body to the URL `to`, due now or at `due`."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     return CallbackRecord(
         sid=_sid(random_bytes, now),
@@ -57,7 +57,7 @@ def compose_test(
     random_bytes: bytes,
     now: datetime,
 ) -> CallbackRecord:
-    """Return a test event to this URL, due now; this secret signs it, None for the active one."""
+    """Return a test event to the URL `to`, due now, signed with this secret (None: the active)."""
     own = random_bytes[CALLBACK_BYTES:]
     return CallbackRecord(
         sid=_sid(random_bytes, now),
@@ -84,7 +84,7 @@ def repeat(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
-    """Return a new callback with the same content from another source, with a new token."""
+    """Return a new callback with the same content, but from another source and with a new token."""
     return callback._replace(
         sid=_sid(random_bytes, now),
         source=source,

@@ -1,7 +1,7 @@
-"""Callback + secrets + time -> the exact request, down to its bytes.
+"""Turns a callback, its account's secrets and the time into the exact bytes of the request.
 
-The result is what is signed, sent and recorded, and what tests capture. The headers, their order
-and their values are defined in `sources/source_definition`.
+This request is signed, sent and recorded. Its headers, with their order and values, are defined in
+`sources/source_definition`.
 """
 
 from datetime import datetime
@@ -26,10 +26,10 @@ _JSON: Final = "application/json; charset=utf-8"
 def render(
     callback: CallbackRecord, *, account: Account, at: datetime, sources: Sources = BUILT_IN
 ) -> OutgoingRequest:
-    """Return the request of an attempt at this time, signed with the present secrets.
+    """Return the HTTP request of an attempt at this time, signed with the account's secrets.
 
-    Raises SecretNotFound if the account does not have the callback's secret any more, and
-    CallbackSourceNotConfigured if its source is not in the settings any more.
+    Raises SecretNotFound if the account no longer has the callback's secret, and
+    CallbackSourceNotConfigured if the callback's source is no longer in the settings.
     """
     source = sources.get(callback.source)
     if source is None:

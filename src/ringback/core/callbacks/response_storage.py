@@ -1,8 +1,8 @@
-"""How much of receivers' answers is kept: the first part for good, the rest within a budget.
+"""Decides how much of a receiver's answer is stored: always the first part, the rest in a budget.
 
-The first part is kept with the attempt. The rest is kept apart, only of the last answer to a
-callback or a copy, until another answer replaces it or the budget is used up. An answer after which
-the round goes on at once never counts as the last one.
+The first part is stored with the attempt. The rest is stored separately, and only for the last
+answer to a callback or a shadow copy, until another answer replaces it or the budget is used up. An
+answer after which the round continues at once never counts as the last one.
 """
 
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from typing import Final
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 
 MOST_HEAD: Final = 2048
-"""How many characters of status and headers the first part has, in whole lines.
+"""The maximum number of characters of status and headers in the first part, in whole lines.
 
-CDNs add up to about 1,500, and an ordinary answer should fit into one row.
+CDNs add about 1,500 characters at most, and an ordinary answer should fit into one row.
 """
 MOST_BODY: Final = 1024
-"""How many bytes of the body the first part has."""
+"""The maximum number of bytes of the body in the first part."""
 _UNIT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseStorageBudget:
-    """How many bytes may be kept apart from attempts.
+    """The maximum number of bytes of answers stored separately from attempts.
 
-    By default the last 1,000 answers of 64 KiB for each account, and 1 GiB of the disk.
+    By default 64 MiB for each account, which is about 1,000 answers of 64 KiB, and 1 GiB in all.
     """
 
     in_all: int = 1 << 30
     per_account: int = 64 << 20
 
     def has_room_for(self, *, in_all: int, most_of_one: int) -> bool:
-        """Whether this much may be kept in all, and this much of one account."""
+        """Return True if these numbers of bytes, in all and of the largest account, are allowed."""
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 
 def first_part(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
-    """Return the first part of an answer, with how much is left out.
+    """Return the first part of an answer, with the number of headers and bytes left out.
 
     >>> first_part(ReceiverResponseRecord(200, (), bytes(1500))).body_left_out
     476
@@ -59,16 +59,17 @@ def first_part(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
 def rest_of(
     response: ReceiverResponseRecord, first: ReceiverResponseRecord
 ) -> ReceiverResponseRecord:
-    """Return what an answer has beyond its first part."""
+    """Return the answer without the headers and the part of the body that `first` contains."""
     return response._replace(
         headers=response.headers[len(first.headers) :], body=response.body[len(first.body) :]
     )
 
 
 def size_of(rest: ReceiverResponseRecord) -> int:
-    """Return how many bytes a rest counts for: whole KiB, since a row has costs of its own.
+    """Return the bytes that the rest of an answer uses of the budget, rounded up to whole KiB.
 
-    So one new answer pushes out at most 128 others, however short they are.
+    Rounding accounts for the cost of a row. So storing one new answer removes at most 128 others,
+    however short they are.
 
     >>> [size_of(ReceiverResponseRecord(200, (), bytes(length))) for length in (1, 1025)]
     [1024, 2048]

@@ -1,10 +1,10 @@
-"""After an attempt: is the callback done, tried again, or given up?
+"""Decides after an attempt whether the callback is done, is retried, or is given up.
 
-A round is the first attempt and up to `rc` retries at once, within `tt`, for the failures that `rp`
-names. There is one more retry if a kept connection turned out to be closed: keeping it was our
-choice, and the receiver may never have seen the request. After a round, the schedule gives further
-rounds, whatever the failure was. An attempt with an unknown result is always made again, since
-nobody can say whether it arrived.
+A round is the first attempt and up to `rc` immediate retries within the time `tt`, for the failures
+that `rp` names. There is one more retry if a kept connection turned out to be closed: keeping it
+was our choice, and the receiver may never have seen the request. After a round, the schedule gives
+further rounds, whatever the failure was. An attempt with an unknown result is always repeated,
+since the request may not have arrived.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class AttemptRound(NamedTuple):
     """The state of a callback's round of attempts."""
 
     attempts: int
-    """Attempts of this round so far, including the one just made."""
+    """The number of attempts in this round so far, including the latest."""
     began: datetime
     number: int = 0
     """The number of rounds before this one."""
@@ -45,7 +45,7 @@ class AttemptRound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """The rules for retries of one callback."""
+    """The values that decide the retries of one callback."""
 
     connection: ConnectionOverrides
     source: SourceName
@@ -54,17 +54,17 @@ class RetryRules:
 
 @dataclass(frozen=True, slots=True)
 class NoRetryNeeded:
-    """The callback is delivered."""
+    """Decision: no retry, because the callback is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryNow:
-    """The same round goes on at once."""
+    """Decision: retry at once, in the same round."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """The callback is due again at this instant, for the first attempt of a round."""
+    """Decision: start the round with this number at this instant."""
 
     at: datetime
     number: int
@@ -72,7 +72,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No further attempt is made by itself; the reason says which limit was reached."""
+    """Decision: make no further attempt unless a person replays it; `why` gives the reason."""
 
     why: str
 
@@ -86,7 +86,10 @@ _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
 def decide(
     outcome: Outcome, *, rules: RetryRules, round_: AttemptRound, now: datetime, jitter: float
 ) -> Decision:
-    """Return what follows an attempt with this outcome; `jitter`, from 0 to 1, is the jitter."""
+    """Return the decision after an attempt with this outcome.
+
+    `jitter`, a random number from 0 to 1, varies the wait before the next round.
+    """
     match outcome:
         case DeliveredOutcome():
             return _DONE
@@ -108,17 +111,17 @@ def decide(
 
 
 def time_left(connection: ConnectionOverrides, round_: AttemptRound, now: datetime) -> timedelta:
-    """Return how long the next attempt of this round may take, by `tt`."""
+    """Return the time left in this round under its total timeout; zero or less if it is over."""
     return round_.began + connection.total_timeout - now
 
 
 def attempt_timeouts(
     connection: ConnectionOverrides, round_: AttemptRound, now: datetime
 ) -> Timeouts:
-    """Return how long an attempt may take; the first one has the whole time of its round."""
+    """Return an attempt's timeouts; the first attempt may use the whole time of its round."""
     if round_.attempts == 1:
         return connection.limits
-    # The clock may have been set back since the round began.
+    # `min`, since the clock may have been set back after the round began.
     left = min(time_left(connection, round_, now), connection.total_timeout)
     return limits_of(connection, left)
 
@@ -129,10 +132,10 @@ def _why_not_within(
     round_: AttemptRound,
     now: datetime,
 ) -> str | None:
-    """Return why the round does not go on, or None where it does."""
+    """Return why there is no retry in the same round, or None if there is one."""
     connection = rules.connection
     if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
-        return "not tried again at once, since it is no failure of the receiver"
+        return "not tried again at once, since the receiver did not cause the failure"
     retry_on = connection.retries_on(rules.source)
     if not _is_retried(outcome, retry_on):
         return f"not tried again, since the retry policy is rp={','.join(sorted(retry_on))}"
@@ -164,14 +167,16 @@ def _next_round(
 
 
 def _asked_for(outcome: RefusedOutcome | NoAnswerOutcome, now: datetime) -> timedelta:
-    """Return how long the receiver asks us to wait, at most LONGEST_WAIT; zero if it doesn't."""
+    """Return the wait that the receiver asks for, from zero (the default) to LONGEST_WAIT."""
     text = outcome.retry_after if isinstance(outcome, RefusedOutcome) else None
     asked = timedelta(0) if text is None else read_retry_after(text, now)
     return min(max(asked, timedelta(0)), LONGEST_WAIT)
 
 
 def read_retry_after(text: str, now: datetime) -> timedelta:
-    """Return the wait that a Retry-After header asks for (RFC 9110, 10.2.3); zero if malformed.
+    """Return the wait that a Retry-After header asks for (RFC 9110, 10.2.3).
+
+    The wait is zero if the header is malformed, and negative if its date is in the past.
 
     >>> read_retry_after("120", datetime(2024, 7, 3, tzinfo=UTC))
     datetime.timedelta(seconds=120)

@@ -196,7 +196,7 @@ def test_what_may_not_be_sent_ends_the_callback(
 
 def test_a_failure_of_our_own_is_not_tried_again_at_once() -> None:
     assert after(failed(AttemptFailure.INTERNAL), "rp=all&rc=5") == GiveUp(
-        "it failed; not tried again at once, since it is no failure of the receiver"
+        "it failed; not tried again at once, since the receiver did not cause the failure"
     )
 
 
