@@ -1,4 +1,4 @@
-"""Form encoding of parameters, the body of a POST and the query of a GET; and their names."""
+"""Form encoding of parameters for a POST's body or a GET's query, and their names in code."""
 
 import re
 from typing import Final
@@ -8,9 +8,9 @@ _ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
 
 
 def encode(parameters: list[tuple[str, str]]) -> str:
-    """Return the parameters as a form: the body of a POST, the end of a GET's query.
+    """Return the parameters form-encoded, for the body of a POST or the query of a GET.
 
-    Spaces become `+`, and everything but letters, digits and `_.-~` a percent escape.
+    Spaces become `+`; all other characters but letters, digits and `_.-~` are percent-encoded.
 
     >>> encode([("Payload", "Hello;1 testing@!#")])
     'Payload=Hello%3B1+testing%40%21%23'
@@ -24,9 +24,9 @@ def _quote(text: str) -> str:
 
 
 def decode(encoded: str) -> list[tuple[str, str]]:
-    """Return the parameters of a form, in their order; blank values and repeated names too.
+    """Return the parameters of a form in order, including blank values and repeated names.
 
-    Never raises: what is no UTF-8 becomes U+FFFD.
+    Never raises: bytes that are not UTF-8 become U+FFFD.
 
     >>> decode('Payload=Hello%3B1+testing%40%21%23&Empty=')
     [('Payload', 'Hello;1 testing@!#'), ('Empty', '')]
@@ -44,7 +44,7 @@ def _unquote(text: str) -> str:
 
 
 def as_field(name: str) -> str:
-    """Return a parameter's name as records and code have it.
+    """Return a parameter's name in snake case, as used in records and code.
 
     >>> as_field("SmsFallbackUrl")
     'sms_fallback_url'

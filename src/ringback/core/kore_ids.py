@@ -14,7 +14,7 @@ from typing import Final
 from ringback.core.sids import dated
 
 ULID_BYTES: Final = 10
-"""How many random bytes an id is made from."""
+"""The number of random bytes needed to make an id."""
 
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26
@@ -23,15 +23,17 @@ _ULID: Final = re.compile(f"[0-7][{_DIGITS}]{{{_LENGTH - 1}}}")
 
 
 class KoreIdKind(StrEnum):
-    """The kinds of resource; the value is the word that their ids begin with."""
+    """The kinds of KORE's global resources; the value is the word that their ids begin with."""
 
     ACCOUNT = "acct"
     API_CLIENT = "apiclient"
-    WEBHOOK_SECRET = "whs"  # noqa: S105 (a word, and no secret)
+    WEBHOOK_SECRET = "whs"  # noqa: S105 (a word, not a secret)
 
 
 def make_kore_id(kind: KoreIdKind, now: datetime, random_bytes: bytes) -> str:
-    """Return an id of this kind from the time and 10 random bytes.
+    """Return an id of this kind made from the time and 10 random bytes.
+
+    Raises ValueError for another number of bytes.
 
     >>> from datetime import UTC
     >>> make_kore_id(KoreIdKind.WEBHOOK_SECRET, datetime(2024, 12, 17, tzinfo=UTC), bytes(10))
@@ -46,7 +48,7 @@ def make_kore_id(kind: KoreIdKind, now: datetime, random_bytes: bytes) -> str:
 
 
 def is_kore_id(text: str, kind: KoreIdKind) -> bool:
-    """Whether a text has the form of an id of this kind.
+    """Return True if the text has the form of an id of this kind.
 
     >>> is_kore_id("whs_01jf8c4889ehtbzt0n9mzk1prc", KoreIdKind.WEBHOOK_SECRET)
     True
@@ -56,6 +58,6 @@ def is_kore_id(text: str, kind: KoreIdKind) -> bool:
 
 
 def id_of_account(sid: str, created: datetime) -> str:
-    """Return the id of the account with this SID; derived from it, so always the same."""
+    """Return KORE's id for the account with this SID; the same SID and time give the same id."""
     digest = hashlib.sha256(sid.encode()).digest()
     return make_kore_id(KoreIdKind.ACCOUNT, created, digest[:ULID_BYTES])

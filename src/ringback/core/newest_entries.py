@@ -1,4 +1,4 @@
-"""A mapping with room for so many entries, in which the oldest make room for new ones."""
+"""A mapping with a maximum size, in which a new entry replaces the oldest one."""
 
 from collections import OrderedDict
 from typing import TypeVar
@@ -8,9 +8,9 @@ V = TypeVar("V")
 
 
 class NewestEntries(OrderedDict[K, V]):
-    """The entries that were set last, `most` at once, the oldest first.
+    """A mapping that keeps only the `most` newest entries, in order from oldest to newest.
 
-    An entry that is set again is the newest again; one that is only read is not.
+    Setting an entry again makes it the newest; reading it does not.
     """
 
     def __init__(self, most: int) -> None:
@@ -18,7 +18,7 @@ class NewestEntries(OrderedDict[K, V]):
         self._most = most
 
     def __setitem__(self, key: K, value: V) -> None:
-        """Set an entry as the newest, and forget the oldest where there is no room for both."""
+        """Set an entry as the newest one, and remove the oldest if there are too many."""
         super().__setitem__(key, value)
         self.move_to_end(key)
         if len(self) > self._most:

@@ -1,4 +1,4 @@
-"""Rounds beyond the first: how long a callback waits before it is tried again."""
+"""Retry schedules: how long a callback waits after a failed round before the next round."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +7,7 @@ from typing import Final, Self
 from ringback.core.calendar import read_duration
 
 LONGEST_WAIT: Final = timedelta(hours=10)
-"""The most that a receiver can ask for with Retry-After."""
+"""The longest wait that a receiver can ask for with Retry-After."""
 
 _JITTER: Final = 0.2
 _MOST_ROUNDS: Final = 50
@@ -17,7 +17,7 @@ _PERSISTENT: Final = "persistent"
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """The waits between rounds of attempts; without any there is only one round.
+    """The waits between rounds of attempts; if there are none, there is only one round.
 
     >>> RetrySchedule.parse("5s,1m").wait_after(1, jitter=0.5)
     datetime.timedelta(seconds=60)
@@ -27,33 +27,33 @@ class RetrySchedule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `faithful`, `persistent`, or waits of one's own like `5s,5m,2h`.
+        """Parse a schedule: `faithful`, `persistent`, or a comma list of waits like `5s,5m,2h`.
 
-        Raises ValueError for anything else.
+        Raises ValueError for other text, and for more than 50 waits.
         """
         if text in SCHEDULES:
             return cls(SCHEDULES[text])
         waits = tuple(read_duration(wait) for wait in text.split(","))
         if len(waits) > _MOST_ROUNDS:
-            raise ValueError(f"{text!r} has {len(waits)} waits; there may be {_MOST_ROUNDS}")
+            raise ValueError(f"{text!r} has {len(waits)} waits; the maximum is {_MOST_ROUNDS}")
         return cls(waits)
 
     def __str__(self) -> str:
-        """Write the schedule as `parse` reads it."""
+        """Return the schedule as text that `parse` accepts."""
         return ",".join(f"{wait.total_seconds():.6f}s" for wait in self.waits) or _FAITHFUL
 
     def wait_after(self, round_number: int, *, jitter: float) -> timedelta | None:
-        """Return the wait after this round (from 0), or None where it is the last.
+        """Return the wait after this round (counted from 0), or None if it is the last round.
 
-        `jitter`, from 0 to 1, spreads it over ±20 %, so that callbacks that failed together are not
-        retried together.
+        `jitter`, a random number from 0 to 1, changes the wait by up to ±20 %, so that callbacks
+        that failed together are not retried together.
         """
         if round_number >= len(self.waits):
             return None
         return self.waits[round_number] * (1 + _JITTER * (2 * jitter - 1))
 
 
-# The real systems have one round; the rounds after it are our addition.
+# The real systems have only one round; Ringback adds further rounds.
 SCHEDULES: Final = {
     _FAITHFUL: (),
     _PERSISTENT: (
@@ -66,7 +66,7 @@ SCHEDULES: Final = {
         timedelta(hours=10),
     ),
 }
-"""The schedules that have a name."""
+"""The schedules that have a name, with their waits."""
 
 FAITHFUL: Final = RetrySchedule(SCHEDULES[_FAITHFUL])
 PERSISTENT: Final = RetrySchedule(SCHEDULES[_PERSISTENT])

@@ -1,4 +1,4 @@
-"""Scheduled steps of resources, and what the network has to do for them."""
+"""Scheduled steps of resources, and the requests to the mobile network that carry them out."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,10 +27,10 @@ class ScheduledTask(NamedTuple):
 
 
 class TaskPostponed(NamedTuple):
-    """A task has to wait for another one."""
+    """A task is postponed because it has to wait for another task."""
 
     until: datetime
-    """When it is due again; at that instant, it comes after tasks that were due before."""
+    """When the task is due again; tasks that were due at that instant already come first."""
 
 
 Subject = (
@@ -47,17 +47,17 @@ Subject = (
 
 @dataclass(frozen=True, slots=True)
 class CarrierRequest:
-    """A step for the network to take."""
+    """A request to the mobile network to carry out one step of a resource."""
 
     step: TaskKind
     scenario: NetworkScenario
-    """How a simulated network behaves towards this SIM or account."""
+    """How the simulated network behaves for this SIM or account."""
     subject: Subject
     """The record that the step changes."""
     sim: EitherSim | None
-    """The SIM that it reaches; None for an eSIM Profile without a SIM."""
+    """The SIM that the step concerns; None for an eSIM Profile without a SIM."""
 
 
 BeginResult = CarrierRequest | CarrierResult | TaskPostponed | None
-"""How a task begins: with a request to the network, or the result if the network has nothing to do;
-later; or not at all, since it is obsolete."""
+"""How a task begins: with a request to the network; with a result, if the network has nothing to
+do; later, if it is postponed; or not at all (None), if it is obsolete."""

@@ -67,7 +67,7 @@ def test_a_schedule_is_read_from_its_name_or_its_waits(
         ("5s, 1m", "' 1m' is not a valid duration"),
         ("-5s", "'-5s' is not a valid duration"),
         ("persistent,5s", "'persistent' is not a valid duration"),
-        (",".join(["1s"] * 51), "has 51 waits; there may be 50"),
+        (",".join(["1s"] * 51), "has 51 waits; the maximum is 50"),
     ],
 )
 def test_anything_else_is_no_schedule(text: str, why: str) -> None:

@@ -304,7 +304,7 @@ BAD_VALUES = [
     ("response_storage", "GiB", "'GiB' is no size"),
     ("response_storage", "-1", "'-1' is no size"),
     ("response_storage_per_account", "1.5GiB", "'1.5GiB' is no size"),
-    ("twilio_egress", "here", "'here' is no address"),
+    ("twilio_egress", "here", "'here' is not a valid address"),
 ]
 
 
@@ -554,7 +554,7 @@ def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteF
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ('away = "here"', "away = \"here\": 'here' is no address"),
+        ('away = "here"', "away = \"here\": 'here' is not a valid address"),
         ('away = ""', 'away = "" is empty; leave it out, or say any'),
         ("away = 5", "away = 5: this must be text in quotes or a list of them"),
         ('"a b" = "any"', "a b = \"any\": the name 'a b' can't stand in a URL"),

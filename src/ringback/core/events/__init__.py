@@ -1,4 +1,4 @@
-"""What callbacks report: the union of all events, and the parameters that they are sent as.
+"""The events that callbacks report, and the parameters with which each event is sent.
 
 May import what `core` may.
 Start with `payload`.

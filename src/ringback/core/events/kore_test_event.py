@@ -1,7 +1,7 @@
-"""The event by which KORE's portal tries a URL: a JSON array with one CloudEvent, as text.
+"""The test event that KORE's portal sends to try a URL: a JSON array with one CloudEvent.
 
-Names and their order are those of the sample in KORE's documentation, whose signature shows that
-the JSON has no spaces
+The names and their order are those of the sample in KORE's documentation, whose signature shows
+that the JSON has no spaces
 (docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
 """
 
@@ -12,14 +12,14 @@ from typing import Final
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
 
 TEST_EVENT_BYTES: Final = 2 * TOKEN_BYTES + 1
-"""How many random bytes a test event needs."""
+"""The number of random bytes needed to create a test event."""
 
 TEST_EVENT_TYPE: Final = "com.kore.eventstreams.test.event"
-"""The type of the event by which KORE's portal tries a URL."""
+"""The type of the test event that KORE's portal sends to try a URL."""
 
 
 def write_test_event(random_bytes: bytes, *, at: datetime) -> str:
-    """Return a new test event of this instant, which is in UTC."""
+    """Return a new test event as JSON text, with the UTC time `at`."""
     # The sample's time has seven digits after the dot, one more than our clock gives.
     seventh_digit = random_bytes[-1] % 10
     event = {

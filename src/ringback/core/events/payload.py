@@ -1,4 +1,4 @@
-"""Events to ordered parameters: the names and the order that receivers see, in one table."""
+"""Turns events into callback parameters; one table has their names and order for receivers."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,19 +9,19 @@ from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, 
 from ringback.core.wireless.events import CommandChanged
 
 Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged | CommandChanged
-"""All kinds of callbacks, of both products."""
+"""Any event that a callback can report, of either product."""
 
 
 def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
-    """Return parameters with the fields that give their values: of the same name, or these."""
+    """Return each parameter's name with the event's field for it, from `fields` if given there."""
     return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
 
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
-# Which of them are sourced and which inferred is in docs/callbacks.md.
+# docs/callbacks.md says which of them come from a source and which are inferred.
 PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
-    # The notice shows the first five in this order, for both products; the errors follow when it
-    # failed. What a connectivity reset reports is published nowhere: ours reports the SIM.
+    # The notice shows the first five in this order, for both products; the errors follow after a
+    # failure. The callback of a connectivity reset is published nowhere: ours reports the SIM.
     SimUpdated: _named(
         "ApiVersion SimUniqueName SimSid SimStatus AccountSid ErrorCode ErrorMessage"
     ),
@@ -31,7 +31,7 @@ PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
         " PayloadType ErrorCode ErrorMessage",
         Command="payload",
     ),
-    # Names and order by analogy with the SMS; the rest from the resource's fields.
+    # Names and order are like those of an SMS; the others are from the resource's fields.
     IpCommandChanged: _named(
         "Status ApiVersion SimUniqueName Payload SimSid SimIccid Direction DeviceIp DevicePort"
         " CommandSid AccountSid PayloadType ErrorCode ErrorMessage"
@@ -50,6 +50,6 @@ PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
 
 
 def parameters_of(event: Event) -> list[tuple[str, str]]:
-    """Return the parameters of an event, in order; those without a value are left out."""
+    """Return an event's parameters as names and values, in order, without empty ones."""
     named = ((name, getattr(event, field)) for name, field in PARAMETERS[type(event)])
     return [(name, str(value)) for name, value in named if value not in (None, "")]

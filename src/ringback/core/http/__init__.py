@@ -1,4 +1,4 @@
-"""What goes over HTTP, and how it can end: exchanges, outcomes, allowed addresses, ways out.
+"""HTTP requests of callbacks: exchanges, outcomes, allowed addresses and egress routes.
 
 May import what `core` may.
 Start with `outcome`.

@@ -1,7 +1,7 @@
-"""Which addresses a callback may be sent to.
+"""Decides to which IP addresses callbacks may be sent.
 
-The guard checks the address that is actually connected to, so that neither an unusual spelling nor
-a host name gets around it.
+The check is made on the address of the actual connection, so that neither an unusual spelling nor a
+host name gets around it.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ANYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
-# All of IPv6 that is given out for the public network (IANA's IPv6 address space registry). Most
-# forms that carry an IPv4 address lie outside: compatible, mapped, translated, one's own NAT64.
+# All IPv6 addresses assigned to the public network (IANA's IPv6 address space registry). Most forms
+# that contain an IPv4 address are outside: compatible, mapped, translated, private NAT64.
 _PUBLIC_IPV6: Final = ip_network("2000::/3")
 
-# Addresses that some Python version's is_global calls public, but that are not.
+# Addresses that are not public, although is_global of some Python version says so.
 _INWARD: Final[tuple[Network, ...]] = (
     ip_network("192.0.0.0/24"),  # RFC 6890; Oracle's cloud keeps its metadata there
-    ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 3068, given up by RFC 7526
+    ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 3068, deprecated by RFC 7526
     ip_network("168.63.129.16/32"),  # Azure's own services for its machines
-    ip_network("2002::/16"),  # 6to4, RFC 3056, given up by RFC 7526
+    ip_network("2002::/16"),  # 6to4, RFC 3056, deprecated by RFC 7526
     ip_network("3fff::/20"),  # for documentation, RFC 9637
 )
 
@@ -34,7 +34,9 @@ _NAT64: Final = ip_network("64:ff9b::/96")
 
 
 def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
-    """Return why a callback may not be sent to this address, or None where it may.
+    """Return why a callback may not be sent to this IP address, or None if it may.
+
+    Raises ValueError if the text is not an IP address.
 
     >>> refusal("10.0.0.1")
     '10.0.0.1 is not a public address; callbacks are sent to those, and to what the settings allow'
@@ -51,21 +53,21 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
 
 def refusal_of_name(host: str) -> str:
-    """Return why no callback may be sent to a host; it does not reveal the host's address."""
+    """Return the message that no callback may be sent to a host, without the host's address."""
     return f"{host} does not lead to a public address; {_WHERE_TO}"
 
 
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and address not in _PUBLIC_IPV6:
         return address in _NAT64
-    # is_global leaves multicast in; 100.64/10, link-local (and with it 169.254.169.254, where
-    # clouds keep their metadata), loopback and the private ranges are not global.
+    # is_global includes multicast. It excludes 100.64/10, link-local (and with it 169.254.169.254,
+    # where clouds keep their metadata), loopback and the private ranges.
     is_inward = any(address in network for network in _INWARD)
     return address.is_global and not address.is_multicast and not is_inward
 
 
 def _embedded(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one carries, or the address itself."""
+    """Return the IPv4 address embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -1,4 +1,4 @@
-"""The client of a request: the peer's address, or the one that a trusted proxy names."""
+"""Finds the client of a request: the peer's address, or the one that a trusted proxy reports."""
 
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
@@ -7,15 +7,15 @@ from typing import Final
 from ringback.core.http.allowed_addresses import Address, Network
 
 _CUSTOMER_PREFIX: Final = 64
-"""The IPv6 prefix of one customer, who can use any address in it."""
+"""The IPv6 prefix length of one customer's network, in which the customer has every address."""
 
 
 def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Return the address of the client for whom a trusted `peer` forwards a request.
+    """Return the address of the client whose request a trusted `peer` forwards.
 
-    `forwarded_for` is X-Forwarded-For: each proxy adds the address of its own client at the right.
-    So it is read from the right for as long as the addresses are trusted proxies: an untrusted
-    client can write anything to the left of its own address.
+    `forwarded_for` is the X-Forwarded-For header, to which each proxy adds the address of its own
+    client at the right. It is read from the right while the addresses are trusted proxies, since an
+    untrusted client can write anything to the left of its own address.
 
     >>> from ipaddress import ip_network
     >>> client_of("10.0.0.1", "8.8.8.8, 203.0.113.9, 10.0.0.2", [ip_network("10.0.0.0/8")])
@@ -33,7 +33,7 @@ def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether an address is in one of these networks.
+    """Return True if the address is in one of these networks.
 
     >>> from ipaddress import ip_network
     >>> is_in(ip_address("10.1.2.3"), [ip_network("10.0.0.0/8")])
@@ -43,9 +43,9 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def peer_address(host: str) -> Address | None:
-    """Return the address of a socket's peer; None if the socket has none.
+    """Return the IP address in the text for a socket's peer; None if it is not an IP address.
 
-    A socket for both IPv4 and IPv6 shows IPv4 addresses as ::ffff:192.0.2.1.
+    IPv4 addresses in the form ::ffff:192.0.2.1, from a socket for IPv4 and IPv6, are converted.
     """
     try:
         address = ip_address(host.partition("%")[0])
@@ -56,7 +56,7 @@ def peer_address(host: str) -> Address | None:
 
 
 def holder_of(address: Address | None) -> str:
-    """Return the key under which to count connections: an IPv4 address, or an IPv6 /64 network.
+    """Return the key under which a client's connections are counted: IPv4 address or IPv6 /64.
 
     >>> holder_of(ip_address("2001:db8:1:2:3:4:5:6")), holder_of(ip_address("192.0.2.1"))
     ('2001:db8:1:2::/64', '192.0.2.1')
@@ -69,7 +69,7 @@ def holder_of(address: Address | None) -> str:
 
 
 def _read(entry: str) -> Address | None:
-    """Return the address of an entry; some proxies add a port to it."""
+    """Return the address in an X-Forwarded-For entry, without its port; None if it is not valid."""
     host = entry
     if entry.startswith("["):
         host = entry[1:].partition("]")[0]

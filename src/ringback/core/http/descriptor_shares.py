@@ -1,35 +1,35 @@
-"""Divides the file descriptors of the process between incoming and outgoing connections."""
+"""Divides the process's file descriptors between incoming and outgoing connections."""
 
 from dataclasses import dataclass
 from typing import Final
 
 RESERVE: Final = 384
-"""Kept for everything else: up to 256 name lookups, the database, the log, the listeners."""
+"""File descriptors kept free for up to 256 DNS lookups, the database, the log, the listeners."""
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptorShares:
-    """How many connections each side may have open at once."""
+    """The maximum numbers of open incoming and outgoing connections."""
 
     incoming: int
-    """Those of clients."""
+    """The maximum number of open connections from clients."""
     outgoing: int
-    """Those to receivers, in use or kept."""
+    """The maximum number of open connections to receivers, in use or kept alive."""
 
 
 def outgoing_wanted(at_once: int) -> int:
-    """Return how many outgoing connections to allow for this many requests at once.
+    """Return the number of outgoing connections to allow for `at_once` concurrent requests.
 
-    An eighth more, for kept connections to receivers that are called again and again.
+    It is an eighth higher, to keep connections alive to receivers that are called repeatedly.
     """
     return at_once + at_once // 8
 
 
 def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
-    """Return the shares under a limit on open files: as wanted where it has room for that.
+    """Return the shares that fit under a limit on open files: as wanted, if there is room.
 
-    Otherwise clients get what sending leaves, but a quarter at the least, and sending the rest;
-    each gets something, whatever the limit.
+    Otherwise outgoing connections come first, but a quarter of the room stays for incoming ones.
+    Neither share is ever zero.
 
     >>> divide(20_000, DescriptorShares(incoming=4096, outgoing=900))
     DescriptorShares(incoming=4096, outgoing=900)
@@ -42,5 +42,5 @@ def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
 
 
 def needed_for(wanted: DescriptorShares) -> int:
-    """Return the limit on open files that leaves room for these shares."""
+    """Return the limit on open files that these shares require."""
     return RESERVE + wanted.incoming + wanted.outgoing

@@ -1,7 +1,7 @@
-"""Egress routes: which one a request takes, and from which local address it is sent.
+"""Egress routes: how requests leave this machine, from a local address or through a proxy.
 
-A proxy's credentials are only for the proxy: no text from this module has them, except
-`Proxy.authorization`.
+A proxy's credentials are only for the proxy: of the texts that this module returns, only
+`Proxy.authorization` contains them.
 """
 
 import re
@@ -22,17 +22,17 @@ _PROXY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Directly to the receiver, from these local addresses in turn.
+    """An egress route directly to the receiver, from these local addresses in turn.
 
-    Without any, the operating system chooses the address.
+    If there are none, the operating system chooses the address.
     """
 
     local_addresses: tuple[str, ...] = ()
 
     def local_address(self, *, towards: str, turn: int) -> str | None:
-        """Return the address that this turn's request leaves from, or None: this way has none.
+        """Return the local address for the request number `turn` to the address `towards`.
 
-        An address of one family can't reach one of the other.
+        None if the route has no local address of the same family (IPv4 or IPv6).
 
         >>> pool = Direct(("192.0.2.1", "192.0.2.2", "2001:db8::1"))
         >>> [pool.local_address(towards="198.51.100.7", turn=turn) for turn in range(3)]
@@ -47,23 +47,23 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Through an HTTP proxy, which is asked with CONNECT for http and https alike."""
+    """An egress route through an HTTP proxy, with CONNECT for both http and https URLs."""
 
     host: str
-    """Without brackets, where it is an IPv6 address."""
+    """The proxy's host name or address; an IPv6 address is without brackets."""
     port: int
     credentials: str | None = field(default=None, repr=False)
-    """`user:password` as written in the setting."""
+    """The proxy's `user:password` as written in the setting; None if it has none."""
 
     @property
     def shown(self) -> str:
-        """The proxy as records and messages name it, without its credentials."""
+        """The proxy's URL for records and messages, without its credentials."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     @property
     def authorization(self) -> str | None:
-        """The value of Proxy-Authorization; None without credentials."""
+        """The value of the Proxy-Authorization header; None if the proxy has no credentials."""
         return None if self.credentials is None else basic_authorization(self.credentials)
 
 
@@ -74,25 +74,25 @@ ANY: Final = Direct()
 
 @dataclass(frozen=True, slots=True)
 class Egresses:
-    """All egress routes: each source has its own, and `#e=` may name another."""
+    """All egress routes: one for each source, and named ones that a URL chooses with `#e=`."""
 
     by_source: Mapping[SourceName, Egress] = field(default_factory=dict[SourceName, Egress])
-    """A source that is not in here uses any local address."""
+    """The route of each source; a source that is missing here uses any local address."""
     named: Mapping[str, Egress] = field(default_factory=dict[str, Egress])
 
     def choose(
         self, source: SourceName | None, connection: ConnectionOverrides, *, turn: int
     ) -> Egress:
-        """Return the route of an attempt; the names that the URL gives take turns.
+        """Return the egress route of an attempt: the URL's routes in turn, or else the source's.
 
-        An undefined name stands for the source's own route.
+        If the URL names a route that is not defined, the source's route is used instead.
         """
         own = ANY if source is None else self.by_source.get(source, ANY)
         names = connection.egress
         return self.named.get(names[turn % len(names)], own) if names else own
 
     def unknown_names(self, connection: ConnectionOverrides) -> tuple[str, ...]:
-        """Return the undefined names in `#e=`, to warn about them.
+        """Return the route names in the URL's `#e=` that are not defined, to warn about them.
 
         >>> asked = ConnectionOverrides(egress=("dublin", "x"))
         >>> Egresses(named={"dublin": Direct()}).unknown_names(asked)
@@ -102,10 +102,10 @@ class Egresses:
 
 
 def read_egress(text: str) -> Egress:
-    """Return the way out that a setting names.
+    """Return the egress route that the text of a setting describes.
 
-    `any` leaves the choice to the machine; else it is a comma list of addresses of this machine,
-    or the URL of a proxy. Raises ValueError for anything else; the message holds no credentials.
+    The text is `any` (the operating system chooses), a comma list of addresses of this machine, or
+    a proxy's URL. Raises ValueError for other text; its message contains no credentials.
 
     >>> read_egress("192.0.2.1,192.0.2.2")
     Direct(local_addresses=('192.0.2.1', '192.0.2.2'))
@@ -124,7 +124,7 @@ def _read_proxy(text: str) -> Proxy:
     if match is None or not 1 <= int(match["port"]) <= 65535:
         shown = re.sub(r".*@", "…@", text, flags=re.DOTALL)
         raise ValueError(
-            f"{shown!r} is no proxy; write it like http://proxy.example:3128,"
+            f"{shown!r} is not a valid proxy; write it like http://proxy.example:3128,"
             " or http://user:password@proxy.example:3128"
         )
     return Proxy(match["host"].strip("[]"), int(match["port"]), match["credentials"])
@@ -135,6 +135,6 @@ def _read_address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise ValueError(
-            f"{text!r} is no address; an egress is any, a comma list of addresses of this machine,"
-            " or a proxy like http://proxy.example:3128"
+            f"{text!r} is not a valid address; an egress is any, a comma list of addresses of this"
+            " machine, or a proxy like http://proxy.example:3128"
         ) from None

@@ -1,6 +1,6 @@
-"""One HTTP exchange: the request, the answer, and how long it took.
+"""One HTTP exchange: the request, the answer and the timings.
 
-Nothing in here knows callbacks: these are the arguments and results of the HTTP client.
+These are the arguments and results of the HTTP client; they do not depend on callbacks.
 """
 
 import re
@@ -17,47 +17,47 @@ _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 
 
 class SentRequestRecord(NamedTuple):
-    """A request as it left, with its secret parts hidden."""
+    """A request for the record: as it was sent, but with its credentials hidden."""
 
     method: str
     url: str
     head: str
-    """The request line and the headers, each line as it left."""
+    """The request line and the headers, as they were sent."""
     body: str
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers in their order."""
+        """The names and values of the headers, in the order in which they were sent."""
         lines = self.head.split("\r\n")[1:]
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
 @dataclass(slots=True)  # not frozen, since making a frozen one takes longer than signing it
 class OutgoingRequest:
-    """A finished request; order and letter case are part of it."""
+    """A request that is ready to be sent; its headers keep their order and letter case."""
 
     method: str
     url: CallbackUrl
     headers: Headers
     body: bytes
     source: SourceName | None = None
-    """The source that it comes from; None for requests that are no callbacks."""
+    """The source that sends the request; None for requests that are not callbacks."""
     account_sid: str = ""
-    """The account on whose behalf it is sent; empty if there is none."""
+    """The SID of the account that the request is sent for; empty if there is none."""
     head: str = field(init=False, repr=False, compare=False)
-    """The request line and the headers, as they go on the wire."""
+    """The request line and the headers, as they are sent."""
 
     def __post_init__(self) -> None:
-        """Build the head once, for the wire and the record."""
+        """Build the head once, for sending and for the record."""
         lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
         self.head = "\r\n".join(lines)
 
     def to_bytes(self) -> bytes:
-        """Return the request as it goes on the wire."""
+        """Return the bytes of the request that are sent."""
         return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
 
     def recorded(self) -> SentRequestRecord:
-        """Return the request for its attempt row; credentials are hidden."""
+        """Return the request as stored with its attempt, with credentials hidden."""
         head = self.head
         if self.url.credentials is not None:
             head = _AUTHORIZATION.sub(r"\1(hidden)", head)
@@ -67,28 +67,28 @@ class OutgoingRequest:
 
 
 class ReceiverResponseRecord(NamedTuple):
-    """The receiver's answer, as far as it was read and is kept."""
+    """The part of the receiver's answer that was read and is stored."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     is_cut: bool = False
-    """Whether there was more of the body than was read, or was to come."""
+    """True if the body was not read to its end."""
     headers_left_out: int = 0
-    """How many more headers were read, and are not kept."""
+    """The number of headers that were read but are not stored."""
     body_left_out: int = 0
-    """How many more bytes of the body were read, and are not kept."""
+    """The number of bytes of the body that were read but are not stored."""
 
     def __repr__(self) -> str:
-        """Show it without its body, which may be long or secret."""
+        """Return the answer as text without its body, which may be long or secret."""
         return f"RecordedResponse(status={self.status}, headers={self.headers})"
 
 
 class RequestTimings(NamedTuple):
-    """How long the steps of one exchange took, in milliseconds; None for a step not taken.
+    """The duration of each step of one exchange in milliseconds; None if there was no such step.
 
-    Each step is timed by itself; `first_byte` runs from the request's leaving, `total` from the
-    beginning of the attempt to its end.
+    Each step is timed separately. `first_byte` is the time from sending the request to the first
+    byte of the answer; `total` is the time of the whole attempt.
     """
 
     total: float
@@ -99,14 +99,14 @@ class RequestTimings(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """Everything that is known about an attempt after it has ended."""
+    """The result of an attempt: its outcome, timings, the receiver's answer and the route."""
 
     outcome: Outcome
     timings: RequestTimings | None = None
     response: ReceiverResponseRecord | None = None
     local_address: str | None = None
-    """The address of ours that the connection left from."""
+    """The local address that the connection was made from."""
     proxy: str | None = None
-    """The proxy that it went through, without its credentials."""
+    """The URL of the proxy that was used, without its credentials; None if none was."""
     waited: float = 0.0
-    """Seconds that it waited in queues of our own; not part of the timings."""
+    """The seconds that the attempt waited in Ringback's own queues; the timings exclude them."""

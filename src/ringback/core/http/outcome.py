@@ -1,8 +1,8 @@
-"""How an attempt can end, with the stable code and the text for its row.
+"""The possible outcomes of an attempt, each with an error code and a description.
 
-Codes are Twilio's for webhooks (twilio.com/docs/api/errors), the 112xx family. It has none for an
-address that our own guard refuses, for egress routes that fail or are exhausted, or for a secret or
-a source that is gone: those have 11205, no connection.
+The codes are Twilio's for webhooks, 112xx (twilio.com/docs/api/errors). Twilio has no code for an
+address that Ringback refuses, for egress routes that fail or are exhausted, or for a secret or a
+source that no longer exists: these cases have 11205, no connection.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """Why no answer came: a name for the attempt row, its code, and what retries it."""
+    """The reason why no answer came, with its name in records, its code and its kind of retry."""
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)
     CONNECT = ("connect", 11205, RetryOn.CONNECT)
     CONNECT_TIMEOUT = ("connect_timeout", 11205, RetryOn.CONNECT)
     EGRESS = ("egress", 11205, RetryOn.CONNECT)
-    """No egress route works: this machine's fault, not the receiver's."""
+    """No egress route works: a problem of this machine, not of the receiver."""
     PROXY = ("proxy", 11205, RetryOn.CONNECT)
-    """The operator's own proxy can't be reached, or speaks no HTTP."""
+    """The operator's own proxy can't be reached, or does not speak HTTP."""
     PROXY_REFUSED = ("proxy_refused", 11205, RetryOn.CONNECT)
     PROXY_TIMEOUT = ("proxy_timeout", 11205, RetryOn.CONNECT)
     TLS = ("tls", 11220, RetryOn.CONNECT)
@@ -32,19 +32,19 @@ class AttemptFailure(Enum):
     CERTIFICATE_EXPIRED = ("certificate_expired", 11236, RetryOn.CONNECT)
     CERTIFICATE_UNTRUSTED = ("certificate_untrusted", 11237, RetryOn.CONNECT)
     STALE = ("stale", 11205, RetryOn.CONNECT)
-    """A kept-alive connection was closed by the receiver before it answered anything."""
+    """The receiver closed a kept-alive connection before it answered anything."""
     READ_TIMEOUT = ("read_timeout", 11205, RetryOn.READ)
     TOTAL_TIMEOUT = ("total_timeout", 11205, RetryOn.READ)
     CLOSED = ("closed", 11200, RetryOn.READ)
     PROTOCOL = ("protocol", 11206, RetryOn.READ)
     SECRET = ("secret", 11205, None)
-    """The webhook secret that was to sign the request is gone; nothing was sent."""
+    """The webhook secret that should sign the request no longer exists; nothing was sent."""
     SOURCE = ("source", 11205, None)
-    """The source is not in the settings any more; nothing was sent."""
+    """The callback's source is no longer in the settings; nothing was sent."""
     SHORTAGE = ("shortage", 11205, None)
-    """This machine lacked descriptors, buffers or time to connect with; nothing was sent."""
+    """This machine lacked file descriptors, buffers or time to connect; nothing was sent."""
     NO_LOCAL_PORT = ("no_local_port", 11205, None)
-    """All local ports were taken towards the receiver's address; nothing was sent."""
+    """All local ports for connections to the receiver's address were in use; nothing was sent."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
 
@@ -64,19 +64,19 @@ class DeliveredOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RefusedOutcome:
-    """The receiver answered with any other status."""
+    """The receiver answered with a status that is not from 200 to 299."""
 
     label: ClassVar[str] = "refused"
     status: int
     location: str | None = None
-    """Where a redirect pointed; it is not followed."""
+    """The URL that a redirect points to; redirects are not followed."""
     retry_after: str | None = None
-    """The Retry-After header of a 429 or 503, as it came."""
+    """The Retry-After header of a 429 or 503 answer, as received."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswerOutcome:
-    """No complete answer came."""
+    """The receiver sent no complete answer."""
 
     label: ClassVar[str] = "unreachable"
     failure: AttemptFailure
@@ -85,7 +85,7 @@ class NoAnswerOutcome:
 
 @dataclass(frozen=True, slots=True)
 class UnknownOutcome:
-    """The process died while the attempt was under way; it may have arrived."""
+    """The process stopped during the attempt, so the request may or may not have arrived."""
 
     label: ClassVar[str] = "unknown"
 
@@ -93,7 +93,7 @@ class UnknownOutcome:
 Outcome = DeliveredOutcome | RefusedOutcome | NoAnswerOutcome | UnknownOutcome
 
 SHORTAGES: Final = frozenset({AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT})
-"""Shortages of this machine: no request was sent, and the callback is put back."""
+"""Failures because this machine lacks something: nothing was sent, the callback is due again."""
 GONE: Final = 410
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 
@@ -101,24 +101,24 @@ _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in 
 def answered(
     status: int, *, location: str | None = None, retry_after: str | None = None
 ) -> DeliveredOutcome | RefusedOutcome:
-    """Return what an answer with this status means."""
+    """Return the outcome of an attempt that was answered with this status."""
     if 200 <= status <= 299:
         return DeliveredOutcome(status)
     return RefusedOutcome(status, location, retry_after)
 
 
 def status_of(outcome: Outcome) -> int | None:
-    """Return the status that the receiver answered with; None where it didn't."""
+    """Return the HTTP status of the receiver's answer; None if there was no complete answer."""
     return outcome.status if isinstance(outcome, (DeliveredOutcome, RefusedOutcome)) else None
 
 
 def failure_of(outcome: Outcome) -> str | None:
-    """Return the stable name of why no answer came; None where one did."""
+    """Return the name of the failure that prevented an answer; None if an answer came."""
     return outcome.failure.label if isinstance(outcome, NoAnswerOutcome) else None
 
 
 def code_of(outcome: Outcome) -> int | None:
-    """Return the stable code of a failed attempt; None where nothing failed.
+    """Return the error code of a failed attempt; None if the callback was delivered.
 
     >>> code_of(RefusedOutcome(503)), code_of(DeliveredOutcome(200))
     (11217, None)
@@ -141,7 +141,7 @@ def code_of(outcome: Outcome) -> int | None:
 
 
 def describe(outcome: Outcome) -> str:
-    """Return why the attempt ended as it did, in words.
+    """Return a description of the outcome, in words.
 
     >>> describe(RefusedOutcome(302, "https://else.example"))
     'the receiver answered 302 Found, pointing to https://else.example; redirects are not followed'

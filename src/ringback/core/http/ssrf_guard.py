@@ -1,7 +1,7 @@
-"""What a callback may be sent to: its scheme, its port, and the address behind its host.
+"""Decides where callbacks may be sent: which schemes, which ports and which IP addresses.
 
-The guard is asked at every attempt, about the address that is connected to: the URL's text says
-nothing about that address, and its host may have another one tomorrow.
+The guard checks the address of the connection at every attempt: the URL's text does not show that
+address, and its host may have another address tomorrow.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ SCHEMES: Final = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class SsrfGuard:
-    """What the operator permits; by default any public address, on any port.
+    """The destinations that the operator permits; by default any public address and any port.
 
     >>> SsrfGuard(schemes=("https",)).refusal_of(CallbackUrl.parse("http://a.example/"))
     'callbacks may not go to http URLs; the settings permit https'
     """
 
     networks: tuple[Network, ...] = ()
-    """Permitted beside the public addresses."""
+    """Networks that are permitted in addition to all public addresses."""
     ports: Ports = ANY_PORT
     schemes: tuple[str, ...] = SCHEMES
 
     def refusal_of(self, url: CallbackUrl) -> str | None:
-        """Return why no callback may go to this URL, wherever its host leads; None where one may.
+        """Return why the URL's scheme or port is not permitted, or None if both are.
 
         >>> SsrfGuard(ports=(range(443, 444),)).refusal_of(CallbackUrl.parse("http://a.example:22/"))
         'callbacks may not go to port 22; the settings permit 443'
@@ -47,21 +47,21 @@ class SsrfGuard:
         return f"callbacks may not go to port {port}; the settings permit {permitted}"
 
     def refusal_at(self, address: str) -> str | None:
-        """Return why no callback may go to this address, or None where one may.
+        """Return why no callback may be sent to this IP address, or None if one may.
 
         >>> SsrfGuard().refusal_at("not-an-address")
-        'not-an-address is no IP address'
+        'not-an-address is not an IP address'
         """
         try:
             return refusal(address, allowed=self.networks)
         except ValueError:
-            return f"{address} is no IP address"
+            return f"{address} is not an IP address"
 
 
 def read_ports(text: str) -> Ports:
-    """Return the ports that a setting names: a comma list of numbers and ranges, or any.
+    """Return the ports that the text of a setting lists: numbers and ranges, or `any`.
 
-    Raises ValueError for anything else.
+    Raises ValueError for any other text.
 
     >>> read_ports("443,8000-8999")
     (range(443, 444), range(8000, 9000))
@@ -70,7 +70,7 @@ def read_ports(text: str) -> Ports:
 
 
 def read_schemes(text: str) -> tuple[str, ...]:
-    """Return the schemes that a setting names, a comma list; raises ValueError for unknown ones.
+    """Return the schemes in a setting's comma list; raises ValueError for unknown or double ones.
 
     >>> read_schemes("https")
     ('https',)

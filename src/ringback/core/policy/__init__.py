@@ -1,4 +1,4 @@
-"""The dated policy that picks the source of each callback, and what it changes and when.
+"""The dated policy that picks the source of each callback, and the changes on its dates.
 
 May import what `core` may.
 Start with `source_policy`.

@@ -1,4 +1,4 @@
-"""The changes that a policy makes on its dates, and when to remind of them."""
+"""The changes that a policy makes on its dates, and the reminders of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,50 +11,50 @@ from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
 @dataclass(frozen=True, slots=True)
 class DefaultSourceChange:
-    """Callbacks whose URL asks for no source come from another source."""
+    """From a date on, another source sends the callbacks whose URL asks for none."""
 
     label: ClassVar[str] = "default_moves"
     old: SourceName
     new: SourceName
 
     def __str__(self) -> str:
-        """What changes, in words."""
+        """Return the change in words."""
         return f"the default moves from {self.old} to {self.new}"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRetiredChange:
-    """A source can't be asked for any more."""
+    """From a date on, URLs can no longer ask for a source."""
 
     label: ClassVar[str] = "source_ends"
     source: SourceName
 
     def __str__(self) -> str:
-        """What changes, in words."""
+        """Return the change in words."""
         return f"{self.source} ends"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAddedChange:
-    """A source can be asked for from now on."""
+    """From a date on, URLs can ask for a source."""
 
     label: ClassVar[str] = "source_begins"
     source: SourceName
 
     def __str__(self) -> str:
-        """What changes, in words."""
+        """Return the change in words."""
         return f"{self.source} begins"
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseHoldsEndedChange:
-    """Some holds end."""
+    """Some holds end on a date."""
 
     label: ClassVar[str] = "holds_end"
     holds: tuple[PhaseHold, ...]
 
     def __str__(self) -> str:
-        """What changes, in words."""
+        """Return the change in words."""
         hold, *others = self.holds
         if others:
             return f"{len(self.holds)} holds end"
@@ -73,22 +73,22 @@ POLICY_CHANGE_KINDS: Final = (
 
 
 class PolicyChange(NamedTuple):
-    """A change of a policy on a date, and the first instant at which it has effect."""
+    """A change that a policy makes, with the first instant at which it has effect."""
 
     at: datetime
     kind: PolicyChangeKind
 
 
 class UpcomingPolicyChange(NamedTuple):
-    """A change that is near enough for a reminder."""
+    """A policy change that is near enough for a reminder, or has just taken effect."""
 
     change: PolicyChange
     within: timedelta
-    """The shortest reminder time that is reached; zero once the change has taken effect."""
+    """The shortest configured reminder time already reached; zero once the change has effect."""
 
 
 def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
-    """Return the changes that come after this instant, in their order.
+    """Return the policy's changes after this instant, in order of time.
 
     >>> from datetime import UTC
     >>> from ringback.core.policy.source_policy import NOTICE
@@ -111,9 +111,9 @@ def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
 
 
 def is_settled(policy: Policy, *, at: datetime) -> bool:
-    """Whether no change comes after this instant, and no hold is in force.
+    """Return True if the policy has no change after this instant and no hold in force.
 
-    From then on the source depends only on what a URL asks for, not on a date or a hold.
+    From then on the source depends only on the callback's URL, not on a date or a hold.
 
     >>> from datetime import UTC
     >>> from ringback.core.policy.source_policy import NOTICE
@@ -124,9 +124,9 @@ def is_settled(policy: Policy, *, at: datetime) -> bool:
 
 
 def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
-    """Return the sources that have ended by this instant or will end, sorted by name.
+    """Return the sources that have ended by this instant or will end later, sorted by name.
 
-    Holds may keep callbacks with a source that has ended.
+    A hold may still keep callbacks at a source that has ended.
     """
     begun = (phase for phase in policy.phases if phase.since is None or phase.since <= at)
     ended = {source for phase in begun for source in phase.may_ask} - policy.general_phase(
@@ -143,9 +143,9 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[UpcomingPolicyChange]:
-    """Return reminders of the changes since `since` that are near or have taken effect at `at`.
+    """Return reminders of the changes after `since` that are near, or have taken effect, at `at`.
 
-    `before` has how long before a change to remind of it.
+    `before` lists how long before a change the reminders of it are due.
     """
     found = list[UpcomingPolicyChange]()
     for change in policy_changes(policy, after=since):
@@ -159,7 +159,7 @@ def reminders(
 def next_reminder(
     policy: Policy, *, after: datetime, before: Sequence[timedelta]
 ) -> datetime | None:
-    """Return the first instant after this one with another reminder, or None."""
+    """Return when the next reminder after this instant is due, or None if there is none."""
     instants = [
         change.at - time
         for change in policy_changes(policy, after=after)
@@ -169,7 +169,7 @@ def next_reminder(
 
 
 def in_words(change: PolicyChange, date: datetime) -> str:
-    """Describe a change and its date, as seen from this date.
+    """Return a change, its date and the time left as seen from `date`, in words.
 
     >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetiredChange("twilio"))
     >>> in_words(ends, datetime(2024, 11, 1))
@@ -192,13 +192,16 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:
-    """Return the holds that end by their end; holds of everything are reported as changes."""
+    """Return the holds of one account or URL that end, by the instant at which they end.
+
+    The end of a hold of every callback is not in it: that is reported as a change of the phase.
+    """
     ends = dict[datetime, list[PhaseHold]]()
     for_all = list[PhaseHold]()
     for hold in policy.holds:
         if hold.is_for_all:
             for_all.append(hold)
-        # While a hold of everything lasts, the ends of those that follow it change nothing.
+        # While a hold of every callback lasts, the ends of later holds in the list change nothing.
         elif hold.until is not None and all(one.has_ended(hold.until - INSTANT) for one in for_all):
             ends.setdefault(hold.until, []).append(hold)
     return ends

@@ -1,4 +1,4 @@
-"""The impact of a policy on last week's callbacks: which source sends them, now and later."""
+"""The impact of a policy on last week's callbacks: the source that sends them, now and later."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,52 +17,52 @@ from ringback.core.policy.source_policy import (
 )
 
 WEEK: Final = timedelta(days=7)
-"""How far back callbacks are counted."""
+"""The time before now whose callbacks are counted."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class UrlDeliveryTotals(NamedTuple):
-    """How many callbacks ended how: those of one account, URL, source asked for and source used."""
+    """Numbers of callbacks by status, for one account, URL, source used and source asked for."""
 
     account_sid: str
     url: str
-    """As records show it: with its fragment, without its credentials."""
+    """The callback URL as records show it: with its fragment, without its credentials."""
     source: SourceName
     source_asked: SourceName | None
     delivered: int
     undelivered: int
-    """Failed or discarded."""
+    """The number of callbacks that failed or were discarded."""
     retried: int
-    """Not ended yet, after an attempt that failed."""
+    """The number of callbacks that have not ended yet, after at least one failed attempt."""
     waiting: int
-    """Not ended yet, and no attempt has failed."""
+    """The number of callbacks that have not ended yet, without a failed attempt."""
 
     @property
     def callbacks(self) -> int:
-        """How many callbacks there are in all."""
+        """The total number of callbacks."""
         return self.delivered + self.undelivered + self.retried + self.waiting
 
 
 class SelectionReason(StrEnum):
-    """Why a source sends to a URL."""
+    """The reason why a source sends the callbacks to a URL."""
 
     ASKED = "asked"
-    """The URL asks for it."""
+    """The URL asks for the source."""
     HELD = "held"
-    """A hold keeps it with this source."""
+    """A hold keeps the URL at the source."""
     DEFAULT = "default"
-    """It is the default."""
+    """The source is the default of the phase."""
 
 
 class PolicyImpact(NamedTuple):
-    """How many accounts, URLs and callbacks are affected."""
+    """The numbers of accounts, URLs and callbacks that a policy or a change affects."""
 
     accounts: int = 0
     urls: int = 0
     callbacks: int = 0
 
     def __str__(self) -> str:
-        """The numbers in words."""
+        """Return the numbers in words, like `5 callbacks to 2 URLs of 1 account`."""
         return (
             f"{_counted(self.callbacks, 'callback')} to {_counted(self.urls, 'URL')}"
             f" of {_counted(self.accounts, 'account')}"
@@ -75,38 +75,38 @@ def _counted(count: int, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UrlForecast:
-    """Which source sends to one URL of one account, now and at another date."""
+    """The source that sends callbacks to one URL of one account, now and at another date."""
 
     account_sid: str
     url: str
-    """As records show it: with its fragment, without its credentials."""
+    """The callback URL as records show it: with its fragment, without its credentials."""
     asked: SourceName | None
     callbacks: int
-    """How many there were."""
+    """The number of callbacks that were created in the last week."""
     would_move: int
-    """How many of them came from another source than they would then."""
+    """The number of last week's callbacks that another source would send at the other date."""
     now: CallbackSourceSelection
     then: CallbackSourceSelection
     why: SelectionReason
-    """The reason for the source now."""
+    """The reason why the current source sends to the URL."""
     hold: PhaseHold | None
-    """The hold that covers it now."""
+    """The hold that covers the URL now; None if there is none."""
 
     @property
     def wire(self) -> str:
-        """The URL without its fragment, which holds are matched against."""
+        """The URL without its fragment; prefixes of holds are compared with this form."""
         return _wire(self.url)
 
     @property
     def changes(self) -> bool:
-        """Whether another source sends to it then."""
+        """True if another source than now sends to the URL at the other date."""
         return self.now.source != self.then.source
 
 
 def forecast_urls(
     policy: Policy, sent: Iterable[UrlDeliveryTotals], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
-    """Return a forecast for each URL that was called, in the order of account and URL."""
+    """Return a forecast for each URL with callbacks in `sent`, sorted by account and URL."""
     ordered = sorted(sent, key=_configured)
     by_date = Policy(policy.phases)
     return [
@@ -116,7 +116,7 @@ def forecast_urls(
 
 
 def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
-    """Return the source that sends to a URL as each phase begins, by the phase's name."""
+    """Return, by the name of each phase, the source that sends to a URL when that phase begins."""
     return {
         phase.name: policy.choose(
             one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
@@ -126,7 +126,7 @@ def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
 
 
 def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
-    """Return how many accounts, URLs and callbacks are in these forecasts."""
+    """Return the numbers of accounts, URLs and callbacks in these forecasts."""
     found = list(found)
     return PolicyImpact(
         accounts=len({one.account_sid for one in found}),
@@ -136,14 +136,14 @@ def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
 
 
 def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlForecast]:
-    """Return the URLs that this source sends to now."""
+    """Return the forecasts of the URLs that this source sends to now."""
     return [one for one in found if one.now.source == source]
 
 
 def changed_at(
     change: PolicyChange, policy: Policy, sent: Iterable[UrlDeliveryTotals]
 ) -> list[UrlForecast]:
-    """Return the URLs that another source sends to from this change on."""
+    """Return the forecasts of the URLs whose source this policy change changes."""
     found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 

@@ -1,4 +1,4 @@
-"""A policy as JSON, for the portal and for `ringback policy show`."""
+"""Converts a policy to values for JSON, for the portal and for `ringback policy show`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ def policy_record(
     before: Sequence[timedelta],
     concerns: Callable[[PhaseHold], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Return a policy at a date, with the holds that concern the caller.
+    """Return a policy as JSON fields, as seen on a date, with the holds that concern the caller.
 
-    `before` has how long before a change there is a warning about it.
+    `before` lists how long before a change there is a warning about it.
     """
     ahead = list(_concerning(policy_changes(policy, after=date), concerns))
     near = (change for change, _ in reminders(policy, since=date, at=date, before=before))
@@ -57,7 +57,7 @@ def _hold_record(hold: PhaseHold, date: datetime) -> dict[str, Any]:
 
 
 def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
-    """Return a change of the policy as it is seen from this date."""
+    """Return a policy change as JSON fields, with the seconds left from `date` on."""
     return {
         "date": change.at,
         "change": change.kind.label,

@@ -1,7 +1,7 @@
-"""The two callback infrastructures of the notice, and the dated policy that picks one.
+"""The policy that picks the source of each callback by date, account and URL.
 
-The policy is data: phases in the order of their dates, and holds that keep one account or one URL
-prefix in a phase of its own. `NOTICE` is the policy of KORE's notice.
+A policy consists of phases in the order of their dates, and of holds that keep an account or a URL
+prefix in a certain phase. `NOTICE` is the policy of KORE's notice about its two infrastructures.
 """
 
 import re
@@ -17,11 +17,11 @@ from typing import Final, Self
 from ringback.core.errors import ConfigurationError
 
 SourceName = str
-"""The name of a source in `#cbs=`: one of the two built in, or one that the settings add."""
+"""The name of a source, as in `#cbs=`: one of the two built in, or one that the settings add."""
 
 
 class Source(StrEnum):
-    """A callback infrastructure of the notice."""
+    """One of the two callback infrastructures of KORE's notice."""
 
     TWILIO = "twilio"
     KORE = "kore"
@@ -33,7 +33,7 @@ _ORIGIN: Final = re.compile(r"^[^:/?#]+://[^/?#]*")
 
 
 def source_named(text: str) -> SourceName:
-    """Return the name of a source: a member of `Source` for the two built in.
+    """Return a source's name, as a member of `Source` if it is one of the two built in.
 
     >>> source_named("kore"), source_named("acme")
     (<Source.KORE: 'kore'>, 'acme')
@@ -47,7 +47,7 @@ class Phase:
 
     name: str
     since: datetime | None
-    """The first instant of the phase, in UTC; None for the phase that has always been."""
+    """The first instant of the phase, in UTC; None for the first phase, which has no beginning."""
     default: SourceName
     may_ask: frozenset[SourceName]
     """The sources that a URL may ask for; asking for another one has no effect."""
@@ -55,38 +55,38 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class PhaseHold:
-    """Keeps some callbacks in a certain phase, whatever the date.
+    """A rule of a policy that keeps some callbacks in a certain phase, whatever the date.
 
-    Without an account it covers every account, without a prefix every URL; without `until` it never
-    ends.
+    If `account_sid` is None, it covers every account; if `url_prefix` is None, every URL; if
+    `until` is None, it never ends.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
     until: datetime | None = None
-    """The first instant, in UTC, at which it has ended."""
+    """The first instant, in UTC, at which the hold is no longer in force."""
 
     @property
     def is_for_all(self) -> bool:
-        """Whether it covers every callback."""
+        """True if the hold covers every callback."""
         return self.account_sid is None and self.url_prefix is None
 
     def has_ended(self, at: datetime) -> bool:
-        """Whether it has ended at this instant."""
+        """Return True if the hold has ended by this instant."""
         return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
-        """Whether a callback of this account to this URL is held, until the hold ends."""
+        """Return True if the hold is for callbacks of this account to this URL."""
         return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
-        """The URL prefix or account that is held, in words."""
+        """Return the URL prefix or the account that is held, or `every callback`."""
         return self.url_prefix or self.account_sid or "every callback"
 
 
 def begins_with(url: str, prefix: str) -> bool:
-    """Whether a URL begins with a prefix; the letter case of its origin doesn't matter.
+    """Return True if a URL begins with a prefix; letter case matters only after the origin.
 
     >>> begins_with("https://a.example/p", "HTTPS://A.example")
     True
@@ -99,7 +99,7 @@ def begins_with(url: str, prefix: str) -> bool:
     return url.startswith(prefix) and not (ends_in_host and goes_on not in ("", "/", "?", ":"))
 
 
-# Each callback is compared with the holds of its account, and there may be thousands of URLs.
+# Each callback is compared with the holds of its account, which may have thousands of URLs.
 @lru_cache(maxsize=4096)
 def _with_origin_in_lower_case(text: str) -> str:
     return _ORIGIN.sub(lambda origin: origin[0].lower(), text)
@@ -107,7 +107,7 @@ def _with_origin_in_lower_case(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackSourceSelection:
-    """The source of one callback, and the reason for it."""
+    """The source chosen for one callback, the source its URL asked for, and the reason."""
 
     source: SourceName
     asked: SourceName | None
@@ -116,25 +116,26 @@ class CallbackSourceSelection:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which source sends a callback, by date, account and URL.
+    """The rules that choose the source of each callback by date, account and URL.
 
-    The first hold in force that covers a callback decides its phase; without one, the date does.
+    The first hold in force that covers a callback decides its phase; if there is none, the date
+    decides.
     """
 
     phases: tuple[Phase, ...]
     holds: tuple[PhaseHold, ...] = ()
     ahead: timedelta = timedelta(0)
-    """How far its calendar is ahead of the clock (`ringback dev --at`)."""
+    """How far the policy's calendar is ahead of the clock (`ringback dev --at`)."""
     _by_account: Mapping[str | None, Sequence[tuple[int, PhaseHold]]] = field(
         init=False, repr=False, compare=False
     )
-    """The holds by account, with their places in `holds`.
+    """The holds by account, with their positions in `holds`.
 
-    A policy may have thousands; a callback should be compared only with those of its account.
+    A policy may have thousands of holds; a callback should be compared only with its account's.
     """
 
     def __post_init__(self) -> None:
-        """Refuse a policy with an undefined instant, source or hold."""
+        """Raise ConfigurationError if a phase or a hold is not valid."""
         _check_phases(self.phases)
         by_account = dict[str | None, list[tuple[int, PhaseHold]]]()
         for place, hold in enumerate(self.holds):
@@ -143,7 +144,7 @@ class Policy:
         object.__setattr__(self, "_by_account", by_account)
 
     def check(self, hold: PhaseHold) -> None:
-        """Raise ConfigurationError for a hold that this policy can't have."""
+        """Raise ConfigurationError if a hold's phase is unknown, or its end has no time zone."""
         names = [phase.name for phase in self.phases]
         if hold.phase not in names:
             known = ", ".join(names)
@@ -155,7 +156,7 @@ class Policy:
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
-        """The two built-in sources, and all others that some phase allows.
+        """The names of the two built-in sources, and of all others that some phase allows.
 
         >>> NOTICE.sources
         (<Source.TWILIO: 'twilio'>, <Source.KORE: 'kore'>)
@@ -164,15 +165,15 @@ class Policy:
         return (*Source, *sorted(named - BOTH))
 
     def held_in(self, phase: str) -> Self:
-        """Return this policy with every callback that no hold covers held in this phase."""
+        """Return this policy with a hold added that keeps all other callbacks in this phase."""
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
-        """Return the instant in the policy's calendar, as all other methods expect it."""
+        """Return the instant in the policy's calendar for `now`; all other methods expect it."""
         return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
-        """Return the phase by the date alone, without holds.
+        """Return the phase at an instant, decided only by the date, without holds.
 
         >>> NOTICE.phase_at(datetime(2024, 10, 15, 23, 59, tzinfo=UTC)).name
         'before'
@@ -183,7 +184,7 @@ class Policy:
     def choose(
         self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
     ) -> CallbackSourceSelection:
-        """Pick the source of a callback that is created at `at`.
+        """Choose the source of a callback that is created at `at`, and give the reason.
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
         >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
@@ -200,18 +201,18 @@ class Policy:
     def phase_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, Phase]:
-        """Return the phase of a callback, and the hold that keeps it there, where one does."""
+        """Return the hold that covers a callback (None without one) and the callback's phase."""
         hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
         return hold, self._phase_in(hold, at)
 
     def general_phase(self, at: datetime) -> Phase:
-        """Return the phase of the callbacks that no hold of an account or a URL covers."""
+        """Return the phase of callbacks that no hold of one account or one URL covers."""
         return self.phase_of(at=at, account_sid="", url="")[1]
 
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, list[PhaseHold]]:
-        """Return the hold in force, and the ended holds before it that covered the callback."""
+        """Return the callback's hold in force, or None, and its ended holds listed before that."""
         ended = list[PhaseHold]()
         found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):
@@ -239,7 +240,7 @@ class Policy:
     def _why_not(
         self, asked: SourceName, phase: Phase, hold: PhaseHold | None, at: datetime
     ) -> str:
-        """Return when the source that was asked for ended, or why it is not available."""
+        """Return why the URL can't have the source that it asks for, with the source's end date."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
             index -= 1
@@ -247,7 +248,7 @@ class Policy:
         if ended is not None and ended <= at:
             return f"{asked} ended {ended:%Y-%m-%d}"
         held = "" if hold is None else f", in which {hold} is held"
-        return f"{asked} is not to be had in phase {phase.name}{held}"
+        return f"{asked} is not available in phase {phase.name}{held}"
 
 
 def _why_default(phase: Phase, hold: PhaseHold | None) -> str:
@@ -261,7 +262,7 @@ def _check_phases(phases: Sequence[Phase]) -> None:
     names = [phase.name for phase in phases]
     if not phases or phases[0].since is not None:
         raise ConfigurationError(
-            "policy: the first phase must have no date, so that every instant has one"
+            "policy: the first phase must have no date, so that every instant has a phase"
         )
     for earlier, later in pairwise(phases):
         if later.since is None or (earlier.since is not None and later.since <= earlier.since):
@@ -287,8 +288,8 @@ def _check_phase(phase: Phase) -> None:
         )
 
 
-# The notice says "until" and "after" a date, so the named day itself still belongs to the earlier
-# phase, and each phase begins with the day that follows.
+# The notice says "until" and "after" a date, so that day itself still belongs to the earlier phase,
+# and each phase begins on the following day.
 NOTICE: Final = Policy(
     (
         Phase("before", None, Source.TWILIO, BOTH),

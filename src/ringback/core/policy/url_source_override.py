@@ -1,14 +1,14 @@
-"""Changes the text of a callback URL so that it asks for another source, and nothing else.
+"""Changes only the source that a callback URL asks for.
 
-It works on the text, not on a `CallbackUrl`, since everything else that the customer wrote must
-stay as it is: credentials, the order of the keys, and unknown keys.
+It works on the URL's text, not on a `CallbackUrl`, since everything else that the customer wrote
+must stay the same: credentials, the order of the fragment's keys, and unknown keys.
 """
 
 from ringback.core.policy.source_policy import SourceName
 
 
 def override_source(url: str, source: SourceName) -> str:
-    """Return a callback URL whose fragment asks for this source, once.
+    """Return the callback URL with one `cbs` key in its fragment, which asks for this source.
 
     >>> override_source("http://a.example/p#rc=2", "kore")
     'http://a.example/p#rc=2&cbs=kore'

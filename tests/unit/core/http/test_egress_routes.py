@@ -97,7 +97,9 @@ class TestASetting:
 
     @pytest.mark.parametrize("text", ["", "192.0.2.1,", "192.0.2.1, 192.0.2.2", "any,any", "eth0"])
     def test_without_addresses_is_refused_with_what_would_be_right(self, text: str) -> None:
-        with pytest.raises(ValueError, match="is no address; an egress is any, a comma list"):
+        with pytest.raises(
+            ValueError, match="is not a valid address; an egress is any, a comma list"
+        ):
             read_egress(text)
 
     @pytest.mark.parametrize(
@@ -117,6 +119,6 @@ class TestASetting:
         ],
     )
     def test_without_a_proxy_is_refused_and_keeps_its_credentials(self, text: str) -> None:
-        with pytest.raises(ValueError, match="is no proxy; write it like") as refused:
+        with pytest.raises(ValueError, match="is not a valid proxy; write it like") as refused:
             read_egress(text)
         assert "hunter2" not in str(refused.value)

@@ -63,7 +63,7 @@ def test_an_address_is_refused_where_it_is_neither_public_nor_permitted() -> Non
 
 @pytest.mark.parametrize("text", ["", "localhost", "127.0.0.1 ", "127.1", "[::1]"])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    assert SsrfGuard().refusal_at(text) == f"{text} is no IP address"
+    assert SsrfGuard().refusal_at(text) == f"{text} is not an IP address"
 
 
 @pytest.mark.parametrize(

@@ -140,12 +140,12 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     only_twilio = frozenset({TWILIO})
     early = Phase("early", None, TWILIO, only_twilio)
     late = Phase("late", BETWEEN, TWILIO, only_twilio)
-    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not to be had in phase early"
+    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not available in phase early"
     assert choose(KORE, AFTER, Policy((early, late))).reason == (
-        "kore is not to be had in phase late"
+        "kore is not available in phase late"
     )
     assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == CallbackSourceSelection(
-        TWILIO, KORE, "kore is not to be had in phase early"
+        TWILIO, KORE, "kore is not available in phase early"
     )
 
 
@@ -207,7 +207,7 @@ def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
 
 def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("after", account_sid="AC1"),))
-    before = "twilio is not to be had in phase after, in which AC1 is held"
+    before = "twilio is not available in phase after, in which AC1 is held"
     assert choose(TWILIO, AFTER - MICROSECOND, policy) == CallbackSourceSelection(
         KORE, TWILIO, before
     )
