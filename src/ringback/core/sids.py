@@ -1,4 +1,4 @@
-"""SIDs: two letters for the kind of resource, then 32 hex digits, made from given bytes."""
+"""SIDs, the ids of resources: two letters for the kind, then 32 hex digits from random bytes."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 SID_BYTES: Final = 16
-"""How many random bytes a SID is made from."""
+"""The number of random bytes needed to make a SID."""
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ class SidKind(StrEnum):
 
 
 def make_sid(kind: SidKind, random_bytes: bytes) -> str:
-    """Return a SID of this kind from 16 random bytes.
+    """Return a SID of this kind made from 16 random bytes; raises ValueError for other lengths.
 
     >>> make_sid(SidKind.SIM, bytes(range(16)))
     'HS000102030405060708090a0b0c0d0e0f'
@@ -47,7 +47,7 @@ def make_sid(kind: SidKind, random_bytes: bytes) -> str:
 
 
 def is_sid(text: str, kind: SidKind) -> bool:
-    """Whether a text has the shape of a SID of this kind; both letter cases are right.
+    """Return True if the text has the form of a SID of this kind, in either letter case.
 
     >>> is_sid("HS000102030405060708090a0b0c0d0e0f", SidKind.SIM)
     True
@@ -56,7 +56,7 @@ def is_sid(text: str, kind: SidKind) -> bool:
 
 
 def dated(random_bytes: bytes, now: datetime) -> bytes:
-    """Return 16 bytes that begin with the time, as UUIDs of version 7 do (RFC 9562, 5.7).
+    """Return 16 bytes: the time, as in UUIDs of version 7 (RFC 9562, 5.7), then random bytes.
 
     SIDs made from them sort by age, so that a large index grows only at its end.
 

@@ -92,11 +92,11 @@ def test_a_report_can_go_answer_by_answer_over_all_pages(
     add(ringback, *[{"copy": GOOD}, {"copy": BAD}] * 2, {"copy": None})
     rows = run(ringback, "report", *EVER, "--all").splitlines()[-5:]
     assert [row.partition("  of ")[2] for row in rows] == [
-        f"CB{5:032}  kore 200 | twilio open  how one of them ended is not known",
+        f"CB{5:032}  kore 200 | twilio open  the result of one of the two is not known",
         f"CB{4:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",
-        f"CB{3:032}  kore 200 | twilio 200  both were answered alike",
+        f"CB{3:032}  kore 200 | twilio 200  both got the same answer",
         f"CB{2:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",
-        f"CB{1:032}  kore 200 | twilio 200  both were answered alike",
+        f"CB{1:032}  kore 200 | twilio 200  both got the same answer",
     ]
     told = json.loads(run(ringback, "report", *EVER, "--all", "--json"))
     assert [answer["is_same"] for answer in told["answers"]] == [False, False, True, False, True]

@@ -100,11 +100,15 @@ def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None
         ('"hmac-sha256"', "['kore']", ":2: signature = ['kore'] must be text in quotes"),
         ("signature =", "signatures =", ":2: signatures is not known here; a source has signature"),
         ('signature = "hmac-sha256"\n', "", ":1: signature is missing; a source has signature"),
-        ('"evt_{hex}"', '"evt"', ":3: 'evt' is no form of a token; it must be like"),
+        ('"evt_{hex}"', '"evt"', ":3: 'evt' is not a token format; it must be like"),
         ('"evt_{hex}"', "7", ":3: token = 7 must be text in quotes"),
         ("X-Id: {token}", "X-Id: 7", ":4: no header has {token}"),
         ("sha256={signature}", "none", ":4: no header has {signature}"),
-        ("User-Agent: Acme/1.0", "User-Agent", ":4: 'User-Agent' is no header; it must be like"),
+        (
+            "User-Agent: Acme/1.0",
+            "User-Agent",
+            ":4: 'User-Agent' is not a valid header; it must be like",
+        ),
         ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is there twice"),
     ],
 )

@@ -840,7 +840,7 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             'name = "old"',
             'name = "old"\nsince = 2024-01-01',
             2,
-            "policy: the first phase must have no date, so that every instant has one",
+            "policy: the first phase must have no date, so that every instant has a phase",
             id="a first phase with one",
         ),
         pytest.param(

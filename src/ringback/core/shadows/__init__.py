@@ -1,4 +1,4 @@
-"""Shadows: copies of callbacks from another source, and how their answers compare.
+"""Shadows: copies of callbacks sent from another source, and the comparison of their answers.
 
 May import what `core` may.
 Start with `shadow`.

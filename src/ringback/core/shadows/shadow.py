@@ -1,7 +1,7 @@
-"""Shadows: copies of callbacks from another source, sent to find out how they are answered.
+"""Shadows: copies of callbacks sent from another source, to see how the receiver answers them.
 
-A copy has the same content as its callback, and its own token. It is marked, so that a receiver can
-tell it apart, and is sent once; its result changes nothing about the callback.
+A copy has the same content as its callback, but its own idempotency token. It carries a mark by
+which the receiver recognises it, and is sent once; its result does not affect the callback.
 """
 
 import hashlib
@@ -18,40 +18,40 @@ from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
 SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
-"""How many random bytes a copy needs."""
+"""The number of random bytes needed to create a copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowQueryParameter:
-    """The copy goes to the same URL, with this at the end of its query."""
+    """A mark of copies: sent to the callback's URL with this parameter added to the query."""
 
     parameter: str
-    """Encoded: `shadow=1`."""
+    """The encoded parameter, like `shadow=1`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetPath:
-    """The copy goes to another path of the same origin."""
+    """A mark of copies: sent to another path at the callback's scheme, host and port."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetUrl:
-    """The copy goes to another URL, with the settings in that URL's fragment."""
+    """A mark of copies: sent to another URL, with the settings from that URL's fragment."""
 
     url: CallbackUrl
 
 
 Mark = ShadowQueryParameter | ShadowTargetPath | ShadowTargetUrl
-"""How a receiver can tell a copy from the callback itself."""
+"""The mark by which a receiver recognises a copy: a query parameter, another path or URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowRule:
-    """Says which callbacks are copied, from which source, and with which mark.
+    """A rule that says which callbacks are copied, which source sends the copies, and their mark.
 
-    Without an account it covers every account, without a prefix every URL.
+    If `account_sid` is None, the rule covers every account; if `url_prefix` is None, every URL.
     """
 
     source: SourceName
@@ -59,21 +59,21 @@ class ShadowRule:
     account_sid: str | None = None
     url_prefix: str | None = None
     percent: int = 100
-    """The share of covered callbacks that is copied; their SIDs decide which ones."""
+    """The percentage of covered callbacks that are copied; a callback's SID decides if it is."""
 
     def covers(self, callback: CallbackRecord) -> bool:
-        """Whether it covers this callback by its account, URL and source."""
+        """Return True if the rule covers this callback's account, URL and source."""
         is_theirs = self.account_sid in (None, callback.account_sid)
         is_other = callback.source != self.source
         return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
 
     def takes(self, callback: CallbackRecord) -> bool:
-        """Whether this covered callback is in the share; the answer never changes."""
+        """Return True if this callback is in the percentage that is copied, always the same."""
         digest = hashlib.sha256(callback.sid.encode()).digest()
         return int.from_bytes(digest[:8]) % 100 < self.percent
 
     def url_of(self, callback: CallbackRecord) -> CallbackUrl:
-        """Return where the copy of this callback goes."""
+        """Return the URL that the copy of this callback is sent to."""
         match self.mark:
             case ShadowQueryParameter(parameter):
                 return callback.url.with_parameters(parameter)
@@ -86,9 +86,10 @@ class ShadowRule:
 
 
 def rule_for(rules: tuple[ShadowRule, ...], callback: CallbackRecord) -> ShadowRule | None:
-    """Return the rule by which this callback is copied, or None if it is not.
+    """Return the rule that makes a copy of this callback, or None if it is not copied.
 
-    The first rule that covers it decides. A test event is not copied: only KORE sends those.
+    The first rule that covers the callback decides. A test event is never copied, since only KORE
+    sends test events.
     """
     if callback.is_test:
         return None
@@ -104,7 +105,7 @@ def copy_of(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
-    """Return the copy that this rule makes of a callback, ready to be rendered."""
+    """Return the copy of a callback that this rule makes, with its own SID and token."""
     return callback._replace(
         sid=make_sid(SidKind.SHADOW, dated(random_bytes[:SID_BYTES], now)),
         url=replace(rule.url_of(callback), warnings=()),
@@ -119,28 +120,28 @@ def copy_of(
 
 
 class ShadowCallback(NamedTuple):
-    """The row of a copy: written before its request is sent, completed after it."""
+    """The record of a copy: saved before its request is sent, and completed afterwards."""
 
     sid: str
     source: SourceName
     idempotency_token: str
     url: CallbackUrl
     attempt: Attempt
-    """Its only attempt; the SID in it is that of the original callback."""
+    """The copy's only attempt; its `callback_sid` is that of the original callback."""
 
     @property
     def account_sid(self) -> str:
-        """The account of the callback."""
+        """The SID of the account that the callback belongs to."""
         return self.attempt.account_sid
 
     @classmethod
     def opened(cls, copy: CallbackRecord, *, of: CallbackRecord) -> Self:
-        """Return the open row of a copy that is about to be sent."""
+        """Return the record of a copy that is about to be sent, with its attempt still open."""
         attempt = Attempt(of.sid, copy.account_sid, 1, copy.date_created)
         return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
 
     def settled(
         self, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
     ) -> Self:
-        """Return the completed row, with the time at which the copy was really sent."""
+        """Return the record completed with the result and the time when the copy was sent."""
         return self._replace(attempt=settle(self.attempt, ended, request, started=started))

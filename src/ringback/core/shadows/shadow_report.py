@@ -1,7 +1,7 @@
-"""Compares the answers to the first attempt of a callback and to its copy.
+"""Compares the receiver's answers to a callback's first attempt and to its shadow copy.
 
-Two answers are the same if their results, statuses and bodies are; a body is compared as far as it
-was read.
+Two answers are the same if their results, statuses and bodies are the same; only the part of a body
+that was read is compared.
 """
 
 from collections import Counter
@@ -14,68 +14,68 @@ from typing import Final, NamedTuple
 from ringback.core.policy.source_policy import SourceName
 
 EXCERPT: Final = 300
-"""How many bytes of a body an excerpt has."""
+"""The number of bytes of an answer's body that an excerpt has."""
 
 _SIGNATURE: Final = (401, 403)
 _TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
 
 
 class ComparableResult(NamedTuple):
-    """The part of a request's result that is compared."""
+    """The part of an attempt's result that is compared between a callback and its copy."""
 
     result: str
-    """As in its row: `delivered`, `refused`, `unreachable`, `unknown` or `open`."""
+    """The attempt's result: `delivered`, `refused`, `unreachable`, `unknown` or `open`."""
     status_code: int | None = None
     failure: str | None = None
-    """Why no answer came."""
+    """The name of the failure that prevented an answer; None if an answer came."""
     milliseconds: float | None = None
 
     def __str__(self) -> str:
-        """The status, or what happened instead of an answer."""
+        """Return the HTTP status as text, or else the failure or the result."""
         return str(self.status_code or self.failure or self.result)
 
     @property
     def is_good(self) -> bool:
-        """Whether the receiver took it."""
+        """True if the receiver accepted the request."""
         return self.result == "delivered"
 
     @property
     def is_known(self) -> bool:
-        """Whether it has ended, and how."""
+        """True if the attempt has ended with a known result."""
         return self.result not in ("open", "unknown")
 
 
 class AnswerComparison(NamedTuple):
-    """A callback's first attempt beside its copy."""
+    """The results of a callback's first attempt and of its copy, for comparison."""
 
     shadow_sid: str
     callback_sid: str
     url: str
-    """Of the callback, as records show it."""
+    """The callback's URL, as records show it."""
     date_started: datetime
     """When the copy was sent."""
     sources: tuple[SourceName, SourceName]
-    """Of the callback, and of the copy."""
+    """The source of the callback and the source of the copy."""
     first: ComparableResult
     copy: ComparableResult
     is_same_body: bool | None = None
-    """None if one of them was not answered."""
+    """True if both answers have the same body; None if one request was not answered."""
     excerpts: tuple[bytes | None, bytes | None] = (None, None)
-    """The beginnings of both bodies."""
+    """The first bytes of both answers' bodies."""
 
     @property
     def is_known(self) -> bool:
-        """Whether both have ended, and how."""
+        """True if both requests have ended with known results."""
         return self.first.is_known and self.copy.is_known
 
     @property
     def is_same(self) -> bool:
-        """Whether both were answered alike; meaningful only if `is_known`."""
+        """True if both requests got the same answer; meaningful only if `is_known` is true."""
         return str(self.first) == str(self.copy) and self.is_same_body is not False
 
     @property
     def kind(self) -> "AnswerDifferenceGroup":
-        """What kind of pair it is."""
+        """The group of pairs with the same two answers and sources as this pair."""
         alike = str(self.first) == str(self.copy)
         return AnswerDifferenceGroup(
             str(self.first), str(self.copy), self.sources, alike and not self.is_same
@@ -83,17 +83,17 @@ class AnswerComparison(NamedTuple):
 
 
 class AnswerDifferenceGroup(NamedTuple):
-    """A kind of pair: both answers, and the sources of both requests."""
+    """The two answers and the two sources by which pairs of callback and copy are grouped."""
 
     first: str
     copy: str
     sources: tuple[SourceName, SourceName]
     has_other_body: bool = False
-    """Whether the answers differ only in their bodies."""
+    """True if the answers differ only in their bodies."""
 
 
 def meaning_of(pair: AnswerComparison) -> str:
-    """Return what a pair tells about the receiver.
+    """Return a sentence that explains how a callback's answer and its copy's answer compare.
 
     >>> first, copy = ComparableResult("delivered", 200), ComparableResult("refused", 401)
     >>> sources = ("twilio", "kore")
@@ -102,61 +102,61 @@ def meaning_of(pair: AnswerComparison) -> str:
     """
     callback, copy = pair.sources
     if not pair.is_known:
-        return "how one of them ended is not known"
+        return "the result of one of the two is not known"
     if pair.is_same:
-        return "both were answered alike"
+        return "both got the same answer"
     if pair.kind.has_other_body:
-        return "both were answered alike, but for the body"
+        return "both got the same answer, except for the body"
     if pair.first.is_good:
         return _meaning_for(pair.copy, copy)
     if not pair.copy.is_good:
-        return "both failed, each in its own way"
+        return "both failed, in different ways"
     if pair.first.status_code in _SIGNATURE:
         return f"the receiver refuses {callback}'s signature, and accepts {copy}'s"
-    return f"the receiver took the copy from {copy}, which came later"
+    return f"the receiver accepted the copy from {copy}, which came later"
 
 
 def _meaning_for(copy: ComparableResult, source: SourceName) -> str:
-    """Return what the result of a copy means if the callback itself was accepted."""
+    """Return a sentence that explains the result of a copy whose callback was accepted."""
     if copy.failure is not None:
         return _meaning_of_failure(copy.failure, source)
     status = copy.status_code or 0
     if copy.is_good:
-        return "the receiver takes both, and says so by another status"
+        return "the receiver accepts both, with different statuses"
     if status in _SIGNATURE:
         return f"the receiver refuses {source}'s signature"
     if status in (404, 405, 410):
-        return "the receiver has nothing where the copy goes"
+        return "the receiver has nothing at the copy's URL"
     if status == 429:
-        return "the receiver takes no more requests just now"
+        return "the receiver accepts no more requests at the moment"
     if status >= 500:
         return f"the receiver fails at a request from {source}"
     if status >= 400:
         return f"the receiver can't use a request from {source}, or its mark"
-    return "the receiver points elsewhere; redirects are not followed"
+    return "the receiver answers with a redirect; redirects are not followed"
 
 
 def _meaning_of_failure(failure: str, source: SourceName) -> str:
     if failure == "guard":
-        return "the settings let no callback go where the copy goes"
+        return "the settings do not allow callbacks to the copy's URL"
     if failure == "secret":
-        return f"what signs for {source} is gone; nothing was sent"
+        return f"the secret that signs for {source} no longer exists; nothing was sent"
     if failure == "source":
         return f"there is no source {source} in the settings any more; nothing was sent"
     if failure in _TIMEOUTS:
         return f"the receiver doesn't answer a request from {source} in time"
-    return f"no answer came to a request from {source}; does a firewall know its addresses?"
+    return f"no answer came to a request from {source}; does a firewall block its addresses?"
 
 
 class LatencyPercentiles(NamedTuple):
-    """The median and the 95th percentile of the times of requests, in milliseconds."""
+    """The median and the 95th percentile of request times, in milliseconds."""
 
     p50: float
     p95: float
 
 
 def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
-    """Return the percentiles of these times by nearest rank; None without any.
+    """Return the percentiles of these times by the nearest-rank method; None if there are none.
 
     >>> percentiles([4.0, 1.0, 2.0, 3.0])
     LatencyPercentiles(p50=2.0, p95=4.0)
@@ -170,29 +170,29 @@ def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
 
 @dataclass(slots=True)
 class UrlShadowSummary:
-    """How the callbacks to one URL and their copies compare."""
+    """A count of the same and the differing answers to one URL's callbacks and their copies."""
 
     url: str
     same: int = 0
     unknown: int = 0
-    """Pairs in which one request has not ended, or nobody knows how."""
+    """The number of pairs in which a request has not ended, or its result is not known."""
     differing: Counter[AnswerDifferenceGroup] = field(
         default_factory=Counter[AnswerDifferenceGroup]
     )
     examples: dict[AnswerDifferenceGroup, AnswerComparison] = field(
         default_factory=dict[AnswerDifferenceGroup, AnswerComparison]
     )
-    """The pair of each kind that was added first."""
+    """The first pair that was added to each group."""
     times_of_first: list[float] = field(default_factory=list[float])
     times_of_copy: list[float] = field(default_factory=list[float])
 
     @property
     def pairs(self) -> int:
-        """How many there are."""
+        """The number of pairs of a callback and its copy."""
         return self.same + self.unknown + self.differing.total()
 
     def add(self, pair: AnswerComparison) -> None:
-        """Count one more."""
+        """Count one more pair."""
         if not pair.is_known:
             self.unknown += 1
             return
@@ -208,12 +208,12 @@ class UrlShadowSummary:
 
 @dataclass(slots=True)
 class ShadowReport:
-    """How callbacks and their copies compare, URL by URL."""
+    """A comparison of the answers to callbacks and to their copies, by URL."""
 
     of_url: dict[str, UrlShadowSummary] = field(default_factory=dict[str, UrlShadowSummary])
 
     def add(self, pair: AnswerComparison) -> None:
-        """Count one more."""
+        """Count one more pair, at its URL."""
         known = self.of_url.get(pair.url)
         if known is None:
             self.of_url[pair.url] = known = UrlShadowSummary(pair.url)
@@ -221,5 +221,5 @@ class ShadowReport:
 
     @property
     def urls(self) -> list[UrlShadowSummary]:
-        """The URLs, those with most differences first."""
+        """The summaries of all URLs, those with the most differences first."""
         return sorted(self.of_url.values(), key=lambda one: (-one.differing.total(), one.url))

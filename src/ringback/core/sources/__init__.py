@@ -1,4 +1,4 @@
-"""A source of callbacks: its headers, its signature, its idempotency tokens.
+"""Sources of callbacks: their headers, signatures and idempotency tokens.
 
 May import what `core` may.
 Start with `source_definition`.

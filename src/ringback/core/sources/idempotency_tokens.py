@@ -1,6 +1,6 @@
-"""Idempotency tokens: how each source makes them from given bytes, and what a receiver accepts.
+"""Idempotency tokens: the form that each source uses, and the form that receivers accept.
 
-Tokens of different sources are unrelated: receivers must keep them apart.
+Tokens of different sources are unrelated: a receiver must not compare them with each other.
 """
 
 import re
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 TOKEN_BYTES: Final = 16
-"""How many random bytes a token is made from."""
+"""The number of random bytes needed to make an idempotency token."""
 
 _SCHEME: Final = re.compile(r"(?P<prefix>[A-Za-z0-9_.-]{0,32})\{(?P<form>hex|uuid)\}")
 
 MAX_TOKEN: Final = 256
-"""The most characters that a receiver takes for an idempotency token."""
+"""The maximum number of characters in an idempotency token that a receiver accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class IdempotencyTokenFormat:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a scheme as it is written in the settings.
+        """Parse a token format from the settings, such as `msg_{hex}`.
 
-        Raises ValueError for anything but a prefix and `{hex}` or `{uuid}` behind it.
+        Raises ValueError unless it is a prefix followed by `{hex}` or `{uuid}`.
 
         >>> IdempotencyTokenFormat.parse("msg_{hex}").make(bytes(16))
         'msg_00000000000000000000000000000000'
@@ -35,12 +35,12 @@ class IdempotencyTokenFormat:
         match = _SCHEME.fullmatch(text)
         if match is None:
             raise ValueError(
-                f"{text!r} is no form of a token; it must be like {{uuid}}, msg_{{hex}}"
+                f"{text!r} is not a token format; it must be like {{uuid}} or msg_{{hex}}"
             )
         return cls(match["prefix"], match["form"] == "uuid")
 
     def make(self, random_bytes: bytes) -> str:
-        """Return the idempotency token of a new callback from 16 random bytes."""
+        """Return a new idempotency token from 16 random bytes; ValueError for other lengths."""
         if len(random_bytes) != TOKEN_BYTES:
             raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(random_bytes)}")
         return self.prefix + (uuid4_text(random_bytes) if self.is_uuid else random_bytes.hex())
@@ -51,16 +51,16 @@ KORE_TOKEN: Final = IdempotencyTokenFormat("RQ")
 
 
 def is_token(text: str) -> bool:
-    """Whether a receiver takes this text for an idempotency token, of whatever source.
+    """Return True if receivers accept this text as an idempotency token, from any source.
 
-    Any printable text of up to 256 characters is accepted: if a sender changes the form of its
-    tokens, receivers must go on recognising repeated callbacks.
+    Any printable text of 1 to 256 characters is accepted: if a sender changes the form of its
+    tokens, receivers must still recognise repeated callbacks.
     """
     return 0 < len(text) <= MAX_TOKEN and text.isprintable()
 
 
 def uuid4_text(random_bytes: bytes) -> str:
-    """Return 16 random bytes as a random UUID in text."""
+    """Return the text of a random UUID (version 4) made from 16 random bytes."""
     marked = bytearray(random_bytes)
     marked[6] = marked[6] & 0x0F | 0x40  # RFC 9562: version 4
     marked[8] = marked[8] & 0x3F | 0x80  # RFC 9562: the variant

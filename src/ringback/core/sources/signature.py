@@ -1,8 +1,8 @@
-"""How each infrastructure signs a request.
+"""The signatures that each source adds to its requests.
 
 Twilio: HMAC-SHA1 with the Auth Token over the URL and the sorted form parameters, in Base64
 (twilio.com/docs/usage/webhooks/webhooks-security).
-KORE: the plain SHA-256 of secret, method, URL and body run together, in hex; not an HMAC
+KORE: the plain SHA-256 of secret, method, URL and body joined together, in hex; not an HMAC
 (docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
 Standard Webhooks: HMAC-SHA256 over id, timestamp and body with dots between (standardwebhooks.com).
 """
@@ -25,25 +25,25 @@ def sign_as_twilio(
 ) -> str:
     """Return the X-Twilio-Signature of a request.
 
-    The URL is the called one, with its query and without its fragment. The parameters are those
-    of a form body, decoded; a GET request has none. With a shared key in place of the Auth Token,
-    the request's headers may name SHA-256.
+    `url` is the requested URL, with its query and without its fragment. `parameters` are those of a
+    form body, decoded; a GET request has none. `digest` is sha256 only for requests whose headers
+    name SHA-256, which are signed with a shared key instead of the Auth Token.
 
     >>> form = [("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]
     >>> form += [("Sid", "CA123"), ("SidAccount", "AC123")]
     >>> sign_as_twilio("https://mycompany.com/myapp.php?foo=1&bar=2", form, auth_token="12345")
     'IK+Dwps556ElfBT0I3Rgjkr1wJU='
     """
-    # Twilio's own check drops repeated values (a set) and sorts names, then values.
+    # Twilio's own check ignores repeated values (it uses a set) and sorts by name, then by value.
     signed = "".join([url, *[name + value for name, value in sorted(set(parameters))]])
     signature = hmac.digest(auth_token.encode(), signed.encode(), digest)
     return base64.b64encode(signature).decode()
 
 
 def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) -> str:
-    """Return the Kore-Signature of a request; it is empty where the account has no secret.
+    """Return the Kore-Signature of a request; empty if the secret is empty.
 
-    The resource is the configured URL without query and fragment, not normalised in any way.
+    `resource` is the configured URL without query and fragment, not normalised in any way.
 
     >>> form = b"field1=value1&field2=value2"
     >>> sign_as_kore("POST", "https://testendpoint.com", form, secret="12345")
@@ -55,10 +55,10 @@ def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) 
 
 
 def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret: str) -> str:
-    """Return the webhook-signature of a request; it is empty where the account has no secret.
+    """Return the `webhook-signature` of a request; empty if the secret is empty.
 
-    A secret that begins with `whsec_` is Base64 behind that, as the specification has it. Any other
-    is the key itself: receivers are given `whsec_` and its Base64.
+    A secret that begins with `whsec_` is followed by the key in Base64, as in the specification.
+    Any other secret is the key itself: give receivers `whsec_` and the secret in Base64.
 
     >>> sign_as_standard_webhooks("msg_1", 1614265330, b"{}", secret="whsec_MTIzNDU=")
     'v1,1q0CuRN7WHFt/0BKCtxGxLpn19d+WLP9x43ktq4w4J4='
@@ -73,7 +73,7 @@ def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret
 
 
 def sign_by_hmac_sha256(body: bytes, *, secret: str) -> str:
-    """Return the HMAC-SHA256 of a body in hex; it is empty where the account has no secret.
+    """Return the HMAC-SHA256 of a body in hex; empty if the secret is empty.
 
     >>> sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
     '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'

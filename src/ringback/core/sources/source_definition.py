@@ -1,10 +1,10 @@
-"""Callback infrastructures (sources): their headers, signature schemes and token schemes.
+"""Callback infrastructures (sources): their headers, signature schemes and token formats.
 
-Two are built in, those of KORE's notice. A platform can define others in its settings, by the same
-three properties and without code.
+The two sources of KORE's notice are built in. A platform can define others in its settings with
+the same three properties, without code.
 
-Names, letter case and order of the built-in headers are those of the notice; both senders put Host,
-User-Agent and Content-Length first and sort the rest, Twilio's ends with Accept-Encoding.
+Names, letter case and order of the built-in headers are those of the notice: both senders put Host,
+User-Agent and Content-Length first and sort the rest, but Twilio's ends with Accept-Encoding.
 """
 
 import re
@@ -27,7 +27,7 @@ from ringback.core.sources.signature import (
 )
 
 Values = Mapping[str, str | None]
-"""The values of the placeholders for one request; None for those that it doesn't have."""
+"""The values of all placeholders for one request; None if the request has no such value."""
 
 PLACEHOLDERS: Final = (
     "host",
@@ -40,23 +40,23 @@ PLACEHOLDERS: Final = (
     "timestamp",
     "static_proxy",
 )
-"""The names that may be in braces in a header; a header whose value is missing is left out."""
+"""The placeholders that a header can have in braces; without the value, the header is left out."""
 
 _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class HeaderTemplate(NamedTuple):
-    """One header of a source."""
+    """The template of one header of a source."""
 
     name: str
     template: str
-    """Its value, with placeholders."""
+    """The header's value, with placeholders such as `{token}`."""
     placeholders: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a header as it is written in the settings.
+        """Parse a header from the settings, such as `webhook-id: {token}`.
 
         Raises ValueError for a malformed header or an unknown placeholder.
 
@@ -65,7 +65,9 @@ class HeaderTemplate(NamedTuple):
         """
         match = _HEADER.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no header; it must be like 'User-Agent: Example/1.0'")
+            raise ValueError(
+                f"{text!r} is not a valid header; it must be like 'User-Agent: Example/1.0'"
+            )
         names = tuple(_PLACEHOLDER.findall(match["value"]))
         for name in names:
             if name not in PLACEHOLDERS:
@@ -75,7 +77,7 @@ class HeaderTemplate(NamedTuple):
 
     @property
     def key(self) -> str | None:
-        """The placeholder, if the value consists of exactly one; otherwise None."""
+        """The placeholder's name, if the header's value is only one placeholder; otherwise None."""
         is_all = self.placeholders and self.template == f"{{{self.placeholders[0]}}}"
         return self.placeholders[0] if is_all else None
 
@@ -91,28 +93,28 @@ class SigningInput(NamedTuple):
 
     method: str
     wire: str
-    """The URL that is called."""
+    """The URL that is requested, with its query."""
     resource: str
     """The configured URL without query and fragment."""
     form: Sequence[tuple[str, str]]
-    """The decoded parameters of the body; empty if the signature doesn't cover them one by one."""
+    """The decoded parameters of the body; empty if the scheme does not sign single parameters."""
     body: bytes
     token: str
     timestamp: int
-    """When it is sent, in seconds since 1970; 0 if the signature doesn't cover that."""
+    """The time of sending in seconds since 1970; 0 if the source does not need it."""
 
 
 class SignatureScheme(NamedTuple):
-    """How a source signs, and with which of an account's secrets."""
+    """The method by which a source signs requests, and the secret that it uses."""
 
     sign: Callable[[SigningInput, str], str]
-    """Makes the signature of these parts with this secret."""
+    """The function that returns the signature of a request's parts, made with a secret."""
     is_by_auth_token: bool = False
-    """Whether the secret is the account's Auth Token; otherwise it is the webhook secret."""
+    """True if the secret is the account's Auth Token, False if it is the webhook secret."""
     covers_form: bool = False
-    """Whether it covers the parameters of the body one by one, and not its bytes."""
+    """True if the signature covers the body's form parameters one by one instead of its bytes."""
     covers_time: bool = False
-    """Whether it covers the time at which a request is sent."""
+    """True if the signature covers the time at which a request is sent."""
 
 
 def _as_twilio(signed: SigningInput, secret: str) -> str:
@@ -137,33 +139,33 @@ SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
     "standard-webhooks": SignatureScheme(_as_standard_webhooks, covers_time=True),
     "hmac-sha256": SignatureScheme(_by_hmac),
 }
-"""By their names in the settings of a source."""
+"""The signature schemes, by the names that a source's settings use."""
 
 
 # Without slots, so that values derived from the headers are cached for all requests.
 @dataclass(frozen=True)
 class CallbackSourceDefinition:
-    """A source of callbacks."""
+    """A source of callbacks: its headers, signature scheme and token format."""
 
     headers: tuple[HeaderTemplate, ...]
-    """In the order in which they are sent."""
+    """The templates of the headers, in the order in which they are sent."""
     signature: SignatureScheme
     token: IdempotencyTokenFormat
     content_type: str = "application/x-www-form-urlencoded; charset=utf-8"
-    """Of a POST."""
+    """The Content-Type header of a POST."""
 
     @cached_property
     def needs_time(self) -> bool:
-        """Whether a header or the signature has the time of sending in seconds since 1970."""
+        """True if a header or the signature needs the time of sending in seconds since 1970."""
         return self.signature.covers_time or "timestamp" in self._placeholders
 
     @cached_property
     def needs_date(self) -> bool:
-        """Whether a header has the date."""
+        """True if a header contains the date."""
         return "date" in self._placeholders
 
     def fill(self, values: Values) -> tuple[tuple[str, str], ...]:
-        """Return the headers of one request, without those that it has no value for."""
+        """Return the headers of one request; a header without a value is left out."""
         found = list[tuple[str, str]]()
         for as_it_stands, name, key, header in self._lines:
             if as_it_stands is not None:
@@ -192,14 +194,14 @@ class CallbackSourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""The whole header, if nothing has to be filled in; else its name, and how to fill it."""
+"""A header prepared for `fill`: the header itself if it is constant, its name, key and template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
-"""All sources, by their names in `#cbs=`."""
+"""All sources, by the names that URLs use in `#cbs=`."""
 
 
 def other_than(source: SourceName, sources: Sources) -> SourceName:
-    """Return what "the other source" means: the first one that is not this source.
+    """Return the first source that is not this one, to be used as "the other source".
 
     >>> other_than(Source.TWILIO, BUILT_IN)
     <Source.KORE: 'kore'>
@@ -212,11 +214,11 @@ def _headers(*lines: str) -> tuple[HeaderTemplate, ...]:
 
 
 FIRST: Final = _headers("Host: {host}")
-"""Headers that are put before those of a source whose settings leave them out."""
+"""Headers that are added before a source's own headers if its settings do not have them."""
 LAST: Final = _headers(
     "Content-Length: {length}", "Content-Type: {content_type}", "Authorization: {authorization}"
 )
-"""Headers that are put after them, likewise."""
+"""Headers that are added after a source's own headers if its settings do not have them."""
 
 BUILT_IN: Final[Sources] = {
     Source.TWILIO: CallbackSourceDefinition(

@@ -211,7 +211,7 @@ async def test_a_report_tells_for_each_url_what_differs_and_how_long_it_took(
         for kind in worst["differences"]
     ] == [
         ("200", "401", 2, "the receiver refuses twilio's signature"),
-        ("200", "200", 1, "both were answered alike, but for the body"),
+        ("200", "200", 1, "both got the same answer, except for the body"),
     ]
     # The newest difference of its kind is the example.
     assert worst["differences"][0]["example"]["callback_sid"] == f"CB{3:032x}"

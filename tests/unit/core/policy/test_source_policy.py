@@ -315,7 +315,7 @@ def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
 A = Phase("a", None, TWILIO, BOTH)
 B = Phase("b", BETWEEN, KORE, BOTH)
 C = Phase("c", AFTER, KORE, BOTH)
-DATELESS = "policy: the first phase must have no date, so that every instant has one"
+DATELESS = "policy: the first phase must have no date, so that every instant has a phase"
 
 
 @pytest.mark.parametrize(

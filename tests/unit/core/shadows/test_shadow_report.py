@@ -70,34 +70,34 @@ def test_answers_are_the_same_by_status_or_failure_and_by_body(
 @pytest.mark.parametrize("pair_", [pair(200, "unknown"), pair("unknown", 200), pair(200, "open")])
 def test_what_has_not_ended_or_nobody_knows_of_is_not_compared(pair_: AnswerComparison) -> None:
     assert not pair_.is_known
-    assert meaning_of(pair_) == "how one of them ended is not known"
+    assert meaning_of(pair_) == "the result of one of the two is not known"
 
 
 @pytest.mark.parametrize(
     ("compared", "meaning"),
     [
-        (pair(200, 200), "both were answered alike"),
-        (pair(200, 200, is_same_body=False), "both were answered alike, but for the body"),
-        (pair(200, 204), "the receiver takes both, and says so by another status"),
+        (pair(200, 200), "both got the same answer"),
+        (pair(200, 200, is_same_body=False), "both got the same answer, except for the body"),
+        (pair(200, 204), "the receiver accepts both, with different statuses"),
         (pair(200, 401), "the receiver refuses kore's signature"),
         (pair(204, 403), "the receiver refuses kore's signature"),
-        (pair(200, 404), "the receiver has nothing where the copy goes"),
-        (pair(200, 429), "the receiver takes no more requests just now"),
+        (pair(200, 404), "the receiver has nothing at the copy's URL"),
+        (pair(200, 429), "the receiver accepts no more requests at the moment"),
         (pair(200, 400), "the receiver can't use a request from kore, or its mark"),
         (pair(200, 500), "the receiver fails at a request from kore"),
-        (pair(200, 302), "the receiver points elsewhere; redirects are not followed"),
-        (pair(200, "guard"), "the settings let no callback go where the copy goes"),
-        (pair(200, "secret"), "what signs for kore is gone; nothing was sent"),
+        (pair(200, 302), "the receiver answers with a redirect; redirects are not followed"),
+        (pair(200, "guard"), "the settings do not allow callbacks to the copy's URL"),
+        (pair(200, "secret"), "the secret that signs for kore no longer exists; nothing was sent"),
         (pair(200, "source"), "there is no source kore in the settings any more; nothing was sent"),
         (pair(200, "total_timeout"), "the receiver doesn't answer a request from kore in time"),
         (
             pair(200, "connect"),
-            "no answer came to a request from kore; does a firewall know its addresses?",
+            "no answer came to a request from kore; does a firewall block its addresses?",
         ),
         (pair(401, 200), "the receiver refuses twilio's signature, and accepts kore's"),
-        (pair(503, 200), "the receiver took the copy from kore, which came later"),
-        (pair("connect", 503), "both failed, each in its own way"),
-        (pair(401, 503), "both failed, each in its own way"),
+        (pair(503, 200), "the receiver accepted the copy from kore, which came later"),
+        (pair("connect", 503), "both failed, in different ways"),
+        (pair(401, 503), "both failed, in different ways"),
     ],
 )
 def test_each_kind_of_difference_has_a_meaning(compared: AnswerComparison, meaning: str) -> None:

@@ -92,7 +92,7 @@ def test_an_empty_signature_is_sent_as_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["", "no colon", "a b: c", ": c", "X: a\r\nY: b", "X: ü"])
 def test_what_is_no_header_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no header; it must be like"):
+    with pytest.raises(ValueError, match="is not a valid header; it must be like"):
         HeaderTemplate.parse(text)
 
 
