@@ -1,5 +1,5 @@
-"""What both SIM products have alike: messages, data, mobile networks, simulated failures.
+"""Parts that both SIM products share: messages, data, mobile networks, simulated failures.
 
-May import what `core` may, and neither product.
+May import what `core` may, but neither product.
 Start with `scenario`.
 """

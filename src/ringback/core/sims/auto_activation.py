@@ -1,7 +1,7 @@
-"""When a SIM that is `ready` becomes `active` by itself.
+"""Calculates when a SIM that is `ready` becomes `active` by itself.
 
-Source: the documentation of both products. They differ in which messages count: SMS Commands both
-ways for Super SIM, Commands to the SIM for Programmable Wireless.
+Source: the documentation of both products. They differ in the messages that count: SMS Commands in
+both directions for Super SIM, Commands to the SIM for Programmable Wireless.
 """
 
 from collections.abc import Iterable
@@ -12,19 +12,20 @@ from ringback.core.calendar import months_after
 from ringback.core.sims.data_session import DataSession, when_used
 
 READY_MONTHS: Final = 3
-"""It becomes active after this many months."""
+"""The number of months after which a `ready` SIM becomes `active`."""
 READY_DATA: Final = 250_000
-"""Or once it has used this many bytes. The documentation says 250 KB."""
+"""The data usage in bytes (250 KB in the documentation) that makes a `ready` SIM `active`."""
 READY_MESSAGES: Final = 5
-"""Or once there were this many messages."""
+"""The number of messages that makes a `ready` SIM `active`."""
 
 
 def when_active(
     since: datetime, now: datetime, *, used: int, messages: int, sessions: Iterable[DataSession]
 ) -> datetime:
-    """Return when a SIM becomes active that has been ready since then, if its sessions go on.
+    """Return when a SIM that has been ready since `since` becomes active, if its sessions continue.
 
-    `used` and `messages` are its usage until now. A limit that is reached already gives `now`.
+    `used` (bytes) and `messages` are its usage until now. Returns `now` if a limit on them is
+    already reached.
     """
     left = READY_DATA - used
     if left <= 0 or messages >= READY_MESSAGES:

@@ -1,7 +1,7 @@
-"""Data usage of SIMs, as sessions whose usage is calculated from the time.
+"""Data usage of SIMs, in sessions whose usage is calculated from the time.
 
-A session uses a number of bytes per hour from its beginning to its end, so nothing has to be
-written while time passes. The bytes of adjoining periods add up exactly to those of the whole.
+A session uses a fixed number of bytes per hour from its beginning to its end, so nothing has to be
+saved while it runs. The bytes of adjoining periods add up exactly to those of the whole period.
 """
 
 from bisect import bisect_left
@@ -15,31 +15,32 @@ from ringback.core.calendar import HOUR, INSTANT
 
 MEGABYTE: Final = 1_000_000
 _PRICE_OF_A_MEGABYTE: Final = Decimal("0.10")
-"""In USD, as in the published samples of both products: 300,000 bytes for 0.03."""
+"""The price in USD, from the published samples of both products: 300,000 bytes cost 0.03."""
 _CENT: Final = Decimal("0.01")
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSession:
-    """A stretch of time in which a SIM uses data at an even rate."""
+    """A Data Session: a time in which a SIM uses data at a constant rate."""
 
     sid: str
     account_sid: str
     sim_sid: str
     network_sid: str
     upload_per_hour: int
-    """Bytes."""
+    """The bytes that the SIM sends per hour."""
     download_per_hour: int
     date_created: datetime
-    """When it began."""
+    """When the session began."""
     date_ended: datetime | None = None
-    """When it ends, possibly in the future; None if that is open."""
+    """When the session ends, possibly in the future; None if it has no end yet."""
 
     def bytes_between(self, start: datetime, end: datetime) -> tuple[int, int]:
-        """Return how many bytes went up and down between two instants, without the last.
+        """Return the bytes uploaded and downloaded from `start` until just before `end`.
 
-        Both ends are rounded down from the session's beginning, so that adjoining periods add up.
+        At both ends, the bytes since the session's beginning are rounded down, so that adjoining
+        periods add up.
         """
         start = max(start, self.date_created)
         end = end if self.date_ended is None else min(end, self.date_ended)
@@ -57,15 +58,15 @@ def _grown(per_hour: int, time: timedelta) -> int:
 
 
 def when_used(count: int, session: DataSession, *, since: datetime) -> datetime | None:
-    """Return the first instant at which a session has used this many more bytes, up plus down.
+    """Return when a session will have used `count` bytes since `since`, up and down together.
 
-    None if it never does, since it uses none or ends before.
+    None if it never does, because it uses no data or ends earlier.
     """
     begin = max(since, session.date_created)
     end = session.date_ended or _END_OF_TIME
     if end < begin or sum(session.bytes_between(begin, end)) < count:
         return None
-    # By bisection, not by division: up and down are rounded separately.
+    # Division would be wrong, since upload and download are rounded separately.
     most = (end - begin) // INSTANT
     found = bisect_left(
         range(most + 1),
@@ -76,13 +77,13 @@ def when_used(count: int, session: DataSession, *, since: datetime) -> datetime 
 
 
 def bytes_of(sessions: Iterable[DataSession], start: datetime, end: datetime) -> tuple[int, int]:
-    """Return how many bytes some sessions used together: up, and down."""
+    """Return the bytes that these sessions uploaded and downloaded in all in a period."""
     pairs = [session.bytes_between(start, end) for session in sessions]
     return sum(up for up, _ in pairs), sum(down for _, down in pairs)
 
 
 def price_of(count: int) -> Decimal:
-    """Return what so many bytes cost, in USD, to the cent.
+    """Return the price of this number of bytes in USD, rounded to the cent.
 
     >>> price_of(3_494_609)
     Decimal('0.35')
@@ -91,5 +92,5 @@ def price_of(count: int) -> Decimal:
 
 
 def total_between(sessions: Iterable[DataSession], start: datetime, end: datetime) -> int:
-    """Return how many bytes some sessions used together, up and down."""
+    """Return the total of bytes that these sessions used in a period, up and down together."""
     return sum(bytes_of(sessions, start, end))

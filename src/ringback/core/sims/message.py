@@ -1,7 +1,7 @@
-"""Short messages to and from devices, in both SIM products: their form and life cycle.
+"""Short messages to and from devices, for both SIM products: their form and life cycle.
 
-Source of the moves: the documentation of both. A message stays `sent` if no confirmation comes; a
-message from a device is `received` from the start.
+The allowed changes of status are from the documentation of both products. A message stays `sent` if
+no confirmation comes; a message from a device is `received` from the start.
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from enum import StrEnum
 from typing import Final
 
 LONGEST_SMS: Final = 160
-"""Single-byte characters."""
+"""The maximum length of an SMS, in single-byte characters."""
 
 
 class Direction(StrEnum):
-    """The direction of a message."""
+    """The direction of a message: to the SIM, or from it."""
 
     TO_SIM = "to_sim"
     FROM_SIM = "from_sim"
 
 
 class PayloadType(StrEnum):
-    """How the API writes a payload: as text, or in Base64."""
+    """The form of a payload in the API: text, or Base64 for binary data."""
 
     TEXT = "text"
     BINARY = "binary"
@@ -46,7 +46,7 @@ MESSAGE_MOVES: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
 
 
 def check_move(kind: str, before: MessageStatus, after: MessageStatus) -> None:
-    """Raise ValueError if a message can't go from one status to the other."""
+    """Raise ValueError if a message can't change from the status `before` to `after`."""
     if after not in MESSAGE_MOVES[before]:
         raise ValueError(f"{kind} that is {before} can't become {after}")
 
@@ -57,11 +57,11 @@ def fault_in_text(text: str) -> str | None:
     >>> fault_in_text("na\u00efve") is None
     True
     >>> fault_in_text("5 \u20ac")
-    "'\u20ac' is no single-byte character, which an SMS is made of"
+    "'\u20ac' is not a single-byte character; an SMS can't contain others"
     """
     wide = next((character for character in text if ord(character) > 0xFF), None)
     if wide is not None:
-        return f"{wide!r} is no single-byte character, which an SMS is made of"
+        return f"{wide!r} is not a single-byte character; an SMS can't contain others"
     if len(text) > LONGEST_SMS:
         return f"{len(text)} characters are too many; an SMS has at most {LONGEST_SMS}"
     return None

@@ -1,7 +1,7 @@
-"""The mobile networks that SIMs can use: a small excerpt of the world.
+"""The mobile networks that SIMs can use: a small selection of the world's networks.
 
-Codes are those of ITU-T E.212 as operators use them. The vendors' SIDs of networks are not
-published, so ours are made from the codes: the same in every installation.
+Codes are those of ITU-T E.212 as operators use them. The vendors do not publish the SIDs of
+networks, so ours are made from the codes and are the same in every installation.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ringback.core.sids import SID_BYTES, SidKind, make_sid
 
 
 class MobileNetworkCode(NamedTuple):
-    """A mobile country code and a mobile network code, as text, since zeros in front count."""
+    """A mobile country code and a mobile network code, as text to keep leading zeros."""
 
     mcc: str
     mnc: str
@@ -20,16 +20,16 @@ class MobileNetworkCode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MobileNetwork:
-    """A mobile network."""
+    """A mobile network: its name, its country and its codes."""
 
     friendly_name: str
     iso_country: str
-    """ISO 3166-1 alpha-2, in upper case."""
+    """The country's code (ISO 3166-1 alpha-2), in upper case."""
     identifiers: tuple[MobileNetworkCode, ...]
 
     @property
     def sid(self) -> str:
-        """Which network it is."""
+        """The network's SID, made from its first code."""
         name = "".join(self.identifiers[0]).encode()
         return make_sid(SidKind.NETWORK, blake2b(name, digest_size=SID_BYTES).digest())
 
@@ -87,7 +87,7 @@ _BY_SID: Final = {network.sid: network for network in NETWORKS}
 
 
 def network_with(sid: str) -> MobileNetwork | None:
-    """Return the network with this SID, or None.
+    """Return the mobile network with this SID, or None if there is none.
 
     >>> network_with(NETWORKS[0].sid).friendly_name
     'AT&T'

@@ -1,8 +1,8 @@
-"""The steps of the simulated network, and the scenarios in which some of them fail.
+"""The steps of the simulated mobile network, and the scenarios in which some of them fail.
 
-Codes are those of the documentation. Super SIM's has none for a failed SMS or a profile that can't
-be downloaded, so 20500 there is our choice. That of Programmable Wireless has 33000 for all
-failures of the network itself.
+The error codes are those of the documentation. For Super SIM, it has no code for a failed SMS or a
+profile that can't be downloaded, so 20500 is our choice. For Programmable Wireless, it has 33000
+for all failures of the network itself.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 
 class TaskKind(StrEnum):
-    """The steps that can be scheduled for a resource; at most one of each at a time."""
+    """The steps that can be scheduled for a resource; each step at most once at a time."""
 
     UPDATE_SIM = "update_sim"
     ACTIVATE_SIM = "activate_sim"
@@ -30,15 +30,15 @@ class TaskKind(StrEnum):
     BEGIN_SETTINGS = "begin_settings"
     END_SETTINGS = "end_settings"
 
-    # Those of Programmable Wireless.
+    # The steps of Programmable Wireless.
     TAKE_ON_CHANGE = "take_on_change"
-    """The operator accepts transactions again, and begins a scheduled change."""
+    """The mobile operator accepts changes again, and begins a change that was scheduled."""
     CHANGE_SIM = "change_sim"
     FINALIZE_SIM = "finalize_sim"
-    """A SIM gets its final status by itself: `ready` becomes `active`, `deactivated` `canceled`."""
+    """A SIM's status changes by itself, from `ready` to `active` or `deactivated` to `canceled`."""
     RESET_SIM = "reset_sim"
     METER_SIM = "meter_sim"
-    """A SIM's usage is planned again: a new month has begun, or its plan's limit is reached."""
+    """A SIM's usage is planned again, as a month has begun or its plan's limit is reached."""
     SEND_COMMAND = "send_command"
     CONFIRM_COMMAND = "confirm_command"
     FORGET_COMMAND = "forget_command"
@@ -46,12 +46,12 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CarrierSucceeded:
-    """The network did as asked."""
+    """The network carried out the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierFailure:
-    """The network could not do as asked."""
+    """The network could not carry out the step; has the error code and message."""
 
     code: int
     message: str
@@ -59,7 +59,7 @@ class CarrierFailure:
 
 @dataclass(frozen=True, slots=True)
 class CarrierTimeout:
-    """The network has not answered, and never will."""
+    """The network never answers the request for the step."""
 
 
 CarrierResult = CarrierSucceeded | CarrierFailure | CarrierTimeout
@@ -68,7 +68,7 @@ CARRIED_OUT: Final = CarrierSucceeded()
 
 
 def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
-    """Return why a step failed, or None; no answer is a failure with this code.
+    """Return a step's failure, or None if it succeeded; no answer fails with code `unanswered`.
 
     >>> failure_in(CarrierTimeout(), unanswered=83400)
     CarrierFailure(code=83400, message='the network did not answer')
@@ -86,22 +86,22 @@ def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | No
 
 @dataclass(frozen=True, slots=True)
 class NetworkScenario:
-    """How a network behaves: which steps fail, and how slow it is."""
+    """The behaviour of the simulated network: the steps that fail, and the time that steps take."""
 
     name: str
     meaning: str
     results: Mapping[TaskKind, CarrierResult] = field(default_factory=dict[TaskKind, CarrierResult])
     slowness: int = 1
-    """How many times as long as usual each step takes."""
+    """The factor by which each step takes longer than usual."""
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
-    """How long some steps have to wait before the network takes them."""
+    """The times that some steps have to wait before the network begins them."""
 
     def result_of(self, step: TaskKind) -> CarrierResult:
-        """Return how this step ends."""
+        """Return the result of this step in the scenario."""
         return self.results.get(step, CARRIED_OUT)
 
     def wait_before(self, step: TaskKind) -> timedelta:
-        """Return how long this step has to wait for the network."""
+        """Return how long this step has to wait before the network begins it."""
         return self.waits.get(step, timedelta(0))
 
 
@@ -111,7 +111,7 @@ _ALL: Final = (
     NORMAL,
     NetworkScenario(
         "update-fails",
-        "changes of a SIM fail (83004; 33000), and it goes back to what it was",
+        "changes of a SIM fail (83004; 33000), and it returns to its old state",
         {
             TaskKind.UPDATE_SIM: CarrierFailure(83004, "the SIM could not be updated"),
             TaskKind.CHANGE_SIM: CarrierFailure(33000, "the SIM could not be updated"),
@@ -133,7 +133,7 @@ _ALL: Final = (
     ),
     NetworkScenario(
         "sms-unconfirmed",
-        "SMS and Commands are sent, and no delivery is ever confirmed",
+        "SMS and Commands are sent, but no delivery is ever confirmed",
         {TaskKind.CONFIRM_SMS: CarrierTimeout(), TaskKind.CONFIRM_COMMAND: CarrierTimeout()},
     ),
     NetworkScenario(
@@ -181,7 +181,7 @@ SCENARIOS: Final[Mapping[str, NetworkScenario]] = {scenario.name: scenario for s
 
 
 def scenario_called(name: str) -> NetworkScenario:
-    """Return the scenario of this name; raises ValueError where there is none."""
+    """Return the scenario with this name; raises ValueError if there is none."""
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise ValueError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
@@ -189,7 +189,7 @@ def scenario_called(name: str) -> NetworkScenario:
 
 
 def scenario_in(unique_name: str | None) -> NetworkScenario | None:
-    """Return the scenario that a SIM's unique name asks for, behind its last `+`.
+    """Return the scenario named after the last `+` of a SIM's unique name, or None.
 
     >>> scenario_in("meter 7+update-fails").name
     'update-fails'

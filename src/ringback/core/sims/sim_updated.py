@@ -1,4 +1,4 @@
-"""The event of a SIM's update, the same for both products, as the notice shows it."""
+"""The event that a SIM's update has ended: the same for both products, as in KORE's notice."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,17 +9,17 @@ from ringback.core.sims.scenario import CarrierFailure
 
 
 class AnySim(NamedRecord, Protocol):
-    """A SIM of either product: both packages use this module, so it can import neither."""
+    """A SIM of either product; a Protocol, since this module can't import the two products."""
 
     @property
     def status(self) -> StrEnum:
-        """The present status."""
+        """The SIM's current status."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SimUpdated:
-    """An update of a SIM has ended: as asked, or with an error and the status it went back to."""
+    """An update of a SIM has ended: with success, or with an error and the SIM's old status."""
 
     api_version: ClassVar = "v1"
     account_sid: str
@@ -31,7 +31,7 @@ class SimUpdated:
 
     @classmethod
     def of(cls, sim: AnySim, failure: CarrierFailure | None = None) -> "SimUpdated":
-        """Return the event about a SIM's present state."""
+        """Return the event with a SIM's current state, and the failure if the update failed."""
         return cls(
             account_sid=sim.account_sid,
             sim_sid=sim.sid,

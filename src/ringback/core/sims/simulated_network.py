@@ -1,6 +1,6 @@
-"""The settings of the simulated network, and what it chooses at random: the same for a seed.
+"""The settings of the simulated mobile network, and the values that it derives from its seed.
 
-The addresses of SIMs' devices belong to that network.
+The same seed always gives the same values. Device addresses do not depend on the seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,33 +14,33 @@ from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 from ringback.core.sims.scenario import NORMAL, NetworkScenario
 
 EVERYONE: Final = "*"
-"""The key of the scenario for all SIMs and accounts."""
+"""The key in the settings for the scenario of all SIMs and accounts."""
 
 _HOURS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
-    """The settings of the simulated network."""
+    """The settings of the simulated mobile network."""
 
     takes: timedelta
-    """How long each step takes."""
+    """How long each step of the network takes."""
     devices: IPv4Network = IPv4Network("100.64.0.0/10")
-    """The network that device addresses are taken from."""
+    """The IP network that device addresses are taken from."""
     data_per_day: int = 0
-    """About how many bytes a connected SIM uses by itself."""
+    """The approximate number of bytes that each connected SIM uses per day without any request."""
     seed: int = 0
     scenarios: Mapping[str, NetworkScenario] = field(default_factory=dict[str, NetworkScenario])
-    """By the SID of a SIM or an account; `*` is for all."""
+    """The scenarios by the SID of a SIM or an account; `*` means all."""
 
     def scenario_of(self, *sids: str) -> NetworkScenario:
-        """Return the scenario that is set for the first of these that has one."""
+        """Return the scenario of the first of these SIDs that has one, else the one for all."""
         return next(
             (self.scenarios[sid] for sid in (*sids, EVERYONE) if sid in self.scenarios), NORMAL
         )
 
     def data_per_hour(self, iccid: str) -> tuple[int, int]:
-        """Return how many bytes this card sends and receives in an hour: near the average.
+        """Return the bytes that this SIM card sends and receives per hour, near the average.
 
         >>> settings = SimulationSettings(timedelta(0), data_per_day=2_400_000)
         >>> settings.data_per_hour("89883070000123456789")
@@ -52,7 +52,7 @@ class SimulationSettings:
         return upload, total - upload
 
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
-        """Return the network that a card uses, out of those allowed; out of all if there are none.
+        """Return the mobile network of a SIM card, one of those with these SIDs, or of all if none.
 
         >>> settings = SimulationSettings(timedelta(0))
         >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])
@@ -66,11 +66,11 @@ class SimulationSettings:
 
 
 def device_address(iccid: str, network: IPv4Network, *, turn: int = 0) -> str:
-    """Return an address for a card; where it is taken, the next turn gives another.
+    """Return an IP address for a SIM card's device; if it is in use, the next `turn` gives another.
 
-    The same card gets the same addresses everywhere, and in as many turns as there are addresses
-    it gets each of them. Those of the network itself and of its broadcast are left out, where it
-    is large enough to have them (RFC 3021).
+    The same card gets the same addresses everywhere, and successive turns give each address of the
+    network once. The network's own address and its broadcast address are left out, except in
+    networks too small to have them (RFC 3021).
 
     >>> device_address("89883070000123456789", IPv4Network("127.64.0.0/10"))
     '127.99.188.141'

@@ -1,5 +1,5 @@
 """Super SIM: its resources, their life cycles, and the events that callbacks report.
 
-May import what `core` may, and nothing of `wireless`.
+May import what `core` may, but nothing of `wireless`.
 Start with `sim`.
 """

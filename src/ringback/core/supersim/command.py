@@ -1,6 +1,6 @@
-"""SMS and IP Commands, and the life cycle of IP Commands; that of SMS is in `sims/message`.
+"""SMS Commands and IP Commands, and the life cycle of IP Commands (for SMS see `sims/message`).
 
-Source of the moves: the Super SIM documentation. An IP Command has no confirmation.
+The allowed changes of status are from the Super SIM documentation. IP Commands are not confirmed.
 """
 
 from base64 import b64decode
@@ -14,7 +14,7 @@ from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarge
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType, check_move
 
 LONGEST_DATAGRAM: Final = 1300
-"""Bytes of an IP Command's payload."""
+"""The maximum length of an IP Command's payload, in bytes."""
 
 
 class IpStatus(StrEnum):
@@ -36,7 +36,7 @@ IP_MOVES: Final[Mapping[IpStatus, frozenset[IpStatus]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SmsCommand:
-    """A text to or from a SIM's device."""
+    """An SMS Command: a text to or from a SIM's device."""
 
     sid: str
     account_sid: str
@@ -47,12 +47,12 @@ class SmsCommand:
     date_created: datetime
     date_updated: datetime
     callback: CallbackTarget = NO_TARGET
-    """Gets a callback for each change of its status."""
+    """The URL that gets a callback for each change of the command's status."""
 
     def moved(self, status: MessageStatus, now: datetime) -> "SmsCommand":
-        """Return the command in another status.
+        """Return the command with another status.
 
-        Raises ValueError where the life cycle has no such move.
+        Raises ValueError if the life cycle does not allow this change.
         """
         check_move("an SMS Command", self.status, status)
         return replace(self, status=status, date_updated=now)
@@ -60,7 +60,7 @@ class SmsCommand:
 
 @dataclass(frozen=True, slots=True)
 class IpCommand:
-    """A datagram to or from a SIM's device."""
+    """An IP Command: a datagram to or from a SIM's device."""
 
     sid: str
     account_sid: str
@@ -69,27 +69,27 @@ class IpCommand:
     status: IpStatus
     direction: Direction
     device_ip: str | None
-    """None for a command to the SIM until it has been sent."""
+    """The device's IP address; None for a command to the SIM until it has been sent."""
     device_port: int
-    """The device's port, as the destination or the origin."""
+    """The device's port: where a datagram is sent to, or where it comes from."""
     payload_type: PayloadType
     payload: str
     date_created: datetime
     date_updated: datetime
     callback: CallbackTarget = NO_TARGET
-    """Gets a callback when it was sent or has failed."""
+    """The URL that gets a callback when the command was sent or has failed."""
 
     @property
     def datagram(self) -> bytes:
-        """The payload as it is on the wire."""
+        """The bytes of the payload that are sent or received."""
         if self.payload_type is PayloadType.BINARY:
             return b64decode(self.payload)
         return self.payload.encode()
 
     def moved(self, status: IpStatus, now: datetime) -> "IpCommand":
-        """Return the command in another status.
+        """Return the command with another status.
 
-        Raises ValueError where the life cycle has no such move.
+        Raises ValueError if the life cycle does not allow this change.
         """
         if status not in IP_MOVES[self.status]:
             raise ValueError(f"an IP Command that is {self.status} can't become {status}")

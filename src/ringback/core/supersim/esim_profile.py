@@ -1,4 +1,4 @@
-"""eSIM Profiles: ordered, reserved, and fetched by a device from an SM-DP+ server.
+"""eSIM Profiles, which an account orders and a device downloads from an SM-DP+ server.
 
 The order of the statuses is that of the published enumeration.
 """
@@ -15,7 +15,7 @@ from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarge
 _EID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 SMDP_PLUS_ADDRESS: Final = "sm-dp-plus.twilio.com"
-"""As in the published samples; KORE's name the same one."""
+"""The SM-DP+ server of the published samples; KORE's samples have the same one."""
 
 
 class EsimStatus(StrEnum):
@@ -41,19 +41,19 @@ ESIM_MOVES: Final[Mapping[EsimStatus, frozenset[EsimStatus]]] = {
 
 @dataclass(frozen=True, slots=True)
 class EsimProfile:
-    """An eSIM Profile as its account sees it."""
+    """An eSIM Profile, with the fields that its account can see."""
 
     sid: str
     account_sid: str
     status: EsimStatus
     eid: str | None
-    """The chip that may fetch it; None if anyone with the matching id may."""
+    """The id of the only chip that may download it; None if anyone with the matching id may."""
     has_matching_id: bool
-    """Whether the order asked for a matching id to fetch it with."""
+    """True if the order asked for a matching id, which a device can download the profile with."""
     date_created: datetime
     date_updated: datetime
     iccid: str | None = None
-    """Set from `available` on, like the SIM and the server."""
+    """The number of the card; like the SIM and the server, None until status `available`."""
     sim_sid: str | None = None
     smdp_plus_address: str | None = None
     matching_id: str | None = None
@@ -63,15 +63,15 @@ class EsimProfile:
 
     @property
     def activation_code(self) -> str | None:
-        """The text of its QR code (GSMA SGP.22, 4.1); None without a matching id."""
+        """The text of the profile's QR code (GSMA SGP.22, 4.1); None without a matching id."""
         if self.smdp_plus_address is None or self.matching_id is None:
             return None
         return f"1${self.smdp_plus_address.upper()}${self.matching_id}"
 
     def moved(self, status: EsimStatus, now: datetime) -> "EsimProfile":
-        """Return the profile in another status.
+        """Return the profile with another status.
 
-        Raises ValueError where the life cycle has no such move.
+        Raises ValueError if the life cycle does not allow this change.
         """
         if status not in ESIM_MOVES[self.status]:
             raise ValueError(f"an eSIM Profile that is {self.status} can't become {status}")
@@ -79,7 +79,7 @@ class EsimProfile:
 
 
 def is_eid(text: str) -> bool:
-    """Whether a text can be the number of a chip: 32 digits, and in samples also letters a to f.
+    """Return True if the text can be an eSIM chip's id (EID): 32 digits or letters from a to f.
 
     >>> is_eid("89049032005008882600033489aaaaaa")
     True
@@ -88,7 +88,7 @@ def is_eid(text: str) -> bool:
 
 
 def make_matching_id(random_bytes: bytes) -> str:
-    """Return a matching id from 13 random bytes, in the form of the published sample.
+    """Return a matching id made from 13 random bytes, in the form of the published sample.
 
     >>> make_matching_id(bytes(range(13)))
     '00010-20304-05060-70809-0A0B0'
@@ -98,9 +98,9 @@ def make_matching_id(random_bytes: bytes) -> str:
 
 
 def make_iccid(random_bytes: bytes) -> str:
-    """Return an ICCID of a Super SIM from 8 random bytes; its last digit is the check digit.
+    """Return a Super SIM's ICCID (card number) made from 8 random bytes, with a check digit.
 
-    Source: those of Super SIM begin with 8988307, and have 20 digits.
+    Super SIM's ICCIDs begin with 8988307 and have 20 digits.
 
     >>> make_iccid(bytes(8))
     '89883070000000000008'
@@ -110,7 +110,7 @@ def make_iccid(random_bytes: bytes) -> str:
 
 
 def _check_digit(digits: str) -> str:
-    """Return the Luhn digit that ITU-T E.118 puts at the end."""
+    """Return the Luhn check digit that an ICCID ends with (ITU-T E.118)."""
     doubled = [
         int(digit) * (2 if index % 2 == 0 else 1) for index, digit in enumerate(digits[::-1])
     ]

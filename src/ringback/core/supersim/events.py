@@ -1,4 +1,4 @@
-"""The events of Super SIM that cause callbacks: one record for each kind."""
+"""The events of Super SIM that cause callbacks: one class for each kind."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from ringback.core.supersim.sim import SuperSim
 
 @dataclass(frozen=True, slots=True)
 class SmsCommandChanged:
-    """An SMS to a device has got a new status, or one from a device has come in."""
+    """An SMS Command to a device has a new status, or an SMS from a device has arrived."""
 
     api_version: ClassVar = "v1"
     payload_type: ClassVar = PayloadType.TEXT
@@ -30,7 +30,7 @@ class SmsCommandChanged:
     def of(
         cls, command: SmsCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "SmsCommandChanged":
-        """Return the event about a command's present state."""
+        """Return the event with an SMS Command's current state, and the failure if it failed."""
         return cls(
             account_sid=command.account_sid,
             command_sid=command.sid,
@@ -46,7 +46,7 @@ class SmsCommandChanged:
 
 @dataclass(frozen=True, slots=True)
 class IpCommandChanged:
-    """A datagram to a device was sent or failed, or one from a device has come in."""
+    """An IP Command to a device was sent or failed, or a datagram from a device has arrived."""
 
     api_version: ClassVar = "v1"
     account_sid: str
@@ -67,7 +67,7 @@ class IpCommandChanged:
     def of(
         cls, command: IpCommand, sim: SuperSim, failure: CarrierFailure | None = None
     ) -> "IpCommandChanged":
-        """Return the event about a command's present state."""
+        """Return the event with an IP Command's current state, and the failure if it failed."""
         return cls(
             account_sid=command.account_sid,
             command_sid=command.sid,
@@ -87,7 +87,7 @@ class IpCommandChanged:
 
 @dataclass(frozen=True, slots=True)
 class EsimProfileChanged:
-    """An eSIM Profile can be downloaded, has been, or failed."""
+    """An eSIM Profile is available for download, was downloaded or installed, or has failed."""
 
     api_version: ClassVar = "v1"
     account_sid: str
@@ -104,7 +104,7 @@ class EsimProfileChanged:
 
     @classmethod
     def of(cls, profile: EsimProfile) -> "EsimProfileChanged":
-        """Return the event about a profile's present state."""
+        """Return the event with an eSIM Profile's current state."""
         return cls(
             account_sid=profile.account_sid,
             profile_sid=profile.sid,

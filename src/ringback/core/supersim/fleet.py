@@ -1,4 +1,4 @@
-"""Fleets: SIMs that share settings, networks, and callback URLs for what devices send."""
+"""Fleets: groups of SIMs that share settings, networks and callback URLs for device messages."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,27 +9,27 @@ from ringback.core.callback_urls.callback_target import NO_TARGET, CallbackTarge
 
 @dataclass(frozen=True, slots=True)
 class NetworkAccessProfile:
-    """A named list of networks."""
+    """A Network Access Profile: a list of the mobile networks that a Fleet's SIMs may use."""
 
     sid: str
     account_sid: str
     unique_name: str | None
     network_sids: tuple[str, ...]
-    """In the order in which they were added; without any, SIMs may use all networks."""
+    """The allowed networks, in the order they were added; if empty, all networks are allowed."""
     date_created: datetime
     date_updated: datetime
 
 
 DATA_LIMIT: Final = 1000
-"""MB; the default of the create parameter. The resource's own text says 250; our ruling is 1000."""
+"""The default data limit in MB, from the create parameter (the resource's own text says 250)."""
 
 DATA_LIMITS: Final = (1, 2_000_000)
-"""The least and the most, in MB."""
+"""The minimum and the maximum of the data limit, in MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A group of SIMs that share settings."""
+    """A Fleet: a group of SIMs that share settings, networks and callback URLs."""
 
     sid: str
     account_sid: str
@@ -39,9 +39,9 @@ class Fleet:
     date_updated: datetime
     data_enabled: bool = True
     data_limit: int = DATA_LIMIT
-    """MB that each SIM may use in a billing period, up and down together."""
+    """The data limit of each SIM for a billing period in MB, up and down together."""
     sms_commands_enabled: bool = True
     sms_commands: CallbackTarget = NO_TARGET
-    """Gets a callback for each SMS from a device."""
+    """The URL that gets a callback for each SMS from a device."""
     ip_commands: CallbackTarget = NO_TARGET
-    """Gets a callback for each datagram from a device."""
+    """The URL that gets a callback for each datagram from a device."""

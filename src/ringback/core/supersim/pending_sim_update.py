@@ -1,4 +1,4 @@
-"""A change of a SIM that the network carries out, and what follows from its end."""
+"""A change of a Super SIM that the network carries out, and the SIM's state after it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 
 @dataclass(frozen=True, slots=True)
 class PendingSuperSimUpdate:
-    """An accepted change: the old and the new state of the SIM, and the callback URL."""
+    """A change of a Super SIM under way: its old and new state, and the callback URL."""
 
     sim_sid: str
     account_sid: str
@@ -24,9 +24,9 @@ class PendingSuperSimUpdate:
 def finish(
     sim: SuperSim, update: PendingSuperSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[SuperSim, SimUpdated]:
-    """Return the SIM after its change, and the event about it.
+    """Return the SIM after its change has ended, and the event to report.
 
-    A failed change leaves the SIM as it was before.
+    A failed change leaves the SIM in its old state.
     """
     failure = failure_in(result, unanswered=83004)
     if failure is None:
@@ -37,7 +37,7 @@ def finish(
 
 
 def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
-    """Return a SIM in another status; usage while `ready` is counted from its beginning."""
+    """Return a SIM with another status; usage while `ready` counts from the start of `ready`."""
     is_ready = status is SimStatus.READY
     return replace(
         sim,

@@ -1,4 +1,4 @@
-"""Settings Updates, which the network makes by itself; they cause no callbacks."""
+"""Settings Updates, which the network makes without any request; they cause no callbacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class OtaSettingsUpdateStatus(StrEnum):
-    """The statuses of a Settings Update; one of them has a hyphen."""
+    """The statuses of a Settings Update."""
 
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in-progress"
@@ -37,12 +37,12 @@ class OtaSettingsPackage(NamedTuple):
 BASE_SETTINGS: Final = OtaSettingsPackage(
     "base-settings", "1.0.0", "https://twilio.com/docs/iot/supersim/settings-packages/base-settings"
 )
-"""The package of the published samples."""
+"""The settings package of the published samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtaSettingsUpdate:
-    """An update of the settings on a SIM card."""
+    """A Settings Update: an update of the settings on a SIM card."""
 
     sid: str
     account_sid: str
@@ -55,13 +55,13 @@ class OtaSettingsUpdate:
 
     @property
     def packages(self) -> tuple[OtaSettingsPackage, ...]:
-        """The packages on the card if the update succeeds."""
+        """The settings packages on the SIM card after a successful update."""
         return (BASE_SETTINGS,)
 
     def moved(self, status: OtaSettingsUpdateStatus, now: datetime) -> "OtaSettingsUpdate":
-        """Return the update in another status.
+        """Return the update with another status.
 
-        Raises ValueError where the life cycle has no such move.
+        Raises ValueError if the life cycle does not allow this change.
         """
         if status not in SETTINGS_MOVES[self.status]:
             raise ValueError(f"a Settings Update that is {self.status} can't become {status}")

@@ -1,7 +1,7 @@
-"""The life cycle of Super SIMs as a table of moves, and what an update of one leads to.
+"""The life cycle of Super SIMs: the allowed changes of status, and the effect of an update.
 
-Source of the moves: the Super SIM documentation. `ready → inactive` is our decision; there is no
-`new → inactive`, and no way back to `new`.
+The changes are from the Super SIM documentation, except that `ready → inactive` is our decision.
+There is no `new → inactive`, and no way back to `new`.
 """
 
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ MOVES: Final[Mapping[SimStatus, frozenset[SimStatus]]] = {
 }
 
 REQUESTABLE: Final = (SimStatus.READY, SimStatus.ACTIVE, SimStatus.INACTIVE)
-"""The statuses that an update may ask for."""
+"""The statuses that a client may ask for in an update of a SIM."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuperSim:
-    """A Super SIM as its account sees it."""
+    """A Super SIM, with the fields that its account can see."""
 
     sid: str
     account_sid: str
@@ -48,33 +48,33 @@ class SuperSim:
     date_created: datetime
     date_updated: datetime
     device_ip: str | None = None
-    """The address of its device, for IP Commands."""
+    """The IP address of the SIM's device, for IP Commands."""
     ready_since: datetime | None = None
-    """Since when it has been `ready`; None in other statuses."""
+    """When the SIM became `ready`; None in other statuses."""
     sms_while_ready: int = 0
-    """SMS Commands sent or received while it has been `ready`."""
+    """The number of SMS Commands sent or received since the SIM became `ready`."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether its device can use the network."""
+        """True if the SIM's status lets its device use the network."""
         return self.status in (SimStatus.READY, SimStatus.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class FleetAssigned:
-    """A new SIM gets its fleet at once, without the network and without a callback."""
+    """Effect of an update: a new SIM gets its Fleet at once, without a callback."""
 
     fleet_sid: str
 
 
 @dataclass(frozen=True, slots=True)
 class SuperSimAlreadyInState:
-    """The SIM is already as asked; the callback is sent at once."""
+    """Effect of an update: the SIM is already in the requested state; the callback is sent now."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuperSimUpdateRequired:
-    """The network has to carry the change out; the SIM is `scheduled` until then."""
+    """Effect of an update: the SIM is `scheduled` until the network has carried out the change."""
 
     status: SimStatus
     fleet_sid: str | None
@@ -84,13 +84,13 @@ Change = FleetAssigned | SuperSimAlreadyInState | SuperSimUpdateRequired
 
 
 def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change | None:
-    """Return what an update that asks for this status and this fleet leads to.
+    """Return the effect of an update of a SIM that asks for this status and this Fleet.
 
-    None where it asks for neither, and causes no callback.
+    Returns None, for no effect and no callback, if the update asks for neither.
 
     Raises Conflict while an earlier change is being carried out (83009, 83010), and
-    InvalidParameter where the life cycle has no such move (83010) or the SIM would be without a
-    fleet (83007).
+    InvalidParameter if the life cycle does not allow the change (83010) or the SIM would have no
+    Fleet (83007).
     """
     if status is None and fleet_sid is None:
         return None

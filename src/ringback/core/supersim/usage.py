@@ -1,4 +1,4 @@
-"""Usage Records, the data usage of an account's SIMs by group and time; and Billing Periods."""
+"""Usage Records (the data usage of an account's SIMs by group and time) and Billing Periods."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LONGEST_BY_SIM: Final = timedelta(days=31)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuperSimDataSession(DataSession):
-    """A SIM's use of data in a fleet, in a country."""
+    """A Data Session of a Super SIM, with its Fleet and country."""
 
     fleet_sid: str
     iso_country: str
@@ -40,7 +40,7 @@ class UsageGrouping(StrEnum):
 
 
 class UsageGranularity(StrEnum):
-    """How long the period of a Usage Record is."""
+    """The length of a Usage Record's period: an hour, a day, or all of the time asked for."""
 
     HOUR = "hour"
     DAY = "day"
@@ -58,44 +58,44 @@ _LONGEST: Final[Mapping[UsageGranularity, timedelta]] = {
     UsageGranularity.HOUR: timedelta(days=31),
     UsageGranularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
 }
-"""The longest periods that can be asked for. That for days is ours: everything that is kept."""
+"""The longest time that a client can ask for; for days it is our choice: all data that is kept."""
 
 
 class UsageQuery(NamedTuple):
-    """A request for usage; its period is whole hours or days, as its granularity is."""
+    """A request for usage; by hour or by day, `start` and `end` are whole hours or days."""
 
     start: datetime
     end: datetime
     granularity: UsageGranularity
     group: UsageGrouping | None
     filters: Mapping[str, str]
-    """Values that the sessions' fields must have."""
+    """Fields of sessions with the values that they must have to be counted."""
 
     def periods(self) -> list[tuple[datetime, datetime]]:
-        """Return the periods of the records, the newest first."""
+        """Return the periods of the query's records, the newest first."""
         return periods_between(self.start, self.end, _SPANS.get(self.granularity))
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """The usage in one period, for one group and the filters of the query."""
+    """A Usage Record: the data usage in one period, for one group and the query's filters."""
 
     account_sid: str
     start: datetime
     end: datetime
     of: Mapping[str, str]
-    """The group and filters: names of sessions' fields, with their values."""
+    """The record's group and filters: names of sessions' fields with their values."""
     upload: int
     download: int
 
     @property
     def sid(self) -> str:
-        """An id within its list; it is no SID of a resource."""
+        """The record's identifier, unique within its list; it is not the SID of a resource."""
         return "-".join([f"{self.start:%Y%m%d%H}", *self.of.values()])
 
     @property
     def billed(self) -> str:
-        """The price in USD; as text, as in every published sample."""
+        """The price of the usage in USD, as text like in the published samples."""
         cents = price_of(self.upload + self.download)
         return str(cents) if cents else "0"
 
@@ -109,10 +109,10 @@ def plan_query(
     filters: Mapping[str, str],
     now: datetime,
 ) -> UsageQuery:
-    """Return the query of a request for usage; without a period it is for the last month.
+    """Return the query for a request for usage; without `start` and `end`, for the last month.
 
-    Raises InvalidParameter for a period that ends before it begins (83600), is not on the
-    boundaries of days or hours (83601, 83602), too long (83603, 83604), or too old (83605).
+    Raises InvalidParameter if the time ends before it begins (83600), is not in whole days or hours
+    (83601, 83602), is too long (83603, 83604), or begins too long ago (83605).
     """
     span = _SPANS.get(granularity)
     end = end or (now if span is None else next_boundary(now, span))
@@ -144,7 +144,7 @@ def plan_query(
 def summarize(
     account_sid: str, query: UsageQuery, sessions: Iterable[SuperSimDataSession], now: datetime
 ) -> list[UsageRecord]:
-    """Return the records of a query, newest period first; without a group, also empty ones."""
+    """Return a query's records, newest period first; without a group, also those without usage."""
     groups = _grouped([one for one in sessions if _fits(one, query.filters)], query)
     records = list[UsageRecord]()
     for start, end in query.periods():
@@ -158,7 +158,7 @@ def summarize(
 def _grouped(
     sessions: Sequence[SuperSimDataSession], query: UsageQuery
 ) -> list[tuple[Mapping[str, str], Sequence[SuperSimDataSession]]]:
-    """Return the groups of records in each period, with the sessions of each."""
+    """Return the groups that records are made for, each with its sessions."""
     if query.group is None:
         return [(query.filters, sessions)]
     field = FIELD_OF[query.group]
@@ -177,7 +177,7 @@ def _too_long(what: str, longest: timedelta, *, code: int) -> InvalidParameter:
 
 
 class BillingPeriodType(StrEnum):
-    """What is billed: a SIM being ready, or being active."""
+    """The reason for billing: the SIM is `ready`, or it is `active`."""
 
     READY = "ready"
     ACTIVE = "active"
@@ -185,7 +185,7 @@ class BillingPeriodType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BillingPeriod:
-    """One period of one SIM."""
+    """A Billing Period of one SIM."""
 
     sid: str
     account_sid: str

@@ -150,7 +150,7 @@ async def test_an_sms_takes_160_single_byte_characters(caller: Caller, payload: 
         ({**PING, "Sim": "nobody's"}, 83005, 'Sim="nobody\'s": there is no SIM'),
         ({**PING, "Sim": THEIR_SIM}, 83005, f"Sim='{THEIR_SIM}': there is no SIM"),
         ({**PING, "Payload": "a" * 161}, 83600, "Payload: 161 characters are too many"),
-        ({**PING, "Payload": "5 €"}, 83600, "Payload: '€' is no single-byte character"),
+        ({**PING, "Payload": "5 €"}, 83600, "Payload: '€' is not a single-byte character"),
         ({**PING, "CallbackUrl": "nowhere"}, 11100, "'nowhere' is not a valid URL"),
         ({**PING, "CallbackUrl": "http://a.example#cbs=foo"}, 11100, "#cbs=foo: cbs must be"),
         ({**PING, "CallbackMethod": "PUT"}, 83600, "CallbackMethod='PUT': CallbackMethod must be"),

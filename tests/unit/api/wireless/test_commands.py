@@ -164,7 +164,7 @@ def binary(command: str) -> dict[str, str]:
         ),
         ({**PING, "Sim": "my_super_sim"}, 33107, "Sim='my_super_sim': there is no SIM with"),
         ({**PING, "Command": "a" * 161}, 33111, "Command: 161 characters are too many"),
-        ({**PING, "Command": "5 €"}, 33101, "Command: '€' is no single-byte character"),
+        ({**PING, "Command": "5 €"}, 33101, "Command: '€' is not a single-byte character"),
         ({**PING, "Command": "€" * 161}, 33111, "Command: 161 characters are too many"),
         (binary(base64_of(141)), 33111, "Command: 141 bytes are too many"),
         (binary("AP8"), 33101, "Command: it is not Base64"),

@@ -50,8 +50,8 @@ def test_so_many_single_byte_characters_are_one_sms(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("5 \u20ac", "'\u20ac' is no single-byte character, which an SMS is made of"),
-        ("\u0100" * 200, "'\u0100' is no single-byte character, which an SMS is made of"),
+        ("5 \u20ac", "'\u20ac' is not a single-byte character; an SMS can't contain others"),
+        ("\u0100" * 200, "'\u0100' is not a single-byte character; an SMS can't contain others"),
         ("x" * 161, "161 characters are too many; an SMS has at most 160"),
     ],
 )

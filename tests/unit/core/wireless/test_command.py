@@ -118,7 +118,7 @@ def test_what_is_within_the_limits_can_be_sent(
             "5 \u20ac",
             TEXT,
             NONE,
-            ("'\u20ac' is no single-byte character, which an SMS is made of", 33101),
+            ("'\u20ac' is not a single-byte character; an SMS can't contain others", 33101),
         ),
         (
             "A" * 188,
