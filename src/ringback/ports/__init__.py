@@ -1,10 +1,10 @@
-"""Every boundary, as small Protocols: what the inside needs from the outside.
+"""All interfaces (Protocols) between the core and the outside, such as database and network.
 
 May import `core`.
 Start with `store`, then `callbacks`.
 """
 
-# Everything that these modules define is public; a list of it here would only repeat them.
+# Everything that these modules define is public; a list here would only repeat the names.
 # ruff: noqa: F403
 
 from ringback.ports.callbacks import *

@@ -1,4 +1,4 @@
-"""The tables of callbacks, their attempts, batches of new callbacks, and kept answers."""
+"""Interfaces of the tables for callbacks, attempts, batches of new callbacks, and long answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ from ringback.ports.record_tables import PageWindow, RecordPage
 
 @dataclass(frozen=True, slots=True)
 class CallbackFilter:
-    """Which callbacks to list; None stands for all."""
+    """A filter for lists of callbacks; a field that is None matches all callbacks."""
 
     statuses: frozenset[CallbackStatus] | None = None
     source: SourceName | None = None
     idempotency_token: str | None = None
     destination: str | None = None
     since: datetime | None = None
-    """The first instant of creation."""
+    """List callbacks that were created at this instant or later."""
     until: datetime | None = None
-    """The instant of creation from which on callbacks are left out."""
+    """List callbacks that were created before this instant."""
 
 
 class Lane(NamedTuple):
-    """A queue: the callbacks of one account to one destination.
+    """A queue of one account's callbacks to one destination (scheme, host and port).
 
-    Lanes take turns, so that no account and no slow receiver holds up the others.
+    Lanes take turns, so that no account and no slow receiver delays the others.
     """
 
     account_sid: str
@@ -47,18 +47,18 @@ def lane_of(callback: CallbackRecord) -> Lane:
 
 
 class DeliveryClaim(NamedTuple):
-    """A callback taken for one attempt, whose open row is durable with it."""
+    """A callback taken for one attempt; the attempt's row is saved, still without a result."""
 
     callback: CallbackRecord
-    """What to send, and where to; its own progress is the one before the claim."""
+    """The callback to send; its `progress` is from before the claim."""
     progress: DeliveryProgress
     account: Account
     fresh: bool = False
-    """Whether its request must use a new connection, since the last one was stale."""
+    """True if the request must use a new connection, since the last one turned out closed."""
 
     @property
     def attempt(self) -> Attempt:
-        """The attempt's open row."""
+        """The attempt's row, still without a result."""
         callback, progress = self.callback, self.progress
         return Attempt(
             callback.sid, callback.account_sid, progress.attempt_count, progress.date_updated
@@ -66,47 +66,47 @@ class DeliveryClaim(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How an attempt ended, and the resulting progress of its callback."""
+    """The result of an attempt, and the new progress of its callback."""
 
     callback: CallbackRecord
     attempt: Attempt | None
-    """The row with its ending; None if the request was never sent, so that there is no row."""
+    """The attempt with its result; None if nothing was sent, so that its row is deleted."""
     progress: DeliveryProgress
-    """The callback's progress from now on; if it is under way, its next attempt begins."""
+    """The callback's new progress; if it is under way, the callback's next attempt begins."""
 
 
 class LaneDue(NamedTuple):
-    """A lane in which callbacks wait that nobody has claimed."""
+    """A lane with callbacks that wait to be claimed, and the time when the first one is due."""
 
     lane: Lane
     next_due: datetime
 
 
 class Callbacks(Protocol):
-    """Callbacks and their attempts."""
+    """The table of callbacks and their attempts."""
 
     def add(self, callback: CallbackRecord) -> None:
-        """Save a new callback; if it is under way, its first attempt's row is opened with it."""
+        """Save a new callback; if it is under way, also add the open row of its first attempt."""
         ...
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
-        """Return a callback of this account, or None."""
+        """Return the account's callback with this SID, or None if there is none."""
         ...
 
     def find(self, sid: str) -> CallbackRecord | None:
-        """Return a callback of any account, or None."""
+        """Return the callback of any account with this SID, or None if there is none."""
         ...
 
     def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
-        """Return the callback of this account that was created with this key, or None."""
+        """Return the account's callback that was created with this idempotency key, or None."""
         ...
 
     def page(
         self, account_sid: str, which: CallbackFilter, window: PageWindow
     ) -> RecordPage[CallbackRecord]:
-        """Return one page, newest first.
+        """Return one page of an account's callbacks that match a filter, newest first.
 
-        Raises PageNotFound if the account has no record with the SID that the page begins at.
+        Raises PageNotFound if the account has no callback with the SID that the page begins at.
         """
         ...
 
@@ -119,14 +119,14 @@ class Callbacks(Protocol):
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
-        """Return callbacks in the order of their creation, beginning after the one with this SID.
+        """Return an account's callbacks that match a filter, oldest first, from after this SID on.
 
         `examining` means the same as in a PageWindow.
         """
         ...
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
-        """Return all attempts of a callback, in the order in which they were made."""
+        """Return all attempts of a callback, oldest first."""
         ...
 
     def change(self, callback: CallbackRecord) -> None:
@@ -134,19 +134,22 @@ class Callbacks(Protocol):
         ...
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-        """Claim due callbacks of a lane, the longest due first, and open their attempts' rows."""
+        """Claim at most `limit` due callbacks of a lane, longest due first, for their attempts.
+
+        An open row is added for each attempt.
+        """
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Save how attempts ended, or that there was none, and the progress of their callbacks."""
+        """Save the results of attempts and the new progress of their callbacks."""
         ...
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        """Undo claims whose requests were not sent: no attempt was made, and they are due now."""
+        """Undo claims whose requests were not sent: delete the attempts; callbacks are due now."""
         ...
 
     def left_open(self) -> list[DeliveryClaim]:
-        """Return the open attempts after a start: their process has died."""
+        """Return, at a start, the attempts without a result, which an earlier process left."""
         ...
 
     def next_due(self, lane: Lane) -> datetime | None:
@@ -154,78 +157,78 @@ class Callbacks(Protocol):
         ...
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
-        """Return up to `limit` lanes in which callbacks wait, beginning after this lane.
+        """Return at most `limit` lanes with waiting callbacks, from after the lane `after` on.
 
         They are sorted by account and destination.
         """
         ...
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
-        """Return waiting callbacks that were written after this instant: mostly retries.
+        """Return at most `limit` waiting callbacks that were saved after this instant.
 
-        Callbacks that have waited since their creation for a later due time are left out.
+        These are mostly retries. New callbacks that are not due yet are left out.
         """
         ...
 
     def unfinished(self) -> dict[str, int]:
-        """Return the number of callbacks that have not ended, by account."""
+        """Return the number of callbacks that have not ended, by account SID."""
         ...
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
-        """Return, for each instant, how many waiting callbacks are due before it."""
+        """Return the number of waiting callbacks that are due before each instant."""
         ...
 
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
-        """Return when the callback at this place was created, from 0; None if there is none.
+        """Return the creation date of the `nth` callback (from 0) since `since`, or None.
 
-        Callbacks are in the order of their SIDs, beginning with the millisecond of `since`.
+        Callbacks are counted in the order of their SIDs, from the millisecond of `since` on.
         """
         ...
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[UrlDeliveryTotals]:
-        """Return the totals of callbacks created in this period, by account, URL and sources.
+        """Return the totals of callbacks created in this period, by account, URL and source.
 
-        Test events and replays from the other source are left out. Callbacks are found by the time
-        in their SIDs, so those that were created before SIDs had a time are not found.
+        Test events and replays from another source are left out. Callbacks are found by the time
+        in their SIDs, so those that were created before SIDs contained a time are not found.
         """
         ...
 
 
 class IncomingCallbackBatches(Protocol):
-    """Big batches of new callbacks: saved as a whole first, and then added to the callbacks."""
+    """Large batches of new callbacks, saved as text before they are added to the callbacks."""
 
     def add(self, callbacks: Sequence[str]) -> range:
-        """Save a batch, each callback as `write_new` writes it; return their numbers.
+        """Save a batch of callbacks, each as text from `write_new`, and return their numbers.
 
-        Numbers grow from batch to batch.
+        Each batch has higher numbers than earlier batches.
         """
         ...
 
     def all(self) -> dict[int, str]:
-        """Return the callbacks of all batches by their numbers, in the order of these."""
+        """Return the texts of all saved callbacks by their numbers, in ascending order."""
         ...
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Delete those with these numbers, which have been added to the callbacks."""
+        """Delete the texts with these numbers after they have been added to the callbacks."""
         ...
 
 
 class StoredResponseBytes(NamedTuple):
-    """How many bytes of answers to an account's callbacks are kept, apart from the attempts."""
+    """The bytes of an account's long answers that are stored separately from the attempts."""
 
     account_sid: str
     bytes: int
 
 
 class ResponseOverflows(Protocol):
-    """The rest of long answers: what does not fit into the rows of their attempts."""
+    """The table for the parts of long answers that do not fit into the rows of their attempts."""
 
     def bytes_of(self, account_sid: str) -> int:
-        """Return how many bytes are kept for an account, or in all for EVERY."""
+        """Return the number of bytes stored for an account, or for all accounts if it is EVERY."""
         ...
 
     def largest(self, *, limit: int) -> list[StoredResponseBytes]:
-        """Return the accounts for which most bytes are kept, the largest first."""
+        """Return the `limit` accounts with the most stored bytes, the largest first."""
         ...

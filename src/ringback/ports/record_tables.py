@@ -1,4 +1,4 @@
-"""Tables of records that are all alike: saved, found and listed by their fields."""
+"""Interfaces of tables for simple records, which are saved, found and listed by their fields."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class SimOwnedRecord(Protocol):
 
     @property
     def sim_sid(self) -> str:
-        """The SIM that it belongs to."""
+        """The SID of the SIM that the record belongs to."""
         ...
 
 
@@ -27,22 +27,22 @@ U = TypeVar("U", bound=SimOwnedRecord)
 F = TypeVar("F", bound=DataSession)
 
 FieldFilter = Mapping[str, object]
-"""Fields of a record and the values that they must have; the value None stands for any."""
+"""A filter by the fields of a record and their values; a value of None matches any value."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageWindow:
-    """One page of a list, newest first: the records after or before one of them."""
+    """The position of one page in a list: its size, and the record before or after it."""
 
     size: int
     after: str | None = None
-    """The SID of the record that this page follows."""
+    """The SID of the record that comes just before this page."""
     before: str | None = None
-    """The SID of the record that this page leads up to."""
+    """The SID of the record that comes just after this page."""
     examining: int | None = None
-    """About how many records may be read in vain to fill the page; None for any number.
+    """The approximate maximum of non-matching records to read for the page; None for no limit.
 
-    A filter that no index serves could otherwise read the whole table for one page.
+    Without a limit, a filter that has no index could read the whole table for one page.
     """
 
 
@@ -53,45 +53,45 @@ class RecordPage(list[T]):
     """The records of a page, newest first."""
 
     def __init__(self, records: Iterable[T] = (), stopped_at: str | None = None) -> None:
-        """Keep the records.
+        """Create a page from its records.
 
         `stopped_at` is the SID of the last record that was read, if reading stopped before the page
-        was full. There may be more: the next page begins after this record, or before it if the
-        page was one that leads up to a record.
+        was full. More records may follow: the next page begins after this record, or before it if
+        the page was read backwards (`PageWindow.before`).
         """
         super().__init__(records)
         self.stopped_at = stopped_at
 
 
 class RecordTable(Protocol[T]):
-    """The records of one kind, of all accounts; each has a SID of its own, or that of its SIM."""
+    """A table of all accounts' records of one kind, each found by its own SID or its SIM's SID."""
 
     def add(self, record: T) -> None:
-        """Keep a new record."""
+        """Save a new record."""
         ...
 
     def get(self, sid: str) -> T | None:
-        """Return a record of any account, or None."""
+        """Return the record of any account with this SID, or None if there is none."""
         ...
 
     def first(self, which: FieldFilter) -> T | None:
-        """Return the oldest record of any account whose fields are these, or None."""
+        """Return the oldest record of any account with these field values, or None."""
         ...
 
     def remove(self, sid: str) -> None:
-        """Delete a record, if it is there."""
+        """Delete the record with this SID, if it exists."""
         ...
 
 
 class Records(RecordTable[R], Protocol[R]):
-    """Records that change and are listed; pages can begin at the place of one that was deleted."""
+    """A table of records that can be changed and listed; pages can begin at a deleted record."""
 
     def save(self, record: R) -> None:
-        """Replace a record by its new state."""
+        """Save the new state of an existing record."""
         ...
 
     def page(self, account_sid: str, which: FieldFilter, window: PageWindow) -> RecordPage[R]:
-        """Return one page of an account's records whose fields are these, newest first.
+        """Return one page of an account's records with these field values, newest first.
 
         Raises PageNotFound if the account never had a record with the SID that the page begins at.
         """
@@ -99,30 +99,30 @@ class Records(RecordTable[R], Protocol[R]):
 
 
 class NamedRecords(Records[N], Protocol[N]):
-    """Records that can have a unique name."""
+    """A table of records that can have a unique name."""
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
-        """Return the account's record with this SID, else with this unique name, else None."""
+        """Return the account's record with this SID or unique name, or None if there is none."""
         ...
 
 
 class DataSessions(Protocol[F]):
-    """The Data Sessions of SIMs, running and ended."""
+    """The table of SIMs' Data Sessions, running and ended."""
 
     def add(self, record: F) -> None:
-        """Keep a new one."""
+        """Save a new Data Session."""
         ...
 
     def get(self, sid: str) -> F | None:
-        """Return one, or None."""
+        """Return the Data Session with this SID, or None if there is none."""
         ...
 
     def end(self, sid: str, at: datetime | None) -> None:
-        """Set when a session ends; None for one that goes on."""
+        """Set the end of a session; None for a session without an end."""
         ...
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        """Return the sessions of a SIM that go on after this instant, the oldest first."""
+        """Return a SIM's sessions that end after this instant or not at all, oldest first."""
         ...
 
     def between(
@@ -133,31 +133,31 @@ class DataSessions(Protocol[F]):
         end: datetime,
         window: PageWindow,
     ) -> RecordPage[F]:
-        """Return the sessions of an account that overlap a period and have these fields."""
+        """Return a page of an account's sessions in a period that have these field values."""
         ...
 
 
 class CredentialTable(RecordTable[T], Protocol[T]):
-    """Credentials, of which each account has few."""
+    """A table of credentials, such as API keys; each account has only a few."""
 
     def of(self, account_sid: str | None) -> list[T]:
-        """Return all of an account, oldest first; for None, those of the operator."""
+        """Return all credentials of an account, or of the operator if None, oldest first."""
         ...
 
 
 class ScheduledTasks(Protocol):
-    """Scheduled steps of resources."""
+    """The table of scheduled steps of resources."""
 
     def put(self, task: ScheduledTask) -> None:
-        """Save a task, replacing one for the same step of the same resource."""
+        """Save a task; it replaces an earlier task for the same step of the same resource."""
         ...
 
     def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
-        """Return tasks that are due, the longest due first."""
+        """Return at most `limit` tasks that are due, the longest due first."""
         ...
 
     def next_due(self) -> datetime | None:
-        """Return when the next task is due, or None where there is none."""
+        """Return when the next task is due, or None if there is no task."""
         ...
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
@@ -165,7 +165,7 @@ class ScheduledTasks(Protocol):
         ...
 
     def take(self, task: ScheduledTask) -> bool:
-        """Delete a task that is about to be done; False if it is gone, or was put off."""
+        """Delete a task to carry it out; return False if it no longer exists or was postponed."""
         ...
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:

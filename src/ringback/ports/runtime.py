@@ -1,4 +1,4 @@
-"""What the core needs from the machine and the outside world."""
+"""Interfaces to the machine and the network: clock, randomness, HTTP and the mobile network."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,19 +11,19 @@ from ringback.core.sims.scenario import CarrierResult
 
 
 class Clock(Protocol):
-    """The time, and waiting for it."""
+    """A clock that gives the current time and waits until a time."""
 
     def now(self) -> datetime:
-        """Return the present instant, in UTC."""
+        """Return the current time, in UTC."""
         ...
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at this instant, or at once if it has passed."""
+        """Wait until this instant; return at once if it has passed."""
         ...
 
 
 class RandomSource(Protocol):
-    """Random bytes, for SIDs, tokens and secrets."""
+    """A source of random bytes for SIDs, tokens and secrets."""
 
     def bytes(self, count: int) -> bytes:
         """Return this many unpredictable bytes."""
@@ -31,7 +31,7 @@ class RandomSource(Protocol):
 
 
 class Transport(Protocol):
-    """Sends one finished request."""
+    """An HTTP client that sends a single request that is ready to be sent."""
 
     async def send(
         self,
@@ -42,12 +42,12 @@ class Transport(Protocol):
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> AttemptResult:
-        """Send it once and return how that ended; never raises for what the receiver does.
+        """Send a request once and return the result; a receiver's failure raises no error.
 
         `turn` is the number of earlier attempts in the same round: if the URL names several egress
-        routes, they take turns. A `fresh` request uses a new connection. If the request had to wait
-        for a connection, `anew` makes the one that is sent instead, since its signature may cover
-        the time; what it raises is raised here, and nothing is sent.
+        routes, attempts use them in turn. A `fresh` request uses a new connection. If the request
+        had to wait for a connection, `anew` makes a new request to send instead, since a signature
+        may cover the time; an error from `anew` is raised here, and nothing is sent.
         """
         ...
 
@@ -56,17 +56,17 @@ class Carrier(Protocol):
     """The mobile network behind the SIM APIs."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        """Take a step that is due, and return how it ended."""
+        """Carry out a step that is due, and return its result."""
         ...
 
 
 class LoopWaker(Protocol):
-    """Wakes a loop that waits for work."""
+    """An object that wakes a loop that waits for work."""
 
     def wake(self) -> None:
-        """Make the loop look for work at once; does nothing while it is busy anyway."""
+        """Make the loop look for work at once; does nothing if the loop is working already."""
         ...
 
 
 def no_checkpoint(name: str) -> None:
-    """Do nothing at a named step; tests pass a function that waits or dies there instead."""
+    """Do nothing at a named step; tests pass another function, which waits or stops there."""

@@ -1,4 +1,4 @@
-"""The table of copies, and how they compare with what they are copies of."""
+"""The interface of the table of shadow copies, with their comparisons to the callbacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,51 +13,51 @@ from ringback.ports.record_tables import PageWindow, RecordPage
 
 @dataclass(frozen=True, slots=True)
 class ShadowCallbackFilter:
-    """Which copies to list; None stands for all."""
+    """A filter for lists of shadow copies; a field that is None matches all copies."""
 
     source: SourceName | None = None
-    """The one that the copy came from."""
+    """List copies that were sent by this source."""
     callback_sid: str | None = None
     since: datetime | None = None
-    """The earliest instant at which a copy was sent."""
+    """List copies that were sent at this instant or later."""
 
 
 class ComparedShadow(NamedTuple):
-    """A copy, and how it compares with the first attempt of its callback."""
+    """A shadow copy, and its comparison with the first attempt of its callback."""
 
     shadow: ShadowCallback
     comparison: AnswerComparison
 
     @property
     def sid(self) -> str:
-        """The copy's."""
+        """The SID of the shadow copy."""
         return self.shadow.sid
 
 
 class ShadowCallbacks(Protocol):
-    """Copies of callbacks whose first attempts have ended."""
+    """The table of shadow copies of callbacks whose first attempts have ended."""
 
     def open(self, shadows: Sequence[ShadowCallback]) -> None:
-        """Save the rows of copies that are about to be sent."""
+        """Save copies that are about to be sent, still without a result."""
         ...
 
     def settle(self, shadows: Sequence[ShadowCallback]) -> None:
-        """Save how copies ended."""
+        """Save the results of copies."""
         ...
 
     def left_open(self) -> list[ShadowCallback]:
-        """Return the open copies after a start: their process has died."""
+        """Return, at a start, the copies without a result, which an earlier process left."""
         ...
 
     def page(
         self, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
     ) -> RecordPage[ComparedShadow]:
-        """Return one page, newest first.
+        """Return one page of an account's copies that match a filter, newest first.
 
         Raises PageNotFound if the account has no copy with the SID that the page begins at.
         """
         ...
 
     def comparisons(self, account_sid: str, window: PageWindow) -> list[AnswerComparison]:
-        """Return one page of comparisons, without the copies themselves."""
+        """Return one page of an account's comparisons, without the copies themselves."""
         ...

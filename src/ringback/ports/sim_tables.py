@@ -1,4 +1,4 @@
-"""The tables of both SIM products."""
+"""The tables of the two SIM products, Super SIM and Programmable Wireless."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,13 +21,13 @@ from ringback.ports.record_tables import DataSessions, NamedRecords, Records, Re
 
 @dataclass
 class SuperSimTables:
-    """What accounts have of Super SIM."""
+    """The tables of all accounts' Super SIM resources."""
 
     access_profiles: NamedRecords[NetworkAccessProfile]
     fleets: NamedRecords[Fleet]
     sims: NamedRecords[SuperSim]
     sim_updates: RecordTable[PendingSuperSimUpdate]
-    """Changes that the network is carrying out, by their SIMs: each has at most one."""
+    """Changes that the network is carrying out, by SIM: at most one for each SIM."""
     sms_commands: Records[SmsCommand]
     ip_commands: Records[IpCommand]
     esim_profiles: Records[EsimProfile]
@@ -37,27 +37,27 @@ class SuperSimTables:
 
 
 class CommandUsageTable(Protocol):
-    """The Commands that count as usage; they stay when the Commands are deleted."""
+    """The table of Commands counted as usage; its records stay when the Commands are deleted."""
 
     def add(self, record: MeteredCommand) -> None:
-        """Save one more."""
+        """Save one more Command as usage."""
         ...
 
     def count(
         self, account_sid: str, sim_sid: str | None, query: WirelessUsageQuery
     ) -> list[CommandCount]:
-        """Return the numbers for an account or one of its SIMs, by time, network and direction."""
+        """Count the Commands of an account, or of one SIM, by period, network and direction."""
         ...
 
 
 @dataclass
 class WirelessTables:
-    """What accounts have of Programmable Wireless."""
+    """The tables of all accounts' Programmable Wireless resources."""
 
     rate_plans: NamedRecords[RatePlan]
     sims: NamedRecords[WirelessSim]
     sim_updates: RecordTable[PendingWirelessSimUpdate]
-    """Changes that wait for the network, or that it is carrying out: at most one of each SIM."""
+    """Changes that wait for the network or that it is carrying out: at most one for each SIM."""
     commands: Records[WirelessCommand]
     command_uses: CommandUsageTable
     sessions: DataSessions[WirelessDataSession]

@@ -1,8 +1,8 @@
-"""The database: transactions over all tables.
+"""The interface of the database: transactions over all tables.
 
-Work on the store is a plain function of one `Transaction`: it runs whole or not at all, and when
-`Store.transact` returns, what it did is durable. The function neither awaits nor keeps the
-transaction, so that a store may run many such functions in one commit, or run one again.
+Work on the store is a plain function that takes a `Transaction`. All of its changes are saved, or
+none; once `Store.transact` returns, they are durable. The function must not await, and must not
+keep the transaction: a store may run many such functions in one commit, or run one again.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,14 +28,14 @@ def nothing() -> None:
 
 
 class CommitHooks(NamedTuple):
-    """What to call when a transaction has ended, depending on how."""
+    """Functions to call after a transaction: `durable` if it was saved, `undone` if it was not."""
 
     durable: Callable[[], None]
     undone: Callable[[], None]
 
 
 class Accounts(Protocol):
-    """Accounts and the keys that sign in to them."""
+    """The table of accounts, with the API keys that sign in to them."""
 
     @property
     def keys(self) -> CredentialTable[ApiKey]:
@@ -47,7 +47,7 @@ class Accounts(Protocol):
         ...
 
     def get(self, sid: str) -> Account | None:
-        """Return an account, or None."""
+        """Return the account with this SID, or None if there is none."""
         ...
 
     def all(self) -> list[Account]:
@@ -55,11 +55,11 @@ class Accounts(Protocol):
         ...
 
     def save(self, account: Account) -> None:
-        """Save the new state of an account; its SID and creation date stay."""
+        """Save the new state of an account; its SID and creation date stay the same."""
         ...
 
     def with_kore_id(self, kore_id: str) -> Account | None:
-        """Return the account that KORE's APIs call this, or None."""
+        """Return the account with this id in KORE's APIs (`acct_…`), or None if there is none."""
         ...
 
     def children_of(self, sid: str) -> list[Account]:
@@ -69,34 +69,34 @@ class Accounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenSigningKey:
-    """The key that signs the tokens of API clients."""
+    """The key that signs the bearer tokens of API clients."""
 
     id: str
     private_key: str = field(repr=False)
-    """PEM, without a password."""
+    """The private key in PEM form, without a password."""
 
 
 class ApiClients(CredentialTable[ClientCredentials], Protocol):
-    """The API clients of all accounts, and the key that signs their tokens."""
+    """The table of all accounts' API clients, with the key that signs their bearer tokens."""
 
     def token_key(self) -> TokenSigningKey | None:
-        """Return the key that signs tokens; None before the first token was asked for."""
+        """Return the key that signs bearer tokens; None if none has been saved yet."""
         ...
 
     def keep_token_key(self, key: TokenSigningKey) -> None:
-        """Save the key that signs tokens from now on."""
+        """Save the key that signs all bearer tokens from now on."""
         ...
 
 
 class ScenarioChoices(Protocol):
-    """The scenarios that were chosen for SIMs and for accounts."""
+    """The table of the simulated network's scenarios that were chosen for SIMs and accounts."""
 
     def put(self, subject_sid: str, name: str | None) -> None:
-        """Choose a scenario for a SIM or an account; None to choose none."""
+        """Save the scenario chosen for a SIM or an account; None removes the choice."""
         ...
 
     def get(self, subject_sid: str) -> str | None:
-        """Return the name of the scenario that was chosen, or None."""
+        """Return the name of the scenario chosen for a SIM or an account, or None."""
         ...
 
 
@@ -108,57 +108,59 @@ class Transaction(Protocol):
     supersim: SuperSimTables
     wireless: WirelessTables
     scenarios: ScenarioChoices
-    """Which scenarios were chosen, for which SIMs and accounts."""
+    """The scenarios chosen for SIMs and accounts."""
     tasks: ScheduledTasks
     callbacks: Callbacks
     batches: IncomingCallbackBatches
-    """Big batches of callbacks that are still to be added to `callbacks`."""
+    """Large batches of callbacks that have not been added to `callbacks` yet."""
     shadows: ShadowCallbacks
-    """Copies of callbacks."""
+    """Shadow copies of callbacks."""
     kept_responses: ResponseOverflows
 
     def write_nothing(self) -> None:
-        """Write to the database without changing anything, to find out whether that is possible."""
+        """Write to the database without changing anything, to check that it can be written to."""
         ...
 
     def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing
     ) -> None:
-        """Call one of these in the event loop when the transaction has ended.
+        """Call `durable` or `undone` in the event loop when the transaction has ended.
 
-        The first once everything that the transaction did is durable, the second if it is undone.
+        `durable` is called once all changes of the transaction are durable, `undone` if they are
+        undone.
         """
         ...
 
 
 class Store(Protocol):
-    """The database."""
+    """The database, which runs work in transactions."""
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Run the work as one transaction and return its result once that is durable.
+        """Run `work` in one transaction, and return its result once its changes are durable.
 
-        What the work raises undoes everything that it did, and is raised here. Raises
-        StoreUnavailable if the database can't be used just now.
+        An error that `work` raises undoes all its changes, and is raised here. Raises
+        StoreUnavailable if the database can't be used at the moment.
         """
         ...
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
-        """Run work that only reads and return its result; no commit waits for it.
+        """Run `work`, which may only read, and return its result; commits do not wait for it.
 
-        The work sees everything that was durable before it began. `asked_by` is the account, or
-        whoever else asks: one read of theirs runs at a time, so that others need not wait.
+        The work sees everything that was durable before it began. `asked_by` names the account or
+        other caller: only one of its reads runs at a time, so that other callers need not wait.
 
-        What the work raises is raised here. Raises RuntimeError for work that writes or calls
-        `on_commit`, QueryTimeout, and StoreUnavailable if the database can't be used just now.
+        An error that `work` raises is raised here. Raises RuntimeError if it writes or calls
+        `on_commit`, QueryTimeout if it takes too long, and StoreUnavailable if the database can't
+        be used at the moment.
         """
         ...
 
 
 class NewCallbackQueue(Protocol):
-    """Accepts new callbacks: saves them, and gets them sent."""
+    """A queue that accepts new callbacks: it saves them, and makes sure that they are sent."""
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
-        """Save a new callback in this transaction; it is sent at once if it is due and may be."""
+        """Save a new callback in this transaction; if it is due, send it as soon as possible."""
         ...
 
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
@@ -166,7 +168,7 @@ class NewCallbackQueue(Protocol):
         ...
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Check that this many more callbacks may wait.
+        """Check that `count` more callbacks of this account may wait in the queue.
 
         Raises BacklogFull if too many are waiting already.
         """
@@ -174,36 +176,36 @@ class NewCallbackQueue(Protocol):
 
 
 class BulkCallbackQueue(Protocol):
-    """Accepts big batches of new callbacks without making others wait for them."""
+    """A queue that accepts large batches of new callbacks without delaying other requests."""
 
     async def keep(
         self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
     ) -> list[CallbackRecord]:
-        """Save new callbacks of an account, all or none; `write_new` makes `texts`.
+        """Save all new callbacks of an account, or none; `texts` are the callbacks by `write_new`.
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. If the
-        database goes away in between, the batch is durable already, and the records that it will
-        have are returned at once. A cancelled caller does not stop it. Raises BacklogFull like
-        `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
+        database becomes unavailable before that, the batch is durable already, and the records that
+        it will have are returned at once. Cancelling the caller does not stop the work. Raises
+        BacklogFull like `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
         """
         ...
 
 
 class CallbackSigningKeys(Protocol):
-    """The secrets that sign the callbacks of each account now."""
+    """The secrets that sign the callbacks of each account at the moment."""
 
     def learn(self, account: Account) -> None:
-        """Sign with the secrets of this account from now on, unless a newer state is known."""
+        """Use this account's secrets from now on, unless a newer state of it is already in use."""
         ...
 
 
 class TaskHandler(NamedTuple, Generic[C]):
-    """How one kind of task is done, in two transactions.
+    """The two functions that carry out one kind of task, each in its own transaction.
 
-    The network is asked between them, so that no transaction waits for it.
+    The mobile network does its work between them, so that no transaction waits for it.
     """
 
     begin: Callable[[Transaction, ScheduledTask, C], BeginResult]
-    """The first transaction: returns what the network has to do."""
+    """The first transaction: returns the request to the mobile network, if there is one."""
     end: Callable[[Transaction, ScheduledTask, CarrierResult, C], None]
-    """The second transaction: saves the result of the network's work, and what follows from it."""
+    """The second transaction: saves the result of the network's work, and its effects."""

@@ -21,27 +21,27 @@ from ringback.core.sims.message import (
 )
 
 LONGEST_BINARY: Final = 140
-"""Bytes."""
+"""The maximum length of a binary Command, in bytes."""
 LONGEST_WITH_SID: Final = 128
-"""Characters of a text that is sent with the Command's SID."""
+"""The maximum length of a text that is sent with the Command's SID, in characters."""
 MOST_QUEUED: Final = 100
-"""How many Commands can wait for one Narrowband SIM."""
+"""The maximum number of Commands that can wait for one Narrowband SIM."""
 KEPT_FOR: Final = timedelta(days=30)
-"""How long a Command can be read."""
+"""The time after which a Command is deleted."""
 
 _INVALID: Final = 33101
 _TOO_LONG: Final = 33111
 
 
 class CommandTransport(StrEnum):
-    """How a Command travels: IP for Narrowband SIMs, which have no SMS."""
+    """The way a Command is sent: by SMS, or by IP for Narrowband SIMs, which have no SMS."""
 
     SMS = "sms"
     IP = "ip"
 
 
 class IncludeSid(StrEnum):
-    """Where the text for the device has the Command's SID."""
+    """The place of the Command's SID in the text that the device gets: none, start or end."""
 
     NONE = "none"
     START = "start"
@@ -50,7 +50,7 @@ class IncludeSid(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WirelessCommand:
-    """A message to or from a SIM's device."""
+    """A Command: a short message to or from a Programmable Wireless SIM's device."""
 
     sid: str
     account_sid: str
@@ -65,11 +65,11 @@ class WirelessCommand:
     include_sid: IncludeSid = IncludeSid.NONE
     delivery_receipt_requested: bool = True
     told: CallbackTarget = NO_TARGET
-    """Gets a callback when its sending has ended."""
+    """The URL that gets a callback when the Command's sending has ended."""
 
     @property
     def message(self) -> bytes:
-        """The bytes that the device receives or has sent; a text in UTF-8."""
+        """The bytes that the device receives or has sent; text is encoded as UTF-8."""
         if self.command_mode is PayloadType.BINARY:
             return b64decode(self.command)
         texts = {
@@ -80,16 +80,16 @@ class WirelessCommand:
         return texts[self.include_sid].encode()
 
     def moved(self, status: MessageStatus, now: datetime) -> "WirelessCommand":
-        """Return the Command in another status.
+        """Return the Command with another status.
 
-        Raises ValueError where the life cycle has no such move.
+        Raises ValueError if the life cycle does not allow this change.
         """
         check_move("a Command", self.status, status)
         return replace(self, status=status, date_updated=now)
 
 
 def check_command(command: str, mode: PayloadType, include_sid: IncludeSid) -> None:
-    """Raise InvalidParameter (33101, 33111) unless this can be a Command to a device.
+    """Raise InvalidParameter (33101, 33111) unless this can be sent to a device as a Command.
 
     >>> check_command("aGk=", PayloadType.BINARY, IncludeSid.NONE)
     """

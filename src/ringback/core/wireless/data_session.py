@@ -1,4 +1,4 @@
-"""Data Sessions of Programmable Wireless SIMs: what each used over a radio link."""
+"""Data Sessions of Programmable Wireless SIMs, with their rate plan and radio link."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +11,14 @@ from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
-"""Bytes an hour, up and down each, of a SIM that is throttled: 128 kbit/s. The figure is ours."""
+"""The bytes per hour of a throttled SIM, up and down each: 128 kbit/s, a value of our choice."""
 _BYTES_OF_A_PACKET: Final = 1_400
-"""The payload of a full packet. The figure is ours."""
+"""The bytes in a full packet, a value of our choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WirelessDataSession(DataSession):
-    """A SIM's use of data under a rate plan."""
+    """A Data Session of a Programmable Wireless SIM, with its rate plan and radio link."""
 
     rate_plan_sid: str
     iccid: str
@@ -26,19 +26,19 @@ class WirelessDataSession(DataSession):
 
     @property
     def network(self) -> MobileNetwork:
-        """The network that it is on."""
+        """The mobile network that the session uses."""
         return network_with(self.network_sid) or NETWORKS[0]
 
     @property
     def zone(self) -> RoamingZone:
-        """The zone in which its bytes count."""
+        """The roaming zone that the session's bytes count towards."""
         return zone_of(self.network)
 
     def last_updated(self, now: datetime) -> datetime:
-        """Return when it was last active."""
+        """Return when the session was last active: now, or at its end if that has passed."""
         return now if self.date_ended is None else min(self.date_ended, now)
 
     def packets(self, now: datetime) -> tuple[int, int]:
-        """Return how many packets went up and down until now."""
+        """Return the numbers of packets uploaded and downloaded until now."""
         up, down = self.bytes_between(self.date_created, now)
         return -(-up // _BYTES_OF_A_PACKET), -(-down // _BYTES_OF_A_PACKET)

@@ -1,4 +1,4 @@
-"""The events of Programmable Wireless that cause callbacks, besides updates of SIMs."""
+"""The event of Programmable Wireless about Commands, which causes callbacks."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,13 +10,13 @@ from ringback.core.wireless.command import WirelessCommand
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandChanged:
-    """A Command to a device has finished sending, or one from a device has come in."""
+    """A Command to a device has finished sending, or a Command from a device has arrived."""
 
     api_version: ClassVar = "v1"
     account_sid: str
     sim_unique_name: str | None
     error_code: int | None = None
-    """Why it failed, or was cut off."""
+    """The failure's code, or 33111 if a device's text was cut off; None without an error."""
     error_message: str | None = None
     sim_sid: str
     command_sid: str
@@ -31,7 +31,7 @@ class CommandChanged:
         sim_unique_name: str | None,
         failure: CarrierFailure | None = None,
     ) -> "CommandChanged":
-        """Return the event about a Command's present state."""
+        """Return the event with a Command's current state, and its failure or a warning."""
         return cls(
             account_sid=command.account_sid,
             sim_sid=command.sim_sid,

@@ -1,4 +1,4 @@
-"""A change of a SIM that the network carries out, and what follows from its end."""
+"""A change of a Programmable Wireless SIM, and the SIM's state after it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from ringback.core.wireless.sim import FINAL, WirelessSim, WirelessStatus, moved
 
 @dataclass(frozen=True, slots=True)
 class PendingWirelessSimUpdate:
-    """An accepted change: the old and the new state of the SIM, and the callback URL."""
+    """A SIM's change that waits or is under way: its old and new state, and the callback URL."""
 
     sim_sid: str
     account_sid: str
@@ -24,10 +24,10 @@ class PendingWirelessSimUpdate:
 def finish(
     sim: WirelessSim, update: PendingWirelessSimUpdate, result: CarrierResult, now: datetime
 ) -> tuple[WirelessSim, SimUpdated]:
-    """Return the SIM after its change, and the event about it.
+    """Return the SIM after its change has ended, and the event to report.
 
-    A failed change leaves the SIM and the callback URL for its final status as they were. After a
-    successful one, only the URL of this change gets the callback about the final status.
+    A failed change leaves the SIM in its old state, with the old callback URL for its final status.
+    After a successful change, only the URL of this change gets the callback for the final status.
     """
     failure, before = failure_in(result, unanswered=33000), update.from_status
     status = update.to_status if failure is None else before
@@ -40,6 +40,6 @@ def finish(
 
 
 def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, CallbackTarget]:
-    """Return a SIM in its final status, the event about it, and the callback URL."""
+    """Return a SIM moved to its final status, the event to report, and the callback URL for it."""
     done = replace(moved(sim, FINAL[sim.status], now), final_to=NO_TARGET)
     return done, SimUpdated.of(done), sim.final_to

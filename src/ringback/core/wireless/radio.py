@@ -1,6 +1,6 @@
-"""The place and radio link of a SIM's device, derived from its card, so that they never change.
+"""The place and radio link of a SIM's device, derived from the card's ICCID, so they never change.
 
-Source of the forms: the published samples of Data Sessions, and 3GPP TS 23.003 for the IMEI.
+The formats are those of the published samples of Data Sessions, and of 3GPP TS 23.003 for the IMEI.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from ringback.core.sims.mobile_networks import MobileNetwork
 
 
 class RadioTechnology(StrEnum):
-    """The radio technologies; the last one is that of Narrowband SIMs."""
+    """The radio technologies that a SIM can use; `NB-IoT` is for Narrowband SIMs."""
 
     LTE = "LTE"
     THREE_G = "3G"
@@ -19,15 +19,15 @@ class RadioTechnology(StrEnum):
 
 
 class DataSessionLocation(NamedTuple):
-    """A country as Data Sessions name it, and a place in it."""
+    """The location of a Data Session: a country's code, and the coordinates of a city in it."""
 
     code: str
-    """ISO 3166-1 alpha-3."""
+    """The country's code (ISO 3166-1 alpha-3)."""
     lat: float
     lon: float
 
 
-# By the two letters of ISO 3166-1; the places are those of large cities, to four digits.
+# By the country's two letters in ISO 3166-1; the places are large cities, to four digits.
 PLACES: Final = {
     "AT": DataSessionLocation("AUT", 48.2082, 16.3738),
     "AU": DataSessionLocation("AUS", -33.8688, 151.2093),
@@ -57,14 +57,14 @@ PLACES: Final = {
 
 
 def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioTechnology:
-    """Return the radio link of a card's device."""
+    """Return the radio technology that a SIM card's device uses."""
     if is_narrowband:
         return RadioTechnology.NARROWBAND
     return RadioTechnology.THREE_G if _lot("link", iccid) % 5 == 0 else RadioTechnology.LTE
 
 
 def cell_of(iccid: str, network: MobileNetwork) -> str:
-    """Return the cell that a card's device is in: country, network, area and cell.
+    """Return the cell of a SIM card's device: the codes of country, network, area and cell.
 
     >>> from ringback.core.sims.mobile_networks import NETWORKS
     >>> cell_of("8901340852295524703", NETWORKS[1])
@@ -76,7 +76,7 @@ def cell_of(iccid: str, network: MobileNetwork) -> str:
 
 
 def imei_of(iccid: str) -> str:
-    """Return the IMEI of a card's device: 14 digits and one that checks them (Luhn).
+    """Return the IMEI of a SIM card's device: 14 digits and a Luhn check digit.
 
     >>> imei_of("8901340852295524703")
     '353626919159348'

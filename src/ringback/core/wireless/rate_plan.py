@@ -1,4 +1,4 @@
-"""Rate plans: which services SIMs may use, how much data, and where.
+"""Rate plans: the services and the amounts of data that SIMs may use, by roaming zone.
 
 The home network is T-Mobile's in the USA; other operators there are national roaming, and all other
 networks are international roaming. Source: the vendors' OpenAPI files.
@@ -14,14 +14,14 @@ from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 
 
 class DataLimitStrategy(StrEnum):
-    """What the home network does with a SIM that has used its limit."""
+    """The home network's reaction to a SIM that has used up its data limit: block or throttle."""
 
     BLOCK = "block"
     THROTTLE = "throttle"
 
 
 class RatePlanDataMetering(StrEnum):
-    """How data usage is metered: as it comes, or in quotas."""
+    """The way data usage is metered: pay as you go, or in quotas."""
 
     PAYG = "payg"
     QUOTA_1 = "quota-1"
@@ -30,9 +30,9 @@ class RatePlanDataMetering(StrEnum):
 
 
 DATA_LIMIT: Final = 1000
-"""The default limit, in MB per month."""
+"""The default data limit, in MB per month."""
 DATA_LIMITS: Final = (1, 2_000_000)
-"""The least and the most, in MB. The documentation has the most: 2 TB."""
+"""The minimum and the maximum of a data limit, in MB; the maximum of 2 TB is documented."""
 
 
 class RoamingService(StrEnum):
@@ -47,7 +47,7 @@ _HOME: Final = ("310260", "310240")
 
 
 class RoamingZone(StrEnum):
-    """The zones in which usage is counted; the values are the names of the fields for it."""
+    """The zones that usage is counted by; the values are the names of the API fields for it."""
 
     HOME = "home"
     NATIONAL = "national_roaming"
@@ -56,7 +56,7 @@ class RoamingZone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatePlan:
-    """A rate plan; only its names and its notification URL can be changed."""
+    """A rate plan; only its names and its notification URL can be changed later."""
 
     sid: str
     account_sid: str
@@ -79,11 +79,11 @@ class RatePlan:
 
     @property
     def roams(self) -> bool:
-        """Whether its SIMs may leave the home network."""
+        """True if the plan's SIMs may use other networks than the home network."""
         return self.national_roaming_enabled or bool(self.international_roaming)
 
     def limit_in(self, zone: RoamingZone) -> int:
-        """Return how many MB a SIM may use there in a month."""
+        """Return the data limit of a SIM in this zone, in MB per month."""
         return {
             RoamingZone.HOME: self.data_limit,
             RoamingZone.NATIONAL: self.national_roaming_data_limit,
@@ -91,15 +91,15 @@ class RatePlan:
         }[zone]
 
     def throttles_in(self, zone: RoamingZone) -> bool:
-        """Whether a SIM goes on more slowly there once it has used its limit."""
+        """Return True if a SIM in this zone is slowed down, not blocked, at its data limit."""
         return zone is RoamingZone.HOME and self.data_limit_strategy is DataLimitStrategy.THROTTLE
 
     def allows_data_in(self, zone: RoamingZone) -> bool:
-        """Whether a SIM may use data there."""
+        """Return True if a SIM may use data in this zone."""
         return self.data_enabled and self._has_there(RoamingService.DATA, zone)
 
     def allows_messages_in(self, zone: RoamingZone) -> bool:
-        """Whether a SIM may send and get Commands there."""
+        """Return True if a SIM may send and receive Commands in this zone."""
         return self.messaging_enabled and self._has_there(RoamingService.MESSAGING, zone)
 
     def _has_there(self, service: RoamingService, zone: RoamingZone) -> bool:
@@ -107,7 +107,7 @@ class RatePlan:
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """The SIDs of the networks that its SIMs may be on."""
+        """The SIDs of the mobile networks that the plan's SIMs may use."""
         is_allowed = {
             RoamingZone.HOME: True,
             RoamingZone.NATIONAL: self.national_roaming_enabled,
@@ -117,7 +117,7 @@ class RatePlan:
 
 
 def zone_of(network: MobileNetwork) -> RoamingZone:
-    """Return in which zone a network is.
+    """Return the roaming zone that a mobile network belongs to.
 
     >>> [str(zone_of(network)) for network in NETWORKS[:2]]
     ['national_roaming', 'home']

@@ -1,8 +1,8 @@
-"""The life cycle of Programmable Wireless SIMs, and what an update of one leads to.
+"""The life cycle of Programmable Wireless SIMs, and the effect of an update.
 
-Source of the moves: the documentation of SIM statuses. It says that a SIM never returns to `new`,
-that only a new SIM becomes `ready`, and that any SIM can be `deactivated`; 72 hours later it is
-`canceled`. That it can become `active` again within them is our decision.
+The allowed changes are from the documentation of SIM statuses: a SIM never returns to `new`, only a
+new SIM becomes `ready`, and any SIM can be `deactivated`; 72 hours later it is `canceled`. That it
+can become `active` again within these 72 hours is our decision.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from ringback.core.errors import Conflict, InvalidParameter
 
 
 class WirelessStatus(StrEnum):
-    """The statuses of a SIM; in the last two a change is waiting or being carried out."""
+    """The statuses of a SIM; `scheduled` means that a change waits, `updating` that it runs."""
 
     NEW = "new"
     READY = "ready"
@@ -42,26 +42,26 @@ MOVES: Final[Mapping[WirelessStatus, frozenset[WirelessStatus]]] = {
     WirelessStatus.SCHEDULED: _NONE,
     WirelessStatus.UPDATING: _NONE,
 }
-"""The moves that an update can ask for."""
+"""The changes of status that an update can ask for."""
 
 FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
     _READY: _ACTIVE,
     _DEACTIVATED: WirelessStatus.CANCELED,
 }
-"""The status that follows by itself; whoever asked for the first gets callbacks about both."""
+"""The final status that follows by itself; the change's callback URL is notified of both."""
 
 CANCELED_AFTER: Final = timedelta(hours=72)
-"""How long a SIM is deactivated before it is canceled."""
+"""The time after which a deactivated SIM is canceled."""
 
 CHANGING: Final = (WirelessStatus.SCHEDULED, WirelessStatus.UPDATING)
 CONNECTED: Final = (_READY, _ACTIVE)
 DELETABLE: Final = (_NEW, _SUSPENDED, _DEACTIVATED, WirelessStatus.CANCELED)
-"""The statuses in which a SIM can be deleted; no source says which, so those without network."""
+"""The statuses in which a SIM can be deleted: by our choice, those without network access."""
 
 
 @dataclass(frozen=True, slots=True)
 class WirelessSim:
-    """A Programmable Wireless SIM as its account sees it."""
+    """A Programmable Wireless SIM, with the fields that its account can see."""
 
     sid: str
     account_sid: str
@@ -75,39 +75,39 @@ class WirelessSim:
     eid: str | None = None
     registration_code: str | None = None
     is_narrowband: bool = False
-    """Whether it is a Narrowband (NB-IoT) SIM: data, but no SMS."""
+    """True for a Narrowband (NB-IoT) SIM, which has data but no SMS."""
     commands_to: CallbackTarget = NO_TARGET
-    """Gets a callback for each Command from its device."""
+    """The URL that gets a callback for each Command from the SIM's device."""
     handlers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The deprecated URLs and methods for SMS and calls, by their names in answers."""
+    """The deprecated URLs and methods for SMS and calls, by their field names in API responses."""
     is_resetting: bool = False
     reset_to: CallbackTarget = NO_TARGET
-    """Gets a callback when the reset of its connectivity is over."""
+    """The URL that gets a callback when a reset of the SIM's connectivity has ended."""
     final_to: CallbackTarget = NO_TARGET
-    """Gets a callback when it gets its final status by itself."""
+    """The URL that gets a callback when the SIM changes to its final status by itself."""
     status_since: datetime | None = None
-    """Since when it has been ready or deactivated; kept while a change is carried out."""
+    """When the SIM became ready or deactivated; stays the same while a change is carried out."""
     commands_while_ready: int = 0
-    """Commands sent to it since it became `ready`."""
+    """The number of Commands sent to the SIM since it became `ready`."""
     metered_since: datetime | None = None
-    """When it was first connected: its months are counted from then."""
+    """When the SIM was first connected, which is when its first usage month began."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether its device can use the network."""
+        """True if the SIM's status lets its device use the network."""
         return self.status in CONNECTED
 
 
 @dataclass(frozen=True, slots=True)
 class WirelessSimAlreadyInState:
-    """The network has nothing to do; the callback is sent at once."""
+    """Effect of an update: the network has nothing to do, and the callback is sent now."""
 
     rate_plan_sid: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class WirelessSimUpdateRequired:
-    """The network has to carry the change out."""
+    """Effect of an update: the network has to carry out the change."""
 
     status: WirelessStatus
     rate_plan_sid: str | None
@@ -117,7 +117,7 @@ Change = WirelessSimAlreadyInState | WirelessSimUpdateRequired
 
 
 def make_iccid(random_bytes: bytes) -> str:
-    """Return the number of a card, from 8 random bytes, in the form of a published sample.
+    """Return an ICCID (card number) made from 8 random bytes, in the form of a published sample.
 
     >>> make_iccid(bytes(8))
     '8901340000000000000'
@@ -128,13 +128,14 @@ def make_iccid(random_bytes: bytes) -> str:
 def plan_change(
     sim: WirelessSim, *, status: WirelessStatus | None, rate_plan_sid: str | None
 ) -> Change | None:
-    """Return what an update that asks for this status and this rate plan leads to.
+    """Return the effect of an update of a SIM that asks for this status and this rate plan.
 
-    An empty rate plan takes the SIM's away. None where it asks for neither, and causes no callback.
+    An empty rate plan removes the SIM's. Returns None, for no effect and no callback, if the update
+    asks for neither.
 
-    Raises Conflict while an earlier change is not over (33010), and InvalidParameter where the life
-    cycle has no such move (33105), the SIM would be connected without a rate plan (33104), or the
-    plan is to be removed from a SIM as it is suspended (33121).
+    Raises Conflict while an earlier change has not ended (33010), and InvalidParameter if the life
+    cycle does not allow the change (33105), the SIM would be connected without a rate plan (33104),
+    or one update asks to suspend the SIM and to remove its plan (33121).
     """
     if status is None and rate_plan_sid is None:
         return None
@@ -163,7 +164,7 @@ def plan_change(
 
 
 def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
-    """Raise InvalidParameter (33105) unless a SIM has this status or can be asked to become it."""
+    """Raise InvalidParameter (33105) unless a SIM has this status or may change to it."""
     allowed = MOVES[sim.status]
     if status is not sim.status and status not in allowed:
         moves = ", ".join(sorted(allowed)) or "nothing else"
@@ -176,9 +177,9 @@ def check_move(sim: WirelessSim, status: WirelessStatus) -> None:
 def moved(
     sim: WirelessSim, status: WirelessStatus, now: datetime, *, before: WirelessStatus | None = None
 ) -> WirelessSim:
-    """Return a SIM in another status; `before` is the one that it had when its change began.
+    """Return a SIM with another status; `before` is the status it had when its change began.
 
-    The time and the Commands that count towards its final status start at zero in a new status.
+    In a new status, the time and the number of Commands that lead to its final status restart.
     """
     stays = status is (before or sim.status)
     since = now if status in FINAL else None

@@ -1,4 +1,4 @@
-"""Usage Records of Programmable Wireless: data and Commands, by where they were used.
+"""Usage Records of Programmable Wireless: data and Commands, by zone and country.
 
 Source: the vendors' OpenAPI files, and the published samples.
 """
@@ -27,12 +27,12 @@ from ringback.core.wireless.data_session import WirelessDataSession
 from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 MOST_RECORDS: Final = 10_000
-"""How many periods can be asked for at once. The limit is ours."""
+"""The maximum number of periods that one request can ask for, a limit of our choice."""
 _INVALID: Final = 33101
 
 
 class WirelessUsageGranularity(StrEnum):
-    """How long the period of a Usage Record is."""
+    """The length of a Usage Record's period: an hour, a day, or all of the time asked for."""
 
     HOURLY = "hourly"
     DAILY = "daily"
@@ -46,29 +46,29 @@ _SPANS: Final[Mapping[WirelessUsageGranularity, timedelta]] = {
 
 
 class UsagePeriod(NamedTuple):
-    """The period of one record."""
+    """The period of one Usage Record."""
 
     number: int
-    """Counted from 0, from the start of what was asked for."""
+    """The period's number, counted from 0 at the start of the query."""
     start: datetime
     end: datetime
 
     @property
     def sid(self) -> str:
-        """An id within its list; it is no SID of a resource."""
+        """The identifier of the period's record in its list; it is not the SID of a resource."""
         return f"{self.start:%Y%m%d%H}"
 
 
 class WirelessUsageQuery(NamedTuple):
-    """A request for usage."""
+    """A request for usage: its time, and the length of each record's period."""
 
     start: datetime
     end: datetime
     span: timedelta | None
-    """How long the period of each record is; None for one record in all."""
+    """The length of each record's period; None for a single record."""
 
     def slots(self) -> list[UsagePeriod]:
-        """Return the periods of all records, the newest first."""
+        """Return the periods of the query's records, the newest first."""
         periods = periods_between(self.start, self.end, self.span)
         return [UsagePeriod(len(periods) - 1 - at, *period) for at, period in enumerate(periods)]
 
@@ -79,10 +79,11 @@ def plan_query(
     granularity: WirelessUsageGranularity,
     now: datetime,
 ) -> WirelessUsageQuery:
-    """Return the query of a request for usage; without a period it is for the last month.
+    """Return the query for a request for usage; without `start` and `end`, for the last month.
 
-    With hourly or daily records, each hour or day that the period touches gets a record. Raises
-    InvalidParameter if the period ends before it begins, or has too many records (33101).
+    With hourly or daily records, each hour or day from `start` to `end` gets a record, even if it
+    is included only in part. Raises InvalidParameter (33101) if `start` is after `end`, or there
+    would be too many records.
     """
     end = end or now
     start = start or months_after(end, months=-1)
@@ -103,7 +104,7 @@ def plan_query(
 
 
 class MeteredCommand(NamedTuple):
-    """A Command to or from a device, as usage; it stays when the Command is deleted."""
+    """A Command counted as usage; this record stays when the Command itself is deleted."""
 
     account_sid: str
     sim_sid: str
@@ -116,7 +117,7 @@ class CommandCount(NamedTuple):
     """The number of Commands in one direction, on one network, in one period."""
 
     slot: int
-    """The number of the period."""
+    """The number of the period, as in `UsagePeriod`."""
     network_sid: str
     direction: Direction
     messages: int
@@ -124,7 +125,7 @@ class CommandCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """The usage in one place."""
+    """The numbers of Commands and the bytes of data that were used, for example in one country."""
 
     commands: Mapping[Direction, int] = field(default_factory=dict[Direction, int])
     upload: int = 0
@@ -133,21 +134,21 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class WirelessUsage:
-    """The usage of an account or one of its SIMs in one period."""
+    """A Usage Record: the usage of an account, or of one of its SIMs, in one period."""
 
     account_sid: str
     sim_sid: str | None
     slot: UsagePeriod
     by_country: Mapping[tuple[RoamingZone, str], UsageTotals]
-    """The usage by zone and country (ISO 3166-1 alpha-2), without empty ones."""
+    """The usage by zone and country (ISO 3166-1 alpha-2); only countries with usage are in it."""
 
     @property
     def sid(self) -> str:
-        """An id within its list."""
+        """The record's identifier, unique within its list."""
         return self.slot.sid
 
     def used_in(self, *zones: RoamingZone) -> UsageTotals:
-        """Return the usage in these zones together."""
+        """Return the total usage in these zones."""
         parts = [used for (zone, _), used in self.by_country.items() if zone in zones]
         return UsageTotals(
             {way: sum(part.commands.get(way, 0) for part in parts) for way in Direction},
@@ -174,7 +175,7 @@ def summarize(
     counts: Iterable[CommandCount],
     now: datetime,
 ) -> list[WirelessUsage]:
-    """Return the records for these periods, in their order."""
+    """Return the Usage Records for these periods, in the same order."""
     by_slot = defaultdict[int, list[CommandCount]](list)
     for count in counts:
         by_slot[count.slot].append(count)
