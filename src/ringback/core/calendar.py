@@ -1,4 +1,4 @@
-"""Months, days and hours in UTC, for bills, limits and usage; and durations as text."""
+"""Calculations with months, days and hours in UTC, and durations as text."""
 
 import re
 from calendar import monthrange
@@ -26,7 +26,7 @@ def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
 
 
 def months_after(instant: datetime, *, months: int = 1) -> datetime:
-    """Return the instant this many months later, on the month's last day if the day is missing.
+    """Return the same day and time `months` later, or the month's last day if it is too short.
 
     A negative number gives an earlier month. A result that no `datetime` can have becomes the
     first or the last instant that one can have.
@@ -65,7 +65,7 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 
 
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
-    """Return the end of the hour or day that contains an instant; a boundary returns itself.
+    """Return the end of the hour or day that contains an instant, or the instant if it is an end.
 
     The last hour and the last day end at the last instant that a `datetime` can have.
     """

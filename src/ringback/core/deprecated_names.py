@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a `__getattr__` for a module whose old names, mapped to new ones, still work.
+    """Return a `__getattr__` for a module, which finds the new names for old ones in `names`.
 
     It warns when an old name is used, and raises AttributeError for any other name.
     """

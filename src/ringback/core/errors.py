@@ -117,7 +117,7 @@ class Conflict(ApiError):
 
 
 class BacklogFull(ApiError):
-    """Too much work is waiting to accept more; the client can try again after `retry_after`."""
+    """Too much work is waiting, so no more is accepted; try again after `retry_after` seconds."""
 
     status = 429
 

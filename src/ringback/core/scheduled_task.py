@@ -30,7 +30,7 @@ class TaskPostponed(NamedTuple):
     """A task is postponed because it has to wait for another task."""
 
     until: datetime
-    """When the task is due again; tasks that were due at that instant already come first."""
+    """When the task is due again; other tasks due at the same instant come first."""
 
 
 Subject = (

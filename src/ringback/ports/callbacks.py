@@ -119,7 +119,7 @@ class Callbacks(Protocol):
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
-        """Return an account's callbacks that match a filter, oldest first, from after this SID on.
+        """Return an account's callbacks that match a filter, oldest first, after the SID `after`.
 
         `examining` means the same as in a PageWindow.
         """
@@ -149,7 +149,7 @@ class Callbacks(Protocol):
         ...
 
     def left_open(self) -> list[DeliveryClaim]:
-        """Return, at a start, the attempts without a result, which an earlier process left."""
+        """Return claims for the attempts that a stopped process left open; called at startup."""
         ...
 
     def next_due(self, lane: Lane) -> datetime | None:
@@ -157,7 +157,7 @@ class Callbacks(Protocol):
         ...
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
-        """Return at most `limit` lanes with waiting callbacks, from after the lane `after` on.
+        """Return at most `limit` lanes with waiting callbacks, beginning after the lane `after`.
 
         They are sorted by account and destination.
         """

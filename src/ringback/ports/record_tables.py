@@ -165,7 +165,7 @@ class ScheduledTasks(Protocol):
         ...
 
     def take(self, task: ScheduledTask) -> bool:
-        """Delete a task to carry it out; return False if it no longer exists or was postponed."""
+        """Claim a task by deleting it; return False if it no longer exists or was postponed."""
         ...
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:

@@ -46,7 +46,7 @@ class ShadowCallbacks(Protocol):
         ...
 
     def left_open(self) -> list[ShadowCallback]:
-        """Return, at a start, the copies without a result, which an earlier process left."""
+        """Return the copies that a stopped process left without a result; called at startup."""
         ...
 
     def page(

@@ -181,7 +181,7 @@ class BulkCallbackQueue(Protocol):
     async def keep(
         self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
     ) -> list[CallbackRecord]:
-        """Save all new callbacks of an account, or none; `texts` are the callbacks by `write_new`.
+        """Save all new callbacks of an account, or none; `texts` are their texts from `write_new`.
 
         Returns their records, in the same order, when all are added; see `send_callbacks`. If the
         database becomes unavailable before that, the batch is durable already, and the records that

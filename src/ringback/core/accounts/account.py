@@ -11,7 +11,7 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""Means all accounts when given in place of an account's SID; only lists accept it."""
+"""A value that means all accounts in place of an account's SID; only lists accept it."""
 
 
 class AccountStatus(StrEnum):
@@ -33,16 +33,16 @@ class Account:
     """True if Twilio's infrastructure sends the account's callbacks through its static proxy."""
     date_created: datetime
     webhook_secrets: AccountWebhookSecrets = NO_SECRETS
-    """The active webhook secret signs callbacks from KORE's infrastructure."""
+    """The account's webhook secrets; the active one signs callbacks from KORE's infrastructure."""
     secondary_auth_token: str | None = field(default=None, repr=False)
     """A second token that can sign in; it signs no callbacks until it becomes the primary one."""
     schedule: RetrySchedule | None = None
     """When the account's callbacks are retried; None for the server's own schedule."""
     parent_sid: str | None = None
-    """The SID of the parent account, between which and this one new SIMs can move, or None."""
+    """The SID of the parent account, or None; new SIMs can be moved between the two accounts."""
     status: AccountStatus = AccountStatus.ACTIVE
     revision: int = 0
-    """The number of changes so far: of two states of an account, the higher one is newer."""
+    """The number of changes so far; of two states, the one with the higher number is newer."""
 
     @property
     def kore_id(self) -> str:
@@ -67,7 +67,7 @@ class ApiKey:
 
     sid: str
     account_sid: str | None
-    """The account that the key belongs to; None for an operator's key, which sees all accounts."""
+    """The SID of the account that owns the key; None for an operator's key, for all accounts."""
     name: str
     secret_hash: str = field(repr=False)
     date_created: datetime

@@ -18,7 +18,7 @@ def hash_secret(secret: str) -> str:
 
 
 def is_secret_of(secret_hash: str, secret: str) -> bool:
-    """Return True if `secret` has this hash; takes the same time for a wrong secret.
+    """Return True if `secret` has this hash; checking a wrong secret takes the same time.
 
     >>> is_secret_of(hash_secret("made up"), "made up")
     True
@@ -27,7 +27,7 @@ def is_secret_of(secret_hash: str, secret: str) -> bool:
 
 
 def is_same(known: str, given: str) -> bool:
-    """Return True if two secrets are equal; takes the same time if they differ.
+    """Return True if two secrets are equal; comparing different ones takes the same time.
 
     >>> is_same("token", "tokén")
     False

@@ -63,7 +63,7 @@ class AccountWebhookSecrets:
         return replace(self, active=replace(self.pending, last_modified=now), pending=None)
 
     def with_name(self, secret_id: str, name: str, now: datetime) -> Self:
-        """Return the secrets with the one that has this id renamed."""
+        """Return the secrets, with the secret that has the id `secret_id` renamed to `name`."""
         # The names of the fields are the values of the statuses.
         renamed = {
             status.value: replace(secret, name=name, last_modified=now)

@@ -15,7 +15,7 @@ class CallbackTarget:
 
 
 NO_TARGET: Final = CallbackTarget()
-"""No URL, so no callbacks."""
+"""The target without a URL, to which no callbacks are sent."""
 
 
 @dataclass(frozen=True, slots=True)

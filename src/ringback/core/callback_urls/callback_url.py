@@ -74,7 +74,7 @@ class CallbackUrl:
 
     @classmethod
     def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
-        """Parse a customer's callback URL, which may ask for one of `sources` (None: for any).
+        """Parse a customer's callback URL; `sources` are those it may ask for (None: any source).
 
         Raises InvalidCallbackUrl, with a message that names the part that is wrong.
         """

@@ -68,7 +68,7 @@ class ConnectionOverrides:
     sni: bool | None = None
     """True if TLS sends the host name (SNI); None for the default, which is to send it."""
     egress: tuple[str, ...] = ()
-    """The names of the egress routes that the round's attempts take in turn."""
+    """The names of the egress routes that the round's attempts use in turn."""
 
     @cached_property
     def total_timeout(self) -> timedelta:
@@ -94,7 +94,7 @@ class Timeouts(NamedTuple):
 
 
 def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
-    """Return the time limits of an attempt in whose round the time `left` remains.
+    """Return the time limits of an attempt if its round has the time `left` until its end.
 
     >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
     Timeouts(connect=5.0, read=15.0, total=7.0)
@@ -107,7 +107,7 @@ def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
 
 
 def read_override(settings: ConnectionOverrides, key: str, value: str) -> ConnectionOverrides:
-    """Return the settings with one `key=value` of a fragment applied; `key` is in OVERRIDES.
+    """Return the settings with one `key=value` of a fragment applied; `key` is one of OVERRIDES.
 
     Raises InvalidCallbackUrl for a value that the key can't have.
 

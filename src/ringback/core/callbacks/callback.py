@@ -96,13 +96,13 @@ class CallbackRecord(NamedTuple):
     date_created: datetime
     progress: DeliveryProgress
     idempotency_key: str | None = None
-    """The key given by the client that created the callback; no second callback can have it."""
+    """The client's key, which prevents that the same callback is created twice; None without."""
     replay_of: str | None = None
     """The SID of the callback that this one repeats from another source; None for an original."""
     is_test: bool = False
     """True for a test event: JSON, sent by KORE's infrastructure, with only one round."""
     secret_id: str | None = None
-    """The id of the webhook secret that signs it; None for the secret active at each attempt."""
+    """The id of the webhook secret that signs it; if None, each attempt uses the active secret."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ class CallbackRecord(NamedTuple):
 
     @property
     def called(self) -> CallbackUrl:
-        """The URL that is requested; for a GET, except a test event, it has the parameters."""
+        """The URL that is requested; a GET has the parameters in it, unless it is a test event."""
         if self.method is HttpMethod.POST or self.is_test:
             return self.url
         return self.url.with_parameters(self.body)
@@ -185,9 +185,9 @@ def begin(
 def put_back(
     progress: DeliveryProgress, now: datetime, *, due: datetime | None = None
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose attempt began but was not sent, without that attempt.
+    """Return the progress of a callback whose attempt was not sent, so that it does not count.
 
-    The callback is due at `due`, or now if that is None.
+    The callback is due again at `due`, or now if that is None.
     """
     return progress._replace(
         due=due or now,
@@ -220,7 +220,7 @@ def delivered(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
 
 
 def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> DeliveryProgress:
-    """Return the progress after an attempt has ended and the next step has been decided."""
+    """Return the progress after an attempt, according to the decision on what to do next."""
     match decision:
         case NoRetryNeeded():
             return delivered(progress, now)
@@ -253,7 +253,7 @@ def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProg
 def settle(
     attempt: Attempt, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
 ) -> Attempt:
-    """Return an open attempt as ended: with its result, and the time at which it really started."""
+    """Return an open attempt completed with its result and the time when it really started."""
     outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],

@@ -57,7 +57,10 @@ def compose_test(
     random_bytes: bytes,
     now: datetime,
 ) -> CallbackRecord:
-    """Return a test event to the URL `to`, due now, signed with this secret (None: the active)."""
+    """Return a new test event to the URL `to`, due now.
+
+    `secret_id` is the webhook secret that signs it; None means the active one.
+    """
     own = random_bytes[CALLBACK_BYTES:]
     return CallbackRecord(
         sid=_sid(random_bytes, now),

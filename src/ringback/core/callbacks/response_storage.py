@@ -1,4 +1,4 @@
-"""Decides how much of a receiver's answer is stored: always the first part, the rest in a budget.
+"""Decides how much of an answer is stored: the first part always, the rest within a budget.
 
 The first part is stored with the attempt. The rest is stored separately, and only for the last
 answer to a callback or a shadow copy, until another answer replaces it or the budget is used up. An
@@ -24,14 +24,14 @@ _UNIT: Final = 1024
 class ResponseStorageBudget:
     """The maximum number of bytes of answers stored separately from attempts.
 
-    By default 64 MiB for each account, which is about 1,000 answers of 64 KiB, and 1 GiB in all.
+    By default 64 MiB for each account, which is about 1,000 answers of 64 KiB, and 1 GiB in total.
     """
 
     in_all: int = 1 << 30
     per_account: int = 64 << 20
 
     def has_room_for(self, *, in_all: int, most_of_one: int) -> bool:
-        """Return True if these numbers of bytes, in all and of the largest account, are allowed."""
+        """Return True if `in_all` bytes in total, and `most_of_one` of one account, are allowed."""
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 

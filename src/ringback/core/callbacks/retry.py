@@ -167,7 +167,7 @@ def _next_round(
 
 
 def _asked_for(outcome: RefusedOutcome | NoAnswerOutcome, now: datetime) -> timedelta:
-    """Return the wait that the receiver asks for, from zero (the default) to LONGEST_WAIT."""
+    """Return the wait that the receiver asks for (zero if none), at most LONGEST_WAIT."""
     text = outcome.retry_after if isinstance(outcome, RefusedOutcome) else None
     asked = timedelta(0) if text is None else read_retry_after(text, now)
     return min(max(asked, timedelta(0)), LONGEST_WAIT)

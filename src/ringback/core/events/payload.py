@@ -1,4 +1,4 @@
-"""Turns events into callback parameters; one table has their names and order for receivers."""
+"""Turns events into callback parameters, with the names and the order that receivers see."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -13,7 +13,7 @@ Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged |
 
 
 def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
-    """Return each parameter's name with the event's field for it, from `fields` if given there."""
+    """Return pairs of a parameter and its event field: as in `fields`, or else of the same name."""
     return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
 
 

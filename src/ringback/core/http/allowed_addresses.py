@@ -53,7 +53,7 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
 
 def refusal_of_name(host: str) -> str:
-    """Return the message that no callback may be sent to a host, without the host's address."""
+    """Return the error for a host that callbacks may not be sent to, without its address."""
     return f"{host} does not lead to a public address; {_WHERE_TO}"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from ringback.core.http.allowed_addresses import Address, Network
 
 _CUSTOMER_PREFIX: Final = 64
-"""The IPv6 prefix length of one customer's network, in which the customer has every address."""
+"""The prefix length of an IPv6 network of one customer, who can use every address in it."""
 
 
 def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
@@ -43,7 +43,7 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def peer_address(host: str) -> Address | None:
-    """Return the IP address in the text for a socket's peer; None if it is not an IP address.
+    """Return the IP address of a socket's peer from its text; None if it is not an IP address.
 
     IPv4 addresses in the form ::ffff:192.0.2.1, from a socket for IPv4 and IPv6, are converted.
     """

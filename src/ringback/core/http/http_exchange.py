@@ -17,7 +17,7 @@ _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 
 
 class SentRequestRecord(NamedTuple):
-    """A request for the record: as it was sent, but with its credentials hidden."""
+    """A record of a request: the request as it was sent, but with its credentials hidden."""
 
     method: str
     url: str
@@ -53,7 +53,7 @@ class OutgoingRequest:
         self.head = "\r\n".join(lines)
 
     def to_bytes(self) -> bytes:
-        """Return the bytes of the request that are sent."""
+        """Return the whole request as the bytes that are sent."""
         return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
 
     def recorded(self) -> SentRequestRecord:

@@ -15,7 +15,7 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """The reason why no answer came, with its name in records, its code and its kind of retry."""
+    """A reason why no answer came: its name in records, error code, and `rp` value that retries."""
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)

@@ -70,7 +70,7 @@ def read_ports(text: str) -> Ports:
 
 
 def read_schemes(text: str) -> tuple[str, ...]:
-    """Return the schemes in a setting's comma list; raises ValueError for unknown or double ones.
+    """Return the schemes in a setting's comma list; raises ValueError for unknown or repeated ones.
 
     >>> read_schemes("https")
     ('https',)

@@ -11,7 +11,7 @@ from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
 @dataclass(frozen=True, slots=True)
 class DefaultSourceChange:
-    """From a date on, another source sends the callbacks whose URL asks for none."""
+    """A policy change: another source becomes the default for URLs that ask for none."""
 
     label: ClassVar[str] = "default_moves"
     old: SourceName
@@ -24,7 +24,7 @@ class DefaultSourceChange:
 
 @dataclass(frozen=True, slots=True)
 class SourceRetiredChange:
-    """From a date on, URLs can no longer ask for a source."""
+    """A policy change: URLs can no longer ask for a certain source."""
 
     label: ClassVar[str] = "source_ends"
     source: SourceName
@@ -36,7 +36,7 @@ class SourceRetiredChange:
 
 @dataclass(frozen=True, slots=True)
 class SourceAddedChange:
-    """From a date on, URLs can ask for a source."""
+    """A policy change: URLs can now ask for a further source."""
 
     label: ClassVar[str] = "source_begins"
     source: SourceName
@@ -48,7 +48,7 @@ class SourceAddedChange:
 
 @dataclass(frozen=True, slots=True)
 class PhaseHoldsEndedChange:
-    """Some holds end on a date."""
+    """A policy change: some holds end."""
 
     label: ClassVar[str] = "holds_end"
     holds: tuple[PhaseHold, ...]
@@ -84,7 +84,7 @@ class UpcomingPolicyChange(NamedTuple):
 
     change: PolicyChange
     within: timedelta
-    """The shortest configured reminder time already reached; zero once the change has effect."""
+    """The shortest reminder time that has been reached; zero once the change has taken effect."""
 
 
 def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
@@ -145,7 +145,7 @@ def reminders(
 ) -> list[UpcomingPolicyChange]:
     """Return reminders of the changes after `since` that are near, or have taken effect, at `at`.
 
-    `before` lists how long before a change the reminders of it are due.
+    `before` lists the reminder times: how long before a change a reminder of it is due.
     """
     found = list[UpcomingPolicyChange]()
     for change in policy_changes(policy, after=since):
@@ -192,9 +192,9 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:
-    """Return the holds of one account or URL that end, by the instant at which they end.
+    """Return the holds of an account or URL, grouped by the instant at which they end.
 
-    The end of a hold of every callback is not in it: that is reported as a change of the phase.
+    Holds of every callback are left out: their ends are reported as changes of the phase.
     """
     ends = dict[datetime, list[PhaseHold]]()
     for_all = list[PhaseHold]()

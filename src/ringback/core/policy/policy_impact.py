@@ -17,7 +17,7 @@ from ringback.core.policy.source_policy import (
 )
 
 WEEK: Final = timedelta(days=7)
-"""The time before now whose callbacks are counted."""
+"""The period before now in which callbacks are counted."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -75,7 +75,7 @@ def _counted(count: int, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UrlForecast:
-    """The source that sends callbacks to one URL of one account, now and at another date."""
+    """A forecast for one URL of an account: the source that sends to it now and at another date."""
 
     account_sid: str
     url: str
@@ -99,7 +99,7 @@ class UrlForecast:
 
     @property
     def changes(self) -> bool:
-        """True if another source than now sends to the URL at the other date."""
+        """True if the URL's source at the other date is different from its source now."""
         return self.now.source != self.then.source
 
 
@@ -116,7 +116,7 @@ def forecast_urls(
 
 
 def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
-    """Return, by the name of each phase, the source that sends to a URL when that phase begins."""
+    """Return the source that sends to a URL at the start of each phase, by the phase's name."""
     return {
         phase.name: policy.choose(
             one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
@@ -143,7 +143,7 @@ def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlFo
 def changed_at(
     change: PolicyChange, policy: Policy, sent: Iterable[UrlDeliveryTotals]
 ) -> list[UrlForecast]:
-    """Return the forecasts of the URLs whose source this policy change changes."""
+    """Return the forecasts of the URLs that get another source through this policy change."""
     found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
     return [one for one in found if one.changes]
 

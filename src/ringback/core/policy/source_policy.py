@@ -169,7 +169,7 @@ class Policy:
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
-        """Return the instant in the policy's calendar for `now`; all other methods expect it."""
+        """Return the policy calendar's time for the clock's time `now`; other methods expect it."""
         return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
@@ -201,7 +201,7 @@ class Policy:
     def phase_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, Phase]:
-        """Return the hold that covers a callback (None without one) and the callback's phase."""
+        """Return the hold that covers a callback (or None), and the phase the callback is in."""
         hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
         return hold, self._phase_in(hold, at)
 
@@ -212,7 +212,7 @@ class Policy:
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, list[PhaseHold]]:
-        """Return the callback's hold in force, or None, and its ended holds listed before that."""
+        """Return a callback's first hold in force (or None), and the ended holds before it."""
         ended = list[PhaseHold]()
         found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):
@@ -240,7 +240,7 @@ class Policy:
     def _why_not(
         self, asked: SourceName, phase: Phase, hold: PhaseHold | None, at: datetime
     ) -> str:
-        """Return why the URL can't have the source that it asks for, with the source's end date."""
+        """Return the reason why a URL does not get the source that it asks for."""
         index = self.phases.index(phase)
         while index > 0 and asked not in self.phases[index - 1].may_ask:
             index -= 1

@@ -23,7 +23,7 @@ SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ShadowQueryParameter:
-    """A mark of copies: sent to the callback's URL with this parameter added to the query."""
+    """A kind of mark: the copy goes to the callback's URL with a parameter added to its query."""
 
     parameter: str
     """The encoded parameter, like `shadow=1`."""
@@ -31,14 +31,14 @@ class ShadowQueryParameter:
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetPath:
-    """A mark of copies: sent to another path at the callback's scheme, host and port."""
+    """A kind of mark: the copy goes to another path at the callback's scheme, host and port."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetUrl:
-    """A mark of copies: sent to another URL, with the settings from that URL's fragment."""
+    """A kind of mark: the copy goes to another URL, with the settings in that URL's fragment."""
 
     url: CallbackUrl
 
@@ -59,7 +59,7 @@ class ShadowRule:
     account_sid: str | None = None
     url_prefix: str | None = None
     percent: int = 100
-    """The percentage of covered callbacks that are copied; a callback's SID decides if it is."""
+    """The percentage of covered callbacks that are copied, chosen by their SIDs."""
 
     def covers(self, callback: CallbackRecord) -> bool:
         """Return True if the rule covers this callback's account, URL and source."""
@@ -68,7 +68,7 @@ class ShadowRule:
         return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
 
     def takes(self, callback: CallbackRecord) -> bool:
-        """Return True if this callback is in the percentage that is copied, always the same."""
+        """Return True if this callback is among the copied percentage; the result never changes."""
         digest = hashlib.sha256(callback.sid.encode()).digest()
         return int.from_bytes(digest[:8]) % 100 < self.percent
 

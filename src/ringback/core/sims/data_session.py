@@ -77,7 +77,7 @@ def when_used(count: int, session: DataSession, *, since: datetime) -> datetime 
 
 
 def bytes_of(sessions: Iterable[DataSession], start: datetime, end: datetime) -> tuple[int, int]:
-    """Return the bytes that these sessions uploaded and downloaded in all in a period."""
+    """Return the total bytes that these sessions upload, and download, from `start` to `end`."""
     pairs = [session.bytes_between(start, end) for session in sessions]
     return sum(up for up, _ in pairs), sum(down for _, down in pairs)
 
@@ -92,5 +92,5 @@ def price_of(count: int) -> Decimal:
 
 
 def total_between(sessions: Iterable[DataSession], start: datetime, end: datetime) -> int:
-    """Return the total of bytes that these sessions used in a period, up and down together."""
+    """Return the total bytes that these sessions use from `start` to `end`, in both directions."""
     return sum(bytes_of(sessions, start, end))

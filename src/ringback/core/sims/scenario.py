@@ -51,7 +51,7 @@ class CarrierSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class CarrierFailure:
-    """The network could not carry out the step; has the error code and message."""
+    """The network could not carry out the step; `code` and `message` say why."""
 
     code: int
     message: str
@@ -68,7 +68,7 @@ CARRIED_OUT: Final = CarrierSucceeded()
 
 
 def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
-    """Return a step's failure, or None if it succeeded; no answer fails with code `unanswered`.
+    """Return the failure in a result, or None; a missing answer is one with code `unanswered`.
 
     >>> failure_in(CarrierTimeout(), unanswered=83400)
     CarrierFailure(code=83400, message='the network did not answer')
@@ -92,7 +92,7 @@ class NetworkScenario:
     meaning: str
     results: Mapping[TaskKind, CarrierResult] = field(default_factory=dict[TaskKind, CarrierResult])
     slowness: int = 1
-    """The factor by which each step takes longer than usual."""
+    """How many times longer than usual each step takes (1: as usual)."""
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
     """The times that some steps have to wait before the network begins them."""
 

@@ -40,7 +40,7 @@ class IdempotencyTokenFormat:
         return cls(match["prefix"], match["form"] == "uuid")
 
     def make(self, random_bytes: bytes) -> str:
-        """Return a new idempotency token from 16 random bytes; ValueError for other lengths."""
+        """Return a token made from 16 random bytes; raises ValueError for other lengths."""
         if len(random_bytes) != TOKEN_BYTES:
             raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(random_bytes)}")
         return self.prefix + (uuid4_text(random_bytes) if self.is_uuid else random_bytes.hex())

@@ -97,7 +97,7 @@ class SigningInput(NamedTuple):
     resource: str
     """The configured URL without query and fragment."""
     form: Sequence[tuple[str, str]]
-    """The decoded parameters of the body; empty if the scheme does not sign single parameters."""
+    """The decoded parameters of the body; empty if the scheme signs only the body's bytes."""
     body: bytes
     token: str
     timestamp: int
@@ -194,7 +194,7 @@ class CallbackSourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""A header prepared for `fill`: the header itself if it is constant, its name, key and template."""
+"""A header prepared for `fill`: the header if it has no placeholder, its name, key and template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by the names that URLs use in `#cbs=`."""

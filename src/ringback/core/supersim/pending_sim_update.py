@@ -37,7 +37,7 @@ def finish(
 
 
 def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
-    """Return a SIM with another status; usage while `ready` counts from the start of `ready`."""
+    """Return a SIM with another status; outside `ready`, its counts while `ready` are reset."""
     is_ready = status is SimStatus.READY
     return replace(
         sim,

@@ -58,18 +58,18 @@ _LONGEST: Final[Mapping[UsageGranularity, timedelta]] = {
     UsageGranularity.HOUR: timedelta(days=31),
     UsageGranularity.DAY: timedelta(days=31 * _MONTHS_KEPT),
 }
-"""The longest time that a client can ask for; for days it is our choice: all data that is kept."""
+"""The longest period of a request, by granularity; for days it covers all data that is kept."""
 
 
 class UsageQuery(NamedTuple):
-    """A request for usage; by hour or by day, `start` and `end` are whole hours or days."""
+    """A request for usage; with hourly or daily records, it covers whole hours or days."""
 
     start: datetime
     end: datetime
     granularity: UsageGranularity
     group: UsageGrouping | None
     filters: Mapping[str, str]
-    """Fields of sessions with the values that they must have to be counted."""
+    """The values that fields of a session must have so that the session is counted."""
 
     def periods(self) -> list[tuple[datetime, datetime]]:
         """Return the periods of the query's records, the newest first."""
@@ -109,10 +109,10 @@ def plan_query(
     filters: Mapping[str, str],
     now: datetime,
 ) -> UsageQuery:
-    """Return the query for a request for usage; without `start` and `end`, for the last month.
+    """Return the usage query for a request's parameters; by default it covers the last month.
 
-    Raises InvalidParameter if the time ends before it begins (83600), is not in whole days or hours
-    (83601, 83602), is too long (83603, 83604), or begins too long ago (83605).
+    Raises InvalidParameter if the period ends before it begins (83600), is not in whole days or
+    hours (83601, 83602), is too long (83603, 83604), or begins too long ago (83605).
     """
     span = _SPANS.get(granularity)
     end = end or (now if span is None else next_boundary(now, span))

@@ -1,4 +1,4 @@
-"""The event of Programmable Wireless about Commands, which causes callbacks."""
+"""The event of Programmable Wireless that causes callbacks about Commands."""
 
 from dataclasses import dataclass
 from typing import ClassVar

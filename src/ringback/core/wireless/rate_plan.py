@@ -14,7 +14,7 @@ from ringback.core.sims.mobile_networks import NETWORKS, MobileNetwork
 
 
 class DataLimitStrategy(StrEnum):
-    """The home network's reaction to a SIM that has used up its data limit: block or throttle."""
+    """The way the home network treats a SIM that has used up its data limit: block or throttle."""
 
     BLOCK = "block"
     THROTTLE = "throttle"

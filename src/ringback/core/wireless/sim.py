@@ -48,7 +48,7 @@ FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
     _READY: _ACTIVE,
     _DEACTIVATED: WirelessStatus.CANCELED,
 }
-"""The final status that follows by itself; the change's callback URL is notified of both."""
+"""The final status that follows each of these statuses by itself; both cause a callback."""
 
 CANCELED_AFTER: Final = timedelta(hours=72)
 """The time after which a deactivated SIM is canceled."""

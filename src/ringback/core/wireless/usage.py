@@ -79,7 +79,7 @@ def plan_query(
     granularity: WirelessUsageGranularity,
     now: datetime,
 ) -> WirelessUsageQuery:
-    """Return the query for a request for usage; without `start` and `end`, for the last month.
+    """Return the usage query for a request's parameters; by default it covers the last month.
 
     With hourly or daily records, each hour or day from `start` to `end` gets a record, even if it
     is included only in part. Raises InvalidParameter (33101) if `start` is after `end`, or there
