@@ -37,7 +37,7 @@ async def test_a_platform_moves_to_standard_webhooks_with_no_code(tmp_path: Path
     assert parse_qs(first.body.decode())["SimStatus"] == ["inactive"]
     # What the policy has no room for any more is told, and comes from where it does.
     assert any(line.startswith("Kore-Signature: ") for line in second.headers)
-    assert asked_for["source_reason"].startswith("twilio is not available in phase before")
+    assert asked_for["source_reason"].startswith("twilio is not available in phase 'before'")
 
 
 async def test_a_source_that_there_is_not_is_refused_with_those_that_there_are(

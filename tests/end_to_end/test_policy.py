@@ -35,7 +35,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         await server.wait_for_log("the policy is that of")
         assert await why(server) == (
             "twilio",
-            "twilio is the default of phase before, in which every callback is held",
+            "twilio is the default in phase 'before'; a hold keeps every callback in that phase",
         )
 
         write(file, f"{HOLD}until = 'soon'\n")
@@ -53,8 +53,8 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         await server.wait_for_log("the policy is that of")
         assert await why(server) == (
             "kore",
-            "kore is the default of phase after, since 2024-11-02;"
-            " the hold of every callback in phase before ended 2025-01-01",
+            "kore is the default in phase 'after', since 2024-11-02;"
+            " the hold of every callback in phase 'before' ended 2025-01-01",
         )
 
         sources = [callback["source"] for callback in await server.callbacks()]

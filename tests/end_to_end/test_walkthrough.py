@@ -114,7 +114,7 @@ async def test_a_date_chooses_the_phase_that_it_falls_into(tmp_path: Path) -> No
         callback = await dev.settled()
 
     assert dev.dev["phase"] == "between"
-    assert callback["source_reason"] == "kore is the default of phase between, since 2024-10-16"
+    assert callback["source_reason"] == "kore is the default in phase 'between', since 2024-10-16"
 
 
 async def test_a_receiver_that_says_503_once_gets_the_same_token_again(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 
 
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
-    """Return the end of the hour or day that contains an instant, or the instant if it is an end.
+    """Return the next full hour or the next midnight, or the instant itself if it is one.
 
     The last hour and the last day end at the last instant that a `datetime` can have.
     """

@@ -116,7 +116,7 @@ def test_the_environment_may_name_the_file(shell: Shell) -> None:
 def test_what_is_near_is_shown_as_that(shell: Shell) -> None:
     soon = datetime.now(UTC) + timedelta(days=3)
     shell.file.write_text(f"{POLICY}{HOLD.replace('2999-01-01', soon.date().isoformat())}")
-    assert f"soon\n  the hold of {ACCOUNT_SID} in phase before ends at " in shell.said("show")
+    assert f"soon\n  the hold of {ACCOUNT_SID} in phase 'before' ends at " in shell.said("show")
 
 
 def test_a_file_that_can_not_be_used_is_refused_by_its_line(shell: Shell) -> None:
@@ -184,7 +184,7 @@ def test_with_data_it_says_who_will_be_sent_from_where(shell: Shell, data: str) 
     assert changes.splitlines() == [
         f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore  twilio ended 2998-01-01",
         f"  {THEIRS}  https://default.example/  2  twilio -> kore"
-        "  kore is the default of phase after, since 2998-01-01",
+        "  kore is the default in phase 'after', since 2998-01-01",
     ]
     assert dependents.splitlines() == [
         "depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
@@ -202,8 +202,8 @@ def test_the_record_of_a_simulation_has_each_phase(shell: Shell, data: str) -> N
     assert held["in_phases"] == {"before": "twilio", "between": "twilio", "after": "twilio"}
     assert held["then"] == {
         "source": "kore",
-        "reason": "kore is the default of phase after, since 2998-01-01;"
-        f" the hold of {ACCOUNT_SID} in phase before ended 2999-01-01",
+        "reason": "kore is the default in phase 'after', since 2998-01-01;"
+        f" the hold of {ACCOUNT_SID} in phase 'before' ended 2999-01-01",
     }
 
 

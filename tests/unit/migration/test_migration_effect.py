@@ -24,12 +24,12 @@ OLD = edits("https://a.example/", "https://b.example/#rc=2", "https://c.example/
     ("at", "returning", "staying", "until"),
     [
         (datetime(2024, 10, 1, tzinfo=UTC), 3, {}, BETWEEN),
-        (BETWEEN, 1, {"kore is the default of phase between, since 2024-10-16": 2}, AFTER),
+        (BETWEEN, 1, {"kore is the default in phase 'between', since 2024-10-16": 2}, AFTER),
         (
             AFTER,
             0,
             {
-                "kore is the default of phase after, since 2024-11-02": 2,
+                "kore is the default in phase 'after', since 2024-11-02": 2,
                 "twilio ended 2024-11-02": 1,
             },
             None,

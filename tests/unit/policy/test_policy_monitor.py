@@ -163,7 +163,7 @@ async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
         end = clock.now() + 2 * DAY
         active.activate(Policy(NOTICE.phases, (PhaseHold("after", ACCOUNT_SID, until=end),)))
         await until(lambda: warned(caplog))
-        assert f"the hold of {ACCOUNT_SID} in phase after ends" in warned(caplog)[0]
+        assert f"the hold of {ACCOUNT_SID} in phase 'after' ends" in warned(caplog)[0]
         assert "would change 1 callback to 1 URL" in warned(caplog)[0]
         assert monitor.dependents is not None
         assert monitor.dependents.on(KORE) == PolicyImpact(1, 1, 1)

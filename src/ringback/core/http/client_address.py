@@ -43,7 +43,7 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def peer_address(host: str) -> Address | None:
-    """Return the IP address of a socket's peer from its text; None if it is not an IP address.
+    """Return a socket peer's IP address from its text; None if the text is not an IP address.
 
     IPv4 addresses in the form ::ffff:192.0.2.1, from a socket for IPv4 and IPv6, are converted.
     """

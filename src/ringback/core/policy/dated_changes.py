@@ -58,7 +58,7 @@ class PhaseHoldsEndedChange:
         hold, *others = self.holds
         if others:
             return f"{len(self.holds)} holds end"
-        return f"the hold of {hold} in phase {hold.phase} ends"
+        return f"the hold of {hold} in phase {hold.phase!r} ends"
 
 
 PolicyChangeKind = (

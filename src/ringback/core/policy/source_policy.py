@@ -169,7 +169,7 @@ class Policy:
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
-        """Return the policy calendar's time for the clock's time `now`; other methods expect it."""
+        """Return the policy calendar's time when the clock shows `now` (see `ahead`)."""
         return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
@@ -194,7 +194,7 @@ class Policy:
         choice = self._choose_in(self._phase_in(hold, at), hold, asked, at)
         for one in ended:
             if self._choose_in(self._named(one.phase), one, asked, at).source != choice.source:
-                note = f"the hold of {one} in phase {one.phase} ended {one.until:%Y-%m-%d}"
+                note = f"the hold of {one} in phase {one.phase!r} ended {one.until:%Y-%m-%d}"
                 return replace(choice, reason=f"{choice.reason}; {note}")
         return choice
 
@@ -247,15 +247,18 @@ class Policy:
         ended = self.phases[index].since
         if ended is not None and ended <= at:
             return f"{asked} ended {ended:%Y-%m-%d}"
-        held = "" if hold is None else f", in which {hold} is held"
-        return f"{asked} is not available in phase {phase.name}{held}"
+        return f"{asked} is not available in phase {phase.name!r}{_held(hold)}"
 
 
 def _why_default(phase: Phase, hold: PhaseHold | None) -> str:
-    default = f"{phase.default} is the default of phase {phase.name}"
-    if hold is not None:
-        return f"{default}, in which {hold} is held"
-    return default if phase.since is None else f"{default}, since {phase.since:%Y-%m-%d}"
+    default = f"{phase.default} is the default in phase {phase.name!r}"
+    if hold is not None or phase.since is None:
+        return f"{default}{_held(hold)}"
+    return f"{default}, since {phase.since:%Y-%m-%d}"
+
+
+def _held(hold: PhaseHold | None) -> str:
+    return "" if hold is None else f"; a hold keeps {hold} in that phase"
 
 
 def _check_phases(phases: Sequence[Phase]) -> None:

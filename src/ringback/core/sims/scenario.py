@@ -38,7 +38,7 @@ class TaskKind(StrEnum):
     """A SIM's status changes by itself, from `ready` to `active` or `deactivated` to `canceled`."""
     RESET_SIM = "reset_sim"
     METER_SIM = "meter_sim"
-    """A SIM's usage is planned again, as a month has begun or its plan's limit is reached."""
+    """A SIM's Data Session is replaced when a month begins or its plan's data limit is reached."""
     SEND_COMMAND = "send_command"
     CONFIRM_COMMAND = "confirm_command"
     FORGET_COMMAND = "forget_command"

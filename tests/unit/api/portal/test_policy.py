@@ -110,7 +110,7 @@ async def test_an_account_sees_no_holds_but_those_that_concern_it(caller: Caller
     assert held == [(None, "https://ours.example"), (ACCOUNT_SID, None), (None, None)]
     assert [hold["has_ended"] for hold in told["holds"]] == [False, False, True]
     ends = [one["meaning"] for one in told["borders"] if one["change"] == "holds_end"]
-    assert ends == [f"the hold of {ACCOUNT_SID} in phase before ends"]
+    assert ends == [f"the hold of {ACCOUNT_SID} in phase 'before' ends"]
     assert THEIRS not in str(told)
     assert "theirs.example" not in str(told)
 

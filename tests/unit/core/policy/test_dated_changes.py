@@ -73,7 +73,7 @@ def test_the_end_of_a_hold_is_a_change() -> None:
     assert policy_changes(policy, after=AFTER) == [
         PolicyChange(AFTER + DAY, PhaseHoldsEndedChange((hold,)))
     ]
-    assert str(PhaseHoldsEndedChange((hold,))) == "the hold of AC1 in phase before ends"
+    assert str(PhaseHoldsEndedChange((hold,))) == "the hold of AC1 in phase 'before' ends"
     assert policy_changes(policy, after=AFTER + DAY) == []
 
 

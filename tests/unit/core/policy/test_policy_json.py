@@ -62,6 +62,6 @@ def test_holds_that_concern_nobody_who_asks_are_left_out_with_their_ends() -> No
         return found
 
     of_the_notice = ["the default moves from twilio to kore", "twilio ends"]
-    assert meanings("AC1") == ["the hold of AC1 in phase before ends", *of_the_notice]
+    assert meanings("AC1") == ["the hold of AC1 in phase 'before' ends", *of_the_notice]
     assert meanings("AC1", "AC2") == ["2 holds end", *of_the_notice]
     assert meanings() == of_the_notice

@@ -56,9 +56,9 @@ def test_the_phase_goes_by_the_date(at: datetime, phase: str) -> None:
     assert NOTICE.phase_at(at).name == phase
 
 
-UNASKED_BEFORE = "twilio is the default of phase before"
-UNASKED_BETWEEN = "kore is the default of phase between, since 2024-10-16"
-UNASKED_AFTER = "kore is the default of phase after, since 2024-11-02"
+UNASKED_BEFORE = "twilio is the default in phase 'before'"
+UNASKED_BETWEEN = "kore is the default in phase 'between', since 2024-10-16"
+UNASKED_AFTER = "kore is the default in phase 'after', since 2024-11-02"
 ASKED_TWILIO = "the URL asks for it: #cbs=twilio"
 ASKED_KORE = "the URL asks for it: #cbs=kore"
 TWILIO_ENDED = "twilio ended 2024-11-02"
@@ -140,12 +140,12 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     only_twilio = frozenset({TWILIO})
     early = Phase("early", None, TWILIO, only_twilio)
     late = Phase("late", BETWEEN, TWILIO, only_twilio)
-    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not available in phase early"
+    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not available in phase 'early'"
     assert choose(KORE, AFTER, Policy((early, late))).reason == (
-        "kore is not available in phase late"
+        "kore is not available in phase 'late'"
     )
     assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == CallbackSourceSelection(
-        TWILIO, KORE, "kore is not available in phase early"
+        TWILIO, KORE, "kore is not available in phase 'early'"
     )
 
 
@@ -157,7 +157,7 @@ def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
 def test_a_policy_of_one_phase_is_enough() -> None:
     policy = Policy((Phase("always", None, KORE, BOTH),))
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
-        KORE, None, "kore is the default of phase always"
+        KORE, None, "kore is the default in phase 'always'"
     )
 
 
@@ -194,7 +194,7 @@ def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
 def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     assert choose(None, AFTER, policy) == CallbackSourceSelection(
-        TWILIO, None, "twilio is the default of phase before, in which AC1 is held"
+        TWILIO, None, "twilio is the default in phase 'before'; a hold keeps AC1 in that phase"
     )
 
 
@@ -207,7 +207,7 @@ def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
 
 def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("after", account_sid="AC1"),))
-    before = "twilio is not available in phase after, in which AC1 is held"
+    before = "twilio is not available in phase 'after'; a hold keeps AC1 in that phase"
     assert choose(TWILIO, AFTER - MICROSECOND, policy) == CallbackSourceSelection(
         KORE, TWILIO, before
     )
@@ -226,7 +226,9 @@ def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),)).held_in("after")
     assert choose(None, BETWEEN, policy).source is TWILIO
     assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == CallbackSourceSelection(
-        KORE, None, "kore is the default of phase after, in which every callback is held"
+        KORE,
+        None,
+        "kore is the default in phase 'after'; a hold keeps every callback in that phase",
     )
 
 
@@ -279,7 +281,7 @@ def test_a_hold_ends_at_its_end_and_not_before() -> None:
 
 def test_a_hold_that_ended_is_named_where_it_would_have_given_another_source() -> None:
     policy = held_until(AFTER + DAY)
-    ended = "the hold of AC1 in phase before ended 2024-11-03"
+    ended = "the hold of AC1 in phase 'before' ended 2024-11-03"
     assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
     assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
 
@@ -295,7 +297,7 @@ def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
         NOTICE.phases, (PhaseHold("after", "AC1"), PhaseHold("before", "AC1", until=AFTER))
     )
     assert choose(None, AFTER, policy).reason == (
-        "kore is the default of phase after, in which AC1 is held"
+        "kore is the default in phase 'after'; a hold keeps AC1 in that phase"
     )
 
 
@@ -304,8 +306,8 @@ def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
         KORE,
         None,
-        "kore is the default of phase after, in which every callback is held;"
-        " the hold of AC1 in phase before ended 2024-10-16",
+        "kore is the default in phase 'after'; a hold keeps every callback in that phase;"
+        " the hold of AC1 in phase 'before' ended 2024-10-16",
     )
 
 
