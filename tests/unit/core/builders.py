@@ -1,4 +1,4 @@
-"""Builders of the records that tests of the core talk about, beside those of `tests.fakes`."""
+"""Builders of records for tests of the core, in addition to those of `tests.fakes`."""
 
 from datetime import datetime
 from typing import Final
@@ -130,7 +130,7 @@ def a_session(
     began: datetime = NOW,
     ended: datetime | None = None,
 ) -> SuperSimDataSession:
-    """Return a session that uses so many bytes an hour, each way."""
+    """Return a session that uses `up` and `down` bytes an hour."""
     return SuperSimDataSession(
         sid=sid,
         account_sid=ACCOUNT_SID,

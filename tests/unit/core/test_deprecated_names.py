@@ -1,4 +1,4 @@
-"""Old public names still lead to what they named, and say what it is called now."""
+"""Old public names still work, and warn with the new name."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Forms are written as the senders write them, and read whatever is in them."""
+"""Forms are encoded as the senders encode them, and any form can be decoded."""
 
 from urllib.parse import parse_qsl
 

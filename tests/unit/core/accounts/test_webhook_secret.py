@@ -1,4 +1,4 @@
-"""KORE's rules for webhook secrets, from each of the states that an account can be in."""
+"""KORE's rules for webhook secrets, tested from each possible state of an account."""
 
 from datetime import timedelta
 

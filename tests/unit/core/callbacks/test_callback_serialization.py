@@ -1,4 +1,4 @@
-"""A new callback as text, and back."""
+"""New callbacks are converted to text and back without loss."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What is kept of an answer with its attempt, what beside it, and how much of that may be."""
+"""The parts of an answer stored with its attempt and separately, and the budget for the latter."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def after(
     rounds_before: int = 0,
     jitter: float = 0.5,
 ) -> Decision:
-    """Return what follows the last of so many attempts, this long after the round began."""
+    """Return the decision after the last of `attempts`, `spent` after the round began."""
     connection = CallbackUrl.parse(f"http://a.example/#{fragment}").connection
     return decide(
         outcome,

@@ -215,7 +215,7 @@ def test_a_command_that_failed_is_reported_with_its_error_in_the_middle() -> Non
 
 # ---- all of them ---------------------------------------------------------------------------------
 
-# What is the same for all events of a kind.
+# The parameters that have the same value in all events of a kind.
 CONSTANTS = {"api_version", "payload_type"}
 
 

@@ -17,12 +17,12 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/64")]
         ("[2001:4860::1]:50000", "2001:4860::1"),
         ("[2001:4860::1]", "2001:4860::1"),
         ("::ffff:203.0.113.9", "203.0.113.9"),
-        # What stands left of a stranger is only what that stranger says.
+        # Entries to the left of an untrusted client come only from that client.
         ("8.8.8.8, 203.0.113.9", "203.0.113.9"),
         ("10.0.0.3, 203.0.113.9", "203.0.113.9"),
         ("8.8.8.8, 203.0.113.9, 10.0.0.2, 2001:db8::1", "203.0.113.9"),
         ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        # What can't be read names nobody, and whoever passed it on is the client.
+        # If an entry can't be read, the proxy that passed it on is the client.
         ("", "10.0.0.1"),
         ("unknown", "10.0.0.1"),
         ("_hidden, 10.0.0.2", "10.0.0.2"),

@@ -66,7 +66,7 @@ def test_an_ending_has_a_stable_name_and_code(
 
 
 def test_every_failure_has_its_own_label() -> None:
-    # An enum takes members with equal values for one; the labels keep them apart.
+    # An enum merges members with equal values; the labels keep these members different.
     assert sorted(failure.label for failure in AttemptFailure) == [
         "certificate_expired",
         "certificate_name",

@@ -56,7 +56,7 @@ def test_holds_that_concern_nobody_who_asks_are_left_out_with_their_ends() -> No
         )
         assert [hold["account_sid"] for hold in record["holds"]] == [*whose]
         found = [change["meaning"] for change in record["borders"]]
-        # What is a day ahead is warned of too: the ends of holds are, and the phases are not.
+        # Only changes within a day have warnings: the ends of holds, but not the new phases.
         warned = [warning.partition(" at ")[0] for warning in record["warnings"]]
         assert warned == found[:-2]
         return found

@@ -16,7 +16,7 @@ SOURCES = (Source.TWILIO, Source.KORE)
 
 
 def answer(ending: int | str, milliseconds: float | None = None) -> ComparableResult:
-    """Return an answer with this status, or the failure or result that came in its place."""
+    """Return a result with this status, or with this failure or result instead of an answer."""
     if isinstance(ending, int):
         result = "delivered" if 200 <= ending <= 299 else "refused"
         return ComparableResult(result, ending, None, milliseconds)

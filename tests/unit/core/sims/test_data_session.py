@@ -64,7 +64,7 @@ def test_the_total_is_that_of_all_sessions_up_and_down() -> None:
     assert total_between([], NOW, NOW + AN_HOUR) == 0
 
 
-# ---- when so much has been used ------------------------------------------------------------------
+# ---- when an amount has been used ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_the_total_is_that_of_all_sessions_up_and_down() -> None:
         (0, 1000, 2000, timedelta(0)),
         (-5, 1000, 2000, timedelta(0)),
         (3000, 1000, 2000, AN_HOUR),
-        # Together they are at 1 after 1.2 s, but neither of them is.
+        # Together they would reach 1 after 1.2 s, but each is rounded down to 0 until 1.8 s.
         (1, 1000, 2000, timedelta(seconds=1.8)),
         (1, 1, 1, AN_HOUR),
         (2, 1, 1, AN_HOUR),
         (3, 1, 1, 2 * AN_HOUR),
-        # A third of an hour has no last digit: it is rounded up.
+        # A seventh of an hour is not a whole number of microseconds: it is rounded up.
         (1, 7, 0, timedelta(microseconds=514_285_715)),
         (1000 * MEGABYTE, 0, MEGABYTE, 1000 * AN_HOUR),
     ],

@@ -51,7 +51,7 @@ def test_the_network_of_the_published_sample_is_among_them() -> None:
 
 
 def test_sids_of_networks_are_the_same_in_every_installation() -> None:
-    # Fleets keep them: one that changes would take networks away from those who have them.
+    # Stored Network Access Profiles contain these SIDs: a changed one would remove a network.
     assert NETWORKS[0].sid == "HW16294cecea897bd7af661ece114a140a"
     assert sha256(" ".join(network.sid for network in NETWORKS).encode()).hexdigest() == (
         "b85e5702a0df8af49726d8f6c0b3a5110427232726d5f7c986a29c5ca3fbdcab"

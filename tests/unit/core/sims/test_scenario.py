@@ -16,7 +16,7 @@ from ringback.core.sims.scenario import (
     scenario_in,
 )
 
-# Every scenario with each step that ends otherwise than as asked, and how.
+# Every scenario with the steps that do not succeed, and the result of each.
 RESULTS: dict[str, dict[TaskKind, CarrierResult]] = {
     "normal": {},
     "update-fails": {
@@ -51,7 +51,7 @@ RESULTS: dict[str, dict[TaskKind, CarrierResult]] = {
     "asleep": {},
     "slow": {},
 }
-# Every scenario that lets a step wait, and how long.
+# Every scenario in which steps wait, and how long each waits.
 WAITS = {
     "operator-busy": {TaskKind.TAKE_ON_CHANGE: timedelta(hours=1)},
     "asleep": {TaskKind.SEND_COMMAND: timedelta(days=1)},

@@ -109,13 +109,13 @@ def test_a_matching_id_has_the_form_of_the_published_sample() -> None:
 
 
 def test_each_of_the_100_bits_of_chance_makes_another_matching_id() -> None:
-    # Of the 13 bytes the last half is one digit too many.
+    # The last 4 bits of the 13 bytes are not used: 25 hex digits have only 100 bits.
     made = {make_matching_id((1 << bit).to_bytes(13, "big")) for bit in range(4, 104)}
     assert len(made) == 100
 
 
 def check_digit(digits: str) -> int:
-    """The Luhn digit as the standard's text has it: doubled digits are added digit by digit."""
+    """Return the Luhn check digit, computed as the standard describes it."""
     total = 0
     for place, digit in enumerate(reversed(digits), start=1):
         value = int(digit)
@@ -124,7 +124,7 @@ def check_digit(digits: str) -> int:
 
 
 def test_the_independent_check_digit_is_that_of_known_numbers() -> None:
-    # The usual examples of Luhn numbers: a test card, and the one of ISO/IEC 7812's articles.
+    # Well-known examples of Luhn numbers: a test credit card, and the usual textbook example.
     assert (check_digit("411111111111111"), check_digit("7992739871")) == (1, 3)
 
 

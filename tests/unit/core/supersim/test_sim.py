@@ -52,8 +52,8 @@ def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
     assert (READY_DATA, READY_MESSAGES, READY_MONTHS) == (250_000, 5, 3)
 
 
-# The whole table: what the SIM is, what is asked for, and what comes of it where the update names
-# no fleet, the fleet that the SIM is in, or another. A number is the code of a refusal.
+# All cases: the SIM's status, the requested status, and the three effects of an update that names
+# no fleet, the SIM's own fleet, or another one. A number is the code of a refusal.
 UNCHANGED, SO = None, SuperSimAlreadyInState()
 
 

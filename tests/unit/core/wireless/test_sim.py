@@ -32,7 +32,7 @@ STEADY = (NEW, READY, ACTIVE, SUSPENDED, DEACTIVATED, CANCELED)
 
 
 class Asked(NamedTuple):
-    """What an update asks for."""
+    """The status and the rate plan that an update asks for."""
 
     status: WirelessStatus | None = None
     rate_plan_sid: str | None = None
@@ -105,10 +105,10 @@ def test_the_number_of_a_card_has_the_form_of_the_published_sample(
     assert make_iccid(random_bytes) == iccid
 
 
-# ---- what an update comes to, of a SIM that has a plan -------------------------------------------
+# ---- the effect of an update of a SIM that has a plan --------------------------------------------
 
-# The whole table: what the SIM is, what is asked for, and what comes of it where the update names
-# no plan, the plan that the SIM has, or another one. A number is the code of a refusal.
+# All cases: the SIM's status, the requested status, and the three effects of an update that names
+# no plan, the SIM's own plan, or another one. A number is the code of a refusal.
 Row = tuple[Change | int | None, Change | int | None, Change | int | None]
 NO: Row = (33105, 33105, 33105)
 
