@@ -1,5 +1,6 @@
-"""Moving callback URLs from one source to another: inventory, plan, apply, canary, revert.
+"""Move callback URLs from one source to another: inventory, plan, apply, canary, revert.
 
-May import `operations`, `ports` and `core`; not the probe, which is handed in.
+May import `operations`, `ports` and `core`, but not the probe: the caller passes it in as a
+readiness check.
 Start with `plan`, then `executor`.
 """

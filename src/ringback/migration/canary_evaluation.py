@@ -1,11 +1,11 @@
-"""Judges whether the URLs that moved deliver at least as well as before.
+"""Check that the URLs that moved deliver at least as well as before the move.
 
-Laws of this file. A callback counts once its first attempt has ended; it fails where it is
-undelivered, or still being tried again. Each URL is held to its own share of failures before. It
-got worse where a greater share fails, and either nothing gets through any more, or chance would
-bring about as much in one of a hundred cases at the most. So a receiver that was down before the
-move, too, says nothing against it, and one whose callbacks fail now and then isn't blamed for one
-more. One without callbacks after the move says nothing either.
+Laws of this file. A callback counts once its first attempt has ended. It fails if it is
+undelivered, or still being retried. Each URL is compared with its own share of failures before the
+move. It got worse if a greater share fails now, and either no callback gets through any more, or
+the increase has a probability of at most 1 % by coincidence. So a receiver that was already down
+before the move doesn't count against the move, and neither does one more failure at a receiver
+that fails now and then. A URL without callbacks after the move counts neither way.
 """
 
 from collections import defaultdict
@@ -20,14 +20,14 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 
 DeliveryTarget = tuple[str | None, str]
-"""An account, None where it isn't known, and where its callbacks go.
+"""An account (None if it isn't known), and a URL without its fragment and credentials.
 
-Several places may have the same URL, in any fragment, so it is without that and credentials.
+Several places may have the same URL with different fragments: all of them are one target.
 """
 
 
 class DeliveryCounts(NamedTuple):
-    """How many callbacks went how."""
+    """The number of delivered, undelivered and retried callbacks."""
 
     delivered: int = 0
     undelivered: int = 0
@@ -35,17 +35,17 @@ class DeliveryCounts(NamedTuple):
 
     @property
     def failing(self) -> int:
-        """Those that are undelivered, or tried again."""
+        """The number of callbacks that are undelivered or being retried."""
         return self.undelivered + self.retried
 
     @property
     def tried(self) -> int:
-        """All that were tried."""
+        """The number of callbacks with at least one attempt that has ended."""
         return self.delivered + self.failing
 
     @property
     def share(self) -> Fraction:
-        """The share that fails; none where nothing was tried.
+        """The failing share of the tried callbacks, from 0 to 1; 0 if none was tried.
 
         >>> DeliveryCounts(delivered=3, retried=1).share
         Fraction(1, 4)
@@ -53,7 +53,7 @@ class DeliveryCounts(NamedTuple):
         return Fraction(self.failing, self.tried) if self.tried else Fraction(0)
 
     def __str__(self) -> str:
-        """Say it in figures.
+        """Return a sentence with the number and the share of failing callbacks.
 
         >>> str(DeliveryCounts(3, 1)), str(DeliveryCounts())
         ('1 of 4 fail (25.0 %)', 'none was tried')
@@ -65,22 +65,22 @@ class DeliveryCounts(NamedTuple):
 
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""Up to one receiver in ten may get worse by itself; more point to a cause that all share."""
+"""If more than one receiver in ten got worse, they probably share a cause: stop the whole step."""
 
 
 class DeliveriesBeforeAndAfter(NamedTuple):
-    """How one target delivered before it moved, and after."""
+    """The counts of one target's callbacks before and after it moved."""
 
     before: DeliveryCounts
     after: DeliveryCounts
 
     def __str__(self) -> str:
-        """Say it in figures."""
+        """Return a sentence with the failing callbacks after and before the move."""
         return f"{self.after}; before: {self.before}"
 
     @property
     def is_worse(self) -> bool:
-        """Whether a greater share fails than before, and that is no coincidence."""
+        """True if a greater share fails than before, and a coincidence is improbable."""
         if self.after.share <= self.before.share:
             return False
         return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
@@ -88,21 +88,23 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """How a step of a move delivers."""
+    """How well the URLs of one canary step deliver since they moved."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """The places whose deliveries got worse, and the figures."""
+    """The places whose deliveries got worse, each with a sentence that gives the figures."""
     called: int = 0
-    """How many of its places had callbacks since."""
+    """The number of places that had callbacks since the move."""
 
     @property
     def is_general(self) -> bool:
-        """Whether too many got worse for it to be the fault of single receivers."""
+        """True if so many places got worse that single receivers can't be the cause."""
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
-    """Return how probable this many failures are if nothing has changed, by Fisher's exact test.
+    """Return the probability of at least this many failures afterwards if nothing has changed.
+
+    Computed by Fisher's exact test.
 
     >>> round(_by_chance(DeliveryCounts(100), DeliveryCounts(0, 1)), 4)
     0.0099
@@ -127,12 +129,12 @@ def compare_deliveries(
     before: Sequence[UrlDeliveryTotals],
     after: Sequence[UrlDeliveryTotals],
 ) -> CanaryResult:
-    """Compare how the targets of these edits delivered before they were made, and after.
+    """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    After the move what went there by a URL in its new form counts, for the rest hasn't moved;
-    before it all the rest, which an earlier move that went back is no part of. An edit whose
-    account isn't known has no deliveries. All places of a target share its figures: nobody knows
-    which of them a callback was for.
+    After the move, only callbacks to URLs in their new form count: the others haven't moved. Before
+    the move, only callbacks to URLs in another form count: the new form is left over from an
+    earlier move that was rolled back. An edit whose account isn't known has no deliveries. All
+    places of a target share its counts, because a callback doesn't say which place it was for.
     """
     forms = {
         edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)

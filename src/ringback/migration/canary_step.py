@@ -1,4 +1,4 @@
-"""A step of a canary: which edits it moves, and how its deliveries are watched."""
+"""A step of a canary: choose the edits that it moves, and watch their deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,25 +18,26 @@ _SHORTEST_PAUSE: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _LOOKS: Final = 20
 _SETTLES: Final = timedelta(seconds=10)
-"""The first round that is tried again comes 5 s after the one that failed."""
+"""A callback is given this long to succeed: its first retry comes 5 s after a failed round."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
-    """In what shares a plan is moved, and how each of them is watched."""
+    """The shares in which a plan is moved, and the time for which each of them is watched."""
 
     shares: tuple[int, ...]
-    """In percent, growing; all others follow as the last step."""
+    """In percent of all edits, ascending; a last step moves the rest."""
     soak: timedelta
+    """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
 
     @property
     def pause(self) -> timedelta:
-        """How long to wait between two looks."""
+        """The time between two checks of a step's deliveries."""
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Return how deliveries went before a step that began then."""
+        """Return the delivery totals of the day (or soak, if longer) before a step began."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
     async def look(
@@ -47,9 +48,9 @@ class CanarySettings:
         began: datetime,
         now: datetime,
     ) -> CanaryResult:
-        """Return how a step delivers since it began.
+        """Compare a step's deliveries since it began with those before it.
 
-        The newest callbacks are left out: what is about to be tried again hasn't failed yet.
+        The newest callbacks are left out: if their first attempt failed, a retry may still succeed.
         """
         until = max(began, now - min(_SETTLES, self.soak / _LOOKS))
         after = await self.deliveries.totals(since=began, until=until)
@@ -57,9 +58,9 @@ class CanarySettings:
 
 
 def read_shares(text: str) -> tuple[int, ...]:
-    """Return the shares that `10,50` says.
+    """Parse a comma-separated list of percentages.
 
-    Raises ValueError for what doesn't grow, or is no share.
+    Raises ValueError if they aren't whole numbers from 1 to 99 in ascending order.
 
     >>> read_shares("10,50")
     (10, 50)
@@ -75,9 +76,9 @@ def read_shares(text: str) -> tuple[int, ...]:
 
 
 def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
-    """Return the places that have moved after a step: this share of all, in percent.
+    """Return the places that should have moved after the step for this share (in percent).
 
-    All places of a receiver move together, and the same edits come first each time.
+    All places of a receiver move together, and the order of the receivers is always the same.
     """
     in_order = sorted(edits, key=_receiver)
     wanted, chosen = len(edits) * share / ALL, set[UrlLocation]()

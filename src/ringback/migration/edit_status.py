@@ -1,7 +1,7 @@
-"""The state of each edit of a plan, by its journal and by what is configured now.
+"""The state of each edit of a plan, from the URLs configured now and the plan's journal.
 
-What is configured decides. The journal adds only what that can't show: who changed a URL, and why
-an edit was not made.
+The configured URL decides. The journal adds only what the URL can't show: whether this plan or
+somebody else changed it, and why an edit was not made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,25 +15,25 @@ from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation
 
 
 class EditState(StrEnum):
-    """The state of an edit."""
+    """The state of one edit of a plan."""
 
     PENDING = "pending"
     MOVED = "moved"
     THERE = "there already"
-    """It has the new form, and not by this plan: it stays when the plan is reverted."""
+    """The URL has its new form, but this plan didn't change it: a revert leaves it as it is."""
     SKIPPED = "skipped"
-    """Its receiver was not ready; it is tried again by the next apply."""
+    """The receiver was not ready; the next apply tries again."""
     BEHIND = "stays behind"
-    """Its deliveries got worse; it is not tried again."""
+    """Deliveries got worse, so the edit was undone; it isn't made again."""
     CHANGED = "changed by somebody else"
     GONE = "gone"
     RETURNED = "gone back"
 
 
 MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
-"""The states of edits that apply still has to make."""
+"""The states of edits that the next apply makes."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
-"""The states of URLs that are not as the plan wants them."""
+"""The states of edits that an apply left out: their URLs don't have the new form."""
 
 
 _OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntryType.RETURNING})
@@ -41,26 +41,30 @@ _OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntry
 
 @dataclass(frozen=True, slots=True)
 class EditWithState:
-    """One edit, and its state."""
+    """One edit of a plan, and its state."""
 
     edit: UrlEdit
     state: EditState
     entry: UrlEntry | None
-    """What is in its place now."""
+    """The URL that is configured in the edit's place now; None if there is none."""
     why: str | None = None
+    """The reason for the state, as a sentence; None if there is nothing to explain."""
 
 
 def edit_statuses(
     plan: MigrationPlan, summary: JournalSummary, entries: Sequence[UrlEntry]
 ) -> dict[UrlLocation, EditWithState]:
-    """Return the state of each edit: the plan's, and moved ones that were deleted from it since."""
+    """Return the state of each edit of the plan, by place.
+
+    Includes edits that have moved and were deleted from the plan's file since.
+    """
     edits = {edit.place: edit for edit in plan.edits} | summary.edits
     now = {entry.place: entry for entry in entries}
     return {place: _status_of(edit, summary, now.get(place)) for place, edit in edits.items()}
 
 
 def count(found: Mapping[UrlLocation, EditWithState]) -> dict[EditState, int]:
-    """Return how many edits are in each state, without empty states."""
+    """Return the number of edits in each state, without states that no edit has."""
     states = [status.state for status in found.values()]
     return {each: states.count(each) for each in EditState if each in states}
 

@@ -1,8 +1,8 @@
-"""Carries a plan out, and takes it back.
+"""Apply a plan, and revert it.
 
-Laws of this file. The journal is written before a URL changes and after. A process that dies
-anywhere leaves every URL in its old or its new form, and the next one goes on from there. What
-moved and got worse goes back before anything else is done.
+Laws of this file. The journal is written before a URL changes and after. Wherever a process dies,
+every URL has its old or its new form, and the next process goes on from there. URLs that moved and
+deliver worse are rolled back before any other URL moves.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from ringback.ports import Clock, no_checkpoint
 
 _LEAST_BATCH: Final = 50
 _MOST_BATCHES: Final = 100
-"""A limit because each batch reads and writes a whole file, where the URLs are in one."""
+"""Limited because, if the URLs are in one file, each batch reads and writes all of it."""
 _PROBES_AT_ONCE: Final = 25
 
 
 ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
-"""Returns why a receiver isn't ready for the other source, in a sentence; None where it is."""
+"""Returns a sentence why the URL's receiver isn't ready for the new source; None if it is."""
 
 
 # ---- progress that is reported -------------------------------------------------------------------
@@ -37,7 +37,7 @@ ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class EditsMoved:
-    """How many of a step's edits have moved."""
+    """Progress: `moved` of the `of` edits of the step for `share` percent have moved."""
 
     share: int
     moved: int
@@ -46,7 +46,7 @@ class EditsMoved:
 
 @dataclass(frozen=True, slots=True)
 class EditSkipped:
-    """An edit is left out, and why."""
+    """An edit was left out; `why` is the reason as a sentence."""
 
     edit: UrlEdit
     why: str
@@ -54,7 +54,7 @@ class EditSkipped:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStarted:
-    """The deliveries of a step are watched, until then."""
+    """The deliveries of a step's `count` edits are watched until the time `until`."""
 
     share: int
     count: int
@@ -63,26 +63,28 @@ class CanaryStarted:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStopped:
-    """Too many of a step got worse, so all of it goes back."""
+    """Too many URLs of a step deliver worse, so the whole step is rolled back."""
 
     share: int
     worse: int
     called: int
-    """How many had callbacks at all."""
+    """The number of URLs of the step that had any callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveriesWorsened:
-    """Deliveries of these got worse: they go back, and stay there."""
+    """Some URLs of a step deliver worse: they are rolled back, and aren't moved again."""
 
     share: int
     count: int
+    """The number of edits in the step."""
     behind: Mapping[UrlLocation, str]
+    """The places that deliver worse, each with a sentence that gives the figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """How many edits went back."""
+    """Progress: `returned` of `of` edits have been undone."""
 
     returned: int
     of: int
@@ -95,7 +97,7 @@ ReportProgress = Callable[[ProgressEvent], None]
 
 
 class ApplyOutcome(StrEnum):
-    """How apply ended."""
+    """How an apply ended: all steps done, or the last step rolled back."""
 
     DONE = "done"
     WENT_BACK = "went back"
@@ -105,12 +107,12 @@ class ApplyOutcome(StrEnum):
 
 
 Due = tuple[UrlEdit, UrlEntry]
-"""An edit, and what is in its place now."""
+"""An edit to make or undo, and the URL that is configured in its place now."""
 
 
 @dataclass(slots=True)
 class PlanExecutor:
-    """One plan, its URL source and its journal."""
+    """Applies or reverts one plan on its URL source, and keeps its journal."""
 
     plan: MigrationPlan
     url_source: UrlSource
@@ -119,16 +121,17 @@ class PlanExecutor:
     report: ReportProgress
     checkpoint: Callable[[str], None] = no_checkpoint
     _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
-    """Those whose receivers were probed already, and are not ready."""
+    """The places whose receivers turned out not to be ready during this apply."""
 
     async def apply(
         self, *, readiness: ReceiverReadinessCheck | None, canary: CanarySettings | None = None
     ) -> ApplyOutcome:
-        """Move what hasn't moved yet, step by step; goes on where an earlier one was cut off.
+        """Move the URLs that haven't moved yet, step by step.
 
-        Without `readiness` no receiver is checked; without a canary all is one step that nobody
-        watches. Raises ConfigurationError where the URLs or the journal can't be used; another
-        apply goes on then.
+        Goes on from where an earlier apply was cut off. Without `readiness`, no receiver is
+        checked; without a canary, all edits are one step that isn't watched. Raises
+        ConfigurationError if the URLs or the journal can't be used; another apply goes on from
+        there.
         """
         self._begin(canary)
         await self._see_what_was_cut_off()
@@ -143,13 +146,13 @@ class PlanExecutor:
         return ApplyOutcome.DONE
 
     async def revert(self) -> None:
-        """Give all that this plan moved its old form; goes on where an earlier one was cut off."""
+        """Undo all edits that this plan made; goes on from where an earlier revert was cut off."""
         self._note(JournalEntryType.REVERTING)
         await self._see_what_was_cut_off()
         await self._return(self.journal.summary.edits)
 
     async def statuses(self) -> dict[UrlLocation, EditWithState]:
-        """Return the state of each edit now."""
+        """Return the current state of each edit of the plan, by place."""
         return edit_statuses(self.plan, self.journal.summary, await self.url_source.entries())
 
     @property
@@ -165,7 +168,7 @@ class PlanExecutor:
             self._note(what, places=places)
 
     def _begin(self, canary: CanarySettings | None) -> None:
-        """Note how the plan is applied, unless the journal says so already."""
+        """Write the canary's shares and soak into the journal, unless they are there already."""
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.summary.began != began:
@@ -174,7 +177,7 @@ class PlanExecutor:
             )
 
     async def _see_what_was_cut_off(self) -> None:
-        """Find out what became of edits that were under way when an earlier process died."""
+        """Write into the journal how edits ended that an earlier process left unfinished."""
         marks = self.journal.summary.marks
         unsure = [place for place, mark in marks.items() if mark in _UNDER_WAY]
         if not unsure:
@@ -187,7 +190,10 @@ class PlanExecutor:
     # ---- forward
 
     async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
-        """Move what is still to move up to this share; returns whether a step is to be ended."""
+        """Move the edits up to this share that haven't moved yet.
+
+        Returns True if there is a step to watch and end, False if no edit was left to move.
+        """
         if self._step is not None and self._step.watched_until is not None:
             return True
         meant = up_to(share, self.plan.edits) - self._skipped
@@ -210,7 +216,7 @@ class PlanExecutor:
     async def _due(
         self, places: Collection[UrlLocation], states: Collection[EditState]
     ) -> list[Due]:
-        """Return the edits of these places that are in one of these states."""
+        """Return the edits of these places whose state is one of `states`."""
         found = (await self.statuses()).items()
         return [
             (status.edit, status.entry)
@@ -221,7 +227,10 @@ class PlanExecutor:
     async def _admitted(
         self, batch: Sequence[Due], check: ReceiverReadinessCheck | None
     ) -> Sequence[Due]:
-        """Return those whose receivers are ready; the others are noted as skipped."""
+        """Return the edits of the batch whose receivers are ready.
+
+        The others are written into the journal as skipped, and reported.
+        """
         if check is None:
             return batch
         whys = await asyncio.gather(*(check(entry) for _, entry in batch))
@@ -235,7 +244,7 @@ class PlanExecutor:
     async def _replace(
         self, batch: Sequence[Due], edits: Sequence[UrlEdit], done: JournalEntryType
     ) -> int:
-        """Make these edits of a batch, note how each ended, and return how many were made."""
+        """Make the edits, write each outcome into the journal, and return how many were made."""
         endings = await self.url_source.replace(edits)
         self.checkpoint("replaced")
         ended = [(edit, how) for (edit, _), how in zip(batch, endings, strict=True)]
@@ -249,7 +258,10 @@ class PlanExecutor:
     # ---- watching
 
     async def _watch(self, canary: CanarySettings) -> bool:
-        """Watch the step for the soak; return False where all of it has to go back."""
+        """Watch the step's deliveries for the soak.
+
+        Returns False as soon as the whole step must be rolled back, True if the soak passes.
+        """
         step = self.journal.summary.open_step
         if not step.places:
             return True
@@ -270,7 +282,7 @@ class PlanExecutor:
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
     async def _leave_behind(self, step: PlanStep, result: CanaryResult) -> None:
-        """Send back at once those that got worse; where they are too many, stop the whole step."""
+        """Roll back the URLs that deliver worse at once; if they are too many, stop the step."""
         summary = self.journal.summary
         worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
         self._note_places(JournalEntryType.WORSE, worse)
@@ -310,13 +322,16 @@ _AS_FOUND: Final = {
 }
 _UNDER_WAY: Final = (JournalEntryType.MOVING, JournalEntryType.RETURNING)
 _IN_WORDS: Final = {
-    EditOutcome.CHANGED: "somebody else has changed it meanwhile",
-    EditOutcome.GONE: "it is there no longer",
+    EditOutcome.CHANGED: "somebody else has changed the URL meanwhile",
+    EditOutcome.GONE: "the URL doesn't exist any more",
 }
 
 
 def _once_for_each_receiver(check: ReceiverReadinessCheck) -> ReceiverReadinessCheck:
-    """Return a check that asks for each receiver of an account once, some at the same time."""
+    """Return a check that calls `check` once for each receiver of an account.
+
+    At most 25 calls run at the same time.
+    """
     asked = dict[tuple[str | None, str, str], asyncio.Task[str | None]]()
     slots = asyncio.Semaphore(_PROBES_AT_ONCE)
 
@@ -341,5 +356,5 @@ def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
 
 
 def exact(edit: UrlEdit, entry: UrlEntry) -> UrlEdit:
-    """Return an edit with the credentials that the configured URL has."""
+    """Return the edit with the credentials of the configured URL in both its URLs."""
     return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

@@ -1,4 +1,4 @@
-"""Which URLs a plan is about: conditions on them, and a share that is the same each time."""
+"""Select the URLs of a plan: by conditions, and by a share that is the same each time."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,19 +21,22 @@ _KEYS: Final[Mapping[str, Callable[[UrlEntry, CallbackUrl], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class UrlFilter:
-    """A condition: `url=https://a.example/*`, `account!=AC…`, `source=none`; `*` is anything."""
+    """A condition like `url=https://a.example/*`, `account!=AC…`, `source=none`.
+
+    `*` matches any text.
+    """
 
     text: str
     key: str
     pattern: re.Pattern[str]
     is_meant: bool
-    """Whether those that match are in, or out."""
+    """True if URLs that match are selected (`=`); False if all others are (`!=`)."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a condition.
+        """Parse a condition.
 
-        Raises ConfigurationError for anything else.
+        Raises ConfigurationError if the text isn't a known key, `=` or `!=`, and a pattern.
         """
         match = _FORM.fullmatch(text)
         if match is None or match["key"] not in _KEYS:
@@ -45,7 +48,7 @@ class UrlFilter:
         return cls(text, match["key"], pattern, is_meant=match["sign"] == "=")
 
     def covers(self, entry: UrlEntry, url: CallbackUrl) -> bool:
-        """Whether this URL is selected.
+        """Return True if this filter selects the URL.
 
         >>> from ringback.migration.url_source import UrlLocation
         >>> url = "https://a.example/p#cbs=kore"
@@ -60,9 +63,9 @@ class UrlFilter:
 
 
 def rank(url: CallbackUrl) -> float:
-    """Return a receiver's fixed position between 0 and 1, evenly distributed.
+    """Return a receiver's fixed position in a canary, a number from 0 to 1.
 
-    A hash of the URL without its fragment: a URL that has moved keeps its position, and a larger
-    share always includes a smaller one.
+    It is a hash of the URL without its fragment, so positions are evenly distributed, a URL that
+    has moved keeps its position, and a larger share always includes a smaller one.
     """
     return int.from_bytes(sha256(url.wire.encode()).digest()[:8]) / 2**64

@@ -1,4 +1,4 @@
-"""Which callback URLs there are, what they ask for and get in each phase, and what is odd."""
+"""List the configured callback URLs with their source in each phase, and warnings."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,15 +23,16 @@ _INWARD_NAMES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InventoryLine:
-    """One configured URL, as people and programs are shown it."""
+    """One configured URL, in the form that `migrate inventory` shows."""
 
     entry: UrlEntry
     url: str
     """Without credentials."""
     fragment: str | None
     asked: SourceName | None
+    """The source that the URL's fragment asks for; None if it asks for none."""
     sources: Mapping[str, SourceName]
-    """Where it is sent from, by the name of the phase; empty where it can't be called."""
+    """The source of its callbacks, by the name of the phase; empty if the URL can't be called."""
     warnings: tuple[str, ...]
 
     @property
@@ -68,7 +69,7 @@ def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
         fragment=url.fragment,
         asked=url.source,
         sources=sources_by_phase(url, policy, account_sid=entry.place.account_sid),
-        # A store has kept what its own reading of the text warned of.
+        # A store keeps the warnings that it gave when the URL was saved, so some come twice.
         warnings=tuple(dict.fromkeys((*beside, *url.warnings, *filter(None, oddities)))),
     )
 
@@ -76,7 +77,10 @@ def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
 def sources_by_phase(
     url: CallbackUrl, policy: Policy, *, account_sid: str | None
 ) -> dict[str, SourceName]:
-    """Return where a URL is sent from in each phase; the same in all where a hold covers it."""
+    """Return the source of a URL's callbacks in each phase, by the phase's name.
+
+    A hold that covers the URL keeps its source the same in all phases.
+    """
     found = dict[str, SourceName]()
     for phase in policy.phases:
         at = phase.since or _BEFORE_ALL
@@ -91,12 +95,12 @@ def sources_by_phase(
 def _without_tls(url: CallbackUrl) -> str | None:
     if url.uses_tls:
         return None
-    return "it is called without TLS: whoever is on the way can read and change what it is told"
+    return "it is called without TLS: anyone on the network path can read and change its callbacks"
 
 
 def _inward(url: CallbackUrl) -> str | None:
     if _INWARD_NAMES.fullmatch(url.hostname):
-        return f"{url.hostname} is a name of this machine or network, where no callback comes from"
+        return f"{url.hostname} is a name inside a machine or network, which no callback can reach"
     try:
         ip_address(url.hostname)
     except ValueError:
@@ -108,17 +112,17 @@ def _several_parameters(url: CallbackUrl) -> str | None:
     if len([pair for pair in (url.query or "").split("&") if pair]) < 2:
         return None
     return (
-        "its query has several parameters: Twilio signs them in their order, so nothing on the way"
-        " may sort them, and KORE signs the URL without them"
+        "its query has several parameters: Twilio signs them in their order, so no proxy may sort"
+        " them, and KORE signs the URL without them"
     )
 
 
 def _escaped_too_often(url: CallbackUrl) -> str | None:
     wire = url.wire.lower()
     if "%23cbs=" in wire or "%23rc=" in wire:
-        return "its # is written %23, so what follows is no fragment and has no effect"
+        return "its # is written %23, so the text after it isn't a fragment and has no effect"
     if "&amp;" in wire:
-        return "its & is written &amp;, as HTML has it; in a URL it is &"
+        return "its & is written &amp;, as in HTML; in a URL, write &"
     return None
 
 

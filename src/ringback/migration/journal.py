@@ -1,8 +1,8 @@
-"""What has been done of a plan: a file beside it that only grows.
+"""The journal of a plan: an append-only file beside the plan that records what was done.
 
-Laws of this file. What is about to change is written and on the disk before a URL changes, and how
-it ended after. So whoever reads it knows of every URL that may have changed, wherever the work
-was cut off. A last line that was cut off has never been acted on, and is none.
+Laws of this file. Before a URL changes, the planned change is on the disk; afterwards, its outcome.
+So the journal names every URL that may have changed, wherever the work was cut off. A torn last
+line is ignored: nothing was done yet because of it.
 """
 
 import fcntl
@@ -26,44 +26,44 @@ Reasons = Mapping[UrlLocation, str]
 
 
 class JournalEntryType(StrEnum):
-    """The kinds of lines."""
+    """The type of a journal line."""
 
     BEGAN = "began"
-    """A plan is applied: its id, the shares of the canary, and the soak."""
+    """An apply began: the plan's id, the shares of the canary, and the soak."""
     STEP = "step"
-    """A step of it: what moves up to a share."""
+    """A step of the apply began: the share up to which it moves edits."""
     MOVING = "moving"
     """These edits are about to be made."""
     MOVED = "moved"
     LEFT = "left"
-    """These turned out to be changed by somebody else, gone, or not moved after all."""
+    """These URLs were changed by somebody else, are gone, or were not moved after all."""
     SKIPPED = "skipped"
-    """The receivers of these are not ready."""
+    """The receivers of these URLs are not ready."""
     SOAKING = "soaking"
-    """All of the step has moved, and is watched from now on."""
+    """The whole step has moved; its deliveries are watched from now on."""
     PASSED = "passed"
-    """The step is done; what stays moved delivers no worse than before."""
+    """The step is done; the URLs that stay moved deliver no worse than before."""
     WORSE = "worse"
-    """Deliveries of these got worse: they go back, and stay there."""
+    """These URLs deliver worse: they will be rolled back, and not moved again."""
     STOPPED = "stopped"
-    """Too many got worse: all of the step goes back."""
+    """Too many URLs deliver worse: the whole step will be rolled back."""
     RETURNING = "returning"
     """These edits are about to be undone."""
     RETURNED = "returned"
     WENT_BACK = "went back"
-    """All of the step is undone."""
+    """The whole step has been undone."""
     REVERTING = "reverting"
-    """All of the plan is to be undone."""
+    """A revert began: all edits of the plan will be undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyBegan:
-    """How a plan is applied."""
+    """The canary settings with which a plan is applied."""
 
     shares: tuple[int, ...]
-    """Of the canary, in percent; empty where there is none."""
+    """The shares of the canary, in percent; empty without a canary."""
     soak: float
-    """Seconds."""
+    """How long each step is watched, in seconds."""
 
 
 @dataclass(slots=True)
@@ -79,25 +79,25 @@ class PlanStep:
 
 @dataclass(slots=True)
 class JournalSummary:
-    """The sum of all lines of a journal."""
+    """The state of a plan after all lines of its journal."""
 
     plan_id: str | None = None
     began: ApplyBegan | None = None
     edits: dict[UrlLocation, UrlEdit] = field(default_factory=dict[UrlLocation, UrlEdit])
-    """All that ever began to move; a plan may have been shortened since."""
+    """All edits that were ever begun, even if they were deleted from the plan since."""
     marks: dict[UrlLocation, JournalEntryType] = field(
         default_factory=dict[UrlLocation, JournalEntryType]
     )
-    """What was said last of an edit: moving, moved, skipped, returning or returned."""
+    """The last entry about each edit: moving, moved, skipped, returning or returned."""
     whys: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """Why an edit was skipped."""
+    """The reasons why edits were skipped, as sentences."""
     behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """Those whose deliveries got worse, with the figures; they are not moved again."""
+    """The places that delivered worse, each with its figures; they are not moved again."""
     step: PlanStep | None = None
-    """The one that is under way."""
+    """The step that is under way; None if none is."""
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Apply a line; raises KeyError, TypeError or ValueError where it isn't a valid one."""
+        """Apply a line; raises KeyError, TypeError or ValueError if it isn't valid."""
         what, at = JournalEntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
             case JournalEntryType.BEGAN:
@@ -120,7 +120,7 @@ class JournalSummary:
 
     @property
     def open_step(self) -> PlanStep:
-        """The step that is under way; raises ValueError where none is."""
+        """The step that is under way; raises ValueError if none is."""
         if self.step is None:
             raise ValueError("no step is under way")
         return self.step
@@ -141,18 +141,18 @@ class JournalSummary:
                 self.marks |= dict.fromkeys(places, what)
         if what is JournalEntryType.SKIPPED:
             self.whys |= places
-        # What was about to move and then didn't is not watched.
+        # A URL that didn't move after all is not watched.
         if what in (JournalEntryType.LEFT, JournalEntryType.SKIPPED) and self.step is not None:
             self.step.places -= places.keys()
 
 
 class PlanJournal:
-    """The journal of one plan, which nobody else writes meanwhile."""
+    """The open journal of one plan, locked so that no other process writes it."""
 
     def __init__(self, path: Path, *, plan_id: str) -> None:
-        """Open it, or begin a new one.
+        """Open and lock the journal, or create it.
 
-        Raises ConfigurationError where another process has it, or it is of another plan.
+        Raises ConfigurationError if another process uses it, or it belongs to another plan.
         """
         self.path = path
         with refusing(f"{path} can't be written"):
@@ -174,9 +174,9 @@ class PlanJournal:
     def append(
         self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
     ) -> None:
-        """Add a line, about these places if it is about some; it is on the disk when this returns.
+        """Add a line, about `places` if given; it is on the disk when this returns.
 
-        Raises ConfigurationError where it can't be written: nothing may change then.
+        Raises ConfigurationError if it can't be written: the caller must not change any URL then.
         """
         if places is not None:
             more["places"] = [[place.account_sid, place.name, why] for place, why in places.items()]
@@ -206,30 +206,31 @@ class PlanJournal:
 
 
 def journal_of(plan: Path) -> Path:
-    """Return where the journal of a plan is."""
+    """Return the path of a plan's journal: the plan's path with `.journal` appended."""
     return plan.with_name(f"{plan.name}.journal")
 
 
 def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
-    """Return what was done so far; nothing where there is no journal yet.
+    """Return the summary of a journal; an empty summary if there is no journal yet.
 
-    Raises ConfigurationError, naming the line, where it can't be read or is of another plan.
+    Raises ConfigurationError if the journal can't be read, has an invalid line, or belongs to
+    another plan.
     """
     summary = JournalSummary()
     with refusing(f"{path} can't be read"):
         content = path.read_bytes() if path.exists() else b""
-    # A last line that was cut off is none.
+    # A last line without its line break was cut off: ignore it.
     for at, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
             summary.take(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigurationError(
-                f"{path}:{at}: this is no line of a journal; was it edited?"
+                f"{path}:{at}: this is not a journal line; was the file edited?"
             ) from None
     if summary.plan_id not in (None, plan_id):
         raise ConfigurationError(
-            f"{path} is the journal of another plan; it has the way back of that one, so move both"
-            " away, or name this plan otherwise"
+            f"{path} is the journal of another plan, which needs it for its rollback: move that"
+            " plan and its journal elsewhere, or give this plan another name"
         )
     return summary
 

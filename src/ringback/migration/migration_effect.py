@@ -1,4 +1,7 @@
-"""What a plan and its way back achieve: by the policy, another source may send all the same."""
+"""Predict which edits of a plan, or of its rollback, really change the source of callbacks.
+
+The policy decides: it may choose the same source for the old and the new form of a URL.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,21 +16,20 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:
-    """What going back does, by the policy."""
+    """The effect that undoing edits would have under the policy."""
 
     returning: int
-    """How many will be sent from their old source again."""
+    """The number of URLs whose callbacks will come from their old source again."""
     staying: Counter[str]
-    """How many will still be sent from the new source, by the reason."""
+    """The number of URLs whose callbacks will still come from the new source, by the reason."""
     open_until: datetime | None
-    """When the first of those that return would be sent from the new source again; None for
-    never."""
+    """When the policy first moves a returned URL to the new source after all; None if never."""
 
 
 def preview_rollback(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> RollbackPreview:
-    """Return how many edits would have an effect if they were taken back at this instant."""
+    """Count the edits whose undoing at `at` would, and would not, change the source."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
     dates = (at, *(change.at for change in policy_changes(policy, after=at)))
     for edit in edits:
@@ -44,7 +46,7 @@ def preview_rollback(
 def in_vain(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> Counter[str]:
-    """Return how many edits don't lead to the new source at this instant, by the reason."""
+    """Count the edits that don't lead to the new source at `at`, by the reason."""
     choices = (_choice(edit.new, edit.place, policy, at) for edit in edits)
     return Counter(choice.reason for choice in choices if choice.source != to)
 

@@ -1,9 +1,9 @@
 """The plan of a move: its exact edits, as a file that can be reviewed before anything changes.
 
-Laws of this file. URLs in a plan are without credentials: an edit is of all the rest, and the
-credentials stay what they are where the URL is configured. A plan is JSON Lines, what it is about
-and then one edit on each line, so that lines can be deleted by hand. An edit that isn't what
-`override_source` makes of its URL is refused: a plan moves URLs to a source, and does nothing else.
+Laws of this file. URLs in a plan have no credentials: an edit keeps the credentials of the
+configured URL. A plan is JSON Lines: a header, then one edit on each line, so that people can
+delete lines by hand. An edit whose new URL differs from the result of `override_source` is refused:
+a plan moves URLs to a source, and does nothing else.
 """
 
 import json
@@ -27,7 +27,7 @@ _FORM: Final = 1
 
 
 class ExclusionReason(StrEnum):
-    """Why a URL is not in a plan."""
+    """The reason why a URL is not in a plan."""
 
     UNREADABLE = "no URL that can be called"
     FIXED = "can't be changed where it stands"
@@ -41,40 +41,42 @@ class MigrationPlan:
     """The edits of a move, and the choices that led to them."""
 
     id: str
-    """Also in its journal, so that another plan's journal is recognised."""
+    """The plan's journal has the same id, so that another plan's journal is recognised."""
     to: SourceName
     made: datetime
     url_source: UrlSourceSpec
-    """Where the URLs are, as `UrlSource.spec` says."""
+    """Where the URLs are configured: the value of `UrlSource.spec`."""
     phase: str
-    """The policy's phase when it was made."""
+    """The policy's phase when the plan was made."""
     selected: tuple[str, ...]
+    """The texts of the conditions that select URLs."""
     percent: int
     left_out: Mapping[str, int]
-    """How many, by the reason."""
+    """The number of URLs that are not in the plan, by the reason."""
     edits: tuple[UrlEdit, ...]
 
     def write(self, path: Path) -> None:
-        """Write it to a new file.
+        """Write the plan to a new file.
 
-        Raises ConfigurationError where there is a file already, or none can be written.
+        Raises ConfigurationError if the file exists already, or can't be written.
         """
         try:
-            # "x" refuses an existing file: that plan may be the only way back of a move.
+            # "x" refuses an existing file: a move may need that plan for its rollback.
             with path.open("x", encoding="utf-8") as file:
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
         except FileExistsError:
             raise ConfigurationError(
-                f"{path} exists, and may be the way back; name another file"
+                f"{path} exists, and a move may need it for its rollback; name another file"
             ) from None
         except OSError as failure:
             raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file that was written, and perhaps shortened by hand.
+        """Read a plan from its file, from which people may have deleted edits.
 
-        Raises ConfigurationError, naming the line, for what is no plan or more than a plan may do.
+        Raises ConfigurationError, with the line's number, if the file isn't a plan, or an edit
+        does more than move its URL to the plan's source.
         """
         try:
             first, *others = path.read_text("utf-8").splitlines() or [""]
@@ -97,7 +99,7 @@ class MigrationPlan:
             )
         except (KeyError, TypeError, ValueError):
             raise ConfigurationError(
-                f"{path}:1: this is no plan; `ringback migrate plan` writes one"
+                f"{path}:1: this is not a plan; `ringback migrate plan` writes one"
             ) from None
 
     @property
@@ -127,7 +129,7 @@ def make_plan(
     selections: Sequence[UrlFilter] = (),
     percent: int = 100,
 ) -> MigrationPlan:
-    """Return the plan that moves these URLs; nothing is changed by it."""
+    """Return the plan that moves these URLs to the source `to`; changes nothing yet."""
     found = [_planned(entry, to, selections, percent) for entry in entries]
     left_out = Counter(each for each in found if isinstance(each, ExclusionReason))
     return MigrationPlan(
@@ -168,7 +170,7 @@ def _planned(
 
 
 def edit_record(edit: UrlEdit) -> dict[str, Any]:
-    """Return an edit as plans and journals keep it."""
+    """Return an edit as the JSON object that plans and journals store."""
     return {
         "place": edit.place.name,
         "account_sid": edit.place.account_sid,
@@ -179,7 +181,10 @@ def edit_record(edit: UrlEdit) -> dict[str, Any]:
 
 
 def read_edit(record: Mapping[str, Any]) -> UrlEdit:
-    """Read an edit back; raises KeyError, TypeError or ValueError for anything else."""
+    """Read an edit from its JSON object.
+
+    Raises KeyError, TypeError or ValueError if the object isn't an edit.
+    """
     place = UrlLocation(record["place"], record["account_sid"])
     return UrlEdit(place, record["url"], record["new"], HttpMethod(record["method"]))
 
@@ -203,7 +208,7 @@ def _edit(line: str, to: SourceName, where: str) -> UrlEdit:
         old = CallbackUrl.parse(edit.old, sources=None)
     except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
         raise ConfigurationError(
-            f"{where}: this is no edit; delete the line, or make a new plan"
+            f"{where}: this is not an edit; delete the line, or make a new plan"
         ) from None
     wanted = override_source(old.shown, to)
     if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
@@ -220,5 +225,5 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise ConfigurationError(f"{where}: this is no line of a plan: it must be one JSON object")
+        raise ConfigurationError(f"{where}: a line of a plan must be one JSON object")
     return cast("dict[str, Any]", record)

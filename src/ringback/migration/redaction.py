@@ -1,4 +1,4 @@
-"""Takes passwords out of URLs that are shown, and puts them back into those that are written."""
+"""Remove credentials from URLs before they are shown, and restore them when URLs are written."""
 
 import re
 from typing import Final
@@ -10,9 +10,9 @@ _TO_THE_LAST_AT: Final = re.compile(r".*@", re.DOTALL)
 
 
 def shown(url: str) -> str:
-    """Return a URL's text without its credentials, also one that is no URL.
+    """Return a URL's text without its credentials, even if the text isn't a valid URL.
 
-    Where a URL is mangled, nobody can say where a password ends, so all before an @ is left out.
+    In an invalid URL it isn't clear where a password ends, so everything before an @ is left out.
 
     >>> shown("https://user:password@a.example/p#rc=2"), shown("https:/user:password@a.example")
     ('https://a.example/p#rc=2', '…@a.example')
@@ -24,7 +24,7 @@ def shown(url: str) -> str:
 
 
 def with_credentials_of(url: str, text: str) -> str:
-    """Return a shown URL with the credentials that a configured one has.
+    """Return `url`, which has no credentials, with the credentials of the configured URL `text`.
 
     >>> with_credentials_of("https://a.example/#cbs=kore", "https://user:password@a.example/")
     'https://user:password@a.example/#cbs=kore'

@@ -1,7 +1,7 @@
-"""What a move works on: the place where callback URLs are configured, which is a URL source.
+"""The protocol of URL sources: places where callback URLs are configured, which a move changes.
 
-It is read, and changed edit by edit. An edit says what the URL has to be before: what
-somebody changed in the meantime is left as it is.
+A URL source is read as a whole, and changed edit by edit. Each edit states the old URL, so that a
+URL that somebody changed in the meantime is left as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.ports import UrlDeliveryTotals
 
 UrlSourceSpec = Mapping[str, Any]
-"""Where the URLs are, as plans keep it."""
+"""How to open a URL source again, as a JSON object that a plan stores; without secrets."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,12 +22,12 @@ class UrlLocation:
     """Where one callback URL is configured."""
 
     name: str
-    """For people, and to find it again: `fleet HF… SmsCommandsUrl`, `app.py:12`.
+    """A name like `fleet HF… SmsCommandsUrl` or `app.py:12`, unique within the account.
 
-    No other URL of the same account has it.
+    People read it, and the URL source finds the URL by it.
     """
     account_sid: str | None = None
-    """Whose URL it is; None where the URL source doesn't say."""
+    """The account that the URL belongs to; None if the URL source doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class UrlEntry:
     warnings: tuple[str, ...] = ()
     """Warnings that only the URL source can give, such as that the URL was cut off at an `&`."""
     fixed: str | None = None
-    """Why no other URL can be written in this place; None where one can."""
+    """Why the URL in this place can't be changed; None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class UrlEdit:
-    """One URL that is to be another."""
+    """A change of one configured URL from `old` to `new`."""
 
     place: UrlLocation
     old: str
@@ -58,17 +58,17 @@ class UrlEdit:
         return UrlEdit(self.place, self.new, self.old, self.method)
 
     def outcome(self, url: str | None) -> "EditOutcome":
-        """Return what becomes of it where this URL is configured now; None where none is."""
+        """Return the outcome of this edit if `url` is configured now (None if no URL is)."""
         if url is None:
             return EditOutcome.GONE
         return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED
 
 
 class EditOutcome(StrEnum):
-    """What became of an edit."""
+    """The outcome of an attempt to make an edit."""
 
     DONE = "done"
-    """The URL is the new one, also where it was before."""
+    """The URL is the new one, or was so already."""
     CHANGED = "changed"
     """The URL is neither the old nor the new one: somebody else changed it."""
     GONE = "gone"
@@ -76,31 +76,32 @@ class EditOutcome(StrEnum):
 
 
 class UrlSource(Protocol):
-    """Where callback URLs are configured."""
+    """A place where callback URLs are configured, such as files or an account's API."""
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """What a plan keeps to open it again; no secrets."""
+        """The JSON object from which a plan opens this URL source again; without secrets."""
         ...
 
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured callback URLs.
 
-        Raises ConfigurationError where they can't be read.
+        Raises ConfigurationError if they can't be read.
         """
         ...
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
-        """Make these edits, each wholly or not at all; what it returns is durable.
+        """Make these edits, each completely or not at all, and return the outcome of each.
 
-        Raises ConfigurationError where they can't be changed.
+        Edits with the outcome `DONE` are durable. Raises ConfigurationError if the URLs can't be
+        changed.
         """
         ...
 
 
 class UrlDeliveryHistory(Protocol):
-    """How the callbacks to a source's URLs went."""
+    """The delivery totals of the callbacks to the URLs of a URL source."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Return how those created in this time went, by account and URL."""
+        """Return the totals of callbacks created from `since` to `until`, by account and URL."""
         ...

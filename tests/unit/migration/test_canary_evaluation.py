@@ -61,11 +61,11 @@ def look(before: Figures, after: Figures) -> CanaryResult:
         # It was so before.
         ((0, 9, 0), (0, 1, 0), False),
         ((0, 9, 0), (0, 0, 99), False),
-        # A little more fails, as it may by chance.
+        # A little more fails, which may be a coincidence.
         ((9, 0, 0), (999, 1, 0), False),
         ((990, 10, 0), (1970, 15, 15), False),
         ((100, 0, 0), (96, 0, 4), False),
-        # So much more fails that it isn't chance.
+        # So much more fails that it can't be a coincidence.
         ((100, 0, 0), (93, 3, 4), True),
         ((9900, 100, 0), (9800, 100, 100), True),
         ((90, 10, 0), (70, 20, 10), True),

@@ -84,7 +84,7 @@ class Shell:
         return sorted(entry.url for entry in self.with_store(read))
 
     def fill(self, *urls: str, account_sid: str = ACCOUNT_SID, number: int = 0) -> None:
-        """Keep an account with a fleet for each of these URLs."""
+        """Store an account with a fleet for each of these URLs."""
         profile = a_profile(sid=f"HA{number:032x}", account_sid=account_sid)
         fleets = [
             a_fleet(
@@ -104,7 +104,7 @@ class Shell:
         self.with_store(keep_all)
 
     def change(self, old: str, new: str) -> None:
-        """Have somebody else give a place another URL."""
+        """Change the URL of a place, as somebody else would."""
 
         async def replace(store: Store) -> None:
             own_data = OwnDataUrlSource(store, folder="", clock=FakeClock())
@@ -232,7 +232,7 @@ def test_a_revert_of_nothing_says_so(shell: Shell) -> None:
 
 
 def fail_what_has_moved(shell: Shell, count: int) -> None:
-    """Wait until two URLs have moved, and have a callback to so many of them fail."""
+    """Wait until two URLs have moved, and let a callback to the given number of them fail."""
     moved = list[str]()
     while len(moved) < 2:
         time.sleep(0.01)
@@ -315,7 +315,7 @@ def test_a_canary_that_makes_no_sense_is_refused(
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Accepts what its server's check lets through, and refuses all else."""
+    """Accepts requests that pass its server's check, and refuses all others."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -439,7 +439,7 @@ def test_files_know_no_deliveries_for_a_canary(shell: Shell, app: Path) -> None:
 
 def test_what_is_skipped_is_counted(shell: Shell, app: Path) -> None:
     Path("binary").write_bytes(b"\0")
-    assert "skipped 1: file that is no text" in shell.run("inventory", ".").stderr
+    assert "skipped 1: binary file" in shell.run("inventory", ".").stderr
 
 
 def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
@@ -484,12 +484,12 @@ def test_the_api_is_not_asked_without_a_token(shell: Shell) -> None:
 
 HERE, EVIL = "http://a.example:8080", "https://evil.example"
 AT = "http://a.example:8080/"
-"""The same server, written otherwise."""
+"""The same server in another spelling."""
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whatever the official client asks, with its credentials; it finds no URLs."""
+    """The URLs that the official client requests, with credentials; responses list no URLs."""
     asked = list[str]()
 
     def request(_: TwilioHttpClient, _method: str, url: str, *_args: Any, **_more: Any) -> Response:
@@ -502,7 +502,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> None:
-    """Plan a move at a server, and have somebody alter the server in the plan."""
+    """Plan a move at a server, and alter the server in the plan's file."""
     given = () if server is None else ("--server", server)
     (header,) = shell.planned("--api", "--account-sid", ACCOUNT_SID, *given)
     header["record"]["server"] = altered_to
@@ -532,7 +532,7 @@ def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> 
             HERE,
             "the plan is of http://a.example, and --server or RINGBACK_SERVER is",
         ),
-        (HERE, "http://A.example:8080@evil.example", HERE, "no server"),
+        (HERE, "http://A.example:8080@evil.example", HERE, "not the URL of a server"),
     ],
 )
 def test_credentials_go_to_no_server_that_a_plan_alone_names(

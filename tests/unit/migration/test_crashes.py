@@ -19,11 +19,11 @@ from tests.unit.migration.url_sources import World, moved, urls
 
 
 class Killed(BaseException):
-    """No code of ours catches it."""
+    """Ends the process: no code of the project catches this exception."""
 
 
 class Executioner:
-    """A checkpoint that dies the Nth time that it is passed."""
+    """A checkpoint that raises when it is passed for the Nth time."""
 
     def __init__(self, nth: int) -> None:
         self._left = nth
@@ -40,7 +40,7 @@ FOUR_LOOKS = timedelta(seconds=3)
 
 
 def every_death(prepare: Callable[[], None], work: Callable[[Executioner], object]) -> set[str]:
-    """Do the work again and again, dying one checkpoint later each time, and go on after each."""
+    """Repeat the work, dying one checkpoint later each time, and finish it after each crash."""
     died_at = set[str]()
     for nth in range(1, 200):
         prepare()

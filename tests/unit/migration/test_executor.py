@@ -1,4 +1,4 @@
-"""A plan is carried out and taken back, whatever the others do meanwhile."""
+"""A plan is applied and reverted correctly, even if others change URLs meanwhile."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -104,7 +104,7 @@ def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
 
 
 class InMemory(FileOfUrls):
-    """The same without a file, which is written anew for each edit."""
+    """A URL source in memory, faster than one that rewrites a file for each edit."""
 
     def __init__(self) -> None:
         self._urls = dict[str, str]()
@@ -130,7 +130,7 @@ def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, worl
 
 @dataclass
 class Unready:
-    """Answers `ReceiverReadinessCheck`: receivers of these hosts are not ready."""
+    """Implements `ReceiverReadinessCheck`: receivers of these hosts are not ready."""
 
     hosts: set[str]
     asked: list[str] = field(default_factory=list[str])
@@ -184,7 +184,7 @@ def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
 
 @dataclass
 class Watched:
-    """Answers `UrlDeliveryHistory` for `urls`: after so many looks these places get nothing."""
+    """Implements `UrlDeliveryHistory`: after the given number of reads, these places fail."""
 
     worse: Collection[str] = ()
     after_looks: int = 1
@@ -409,7 +409,7 @@ def test_a_line_that_is_none_is_refused_by_its_number(world: World) -> None:
     first, *rest = path.read_text().splitlines(keepends=True)
     path.write_text("".join([first, "{}\n", *rest]))
     with pytest.raises(
-        ConfigurationError, match=r"move\.plan\.journal:2: this is no line of a journal"
+        ConfigurationError, match=r"move\.plan\.journal:2: this is not a journal line"
     ):
         world.apply()
 

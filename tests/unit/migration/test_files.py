@@ -149,12 +149,12 @@ def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FileU
         ("callbackUrl: `https://${host}/p`", "placeholder"),
         ('callback_url: "https://#{host}/p"', "placeholder"),
         ('callback_url="https://%s/p" % host', "placeholder"),
-        ('callback_url="https://a.example/" + path', "put together"),
+        ('callback_url="https://a.example/" + path', "is built"),
         ('callback_url="https://a.example/{}".format(path)', "placeholder"),
-        ("'callbackUrl' => 'https://a.example/' . $path", "put together"),
-        ('callback_url=base + "/sms"', "put together"),
-        ('callback_url=os.environ["CALLBACK_URL"]', "put together"),
-        ("callbackUrl: process.env.CALLBACK_URL", "put together"),
+        ("'callbackUrl' => 'https://a.example/' . $path", "is built"),
+        ('callback_url=base + "/sms"', "is built"),
+        ('callback_url=os.environ["CALLBACK_URL"]', "is built"),
+        ("callbackUrl: process.env.CALLBACK_URL", "is built"),
         ("callback_url: ${CALLBACK_URL}", "placeholder"),
         ("curl -d CallbackUrl=$URL/p", "placeholder"),
         ('curl -d "CallbackUrl=https://a.example/p#rc=2&cbs=kore"', "write %26"),
@@ -225,10 +225,10 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FileUrlSo
     (code.root / "link.py").symlink_to("src/app.py")
     assert [entry.place.name for entry in entries(code)] == ["src/app.py:1"]
     assert code.skipped == {
-        "folder of tools or of other people's code": 3,
-        "file that is no text": 1,
+        "folder of tools or third-party code": 3,
+        "binary file": 1,
         "file of more than 1,000,000 bytes": 1,
-        "link, or no file": 1,
+        "symbolic link or special file": 1,
         "plan or journal of a move": 1,
     }
 

@@ -1,4 +1,4 @@
-"""A URL source that is one real file, and what it takes to move its URLs."""
+"""A URL source in one real file, and helpers to move its URLs."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ NOW = datetime(2024, 10, 1, tzinfo=UTC)
 
 
 class FileOfUrls:
-    """Answers `UrlSource`: a JSON object of places and URLs, written anew for every edit."""
+    """Implements `UrlSource`: a file with a JSON object of places and URLs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class FileOfUrls:
 
 
 class PassingClock:
-    """Answers `ports.Clock`: whoever sleeps wakes at once, and it is that time then."""
+    """Implements `ports.Clock`: a sleep returns at once, and moves the clock to its end."""
 
     def __init__(self, start: datetime = NOW) -> None:
         self._now = start
@@ -108,7 +108,7 @@ class World:
         return plan
 
     def begin_anew(self, urls: dict[str, str]) -> None:
-        """Have these URLs configured, and a plan that nobody has applied."""
+        """Configure these URLs, and make a new plan that isn't applied yet."""
         for path in (self.path, journal_of(self.path)):
             path.unlink(missing_ok=True)
         self.url_source.fill(urls)
@@ -147,7 +147,7 @@ class World:
 
 
 def urls(count: int) -> dict[str, str]:
-    """So many URLs of as many receivers."""
+    """Return this number of URLs, each of another receiver."""
     return {f"fleet {n}": f"https://r{n}.example/p?x={n}#rc=2" for n in range(count)}
 
 

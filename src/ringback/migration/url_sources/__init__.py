@@ -1,5 +1,5 @@
-"""Where callback URLs are configured: a data file, an account's API, source code, a table.
+"""The URL sources: a Ringback's own data, an account's API, source code, a table.
 
-May import what `migration` may.
+May import the same packages as `migration`.
 Start with `file_url_source`.
 """

@@ -1,4 +1,4 @@
-"""An account's API as a URL source, read and changed through the official client."""
+"""The URL source for an account's API, read and changed through Twilio's official client."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from ringback.migration.url_sources.twilio_client import TwilioUrlClient
 
 _AT_ONCE: Final = 8
-"""Edits that are made at the same moment."""
+"""The number of edits that are made at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiUrlSource:
-    """Answers `UrlSource` and `UrlDeliveryHistory`: fleets and Wireless SIMs of one account.
+    """The callback URLs of one account's fleets and Wireless SIMs.
 
-    The API has no compare-and-set: each URL is fetched and compared right before it is changed, and
-    what somebody else changes in between is lost.
+    Implements `UrlSource` and `UrlDeliveryHistory`. The API has no compare-and-set: each URL is
+    fetched and compared right before it is changed, and a change that somebody else makes in
+    between is lost.
     """
 
     account_sid: str
@@ -40,9 +41,9 @@ class ApiUrlSource:
 
     @classmethod
     def open(cls, *, account_sid: str, auth_token: str, server: str | None = None) -> Self:
-        """Return the URLs of this account; nothing is asked yet.
+        """Return the URL source of this account; sends no request yet.
 
-        Raises ConfigurationError where the official client isn't installed, or the server is no
+        Raises ConfigurationError if the official client isn't installed, or `server` isn't a valid
         URL.
         """
         try:
@@ -58,31 +59,31 @@ class ApiUrlSource:
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """The account, and the server."""
+        """The account's SID and the server's URL, as a JSON object for the plan."""
         return {"kind": "api", "account": self.account_sid, "server": self.server}
 
     @property
     def deliveries(self) -> UrlDeliveryHistory | None:
-        """How the callbacks went, which a Ringback knows; None at Twilio's hosts."""
+        """The delivery totals, which only a Ringback has; None for Twilio's hosts."""
         return None if self.server is None else self
 
     async def entries(self) -> Sequence[UrlEntry]:
-        """Return all configured URLs that the API shows: of fleets and then of SIMs.
+        """Return all configured URLs that the API shows: first of fleets, then of SIMs.
 
-        Raises ConfigurationError where they can't be read.
+        Raises ConfigurationError if they can't be read.
         """
         return await asyncio.to_thread(lambda: list(self.official.urls()))
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
-        """Make these edits, some at a time.
+        """Make these edits, eight at the same time, and return the outcome of each.
 
-        Raises ConfigurationError where one can't be made; others may have been made by then.
+        Raises ConfigurationError if an edit can't be made; others may have been made by then.
         """
         endings = list[EditOutcome]()
         for start in range(0, len(edits), _AT_ONCE):
             some = edits[start : start + _AT_ONCE]
-            # Waits for all, also where one fails: a thread can't be stopped, and must not change
-            # URLs after this has returned.
+            # Wait for all threads even if one fails: a thread can't be stopped, and must not
+            # change URLs after this method has returned.
             made = await asyncio.gather(
                 *(asyncio.to_thread(self._make, edit) for edit in some), return_exceptions=True
             )
@@ -93,7 +94,7 @@ class ApiUrlSource:
         return endings
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Ask the portal of a Ringback how the callbacks created in this time went."""
+        """Return the totals of the callbacks created in this period, from a Ringback's portal."""
         return await asyncio.to_thread(self.official.totals, since=since, until=until)
 
     def _make(self, edit: UrlEdit) -> EditOutcome:
@@ -108,9 +109,9 @@ class ApiUrlSource:
 
 
 def base_url(text: str) -> str:
-    """Return how the URL of a server is written, whatever it ends with.
+    """Return the URL of a server as scheme and authority, without a trailing slash.
 
-    Raises ConfigurationError for what is no such URL.
+    Raises ConfigurationError if the text isn't such a URL.
     """
     try:
         url = CallbackUrl.parse(text)
@@ -118,6 +119,6 @@ def base_url(text: str) -> str:
         raise ConfigurationError(f"the server: {refused.message}") from None
     if url.credentials is not None or url.target != "/" or url.fragment is not None:
         raise ConfigurationError(
-            f"{url.shown} is no server; it must be like https://ringback.example:8080"
+            f"{url.shown} is not the URL of a server; it must be like https://ringback.example:8080"
         )
     return f"{url.scheme}://{url.authority}"

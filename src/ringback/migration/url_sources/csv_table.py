@@ -1,7 +1,7 @@
-"""Callback URLs in a CSV file.
+"""Find the callback URLs in a CSV file.
 
-The csv module doesn't keep how a file was written. Here each cell is known by its position in the
-text, so that an edit changes the URL and no other byte.
+The `csv` module loses a file's exact quoting and line endings. This parser keeps each cell's
+position in the text, so that an edit changes the URL and no other byte.
 """
 
 import re
@@ -22,7 +22,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 CELL: Final = UrlEscaping(
     re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
 )
-"""The text of a cell, in quotes or not."""
+"""How a URL is written in a cell: a quote inside quotes is doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Cell:
 
     @property
     def inner(self) -> "_Cell":
-        """The cell without its quotes."""
+        """The cell without its surrounding quotes."""
         is_quoted = len(self.raw) > 1 and self.raw[0] == self.raw[-1] == '"'
         return _Cell(self.start + 1, self.raw[1:-1]) if is_quoted else self
 
@@ -43,9 +43,9 @@ class _Cell:
 
 
 def matches_in_table(text: str, file: str) -> list[UrlInText]:
-    """Return the URLs of a table whose first row names its columns.
+    """Return the callback URLs in a CSV table whose first row names the columns.
 
-    Raises ConfigurationError where none of them is `url` or `callback_url`.
+    Raises ConfigurationError if no column is named `url` or `callback_url`.
     """
     for delimiter in _DELIMITERS:
         header, *rows = list(_rows(text, delimiter)) or [[]]

@@ -1,7 +1,7 @@
-"""Files as a URL source: source code, configuration, and tables, changed in place.
+"""The URL source for files: source code, configuration, and CSV tables, changed in place.
 
-A file is read and written as the bytes that it is: what is no UTF-8 in it stays what it is, and so
-do its line endings and its end.
+Nothing but the URLs changes: bytes that aren't UTF-8, line endings and a missing last line break
+all stay as they are.
 """
 
 import asyncio
@@ -42,40 +42,40 @@ _FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
 
 @dataclass(slots=True)
 class FileUrlSource:
-    """The URLs in some files; answers `UrlSource`."""
+    """The callback URLs in files and folders. Implements `UrlSource`."""
 
     root: Path
-    """What the paths, and the files' names in places, are relative to."""
+    """The folder that `paths` and the names of places are relative to."""
     paths: tuple[str, ...]
-    """Files, and folders with all that is in them."""
+    """Files, and folders that are searched recursively."""
     kind: Literal["files", "csv"]
-    """Whether they are source code and configuration, or a table with a column of URLs."""
+    """`files` for source code and configuration, `csv` for a table with a column of URLs."""
     skipped: Counter[str] = field(default_factory=Counter[str])
-    """How many files and folders were left out by the last reading, by the reason."""
+    """The number of files and folders that the last reading left out, by the reason."""
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """What a plan keeps to find the files again."""
+        """The kind, root and paths, as a JSON object from which a plan finds the files again."""
         return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
 
     async def entries(self) -> Sequence[UrlEntry]:
-        """Return all URLs in the files.
+        """Return all callback URLs in the files.
 
-        Raises ConfigurationError where a path that was named can't be read, or a table has no URLs.
+        Raises ConfigurationError if one of `paths` can't be read, or a table has no URL column.
         """
         return await asyncio.to_thread(self._entries)
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
-        """Make these edits; a file with several of them is written once.
+        """Make these edits, writing each file once, and return the outcome of each.
 
-        Raises ConfigurationError where a file can't be written.
+        Raises ConfigurationError if a file can't be written.
         """
         return await asyncio.to_thread(self._replace, edits)
 
     def diff(self, edits: Sequence[UrlEdit]) -> str:
-        """Return what the edits would change, as a unified diff without credentials.
+        """Return the changes that the edits would make, as a unified diff without credentials.
 
-        It is of the changed lines alone: those around them often hold keys and tokens.
+        The diff has no context lines, because they often contain keys and tokens.
         """
         lines = list[str]()
         for name, group in self._by_file(edits):
@@ -95,7 +95,7 @@ class FileUrlSource:
         ]
 
     def _found(self, text: str, name: str) -> Iterator[tuple[UrlInText, UrlLocation]]:
-        """Yield the URLs in the text of a file, and their places."""
+        """Yield each URL in the text of a file, with its place."""
         return placed(_FINDERS[self.kind](text, name), text, name)
 
     def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
@@ -120,7 +120,7 @@ class FileUrlSource:
     def _edited(
         self, text: str, name: str, edits: Sequence[UrlEdit]
     ) -> tuple[str, dict[UrlEdit, EditOutcome]]:
-        """Return a file's new text, and how each edit ended."""
+        """Return a file's text after these edits, and the outcome of each edit."""
         wanted = {edit.place: edit for edit in edits}
         endings, pieces, at = dict.fromkeys(edits, EditOutcome.GONE), list[str](), 0
         for match, place in self._found(text, name):
@@ -148,14 +148,14 @@ class FileUrlSource:
     def _files_in(self, folder: Path) -> Iterator[Path]:
         for where, folders, files in os.walk(folder):
             skipped = _SKIPPED_FOLDERS.intersection(folders)
-            self.skipped["folder of tools or of other people's code"] += len(skipped)
+            self.skipped["folder of tools or third-party code"] += len(skipped)
             folders[:] = sorted(set(folders) - skipped)
             yield from (Path(where, name) for name in sorted(files))
 
     def _text_of(self, file: Path) -> str | None:
         try:
             if not file.is_file() or file.is_symlink():
-                self.skipped["link, or no file"] += 1
+                self.skipped["symbolic link or special file"] += 1
                 return None
             if file.stat().st_size > _LARGEST:
                 self.skipped[f"file of more than {_LARGEST:,} bytes"] += 1
@@ -165,7 +165,7 @@ class FileUrlSource:
             self.skipped["file that can't be read"] += 1
             return None
         if "\0" in text:
-            self.skipped["file that is no text"] += 1
+            self.skipped["binary file"] += 1
             return None
         if text.startswith(_OUR_OWN):
             self.skipped["plan or journal of a move"] += 1
@@ -176,7 +176,7 @@ class FileUrlSource:
 def _file_of(edit: UrlEdit) -> str:
     match = _FILE_AND_LINE.fullmatch(edit.place.name)
     if match is None:
-        raise ConfigurationError(f"{edit.place.name!r} names no line of a file")
+        raise ConfigurationError(f"{edit.place.name!r} must name a line of a file, like app.py:12")
     return match["file"]
 
 
@@ -186,7 +186,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a file of this text in the place of the one that is there, with its mode, at once."""
+    """Replace the file atomically by one with this text; its mode stays the same."""
     target = path.resolve()
     fresh = target.with_name(f".{target.name}.ringback-new")
     with refusing(f"{path} can't be written"):

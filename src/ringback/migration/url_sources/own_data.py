@@ -1,4 +1,4 @@
-"""A Ringback's data as a URL source: the configured URLs of one account, or of all."""
+"""The URL source for a Ringback's own data: the configured URLs of one account, or of all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,29 +20,29 @@ from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Clock, Store, Transaction, UrlDeliveryTotals
 
 _BATCH: Final = 100
-"""Edits that share a transaction: a server beside us waits no longer than for these."""
+"""The edits in one transaction: few, so that a server on the same data doesn't wait for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnDataUrlSource:
-    """Answers `UrlSource` and `UrlDeliveryHistory`."""
+    """The callback URLs in a Ringback's store. Implements `UrlSource` and `UrlDeliveryHistory`."""
 
     store: Store
     folder: str = field(kw_only=True)
-    """Where the data is; a plan keeps it, to open the same data later."""
+    """The data folder; a plan keeps it, to open the same data later."""
     clock: Clock = field(kw_only=True)
     account_sid: str | None = field(default=None, kw_only=True)
-    """Whose URLs are meant; None for all accounts'."""
+    """The account whose URLs are read; None for all accounts."""
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """The folder, and the account."""
+        """The data folder and the account, as a JSON object for the plan."""
         return {"kind": "store", "data": self.folder, "account": self.account_sid}
 
     async def entries(self) -> Sequence[UrlEntry]:
-        """Return all configured URLs: of fleets and then of SIMs, the newest first.
+        """Return all configured URLs: first of fleets, then of SIMs, each newest first.
 
-        Raises ConfigurationError where the data can't be read.
+        Raises ConfigurationError if the data can't be read.
         """
         found, start = list[UrlEntry](), FIRST
         while start is not None:
@@ -54,10 +54,11 @@ class OwnDataUrlSource:
         return found
 
     async def replace(self, edits: Sequence[UrlEdit]) -> Sequence[EditOutcome]:
-        """Make these edits, each compared and set in one transaction.
+        """Make these edits, and return the outcome of each.
 
-        Raises ConfigurationError, before it changes anything, where a new URL can't be called; and
-        where the data can't be written, which undoes the edits of a transaction together.
+        A URL is compared and changed in the same transaction. Raises ConfigurationError before any
+        change if a new URL isn't valid, and later if the data can't be written: the edits of that
+        transaction are undone, those of earlier ones stay.
         """
         for edit in edits:
             try:
@@ -73,11 +74,11 @@ class OwnDataUrlSource:
         return endings
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Return how the callbacks created in this time went."""
+        """Return the totals of the callbacks created in this period."""
         return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
 
     async def account(self, sid: str) -> Account | None:
-        """Return an account with the secrets that sign its callbacks, or None."""
+        """Return an account with the secrets that sign its callbacks; None if it doesn't exist."""
         return await self.store.read(lambda tx: tx.accounts.get(sid))
 
     def _make(self, tx: Transaction, edit: UrlEdit) -> EditOutcome:
@@ -99,7 +100,7 @@ class OwnDataUrlSource:
 
 
 def _read_url(text: str) -> CallbackUrl:
-    # Which sources there are is the server's affair, and a plan names one of them.
+    # Accept any source: the server checks sources, and a plan names a valid one.
     return CallbackUrl.parse(text, sources=None)
 
 

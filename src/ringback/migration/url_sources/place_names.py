@@ -1,4 +1,4 @@
-"""What the places of callback URLs in an account are called."""
+"""The names of the places of callback URLs in an account, like `fleet HF… SmsCommandsUrl`."""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ _WORDS: Final = {kind.value: word for word, kind in _KINDS.items()}
 
 
 def place_of(url_place: CallbackUrlSetting, account_sid: str) -> UrlLocation:
-    """Return the place of a URL: `fleet HF… SmsCommandsUrl`."""
+    """Return the place of an account's callback URL, named like `fleet HF… SmsCommandsUrl`."""
     sid, parameter = url_place
     return UrlLocation(f"{_WORDS[sid[:2]]} {sid} {parameter}", account_sid)
 
 
 def url_place_of(place: UrlLocation) -> CallbackUrlSetting | None:
-    """Return which URL has its place there, or None where no URL can have.
+    """Return the SID and URL parameter that a place names; None if it isn't such a place.
 
     >>> url_place_of(UrlLocation(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
     'IpCommandsUrl'

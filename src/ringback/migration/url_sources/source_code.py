@@ -1,8 +1,8 @@
-"""Callback URLs in source code and configuration, whatever the language.
+"""Find the callback URLs in source code and configuration of any language.
 
-No language is parsed: a callback URL is found by the name that the APIs give it, in the spellings
-that libraries, forms, shells and configuration have for it, or by a fragment with `cbs`. What is
-put together when a program runs is found too, and can't be changed.
+No language is parsed: a callback URL is found by the name of its API parameter, in the spellings
+that libraries, forms, shells and configuration use, or by a fragment with `cbs`. A URL that is
+built when the program runs is found too, but can't be changed.
 """
 
 import re
@@ -55,17 +55,16 @@ _IN_FORM: Final = {
     "": re.compile(r"""[^\s"'`;|]*"""),
 }
 _LOST: Final = (
-    "what follows its & is not part of it, since a form body goes on with another parameter there;"
-    " write %26"
+    "it ends at its &, because that begins the next parameter of a form body; write %26 instead"
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
 _AROUND: Final = 1000
-"""How many characters before a name are looked at; a line of generated code may be endless."""
-_NOT_WHOLE: Final = "it is put together when the program runs; change it where that is done"
+"""The characters before a name that are read; a line of generated code may be very long."""
+_NOT_WHOLE: Final = "it is built when the program runs; change the code that builds it"
 
 
 def matches_in_code(text: str, file: str) -> list[UrlInText]:
-    """Return the callback URLs in a text; the name of its file tells how it is written."""
+    """Return the callback URLs in a text; `file` is its name, from which the syntax is guessed."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
     found = [url for name in _NAME.finditer(text) for url in _named(text, name, file)]
     named = {at for url in found for at in range(url.start, url.start + len(url.raw))}
@@ -80,7 +79,7 @@ def matches_in_code(text: str, file: str) -> list[UrlInText]:
 
 
 def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlInText]:
-    """Yield the URL that follows a name, where one does."""
+    """Yield the URL that follows a parameter's name, if there is one."""
     line = text.rfind("\n", 0, match.start()) + 1
     before = text[max(line, match.start() - _AROUND) : match.start()]
     if match["sign"] == "=" and not match["close"] and not match["name"].isupper():
@@ -119,15 +118,16 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlInText:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A form body in which a name is a parameter: of a curl command, or in quotes."""
+    """A form body with a URL parameter, in a curl command or in quotes."""
 
     option: str | None
-    """The option that gives it to curl."""
+    """The curl option before the body, like `--data`; None outside a curl command."""
     quote: str
+    """The quotation mark before the body; empty if there is none."""
 
     @classmethod
     def around(cls, before: str) -> Self | None:
-        """Return the form body that goes on after this text, or None where it doesn't look so."""
+        """Return the form body in which this text ends; None if it doesn't look like one."""
         ends = [end.start() for end in _WORD_ENDS.finditer(before)]
         start = ends[-1] if ends else -1
         quote = before[start] if ends and not before[start].isspace() else ""
@@ -138,7 +138,7 @@ class _Form:
 
 
 def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
-    """Yield the URL that is a value in a form body."""
+    """Yield the URL at this position if it is a value in a form body."""
     match = _IN_FORM[form.quote].match(text, start)
     raw = match[0] if match else ""
     if not _IS_URL.match(raw):
@@ -155,9 +155,9 @@ def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
 
 
 def _is_lost(value: str, rest: str) -> bool:
-    """Whether what follows an & was meant to be part of the URL.
+    """Return True if the text after an & was meant to be part of the URL.
 
-    The APIs' own parameters begin with a capital letter.
+    The parameters of the APIs begin with a capital letter, those of URLs usually don't.
     """
     key = rest.partition("=")[0]
     return key in ("cbs", *OVERRIDES) or ("?" in value and key[:1].islower())

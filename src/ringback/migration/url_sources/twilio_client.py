@@ -1,4 +1,4 @@
-"""The official client, as a move uses it; needs the optional package `twilio`."""
+"""Read and change an account's callback URLs through the optional package `twilio`."""
 
 import json
 import re
@@ -24,16 +24,16 @@ from ringback.operations.callback_urls import CallbackUrlSetting
 from ringback.ports import UrlDeliveryTotals
 
 _TIMEOUT: Final = 30.0
-"""Seconds for each request."""
+"""Seconds that each request may take."""
 _PAGE_SIZE: Final = 1000
 _SHOWN: Final = 300
-# The client would read the machine's environment, were this empty.
+# If this were empty, the client would read the environment variables of the process.
 _ENVIRONMENT: Final = {"TWILIO_EDGE": ""}
 _CREDENTIALS: Final = re.compile(r"//\S*@")
 
 
 class _Resource(NamedTuple):
-    """Where the client has what a URL is configured in, and what it calls the URLs' parameters."""
+    """A resource type of the client, and its attribute for each URL parameter of the API."""
 
     path: str
     urls: Mapping[str, str]
@@ -51,13 +51,13 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 
 
 class TwilioUrlClient:
-    """The URLs of one account; each call waits for the answer.
+    """Reads and changes the callback URLs of one account; each call blocks until the response.
 
-    Raises ConfigurationError where there is none, or one that can't be used.
+    Raises ConfigurationError if there is no response, or one that can't be used.
     """
 
     def __init__(self, account_sid: str, auth_token: str, *, server: str | None) -> None:
-        """Sign in at a Ringback, or else at Twilio's hosts, once something is asked."""
+        """Prepare requests to a Ringback at `server`, or to Twilio's hosts if it is None."""
         client: Any = Client(
             account_sid,
             auth_token,
@@ -72,14 +72,14 @@ class TwilioUrlClient:
         self._resources = {kind: attrgetter(each.path)(client) for kind, each in _RESOURCES.items()}
 
     def urls(self) -> Iterator[UrlEntry]:
-        """Yield all configured URLs."""
+        """Yield all configured callback URLs of the account."""
         for kind, (path, urls) in _RESOURCES.items():
             with _translated(path):
                 for one in self._resources[kind].stream(page_size=_PAGE_SIZE):
                     yield from _reported_urls(one, urls)
 
     def url_at(self, place: CallbackUrlSetting) -> str | None:
-        """Return the URL in a place, or None where there is none any more."""
+        """Return the URL that is configured in this place; None if there is none any more."""
         resource = _RESOURCES.get(place.sid[:2])
         if resource is None or place.parameter not in resource.urls:
             return None
@@ -93,13 +93,13 @@ class TwilioUrlClient:
         return getattr(one, resource.urls[place.parameter]) or None
 
     def set_url(self, place: CallbackUrlSetting, url: str) -> None:
-        """Change the URL in a place."""
+        """Change the URL that is configured in this place."""
         parameter = _RESOURCES[place.sid[:2]].urls[place.parameter]
         with _translated(place.sid):
             self._one(place).update(**{parameter: url})
 
     def totals(self, *, since: datetime, until: datetime) -> list[UrlDeliveryTotals]:
-        """Return the totals of the account's callbacks, from the portal of a Ringback."""
+        """Return the totals of the callbacks created in this period, from a Ringback's portal."""
         asked = {"Since": since.isoformat(), "Until": until.isoformat()}
         with _translated("the totals"):
             answer = self._client.request("GET", f"{self._server}/portal/v1/totals", params=asked)
@@ -129,7 +129,7 @@ def _read(shown: Mapping[str, Any]) -> UrlDeliveryTotals:
 
 @contextmanager
 def _translated(what: str) -> Generator[None]:
-    """Raise ConfigurationError for whatever goes wrong with this."""
+    """Turn the client's errors into ConfigurationError; its message begins with `what`."""
     try:
         yield
     except TwilioException as refusal:
@@ -137,7 +137,7 @@ def _translated(what: str) -> Generator[None]:
     except OSError as failure:
         raise ConfigurationError(f"{what}: the API can't be reached: {failure}") from None
     except (ValueError, KeyError, TypeError) as odd:
-        raise ConfigurationError(f"{what}: the answer is none of the API's: {odd}") from None
+        raise ConfigurationError(f"{what}: the API didn't send this response: {odd}") from None
 
 
 def _why(refusal: Any) -> str:
@@ -147,4 +147,4 @@ def _why(refusal: Any) -> str:
         case TwilioException(args=[_, Response() as answer]):
             return f"the API answers {answer.status_code}: {answer.text[:_SHOWN]}"
         case _:
-            return f"the answer is none of the API's: {refusal}"
+            return f"the API didn't send this response: {refusal}"

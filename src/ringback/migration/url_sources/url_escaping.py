@@ -1,8 +1,8 @@
-"""How a URL is written in a text that has its own way with some characters.
+"""Read and edit URLs in texts that escape some characters, such as JSON, shells and forms.
 
-Laws of this file. An edit changes only what differs between the two URLs: each character that stays
-stays written as it was, so that nothing else of a file changes, and an edit that is undone leaves
-the bytes that were there before.
+Laws of this file. An edit changes only the characters that differ between the two URLs; all others
+keep their exact spelling. So nothing else of a file changes, and an undone edit restores the
+original bytes.
 """
 
 import re
@@ -15,17 +15,17 @@ from urllib.parse import quote, unquote
 
 @dataclass(frozen=True, slots=True)
 class UrlEscaping:
-    """One way to write a URL."""
+    """The escaping rules of one kind of text."""
 
     token: re.Pattern[str]
-    """One character of the URL, as it is written."""
+    """Matches one character of the URL as it is written, escaped or not."""
     read: Callable[[str], str]
-    """What a token stands for."""
+    """Returns the character that a token stands for."""
     write: Callable[[str], str]
-    """How a piece of a URL is written."""
+    """Returns a piece of a URL in its escaped form."""
 
     def url(self, raw: str) -> str:
-        """Return the URL that is written like this.
+        """Return the URL whose escaped form is `raw`.
 
         >>> FORM.url("https://a.example/p#rc=2%26cbs=kore")
         'https://a.example/p#rc=2&cbs=kore'
@@ -33,7 +33,7 @@ class UrlEscaping:
         return "".join(self.read(token) for token in self.token.findall(raw))
 
     def edited(self, raw: str, new: str) -> str:
-        r"""Return how another URL is written in its place.
+        r"""Return the escaped form of the URL `new`, changing as little of `raw` as possible.
 
         >>> ESCAPED.edited(r"https:\/\/a.example\/p#rc=2", "https://a.example/p#rc=2&cbs=kore")
         'https:\\/\\/a.example\\/p#rc=2&cbs=kore'
@@ -47,7 +47,7 @@ class UrlEscaping:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return how many characters two texts have in common at their beginnings."""
+    """Return the length of the longest common prefix."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
@@ -68,12 +68,12 @@ def _read_percent(token: str) -> str:
 
 
 ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str)
-"""Text of a programming language or of JSON; also text where nothing is escaped."""
+"""A string of a programming language or of JSON; also text without any escaping."""
 SHELL: Final = UrlEscaping(_ESCAPE, _read_escape, lambda text: text.replace("&", "\\&"))
-"""A word that is not in quotes."""
+"""A word of a shell command that is not in quotes."""
 FORM: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe="#=:/?,-_.~"))
-"""A value of a form body, with nothing escaped but what has to be."""
+"""A value of a form body in which only the necessary characters are escaped."""
 FORM_ESCAPED: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe=""))
-"""A value of a form body, with all escaped that may be."""
+"""A value of a form body in which all reserved characters are escaped."""
 MARKUP: Final = UrlEscaping(_ENTITY, unescape, escape)
 """Text of XML or HTML."""

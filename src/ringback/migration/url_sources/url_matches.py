@@ -1,4 +1,4 @@
-"""Callback URLs that were found in a text, and their places."""
+"""The callback URLs that were found in a text, and the names of their places."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,33 +11,34 @@ from ringback.migration.url_sources.url_escaping import ESCAPED, UrlEscaping
 
 @dataclass(frozen=True, slots=True)
 class UrlInText:
-    """One URL in a text."""
+    """One callback URL that was found in a text."""
 
     start: int
     raw: str
-    """As it is written there."""
+    """The URL exactly as it is written in the text, with escapes."""
     notation: UrlEscaping = ESCAPED
     fixed: str | None = None
+    """Why the URL can't be changed; None if it can."""
     warnings: tuple[str, ...] = ()
     account_sid: str | None = None
     method: HttpMethod = HttpMethod.POST
     name: str = ""
-    """What it is called there, for people."""
+    """The URL's name in the text, which people see as part of its place."""
 
     @property
     def url(self) -> str:
-        """The URL itself."""
+        """The URL without the text's escapes."""
         return self.notation.url(self.raw)
 
     def entry(self, place: UrlLocation) -> UrlEntry:
-        """Return it as an entry of a URL source."""
+        """Return the URL as an entry of a URL source."""
         return UrlEntry(place, self.url, self.method, self.warnings, self.fixed)
 
 
 def placed(
     matches: Iterable[UrlInText], text: str, file: str
 ) -> Iterator[tuple[UrlInText, UrlLocation]]:
-    """Yield a file's matches with their places: file and line, and a number beyond the first."""
+    """Yield a file's URLs with their places: file, line, and a number from the second in a line."""
     seen = Counter[int]()
     line, at = 1, 0
     for match in sorted(matches, key=lambda match: match.start):
