@@ -117,6 +117,6 @@ def test_who_is_not_ready_is_told_why_and_who_was_not_asked_all_is_told_that(app
     assert "another-one" not in wrong.stdout
     some = app.probe("--ci", "--method=POST", "--source=kore", app.url)
     assert some.returncode == 3
-    assert "no fault found, but not all was shown" in some.stdout
+    assert "no fault found, but not every case was tested" in some.stdout
     assert "twilio" not in some.stdout
     assert "\x1b[" not in some.stdout

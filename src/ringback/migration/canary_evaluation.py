@@ -97,7 +97,7 @@ class CanaryResult:
 
     @property
     def is_general(self) -> bool:
-        """True if so many places got worse that single receivers can't be the cause."""
+        """True if too many places got worse for single receivers to be the cause."""
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
 
 

@@ -1,4 +1,4 @@
-"""The receiver's own counter of what it has done: read over HTTP, or from a command."""
+"""Read and watch the receiver's own counter of processed callbacks, by HTTP or a command."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from ringback.ports import Transport
 from ringback.probe.external_commands import read_command, run
 
 ReadCounter = Callable[[], Awaitable[int]]
-"""Returns the counter's present value; raises ConfigurationError where it can't be read."""
+"""Returns the counter's current value; raises ConfigurationError if it can't be read."""
 
 _INTEGER: Final = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _PAUSE: Final = 0.02
@@ -25,9 +25,9 @@ _LIMITS: Final = Timeouts(connect=5.0, read=5.0, total=_READ_WITHIN)
 
 
 def read_count(text: str) -> int:
-    r"""Return the one integer that a text is, or that a JSON document holds.
+    r"""Return the integer that is the whole text, or the only integer in a JSON document.
 
-    Raises ValueError, which repeats nothing of the text.
+    Raises ValueError for any other text; the message doesn't repeat it, as it may be a secret.
 
     >>> read_count(" 12\n"), read_count('{"orders": {"done": 3, "name": "x"}}')
     (12, 3)
@@ -54,9 +54,9 @@ def _integers_in(document: Any) -> Iterator[int]:
 
 
 def counter_of(text: str, transport: Transport) -> ReadCounter:
-    """Return a function that reads the counter, from a URL or by a command.
+    """Return a function that reads the counter from the URL, or by the command, in `text`.
 
-    Raises InvalidCallbackUrl or ValueError where the text is neither.
+    Raises InvalidCallbackUrl or ValueError if the text is neither.
     """
     if text.lower().startswith(("http://", "https://")):
         return _over_http(CallbackUrl.parse(text), transport)
@@ -81,7 +81,7 @@ def _over_http(url: CallbackUrl, transport: Transport) -> ReadCounter:
 
 def _from_command(words: tuple[str, ...]) -> ReadCounter:
     async def read() -> int:
-        # `grep -c` fails where it counts none, and says so all the same.
+        # Ignore the exit code: `grep -c` fails if it finds no line, but prints the right 0.
         code, output = await run(words, within=_READ_WITHIN)
         return _read(output, f"the output of {words[0]}, which ended with exit code {code},")
 
@@ -96,13 +96,13 @@ def _read(data: bytes, where: str) -> int:
 
 
 class CounterWatch:
-    """Says by how much a counter goes up, where work may be done after the answer."""
+    """Measures how much the counter goes up, even if the receiver works after it has answered."""
 
     def __init__(self, read: ReadCounter, *, quiet: float, stopwatch: Callable[[], float]) -> None:
-        """Take what reads it, and for how long it has to stay the same to be believed, in seconds.
+        """Watch the counter that `read` returns.
 
-        Where effects turn out to come late it has to stay so for longer. What hasn't come after ten
-        times as long is not waited for.
+        The counter must stay the same for `quiet` seconds before its value is used. If effects come
+        late, this time is extended. Missing effects are awaited for ten times `quiet`.
         """
         self.read = read
         self._quiet = quiet
@@ -111,23 +111,23 @@ class CounterWatch:
         self._is_at_rest = False
 
     def disturb(self) -> None:
-        """Note that effects of what nobody counts may still come."""
+        """Note that the counter may still go up because of requests that weren't counted."""
         self._is_at_rest = False
 
     async def at_rest(self) -> int:
-        """Return the present value, once it stays the same.
+        """Wait until the counter stays the same, and return its value.
 
-        Raises ConfigurationError where it doesn't.
+        Raises ConfigurationError if it keeps changing, or can't be read.
         """
         if self._is_at_rest:
             return await self.read()
         return await self._wait(0, since=await self.read())
 
     async def rise(self, *, since: int, expected: int) -> int:
-        """Return by how much it went up since then, once that is as expected, and stays so.
+        """Return how much the counter went up since it had the value `since`.
 
-        Less is returned after a few seconds, more as soon as the counter rests. Raises
-        ConfigurationError, as where it doesn't rest.
+        Waits until it has gone up by `expected` or more and stays the same, or until a few seconds
+        have passed. Raises ConfigurationError if it keeps changing, or can't be read.
         """
         return await self._wait(expected, since=since) - since
 
@@ -143,11 +143,11 @@ class CounterWatch:
                 return count
             if now - began >= 2 * self._longest:
                 raise ConfigurationError(
-                    "the counter does not rest, as if others sent callbacks meanwhile"
+                    "the counter keeps changing: perhaps others send callbacks meanwhile"
                 )
             await asyncio.sleep(_PAUSE)
             again = await self.read()
             if again != count:
                 count, changed = again, self._stopwatch()
-                # A receiver that works after it has answered will be late the next time as well.
+                # A receiver that works after its answer will be as late the next time: wait longer.
                 self._quiet = min(max(self._quiet, 2 * (changed - began)), self._longest)

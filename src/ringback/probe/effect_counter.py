@@ -1,4 +1,4 @@
-"""Counts the effects of what is sent, by the receiver's own counter if that can be trusted."""
+"""Count the effects of callbacks by the receiver's own counter, if that proves reliable."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
@@ -10,22 +10,22 @@ from ringback.probe.probe_report import Effect
 T = TypeVar("T")
 
 _NO_COUNTER: Final = "its effects were not counted (--observe)"
-_NOTHING_COUNTS: Final = "no genuine callback was accepted, so nobody knows what the counter counts"
+_NOTHING_COUNTS: Final = "no genuine callback was accepted, so the counter couldn't be tested"
 
 
 class EffectCounter:
-    """Counts the effects of what is sent; without a counter to watch, says that nobody did."""
+    """Counts the effects of requests; without a usable counter, gives the reason instead."""
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
-        """None where nothing is counted, or nothing more."""
+        """None if there is no counter, or it has failed."""
         self._why_uncounted = _NO_COUNTER
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
-        """Check that one genuine callback makes the counter go up by one.
+        """Check that a genuine callback makes the counter go up by one.
 
-        The first one that is accepted decides. Raises ConfigurationError where the counter can't be
-        read.
+        Sends callbacks until the receiver accepts one; if the counter doesn't go up by one then,
+        it isn't used. Raises ConfigurationError if the counter can't be read.
         """
         if (watch := self._watch) is None:
             return
@@ -41,7 +41,10 @@ class EffectCounter:
                 return
 
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
-        """Send, and return what effect that had, and what came."""
+        """Call `send`, and return the effect on the counter and the result of `send`.
+
+        `expected` is the right number of effects: the counter is watched until it is reached.
+        """
         if self._watch is None:
             return self._why_uncounted, await send()
         try:
@@ -55,18 +58,18 @@ class EffectCounter:
             return self._give_up(str(failed)), came
 
     def _give_up(self, why: str) -> str:
-        """Count nothing more: what has failed once costs time, and is not to be trusted."""
+        """Stop counting: a counter that failed once costs time and isn't reliable."""
         self._watch, self._why_uncounted = None, why
         return why
 
     def disturb(self) -> None:
-        """Note that effects which nobody counts may still come."""
+        """Note that the counter may still go up because of requests that weren't counted."""
         if self._watch is not None:
             self._watch.disturb()
 
 
 def _miscounted(count: int) -> str:
     return (
-        "the counter is of no use: one genuine callback made it go up by"
-        f" {count}, and it must be by 1"
+        "the counter can't be used: one genuine callback must make it go up by 1, and made it go"
+        f" up by {count}"
     )

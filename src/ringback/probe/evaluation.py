@@ -1,4 +1,4 @@
-"""Turns the answers to each case into a verdict, and names the fault that they show. Pure."""
+"""Decide the verdict of each case from the receiver's answers, and the fault they show. Pure."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -12,20 +12,20 @@ from ringback.probe.redacted_response import ProbeResponse
 
 
 def judge_genuine(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return the result that the answer to a genuine callback leads to."""
+    """Return the result of a case with a genuine callback, from the receiver's answer."""
     if answer.is_accepted:
         return _judged(case, answer.words)
     if not answer.is_refused:
         crashes = ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK
         return _judged(case, answer.words, _broken(answer, crashes))
     if isinstance(case.plan, GenuineCase) and case.plan.adds_query:
-        came = f"{answer.words}; it takes callbacks at the very URL alone, as it may"
+        came = f"{answer.words}; it accepts callbacks only at its exact URL, which is allowed"
         return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
     return _judged(case, answer.words, case.fault)
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return the result that the answer to a forgery leads to."""
+    """Return the result of a case with a forged callback, from the receiver's answer."""
     if answer.is_refused:
         return _judged(case, answer.words)
     accepts = case.fault if answer.is_accepted else ReceiverFaultKind.CRASHES_ON_BAD_SIGNATURE
@@ -35,7 +35,7 @@ def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
 def judge_repeat(
     case: ProbeCase, answers: Sequence[ProbeResponse], effect: Effect, *, expected: int = 1
 ) -> CaseResult:
-    """Return the result about a repeated callback, by its answers and their effect."""
+    """Return the result of a case with a repeated callback, from its answers and its effect."""
     answered = judge_answers(case, answers)
     if answered.verdict is CaseVerdict.FAILED:
         return answered
@@ -49,25 +49,25 @@ def judge_repeat(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return the result by the answers alone: the last one has to accept the callback."""
+    """Return the result from the answers alone: the last one must accept the callback."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
     if refusal.is_accepted:
         return _judged(case, came)
-    # Whether an effect came twice can't be seen from answers, so a refusal is a fault of its own.
+    # Answers don't show a double effect, so a refused repeat is a fault of its own.
     refuses = case.fault if case.fault in _SHOWN_BY_ANSWERS else ReceiverFaultKind.REFUSES_REPEAT
     return _judged(case, came, _broken(refusal, refuses))
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the result about the effects of all forgeries together."""
+    """Return the result of the case that all forgeries together have no effect."""
     if isinstance(effect, str):
         return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return the result about how long the answers took."""
+    """Return the result of the case that each answer comes within `within` seconds."""
     if not seconds:
         return not_run(case, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -83,7 +83,7 @@ def _judged(case: ProbeCase, came: str, fault: ReceiverFaultKind | None = None) 
 
 
 def _is_fine(answer: ProbeResponse) -> bool:
-    """Whether a sender is content with this answer, or tries again."""
+    """Return True if the answer accepts the callback, or makes the sender retry."""
     return answer.is_accepted or answer.asks_for_another_try
 
 
@@ -94,7 +94,7 @@ _SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPP
 
 
 def _broken(answer: ProbeResponse, otherwise: ReceiverFaultKind) -> ReceiverFaultKind:
-    """Return the fault of an answer; `otherwise` for one that is whole, and no redirect."""
+    """Return the fault of a redirect, a missing or an incomplete answer; else `otherwise`."""
     if answer.is_redirect:
         return ReceiverFaultKind.REDIRECTS
     if answer.is_silence:
@@ -113,13 +113,13 @@ def _effects(count: int) -> str:
 
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
-    """Return several answers in words; equal ones in a row are counted."""
+    """Describe several answers in words; equal answers in a row are counted."""
     runs = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
     return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in runs)
 
 
 def not_run(case: ProbeCase, why: str) -> CaseResult:
-    """Return the result of a case that wasn't run."""
+    """Return the result of a case that wasn't run, with the reason."""
     return CaseResult(case, CaseVerdict.NOT_RUN, why)
 
 
@@ -130,6 +130,6 @@ MISSING: Final[Mapping[Source, str]] = {
 
 
 def missing_secrets(case: ProbeCase, has: frozenset[Source]) -> str | None:
-    """Say which secrets a case needs that are not given; None where it has all."""
+    """Return a sentence about the secrets that a case needs and lacks; None if it lacks none."""
     missing = [MISSING[source] for source in SOURCES if source in case.needs - has]
     return " and ".join(missing) or None

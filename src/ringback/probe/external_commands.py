@@ -1,4 +1,4 @@
-"""Commands of the receiver's owner: one restarts it, one prints its counter."""
+"""Run the user's commands that restart the receiver or print its counter."""
 
 import asyncio
 import shlex
@@ -10,9 +10,9 @@ from ringback.runtime.os_error_messages import error_text
 
 
 def read_command(text: str) -> tuple[str, ...]:
-    """Return the words of a command, by the rules of a Unix shell.
+    """Split a command into words by the rules of a Unix shell.
 
-    Raises ValueError where there are none.
+    Raises ValueError if the text is empty or has unbalanced quotes.
 
     >>> read_command("docker compose restart 'my app'")
     ('docker', 'compose', 'restart', 'my app')
@@ -24,9 +24,9 @@ def read_command(text: str) -> tuple[str, ...]:
 
 
 async def carry_out(words: Sequence[str], within: float) -> None:
-    """Run a command.
+    """Run a command that must succeed within this number of seconds.
 
-    Raises ConfigurationError where it can't be run, fails, or takes more seconds.
+    Raises ConfigurationError if it can't be run, fails, or takes longer.
     """
     code, _ = await run(words, within=within)
     if code != 0:
@@ -34,9 +34,9 @@ async def carry_out(words: Sequence[str], within: float) -> None:
 
 
 async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
-    """Run a command; return its exit code, and what it printed, which may be a secret.
+    """Run a command, and return its exit code and its output, which may contain secrets.
 
-    Raises ConfigurationError where it can't be run, or takes longer than this many seconds.
+    Raises ConfigurationError if it can't be run, or takes longer than `within` seconds.
     """
     name = words[0]
     try:

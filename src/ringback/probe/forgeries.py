@@ -1,4 +1,4 @@
-"""Makes forgeries of genuine callbacks. Pure, apart from what makes the genuine ones."""
+"""Make forgeries of genuine callbacks. Pure, apart from the factory of the genuine ones."""
 
 import hmac
 from collections.abc import Callable, Collection, Mapping
@@ -18,19 +18,19 @@ from ringback.receiver.verification.schemes import FAMILIES, HeaderFamily
 def forge(
     make: ProbeRequestFactory, forgery: Forgery, source: Source, method: HttpMethod
 ) -> OutgoingRequest:
-    """Return a forgery of a request that this source would send by this method."""
+    """Return a request that imitates this source's request by this method, forged in this way."""
     callback = make.callback(source, method)
     genuine = _Genuine(make, callback, make.rendered(callback), FAMILIES[source])
     return _FORGERS[forgery](genuine)
 
 
 def without(request: OutgoingRequest, names: Collection[str]) -> OutgoingRequest:
-    """Return a request without the headers of these names."""
+    """Return a copy of the request without the headers with these names."""
     return replace(request, headers=tuple(pair for pair in request.headers if pair[0] not in names))
 
 
 class _Genuine(NamedTuple):
-    """The genuine callback that a forgery is made of, and the request that would carry it."""
+    """The genuine callback that is forged, its request, and its source's headers."""
 
     make: ProbeRequestFactory
     callback: CallbackRecord
@@ -42,7 +42,7 @@ class _Genuine(NamedTuple):
         return dict(self.request.headers)[self.family.signature_header]
 
     def with_signature(self, signature: str) -> OutgoingRequest:
-        """Return the request with this in place of its signature."""
+        """Return the request with this signature instead of its own."""
         changed = self.family.signature_header
         headers = tuple(
             (name, signature if name == changed else value) for name, value in self.request.headers
@@ -50,7 +50,7 @@ class _Genuine(NamedTuple):
         return replace(self.request, headers=headers)
 
     def signed_for(self, other: CallbackUrl) -> OutgoingRequest:
-        """Return a request whose signature is right for another URL than the receiver's."""
+        """Return a request to the receiver that is signed for another URL."""
         return replace(self.make.rendered(self.callback._replace(url=other)), url=self.make.url)
 
 
@@ -62,7 +62,7 @@ def _changed_body(genuine: _Genuine) -> OutgoingRequest:
 
 
 def _changed(form: str) -> str:
-    # Of the same length, so that Content-Length stays right and only the signature is wrong.
+    # The new text has the same length, so Content-Length stays right: only the signature is wrong.
     return form.replace("SimStatus=active", "SimStatus=hacked")
 
 
@@ -88,7 +88,7 @@ def _auth_token(genuine: _Genuine) -> OutgoingRequest:
 
 
 def _as_twilio(genuine: _Genuine) -> OutgoingRequest:
-    """Return the same callback as Twilio's source would send it."""
+    """Return the request of the same callback from Twilio's source."""
     token = genuine.make.token(Source.TWILIO)
     callback = genuine.callback._replace(source=Source.TWILIO, idempotency_token=token)
     return genuine.make.rendered(callback)
@@ -112,7 +112,7 @@ def _both_families(genuine: _Genuine) -> OutgoingRequest:
 
 def _unsigned(genuine: _Genuine) -> OutgoingRequest:
     of_sources = {name for family in FAMILIES.values() for name in family.headers}
-    # A stranger doesn't have a source's User-Agent either, and some receivers go by that.
+    # A stranger doesn't send a source's User-Agent either, and some receivers check that.
     return without(genuine.request, of_sources | {"User-Agent"})
 
 

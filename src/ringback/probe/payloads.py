@@ -1,7 +1,7 @@
-"""The payloads of the probe's callbacks: real events, one of each kind, and unusual values.
+"""The payloads of the probe's callbacks: one real event of each kind, and unusual values.
 
-Each payload has a mark of its own, since a receiver may drop a callback that reports the same event
-as one from the other source.
+Each payload contains a unique mark, because a receiver may drop a callback that reports the same
+event as a callback from the other source.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GE
 
 
 class ProbeCallbackKind(Enum):
-    """What a callback tells: its name in the names of cases, and in words."""
+    """A kind of callback payload: its label in the names of cases, and its description."""
 
     SIM_UPDATE = ("sim-update", "an update of a SIM")
     SIM_UPDATE_FAILED = ("sim-update-failed", "a failed update of a SIM")
@@ -51,12 +51,12 @@ class ProbeCallbackKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallbackSubject:
-    """Who and what a callback is about."""
+    """The account and SIM that a callback is about, and its unique mark."""
 
     account_sid: str
     sim_sid: str
     mark: str
-    """Twelve hex digits: what no other callback has."""
+    """Twelve hex digits that make this callback's payload unique."""
 
     @property
     def name(self) -> str:
@@ -64,14 +64,14 @@ class CallbackSubject:
         return f"ringback-probe-{self.mark}"
 
     def sid(self, prefix: str) -> str:
-        """Return the SID of a resource of this callback's own."""
+        """Return a SID with this prefix that is unique to this callback."""
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
 
 
 def parameters_for(
     payload: ProbeCallbackKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
-    """Return the parameters of a callback; raises KeyError for a test event, which has none."""
+    """Return the form parameters of a callback; raises KeyError for a test event (JSON)."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
@@ -161,6 +161,6 @@ _VALUES: Final[Mapping[ProbeCallbackKind, Callable[[HttpMethod], list[tuple[str,
     ProbeCallbackKind.LONG_VALUES: lambda method: [("Note", "0123456789" * (_LONG[method] // 10))],
 }
 KINDS: Final = tuple(kind for kind in _EVENTS if kind is not ProbeCallbackKind.SMS_COMMAND_SENT)
-"""The kinds of callbacks, apart from the test event."""
+"""The kinds of ordinary callbacks, without the test event."""
 UNUSUAL: Final = (*_VALUES,)
-"""Values that are rare, and legal."""
+"""The kinds of callbacks with unusual but valid values."""

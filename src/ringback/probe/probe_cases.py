@@ -1,4 +1,4 @@
-"""The table of all cases: what is sent, what is expected, and which fault another answer shows."""
+"""The table of all probe cases: the request, the expected answer, and the fault otherwise."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _NAMES: Final[Mapping[Source, str]] = {Source.TWILIO: "Twilio", Source.KORE: "KO
 
 
 class CaseGroup(StrEnum):
-    """What a case is about; the value is the title of its part of a report."""
+    """A group of cases; the value is the title of the group in a report."""
 
     GENUINE = "Genuine callbacks are accepted"
     FORGED = "Forgeries are refused"
@@ -24,7 +24,7 @@ class CaseGroup(StrEnum):
 
 
 class _Trial(Enum):
-    """What cases try: a name that cases have from it, and the fault that it shows."""
+    """Something that cases try: a label for their names, and the fault that they may show."""
 
     def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label
@@ -32,7 +32,7 @@ class _Trial(Enum):
 
 
 class Forgery(_Trial):
-    """What is wrong with a request, and the fault of a receiver that accepts it."""
+    """A way to forge a request, and the fault of a receiver that accepts the forgery."""
 
     WRONG_SECRET = ("wrong-secret", ReceiverFaultKind.ACCEPTS_WRONG_SECRET)
     CHANGED_BODY = ("changed-body", ReceiverFaultKind.ACCEPTS_CHANGED_BODY)
@@ -41,8 +41,8 @@ class Forgery(_Trial):
     ADDED_QUERY = ("added-query", ReceiverFaultKind.ACCEPTS_CHANGED_QUERY)
     MISSING_SIGNATURE = ("missing-signature", ReceiverFaultKind.ACCEPTS_MISSING_SIGNATURE)
     EMPTY_SIGNATURE = ("empty-signature", ReceiverFaultKind.ACCEPTS_MISSING_SIGNATURE)
-    # KORE itself sends the header empty for accounts without a secret, so receivers that skip the
-    # check then are common, and get advice of their own.
+    # KORE itself sends the header empty for accounts without a secret. Many receivers skip the
+    # check then, so this fault has its own advice.
     EMPTY_KORE_SIGNATURE = ("empty-signature", ReceiverFaultKind.ACCEPTS_EMPTY_KORE_SIGNATURE)
     MALFORMED_SIGNATURE = ("malformed-signature", ReceiverFaultKind.ACCEPTS_MALFORMED_SIGNATURE)
     UPPER_CASE = ("upper-case", ReceiverFaultKind.ACCEPTS_UPPERCASE_HASH)
@@ -54,7 +54,7 @@ class Forgery(_Trial):
 
 
 class CallbackRepetition(_Trial):
-    """How a callback comes again, or one that looks like it."""
+    """A way to repeat a callback, or to send a similar one, and the fault that this may show."""
 
     IN_SERIES = ("repeat-in-series", ReceiverFaultKind.NOT_IDEMPOTENT_IN_SERIES)
     AT_ONCE = ("repeat-at-once", ReceiverFaultKind.NOT_IDEMPOTENT_AT_ONCE)
@@ -69,18 +69,18 @@ class CallbackRepetition(_Trial):
 
 @dataclass(frozen=True, slots=True)
 class GenuineCase:
-    """One genuine callback."""
+    """A case that sends one genuine callback."""
 
     source: Source
     method: HttpMethod
     payload: ProbeCallbackKind
     adds_query: bool = False
-    """Whether a parameter is added to a URL that has no query."""
+    """True if the probe adds a query to a URL that has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForgedCase:
-    """One request that only looks as if it came from the source."""
+    """A case that sends one forged request, which imitates the source."""
 
     source: Source
     method: HttpMethod
@@ -89,7 +89,7 @@ class ForgedCase:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedCallbackCase:
-    """One callback more than once, or two that look alike."""
+    """A case that sends one callback more than once, or two similar ones."""
 
     source: Source
     again: CallbackRepetition
@@ -97,17 +97,17 @@ class RepeatedCallbackCase:
 
 @dataclass(frozen=True, slots=True)
 class TokenCollisionCase:
-    """Two callbacks, one from each source, that happen to have the same token."""
+    """A case that sends two callbacks, one from each source, with the same idempotency token."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForgeriesHadNoEffect:
-    """Whether any forgery had an effect."""
+    """The case that all forgeries together have no effect; it sends nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredInTime:
-    """How long the slowest answer took."""
+    """The case that every answer came in time; it sends nothing itself."""
 
 
 Plan = (
@@ -125,19 +125,19 @@ class ProbeCase:
     """One case of the probe."""
 
     name: str
-    """Never changed: scripts and JUnit histories go by it."""
+    """Never changed, because scripts and JUnit histories use it."""
     group: CaseGroup
     needs: frozenset[Source]
-    """The sources whose secrets it needs."""
+    """The sources whose secrets the case needs."""
     plan: Plan
     sends: str
     expects: str
     fault: ReceiverFaultKind
-    """The fault that an unexpected answer shows, unless it is of a kind that shows another one."""
+    """The fault that an unexpected answer shows; some answers, like redirects, show another."""
 
     @property
     def method(self) -> HttpMethod | None:
-        """The HTTP method that the case is about; None where either will do."""
+        """The HTTP method that the case tests; None if any method will do."""
         return self.plan.method if isinstance(self.plan, (GenuineCase, ForgedCase)) else None
 
 
@@ -151,11 +151,11 @@ _REFUSES: Final[Mapping[ProbeCallbackKind, ReceiverFaultKind]] = {
     ProbeCallbackKind.REPEATED_PARAMETERS: ReceiverFaultKind.REFUSES_REPEATED_PARAMETERS,
     ProbeCallbackKind.LONG_VALUES: ReceiverFaultKind.REFUSES_LONG_VALUES,
 }
-"""The fault of a receiver that refuses an unusual payload; REFUSES_PAYLOAD is for the others."""
+"""The fault of a receiver that refuses this payload; REFUSES_PAYLOAD for all other payloads."""
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
 
-# For each source: its forgeries, the methods that they are sent by, and how they read in a report.
+# The forgeries of each source, with the HTTP methods that send them and their words in a report.
 _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], str], ...]]] = {
     Source.TWILIO: (
         (Forgery.WRONG_SECRET, _BOTH, "signed with another Auth Token"),
@@ -163,12 +163,12 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], s
         (Forgery.CHANGED_BODY, _GET, "whose parameters were changed after it was signed"),
         (Forgery.CHANGED_PATH, _POST, "that was signed for another path"),
         (Forgery.CHANGED_QUERY, _POST, "that was signed for another query"),
-        (Forgery.ADDED_QUERY, _POST, "to whose query a parameter was added after it was signed"),
+        (Forgery.ADDED_QUERY, _POST, "whose query got one more parameter after it was signed"),
         (Forgery.MISSING_SIGNATURE, _BOTH, "without X-Twilio-Signature"),
         (Forgery.EMPTY_SIGNATURE, _POST, "with an empty X-Twilio-Signature"),
-        (Forgery.MALFORMED_SIGNATURE, _POST, "with an X-Twilio-Signature that is no Base64"),
+        (Forgery.MALFORMED_SIGNATURE, _POST, "with an X-Twilio-Signature that isn't Base64"),
     ),
-    # KORE doesn't sign the query, so receivers can't notice a change there, nor in a GET's values.
+    # KORE doesn't sign the query, so receivers can't notice a changed query or parameter of a GET.
     Source.KORE: (
         (Forgery.WRONG_SECRET, _BOTH, "signed with another webhook secret"),
         (Forgery.CHANGED_BODY, _POST, "whose body was changed after it was signed"),
@@ -177,42 +177,42 @@ _FORGERIES: Final[Mapping[Source, tuple[tuple[Forgery, tuple[HttpMethod, ...], s
         (
             Forgery.EMPTY_KORE_SIGNATURE,
             _BOTH,
-            "with an empty Kore-Signature, as of an account without a secret",
+            "with an empty Kore-Signature, like that of an account without a secret",
         ),
         (Forgery.MALFORMED_SIGNATURE, _POST, "with a Kore-Signature that isn't hex"),
         (Forgery.UPPER_CASE, _POST, "with the right Kore-Signature in upper case"),
-        (Forgery.HMAC, _POST, "with an HMAC-SHA256 in place of the SHA-256"),
+        (Forgery.HMAC, _POST, "with an HMAC-SHA256 instead of the SHA-256"),
     ),
 }
 
-# These need the secrets of both sources, and come in KORE's headers.
+# These forgeries need the secrets of both sources, and use KORE's headers.
 _MIXED: Final[Mapping[Forgery, str]] = {
-    Forgery.AUTH_TOKEN: "KORE's request signed with Twilio's Auth Token, in KORE's way",
+    Forgery.AUTH_TOKEN: "KORE's request signed by KORE's scheme, but with Twilio's Auth Token",
     Forgery.TWILIO_SIGNATURE: "KORE's request with Twilio's signature and Twilio's token in KORE's"
     " headers",
-    Forgery.BOTH_FAMILIES: "a request with the headers of both sources, each signature right",
+    Forgery.BOTH_FAMILIES: "a request with the headers of both sources and two right signatures",
 }
 
 _ONE_EFFECT, _TWO_EFFECTS = "a 2xx in the end, and one effect", "a 2xx for each, and two effects"
 
-# How each reads in a report, and what is expected.
+# The words for each repetition in a report, and for the expected answer and effect.
 _REPEATED: Final[Mapping[CallbackRepetition, tuple[str, str]]] = {
     CallbackRepetition.IN_SERIES: ("{}'s callback twice, one after the other", _ONE_EFFECT),
-    CallbackRepetition.AT_ONCE: ("{}'s callback three times at the same moment", _ONE_EFFECT),
+    CallbackRepetition.AT_ONCE: ("{}'s callback three times at the same time", _ONE_EFFECT),
     CallbackRepetition.AFTER_TIMEOUT: (
-        "{}'s callback; the sender hangs up before it is answered, and sends it again",
+        "{}'s callback; the sender hangs up before the answer, and sends it again",
         _ONE_EFFECT,
     ),
     CallbackRepetition.AFTER_DROP: (
-        "{}'s callback; the connection drops at the answer's first byte, and it is sent again",
+        "{}'s callback; the connection drops at the answer's first byte; it is sent again",
         _ONE_EFFECT,
     ),
     CallbackRepetition.AFTER_RESTART: (
-        "{}'s callback; the receiver is restarted, and it is sent again",
+        "{}'s callback; the receiver is restarted, and the callback is sent again",
         _ONE_EFFECT,
     ),
     CallbackRepetition.SAME_EVENT: (
-        "two of {}'s callbacks that tell the same, each with a token of its own",
+        "two of {}'s callbacks with the same payload but different tokens",
         _TWO_EFFECTS,
     ),
     CallbackRepetition.SWAPPED_ORDER: (
@@ -240,9 +240,9 @@ def _genuine(source: Source) -> Iterator[ProbeCase]:
             CaseGroup.GENUINE,
             frozenset({source}),
             GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE, adds_query=True),
-            f"{_NAMES[source]}'s callback by {method}, to the URL with a query: its own, or one"
-            " that it doesn't have",
-            "a 2xx, unless it takes callbacks at the very URL alone",
+            f"{_NAMES[source]}'s callback by {method}, to the URL with its query, or with an"
+            " added one if it has none",
+            "a 2xx, unless it accepts callbacks only at its exact URL",
             ReceiverFaultKind.REFUSES_QUERY,
         )
 
@@ -276,7 +276,7 @@ def _mixed() -> Iterator[ProbeCase]:
 def _unsigned() -> Iterator[ProbeCase]:
     for method in HttpMethod:
         plan = ForgedCase(Source.KORE, method, Forgery.UNSIGNED)
-        sends = f"a stranger's request by {method}, without any header of a source"
+        sends = f"a stranger's request by {method}, without the headers of either source"
         yield _refused(f"{method.lower()}-unsigned", (), plan, sends)
 
 
@@ -303,7 +303,7 @@ _SAME_TOKEN: Final = ProbeCase(
     CaseGroup.REPEATED,
     frozenset(SOURCES),
     TokenCollisionCase(),
-    "a callback of Twilio's and another of KORE's, which have the same token by chance",
+    "a callback of Twilio's and another of KORE's, with the same token",
     _TWO_EFFECTS,
     ReceiverFaultKind.MIXES_TOKENS,
 )
@@ -324,7 +324,7 @@ _WHOLE: Final = (
         frozenset(),
         AnsweredInTime(),
         "all requests",
-        "each answer well before the sender gives up",
+        "each answer well before the sender's time-out",
         ReceiverFaultKind.TOO_SLOW,
     ),
 )

@@ -1,4 +1,4 @@
-"""The results of a run, one for each case, and the report that they make up. Pure."""
+"""The result of each case, and the report of a whole probe run. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,19 +10,19 @@ from ringback.probe.receiver_faults import ReceiverFaultKind
 
 
 class CaseVerdict(StrEnum):
-    """What is known of a case."""
+    """The verdict on one case."""
 
     PASSED = "passed"
     FAILED = "failed"
     NOT_OBSERVED = "not observed"
-    """The answer was right; whether the effect was, nobody counted."""
+    """The answers were right, but their effect wasn't counted."""
     NOT_RUN = "not run"
     NOT_FOR_IT = "does not apply"
-    """It is about something that a receiver need not support, and this one doesn't."""
+    """The case tests an optional feature that this receiver doesn't support."""
 
 
 OPEN: Final = frozenset({CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN})
-"""Verdicts that leave open whether the receiver is ready."""
+"""The verdicts that leave it open whether the receiver is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +32,32 @@ class CaseResult:
     case: ProbeCase
     verdict: CaseVerdict
     came: str
-    """What the receiver did, or why the case wasn't run."""
+    """The receiver's answers and effects in words, or the reason why the case wasn't run."""
     fault: ReceiverFaultKind | None = None
-    """What is wrong, where it failed."""
+    """The fault that the case shows if it failed; None if it didn't."""
     request: str = ""
-    """The first request as it left, without secrets."""
+    """The text of a request of the case, without secrets; empty if it sent none."""
     seconds: float = 0.0
 
     @property
     def told(self) -> dict[str, str]:
-        """What was sent, what was expected and what came, by the words of all reports."""
+        """The texts for `sent`, `expected` and `came`, which all report formats show."""
         return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """The results of a whole run."""
+    """The report of a whole probe run against one receiver."""
 
     url: str
-    """Without credentials."""
+    """The receiver's URL without credentials."""
     started: datetime
     seconds: float
     results: tuple[CaseResult, ...]
 
     @property
     def faults(self) -> dict[ReceiverFaultKind, list[str]]:
-        """The faults that the receiver has, root causes first, and the cases that show each."""
+        """The receiver's faults, root causes first, each with the names of cases that show it."""
         shown = {fault: list[str]() for fault in ReceiverFaultKind}
         for result in self.results:
             if result.fault is not None:
@@ -66,18 +66,18 @@ class ProbeReport:
 
     @property
     def is_ready(self) -> bool:
-        """Whether no fault was found."""
+        """True if no fault was found."""
         return not self.faults
 
     @property
     def is_complete(self) -> bool:
-        """Whether every case that applies was run, and observed where that is needed."""
+        """True if every case that applies was run, and its effects were counted if needed."""
         return not any(result.verdict in OPEN for result in self.results)
 
     def count(self, verdict: CaseVerdict) -> int:
-        """Return how many cases have this verdict."""
+        """Return the number of cases with this verdict."""
         return sum(result.verdict is verdict for result in self.results)
 
 
 Effect = int | str
-"""By how much the receiver's own counter went up, or why nobody counted that."""
+"""The increase of the receiver's counter, or a sentence why it wasn't counted."""

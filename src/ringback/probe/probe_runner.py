@@ -1,7 +1,7 @@
-"""Carries the cases out, and puts the report together.
+"""Run the probe's cases against a receiver, and make the report.
 
-A few cases run side by side. Those in which a callback comes again run one after the other, since
-their effects are counted. What an answer means is decided in `evaluation`.
+A few cases run at the same time. Cases that repeat a callback run one after the other, because
+their effects are counted. `evaluation` decides what an answer means.
 """
 
 import asyncio
@@ -49,26 +49,26 @@ from ringback.probe.root_causes import report_of
 T = TypeVar("T")
 
 Restart = Callable[[float], Awaitable[None]]
-"""Restarts the receiver within this many seconds; raises ConfigurationError where that fails."""
+"""Restarts the receiver within the given seconds; raises ConfigurationError if that fails."""
 
 _COPIES: Final = 3
 _UNREACHABLE_ADVICE: Final[Mapping[AttemptFailure, str]] = {
     AttemptFailure.NAME: "check the host in the URL",
     AttemptFailure.CONNECT: "check that the receiver runs, and the host and port in the URL",
-    AttemptFailure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls on the way",
+    AttemptFailure.CONNECT_TIMEOUT: "check the host and port in the URL, and firewalls",
     AttemptFailure.TLS: "check that the port speaks TLS, or give an http URL",
     AttemptFailure.CERTIFICATE_NAME: "check the host in the URL, and the receiver's certificate",
     AttemptFailure.CERTIFICATE_EXPIRED: "renew the receiver's certificate",
     AttemptFailure.CERTIFICATE_UNTRUSTED: "give the authority that signed it with --extra-ca-file,"
-    " and see that the receiver sends its whole chain",
+    " and check that the receiver sends its whole certificate chain",
 }
-_NO_RESTART: Final = "how to restart it is not given (--restart)"
-_NO_COMMANDS: Final = "it tells of an SMS Command, and none is accepted, in whatever order"
-_NONE_ACCEPTED: Final = "it begins with a plain callback, and none of the source's is accepted"
+_NO_RESTART: Final = "no command to restart the receiver is given (--restart)"
+_NO_COMMANDS: Final = "it needs callbacks about SMS Commands, and the receiver refuses those"
+_NONE_ACCEPTED: Final = "it needs a plain callback, and the receiver accepts none from this source"
 
 
 class ReceiverUnreachable(ConfigurationError):
-    """Nothing answers at the receiver's URL."""
+    """The receiver's URL can't be reached: no connection, or no TLS."""
 
 
 async def probe(
@@ -81,11 +81,11 @@ async def probe(
     read_counter: ReadCounter | None = None,
     restart: Restart | None = None,
 ) -> ProbeReport:
-    """Carry out these cases towards a receiver, and return the report.
+    """Run these cases against a receiver, and return the report.
 
-    `has` are the sources whose secrets are known, at least one; cases that need another are not
-    run. Raises ReceiverUnreachable where nothing answers, and ConfigurationError where the counter
-    can't be read at the start.
+    `has` names the sources whose secrets are known, at least one; cases that need another secret
+    are not run. Raises ReceiverUnreachable if the receiver can't be reached, and
+    ConfigurationError if the counter can't be read at the start.
     """
     started, began = requests.now(), dependencies.stopwatch()
     password = (requests.url.credentials or "").partition(":")[2]
@@ -104,18 +104,18 @@ async def probe(
 
 @dataclass(slots=True)
 class _Run:
-    """One run towards one receiver, and what it has shown so far."""
+    """One run of the probe against one receiver, and its results so far."""
 
     requests: ProbeRequestFactory
     session: ProbeSession
     effects: EffectCounter
     restart: Restart | None
     genuine: dict[Plan, CaseVerdict] = field(default_factory=dict[Plan, CaseVerdict])
-    """What is known of the genuine callbacks."""
+    """The verdicts of the cases with genuine callbacks."""
 
     @property
     def methods(self) -> dict[Source, HttpMethod]:
-        """A method by which each source's plainest callback was accepted, POST if possible."""
+        """The method by which each source's plain callback was accepted, POST if possible."""
         return {
             source: method
             for source in SOURCES
@@ -125,14 +125,14 @@ class _Run:
         }
 
     async def all(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
-        """Carry out all cases, in an order in which none falsifies what another counts."""
+        """Run all cases, in an order that keeps their effects on the counter apart."""
         genuine, forged, again, whole = (
             [case for case in cases if case.group is group] for group in CaseGroup
         )
         restarts = [case for case in again if _is_restart(case)]
         with suppress(ProbeStopped):
             await self.effects.try_out(_plainest(genuine), self._is_accepted)
-        # The first one goes alone: if nothing answers, one request finds that out as well as four.
+        # The first case runs alone: if the receiver is unreachable, one request is enough.
         results = [await self._one(case) for case in genuine[:1]]
         results += await self._side_by_side(genuine[1:])
         self.effects.disturb()
@@ -199,7 +199,10 @@ class _Run:
     # ---- callbacks that come again -------------------------------------------------------------
 
     def _method_for(self, source: Source) -> HttpMethod:
-        """Return a method by which the source's callbacks are accepted; raises ProbeStopped."""
+        """Return a method by which the receiver accepts this source's callbacks.
+
+        Raises ProbeStopped if it accepts none, or nothing more may be sent.
+        """
         self.session.check_not_stopped()
         if source not in self.methods:
             raise ProbeStopped(_NONE_ACCEPTED)
@@ -217,7 +220,7 @@ class _Run:
         )
         answers = [await self.session.send(later)]
         answers += await self.session.until_accepted(earlier)
-        if not answers[0].is_accepted:  # it may wait for the earlier one
+        if not answers[0].is_accepted:  # the receiver may accept it after the earlier callback
             answers += await self.session.until_accepted(later)
         self.effects.disturb()
         return self._shown(evaluation.judge_answers(case, answers), later)
@@ -239,7 +242,7 @@ class _Run:
     async def _one_after_the_other(
         self, case: ProbeCase, callbacks: Sequence[CallbackRecord]
     ) -> CaseResult:
-        """Send callbacks that look alike, each of which has to have its own effect."""
+        """Send similar callbacks one after the other; each must have its own effect."""
         requests = [*map(self.requests.rendered, callbacks)]
 
         async def send() -> list[ProbeResponse]:
@@ -254,7 +257,7 @@ class _Run:
         return self._shown(result, requests[-1])
 
     async def _restarted(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
-        """Carry out the cases about restarts with one restart, since that may take long."""
+        """Run all cases about restarts with a single restart, because that may take long."""
         requests = {
             case: self.requests.request(case.plan.source, self.methods[case.plan.source])
             for case in cases
@@ -267,7 +270,7 @@ class _Run:
             before = {case: await self._counted(1, request) for case, request in requests.items()}
             if before:
                 await self.restart(self.session.time_left())
-                # Knocks with an unsigned request, which a receiver refuses and so never counts.
+                # An unsigned request: a receiver refuses it, so it has no effect to count.
                 await self.session.until_it_is_up(
                     lambda: forge(self.requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
                 )
@@ -289,7 +292,7 @@ class _Run:
     async def _after_restart(
         self, case: ProbeCase, request: OutgoingRequest, first: Effect, answers: list[ProbeResponse]
     ) -> CaseResult:
-        # A restart may reset the receiver's counter, so each side of it is counted by itself.
+        # A restart may reset the receiver's counter, so count before and after it separately.
         try:
             second, more = await self._counted(0, request)
         except ProbeStopped as stopped:
@@ -318,7 +321,7 @@ def _sum(first: Effect, second: Effect) -> Effect:
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
-    """Return the first callback of each source, which is a plain one."""
+    """Return the first case of each source; it sends the plainest callback."""
     firsts = dict[Source, GenuineCase]()
     for case in cases:
         if isinstance(case.plan, GenuineCase):
@@ -329,7 +332,7 @@ def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
 async def _send_again(
     session: ProbeSession, request: OutgoingRequest, again: CallbackRepetition
 ) -> list[ProbeResponse]:
-    """Send one callback more than once, and return the answers."""
+    """Send a callback more than once in the given way, and return the answers."""
     first = list[ProbeResponse]()
     match again:
         case CallbackRepetition.IN_SERIES:

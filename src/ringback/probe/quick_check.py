@@ -1,4 +1,4 @@
-"""A quick check of one receiver before its callbacks move: three requests, two of them at once."""
+"""A quick check of one receiver before its callbacks move, with three requests."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ async def quick_check(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> str | None:
-    """Return why a receiver isn't ready for a source, in one sentence, or None where it is.
+    """Return a sentence why a receiver isn't ready for a source; None if it is.
 
-    It is sent one genuine callback of this account, and where that is accepted, two forgeries at
-    once. Connections and limits are those of the caller, who may have many looked at side by side.
-    What an account without a secret sends is not signed, so its receiver has nothing to check and
-    is sent the genuine one alone. The source may be any of `sources`, also one of the settings.
+    Sends one genuine callback of this account and, if the receiver accepts it, two forgeries at
+    the same time. The caller provides the transport, and may check many receivers at once. If the
+    account has no secret for the source, callbacks aren't signed and the receiver can't check
+    them, so no forgery is sent. `source` may be any of `sources`, also a source from the settings.
     """
     make = ProbeRequestFactory(url, account, PROBE_SIM_SID, random_source, lambda: now, sources)
 
@@ -55,7 +55,7 @@ def _forgeries(
 ) -> Mapping[str, OutgoingRequest]:
     callback = make.callback(source, method)
     right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())
-    # Whatever the source's scheme is, its signature is what depends on the secret.
+    # Whatever the source's scheme is, the headers that depend on the secret are its signature.
     signatures = {pair[0] for pair in set(right.headers) - set(wrong.headers)}
     if not all(value for name, value in right.headers if name in signatures):
         return {}

@@ -1,4 +1,7 @@
-"""A raw connection, for what the HTTP client never does: to hang up, or to send several at once."""
+"""A raw connection to a receiver, which can hang up early, or send copies at the same moment.
+
+The HTTP client can do neither.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +20,7 @@ _PART: Final = 64 * 1024
 
 @dataclass(slots=True)
 class ProbeConnection:
-    """A connection to a receiver, for one request; use it as a context manager."""
+    """A connection to a receiver for one request; a context manager that closes it."""
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
@@ -28,7 +31,7 @@ class ProbeConnection:
     async def open(
         cls, url: CallbackUrl, *, tls: ClientTls, stopwatch: Callable[[], float]
     ) -> Self:
-        """Connect, over TLS where the URL says so; raises OSError where there is no connection."""
+        """Connect to the URL's host, over TLS if it is https; raises OSError if that fails."""
         context = tls.context(says_name=True) if url.uses_tls else None
         reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
         return cls(reader, writer, stopwatch)
@@ -40,20 +43,20 @@ class ProbeConnection:
         self._writer.transport.abort()
 
     def send(self, request: OutgoingRequest) -> None:
-        """Have a request leave; `sent` waits until it has."""
+        """Start to send a request; `sent` waits until it is written."""
         self._began = self._stopwatch()
         self._writer.write(request.to_bytes())
 
     async def sent(self) -> None:
-        """Return once all of the request has left; raises OSError where it can't."""
+        """Wait until the whole request is written; raises OSError if the connection breaks."""
         await self._writer.drain()
 
     async def first_byte(self) -> None:
-        """Return once the answer has begun, or the receiver has closed."""
+        """Wait until the answer begins, or the receiver closes the connection."""
         await self._reader.read(1)
 
     async def answer(self, *, within: float) -> AttemptResult:
-        """Return how the request ended."""
+        """Return the answer, or the failure if none came within this number of seconds."""
         answer = ResponseParser()
         try:
             async with asyncio.timeout(within):
@@ -77,7 +80,7 @@ class ProbeConnection:
             if not part:
                 answer.end()
                 if not answer.is_complete:
-                    why = "the receiver closed the connection without a whole answer"
+                    why = "the receiver closed the connection before the end of its answer"
                     return NoAnswerOutcome(AttemptFailure.CLOSED, why)
             else:
                 answer.feed(memoryview(part))

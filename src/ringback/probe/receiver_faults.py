@@ -1,28 +1,28 @@
-"""The faults that a receiver can have, each with a stable name and how to fix it."""
+"""The faults that a receiver can have: a stable name, a description and a fix for each."""
 
 from enum import Enum
 
 
 class ReceiverFaultKind(Enum):
-    """What is wrong with a receiver: what it does, and how to fix that."""
+    """A fault of a receiver: `what` describes its behaviour, `mend` says how to fix it."""
 
     # Reports list faults in this order, so those that explain many others come first.
     ANSWERS_200_TO_EVERYTHING = (
-        "It answers before it checks: whatever comes, signed or not, is answered with a 2xx.",
-        "Check the signature first; answer 403 and stop where it is wrong.",
+        "It answers every request with a 2xx, whether the signature is right or not.",
+        "Check the signature first; if it is wrong, answer 403 and do nothing else.",
     )
     IGNORES_TWILIO_SIGNATURE = (
-        "It accepts whatever comes in Twilio's headers, without checking X-Twilio-Signature.",
-        "Check X-Twilio-Signature with the Auth Token before anything is done or answered.",
+        "It accepts every request with Twilio's headers, without checking X-Twilio-Signature.",
+        "Check X-Twilio-Signature with the Auth Token before you do or answer anything.",
     )
     IGNORES_KORE_SIGNATURE = (
-        "It accepts whatever comes in KORE's headers, without checking Kore-Signature.",
-        "Check Kore-Signature with the webhook secret before anything is done or answered.",
+        "It accepts every request with KORE's headers, without checking Kore-Signature.",
+        "Check Kore-Signature with the webhook secret before you do or answer anything.",
     )
     REFUSES_TWILIO = (
         "It refuses every genuine callback from Twilio's infrastructure.",
-        "See that it has this Auth Token, and checks against the URL as it is configured at the"
-        " sender: scheme, host, port, path and query, whatever proxies make of it.",
+        "Check that it has this Auth Token, and computes the signature from the URL that is"
+        " configured at the sender: scheme, host, port, path and query, even if proxies change it.",
     )
     REFUSES_KORE = (
         "It refuses every genuine callback from KORE's infrastructure.",
@@ -31,171 +31,172 @@ class ReceiverFaultKind(Enum):
     )
     DOES_NOT_ANSWER = (
         "It gives no answer within the time-out.",
-        "Answer as soon as the callback is checked and kept; do long work afterwards.",
+        "Answer as soon as the callback is checked and stored; do long work afterwards.",
     )
     TOO_SLOW = (
-        "It takes too long to answer; the sender may have given up by then, and sends again.",
-        "Answer as soon as the callback is checked and kept; do long work afterwards.",
+        "It takes too long to answer: the sender may time out first, and send the callback again.",
+        "Answer as soon as the callback is checked and stored; do long work afterwards.",
     )
 
-    # Genuine callbacks that it should have accepted.
+    # Faults with genuine callbacks, which a receiver should accept.
     REFUSES_POST = (
-        "It refuses genuine callbacks that come as POST, though not those that come as GET.",
-        "Take POST at this URL; for Twilio's signature, append each parameter of the form, sorted.",
+        "It refuses genuine callbacks by POST, but accepts those by GET.",
+        "Accept POST at this URL; for Twilio's signature, append the form's parameters, sorted.",
     )
     REFUSES_GET = (
-        "It refuses genuine callbacks that come as GET, though not those that come as POST.",
-        "Take GET at this URL. The parameters are in the query, which Twilio signs and KORE"
+        "It refuses genuine callbacks by GET, but accepts those by POST.",
+        "Accept GET at this URL. The parameters are in the query, which Twilio signs and KORE"
         " doesn't; there is no body.",
     )
     REFUSES_PAYLOAD = (
-        "It refuses genuine callbacks of some kind, because of what they tell.",
-        "Answer a genuine callback with a 2xx even where it tells nothing that you use.",
+        "It refuses genuine callbacks about some kinds of events.",
+        "Answer every genuine callback with a 2xx, even if you don't use its event.",
     )
     REFUSES_TEST_EVENT = (
         "It refuses the test event of KORE's portal, which is JSON.",
-        "Check Kore-Signature over the body's bytes as they came, whatever their type.",
+        "Compute Kore-Signature from the raw bytes of the body, whatever its content type.",
     )
     REFUSES_QUERY = (
-        "It leaves the query out of the URL that X-Twilio-Signature is computed from.",
-        "Twilio signs the URL with its query, as it came; KORE signs it without.",
+        "It computes X-Twilio-Signature from the URL without its query.",
+        "Include the query exactly as received: Twilio signs the URL with it, KORE without it.",
     )
     REFUSES_NON_ASCII = (
         "It refuses genuine callbacks with values that are not ASCII.",
-        "Decode the form as UTF-8 for Twilio's signature; take the raw body for KORE's.",
+        "Decode the form as UTF-8 for Twilio's signature; use the raw body for KORE's.",
     )
     REFUSES_WHITE_SPACE = (
-        "It refuses genuine callbacks with blanks in a value.",
+        "It refuses genuine callbacks with white space at the start or end of a value.",
         "Don't trim values before the signature is checked.",
     )
     REFUSES_EMPTY_VALUES = (
         "It refuses genuine callbacks with a parameter that has no value.",
-        "Keep empty values when the form is read; in Python, parse_qsl(keep_blank_values=True).",
+        "Keep empty values when you parse the form; in Python, parse_qsl(keep_blank_values=True).",
     )
     REFUSES_REPEATED_PARAMETERS = (
-        "It refuses genuine callbacks in which a parameter comes twice.",
-        "Keep all values of a parameter; Twilio signs each, sorted.",
+        "It refuses genuine callbacks in which a parameter has several values.",
+        "Keep all values of a parameter; Twilio signs each of them, sorted.",
     )
     REFUSES_LONG_VALUES = (
         "It refuses genuine callbacks with a long value.",
-        "Let bodies of 64 KiB and request lines of 8 KiB through, also in proxies.",
+        "Allow bodies of 64 KiB and request lines of 8 KiB, also in proxies.",
     )
     CRASHES_ON_GOOD_CALLBACK = (
         "It answers a genuine callback with a 5xx.",
-        "See its log; a genuine callback is answered with a 2xx.",
+        "Look into its log; answer a genuine callback with a 2xx.",
     )
     REDIRECTS = (
         "It answers with a redirect, which no sender follows.",
-        "Answer at the URL itself: see to its final slash, its scheme, and sign-in pages.",
+        "Answer at the URL itself: check its trailing slash and its scheme, and that no login page"
+        " is in front of it.",
     )
     BREAKS_OFF = (
-        "It takes no connection, closes it without a whole answer, or what it answers is no HTTP.",
-        "See its log, and that of the proxies in front of it.",
+        "It refuses or breaks the connection, or its answer isn't valid HTTP.",
+        "Look into its log, and that of the proxies in front of it.",
     )
 
-    # Forgeries that it should have refused.
+    # Faults with forgeries, which a receiver should refuse.
     ACCEPTS_WRONG_SECRET = (
-        "It accepts what is signed with another secret.",
+        "It accepts requests that are signed with another secret.",
         "Compute the signature with your own secret, and compare the two in constant time.",
     )
     ACCEPTS_CHANGED_BODY = (
         "It accepts a request whose parameters were changed after it was signed.",
-        "Compute the signature over all of the body that came, or for a GET over all of the query.",
+        "Compute the signature from the whole received body, or for a GET from the whole query.",
     )
     ACCEPTS_CHANGED_PATH = (
         "It accepts a request that was signed for another path.",
-        "Compute the signature over the URL that is configured at the sender, with its path.",
+        "Compute the signature from the URL that is configured at the sender, with its path.",
     )
     ACCEPTS_CHANGED_QUERY = (
         "It accepts a request of Twilio's that was signed for another query.",
-        "Compute X-Twilio-Signature over the whole URL, query and all.",
+        "Compute X-Twilio-Signature from the whole URL, including the query.",
     )
     ACCEPTS_MISSING_SIGNATURE = (
         "It accepts a request with a source's headers, but without the signature.",
-        "Refuse what has no signature, before anything else.",
+        "Refuse requests without a signature, before anything else.",
     )
     ACCEPTS_UNSIGNED = (
         "It accepts a request without any header of either source.",
-        "Refuse what has no signature, before anything else.",
+        "Refuse requests without a signature, before anything else.",
     )
     ACCEPTS_EMPTY_KORE_SIGNATURE = (
         "It accepts an empty Kore-Signature, though the account has a webhook secret.",
-        "Refuse an empty Kore-Signature, and don't skip the check where the header is falsy.",
+        "Refuse an empty Kore-Signature; don't skip the check if the header is empty.",
     )
     ACCEPTS_BOTH_FAMILIES = (
         "It accepts a request with the headers of both sources at once.",
-        "A sender uses one family of headers: refuse what has both.",
+        "Refuse requests with the headers of both sources: a sender uses only one family.",
     )
     ACCEPTS_AUTH_TOKEN_FOR_KORE = (
         "It accepts a Kore-Signature that is made with Twilio's Auth Token.",
         "Check Kore-Signature with the webhook secret alone, never with the Auth Token.",
     )
     ACCEPTS_TWILIO_SIGNATURE_FOR_KORE = (
-        "It accepts Twilio's signature and token where they stand in KORE's headers.",
-        "Check what stands in Kore-Signature by KORE's scheme alone.",
+        "It accepts Twilio's signature and token in KORE's headers.",
+        "Check the value of Kore-Signature by KORE's scheme only.",
     )
     ACCEPTS_MALFORMED_SIGNATURE = (
-        "It accepts a signature that is no signature at all.",
-        "Refuse a signature of another form: 28 characters of Base64 for Twilio's, 64 hex digits in"
-        " lower case for KORE's.",
+        "It accepts a signature that isn't in the right format.",
+        "Refuse a signature in any other format than 28 characters of Base64 (Twilio's) or 64 hex"
+        " digits in lower case (KORE's).",
     )
     ACCEPTS_UPPERCASE_HASH = (
         "It accepts a Kore-Signature in upper case, which KORE never sends.",
-        "Compare the signature as it came; don't change its letter case.",
+        "Compare the signature exactly as received; don't change its letter case.",
     )
     ACCEPTS_HMAC = (
-        "It accepts an HMAC in Kore-Signature, where KORE sends a plain SHA-256.",
-        "Take the SHA-256 of secret + method + URL without query + body; accept nothing else.",
+        "It accepts an HMAC in Kore-Signature, but KORE sends a plain SHA-256.",
+        "Compute the SHA-256 of secret + method + URL without query + body; accept nothing else.",
     )
     CRASHES_ON_BAD_SIGNATURE = (
-        "It answers a forgery with a 5xx, so that senders try again.",
-        "Answer 403, or 400 where a header is missing or malformed.",
+        "It answers a forgery with a 5xx, which makes senders retry.",
+        "Answer 403, or 400 if a header is missing or malformed.",
     )
     ACTS_ON_FORGERIES = (
-        "A forgery has an effect, whatever it is answered with.",
-        "Check the signature before anything is done.",
+        "A forgery has an effect, even if it is refused.",
+        "Check the signature before you do anything.",
     )
 
-    # Callbacks that come more than once.
+    # Faults with callbacks that come more than once.
     NOT_IDEMPOTENT_IN_SERIES = (
-        "A callback that comes again, with the same token, has its effect again.",
-        "Keep the idempotency tokens of what is done, and answer a repeat with a 2xx.",
+        "A callback that is sent again, with the same token, has its effect again.",
+        "Store the idempotency tokens of processed callbacks, and answer a repeat with a 2xx.",
     )
     NOT_IDEMPOTENT_AT_ONCE = (
-        "A callback that comes twice at the same moment has its effect twice.",
-        "Claim the token in one atomic step before the work: a unique key, or SET NX.",
+        "A callback that comes twice at the same time has its effect twice.",
+        "Claim the token in one atomic step before the work: a unique key, or Redis's SET NX.",
     )
     NOT_IDEMPOTENT_AFTER_TIMEOUT = (
-        "A callback whose answer was not awaited has its effect again when it is sent again.",
-        "Keep the token with the work itself, not once the answer has left.",
+        "If the sender hangs up before the answer and sends a callback again, it has two effects.",
+        "Store the token together with the work, not after the answer is sent.",
     )
     NOT_IDEMPOTENT_AFTER_DROP = (
-        "A callback whose answer was cut off has its effect again when it is sent again.",
-        "Keep the token with the work itself, not once the answer has left.",
+        "If the answer is cut off and the sender sends a callback again, it has two effects.",
+        "Store the token together with the work, not after the answer is sent.",
     )
     FORGETS_ON_RESTART = (
-        "After a restart it does again what it has done before.",
-        "Keep tokens where they outlive the process: a database, or Redis with persistence.",
+        "After a restart, it processes callbacks again that it has processed before.",
+        "Store tokens where they outlive the process: a database, or Redis with persistence.",
     )
     LOSES_CALLBACK = (
-        "It answers a callback with a 2xx in the end, and the callback never has an effect.",
-        "Take a token for done only when the work is; give it back where the work is cut off.",
+        "It answers a callback with a 2xx in the end, but the callback never has an effect.",
+        "Mark a token as done only when the work is done; release it if the work is cut off.",
     )
     REFUSES_REPEAT = (
-        "It refuses a callback that comes again, so that the sender takes it for undelivered.",
-        "Answer a repeat with a 2xx; while the first is still being worked on, with a 503.",
+        "It refuses a callback that is sent again, so the sender considers it undelivered.",
+        "Answer a repeat with a 2xx, or with a 503 while the first one is still being processed.",
     )
     REFUSES_SWAPPED_ORDER = (
         "It refuses a callback because a later one has come first.",
-        "Answer a genuine callback with a 2xx in whatever order they come.",
+        "Answer every genuine callback with a 2xx, in whatever order they come.",
     )
     MIXES_TOKENS = (
-        "It takes a token of one source for the same token of the other.",
-        "Keep the tokens of the two sources apart: the source is part of the key.",
+        "It takes two callbacks for one because they have the same token from different sources.",
+        "Keep the tokens of the two sources apart: make the source a part of the key.",
     )
     DROPS_EQUAL_EVENTS = (
-        "It takes a new callback for an earlier one that has told the same.",
-        "Go by the idempotency token: two callbacks that tell the same are two.",
+        "It takes a new callback for an earlier one with the same payload.",
+        "Compare idempotency tokens: two callbacks with the same payload are still two callbacks.",
     )
 
     def __init__(self, what: str, mend: str) -> None:
@@ -204,5 +205,5 @@ class ReceiverFaultKind(Enum):
 
     @property
     def label(self) -> str:
-        """The name in reports and docs, like `refuses-get`; scripts rely on it, so it stays."""
+        """The fault's name in reports and docs, like `refuses-get`; it never changes."""
         return self.name.lower().replace("_", "-")

@@ -1,4 +1,4 @@
-"""A receiver's answer, in words that contain no secret."""
+"""A receiver's answer in words, with secrets removed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _SILENCE: Final = frozenset(
 )
 
 Hide = Callable[[str], str]
-"""Takes secrets out of a text."""
+"""Returns a text with its secrets replaced."""
 
 
 def hiding(secrets: Iterable[str]) -> Hide:
-    """Return a function that takes these secrets out of a text, also where they are URL-encoded.
+    """Return a function that replaces these secrets in a text, also if they are URL-encoded.
 
     >>> hiding(["a b"])("it is a b or a+b or a%20b")
     'it is (hidden) or (hidden) or (hidden)'
@@ -34,7 +34,7 @@ def hiding(secrets: Iterable[str]) -> Hide:
         for secret in filter(None, secrets)
         for form in (secret, quote(secret, safe=""), quote_plus(secret))
     }
-    # The longest first, since one may be a part of another.
+    # The longest first, because one secret may be a part of another.
     ordered = sorted(forms, key=len, reverse=True)
 
     def hide(text: str) -> str:
@@ -47,18 +47,18 @@ def hiding(secrets: Iterable[str]) -> Hide:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """What came of one request."""
+    """The receiver's answer to one request, or the failure if there was none."""
 
     status: int | None
-    """None where no whole answer came."""
+    """The HTTP status; None if no complete answer came."""
     failure: AttemptFailure | None
     words: str
     seconds: float
-    """From the request's leaving to the end of its answer."""
+    """The time from sending the request to the end of the answer, without connecting."""
 
     @classmethod
     def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
-        """Return the answer of an exchange, without secrets that the receiver may have repeated."""
+        """Return the answer of an exchange; `hide` removes secrets that the receiver repeated."""
         outcome = exchange.outcome
         failure = outcome.failure if isinstance(outcome, NoAnswerOutcome) else None
         words = plain(hide(describe(outcome)), _BODY_SHOWN)
@@ -68,27 +68,27 @@ class ProbeResponse:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it is a 2xx."""
+        """True if the status is a 2xx."""
         return self.status is not None and 200 <= self.status <= 299
 
     @property
     def is_refused(self) -> bool:
-        """Whether it is a 4xx."""
+        """True if the status is a 4xx."""
         return self.status is not None and 400 <= self.status <= 499
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it is a 3xx."""
+        """True if the status is a 3xx."""
         return self.status is not None and 300 <= self.status <= 399
 
     @property
     def asks_for_another_try(self) -> bool:
-        """Whether a sender that goes on trying tries this again."""
+        """True if a sender that retries would send the request again after this answer."""
         return self.status is None or self.status >= 500 or self.status in _TRY_AGAIN
 
     @property
     def is_silence(self) -> bool:
-        """Whether nothing came for as long as was waited."""
+        """True if no answer came within the time-out."""
         return self.failure in _SILENCE
 
 
@@ -100,7 +100,7 @@ def _seconds(exchange: AttemptResult) -> float:
 
 
 def _said(exchange: AttemptResult, hide: Hide) -> str:
-    """Return the beginning of a short answer in plain text; pages are of no use in a report."""
+    """Return the beginning of a plain-text answer; empty for others, such as HTML pages."""
     if exchange.response is None:
         return ""
     types = [value for name, value in exchange.response.headers if name.lower() == "content-type"]
@@ -110,7 +110,7 @@ def _said(exchange: AttemptResult, hide: Hide) -> str:
 
 
 def plain(text: str, longest: int) -> str:
-    r"""Return a text on one line, which can't steer a terminal and is no longer than this.
+    r"""Return a text on one line, without control characters and cut after `longest` characters.
 
     >>> plain("a\r\n\x1b[31mb" + "c" * 9, 8)
     'a [31mbc…'
@@ -121,7 +121,7 @@ def plain(text: str, longest: int) -> str:
 
 
 def shown(request: OutgoingRequest, hide: Hide) -> str:
-    """Return a request as a report shows it, without secrets and without whole signatures."""
+    """Return a request as text for a report, without secrets and with shortened signatures."""
     recorded = request.recorded()
     lines = [f"{recorded.method} {request.url.target} HTTP/1.1"]
     lines += [f"{name}: {_value(name, value)}" for name, value in recorded.headers]

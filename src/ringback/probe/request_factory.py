@@ -1,6 +1,6 @@
-"""Genuine requests, as each source renders them.
+"""Make genuine callback requests, exactly as each source sends them.
 
-Pure, apart from the randomness and the time that it is given.
+Pure, apart from the random source and the clock that the caller passes in.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ MORE: Final = "ringback=probe"
 def account_of(
     sid: str, *, auth_token: str | None, kore_secret: str | None, at: datetime
 ) -> Account:
-    """Return an account that signs with these secrets."""
+    """Return an account that signs callbacks with these secrets; None or empty for no secret."""
     active = WebhookSecret("whs_probe", "probe", kore_secret, at) if kore_secret else None
     return Account(
         sid=sid,
@@ -46,7 +46,7 @@ def account_of(
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequestFactory:
-    """Makes the requests of one receiver's sources."""
+    """Makes callbacks and requests to one receiver, from any source."""
 
     url: CallbackUrl
     account: Account
@@ -56,13 +56,13 @@ class ProbeRequestFactory:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
     def genuine(self, plan: GenuineCase) -> OutgoingRequest:
-        """Return the request of a case that is a genuine callback."""
+        """Return the request that a case with a genuine callback sends."""
         adds = plan.adds_query and not self.url.query
         url = self.url.with_parameters(MORE) if adds else self.url
         return self.rendered(self.callback(plan.source, plan.method, plan.payload, url=url))
 
     def request(self, source: SourceName, method: HttpMethod = HttpMethod.POST) -> OutgoingRequest:
-        """Return a plain new callback as this source renders it."""
+        """Return the request of a new plain callback (a SIM update) from this source."""
         return self.rendered(self.callback(source, method))
 
     def callback(
@@ -75,7 +75,10 @@ class ProbeRequestFactory:
         token: str | None = None,
         mark: str | None = None,
     ) -> CallbackRecord:
-        """Return a callback with a token and a payload that no other has, unless they are given."""
+        """Return a new callback, with a unique token and payload by default.
+
+        Callbacks with the same `mark` have the same payload.
+        """
         at = self.now()
         return CallbackRecord(
             sid=_SID,
@@ -93,24 +96,24 @@ class ProbeRequestFactory:
         )
 
     def rendered(self, callback: CallbackRecord, account: Account | None = None) -> OutgoingRequest:
-        """Return the request of a callback, signed by the account's secrets or by another's."""
+        """Return a callback's request, signed by the secrets of `account` or of `self.account`."""
         return render(
             callback, account=account or self.account, at=self.now(), sources=self.sources
         )
 
     def token(self, source: SourceName) -> str:
-        """Return a new idempotency token."""
+        """Return a new idempotency token in this source's format."""
         return self.sources[source].token.make(self.random_source.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
-        """Return an account like this one that signs with other secrets."""
+        """Return an account with the same SID, but with other, random secrets."""
         secret = self.random_source.bytes(TOKEN_BYTES).hex()
         return account_of(
             self.account.sid, auth_token=secret, kore_secret=secret, at=self.account.date_created
         )
 
     def mark(self) -> str:
-        """Return what makes the payload of one callback differ from all others."""
+        """Return a random text that makes the payload of a callback unique."""
         return self.random_source.bytes(_MARK_BYTES).hex()
 
     def _body(self, payload: ProbeCallbackKind, method: HttpMethod, at: datetime, mark: str) -> str:

@@ -1,7 +1,7 @@
-"""Sends what the cases need, within bounds, whatever the receiver does.
+"""Send the probe's requests, within time limits that hold whatever the receiver does.
 
-Laws of this file. Nothing is sent, and nothing waited for, beyond `ProbeTimeouts.whole`. After
-several requests in a row that got no answer, or a late one, nothing more is sent.
+Laws of this file. After `ProbeTimeouts.whole` seconds nothing is sent or awaited any more. After
+four requests in a row that got no answer, or a late answer, nothing more is sent.
 """
 
 import asyncio
@@ -19,73 +19,76 @@ from ringback.probe.raw_connection import ProbeConnection
 from ringback.probe.redacted_response import Hide, ProbeResponse
 from ringback.runtime.os_error_messages import error_text
 
-# Servers for development have room for five connections that wait.
+# Development servers often have a listen backlog of only five connections.
 _AT_ONCE: Final = 4
 _CONNECT: Final = 5.0
 # Long enough for a receiver to read the request and begin its work.
 _HANGS_UP_AFTER: Final = 0.02
-# Each silence costs a whole time-out, and four in a row are no accident.
+# Each missing answer costs a whole time-out, and four in a row are not a coincidence.
 _MOST_IN_A_ROW: Final = 4
 _FIRST_PAUSE: Final = 0.1
 _TRIES_FOR: Final = 8.0
 _UP_AGAIN_WITHIN: Final = 20.0
-# What a proxy says while there is nobody behind it.
+# No answer, or a proxy's answer while the receiver behind it is down.
 _IS_DOWN: Final = frozenset({None, 502, 503, 504})
 _NOT_UP: Final = "it did not answer again after the restart"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTimeouts:
-    """How long things may take, in seconds."""
+    """The time limits of a probe run, in seconds."""
 
     request: float = 15.0
-    """Until the sender gives up on one request: the time-out of both sources."""
+    """The sender's time-out for one request, the same as both sources use."""
     answer: float = 5.0
-    """An answer that takes longer is a fault."""
+    """The time within which the receiver should answer; a later answer is a fault."""
     quiet: float = 0.3
-    """How long a counter has to rest before it is believed."""
+    """The time for which the counter must stay the same before its value is used."""
     whole: float = 85.0
-    """For the whole run; cases that aren't done by then are given up."""
+    """The time for the whole run; cases that aren't done by then are not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeDependencies:
-    """What a run works with."""
+    """The HTTP client, TLS settings and stopwatch that a probe run uses."""
 
     transport: Transport
     tls: ClientTls
-    """For connections in the probe's own hands; the transport has its own."""
+    """For the probe's raw connections; the transport has its own TLS settings."""
     stopwatch: Callable[[], float]
 
 
 class ProbeStopped(Exception):
-    """A case can't be carried out, or nothing more may be sent; the message says why."""
+    """A case can't be run, or nothing more may be sent; the message says why."""
 
 
 class ProbeSession:
-    """All that is sent in one run."""
+    """Sends all requests of one probe run, and keeps its time limits."""
 
     def __init__(
         self, dependencies: ProbeDependencies, timeouts: ProbeTimeouts, hide: Hide
     ) -> None:
         self.seconds = list[float]()
-        """How long each answer took."""
+        """The time that each answer took."""
         self.timeouts = timeouts
         self.hide = hide
         self.now = dependencies.stopwatch
-        """Returns the time, in seconds from some instant."""
+        """Returns the current time in seconds; only differences have a meaning."""
         self._dependencies = dependencies
         self._ends = self.now() + timeouts.whole
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._silent = self._late = 0
 
     async def send(self, request: OutgoingRequest) -> ProbeResponse:
-        """Send a request once. Raises ProbeStopped, as all that follows."""
+        """Send a request once, and return the answer.
+
+        Like the other methods that send, raises ProbeStopped if nothing more may be sent.
+        """
         async with self._slots:
             return self._noted(await self._send_within(self._left(), request))
 
     async def send_at_once(self, request: OutgoingRequest, *, copies: int) -> list[ProbeResponse]:
-        """Send copies of a request at the same moment, each over a connection of its own."""
+        """Send copies of a request at the same moment, each over its own connection."""
         async with self._slots, AsyncExitStack() as stack:
             try:
                 connections = [
@@ -104,7 +107,7 @@ class ProbeSession:
         return [self._noted(exchange) for exchange in exchanges]
 
     async def hang_up(self, request: OutgoingRequest) -> None:
-        """Send a request, and close the connection without awaiting the answer."""
+        """Send a request, and close the connection without waiting for the answer."""
         async with self._slots:
             try:
                 async with await self._open(request) as connection:
@@ -112,20 +115,23 @@ class ProbeSession:
                     await connection.sent()
                     await asyncio.sleep(_HANGS_UP_AFTER)
             except OSError:
-                return  # the repeat will tell
+                return  # if the receiver is down, the repeated request shows it
 
     async def drop(self, request: OutgoingRequest) -> None:
-        """Send a request, and break the connection off at the first byte of the answer."""
+        """Send a request, and close the connection at the first byte of the answer."""
         async with self._slots:
             try:
                 async with asyncio.timeout(self._left()), await self._open(request) as connection:
                     connection.send(request)
                     await connection.first_byte()
-            except OSError:  # and TimeoutError, which is one
-                return  # the repeat will tell
+            except OSError:  # includes TimeoutError
+                return  # if the receiver is down, the repeated request shows it
 
     async def until_accepted(self, request: OutgoingRequest) -> list[ProbeResponse]:
-        """Send a request again and again, as long as its answer asks for another try."""
+        """Send a request, and retry for up to 8 s while the answers ask for a retry.
+
+        Returns all answers; stops at the first one that accepts or refuses, or if none comes.
+        """
         ends, pause = self.now() + _TRIES_FOR, _FIRST_PAUSE
         answers = [await self.send(request)]
         while answers[-1].asks_for_another_try and not answers[-1].is_silence:
@@ -137,7 +143,7 @@ class ProbeSession:
         return answers
 
     async def until_it_is_up(self, knock: Callable[[], OutgoingRequest]) -> None:
-        """Send requests until one is answered; raises ProbeStopped where none is within 20 s."""
+        """Send requests until the receiver answers one; raises ProbeStopped after 20 s."""
         ends = self.now() + _UP_AGAIN_WITHIN
         while True:
             left = min(self._left(), ends - self.now())
@@ -149,11 +155,11 @@ class ProbeSession:
             await asyncio.sleep(_FIRST_PAUSE)
 
     def check_not_stopped(self) -> None:
-        """Raise ProbeStopped where nothing more is sent."""
+        """Raise ProbeStopped if nothing more may be sent."""
         self._left()
 
     def time_left(self) -> float:
-        """Return how many seconds there are still for the whole run; raises ProbeStopped."""
+        """Return the seconds left for the whole run; raises ProbeStopped if none are."""
         left = self._ends - self.now()
         if left <= 0:
             raise ProbeStopped(f"the probe ended after {self.timeouts.whole:g} s")
@@ -182,7 +188,7 @@ class ProbeSession:
     def _noted(self, exchange: AttemptResult) -> ProbeResponse:
         answer = ProbeResponse.of(exchange, hide=self.hide)
         if answer.is_silence:
-            self.time_left()  # where that is up, the silence says nothing
+            self.time_left()  # raises if the run's time is over: then the silence proves nothing
         self._silent = self._silent + 1 if answer.is_silence else 0
         if answer.failure is None:
             self.seconds.append(answer.seconds)

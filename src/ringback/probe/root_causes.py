@@ -1,4 +1,4 @@
-"""Finds root causes: a fault that explains many results replaces the fault of each. Pure."""
+"""Find root causes: one fault that explains many failed cases replaces the fault of each. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ K = TypeVar("K", GenuineCase, ForgedCase)
 def report_of(
     url: str, started: datetime, seconds: float, results: Iterable[CaseResult]
 ) -> ProbeReport:
-    """Put a report together, in the order of the table of cases."""
+    """Return the report with results in the order of the table of cases, and root causes found."""
     order = {case.name: place for place, case in enumerate(CASES)}
     ordered = sorted(results, key=lambda result: order[result.case.name])
     settled = [_with_query_settled(result, ordered) for result in ordered]
@@ -26,10 +26,10 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Decide whether a refused query is a fault.
+    """Return the result of a case about queries, as a failure if refusing the query is a fault.
 
-    A receiver may take callbacks at its exact URL alone. But one that also accepts a query which
-    wasn't signed leaves the query out of the signature, and that is a fault.
+    A receiver may accept callbacks only at its exact URL. But if it accepts a query that wasn't
+    signed, it leaves the query out of the signature check, and that is a fault.
     """
     plan = result.case.plan
     if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(plan, GenuineCase):
@@ -45,7 +45,7 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
 
 
 def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
-    """Return the cases of a kind that passed or failed, and whether each shows its own fault."""
+    """Return each case of this kind that passed or failed, with True if it shows its own fault."""
     return [
         (each.case.plan, each.fault is each.case.fault)
         for each in results
@@ -77,7 +77,7 @@ _REFUSES_METHOD: Final = {
 }
 # Two accepted forgeries can be two separate mistakes, so they don't prove a missing check.
 _ENOUGH: Final = 3
-# These say nothing about the check of one source's signature.
+# These forgeries don't show whether one source's signature is checked.
 _OF_NO_FAMILY: Final = frozenset({Forgery.UNSIGNED, Forgery.BOTH_FAMILIES})
 
 

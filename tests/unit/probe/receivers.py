@@ -1,4 +1,4 @@
-"""Receivers in this process: right ones, made with the toolkit, and ones with a fault."""
+"""Receivers in this process: correct ones, made with the toolkit, and ones with a fault."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -36,7 +36,7 @@ Handle = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
 
 @dataclass
 class Counter:
-    """What a receiver has done."""
+    """Counts the effects of callbacks that a receiver processed."""
 
     count: int = 0
     seen: MemoryDedupe = field(default_factory=MemoryDedupe)

@@ -78,7 +78,7 @@ def test_what_is_neither_url_nor_command_is_refused(text: str) -> None:
 
 
 class Counts:
-    """A counter that is read as these values, the last of them for good."""
+    """A counter that returns these values one after the other, then always the last one."""
 
     def __init__(self, *values: int) -> None:
         self._values = [*values]
@@ -104,7 +104,7 @@ async def test_an_effect_that_does_not_come_is_not_awaited_for_ever() -> None:
 
 
 async def test_a_counter_that_never_rests_is_of_no_use() -> None:
-    with pytest.raises(ConfigurationError, match="the counter does not rest"):
+    with pytest.raises(ConfigurationError, match="the counter keeps changing"):
         await watch(*range(100_000)).at_rest()
 
 

@@ -5,7 +5,7 @@ from ringback.runtime.system_clock import stopwatch
 
 
 class Counter:
-    """A counter that goes up by what is told, and breaks when that is told."""
+    """A counter that a test can raise by any number, and break."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -63,7 +63,7 @@ async def test_what_is_refused_tries_nothing_out() -> None:
 
     await counts.try_out([1, 2], refuse)
     effect, _ = await counts.during(1, counter.add)
-    assert effect == "no genuine callback was accepted, so nobody knows what the counter counts"
+    assert effect == "no genuine callback was accepted, so the counter couldn't be tested"
 
 
 async def test_a_counter_that_breaks_costs_no_answer_and_is_not_asked_again() -> None:

@@ -1,4 +1,4 @@
-"""What the answers to a case mean."""
+"""The verdict of a case follows from the receiver's answers and their effects."""
 
 import pytest
 

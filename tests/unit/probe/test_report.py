@@ -1,4 +1,4 @@
-"""One report in four forms: each tells all of it, and none lets anything from outside through."""
+"""The four report formats: each shows everything, and escapes the receiver's text."""
 
 import json
 import re
@@ -81,7 +81,8 @@ def test_a_report_without_faults_says_whether_that_is_all() -> None:
     passed = CaseResult(PASSED, CaseVerdict.PASSED, "")
     assert first_line(passed) == "http://a.example/: ready (1 passed; 1.0 s)"
     assert first_line(passed, CaseResult(OPEN, CaseVerdict.NOT_RUN, "")) == (
-        "http://a.example/: no fault found, but not all was shown (1 passed, 1 not run; 1.0 s)"
+        "http://a.example/: no fault found, but not every case was tested"
+        " (1 passed, 1 not run; 1.0 s)"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the probe sends, as a receiver with the toolkit sees it."""
+"""A receiver made with the toolkit accepts the probe's genuine requests, and no forgery."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is sent by connections in the probe's own hands, and where a run stops."""
+"""The probe's raw connections, and the limits at which a run stops."""
 
 import asyncio
 from collections.abc import AsyncGenerator

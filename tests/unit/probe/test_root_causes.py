@@ -1,4 +1,4 @@
-"""Which fault explains many, and what a report says of it all."""
+"""One fault explains many failed cases, and the report names it."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,5 @@
-"""A report of the probe, in the forms that people and programs read.
+"""The probe's report as text, HTML, JSON and JUnit XML.
 
-May import `probe.probe_report` and what that needs.
+May import `probe.probe_report` and the modules that it needs.
 Start with `text`.
 """

@@ -1,4 +1,4 @@
-"""A report as one JSON object."""
+"""The probe's report as one JSON object."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from ringback.probe.receiver_faults import ReceiverFaultKind
 
 
 def as_json(report: ProbeReport) -> str:
-    """Return one line of JSON with all that was found out."""
+    """Return the whole report as one line of JSON."""
     return json.dumps(
         {
             "url": report.url,

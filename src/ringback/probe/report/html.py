@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, and nothing from the network."""
+"""The probe's report as a single HTML page, without scripts and without external files."""
 
 from collections.abc import Iterator
 from html import escape
@@ -33,7 +33,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
 
 
 def as_html(report: ProbeReport) -> str:
-    """Return the report as a page."""
+    """Return the report as a complete HTML page."""
     title = escape(f"{report.url}: {summary(report)}")
     return "\n".join(
         [
@@ -61,7 +61,7 @@ def _faults(report: ProbeReport) -> Iterator[str]:
         cases = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
         yield (
             f'<div class="fault"><h3>{escape(fault.label)}</h3><p>{escape(fault.what)}</p>'
-            f"<p>Mend it: {escape(fault.mend)}</p><p>Shown by {cases}</p></div>"
+            f"<p>Fix: {escape(fault.mend)}</p><p>Shown by {cases}</p></div>"
         )
 
 
@@ -85,7 +85,7 @@ def _row(result: CaseResult) -> str:
 def _what(result: CaseResult) -> str:
     told = [f"{name.capitalize()}: {escape(text)}" for name, text in result.told.items()]
     if result.fault is not None:
-        told.append(f"Mend it: {escape(result.fault.mend)}")
+        told.append(f"Fix: {escape(result.fault.mend)}")
     request = escape(result.request)
     details = f"<details><summary>the request</summary><pre>{request}</pre></details>"
     return "<br>".join(told) + (details if request else "")

@@ -1,6 +1,6 @@
-"""A report as JUnit XML, which CI servers read: one suite for each group, one test for each case.
+"""The probe's report as JUnit XML for CI servers: a suite for each group, a test for each case.
 
-What was not run, not observed, or doesn't apply is a skipped test.
+Cases that were not run, not observed, or don't apply are skipped tests.
 """
 
 import re
@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
 
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 can't contain.
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -65,7 +65,7 @@ def _add_case(suite: Element, result: CaseResult) -> None:
 def _details(result: CaseResult) -> str:
     lines = [f"{name}: {text}" for name, text in result.told.items()]
     if result.fault is not None:
-        lines += [f"fault: {result.fault.what}", f"mend: {result.fault.mend}"]
+        lines += [f"fault: {result.fault.what}", f"fix: {result.fault.mend}"]
     return "\n".join([*lines, "", result.request])
 
 

@@ -1,4 +1,4 @@
-"""A report as lines for people at a terminal."""
+"""The probe's report as lines of text for a terminal."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _WIDTH = len(max(CaseVerdict, key=len))
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """One line, and the verdict that it is about, where it is about one."""
+    """One line of a report, and the verdict that it shows; None if it shows none."""
 
     text: str
     verdict: CaseVerdict | None = None
@@ -25,7 +25,7 @@ def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
     for fault, cases in report.faults.items():
         yield ReportLine("")
         yield ReportLine(f"{fault.label}: {fault.what}", CaseVerdict.FAILED)
-        yield ReportLine(f"  mend   {fault.mend}")
+        yield ReportLine(f"  fix    {fault.mend}")
         yield ReportLine(f"  shown  by {_listed(cases)}")
     for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
@@ -35,7 +35,7 @@ def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
 
 
 def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
-    """Yield what a log of an automatic run needs: the faults, and what is left open."""
+    """Yield a short report for the log of an automatic run: the faults and the open cases."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
     came = {result.case.name: result.came for result in report.results}
     for fault, cases in report.faults.items():
@@ -47,7 +47,7 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
 
 
 def summary(report: ProbeReport) -> str:
-    """Return one line: whether the receiver is ready, and how many cases have which verdict."""
+    """Return one line that says if the receiver is ready, with the number of each verdict."""
     counted = ((report.count(verdict), verdict) for verdict in CaseVerdict)
     cases = ", ".join(f"{count} {verdict}" for count, verdict in counted if count)
     return f"{_in_short(report)} ({cases}; {report.seconds:.1f} s)"
@@ -57,11 +57,11 @@ def _in_short(report: ProbeReport) -> str:
     if not report.is_ready:
         count = len(report.faults)
         return f"not ready, {count} fault{'' if count == 1 else 's'}"
-    return "ready" if report.is_complete else "no fault found, but not all was shown"
+    return "ready" if report.is_complete else "no fault found, but not every case was tested"
 
 
 def as_table(cases: Iterable[ProbeCase]) -> Iterator[ReportLine]:
-    """Yield the cases, each with the fault that it shows; then the faults in words."""
+    """Yield the list of cases, each with the fault that it shows, then the list of faults."""
     cases = tuple(cases)
     for group, of_group in groupby(cases, key=lambda case: case.group):
         yield ReportLine(group)
@@ -95,6 +95,6 @@ def _result(result: CaseResult) -> Iterator[ReportLine]:
             yield ReportLine(f"{indent}{name:8}  {told}")
         if result.fault is not None:
             yield ReportLine(f"{indent}fault     {result.fault.label}")
-            yield ReportLine(f"{indent}mend      {result.fault.mend}")
+            yield ReportLine(f"{indent}fix       {result.fault.mend}")
     elif verdict is not CaseVerdict.PASSED:
         yield ReportLine(f"{indent}{result.came}")
