@@ -1,6 +1,6 @@
-"""A client of the APIs of a running Ringback.
+"""An HTTP client for the APIs of a running Ringback.
 
-Its errors are complete sentences, so commands print them as they are.
+Its error messages are complete sentences, so commands print them unchanged.
 """
 
 import base64
@@ -18,29 +18,29 @@ from ringback.core.errors import RingbackError
 
 T = TypeVar("T")
 
-# A replay of thousands works on them as long as it is waited for.
+# Long, because the server answers a replay of thousands of callbacks only when it is done.
 _TIMEOUT_SECONDS: Final = 60
 MOST_PAGES: Final = 1000
-"""When to give up a search; the server looks at 10,000 records for each page."""
+"""The pages after which a search ends; the server reads 10,000 records for each page."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
-"""A round takes 15 s at the most, as long as there is no outage of ours."""
+"""A delivery round takes at most 15 s, unless Ringback itself has an outage."""
 
 JsonObject = dict[str, Any]
 RequestParameters = Mapping[str, str | Sequence[str] | None]
-"""None leaves a parameter out, and one that repeats has many values."""
+"""Parameters by name; None leaves one out, and a sequence repeats it with several values."""
 _NOTHING: Final[RequestParameters] = {}
 
 
 class PortalClientError(RingbackError):
-    """The server refused a request, in its own words; or no Ringback answers at the base URL."""
+    """The server refused a request (with its own message), or no Ringback answers."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Treats a redirect as an error, so that credentials go to no other server."""
+    """Treats a redirect as an error, so that credentials aren't sent to another server."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Follow none."""
+        """Return None, so that no redirect is followed."""
 
 
 _OPENER: Final = urllib.request.build_opener(_NoRedirects)
@@ -48,33 +48,33 @@ _OPENER: Final = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True, slots=True)
 class PortalClient:
-    """One server's portal API, or another of its APIs, signed in to one account.
+    """A client for one server's portal API (or another API), with the credentials of an account.
 
-    Each call raises PortalClientError where the server refuses, or none answers.
+    Each call raises PortalClientError if the server refuses the request, or doesn't answer.
     """
 
     base_url: str
     account_sid: str
     auth_token: str
     timeout: float = _TIMEOUT_SECONDS
-    """How long an answer is waited for, in seconds."""
+    """The time-out for an answer, in seconds."""
     root: str = "portal/v1"
-    """Which of the server's APIs it is."""
+    """The path of the API on the server."""
     sim_sid: str | None = None
-    """The SIM that is meant where none is named."""
+    """The Super SIM that commands use by default."""
     wireless_sim_sid: str | None = None
-    """The same of Programmable Wireless."""
+    """The Programmable Wireless SIM that commands use by default."""
 
     def for_api(self, root: str) -> Self:
-        """Return a client of another API of the same server, such as `supersim/v1`."""
+        """Return a client for another API of the same server, such as `supersim/v1`."""
         return replace(self, root=root)
 
     def get(self, *path: str, query: RequestParameters = _NOTHING) -> JsonObject:
-        """Return the answer to a GET of this path."""
+        """Send a GET request to this path of the API, and return the JSON answer."""
         return self._ask(path, query=_encode(query))
 
     def pages(self, *path: str, query: RequestParameters = _NOTHING) -> Iterator[JsonObject]:
-        """Yield the pages of a list one by one."""
+        """Yield all pages of a list, from the first to the last."""
         asked: RequestParameters | None = query
         while asked is not None:
             page = self.get(*path, query=asked)
@@ -82,10 +82,10 @@ class PortalClient:
             asked = _next_of(page)
 
     def newest(self, name: str, *, query: RequestParameters, limit: int) -> JsonObject:
-        """Return this many records of a list on one page, from as many pages as that takes.
+        """Return the newest records of the list `name`, up to `limit`, as a single page.
 
-        Where few records match the filters, the server answers bit by bit. After MOST_PAGES there
-        are fewer records on the page than asked for, and yet a next one.
+        If few records match the filters, the server returns short pages, and this method combines
+        up to MOST_PAGES of them. If that isn't enough, the result still has a next page.
         """
         found = list[JsonObject]()
         asked: RequestParameters | None = query
@@ -101,23 +101,23 @@ class PortalClient:
         return page
 
     def post(self, *path: str, form: RequestParameters = _NOTHING) -> JsonObject:
-        """Return the answer to a form that is posted."""
+        """Send a POST request with these form parameters, and return the JSON answer."""
         encoded = _encode(form).encode()
         return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
 
     def send_json(self, method: str, *path: str, body: Mapping[str, Any] | bytes) -> JsonObject:
-        """Return the answer to a JSON body, sent by this method; it may be encoded already."""
+        """Send a JSON body (bytes are sent unchanged) by this method, and return the answer."""
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._ask(path, body=encoded, kind="application/json", method=method)
 
     def now(self) -> datetime:
-        """Return the server's time, which is the machine's unless its clock was advanced."""
+        """Return the server's time, which is ahead of real time if its clock was advanced."""
         return datetime.fromisoformat(self.get("clock")["now"])
 
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
-        """Yield each callback's attempts, once it has ended or all have had a round's time."""
+        """Wait until each callback has ended, for at most 20 s in all, and yield its attempts."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
-        # One deadline for all, since their rounds run side by side.
+        # One deadline for all callbacks, because the server delivers them at the same time.
         for sid in sids:
             poll(
                 lambda sid=sid: self.get("callbacks", sid),
@@ -145,7 +145,7 @@ class PortalClient:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
             raise PortalClientError(_message_of(refusal)) from None
-        # What answers something else than JSON is no Ringback, so a ValueError means the same.
+        # A ValueError means an answer that isn't JSON, so the server isn't a Ringback.
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "reason", failure)
             raise PortalClientError(
@@ -158,9 +158,9 @@ class PortalClient:
 
 
 def poll(ask: Callable[[], T], is_done: Callable[[T], bool], *, until: float) -> T:
-    """Ask again and again; return the first answer that is done, or the last one in time.
+    """Call `ask` repeatedly until `is_done` accepts the result, and return that result.
 
-    `until` is a reading of `time.monotonic`.
+    After the time `until` (of `time.monotonic`), returns the last result.
     """
     while not is_done(answer := ask()) and time.monotonic() < until:
         time.sleep(_PAUSE_SECONDS)
@@ -168,7 +168,7 @@ def poll(ask: Callable[[], T], is_done: Callable[[T], bool], *, until: float) ->
 
 
 def _next_of(page: Mapping[str, Any]) -> RequestParameters | None:
-    """Return the query of the page that follows this one, or None."""
+    """Return the query of the next page; None if this is the last page."""
     further: str | None = page["meta"]["next_page_url"]
     if further is None:
         return None

@@ -1,4 +1,4 @@
-"""The emulator, as the tests of an application use it."""
+"""The emulator in the tests of an application."""
 
 import socket
 from base64 import b64decode, b64encode
@@ -18,7 +18,7 @@ START = datetime(2024, 10, 14, 12, tzinfo=UTC)
 
 
 def call(emulator: Emulator, method: str, path: str, **form: str) -> tuple[int, dict[str, Any]]:
-    """Make one call, as an application would."""
+    """Send one API request, as an application would."""
     import json
 
     pair = f"{emulator.account_sid}:{emulator.auth_token}".encode()

@@ -1,4 +1,4 @@
-"""The real command, in a process of its own, with real connections."""
+"""The real `ringback listen` in its own process, with real connections."""
 
 import asyncio
 import json
@@ -42,14 +42,14 @@ class Listening:
         return (await self.process.stdout.readline()).decode().rstrip("\n")
 
     async def report(self) -> list[str]:
-        """Return the lines of one callback, up to what is answered."""
+        """Return the lines about one callback, up to the line with the answer."""
         lines = list[str]()
         while not any(line.startswith("  answered") for line in lines):
             lines.append(await self.line())
         return lines
 
     async def hear(self, request: OutgoingRequest | bytes) -> dict[str, Any]:
-        """Send a request and return what is printed of it."""
+        """Send a request and return the lines that are printed about it."""
         raw = request if isinstance(request, bytes) else request.to_bytes()
         status = await self.answer(raw)
         printed = json.loads(await self.line())
@@ -57,7 +57,7 @@ class Listening:
         return printed
 
     async def answer(self, raw: bytes) -> int:
-        """Send a request on a connection of its own and return the status of its answer."""
+        """Send a request on a new connection, and return the status of the answer."""
         return int((await self.exchange(raw)).split()[1])
 
     async def exchange(self, raw: bytes) -> bytes:

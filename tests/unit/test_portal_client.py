@@ -1,4 +1,4 @@
-"""The client of a running Ringback: what it raises, which API it asks, and how long it polls."""
+"""The client of a running Ringback: its errors, the API that it uses, and its polling."""
 
 import time
 

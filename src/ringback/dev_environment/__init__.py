@@ -1,5 +1,5 @@
-"""What `ringback dev` keeps in its folder: how to reach it, its clock's advance, its CA.
+"""The files of `ringback dev` in its data folder: its address and secrets, clock and CA.
 
-May import `api` and what is below it.
+May import `api` and all packages below it.
 Start with `dev_file`.
 """

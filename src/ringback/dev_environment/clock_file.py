@@ -1,4 +1,4 @@
-"""`clock.json`: how far ahead the clock of `ringback dev` is, kept for the next start."""
+"""`clock.json`: stores how far ahead the clock of `ringback dev` is, for the next start."""
 
 import json
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from ringback.runtime.virtual_clock import MOST_AHEAD
 
 @dataclass(frozen=True, slots=True)
 class ClockFile:
-    """The file in one data folder."""
+    """The `clock.json` of one data folder."""
 
     folder: Path
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path of the file."""
         return self.folder / "clock.json"
 
     def read(self) -> timedelta:
-        """Return how far ahead the clock is; without a file it is the machine's.
+        """Return how far the clock is ahead of the machine's time; zero if there is no file.
 
-        Raises ConfigurationError where the file is there and doesn't say.
+        Raises ConfigurationError if the file can't be read, or its content is invalid.
         """
         try:
             ahead = timedelta(seconds=json.loads(self.path.read_text("utf-8"))["ahead_seconds"])
             if not timedelta(0) <= ahead <= MOST_AHEAD:
-                raise ValueError("no time that a clock can be ahead")
+                raise ValueError("ahead_seconds is out of range")
         except FileNotFoundError:
             return timedelta(0)
         except OSError as failure:
@@ -38,14 +38,14 @@ class ClockFile:
         except (TypeError, KeyError, ValueError, OverflowError):
             raise ConfigurationError(
                 f"{self.path} does not say how far ahead the clock is; it is like"
-                ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
+                ' {"ahead_seconds": 3600}. Fix it, or delete it to go back to the machine\'s time'
             ) from None
         return ahead
 
     def write(self, ahead: timedelta) -> None:
-        """Note how far ahead the clock is.
+        """Store how far the clock is ahead of the machine's time.
 
-        Raises ConfigurationError where that can't be written.
+        Raises ConfigurationError if the file can't be written.
         """
         with refusing(f"{self.path} can't be written"):
             write_private(self.path, f"{json.dumps({'ahead_seconds': ahead.total_seconds()})}\n")

@@ -1,7 +1,7 @@
-"""The CA of `ringback dev --tls`: made once, and kept so that it is trusted once.
+"""The CA of `ringback dev --tls`: made once and stored, so that users need to trust it only once.
 
-Laws of this file. The CA's key is in one file, which only its owner can read. The certificate that
-is served, and its key, are made anew at each start, and stay in no file.
+Laws of this file. The CA's key is in one file, which only its owner can read. The server's
+certificate and its key are made anew at each start, and are not stored.
 """
 
 import ssl
@@ -17,27 +17,27 @@ from ringback.dev_environment.dev_file import write_private
 
 _NAME: Final = "Ringback dev CA"
 _WITHIN: Final = timedelta(days=1)
-"""How far behind the clocks of clients may be."""
-# Apple's systems believe no certificate for longer than 825 days.
+"""The time by which clients' clocks may be behind."""
+# Apple's systems reject certificates that are valid for more than 825 days.
 _VALID: Final = timedelta(days=365)
 
 
 def ca_file_in(data: Path) -> Path:
-    """Return where the CA's certificate is in a data folder."""
+    """Return the path of the CA's certificate in a data folder."""
     return data / "tls" / "ca.pem"
 
 
 def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
-    """Return the CA of a data folder, after making it if need be.
+    """Return the CA of a data folder; makes it if there is none.
 
-    Raises ConfigurationError where its files can't be read or written, or don't belong together.
+    Raises ConfigurationError if its files can't be read or written, or don't belong together.
     """
     file = ca_file_in(data)
     try:
         return _read(file) if file.exists() else _make(file, now=now)
     except (ssl.SSLError, ValueError, TypeError):
         raise ConfigurationError(
-            f"{file} and {_key_file(file)} are no CA's certificate and its key;"
+            f"{file} and {_key_file(file)} are not the certificate and key of a CA;"
             f" delete the folder {file.parent}, and trust the CA that the next start makes"
         ) from None
     except OSError as failure:
@@ -58,7 +58,7 @@ def server_side(ca: trustme.CA, names: Iterable[str], *, now: datetime) -> ssl.S
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The ssl module reads no key but from a file; this one is its owner's alone, and goes at once.
+    # The ssl module reads keys only from files; only the owner can read this one, deleted at once.
     with certificate.private_key_and_cert_chain_pem.tempfile() as file:
         context.load_cert_chain(file)
     return context
@@ -78,7 +78,7 @@ def _read(file: Path) -> trustme.CA:
 def _make(file: Path, *, now: datetime) -> trustme.CA:
     ca = trustme.CA(
         organization_name=_NAME,
-        # Trust stores show the one or the other; with the time, no two are called the same.
+        # Trust stores show one of these two names; the time makes it unique.
         organization_unit_name=f"{_NAME} of {now:%Y-%m-%d %H:%M:%S} UTC",
         path_length=0,
     )

@@ -1,4 +1,4 @@
-"""`dev.json`: how other commands and programs reach a running `ringback dev`."""
+"""`dev.json`: the address and secrets by which other programs reach a running `ringback dev`."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NETWORK: Final = "network"
 
 @dataclass(frozen=True, slots=True)
 class DevServerDetails:
-    """How to reach a running `ringback dev`, and its secrets."""
+    """The addresses and secrets of a running `ringback dev`."""
 
     base_url: str
     account_sid: str
@@ -31,24 +31,24 @@ class DevServerDetails:
     phase: str
     data_file: str
     gateway: str = NO_GATEWAY
-    """Where devices send datagrams to, or `none`."""
+    """The address to which devices send datagrams, or `none`."""
     tls_url: str = NO_TLS
-    """Where HTTPS is served, or `none`."""
+    """The HTTPS URL of the server, or `none`."""
     ca_file: str = NO_TLS
-    """The certificate to trust for that, or `none`."""
+    """The file with the CA's certificate, which HTTPS clients must trust, or `none`."""
     reachable_from: str = THIS_MACHINE
-    """Who can connect: `this machine` alone, or the `network`, all machines that reach this one."""
+    """The machines that can connect: only `this machine`, or all machines in the `network`."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Return the file in this data folder.
+        """Return the contents of `dev.json` in this data folder.
 
-        Raises ConfigurationError where there is none, or where it isn't one of ours.
+        Raises ConfigurationError if there is no such file, or it is not a valid one.
         """
         path = path_in(folder)
         try:
             given = json.loads(path.read_text("utf-8"))
-            # A file of an earlier Ringback lacks what is new, and its key is still good.
+            # A file of an earlier version lacks new fields, but its API key is still valid.
             names = [field.name for field in fields(cls) if field.name in given]
             return cls(**{name: str(given[name]) for name in names})
         except OSError:
@@ -67,18 +67,18 @@ class DevServerDetails:
 
 
 def who_reaches(base_url: str) -> str:
-    """Return who can connect to the address in a URL of ours, as `reachable_from` has it."""
+    """Return the value of `reachable_from` for a server with this base URL."""
     address = ip_address(urlsplit(base_url).hostname or "")
     return THIS_MACHINE if address.is_loopback else NETWORK
 
 
 def path_in(folder: Path) -> Path:
-    """Return where the file is in a data folder."""
+    """Return the path of `dev.json` in a data folder."""
     return folder / "dev.json"
 
 
 def known_key(folder: Path) -> tuple[str, str] | None:
-    """Return the SID and secret of the API key of the last start, or None if there was none."""
+    """Return the SID and secret of the API key in `dev.json`; None if there is no valid file."""
     try:
         dev = DevServerDetails.read(folder)
     except ConfigurationError:
@@ -87,8 +87,8 @@ def known_key(folder: Path) -> tuple[str, str] | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, or leave the old one as it was."""
-    # Made with its mode rather than changed to it, so that no other user can open it in between.
+    """Write a file that only its owner can read; if that fails, the old file stays as it was."""
+    # Create the file with its final mode, so that no other user can open it in between.
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

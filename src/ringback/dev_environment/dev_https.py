@@ -1,4 +1,4 @@
-"""HTTPS beside the HTTP of `ringback dev`: where it listens, and what it shows."""
+"""The HTTPS listener of `ringback dev`: its port, its certificate and its URL."""
 
 import socket
 import ssl
@@ -16,22 +16,22 @@ from ringback.runtime.system_clock import SystemClock
 from ringback.settings.settings import Settings
 
 USUAL_PORT: Final = 443
-# 443 often needs root or is taken, so the usual alternative is next, then any free port.
+# 443 often needs root or is in use: then try the usual alternative, then any free port.
 _ELSE: Final = (8443, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class DevHttps:
-    """What HTTPS is served with."""
+    """The socket, TLS context and CA file of the HTTPS listener."""
 
     listener: socket.socket
-    """Bound, and not listening yet: nobody can connect before dev.json is written."""
+    """Bound, but not listening yet, so that nobody can connect before dev.json is written."""
     context: ssl.SSLContext
     ca_file: Path
 
     @property
     def url(self) -> str:
-        """The URL at which it is reached from this machine."""
+        """The HTTPS URL of the server on this machine."""
         address = address_of(self.listener)
         host = f"[{address}]" if ":" in address else address
         port = self.listener.getsockname()[1]
@@ -40,11 +40,10 @@ class DevHttps:
 
 @contextmanager
 def https_of(settings: Settings) -> Generator[DevHttps | None]:
-    """Hold a port, and find or make the CA, while this is entered; None where it isn't asked for.
+    """Reserve a port and find or make the CA, as a context manager; None if TLS is off.
 
-    Nobody listens there yet.
-
-    Raises ConfigurationError where no port can be had, or the CA can't be used.
+    The socket doesn't listen yet. Raises ConfigurationError if no port is free, or the CA can't be
+    used.
     """
     if not settings.tls:
         yield None
@@ -61,9 +60,9 @@ def https_of(settings: Settings) -> Generator[DevHttps | None]:
 
 
 def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
-    """Return a socket that has the first of these ports that can be had.
+    """Return a socket that is bound to the first free one of these ports.
 
-    Raises ConfigurationError, naming the flag to change, where none can.
+    Raises ConfigurationError, with the flag to change, if none is free.
     """
     port, *others = ports
     try:
@@ -75,7 +74,7 @@ def reserve_first(host: str, ports: Sequence[int]) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the address at which this machine reaches a listening socket."""
+    """Return the IP address at which this machine reaches a listening socket."""
     address = ip_address(listener.getsockname()[0])
     if not address.is_unspecified:
         return str(address)
@@ -83,6 +82,6 @@ def address_of(listener: socket.socket) -> str:
 
 
 def names_for(address: str) -> Sequence[str]:
-    """Return the names and addresses that the certificate of a server at this address is for."""
+    """Return the host names and addresses for the certificate of a server at this address."""
     names = (*SIM_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
     return [*dict.fromkeys((*names, "127.0.0.1", "::1", address))]

@@ -1,4 +1,4 @@
-"""The receiver of `ringback listen`: takes callbacks, verifies, shows and answers them.
+"""The receiver of `ringback listen`: receives, verifies, shows and answers callbacks.
 
 May import `receiver`, `ports`, `runtime` and `core`.
 Start with `handler`.

@@ -1,4 +1,4 @@
-"""What is shown of a callback: lines for people, or one JSON object for programs."""
+"""Describe a received callback: as lines for people, or as one JSON object for programs."""
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _WIDEST_LABEL: Final = 24
 
 
 class TerminalLineStyle(Enum):
-    """How a line is meant; the terminal gives it a colour."""
+    """The meaning of a line, from which the terminal output chooses its colour."""
 
     TITLE = auto()
     PLAIN = auto()
@@ -32,14 +32,14 @@ class TerminalLineStyle(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TerminalLine:
-    """One line for people. It is aligned, and what came from outside can't steer a terminal."""
+    """One line for people: aligned, and with control characters of the request escaped."""
 
     text: str
     style: TerminalLineStyle = TerminalLineStyle.PLAIN
 
 
 class ReportRow(NamedTuple):
-    """A line of a table: a label, what is said under it, and how."""
+    """A row of a two-column table: a label, a text, and the style of the line."""
 
     label: str
     text: str
@@ -56,9 +56,9 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 
 
 def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
-    """Return the report for people; a verbose one quotes the request exactly as it came.
+    """Return the report for people; if verbose, it also quotes the raw request.
 
-    Parameters are indented further than our own findings, so that none can pass for one of them.
+    Parameters are indented more than the listener's own lines, so that a request can't imitate one.
     """
     return [
         TerminalLine(_title(checked), TerminalLineStyle.TITLE),
@@ -69,7 +69,7 @@ def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
 
 
 def as_record(checked: CheckedRequest) -> dict[str, Any]:
-    """Return a JSON object with everything that is known of the request and its answer."""
+    """Return a JSON object with all details of the request, its verification and its answer."""
     request, verdict = checked.request, checked.verdict
     return {
         "at": iso(checked.at),
@@ -130,7 +130,7 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
 
 def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
     yield from _datagram(checked.request)
-    unknown = "none, so a retry of it can't be told from a new callback"
+    unknown = "none, so a retry of this callback looks like a new one"
     yield ReportRow("token", checked.verdict.token or unknown)
     yield from _signature_rows(checked.verdict)
     if checked.seen is not None:
@@ -142,12 +142,12 @@ def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
 
 
 def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
-    """Yield the payload of a datagram, decoded from Base64 where that is possible."""
+    """Yield a row with a binary payload decoded from Base64; nothing for other callbacks."""
     parameters = dict(request.parameters)
     if parameters.get("PayloadType") != "binary":
         return
     try:
-        # An empty one has no Payload.
+        # An empty datagram has no Payload.
         payload = b64decode(parameters.get("Payload", ""), validate=True)
     except ValueError:
         return
@@ -210,7 +210,7 @@ def _retry_hint(checked: CheckedRequest) -> Iterator[ReportRow]:
 
 
 def aligned(rows: Sequence[ReportRow], *, indent: int) -> Iterator[TerminalLine]:
-    """Yield a line for each row, as far in as is asked for, with all texts under each other."""
+    """Yield each row as a line that begins with `indent` spaces, with the texts in one column."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
     for label, (_, text, style) in zip(labels, rows, strict=True):
@@ -218,7 +218,7 @@ def aligned(rows: Sequence[ReportRow], *, indent: int) -> Iterator[TerminalLine]
 
 
 def _printable(text: str) -> str:
-    r"""Return text without anything that a terminal would act on, and not at any length.
+    r"""Escape control characters in a text, and shorten it if it is very long.
 
     >>> _printable("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -230,7 +230,7 @@ def _printable(text: str) -> str:
 
 
 def _ordinal(number: int) -> str:
-    """Write a number as a place in a row.
+    """Return an ordinal number, such as `1st`.
 
     >>> [_ordinal(number) for number in (1, 2, 3, 4, 11, 22, 112)]
     ['1st', '2nd', '3rd', '4th', '11th', '22nd', '112th']
@@ -241,5 +241,5 @@ def _ordinal(number: int) -> str:
 
 
 def _time(at: datetime) -> str:
-    """Return the time of day in UTC, as in the sender's records and KORE's Date header."""
+    """Return the time of day in UTC, like the sender's records and KORE's Date header."""
     return f"{at:%H:%M:%S}Z"

@@ -1,4 +1,4 @@
-"""Passing a request on to an application, so that it gets just what a sender would have sent it."""
+"""Forward a request to an application, unchanged, as if the sender had sent it there."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,10 +11,10 @@ from ringback.dev_receiver.responses import ListenerResponse
 from ringback.ports import Transport
 from ringback.receiver.verification import ReceivedRequest
 
-# The senders themselves wait no longer.
+# The senders' own time-outs.
 _LIMITS: Final = Timeouts(connect=5, read=15, total=15)
 
-# About the connection, not the request (RFC 9110, 7.6.1); and a length that was sent in chunks.
+# Headers about the connection, not the request (RFC 9110, 7.6.1). A chunked body is sent whole.
 _OF_THE_CONNECTION: Final = frozenset(
     {
         *("connection", "expect", "keep-alive", "proxy-connection"),
@@ -25,23 +25,23 @@ _OF_THE_CONNECTION: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ForwardingResult:
-    """Where a request was passed on to, and what came back."""
+    """The URL to which a request was forwarded, and the answer to it."""
 
     url: str
     answer: ListenerResponse
     why_not: str | None = None
-    """Why the application gave no answer; the one here is then the listener's own."""
+    """Why the application gave no answer (`answer` is the listener's 502 then); else None."""
 
     @property
     def answered(self) -> int | None:
-        """The status that the application answered, if it did."""
+        """The status of the application's answer; None if it gave none."""
         return self.answer.status if self.why_not is None else None
 
 
 async def pass_on(
     request: ReceivedRequest, *, to: CallbackUrl, transport: Transport
 ) -> ForwardingResult:
-    """Send the request on, and return what is to be answered: 502 where no answer came."""
+    """Forward the request, and return the application's answer; a 502 if it gives none."""
     url = forwarded_url(request, to=to)
     outgoing = OutgoingRequest(request.method, url, forwarded_headers(request), request.body)
     exchange = await transport.send(outgoing, limits=_LIMITS)
@@ -54,16 +54,19 @@ async def pass_on(
 
 
 def forwarded_url(request: ReceivedRequest, *, to: CallbackUrl) -> CallbackUrl:
-    """Return the URL with a path, its own or else the request's, and with the request's query.
+    """Return `to` with the request's query added, and with the request's path if it has none.
 
-    The query always goes along, since a GET has its parameters in it.
+    The query is always kept, because it contains the parameters of a GET.
     """
     url = replace(to, path=to.path or request.path)
     return url.with_parameters(request.query) if request.query else url
 
 
 def forwarded_headers(request: ReceivedRequest) -> Headers:
-    """Return the headers in their order and letter case; Host too, which may have been signed."""
+    """Return the headers to forward, in their order and letter case.
+
+    Host is kept, because the signature may depend on it; headers about the connection are not.
+    """
     kept = tuple(pair for pair in request.headers if pair[0].lower() not in _OF_THE_CONNECTION)
     if request.body and not request.values("Content-Length"):
         return (*kept, ("Content-Length", str(len(request.body))))

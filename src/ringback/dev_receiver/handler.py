@@ -1,4 +1,4 @@
-"""Takes one request after the other: checks it, counts it, shows it, answers it."""
+"""Handle the listener's requests: verify, count, forward, show and answer each of them."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -26,26 +26,27 @@ from ringback.receiver.verification import (
 
 @dataclass(frozen=True, slots=True)
 class ListenOptions:
-    """What the listener was asked to do."""
+    """The options of `ringback listen`."""
 
     secrets: ReceiverSecrets = ReceiverSecrets()
-    """Those given by hand; for each kind they go before the account's."""
+    """The secrets given as options; for each kind, they replace the account's secrets."""
     configured: CallbackUrl | None = None
-    """The URL that senders call, where it is not the one that a request itself names."""
+    """The callback URL configured at the sender; None to take it from each request's Host."""
     forward_to: CallbackUrl | None = None
     failure_mode: FailureMode | None = None
-    """Which requests fail on purpose; None for none."""
+    """The requests that fail on purpose; None if none should."""
     delay: timedelta = timedelta(0)
+    """How long each answer is delayed."""
 
 
 @dataclass(slots=True)
 class ListenRequestHandler:
-    """Handles the requests that the server hands over."""
+    """Handles the requests that the listener's server receives."""
 
     options: ListenOptions
     _: KW_ONLY
     find_account: Callable[[], ListenAccount | None]
-    """Asked for each request, since `ringback dev` may start after the listener."""
+    """Called for each request, because `ringback dev` may start after the listener."""
     seen: SeenTokens
     clock: Clock
     transport: Transport
@@ -53,7 +54,7 @@ class ListenRequestHandler:
     _count: int = 0
 
     async def handle(self, request: ReceivedRequest) -> ListenerResponse:
-        """Return the answer to a request, once it was shown and the delay has passed."""
+        """Show a request, wait for the configured delay, and return the answer."""
         self._count += 1
         mode = self.options.failure_mode
         failure = mode if mode is not None and mode.fails(self._count) else None
@@ -81,7 +82,7 @@ class ListenRequestHandler:
     ) -> tuple[Verdict, SeenTokenCount | None]:
         account = self.find_account()
         verdict = self._check(request, account)
-        # Counted before anything is waited for: its retry may come while we look things up.
+        # Count before the first `await`: a retry may come during the look-up.
         seen = self._note(verdict, at)
         sent = await self._look_up(verdict, account)
         return (verdict if sent is None else self._check(request, account, sent)), seen
@@ -109,7 +110,10 @@ class ListenRequestHandler:
     async def _look_up(
         self, verdict: Verdict, account: ListenAccount | None
     ) -> SenderCallbackRecord | None:
-        """Ask the sender what it sent, where the signature alone doesn't tell what is wrong."""
+        """Return the sender's record of a callback whose signature is wrong for unknown reasons.
+
+        None if the reason is known, or the record can't be found.
+        """
         match verdict:
             case Rejected(Reason.NOT_EXPLAINED, token=str(token)) if account is not None:
                 return await look_up(token, of=account, transport=self.transport)
@@ -118,7 +122,7 @@ class ListenRequestHandler:
 
 
 def _answer(failure: FailureMode | None, forwarded: ForwardingResult | None) -> ListenerResponse:
-    """Return the failure that was asked for, else what the application answered, else a 200."""
+    """Return the intended failure if there is one, else the application's answer, else a 200."""
     if failure is not None:
         return ListenerResponse(failure.status)
     return ListenerResponse(200) if forwarded is None else forwarded.answer

@@ -1,4 +1,4 @@
-"""A request that the listener received, with all that was found out about it."""
+"""A request that the listener received, with its verification and its answer."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ from ringback.receiver.verification import ReceivedRequest, Verdict
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """A request, the verdict on it, and its answer."""
+    """A received request, the verdict on its signature, and the status that answered it."""
 
     at: datetime
     request: ReceivedRequest
     verdict: Verdict
     seen: SeenTokenCount | None
-    """None where the request has no token."""
+    """How often this callback has come; None if the request has no token."""
     answered: int
     after: timedelta = timedelta(0)
     on_purpose: FailureMode | None = None
-    """The mode that asked for this answer, where it is a failure on purpose."""
+    """The failure mode that made this answer fail on purpose; None if none did."""
     forwarded: ForwardingResult | None = None

@@ -1,7 +1,7 @@
-"""Bytes from a connection -> requests, exactly as they came; no I/O.
+"""Parse requests from a connection's bytes, without changing them; no I/O.
 
-Laws of this file. Header names keep their letter case and headers their order. What is too long or
-no HTTP becomes one `UnparsableRequest`, after which the connection is read no further.
+Laws of this file. Header names keep their letter case, and headers their order. Input that is too
+long or not HTTP becomes one `UnparsableRequest`; all later input of the connection is ignored.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ MAX_BODY: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CompleteRequest:
-    """A complete request, and whether another one may follow on its connection."""
+    """A complete request; `keeps_alive` is True if another may follow on its connection."""
 
     request: ReceivedRequest
     keeps_alive: bool
 
 
 class UnparsableRequest(Exception):
-    """What came can't be read as a request; the status says why."""
+    """The input is not a request that can be parsed; has the HTTP status to answer with."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -32,18 +32,18 @@ class UnparsableRequest(Exception):
 
 
 class ListenRequestParser:
-    """Reads the requests of one connection."""
+    """Parses the requests of one connection."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._complete: list[CompleteRequest | UnparsableRequest] = []
         self._is_broken = False
         self.expects_continue = False
-        """Whether the sender waits for `100 Continue` before it sends the body."""
+        """True while the sender waits for `100 Continue` before it sends the body."""
         self.on_message_begin()
 
     def feed(self, data: bytes) -> list[CompleteRequest | UnparsableRequest]:
-        """Return what these bytes complete, in the order in which it came; never raises."""
+        """Return the requests that these bytes complete, in order; never raises."""
         if not self._is_broken:
             self._read(data)
         complete, self._complete = self._complete, []
@@ -56,13 +56,13 @@ class ListenRequestParser:
             if was_in_head and self._is_in_head:
                 self._grow_head(len(data))
         except httptools.HttpParserUpgrade:
-            # A client may offer another protocol, and a server need not take it up. What follows
-            # on the connection is not read: by then it may be in that protocol.
+            # A client may offer to switch to another protocol, which a server may ignore. The
+            # connection isn't read any further: the rest may be in that protocol.
             self._is_broken = True
         except httptools.HttpParserError as error:
-            # The parser wraps what the methods below raise.
+            # The parser wraps exceptions of the methods below.
             cause = error.__context__
-            unreadable = UnparsableRequest(400, f"this is no HTTP/1.1 request: {error}")
+            unreadable = UnparsableRequest(400, f"this is not an HTTP/1.1 request: {error}")
             self._give_up(cause if isinstance(cause, UnparsableRequest) else unreadable)
         except UnparsableRequest as unreadable:
             self._give_up(unreadable)
@@ -88,16 +88,16 @@ class ListenRequestParser:
         self.expects_continue = False
 
     def on_url(self, url: bytes) -> None:
-        """Add to the target, which may come in pieces."""
+        """Append a piece of the request target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header; what follows a chunked body is left out."""
+        """Add a header; trailers after a chunked body are ignored."""
         if self._is_in_head:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """Refuse what is too long before its body is read."""
+        """Refuse a request that is too long before its body is read."""
         self._is_in_head = False
         sizes = (len(name) + len(value) + 4 for name, value in self._headers)
         self._head_size = 0
@@ -109,14 +109,14 @@ class ListenRequestParser:
                 self.expects_continue = True
 
     def on_body(self, body: bytes) -> None:
-        """Add to the body."""
-        self.expects_continue = False  # it did not wait
+        """Append a piece of the body."""
+        self.expects_continue = False  # the sender did not wait
         self._body += body
         if len(self._body) > MAX_BODY:
             raise _too_long()
 
     def on_message_complete(self) -> None:
-        """Hand the request out."""
+        """Add the finished request to the result of `feed`."""
         request = ReceivedRequest(
             method=self._parser.get_method().decode("latin-1"),
             target=self._target.decode("latin-1"),

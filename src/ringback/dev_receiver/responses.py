@@ -1,4 +1,4 @@
-"""What the listener answers, also where it fails on purpose."""
+"""The listener's answers, including failures on purpose."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from ringback.core.http.http_exchange import Headers
 
 UNAVAILABLE: Final = 503
-"""What `--fail-first` answers where `--fail` names no other status."""
+"""The status with which `--fail-first` fails, unless `--fail` names another."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerResponse:
-    """An HTTP answer; the server adds what HTTP itself needs."""
+    """An HTTP answer; the server adds Content-Length and Connection."""
 
     status: int
     headers: Headers = ()
@@ -20,15 +20,15 @@ class ListenerResponse:
 
 @dataclass(frozen=True, slots=True)
 class FailureMode:
-    """Has requests fail on purpose: all of them, or only the first ones."""
+    """Makes requests fail on purpose: all of them, or only the first ones."""
 
     status: int = UNAVAILABLE
-    """What they are answered with."""
+    """The status with which the failing requests are answered."""
     count: int | None = None
-    """How many fail, before all later ones get the answer of a good receiver; None for all."""
+    """The number of requests that fail before all others succeed; None if all fail."""
 
     def fails(self, number: int) -> bool:
-        """Whether the request with this number, from 1, fails.
+        """Return True if the request with this number (the first is 1) fails.
 
         >>> [FailureMode(count=2).fails(number) for number in (1, 2, 3)]
         [True, True, False]
@@ -36,7 +36,7 @@ class FailureMode:
         return self.count is None or number <= self.count
 
     def __str__(self) -> str:
-        """The flags that ask for it."""
+        """Return the flags of `ringback listen` for this mode."""
         if self.count is None:
             return f"--fail {self.status}"
         named = "" if self.status == UNAVAILABLE else f"--fail {self.status} "

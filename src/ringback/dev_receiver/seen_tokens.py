@@ -1,4 +1,4 @@
-"""Which callbacks came before, by source and token."""
+"""Count how often each callback has come, by source and idempotency token."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,28 +12,28 @@ REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SeenTokenCount:
-    """How often a callback has come, this time included, and when it came first."""
+    """The number of times that a callback has come, and when it first came."""
 
     times: int
     since: datetime
 
     @property
     def before(self) -> bool:
-        """Whether this is not the first time."""
+        """True if the callback has come before."""
         return self.times > 1
 
 
 class SeenTokens:
-    """Remembers tokens in memory; of too many, those that have not come for longest are forgotten.
+    """Counts tokens in memory; beyond the limit, forgets the least recently seen ones.
 
-    A token of one source says nothing about the other's, so the two are kept apart.
+    The same token from different sources is two callbacks.
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:
         self._seen = NewestEntries[tuple[Source, str], SeenTokenCount](limit)
 
     def note(self, source: Source, token: str, *, at: datetime) -> SeenTokenCount:
-        """Count this arrival, and return what is known with it."""
+        """Count a callback that came at this time, and return its new count."""
         key = (source, token)
         earlier = self._seen.get(key, SeenTokenCount(0, at))
         seen = self._seen[key] = replace(earlier, times=earlier.times + 1)

@@ -1,4 +1,4 @@
-"""The sender on this machine: the secrets of its account, and its record of what it sent."""
+"""Get the account's secrets and callback records from the sender, `ringback dev`."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -12,13 +12,13 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.ports import Transport
 from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 
-# The sender is on this machine, and is itself waiting for our answer.
+# Short, because the sender is on this machine, and is itself waiting for the listener's answer.
 _LIMITS: Final = Timeouts(connect=1, read=1, total=1)
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAccount:
-    """The account whose callbacks are awaited, and where its sender answers questions."""
+    """The account whose callbacks are expected: its secrets, and its sender's base URL."""
 
     base_url: CallbackUrl
     sid: str
@@ -28,10 +28,10 @@ class ListenAccount:
 
 
 def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> ReceiverSecrets:
-    """Return the secrets to check with: those given by hand, else the account's.
+    """Return the secrets that verify signatures: the given ones, else the account's.
 
-    The account's other secrets explain wrong signatures, above all the API key's, which is most
-    easily mistaken for the right one.
+    All secrets of the account are also listed to explain wrong signatures: people often use one,
+    especially the API key's secret, instead of the right one.
     """
     if account is None:
         return given
@@ -49,7 +49,7 @@ def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> Rece
 async def look_up(
     token: str, *, of: ListenAccount, transport: Transport
 ) -> SenderCallbackRecord | None:
-    """Return what the sender recorded under this token, or None where it doesn't say."""
+    """Return the sender's record of the callback with this token; None if it can't be had."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     basic = basic_authorization(f"{of.sid}:{of.auth_token}")
     headers = (("Host", of.base_url.authority), ("Authorization", basic))
@@ -62,10 +62,10 @@ async def look_up(
 
 
 def sent_of(listed: object) -> SenderCallbackRecord | None:
-    """Return what was sent, from the portal's list of the callbacks with one token.
+    """Return the sent request, from the portal's list of callbacks with one token.
 
-    It is read from the callback, not from its attempts: URL and payload are the same for all of
-    them, and the attempt that is under way has nothing to show yet.
+    None if the list doesn't have exactly one callback. Its attempts aren't needed: all have the
+    callback's URL and payload, and the attempt that is under way isn't recorded yet.
     """
     match listed:
         case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:

@@ -1,9 +1,9 @@
-"""A small HTTP/1.1 server that hands requests on exactly as they came.
+"""A small HTTP/1.1 server that passes requests to a handler exactly as they came.
 
-Deliberately raw. The letter case and the order of the headers are what a listener is there to
-show, and the server of the APIs (by the rules of ASGI) lower-cases header names, and refuses what a
-listener had better show. It is made for a handful of senders on a developer's machine: it keeps
-connections alive and bounds what it reads, and has no time limits.
+A listener should show the letter case and order of headers, and malformed requests. The server of
+the APIs can't do that: it lower-cases header names, as ASGI demands, and refuses malformed
+requests. This server is for a few senders on a developer's machine: it keeps connections alive
+and limits the size of requests, but has no time limits.
 """
 
 import asyncio
@@ -27,37 +27,37 @@ _BODILESS: Final = (204, 304)
 
 
 class ListenServer:
-    """Listens on one address, and answers each request with what the handler returns."""
+    """Listens on one address, and answers each request with the handler's answer."""
 
     def __init__(self, handle: Handler) -> None:
         self.handle = handle
         self.connections = set[_Connection]()
-        """Those that are open."""
+        """The open connections."""
         self._listening: asyncio.Server | None = None
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port: where 0 was asked for, one that was free.
+        """Start to listen, and return the port, which is a free one if `port` is 0.
 
-        Raises OSError where the address can't be had.
+        Raises OSError if the address can't be used.
         """
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(lambda: _Connection(self), host, port)
         return cast("int", self._listening.sockets[0].getsockname()[1])
 
     async def wait_broken(self) -> None:
-        """Wait until the handler raises, and raise that: it means that nothing can be shown."""
+        """Wait until the handler raises an exception, and raise it."""
         await self._broken
 
     async def stop(self) -> None:
-        """Stop listening, and leave unanswered what is not answered yet."""
+        """Stop listening, and close all connections without answering pending requests."""
         if self._listening is not None:
             self._listening.close()
         tasks = [connection.abandon() for connection in tuple(self.connections)]
         await asyncio.gather(*filter(None, tasks), return_exceptions=True)
 
     def break_off(self, error: BaseException) -> None:
-        """Have `wait_broken` raise this; only the first one counts."""
+        """Make `wait_broken` raise this error; later errors are ignored."""
         if not self._broken.done():
             self._broken.set_exception(error)
 
@@ -65,7 +65,7 @@ class ListenServer:
 class _Connection(asyncio.Protocol):
     """Answers the requests of one connection one after the other.
 
-    While one is being answered nothing is read, so a sender can't pile requests up.
+    Nothing is read while a request is being answered, so requests can't pile up.
     """
 
     _transport: asyncio.Transport
@@ -77,23 +77,23 @@ class _Connection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
 
     def abandon(self) -> asyncio.Task[None] | None:
-        """Close at once; return the task that was answering, which is ending."""
+        """Close the connection at once; return the cancelled task that answers, None if idle."""
         self._transport.abort()
         if self._answering is not None:
             self._answering.cancel()
         return self._answering
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register the new connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """Let a request that is being handled come to its end; nobody will read the answer."""
+        """Remove the connection; a request that is being handled is still finished and shown."""
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and begin to answer where a request is complete."""
+        """Parse the data, and start to answer if a request is complete."""
         self._waiting.extend(self._reader.feed(data))
         if self._reader.expects_continue:
             self._reader.expects_continue = False
@@ -116,7 +116,7 @@ class _Connection(asyncio.Protocol):
         self._answering = None
         if task.cancelled():
             return
-        # A handler that raises can show nothing any more; answering unseen would hide that.
+        # A handler that raises can't show requests any more: stop, rather than answer unseen.
         if (error := task.exception()) is not None:
             self._server.break_off(error)
             self._transport.abort()
@@ -130,7 +130,7 @@ class _Connection(asyncio.Protocol):
 
 
 def to_bytes(answer: ListenerResponse, *, method: str, keeps_alive: bool) -> bytes:
-    """Return an answer to this method as it goes on the wire."""
+    """Return the bytes of an answer to a request with this method."""
     phrase = phrases.get(answer.status, "")
     headers: Headers = answer.headers
     if answer.status not in _BODILESS:

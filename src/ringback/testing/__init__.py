@@ -1,4 +1,4 @@
-"""Ringback for the tests of an application: in this process, with no network and no sleep.
+"""Test an application with Ringback in the same process: without a network, without sleeps.
 
     from ringback.testing import Emulator
 
@@ -7,9 +7,9 @@
         app.deactivate(ringback.sim_sid, callback_url=ringback.receiver.url("/hook"))
         ringback.expect_callback(SimStatus="inactive", source="twilio")
 
-With pytest, the fixture `emulator` has one that is fresh for each test.
+With pytest, the fixture `emulator` gives each test a fresh one.
 
-May import `application` and what is below it.
+May import `application` and all packages below it.
 Start with `emulator`.
 """
 

@@ -1,4 +1,4 @@
-"""Playing a SIM's device: what it sends, uses and downloads."""
+"""Play a SIM's device in a test: send messages, use data, download eSIM Profiles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,35 +18,37 @@ T = TypeVar("T")
 
 
 class TransactionRunner(Protocol):
-    """Runs an operation, and waits until it is durable."""
+    """Runs an operation in a transaction, and waits until the result is durable."""
 
     def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        """Return the result of the work, or raise its exception."""
+        """Return the result of `work`, or raise its exception."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM; it raises InvalidParameter for what the network would refuse.
+    """The device of one SIM, which a test can let send messages, use data and so on.
 
-    What only one product has raises InvalidParameter for a SIM of the other.
+    Each method raises InvalidParameter if the network would refuse the action, or if only the
+    other product (Super SIM or Programmable Wireless) has it.
     """
 
     account_sid: str
     sim: str
-    """The SID or the unique name of its SIM."""
+    """The SID or the unique name of the device's SIM."""
     change: TransactionRunner
+    """Runs operations that change data."""
     look: TransactionRunner
-    """Runs what only looks, once nothing more happens by itself."""
+    """Runs operations that only read, after all pending work is done."""
 
     def send_sms(self, text: str) -> SmsCommand:
-        """Send an SMS from a Super SIM; the fleet's SmsCommandsUrl is told of it."""
+        """Send an SMS from a Super SIM; causes a callback to the fleet's SmsCommandsUrl."""
         return self.change(
             lambda tx, context: supersim.receive_sms(tx, self._sim(tx), text, context)
         )
 
     def send_datagram(self, payload: bytes, *, port: int = 4000) -> IpCommand:
-        """Send a datagram from a Super SIM; the fleet's IpCommandsUrl is told of it."""
+        """Send a datagram from a Super SIM; causes a callback to the fleet's IpCommandsUrl."""
         return self.change(
             lambda tx, context: supersim.receive_datagram(
                 tx, self._sim(tx), payload, port=port, context=context
@@ -54,9 +56,9 @@ class Device:
         )
 
     def send_command(self, payload: str | bytes) -> WirelessCommand:
-        """Send a Command from a Programmable Wireless SIM, as text, or binary where it is bytes.
+        """Send a Command from a Programmable Wireless SIM: a text, or binary for bytes.
 
-        The SIM's CommandsCallbackUrl is told of it.
+        Causes a callback to the SIM's CommandsCallbackUrl.
         """
 
         def send(tx: Transaction, context: OperationContext) -> WirelessCommand:
@@ -68,12 +70,12 @@ class Device:
         return self.change(send)
 
     def messages(self) -> list[bytes]:
-        """Return the newest SMS or Commands that have come to it, the newest first."""
+        """Return the payloads of SMS or Commands that the device received, newest first."""
         newest = self.look(lambda tx, _: any_sim.inbox_of(tx, self._any_sim(tx)))
         return [one.message for one in newest]
 
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:
-        """Use so many bytes at once."""
+        """Upload and download these numbers of bytes at once."""
         self.change(
             lambda tx, context: any_sim.transfer_data(
                 tx, self._any_sim(tx), upload=upload, download=download, context=context
@@ -81,7 +83,7 @@ class Device:
         )
 
     def download_profile(self, sid: str) -> EsimProfile:
-        """Download an eSIM Profile that is available."""
+        """Download the available eSIM Profile with this SID, and return it."""
         return self.change(
             lambda tx, context: supersim.download_profile(tx, self.account_sid, sid, context)
         )

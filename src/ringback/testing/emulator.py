@@ -1,4 +1,4 @@
-"""The emulator: Ringback in this process, driven by a test."""
+"""The emulator: a Ringback in the test's own process, which the test controls."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -26,11 +26,11 @@ _LOOK_AGAIN_SECONDS: Final = 0.005
 
 
 class Emulator:
-    """Serves the SIM APIs on a free port of this machine, from a thread of this process.
+    """Serves the SIM APIs on a free local port, from a thread of this process.
 
-    Its clock stands still until `advance`, and the network takes no time, so that whatever can
-    happen has happened by the time a test looks. The same `seed` gives the same SIDs, tokens and
-    secrets every time.
+    The emulator's clock stands still until `advance`, and its network has no delays, so a test
+    always sees all effects of its actions. The same `seed` gives the same SIDs, tokens and secrets
+    every time.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Emulator:
         start: datetime | None = None,
         seed: int = 0,
     ) -> None:
-        """Prepare an emulator.
+        """Prepare an emulator; `start` or `with` starts it.
 
-        `settings` are those of `ringback dev` as its flags have them, without the dashes in front
-        and with underscores: `{"phase": "after", "schedule": "persistent"}`. `start` is the instant
-        at which the clock stands, with its zone; now without it.
+        `settings` are the settings of `ringback dev`, named like its flags, but with underscores:
+        `{"phase": "after", "schedule": "persistent"}`. `start` is the time that the clock shows, a
+        datetime with a time zone; the default is the current time.
         """
         self.receiver = RecordingReceiver()
-        """A receiver to point callbacks at."""
+        """A receiver for callbacks, for applications that have none of their own."""
         self._settings = settings
         self._start = start or SystemClock().now().replace(microsecond=0)
         self._seed = seed
@@ -57,7 +57,7 @@ class Emulator:
     # ---- starting and stopping -------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start to serve; raises ConfigurationError for settings that can't be used."""
+        """Start to serve, and return the emulator; raises ConfigurationError for bad settings."""
         if self._running is None:
             running = RunningServer(
                 self._settings, start=self._start, seed=self._seed, receiver=self.receiver
@@ -67,44 +67,44 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Stop, and forget everything."""
+        """Stop serving, and delete all data."""
         if self._running is not None:
             self._running.stop()
             self._running = None
 
     def reset(self) -> None:
-        """Begin anew at the same address: the notice's account with its SIM, and nothing else."""
+        """Start again with only the initial account and SIMs; URLs and secrets stay the same."""
         self._server.reset()
         self._expected.clear()
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start to serve, and return the emulator."""
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop serving, and delete all data."""
         self.stop()
 
-    # ---- what an application is configured with --------------------------------------------------
+    # ---- values for the configuration of an application ------------------------------------------
 
     @property
     def base_url(self) -> str:
-        """Where the APIs are: `client.supersim.base_url` of the official client."""
+        """The base URL of the APIs: set the official client's `client.supersim.base_url` to it."""
         return self._server.base_url
 
     @property
     def account_sid(self) -> str:
-        """The SID of the account that there is from the start."""
+        """The SID of the account that exists from the start."""
         return self._server.seed.account.sid
 
     @property
     def auth_token(self) -> str:
-        """Its Auth Token: signs in, and signs callbacks from Twilio's infrastructure."""
+        """The account's Auth Token: the API password; also signs callbacks from Twilio's source."""
         return self._server.seed.account.auth_token
 
     @property
     def api_key(self) -> tuple[str, str]:
-        """The SID of an API key, and its secret."""
+        """The SID and the secret of an API key of the account."""
         key = self._server.seed.api_key
         return key.key.sid, key.secret
 
@@ -115,22 +115,22 @@ class Emulator:
 
     @property
     def sim_sid(self) -> str:
-        """The SID of the SIM that there is from the start; it is active, and in a fleet."""
+        """The SID of the Super SIM that exists from the start; it is active, and in a fleet."""
         return self._server.seed.sim_sid
 
     @property
     def wireless_base_url(self) -> str:
-        """Where Programmable Wireless is: `client.wireless.base_url` of the official client."""
+        """The base URL of Programmable Wireless, for the client's `client.wireless.base_url`."""
         return f"{self.base_url}/wireless"
 
     @property
     def wireless_sim_sid(self) -> str:
-        """The SID of the Programmable Wireless SIM that there is from the start; it is active."""
+        """The SID of the Programmable Wireless SIM that exists from the start; it is active."""
         return self._server.seed.wireless_sim_sid
 
     @property
     def gateway(self) -> tuple[str, int] | None:
-        """Where a device's program sends its datagrams; None without the setting `gateway`."""
+        """The host and port for datagrams of device programs; None without setting `gateway`."""
         gateway = self._server.application.workers.network.gateway
         return None if gateway is None else gateway.address
 
@@ -138,23 +138,26 @@ class Emulator:
 
     @property
     def now(self) -> datetime:
-        """The instant at which its clock stands."""
+        """The time that the emulator's clock shows."""
         return self._server.application.api.dependencies.clock.now()
 
     def advance(self, by: str | timedelta) -> datetime:
-        """Let time pass, `3d` say: all that comes due is done, in order; return what time it is."""
+        """Advance the clock, for example by `3d`, and return the new time.
+
+        All retries, schedules and changes that come due are done, in order.
+        """
         duration = read_duration(by) if isinstance(by, str) else by
         clock_advancer = self._server.application.workers.clock_advancer
         if clock_advancer is None:
-            raise RuntimeError("an emulator has a clock that can be advanced")
+            raise RuntimeError("the emulator's clock can't be advanced")
         return self._server.call(clock_advancer.advance(duration))
 
     def device(self, sim: str | None = None) -> Device:
-        """Return what plays a SIM's device: the first SIM's, or that with this SID or name."""
+        """Return the device of the SIM with this SID or unique name; by default, of `sim_sid`."""
         return Device(self.account_sid, sim or self.sim_sid, self._change, self._look_at)
 
     def register_wireless_sim(self, *, iccid: str | None = None, narrowband: bool = False) -> str:
-        """Register a new Programmable Wireless SIM, which its API can't do; return its SID."""
+        """Register a new Programmable Wireless SIM (its API can't), and return its SID."""
 
         def register(tx: Transaction, context: OperationContext) -> str:
             number = iccid or make_iccid(context.random_source.bytes(8))
@@ -164,14 +167,14 @@ class Emulator:
         return self._change(register)
 
     def scenario(self, name: str, *, sim: str | None = None) -> None:
-        """Have the network behave like this towards a SIM, or towards the whole account."""
+        """Choose the scenario with this name, such as `unattached`, for a SIM or the account."""
         chosen = scenario_called(name)
         self._change(lambda tx, _: choose_scenario(tx, self.account_sid, sim=sim, scenario=chosen))
 
     # ---- callbacks -------------------------------------------------------------------------------
 
     def callbacks(self) -> list[SentCallback]:
-        """Return the callbacks so far, the oldest first, once nothing more happens by itself."""
+        """Finish all pending work, and return all callbacks so far, oldest first."""
         return self._look_at(lambda tx, _: self._sent(tx))
 
     def expect_callback(
@@ -184,29 +187,30 @@ class Emulator:
         within: float = 5,
         **parameters: str,
     ) -> SentCallback:
-        """Return the oldest callback that is like this, and wasn't expected before.
+        """Wait for a matching callback that no earlier call returned, and return it.
 
-        `parameters` are what it tells: `SimStatus="active"`. `url` is its URL, with or without the
-        fragment; `status` is where it has to be on its way, None for anywhere. Raises
-        AssertionError, with all that there are, where none comes within so many seconds.
+        `parameters` are parameters of the callback: `SimStatus="active"`. `url` is its URL, with or
+        without the fragment. `status` is its delivery status; None matches any. If several
+        callbacks match, returns the oldest. Raises AssertionError, with a list of all callbacks, if
+        none matches within `within` seconds.
         """
         expected = ExpectedCallback(parameters, source, url, method, status)
         found, others = self._server.call(self._wait_for(expected, within))
         if found is None:
             raise AssertionError(
-                f"no callback like this came within {within:g} s: {expected}; there are:"
+                f"no callback like this came within {within:g} s: {expected}; all callbacks:"
                 f"{in_lines(others)}"
             )
         self._expected.add(found.sid)
         return found
 
     def expect_no_callback(self) -> None:
-        """Check that no callback came that wasn't expected; raises AssertionError with those."""
+        """Raise AssertionError if there are callbacks that `expect_callback` hasn't returned."""
         unexpected = [one for one in self.callbacks() if one.sid not in self._expected]
         if unexpected:
             raise AssertionError(f"callbacks that nobody expected:{in_lines(unexpected)}")
 
-    # ---- within ----------------------------------------------------------------------------------
+    # ---- internals -------------------------------------------------------------------------------
 
     @property
     def _server(self) -> RunningServer:

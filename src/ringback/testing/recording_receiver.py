@@ -1,4 +1,4 @@
-"""A receiver for tests of applications that have none of their own."""
+"""A receiver for tests of applications that have no receiver of their own."""
 
 from collections import deque
 from typing import Final
@@ -11,11 +11,11 @@ _HOST: Final = "127.0.0.1"
 
 
 class RecordingReceiver:
-    """Answers every request with 200, unless it is told to fail, and keeps what it got."""
+    """A receiver that records every request, and answers 200 unless `fail` is called."""
 
     def __init__(self) -> None:
         self.requests = list[ReceivedRequest]()
-        """All that came, the oldest first."""
+        """All requests received so far, oldest first."""
         self._failures = deque[int]()
         self._server: ListenServer | None = None
         self._port = 0
@@ -26,16 +26,16 @@ class RecordingReceiver:
         return f"http://{_HOST}:{self._port}{path}{fragment}"
 
     def fail(self, status: int = 503, *, times: int = 1) -> None:
-        """Answer the next requests with this status."""
+        """Answer the next `times` requests with this status."""
         self._failures.extend([status] * times)
 
     def reset(self) -> None:
-        """Forget all requests, and all failures that were to come."""
+        """Forget all recorded requests, and all failures that are still planned."""
         self.requests.clear()
         self._failures.clear()
 
     async def open(self) -> None:
-        """Listen on any free port."""
+        """Start to listen on a free port."""
         self._server = ListenServer(self._answer)
         self._port = await self._server.start(_HOST, 0)
 

@@ -1,4 +1,4 @@
-"""The server of an emulator: everything that `ringback dev` runs, in a thread of its own."""
+"""The server of an emulator: everything that `ringback dev` runs, in a separate thread."""
 
 import asyncio
 import shutil
@@ -25,14 +25,14 @@ from ringback.testing.recording_receiver import RecordingReceiver
 
 
 class SeededRandomSource:
-    """Answers `ports.RandomSource` from a seed, alike everywhere; not for secrets that matter."""
+    """Implements `ports.RandomSource` reproducibly from a seed; not for real secrets."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._numbers = count()
 
     def bytes(self, count: int) -> bytes:
-        """Return the next bytes of this seed's."""
+        """Return the next `count` bytes of the seed's sequence."""
         return shake_128(f"{self._seed} {next(self._numbers)}".encode()).digest(count)
 
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class RunningServer:
-    """A started server; all methods but `call` are for its own thread."""
+    """The server of an emulator, with its thread, data folder and receiver."""
 
     def __init__(
         self,
@@ -66,24 +66,24 @@ class RunningServer:
         self.seed: SeededAccount
 
     def start(self) -> None:
-        """Start everything; raises ConfigurationError where it can't be."""
+        """Start the thread, server and receiver; raises ConfigurationError for bad settings."""
         self._thread.start()
         with on_failure(self._let_go):
             self.call(self._open())
 
     def stop(self) -> None:
-        """Stop everything, and forget all data."""
+        """Stop the server and the receiver, and delete all data."""
         try:
             self.call(self._close())
         finally:
             self._let_go()
 
     def reset(self) -> None:
-        """Begin anew, at the same address and with the same SIDs and secrets."""
+        """Delete all data, and start again at the same address with the same SIDs and secrets."""
         self.call(self._reset())
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run this in the server's thread, and return what it returns."""
+        """Run a coroutine in the server's thread, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _run(self) -> None:
@@ -103,7 +103,7 @@ class RunningServer:
         self._serving = asyncio.create_task(serve(self._hand_on, self._listener, until=self._until))
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to the present application: a reset replaces it, and keeps the port."""
+        """Pass a request to the current application, which a reset replaces on the same port."""
         await self.application.api.app(scope, receive, send)
 
     async def _close(self) -> None:
@@ -132,7 +132,7 @@ class RunningServer:
         )
 
     def _settings(self) -> Settings:
-        # Nothing may take time or happen by itself, so that a test sees all effects at once.
+        # No delays and no spontaneous events, so that a test sees all effects at once.
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
         return load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)

@@ -1,4 +1,4 @@
-"""Callbacks as tests see them: payload, receiver, source and its reason, and the attempts."""
+"""The callbacks that tests see: with payload, URL, source and its reason, and attempts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ class SentCallback:
 
     sid: str
     parameters: Mapping[str, str]
-    """What it tells, by name."""
+    """The parameters of the payload, by name."""
     source: str
     """The infrastructure that sends it: `twilio` or `kore`."""
     source_reason: str
-    """Why that one."""
+    """Why the callback is sent from that source."""
     url: str
-    """As it was configured, with its fragment and without credentials."""
+    """The configured URL, with its fragment, but without credentials."""
     method: str
     idempotency_token: str
     status: str
     """`scheduled`, `delivered`, `failed` or `discarded`."""
     attempts: tuple[Attempt, ...]
-    """Each with its exact request, the answer, and the reason where it failed."""
+    """Each attempt has its exact request, the answer, and the reason if it failed."""
 
     def __str__(self) -> str:
-        """What it is, on one line."""
+        """Describe the callback on one line: status, source, method, URL and parameters."""
         words = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         is_settled = self.status == "delivered" or not self.attempts
         reason = "" if is_settled else f" ({self.attempts[-1].reason})"
@@ -36,7 +36,7 @@ class SentCallback:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCallback:
-    """What a test waits for; None stands for anything."""
+    """The conditions for a callback that a test waits for; None matches any value."""
 
     parameters: Mapping[str, str]
     source: str | None = None
@@ -45,7 +45,7 @@ class ExpectedCallback:
     status: str | None = None
 
     def fits(self, callback: SentCallback) -> bool:
-        """Whether this is it."""
+        """Return True if the callback meets all conditions."""
         return (
             self.parameters.items() <= callback.parameters.items()
             and self.source in (None, callback.source)
@@ -55,7 +55,7 @@ class ExpectedCallback:
         )
 
     def __str__(self) -> str:
-        """What is expected, in words."""
+        """Describe the conditions on one line."""
         words = [f"{name}={value!r}" for name, value in self.parameters.items()]
         rest = {"source": self.source, "url": self.url, "method": self.method}
         words += [f"{name} {value}" for name, value in rest.items() if value is not None]
@@ -63,7 +63,7 @@ class ExpectedCallback:
 
 
 def sent(callback: CallbackRecord, attempts: Sequence[Attempt]) -> SentCallback:
-    """Return what a test sees of a callback."""
+    """Make the `SentCallback` that tests see from a stored callback and its attempts."""
     return SentCallback(
         sid=callback.sid,
         parameters=dict(callback.parameters),
@@ -78,5 +78,5 @@ def sent(callback: CallbackRecord, attempts: Sequence[Attempt]) -> SentCallback:
 
 
 def in_lines(callbacks: Sequence[SentCallback]) -> str:
-    """Return some callbacks, each on a line of its own."""
+    """Return the callbacks as text, each on its own line; ` none` if there are none."""
     return "".join(f"\n  {callback}" for callback in callbacks) or " none"

@@ -1,4 +1,4 @@
-"""`clock.json`: what is written is found again, and what can't be understood is no time at all."""
+"""`clock.json`: a written value is read again, and an invalid file is refused."""
 
 import stat
 from datetime import timedelta
@@ -60,7 +60,7 @@ def test_a_broken_file_is_refused_and_it_is_said_what_to_do(file: ClockFile, tex
         file.read()
     assert str(refused.value) == (
         f"{file.path} does not say how far ahead the clock is; it is like"
-        ' {"ahead_seconds": 3600}. Mend it, or delete it to go back to the machine\'s time'
+        ' {"ahead_seconds": 3600}. Fix it, or delete it to go back to the machine\'s time'
     )
 
 

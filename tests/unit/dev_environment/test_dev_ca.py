@@ -1,4 +1,4 @@
-"""The CA of `ringback dev --tls`: made once, kept, and never taken for what it isn't."""
+"""The CA of `ringback dev --tls`: made once, stored, and refused if its files are damaged."""
 
 import ssl
 import stat
@@ -26,7 +26,7 @@ def mode_of(path: Path) -> int:
 
 
 def shown_by(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> x509.Certificate:
-    """Shake hands in memory, and return the server's certificate."""
+    """Do a TLS handshake in memory, and return the server's certificate."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client.wrap_bio(to_client, to_server, server_hostname=name)
     answering = server.wrap_bio(to_server, to_client, server_side=True)
@@ -87,7 +87,7 @@ def test_a_broken_file_is_refused_and_it_is_said_what_to_do(
     folder = tmp_path / "tls"
     (folder / name).write_bytes(content)
     assert refusal_of(tmp_path) == (
-        f"{folder}/ca.pem and {folder}/ca-key.pem are no CA's certificate and its key;"
+        f"{folder}/ca.pem and {folder}/ca-key.pem are not the certificate and key of a CA;"
         f" delete the folder {folder}, and trust the CA that the next start makes"
     )
 
@@ -96,7 +96,7 @@ def test_another_cas_key_is_refused(tmp_path: Path) -> None:
     find_or_make_ca(tmp_path, now=NOW)
     key = tmp_path / "tls" / "ca-key.pem"
     key.write_bytes(trustme.CA().private_key_pem.bytes())
-    assert "are no CA's certificate and its key" in refusal_of(tmp_path)
+    assert "are not the certificate and key of a CA" in refusal_of(tmp_path)
 
 
 def test_a_ca_without_its_key_is_refused(tmp_path: Path) -> None:

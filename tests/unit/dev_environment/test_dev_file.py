@@ -1,4 +1,4 @@
-"""`dev.json`: read, written, and what it says of who can connect."""
+"""`dev.json`: reading, writing, and the machines that can connect."""
 
 import json
 import stat

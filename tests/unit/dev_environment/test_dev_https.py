@@ -1,4 +1,4 @@
-"""Where HTTPS listens, and for which names."""
+"""The port and the host names of the HTTPS listener."""
 
 import socket
 from dataclasses import replace

@@ -82,7 +82,7 @@ def test_a_request_that_is_no_callback_is_called_none() -> None:
         shown(what)
         == """\
 14:40:58Z  no callback  GET /
-  token      none, so a retry of it can't be told from a new callback
+  token      none, so a retry of this callback looks like a new one
   signature  not right (no signature): there is no signature
   answered   200"""
     )
