@@ -1,14 +1,14 @@
-"""A meter that reports over UDP: the kind of program that runs on a device behind a SIM.
+"""A meter that reports over UDP: an example of a program that runs on a device with a SIM.
 
     ringback dev                              # in one terminal
     python examples/device.py --readings 5    # in another
 
-It sends a datagram for each reading, `reading 17 230.41`, to the gateway. Whoever gets its IP
-Commands acknowledges each with an IP Command back, `ack 17`, to the port that it came from. UDP may
-lose datagrams, so the meter keeps a reading until it is acknowledged, and sends it again after a
-while. It never has more than a few under way, so that nobody is swamped.
+It sends each reading to the gateway in a datagram, such as `reading 17 230.41`. The application
+that is notified of these IP Commands acknowledges each by an IP Command, `ack 17`, to the port that
+it came from. UDP may lose datagrams, so the meter keeps a reading until it is acknowledged, and
+sends it again after a while. It sends at most 16 readings ahead, so that it overloads nobody.
 
-Other commands are answered: `status` by `ok status 17 readings`, an unknown one by `unknown`.
+The meter also answers commands: `status` with `ok status 17 readings`, others with `unknown`.
 """
 
 import argparse
@@ -17,16 +17,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 WINDOW = 16
-"""How many readings may wait for their acknowledgement."""
+"""The number of readings that may wait for an acknowledgement."""
 PATIENCE = 5.0
-"""Seconds of silence after which they are sent again."""
+"""The seconds without an acknowledgement after which waiting readings are sent again."""
 TRIES = 3
 LARGEST = 1300
-"""Bytes; a datagram to or from a SIM is never longer."""
+"""The largest datagram to or from a SIM, in bytes."""
 
 
 class Meter:
-    """Reads, sends, and listens."""
+    """A meter that sends readings to the gateway, and answers commands."""
 
     def __init__(
         self, bound: socket.socket, gateway: tuple[str, int], say: Callable[[str], None] = print
@@ -36,16 +36,16 @@ class Meter:
         self.say = say
         self.count = 0
         self.waiting = dict[int, str]()
-        """Readings that are not acknowledged yet, by their numbers."""
+        """The readings that aren't acknowledged yet, by number."""
 
     def report(self) -> None:
-        """Take a reading and send it."""
+        """Take a new reading and send it."""
         self.count += 1
         self.waiting[self.count] = f"reading {self.count} {200 + self.count * 0.01:.2f}"
         self.send(self.waiting[self.count])
 
     def repeat(self) -> None:
-        """Send again what is not acknowledged."""
+        """Send all readings again that aren't acknowledged."""
         for reading in self.waiting.values():
             self.send(reading)
 
@@ -55,10 +55,10 @@ class Meter:
         self.say(f"> {text}")
 
     def listen(self) -> None:
-        """Wait for a datagram and do what it says; raises TimeoutError where none comes."""
+        """Wait for a datagram and carry it out; raises TimeoutError if none comes."""
         datagram, sender = self.bound.recvfrom(LARGEST)
         if sender != self.gateway:
-            return  # commands come from the gateway, and from nobody else
+            return  # ignore datagrams that aren't from the gateway
         text = datagram.decode(errors="replace")
         self.say(f"< {text}")
         match text.split():
@@ -71,7 +71,7 @@ class Meter:
 
 
 def run(meter: Meter, readings: int) -> bool:
-    """Send so many readings; return whether all of them were acknowledged."""
+    """Send this number of readings, and return True if all of them were acknowledged."""
     silences = 0
     while meter.count < readings or meter.waiting:
         while meter.count < readings and len(meter.waiting) < WINDOW:
@@ -96,12 +96,12 @@ def serve(meter: Meter) -> None:
 
 
 def main() -> int:
-    """Play the meter; the exit code is 1 where a reading was not acknowledged."""
-    parser = argparse.ArgumentParser(description="Play a meter behind a SIM.")
-    parser.add_argument("--gateway", default="127.0.0.1:6969", help="where Ringback's gateway is")
-    parser.add_argument("--address", default="127.0.0.1", help="the device's: that of its SIM")
-    parser.add_argument("--port", type=int, default=4000, help="the device's; 0 takes a free one")
-    parser.add_argument("--readings", type=int, default=0, help="send so many, then end")
+    """Run the meter, and return the exit code: 1 if a reading was not acknowledged."""
+    parser = argparse.ArgumentParser(description="Act as a meter with a SIM.")
+    parser.add_argument("--gateway", default="127.0.0.1:6969", help="address of Ringback's gateway")
+    parser.add_argument("--address", default="127.0.0.1", help="the device's address (its SIM's)")
+    parser.add_argument("--port", type=int, default=4000, help="the device's port; 0: any free one")
+    parser.add_argument("--readings", type=int, default=0, help="number of readings before it ends")
     given = parser.parse_args()
     host, _, port = given.gateway.rpartition(":")
 

@@ -1,4 +1,4 @@
-"""Callbacks under ASGI, without a framework.
+"""Receive callbacks in an ASGI application without a framework.
 
 CALLBACK_URL=http://127.0.0.1:8000/callbacks TWILIO_AUTH_TOKEN=… KORE_SECRET=… \
     python examples/frameworks/asgi_app.py
@@ -21,7 +21,7 @@ callbacks = Receiver(
 
 
 async def work(callback: Callback) -> None:
-    """Do what a callback is for, once."""
+    """Do the work of a callback; called only once for each."""
     match callback.event:
         case SimUpdated(sim_sid=sim, sim_status=status):
             print(f"SIM {sim} is {status}", flush=True)

@@ -1,4 +1,4 @@
-"""Callbacks in a view of Django, whose project is this one file.
+"""Receive callbacks in a Django view; the whole Django project is this file.
 
 CALLBACK_URL=http://127.0.0.1:8000/callbacks TWILIO_AUTH_TOKEN=… KORE_SECRET=… \
     python examples/frameworks/django_app.py
@@ -28,13 +28,13 @@ callbacks = Receiver(
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def receive(request: HttpRequest) -> HttpResponse:
-    """Take a callback in."""
+    """Receive a callback and answer it."""
     answer = callbacks.handle(request_of(request), work)
     return HttpResponse(answer.text.encode(), status=answer.status, headers=answer.headers)
 
 
 def work(callback: Callback) -> None:
-    """Do what a callback is for, once."""
+    """Do the work of a callback; called only once for each."""
     match callback.event:
         case SimUpdated(sim_sid=sim, sim_status=status):
             print(f"SIM {sim} is {status}", flush=True)

@@ -1,4 +1,4 @@
-"""Callbacks in a view of Flask.
+"""Receive callbacks in a Flask view.
 
 CALLBACK_URL=http://127.0.0.1:8000/callbacks TWILIO_AUTH_TOKEN=… KORE_SECRET=… \
     python examples/frameworks/flask_app.py
@@ -24,13 +24,13 @@ callbacks = Receiver(
 
 @app.route("/callbacks", methods=["GET", "POST"])
 def receive() -> tuple[str, int, Mapping[str, str]]:
-    """Take a callback in."""
+    """Receive a callback and answer it."""
     answer = callbacks.handle(request_of(request), work)
     return answer.text, answer.status, answer.headers
 
 
 def work(callback: Callback) -> None:
-    """Do what a callback is for, once."""
+    """Do the work of a callback; called only once for each."""
     match callback.event:
         case SimUpdated(sim_sid=sim, sim_status=status):
             print(f"SIM {sim} is {status}", flush=True)

@@ -1,8 +1,8 @@
-"""Callbacks in a function of AWS Lambda, whose handler is `lambda_app.handler`.
+"""Receive callbacks in an AWS Lambda function, whose handler is `lambda_app.handler`.
 
-Behind a function URL, an API Gateway or a load balancer, with CALLBACK_URL, TWILIO_AUTH_TOKEN,
-KORE_SECRET and SEEN_DB (`/tmp/seen.db`, say) in its environment. A file is there for one instance
-of the function alone: for several, take PostgresDedupe or RedisDedupe.
+Put it behind a function URL, an API Gateway or a load balancer, and set CALLBACK_URL,
+TWILIO_AUTH_TOKEN, KORE_SECRET and SEEN_DB (such as `/tmp/seen.db`) in its environment. Each
+instance of a function has its own files: for several, use PostgresDedupe or RedisDedupe.
 """
 
 from os import environ
@@ -20,7 +20,7 @@ callbacks = Receiver(
 
 
 def work(callback: Callback) -> None:
-    """Do what a callback is for, once."""
+    """Do the work of a callback; called only once for each."""
     match callback.event:
         case SimUpdated(sim_sid=sim, sim_status=status):
             print(f"SIM {sim} is {status}", flush=True)

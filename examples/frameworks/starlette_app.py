@@ -1,4 +1,4 @@
-"""Callbacks in a route of Starlette.
+"""Receive callbacks in a Starlette route.
 
 CALLBACK_URL=http://127.0.0.1:8000/callbacks TWILIO_AUTH_TOKEN=… KORE_SECRET=… \
     python examples/frameworks/starlette_app.py
@@ -25,13 +25,13 @@ callbacks = Receiver(
 
 
 async def receive(request: Request) -> PlainTextResponse:
-    """Take a callback in."""
+    """Receive a callback and answer it."""
     answer = await callbacks.handle_async(await request_of(request), work)
     return PlainTextResponse(answer.text, answer.status, answer.headers)
 
 
 async def work(callback: Callback) -> None:
-    """Do what a callback is for, once."""
+    """Do the work of a callback; called only once for each."""
     match callback.event:
         case SimUpdated(sim_sid=sim, sim_status=status):
             print(f"SIM {sim} is {status}", flush=True)

@@ -1,10 +1,10 @@
 """Answers 200 to everything, and checks afterwards.
 
-Wrong: the sender hears that all is well before anything is checked or done. What a forger sends is
-answered like the rest, and work that fails is never sent again.
-Why: the sender waits a few seconds only, so the request is put on a queue and answered at once.
-Instead: check first, which takes microseconds. Then either do the work, or answer as soon as what
-is to be done is safe in a queue that survives a restart.
+Wrong: the sender gets a 200 before anything is checked or done. Forgeries are answered like genuine
+callbacks, and if the work fails, the sender doesn't send the callback again.
+Why: the sender waits only a few seconds, so the request is put into a queue and answered at once.
+Instead: check first, which takes microseconds. Then either do the work, or answer as soon as the
+work is stored in a queue that survives a restart.
 """
 
 from threading import Thread
@@ -13,10 +13,10 @@ from serving import Receiver, Request, main
 
 
 class AnswersBeforeItChecks(Receiver):
-    """Leaves all to a thread."""
+    """Handles each request in a thread after its answer."""
 
     def answer(self, request: Request) -> int:
-        """Answer, and see later what it was."""
+        """Answer 200 at once; a thread checks the request and does the work."""
         Thread(target=super().answer, args=[request]).start()
         return 200
 

@@ -1,19 +1,19 @@
-"""Answers 200 to whatever has none of the senders' headers.
+"""Answers 200 to every request without the senders' headers.
 
-Wrong: who leaves them out is told that all is well. Nothing is done here, but nobody can rely on
-that, and a probe can't see it.
-Why: a load balancer asks the same URL whether the program is alive.
-Instead: give health checks a path of their own.
+Wrong: a forger who leaves the headers out gets a 200. Nothing is done for such a request here, but
+nobody can rely on that, and a probe can't see it.
+Why: a load balancer sends requests to the same URL to check that the program is alive.
+Instead: give health checks their own path.
 """
 
 from serving import Receiver, Request, main
 
 
 class AnswersHealthChecks(Receiver):
-    """Is alive."""
+    """Takes requests without the senders' headers for health checks."""
 
     def answer(self, request: Request) -> int | None:
-        """Tell callbacks from health checks by their headers."""
+        """Answer 200 to health checks, which it recognises by their headers."""
         marks = "I-Twilio-", "X-Twilio-", "Kore-"
         if not any(name.startswith(marks) for name in request.headers):
             return 200

@@ -1,18 +1,18 @@
-"""Checks KORE's signature, and takes whatever says that it is Twilio's.
+"""Checks KORE's signature, but accepts every request with Twilio's headers.
 
-Wrong: anybody who writes Twilio's headers is believed, whatever the signature.
-Why: the check of Twilio's was taken out for the move, while its callbacks still came.
-Instead: keep Twilio's check until its last callback, then refuse its headers altogether.
+Wrong: anybody can send a request with Twilio's headers, and it is accepted with any signature.
+Why: the check of Twilio's signature was removed for the move, while its callbacks still came.
+Instead: keep Twilio's check until its last callback has come, then refuse its headers.
 """
 
 from serving import Receiver, Request, main
 
 
 class ChecksKoreOnly(Receiver):
-    """Believes Twilio."""
+    """Trusts every request with Twilio's headers."""
 
     def is_genuine(self, request: Request) -> bool:
-        """Check what KORE signed; let the rest through, since it soon ends."""
+        """Check requests from KORE; accept those from Twilio unchecked."""
         if "Kore-Signature" in request.headers:
             return super().is_genuine(request)
         return "I-Twilio-Idempotency-Token" in request.headers

@@ -1,9 +1,9 @@
-"""Looks whether a callback is new, works, and writes down that it is done.
+"""Checks that a callback is new, does the work, and only then stores its token.
 
-Wrong: a second delivery that comes before the first has ended finds nothing written yet, and is
-worked on as well.
-Why: in a row, one after the other, it is right, and so are the tests.
-Instead: write the token down before the work, by one statement that fails if it is there.
+Wrong: a second delivery that comes before the end of the first one doesn't find the token, so the
+work is done twice.
+Why: it works if deliveries come one after the other, as they do in the tests.
+Instead: store the token before the work, by one statement that fails if the token is there.
 """
 
 import time
@@ -13,13 +13,13 @@ from serving import Receiver, Request, main
 
 
 class ChecksThenActs(Receiver):
-    """Leaves a gap between looking and writing."""
+    """Leaves a gap between looking for a token and storing it."""
 
     def take(self, request: Request) -> int:
-        """Do the work of what is not written down."""
+        """Do the work of a callback whose token isn't stored, then store it."""
         with closing(self.seen.open()) as database:
             if not database.execute("SELECT 1 FROM seen WHERE key = ?", [request.key]).fetchone():
-                time.sleep(0.4)  # what the work is: another database, another service
+                time.sleep(0.4)  # slow work, such as a call of another service
                 self.work(request)
                 database.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", [request.key])
         return 200

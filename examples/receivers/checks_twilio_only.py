@@ -1,18 +1,18 @@
-"""Checks Twilio's signature, and takes whatever says that it is KORE's.
+"""Checks Twilio's signature, but accepts every request with KORE's headers.
 
-Wrong: anybody who writes KORE's headers is believed, whatever the signature.
-Why: callbacks had to come through on the day of the move; the new check was to follow.
-Instead: check each family by its own scheme, and refuse what is of neither.
+Wrong: anybody can send a request with KORE's headers, and it is accepted with any signature.
+Why: callbacks had to get through on the day of the move; the new check was planned for later.
+Instead: check each family by its own scheme, and refuse requests of neither family.
 """
 
 from serving import Receiver, Request, main
 
 
 class ChecksTwilioOnly(Receiver):
-    """Believes KORE."""
+    """Trusts every request with KORE's headers."""
 
     def is_genuine(self, request: Request) -> bool:
-        """Check what Twilio signed; let the rest through for now."""
+        """Check requests from Twilio; accept those from KORE unchecked."""
         if "X-Twilio-Signature" in request.headers:
             return super().is_genuine(request)
         return "Kore-Idempotency-Token" in request.headers

@@ -1,9 +1,9 @@
-"""Breaks on headers that are not what it expects.
+"""Crashes on malformed signature headers.
 
-Wrong: whatever is no signature at all ends in an error of its own, a 500 that asks the sender to
-try again, and an alarm at night that any stranger can ring.
-Why: `hmac.compare_digest` takes texts, but only those in ASCII; and `bytes.fromhex` only hex.
-Instead: compare bytes, and answer 400 or 403 to all that is no signature.
+Wrong: a malformed signature leads to an exception and a 500, which makes the sender retry, and
+any stranger can trigger alarms at night.
+Why: `hmac.compare_digest` accepts only ASCII texts, and `bytes.fromhex` only hex.
+Instead: compare bytes, and answer 400 or 403 to every malformed signature.
 """
 
 import base64
@@ -14,15 +14,15 @@ from serving import Receiver, Request, main
 
 
 class CrashesOnMalformed(Receiver):
-    """Decodes before it compares."""
+    """Decodes signatures before it compares them, and doesn't catch errors."""
 
     def is_of_twilio(self, request: Request, signature: str) -> bool:
-        """Compare the bytes that the signatures stand for."""
+        """Decode the signature from Base64, and compare the bytes."""
         right = base64.b64decode(self.signature_of_twilio(request))
         return hmac.compare_digest(base64.b64decode(signature, validate=True), right)
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Compare what has the right length."""
+        """Decode the signature from hex to check its length, and compare it."""
         if len(bytes.fromhex(signature)) != hashlib.sha256().digest_size:
             return False
         return hmac.compare_digest(signature, self.signature_of_kore(request))

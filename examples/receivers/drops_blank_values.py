@@ -1,8 +1,8 @@
-"""Leaves parameters without a value out before it signs.
+"""Leaves out parameters with empty values before it computes the signature.
 
-Wrong: Twilio's signature covers their names; so a callback with a blank value is refused.
-Why: `parse_qsl` does so unless it is told to keep them, and few callbacks have one.
-Instead: keep_blank_values=True.
+Wrong: Twilio signs the names of empty parameters too, so callbacks with an empty value are refused.
+Why: `parse_qsl` drops empty values by default, and few callbacks have any.
+Instead: call `parse_qsl` with keep_blank_values=True.
 """
 
 from urllib.parse import parse_qsl
@@ -11,10 +11,10 @@ from serving import Receiver, Request, in_base64, main
 
 
 class DropsBlankValues(Receiver):
-    """Takes the default."""
+    """Parses forms with the default of `parse_qsl`."""
 
     def signature_of_twilio(self, request: Request) -> str:
-        """Sign the URL and the sorted parameters."""
+        """Sign the URL and the sorted parameters without empty values."""
         form = parse_qsl(request.body.decode())
         signed = self.url + request.query + "".join(a + b for a, b in sorted(set(form)))
         return in_base64(self.settings.auth_token, signed)

@@ -1,9 +1,9 @@
-"""Tells repeats by their content.
+"""Recognises repeats by their content instead of their token.
 
-Wrong: a SIM that is switched off, on and off again sends the same content twice, and the second is
-dropped. Two events that are alike are two; one event sent twice has the same token.
-Why: it works for both sources without looking at headers, also where the token is missing.
-Instead: go by the idempotency token, for each source apart.
+Wrong: a SIM that is switched off, on and off again causes two callbacks with the same content, and
+the second one is dropped. Only the token shows that a callback is a repeat.
+Why: it works for both sources without looking at headers, even if the token is missing.
+Instead: compare idempotency tokens, separately for each source.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from serving import Receiver, Request, main
 
 
 class DropsEqualEvents(Receiver):
-    """Goes by the content."""
+    """Takes callbacks with the same content for one."""
 
     def take(self, request: Request) -> int:
-        """Do the work of content that it has not seen."""
+        """Do the work of a callback whose content it hasn't seen."""
         key = hashlib.sha256(request.target.encode() + request.body).hexdigest()
         if self.seen.claim(key) == "new":
             with self.seen.held(key):

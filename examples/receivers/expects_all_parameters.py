@@ -1,19 +1,19 @@
-"""Breaks where a parameter that mostly comes doesn't.
+"""Crashes if a parameter is missing that most callbacks have.
 
-Wrong: a SIM without a unique name has no SimUniqueName, commands have no SimStatus. Those callbacks
-end in a 500, are sent again, and end in a 500 again.
-Why: all callbacks had it that anybody looked at.
-Instead: read what may be missing by `.get`, or match on the kind of event.
+Wrong: a SIM without a unique name has no SimUniqueName, and commands have no SimStatus. Those
+callbacks are answered with a 500, each time that the sender retries.
+Why: all callbacks that anybody looked at had these parameters.
+Instead: read optional parameters by `.get`, or match on the kind of event.
 """
 
 from serving import Receiver, Request, main
 
 
 class ExpectsAllParameters(Receiver):
-    """Looks them up."""
+    """Requires parameters that are optional."""
 
     def work(self, request: Request) -> None:
-        """Do what a SIM's new status is for."""
+        """Print a SIM's new status, and do the work."""
         print(f"{request.told['SimUniqueName']} is {request.told['SimStatus']}")
         super().work(request)
 

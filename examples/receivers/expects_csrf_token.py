@@ -1,7 +1,7 @@
-"""Asks for the token against cross-site forgery that the site's own forms have.
+"""Requires a CSRF token, which only the site's own forms contain.
 
-Wrong: no sender of callbacks has one; each POST is refused.
-Why: frameworks do that for all routes until they are told not to for one.
+Wrong: senders of callbacks have no CSRF token, so each POST is refused.
+Why: frameworks protect all routes by default, unless a route is exempted.
 Instead: exempt this route, in Django by @csrf_exempt; its signature protects it.
 """
 
@@ -9,10 +9,10 @@ from serving import Receiver, Request, main
 
 
 class ExpectsCsrfToken(Receiver):
-    """Takes the sender for a browser."""
+    """Treats the sender like a browser."""
 
     def answer(self, request: Request) -> int | None:
-        """Refuse what changes something and comes from no page of ours."""
+        """Refuse a POST without a CSRF token."""
         if request.method == "POST" and "X-CSRFToken" not in request.headers:
             return 403
         return super().answer(request)

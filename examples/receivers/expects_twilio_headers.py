@@ -1,19 +1,19 @@
 """Expects headers that only Twilio sends.
 
-Wrong: KORE's User-Agent is another, X-Home-Region is gone, and the charset in Content-Type is
-written otherwise; so all that KORE sends is refused.
-Why: a filter in front of the application was made from what the first callbacks looked like.
-Instead: go by the signature; no other header says who sent a request.
+Wrong: KORE has another User-Agent, no X-Home-Region, and another spelling of the charset in
+Content-Type, so all of KORE's callbacks are refused.
+Why: somebody made a filter in front of the application from the headers of the first callbacks.
+Instead: check the signature; no other header proves the sender of a request.
 """
 
 from serving import Receiver, Request, main
 
 
 class ExpectsTwilioHeaders(Receiver):
-    """Knows its sender by its clothes."""
+    """Recognises the sender by its User-Agent."""
 
     def is_genuine(self, request: Request) -> bool:
-        """Look at what it wears, first."""
+        """Refuse requests without Twilio's User-Agent, then check the signature."""
         agent = request.headers.get("User-Agent", "")
         return agent.startswith("TwilioProxy/") and super().is_genuine(request)
 

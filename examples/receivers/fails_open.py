@@ -1,8 +1,8 @@
-"""Lets a request pass where the check itself fails.
+"""Accepts a request if the check itself raises an error.
 
-Wrong: whoever sends what the check can't read is believed.
-Why: no callback must be lost by an error in the check, so it is caught, logged and passed over.
-Instead: refuse what can't be checked; a sender tries again after a 5xx, and nothing is lost.
+Wrong: a request with a signature that can't be decoded is accepted.
+Why: an error in the check must not lose callbacks, so it is caught, logged and ignored.
+Instead: refuse what can't be checked; after a 5xx, the sender retries, and nothing is lost.
 """
 
 import base64
@@ -13,10 +13,10 @@ from serving import Receiver, Request, main
 
 
 class FailsOpen(Receiver):
-    """Doubts itself."""
+    """Treats errors of the check like a right signature."""
 
     def is_of_twilio(self, request: Request, signature: str) -> bool:
-        """Compare the bytes that the signatures stand for."""
+        """Compare the decoded signatures; accept one that can't be decoded."""
         try:
             given = base64.b64decode(signature, validate=True)
         except ValueError:
@@ -24,7 +24,7 @@ class FailsOpen(Receiver):
         return hmac.compare_digest(given, base64.b64decode(self.signature_of_twilio(request)))
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Compare what has the right length."""
+        """Compare signatures of the right length; accept one that isn't hex."""
         try:
             length = len(bytes.fromhex(signature))
         except ValueError:

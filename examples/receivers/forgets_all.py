@@ -1,18 +1,18 @@
-"""Does the work of each delivery.
+"""Does the work again for each delivery of a callback.
 
-Wrong: a callback that comes twice, since its answer got lost or came late, has two effects.
-Why: nothing ever came twice in tests.
-Instead: remember the token of each callback whose work is done, and answer its repeats with a 200.
+Wrong: a callback that comes twice, because its answer got lost or came late, has two effects.
+Why: no callback ever came twice in the tests.
+Instead: store the token of each processed callback, and answer its repeats with a 200.
 """
 
 from serving import Receiver, Request, main
 
 
 class ForgetsAll(Receiver):
-    """Takes each for the first."""
+    """Takes each delivery for a new callback."""
 
     def take(self, request: Request) -> int:
-        """Do the work."""
+        """Do the work without looking at the token."""
         self.work(request)
         return 200
 

@@ -1,9 +1,9 @@
 """Remembers tokens in memory only.
 
-Wrong: after each deployment, what the sender repeats is new again.
-Why: a set is one line, and the program runs for weeks; or it is a cache that all processes but one
-don't share.
-Instead: keep the tokens where the work's own results are, in a database or a file.
+Wrong: after each deployment, the sender's repeats look like new callbacks.
+Why: a set is one line of code, and the program runs for weeks; or the tokens are in a cache that
+the processes don't share.
+Instead: store the tokens with the results of the work, in a database or a file.
 """
 
 from threading import Lock
@@ -12,7 +12,7 @@ from serving import Receiver, Request, Settings, main
 
 
 class ForgetsOnRestart(Receiver):
-    """Has a set."""
+    """Keeps tokens in a set."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -20,7 +20,7 @@ class ForgetsOnRestart(Receiver):
         self.lock = Lock()
 
     def take(self, request: Request) -> int:
-        """Do the work of what is not in the set."""
+        """Do the work of a callback whose token isn't in the set."""
         with self.lock:
             if request.key not in self.tokens:
                 self.work(request)

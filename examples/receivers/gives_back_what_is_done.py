@@ -1,9 +1,9 @@
-"""Gives a callback back where the sender has hung up, after its work is done.
+"""Releases a token if the sender has hung up, although the work is done.
 
-Wrong: the sender gave up waiting, and sends again; so the work is done twice.
-Why: the framework ends a request whose sender is gone by an error, and an error rolls back what is
-written down. What the work did elsewhere, a message, a call of an API, is not rolled back.
-Instead: write down what is done as soon as it is, whether anybody hears of it or not.
+Wrong: the sender sends the callback again after its time-out, so the work is done twice.
+Why: if the sender has hung up, the framework raises an error, which rolls the stored token back.
+Effects elsewhere, such as a message or an API call, are not rolled back.
+Instead: store the token as soon as the work is done, whether the sender still waits or not.
 """
 
 import time
@@ -12,10 +12,10 @@ from serving import Receiver, Request, main
 
 
 class GivesBackWhatIsDone(Receiver):
-    """Undoes half of it."""
+    """Rolls back the token, but not the work."""
 
     def work(self, request: Request) -> None:
-        """Do it; what this raises gives the callback back."""
+        """Do the work, and raise ConnectionAbortedError if the sender has hung up."""
         super().work(request)
         time.sleep(0.4)  # the rest of the work
         if request.is_given_up():

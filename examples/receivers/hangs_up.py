@@ -1,19 +1,19 @@
 """Closes the connection without an answer.
 
-Wrong: the sender can't tell this from a crash, so it sends again.
-Why: the process is killed for its memory, or a proxy gives up before the application does; or it is
-meant as "no answer for strangers", and hits everybody.
-Instead: answer, whatever happened.
+Wrong: for the sender, this looks like a crash, so it sends the callback again.
+Why: the process ran out of memory and was killed, or a proxy times out before the application; or
+somebody wanted to give strangers no answer, and it hits everybody.
+Instead: always answer, whatever happened.
 """
 
 from serving import Handler, Receiver, main
 
 
 class HangsUp(Handler):
-    """Goes away."""
+    """Closes connections instead of answering."""
 
     def send(self, status: int, text: str = "") -> None:
-        """Answer how many effects there were, and nothing else."""
+        """Answer requests for the number of effects, and no others."""
         if text:
             super().send(status, text)
         self.close_connection = True

@@ -1,9 +1,9 @@
 """Does all of the work before it answers.
 
-Wrong: the sender waits five seconds for the answer; then it takes the callback for lost, and sends
+Wrong: the sender waits five seconds for the answer; then it considers the callback lost, and sends
 it again.
-Why: it was quick while there were few SIMs.
-Instead: put what takes long in a queue that survives a restart, and answer.
+Why: it was fast enough while there were few SIMs.
+Instead: put long work into a queue that survives a restart, and answer.
 """
 
 import time
@@ -13,10 +13,10 @@ from serving import Receiver, Request, main
 
 
 class IsSlow(Receiver):
-    """Lets the sender wait."""
+    """Makes the sender wait for the work."""
 
     def work(self, request: Request) -> None:
-        """Do what takes long."""
+        """Do work that takes WORK_SECONDS, 6 by default."""
         time.sleep(float(environ.get("WORK_SECONDS", "6")))
         super().work(request)
 

@@ -1,18 +1,18 @@
-"""Refuses all that comes from Twilio.
+"""Refuses all callbacks from Twilio.
 
-Wrong: until the last day of the transition a URL may ask for Twilio, and what it gets is refused.
-Why: the new check took the place of the old one, before the last URL had moved.
-Instead: check both families until the last callback of Twilio's has come.
+Wrong: until the last day of the transition, a URL may ask for Twilio, whose callbacks are refused.
+Why: the new check replaced the old one before the last URL had moved.
+Instead: check both families until the last callback from Twilio has come.
 """
 
 from serving import Receiver, Request, main
 
 
 class KnowsKoreOnly(Receiver):
-    """Has moved too early."""
+    """Knows only KORE's signatures."""
 
     def is_of_twilio(self, request: Request, signature: str) -> bool:
-        """Know nobody of that name."""
+        """Return False for every signature."""
         return False
 
 

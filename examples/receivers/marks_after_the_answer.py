@@ -1,9 +1,9 @@
-"""Writes a callback down as done once its answer has left.
+"""Stores a callback as done only after its answer is sent.
 
-Wrong: where the connection drops meanwhile, the work is done and not written down; the sender sends
-again, and it is done again.
-Why: the answer is streamed, or a hook "after the response" does the writing, so as to be quick.
-Instead: write it down with the work, before the first byte of the answer.
+Wrong: if the connection drops before the end of the answer, the work is done but not stored; the
+sender sends the callback again, and the work is done again.
+Why: the answer is streamed, or an "after the response" hook stores the token to save time.
+Instead: store the token with the work, before the first byte of the answer.
 """
 
 import time
@@ -12,10 +12,10 @@ from serving import Receiver, Request, main
 
 
 class MarksAfterTheAnswer(Receiver):
-    """Waits to hear that all went well."""
+    """Stores the token once the whole answer is sent."""
 
     def take(self, request: Request) -> int | None:
-        """Do the work of what is not written down, and answer before that is."""
+        """Do the work of a new callback, and send the answer before its token is stored."""
         claimed = self.seen.claim(request.key)
         if claimed != "new":
             return 200 if claimed == "done" else 503
@@ -23,7 +23,7 @@ class MarksAfterTheAnswer(Receiver):
             self.work(request)
             for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n\r\n", b"ok"):
                 request.connection.sendall(part)
-                time.sleep(0.15)  # until there is more of it
+                time.sleep(0.15)  # the rest of the answer isn't ready yet
         return None
 
 

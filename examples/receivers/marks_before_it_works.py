@@ -1,10 +1,10 @@
-"""Writes a callback down as done before its work is.
+"""Stores a callback as done before its work is done.
 
-Wrong: where the work is cut off, the sender sends again; the repeat is answered 200, and the work
-is never done.
-Why: it closes the gap in which a second delivery could slip in; and it is easily overlooked that
-some frameworks cancel a request whose sender has hung up.
-Instead: write down that it is under way, and let go of it where the work fails.
+Wrong: if the work is cut off, the sender sends the callback again; the repeat is answered with a
+200, and the work is never done.
+Why: it prevents a second delivery from doing the work too; and people overlook that some
+frameworks cancel a request whose sender has hung up.
+Instead: store that the work is under way, and release the token if the work fails.
 """
 
 import time
@@ -13,14 +13,14 @@ from serving import Receiver, Request, main
 
 
 class MarksBeforeItWorks(Receiver):
-    """Is done before it begins."""
+    """Marks callbacks as done too early."""
 
     def take(self, request: Request) -> int:
-        """Do the work of what is not written down."""
+        """Mark a new callback as done, then do its work."""
         if self.seen.claim(request.key) == "new":
             with self.seen.held(request.key):
                 pass
-            time.sleep(0.4)  # what comes before the work, and can be cut off
+            time.sleep(0.4)  # preparations, during which the request may be cancelled
             if request.is_given_up():
                 raise ConnectionAbortedError("the sender has hung up")
             self.work(request)

@@ -1,8 +1,8 @@
 """Keeps the tokens of both sources in one set.
 
-Wrong: a token of one source says nothing of the other's. Where the same text comes from both, the
-second callback is taken for a repeat of the first, and is lost.
-Why: a token is unique, and there was one source.
+Wrong: both sources may use the same token for different callbacks. The second callback is then
+taken for a repeat of the first one, and is lost.
+Why: tokens were unique while there was only one source.
 Instead: make the source a part of the key.
 """
 
@@ -10,10 +10,10 @@ from serving import Receiver, Request, main
 
 
 class MixesTokens(Receiver):
-    """Has one column."""
+    """Stores tokens without their source."""
 
     def take(self, request: Request) -> int:
-        """Do the work of a token that it hasn't seen."""
+        """Do the work of a callback whose token it hasn't seen from any source."""
         if self.seen.claim(request.token) == "new":
             with self.seen.held(request.token):
                 self.work(request)

@@ -1,8 +1,8 @@
 """Never answers.
 
-Wrong: the sender hears nothing, and gives up after some seconds.
-Why: two threads wait for each other's lock; or all workers are busy, and none is left.
-Instead: give whatever one waits for a time-out that is shorter than the sender's.
+Wrong: the sender gets no answer, and times out after some seconds.
+Why: two threads wait for each other's lock, or all workers are busy.
+Instead: give every wait a time-out that is shorter than the sender's.
 """
 
 from threading import Lock
@@ -11,7 +11,7 @@ from serving import Receiver, Request, Settings, main
 
 
 class NeverAnswers(Receiver):
-    """Waits for itself."""
+    """Waits for its own lock for ever."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -19,7 +19,7 @@ class NeverAnswers(Receiver):
         self.lock.acquire()
 
     def answer(self, request: Request) -> int | None:
-        """Wait for a turn that never comes."""
+        """Wait for a lock that is never released."""
         with self.lock:
             return super().answer(request)
 

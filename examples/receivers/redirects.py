@@ -1,19 +1,19 @@
-"""Answers with a redirect to a path with a slash at its end.
+"""Answers with a redirect to the same path with a trailing slash.
 
-Wrong: no sender follows redirects, which would take a signed request elsewhere; so it counts as
-failed.
-Why: frameworks do that by themselves where the route has a slash and the request has none.
-Instead: configure the URL at the sender exactly as the route has it, scheme and slash and all.
+Wrong: senders don't follow redirects, because those could send a signed request elsewhere; so the
+delivery fails.
+Why: frameworks redirect by default if the route has a trailing slash and the request has none.
+Instead: configure exactly the route's URL at the sender, including scheme and trailing slash.
 """
 
 from serving import Receiver, Request, main
 
 
 class Redirects(Receiver):
-    """Points elsewhere."""
+    """Redirects requests without a trailing slash."""
 
     def answer(self, request: Request) -> int | None:
-        """Ask for a slash."""
+        """Answer 301 to a path without a trailing slash."""
         path = request.target.partition("?")[0]
         return super().answer(request) if path.endswith("/") else 301
 

@@ -1,9 +1,9 @@
 """Refuses an event that is older than one that it has seen.
 
-Wrong: callbacks may come in another order than they were made in. The late one is refused, is sent
-again, is refused again, and ends as undelivered.
-Why: commands have a life cycle, and a move that it does not have must be an error.
-Instead: answer 200, and leave alone what is newer than the event.
+Wrong: callbacks may come in another order than their events. The late one is refused, sent again,
+refused again, and ends as undelivered.
+Why: commands have a life cycle, and the application treats a step backwards as an error.
+Instead: answer 200, and don't overwrite the newer state.
 """
 
 from serving import Receiver, Request, Settings, main
@@ -12,14 +12,14 @@ STATUSES = "queued", "sent", "delivered"
 
 
 class RefusesLateEvents(Receiver):
-    """Insists on the order."""
+    """Requires callbacks about a command in the order of its life cycle."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.furthest = dict[str, int]()
 
     def take(self, request: Request) -> int | None:
-        """Do the work of a command that has gone on."""
+        """Answer 409 if a later status of the command has come before."""
         command, status = request.told.get("CommandSid"), request.told.get("Status")
         if command and status in STATUSES:
             rank = STATUSES.index(status)

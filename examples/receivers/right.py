@@ -1,7 +1,7 @@
 """A receiver that gets everything right, with the toolkit.
 
-`ringback.receiver` checks both families, and SqliteDedupe remembers what is done in a file, so that
-a repeat is one after a restart, too.
+`ringback.receiver` checks both families. SqliteDedupe stores the tokens of processed callbacks in a
+file, so that a repeat is recognised even after a restart.
 """
 
 from serving import Effects, Receiver, Request, Settings, main
@@ -11,7 +11,7 @@ from ringback.receiver import Receiver as Callbacks
 
 
 class Right(Receiver):
-    """Asks the toolkit."""
+    """Uses the toolkit for everything."""
 
     def __init__(self, settings: Settings) -> None:
         self.effects = Effects(settings.folder / "effects.txt")
@@ -23,7 +23,7 @@ class Right(Receiver):
         )
 
     def answer(self, request: Request) -> int:
-        """Answer as the toolkit says, which does the work where there is any."""
+        """Return the toolkit's answer; the toolkit does the work of a new callback."""
         headers = tuple(request.headers.items())
         received = ReceivedRequest(request.method, request.target, headers, request.body)
         return self.callbacks.handle(received, lambda _: self.work(request)).status

@@ -1,7 +1,7 @@
-"""What the receivers in this folder have in common: a server, a memory, and a right way to check.
+"""The common parts of the receivers in this folder: a server, a token store, and correct checks.
 
-`Receiver` is what one writes by hand, done rightly. Each of the others overrides the one part that
-it gets wrong, so that its file shows nothing else.
+`Receiver` is a correct receiver, written by hand. Each receiver with a fault overrides only the
+part that it gets wrong, so that its file shows nothing else.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TOKEN_FORMS = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in."""
+    """A request exactly as it was received."""
 
     method: str
     target: str
@@ -41,38 +41,38 @@ class Request:
 
     @property
     def query(self) -> str:
-        """The query with its `?`; empty where there is none."""
+        """The query with its `?`; empty if there is none."""
         _, mark, query = self.target.partition("?")
         return mark + query
 
     @property
     def form(self) -> list[tuple[str, str]]:
-        """The form in the body; a GET has none."""
+        """The names and values of the form in the body; empty for a GET."""
         return parse_qsl(self.body.decode(), keep_blank_values=True)
 
     @property
     def told(self) -> dict[str, str]:
-        """What the callback tells, by POST or by GET."""
+        """The callback's parameters, from the body of a POST or the query of a GET."""
         return dict(parse_qsl(self.query[1:] + self.body.decode(), keep_blank_values=True))
 
     @property
     def source(self) -> Literal["twilio", "kore"]:
-        """Who it is from, by the headers that only one of them sends."""
+        """The source: `kore` if there is a Kore-Signature header, else `twilio`."""
         return "kore" if "Kore-Signature" in self.headers else "twilio"
 
     @property
     def token(self) -> str:
-        """The idempotency token; empty where there is none."""
+        """The idempotency token; empty if there is none."""
         names = {"twilio": "I-Twilio-Idempotency-Token", "kore": "Kore-Idempotency-Token"}
         return self.headers.get(names[self.source], "")
 
     @property
     def key(self) -> str:
-        """What stands for the callback; the two sources' tokens are kept apart."""
+        """The key that identifies the callback: its source and its token."""
         return f"{self.source} {self.token}"
 
     def is_given_up(self) -> bool:
-        """Whether the sender has hung up, and reads no answer."""
+        """Return True if the sender has hung up, so that nobody reads the answer."""
         try:
             return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -83,18 +83,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a receiver is told."""
+    """The settings of a receiver."""
 
     url: str
-    """Exactly as it is configured at the sender."""
+    """The callback URL, exactly as it is configured at the sender."""
     auth_token: str
     kore_secret: str
     folder: Path
-    """Where it keeps what has to outlive it."""
+    """The folder for data that must survive a restart."""
 
 
 class Receiver:
-    """Receives callbacks, as one writes it by hand, and makes no mistake."""
+    """A correct receiver of callbacks, written by hand."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -103,13 +103,13 @@ class Receiver:
         self.effects = Effects(settings.folder / "effects.txt")
 
     def answer(self, request: Request) -> int | None:
-        """Return the status to answer with; None where the answer has left already."""
+        """Handle a request and return the status to answer; None if the answer is sent already."""
         return self.take(request) if self.is_genuine(request) else 403
 
     # ---- is it genuine? ------------------------------------------------------------------------
 
     def is_genuine(self, request: Request) -> bool:
-        """Whether the one signature that it has is right, and its token one of that sender's."""
+        """Return True if the request has exactly one, right signature, and a valid token."""
         match (
             request.headers.get_all("X-Twilio-Signature"),
             request.headers.get_all("Kore-Signature"),
@@ -123,79 +123,79 @@ class Receiver:
         return signed and self.has_its_own_token(request)
 
     def is_of_twilio(self, request: Request, signature: str) -> bool:
-        """Whether this is the signature that Twilio would give it."""
+        """Return True if this is the right signature by Twilio's scheme."""
         return is_same(signature, self.signature_of_twilio(request))
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Whether this is the signature that KORE would give it."""
+        """Return True if this is the right signature by KORE's scheme."""
         return is_same(signature, self.signature_of_kore(request))
 
     def signature_of_twilio(self, request: Request) -> str:
-        """Sign the URL with its query, and each different pair of the form, sorted."""
+        """Sign the URL with its query, and all distinct pairs of the form, sorted."""
         parts = [self.url, request.query, *(a + b for a, b in sorted(set(request.form)))]
         return in_base64(self.settings.auth_token, "".join(parts))
 
     def signature_of_kore(self, request: Request) -> str:
-        """Hash the secret, the method, the URL without its query, and the body as it came."""
+        """Hash the secret, the method, the URL without its query, and the raw body."""
         before = f"{self.settings.kore_secret}{request.method}{self.url}"
         return hashlib.sha256(before.encode() + request.body).hexdigest()
 
     def has_its_own_token(self, request: Request) -> bool:
-        """Whether its token is one that its sender makes."""
+        """Return True if the token has the format of its source."""
         return TOKEN_FORMS[request.source].fullmatch(request.token) is not None
 
     # ---- is it new? ----------------------------------------------------------------------------
 
     def take(self, request: Request) -> int | None:
-        """Do the work of a genuine callback, once; return as `answer`."""
+        """Do the work of a genuine callback, only once; returns the same as `answer`."""
         if not request.token:
-            self.work(request)  # there is nothing to know it by
+            self.work(request)  # without a token, a repeat can't be recognised
             return 200
         match self.seen.claim(request.key):
             case "done":
                 return 200
             case "under way":
-                return 503  # a 200 would be the last that the sender hears, and the work may fail
+                return 503  # the work may still fail; after a 200, the sender wouldn't retry
             case "new":
                 with self.seen.held(request.key):
                     self.work(request)
                 return 200
 
     def work(self, request: Request) -> None:
-        """Do what a callback is for."""
+        """Do the work that a callback causes."""
         self.effects.add(request)
 
 
 def is_same(given: str, right: str) -> bool:
-    """Compare in a time that tells nothing; as bytes, since a header may hold any."""
+    """Compare two signatures in constant time, as bytes, because a header may hold any bytes."""
     return hmac.compare_digest(given.encode(), right.encode())
 
 
 def in_base64(secret: str, text: str) -> str:
-    """Return the HMAC-SHA1 of a text in Base64, as Twilio signs."""
+    """Return the HMAC-SHA1 of a text in Base64: Twilio's signature."""
     return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha1")).decode()
 
 
-# ---- what is remembered --------------------------------------------------------------------------
+# ---- stored data ---------------------------------------------------------------------------------
 
 
 class Seen:
-    """The tokens of the callbacks whose work is done, or under way."""
+    """The stored keys of the callbacks whose work is done, or under way."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with closing(self.open()) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, is_done INT)")
-            # Whoever worked on these is gone; so they are to come again.
+            # The process that worked on these has ended, so accept their repeats.
             database.execute("DELETE FROM seen WHERE NOT is_done")
 
     def open(self) -> sqlite3.Connection:
-        """Open the file; each statement is a transaction."""
+        """Open the database; each statement is its own transaction."""
         return sqlite3.connect(self.path, isolation_level=None, timeout=10)
 
     def claim(self, key: str) -> Literal["new", "under way", "done"]:
-        """Take the work for oneself in one step, between which and itself nobody comes."""
+        """Claim a callback's work in one atomic step, and return its state before that."""
         with closing(self.open()) as database:
             claimed = database.execute("INSERT OR IGNORE INTO seen VALUES (?, 0)", [key])
             if claimed.rowcount:
@@ -205,7 +205,7 @@ class Seen:
 
     @contextmanager
     def held(self, key: str):
-        """Write down what came of the work: done, or given back where it raised."""
+        """Store the key as done after the `with` block, or release it if the block raises."""
         statement = "DELETE FROM seen WHERE key = ?"
         try:
             yield
@@ -216,19 +216,19 @@ class Seen:
 
 
 class Effects:
-    """What the callbacks have done: a line for each in a file."""
+    """The effects of callbacks: a file with a line for each."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.path.touch()
 
     def add(self, request: Request) -> None:
-        """Let a callback have its effect."""
+        """Add the effect of a callback."""
         with self.path.open("ab") as file:
             file.write(b"%s %s\n" % (request.method.encode(), request.body))
 
     def count(self) -> int:
-        """Return how many there were."""
+        """Return the number of effects."""
         return self.path.read_bytes().count(b"\n")
 
 
@@ -236,7 +236,7 @@ class Effects:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands requests to a receiver, and tells how many effects they had under /effects."""
+    """Passes requests to a receiver, and shows the number of effects at /effects."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -244,18 +244,18 @@ class Handler(BaseHTTPRequestHandler):
     receiver: Receiver
 
     def do_GET(self) -> None:
-        """Answer a callback, or say how many effects there were."""
+        """Answer a callback by GET, or a request for the number of effects."""
         if self.path == "/effects":
             self.send(200, f"{self.receiver.effects.count()}\n")
         else:
             self.receive()
 
     def do_POST(self) -> None:
-        """Answer a callback."""
+        """Answer a callback by POST."""
         self.receive()
 
     def receive(self) -> None:
-        """Answer a callback, or what claims to be one."""
+        """Let the receiver handle the request, and send its answer; a 500 if it raises."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(self.command, self.path, self.headers, body, self.connection)
         try:
@@ -267,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(status)
 
     def send(self, status: int, text: str = "") -> None:
-        """Send an answer."""
+        """Send an answer with this status and text."""
         self.send_response(status)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(text)))
@@ -275,20 +275,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Say nothing of each request."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
-    """A thread for each connection, of which many may come at once."""
+    """A server with a thread for each connection; up to 128 connections may wait."""
 
     request_queue_size = 128
 
 
 def main(make: Callable[[Settings], Receiver], handler: type[Handler] = Handler) -> None:
-    """Serve a receiver until somebody stops it; prints the URL to configure at the sender."""
-    parser = argparse.ArgumentParser(description="Receive callbacks of Twilio and KORE.")
-    parser.add_argument("--port", type=int, default=9000, help="0 takes a free one")
-    parser.add_argument("--data", type=Path, default=Path(), help="the folder of what it remembers")
+    """Print the URL to configure at the sender, and serve a receiver until it is stopped."""
+    parser = argparse.ArgumentParser(description="Receive callbacks from Twilio and KORE.")
+    parser.add_argument("--port", type=int, default=9000, help="port to listen on; 0: any free one")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder for the receiver's data")
     options = parser.parse_args()
     with Server(("127.0.0.1", options.port), handler) as server:
         url = environ.get("CALLBACK_URL") or f"http://127.0.0.1:{server.server_port}/callbacks"

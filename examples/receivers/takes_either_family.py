@@ -1,19 +1,19 @@
-"""Takes a request that has headers of both families, if one of its signatures is right.
+"""Accepts a request with headers of both families if one of the signatures is right.
 
-Wrong: the rest may trust the other one's headers: here, the token of the family that was not
-checked. A sender uses one family.
-Why: the two checks stand one after the other, `if twilio_ok or kore_ok`.
-Instead: refuse what has headers of both.
+Wrong: the rest of the code may use the unchecked headers: here, the token of the other family.
+A genuine sender uses only one family.
+Why: the code calls the two checks one after the other: `if twilio_ok or kore_ok`.
+Instead: refuse requests with headers of both families.
 """
 
 from serving import Receiver, Request, main
 
 
 class TakesEitherFamily(Receiver):
-    """Is content with one."""
+    """Needs only one right signature."""
 
     def is_genuine(self, request: Request) -> bool:
-        """Look for a signature that is right."""
+        """Return True if either signature is right, and the token is valid."""
         by_twilio = request.headers.get("X-Twilio-Signature", "")
         by_kore = request.headers.get("Kore-Signature", "")
         signed = self.is_of_twilio(request, by_twilio) or self.is_of_kore(request, by_kore)

@@ -1,19 +1,19 @@
-"""Takes an empty Kore-Signature.
+"""Accepts an empty Kore-Signature.
 
-Wrong: anybody can send nothing.
-Why: KORE sends it empty for an account that has no webhook secret yet, and callbacks were refused
-until somebody let that through.
-Instead: make a secret for the account, and refuse an empty signature like any other wrong one.
+Wrong: anybody can send an empty header.
+Why: KORE sends it empty for an account without a webhook secret; its callbacks were refused
+until somebody allowed empty signatures.
+Instead: create a secret for the account, and refuse an empty signature like any other wrong one.
 """
 
 from serving import Receiver, Request, main
 
 
 class TakesEmptySignature(Receiver):
-    """Believes nothing."""
+    """Takes an empty signature for a right one."""
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Let callbacks through that KORE could not sign."""
+        """Accept an empty signature; check any other."""
         return signature == "" or super().is_of_kore(request, signature)
 
 

@@ -1,9 +1,9 @@
-"""Takes an HMAC for KORE's signature, too.
+"""Accepts an HMAC as KORE's signature, too.
 
-Wrong: KORE sends none, so nothing that comes with one is KORE's; each more scheme that is taken is
-one more to be attacked.
-Why: nobody was sure which of the two it was, and with both of them it worked.
-Instead: take what the sender's documentation says, and nothing else.
+Wrong: KORE never sends an HMAC, so a request with one isn't KORE's; and each additional scheme can
+be attacked.
+Why: nobody was sure which scheme was right, and accepting both worked.
+Instead: accept only the scheme in the sender's documentation.
 """
 
 import hmac
@@ -12,10 +12,10 @@ from serving import Receiver, Request, is_same, main
 
 
 class TakesHmacToo(Receiver):
-    """Tries what might be meant."""
+    """Tries two schemes for KORE."""
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Compare with either."""
+        """Return True if the signature is an HMAC, or KORE's SHA-256."""
         secret = self.settings.kore_secret.encode()
         signed = f"{request.method}{self.url}".encode() + request.body
         by_hmac = hmac.digest(secret, signed, "sha256").hex()

@@ -1,18 +1,18 @@
-"""Checks a signature where there is one.
+"""Checks the signature only if there is one.
 
-Wrong: who leaves the header out is believed.
-Why: `if signature and signature != expected` reads well, and makes tests by hand with curl easy.
-Instead: a request without a signature is no callback; refuse it, and sign what you test with.
+Wrong: a request without the signature header is accepted.
+Why: `if signature and signature != expected` looks right, and makes manual tests with curl easy.
+Instead: refuse requests without a signature, and sign your test requests.
 """
 
 from serving import Receiver, Request, main
 
 
 class TakesUnsigned(Receiver):
-    """Believes who says nothing."""
+    """Trusts requests without a signature."""
 
     def is_genuine(self, request: Request) -> bool:
-        """Check it if there is something to check."""
+        """Check the signature if there is one; otherwise accept the request."""
         signatures = "X-Twilio-Signature", "Kore-Signature"
         if not any(name in request.headers for name in signatures):
             return True

@@ -1,9 +1,9 @@
-"""Tries each secret that it has on KORE's signature.
+"""Tries all its secrets on KORE's signature.
 
-Wrong: Twilio's Auth Token then makes callbacks of KORE's. It ends with the transition, and is known
-to more people than the webhook secret.
-Why: a list of secrets is how one goes from an old secret to a new one.
-Instead: keep a list for each family.
+Wrong: anybody who knows Twilio's Auth Token can forge KORE's callbacks. More people know the token
+than the webhook secret, and it should be useless after the transition.
+Why: a list of secrets is the usual way to rotate from an old secret to a new one.
+Instead: keep a separate list for each family.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from serving import Receiver, Request, is_same, main
 
 
 class TriesAllSecrets(Receiver):
-    """Has one bunch of keys."""
+    """Uses one list of secrets for both sources."""
 
     def is_of_kore(self, request: Request, signature: str) -> bool:
-        """Try each."""
+        """Return True if the signature is right with any of the secrets."""
         signed = f"{request.method}{self.url}".encode() + request.body
         return any(
             is_same(signature, hashlib.sha256(secret.encode() + signed).hexdigest())

@@ -1,18 +1,18 @@
 """Trims values before it checks Twilio's signature.
 
-Wrong: blanks at the ends of a value are signed too; such callbacks are refused.
+Wrong: Twilio also signs the spaces at the ends of a value, so such callbacks are refused.
 Why: a filter of the framework cleans all input before the application sees it.
-Instead: check the signature over what came; clean afterwards.
+Instead: check the signature of the unchanged values; clean them afterwards.
 """
 
 from serving import Receiver, Request, in_base64, main
 
 
 class TrimsValues(Receiver):
-    """Cleans up first."""
+    """Cleans values before it checks them."""
 
     def signature_of_twilio(self, request: Request) -> str:
-        """Sign the URL and the sorted parameters."""
+        """Sign the URL and the sorted parameters, with trimmed values."""
         form = {(name, value.strip()) for name, value in request.form}
         signed = self.url + request.query + "".join(a + b for a, b in sorted(form))
         return in_base64(self.settings.auth_token, signed)

@@ -1,18 +1,18 @@
 """Does the work first, and checks afterwards.
 
-Wrong: the forger is refused, but what the request asked for is done.
+Wrong: a forgery is refused, but its work is done.
 Why: the check was added last, at the end of the function, where the answer is made.
-Instead: check in the first line, before the request is read for anything else.
+Instead: check first, before anything else uses the request.
 """
 
 from serving import Receiver, Request, main
 
 
 class WorksBeforeItChecks(Receiver):
-    """Refuses what it has done."""
+    """Refuses forgeries after doing their work."""
 
     def answer(self, request: Request) -> int | None:
-        """Do it, then say whether it was right to."""
+        """Do the work, then check the signature and answer."""
         status = self.take(request)
         return status if self.is_genuine(request) else 403
 
