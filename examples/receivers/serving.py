@@ -109,7 +109,7 @@ class Receiver:
     # ---- is it genuine? ------------------------------------------------------------------------
 
     def is_genuine(self, request: Request) -> bool:
-        """Return True if the request has exactly one, right signature, and a valid token."""
+        """Return True if there is exactly one signature, it is right, and the token is valid."""
         match (
             request.headers.get_all("X-Twilio-Signature"),
             request.headers.get_all("Kore-Signature"),

@@ -21,10 +21,10 @@ T = TypeVar("T")
 # Long, because the server answers a replay of thousands of callbacks only when it is done.
 _TIMEOUT_SECONDS: Final = 60
 MOST_PAGES: Final = 1000
-"""The pages after which a search ends; the server reads 10,000 records for each page."""
+"""The maximum number of pages for a search; the server reads 10,000 records for each page."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
-"""A delivery round takes at most 15 s, unless Ringback itself has an outage."""
+"""How long to wait for a delivery round, which normally takes at most 15 s."""
 
 JsonObject = dict[str, Any]
 RequestParameters = Mapping[str, str | Sequence[str] | None]

@@ -58,7 +58,7 @@ class DevServerDetails:
             ) from None
         except (TypeError, KeyError, ValueError):
             raise ConfigurationError(
-                f"{path} is not a dev.json of this Ringback; start it again"
+                f"{path} is not a valid dev.json; start `ringback dev` again"
             ) from None
 
     def write(self, folder: Path) -> None:

@@ -110,7 +110,7 @@ def _title(checked: CheckedRequest) -> str:
 
 def _parameters(request: ReceivedRequest) -> list[ReportRow]:
     if request.is_json:
-        # A test event: it has no parameters.
+        # A JSON body is a test event, which has no parameters.
         return [ReportRow("JSON", _printable(request.body.decode("utf-8", "backslashreplace")))]
     form = request.parameters
     rows = [ReportRow(name, value) for name, value in form[:_MOST_PARAMETERS]]

@@ -54,7 +54,7 @@ async def pass_on(
 
 
 def forwarded_url(request: ReceivedRequest, *, to: CallbackUrl) -> CallbackUrl:
-    """Return `to` with the request's query added, and with the request's path if it has none.
+    """Return the URL `to` with the request's query, and with the request's path if `to` has none.
 
     The query is always kept, because it contains the parameters of a GET.
     """

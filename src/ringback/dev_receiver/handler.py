@@ -34,7 +34,7 @@ class ListenOptions:
     """The callback URL configured at the sender; None to take it from each request's Host."""
     forward_to: CallbackUrl | None = None
     failure_mode: FailureMode | None = None
-    """The requests that fail on purpose; None if none should."""
+    """Which requests fail on purpose, and with which status; None if none should fail."""
     delay: timedelta = timedelta(0)
     """How long each answer is delayed."""
 

@@ -65,7 +65,7 @@ class DeliveryCounts(NamedTuple):
 
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""If more than one receiver in ten got worse, they probably share a cause: stop the whole step."""
+"""More than one worse receiver in this number probably has a common cause: the step stops."""
 
 
 class DeliveriesBeforeAndAfter(NamedTuple):
@@ -88,7 +88,7 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """How well the URLs of one canary step deliver since they moved."""
+    """The result of a check of the URLs of one canary step: those that deliver worse."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """The places whose deliveries got worse, each with a sentence that gives the figures."""

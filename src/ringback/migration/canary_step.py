@@ -26,7 +26,7 @@ class CanarySettings:
     """The shares in which a plan is moved, and the time for which each of them is watched."""
 
     shares: tuple[int, ...]
-    """In percent of all edits, ascending; a last step moves the rest."""
+    """The share of edits moved after each step, in percent, ascending; a last step moves all."""
     soak: timedelta
     """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
@@ -71,7 +71,7 @@ def read_shares(text: str) -> tuple[int, ...]:
         raise ValueError(f"{text!r} must be shares in percent, like 10 or 10,50")
     shares = tuple(map(int, text.split(",")))
     if sorted(set(shares)) != list(shares) or not 1 <= shares[0] <= shares[-1] < ALL:
-        raise ValueError(f"{text!r} must be shares from 1 to 99 percent that grow, like 10,50")
+        raise ValueError(f"{text!r} must be shares from 1 to 99 percent, ascending, like 10,50")
     return shares
 
 

@@ -80,7 +80,7 @@ def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -
         case edit.new:
             return EditWithState(edit, EditState.THERE, entry)
         case edit.old if mark is JournalEntryType.MOVED:
-            return EditWithState(edit, EditState.CHANGED, entry, "it was put back")
+            return EditWithState(edit, EditState.CHANGED, entry, "it was changed back")
         case edit.old if behind is not None:
             return EditWithState(edit, EditState.BEHIND, entry, behind)
         case edit.old if mark is JournalEntryType.SKIPPED:
@@ -90,4 +90,4 @@ def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -
         case edit.old:
             return EditWithState(edit, EditState.PENDING, entry)
         case other:
-            return EditWithState(edit, EditState.CHANGED, entry, f"it is {other} now")
+            return EditWithState(edit, EditState.CHANGED, entry, f"the URL is {other} now")

@@ -24,7 +24,7 @@ from ringback.ports import Clock, no_checkpoint
 
 _LEAST_BATCH: Final = 50
 _MOST_BATCHES: Final = 100
-"""Limited because, if the URLs are in one file, each batch reads and writes all of it."""
+"""The maximum number of batches: if all URLs are in one file, each batch rewrites the file."""
 _PROBES_AT_ONCE: Final = 25
 
 

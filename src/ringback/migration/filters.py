@@ -41,8 +41,8 @@ class UrlFilter:
         match = _FORM.fullmatch(text)
         if match is None or match["key"] not in _KEYS:
             raise ConfigurationError(
-                f"{text!r} selects nothing; write {', '.join(f'{key}=…' for key in _KEYS)},"
-                " or != for all others, with * for anything"
+                f"{text!r} is not a condition; write {', '.join(f'{key}=…' for key in _KEYS)},"
+                " or != to exclude matches; * matches any text"
             )
         pattern = re.compile(".*".join(map(re.escape, match["pattern"].split("*"))), re.DOTALL)
         return cls(text, match["key"], pattern, is_meant=match["sign"] == "=")

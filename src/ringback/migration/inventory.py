@@ -27,17 +27,17 @@ class InventoryLine:
 
     entry: UrlEntry
     url: str
-    """Without credentials."""
+    """The URL without its credentials."""
     fragment: str | None
     asked: SourceName | None
     """The source that the URL's fragment asks for; None if it asks for none."""
     sources: Mapping[str, SourceName]
-    """The source of its callbacks, by the name of the phase; empty if the URL can't be called."""
+    """The source of the URL's callbacks in each phase, by name; empty if the URL is invalid."""
     warnings: tuple[str, ...]
 
     @property
     def record(self) -> dict[str, Any]:
-        """The line as a JSON object."""
+        """The line of the inventory as a JSON object."""
         return {
             "place": self.entry.place.name,
             "account_sid": self.entry.place.account_sid,
@@ -51,7 +51,7 @@ class InventoryLine:
 
 
 def inventory(entries: Sequence[UrlEntry], policy: Policy) -> list[InventoryLine]:
-    """Return a line for each URL, in the order of the URL source."""
+    """Return an inventory line for each configured URL, in the order of the entries."""
     return [_line(entry, policy) for entry in entries]
 
 

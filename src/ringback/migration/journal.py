@@ -79,7 +79,7 @@ class PlanStep:
 
 @dataclass(slots=True)
 class JournalSummary:
-    """The state of a plan after all lines of its journal."""
+    """The state of a plan that results from all lines of its journal."""
 
     plan_id: str | None = None
     began: ApplyBegan | None = None
@@ -97,7 +97,10 @@ class JournalSummary:
     """The step that is under way; None if none is."""
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Apply a line; raises KeyError, TypeError or ValueError if it isn't valid."""
+        """Update this summary by a journal line.
+
+        Raises KeyError, TypeError or ValueError if the line isn't valid.
+        """
         what, at = JournalEntryType(line["ringback_journal"]), datetime.fromisoformat(line["at"])
         match what:
             case JournalEntryType.BEGAN:

@@ -23,13 +23,13 @@ class RollbackPreview:
     staying: Counter[str]
     """The number of URLs whose callbacks will still come from the new source, by the reason."""
     open_until: datetime | None
-    """When the policy first moves a returned URL to the new source after all; None if never."""
+    """The first date at which the policy moves a returned URL to the new source; None if never."""
 
 
 def preview_rollback(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> RollbackPreview:
-    """Count the edits whose undoing at `at` would, and would not, change the source."""
+    """Predict the effect of undoing these edits, which moved URLs to the source `to`, at `at`."""
     staying, ends, returning = Counter[str](), list[datetime](), 0
     dates = (at, *(change.at for change in policy_changes(policy, after=at)))
     for edit in edits:
@@ -46,7 +46,7 @@ def preview_rollback(
 def in_vain(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> Counter[str]:
-    """Count the edits that don't lead to the new source at `at`, by the reason."""
+    """Count the edits that wouldn't move their URLs to the source `to` at `at`, by the reason."""
     choices = (_choice(edit.new, edit.place, policy, at) for edit in edits)
     return Counter(choice.reason for choice in choices if choice.source != to)
 

@@ -41,7 +41,7 @@ class MigrationPlan:
     """The edits of a move, and the choices that led to them."""
 
     id: str
-    """The plan's journal has the same id, so that another plan's journal is recognised."""
+    """Identifies the plan; also in its journal, so that another plan's journal is recognised."""
     to: SourceName
     made: datetime
     url_source: UrlSourceSpec

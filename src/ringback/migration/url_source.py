@@ -19,7 +19,7 @@ UrlSourceSpec = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class UrlLocation:
-    """Where one callback URL is configured."""
+    """The place where one callback URL is configured."""
 
     name: str
     """A name like `fleet HF… SmsCommandsUrl` or `app.py:12`, unique within the account.
@@ -36,7 +36,7 @@ class UrlEntry:
 
     place: UrlLocation
     url: str
-    """Exactly as configured, with fragment and credentials."""
+    """The URL exactly as configured, with fragment and credentials."""
     method: HttpMethod = HttpMethod.POST
     warnings: tuple[str, ...] = ()
     """Warnings that only the URL source can give, such as that the URL was cut off at an `&`."""
@@ -58,7 +58,7 @@ class UrlEdit:
         return UrlEdit(self.place, self.new, self.old, self.method)
 
     def outcome(self, url: str | None) -> "EditOutcome":
-        """Return the outcome of this edit if `url` is configured now (None if no URL is)."""
+        """Return the outcome of this edit, given the URL configured now (None if there is none)."""
         if url is None:
             return EditOutcome.GONE
         return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED

@@ -18,7 +18,7 @@ class EffectCounter:
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
-        """None if there is no counter, or it has failed."""
+        """Watches the counter; None if there is no counter, or it has failed."""
         self._why_uncounted = _NO_COUNTER
 
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:

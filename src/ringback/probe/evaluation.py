@@ -49,7 +49,7 @@ def judge_repeat(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return the result from the answers alone: the last one must accept the callback."""
+    """Return a case's result from the answers only: the last one must accept the callback."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
     if refusal.is_accepted:

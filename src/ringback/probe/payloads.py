@@ -39,7 +39,7 @@ class ProbeCallbackKind(Enum):
     COMMAND = ("command", "a Command of Programmable Wireless")
     TEST_EVENT = ("test-event", "the test event of KORE's portal, in JSON")
     NON_ASCII = ("non-ascii", "names and values that are not ASCII")
-    WHITE_SPACE = ("white-space", "a value with blanks, a tab and a line break")
+    WHITE_SPACE = ("white-space", "a value with spaces, a tab and a line break")
     EMPTY_VALUES = ("empty-values", "a parameter without a value")
     REPEATED_PARAMETERS = ("repeated-parameters", "a parameter that comes three times")
     LONG_VALUES = ("long-values", "a long value")

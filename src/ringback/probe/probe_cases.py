@@ -1,4 +1,4 @@
-"""The table of all probe cases: the request, the expected answer, and the fault otherwise."""
+"""The table of all probe cases: each has a request, an expected answer, and a possible fault."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -122,10 +122,10 @@ Plan = (
 
 @dataclass(frozen=True, slots=True)
 class ProbeCase:
-    """One case of the probe."""
+    """One case of the probe: the requests to send, and the answer and effect to expect."""
 
     name: str
-    """Never changed, because scripts and JUnit histories use it."""
+    """The name of the case; it never changes, because scripts and JUnit histories use it."""
     group: CaseGroup
     needs: frozenset[Source]
     """The sources whose secrets the case needs."""

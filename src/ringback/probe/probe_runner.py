@@ -226,7 +226,7 @@ class _Run:
         return self._shown(evaluation.judge_answers(case, answers), later)
 
     async def _same_token(self, case: ProbeCase) -> CaseResult:
-        # A UUID has the form of either source's token.
+        # Twilio's tokens are UUIDs, which are valid tokens of KORE's too.
         token = self.requests.token(Source.TWILIO)
         callbacks = [
             self.requests.callback(source, self._method_for(source), token=token)

@@ -65,7 +65,7 @@ class ReceiverFaultKind(Enum):
         "Decode the form as UTF-8 for Twilio's signature; use the raw body for KORE's.",
     )
     REFUSES_WHITE_SPACE = (
-        "It refuses genuine callbacks with white space at the start or end of a value.",
+        "It refuses genuine callbacks with spaces, tabs or line breaks in a value.",
         "Don't trim values before the signature is checked.",
     )
     REFUSES_EMPTY_VALUES = (

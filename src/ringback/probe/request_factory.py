@@ -32,7 +32,7 @@ MORE: Final = "ringback=probe"
 def account_of(
     sid: str, *, auth_token: str | None, kore_secret: str | None, at: datetime
 ) -> Account:
-    """Return an account that signs callbacks with these secrets; None or empty for no secret."""
+    """Return an account that signs callbacks with these secrets; None means no secret."""
     active = WebhookSecret("whs_probe", "probe", kore_secret, at) if kore_secret else None
     return Account(
         sid=sid,

@@ -130,7 +130,7 @@ class Emulator:
 
     @property
     def gateway(self) -> tuple[str, int] | None:
-        """The host and port for datagrams of device programs; None without setting `gateway`."""
+        """The host and port for datagrams of device programs; None if `gateway` isn't set."""
         gateway = self._server.application.workers.network.gateway
         return None if gateway is None else gateway.address
 

@@ -14,7 +14,7 @@ class SentCallback:
     parameters: Mapping[str, str]
     """The parameters of the payload, by name."""
     source: str
-    """The infrastructure that sends it: `twilio` or `kore`."""
+    """The infrastructure that sends the callback: `twilio` or `kore`."""
     source_reason: str
     """Why the callback is sent from that source."""
     url: str
@@ -22,7 +22,7 @@ class SentCallback:
     method: str
     idempotency_token: str
     status: str
-    """`scheduled`, `delivered`, `failed` or `discarded`."""
+    """The delivery status: `scheduled`, `delivered`, `failed` or `discarded`."""
     attempts: tuple[Attempt, ...]
     """Each attempt has its exact request, the answer, and the reason if it failed."""
 

@@ -37,7 +37,7 @@ def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_pa
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"base_url": "http://127.0.0.1:1"}'])
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "dev.json").write_text(text, "utf-8")
-    with pytest.raises(ConfigurationError, match=r"is not a dev\.json of this Ringback"):
+    with pytest.raises(ConfigurationError, match=r"is not a valid dev\.json"):
         DevServerDetails.read(tmp_path)
 
 

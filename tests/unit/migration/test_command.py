@@ -207,7 +207,7 @@ def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None
     shell.change("https://a.example/", "https://other.example/")
     said = shell.said("apply", "move.plan", "--no-probe", exit_code=4)
     assert "1  moved" in said
-    assert "changed by somebody else: it is https://other.example/ now" in said
+    assert "changed by somebody else: the URL is https://other.example/ now" in said
 
 
 def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
@@ -295,8 +295,8 @@ def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: li
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--canary", "0"), "must be shares from 1 to 99 percent that grow"),
-        (("--canary", "50,10"), "must be shares from 1 to 99 percent that grow"),
+        (("--canary", "0"), "must be shares from 1 to 99 percent, ascending"),
+        (("--canary", "50,10"), "must be shares from 1 to 99 percent, ascending"),
         (("--canary", "x"), "must be shares in percent, like 10 or 10,50"),
         (("--soak", "1h"), "--soak is for --canary"),
         (("--canary", "10", "--soak", "long"), "'long' is not a valid duration"),

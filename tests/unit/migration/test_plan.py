@@ -84,7 +84,7 @@ def test_all_conditions_have_to_hold(selected: tuple[str, ...], chosen: int) -> 
 @pytest.mark.parametrize("text", ["", "account", "host=a", "url=", "url~x", "Account=AC1"])
 def test_a_condition_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(
-        ConfigurationError, match="selects nothing; write account=…, place=…, url=…"
+        ConfigurationError, match="is not a condition; write account=…, place=…, url=…"
     ):
         UrlFilter.parse(text)
 

@@ -55,8 +55,8 @@ def matches_in_table(text: str, file: str) -> list[UrlInText]:
         if any(name in columns for name in _URL):
             return list(_matches(rows, columns))
     raise ConfigurationError(
-        f"{file}:1: no column is named {' or '.join(_URL)}; account_sid, name and method may be"
-        " there beside it"
+        f"{file}:1: no column is named {' or '.join(_URL)}; the columns account_sid, name"
+        " and method are optional"
     )
 
 

@@ -17,9 +17,9 @@ from ringback.migration.url_sources.url_matches import UrlInText
 _NAME: Final = re.compile(
     r"""(?<![\w%])
     (?P<name>[\w.-]{0,40}?(?:(?:sms|ip)[_.-]?commands[_.-]?url|callback[_.-]?ur[li]))
-    (?P<close>["']?\]?)                      # of a key in quotes
+    (?P<close>["']?\]?)                      # the end of a key in quotes
     (?P<sign>
-        \s*:\s*[\w.\[\] |?]+?\s*=\s*         # with a type
+        \s*:\s*[\w.\[\] |?]+?\s*=\s*         # after a type annotation
       | \s*(?:=>|:=|[=:]|>|\()\s*
     )
     """,

@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-# It ships no types.
+# The package `twilio` has no type hints.
 from twilio.base.exceptions import TwilioException, TwilioRestException  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMissingTypeStubs]
 from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
@@ -24,7 +24,7 @@ from ringback.operations.callback_urls import CallbackUrlSetting
 from ringback.ports import UrlDeliveryTotals
 
 _TIMEOUT: Final = 30.0
-"""Seconds that each request may take."""
+"""The time-out of each request, in seconds."""
 _PAGE_SIZE: Final = 1000
 _SHOWN: Final = 300
 # If this were empty, the client would read the environment variables of the process.

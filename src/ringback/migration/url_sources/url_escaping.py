@@ -47,7 +47,7 @@ class UrlEscaping:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return the length of the longest common prefix."""
+    """Return the length of the longest common prefix of two lists of characters."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 

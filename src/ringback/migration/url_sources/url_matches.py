@@ -38,7 +38,7 @@ class UrlInText:
 def placed(
     matches: Iterable[UrlInText], text: str, file: str
 ) -> Iterator[tuple[UrlInText, UrlLocation]]:
-    """Yield a file's URLs with their places: file, line, and a number from the second in a line."""
+    """Yield each URL in a file with its place, like `app.py:12`; a line's second gets `(2)`."""
     seen = Counter[int]()
     line, at = 1, 0
     for match in sorted(matches, key=lambda match: match.start):

@@ -47,7 +47,7 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
 
 
 def summary(report: ProbeReport) -> str:
-    """Return one line that says if the receiver is ready, with the number of each verdict."""
+    """Return one line: is the receiver ready, and how many cases have each verdict?"""
     counted = ((report.count(verdict), verdict) for verdict in CaseVerdict)
     cases = ", ".join(f"{count} {verdict}" for count, verdict in counted if count)
     return f"{_in_short(report)} ({cases}; {report.seconds:.1f} s)"
