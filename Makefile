@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak reference lock clean
+        damage soak reference lock swagger-ui clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -77,6 +77,18 @@ lock: install-dev ## Pin what pyproject.toml and requirements/*.in ask for (ARGS
 	@$(LOCK) --extra server --extra migrate pyproject.toml requirements/run.in \
 	        -o requirements/run.txt >/dev/null
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt >/dev/null
+
+SWAGGER_UI := src/ringback/api/openapi/swagger_ui
+swagger-ui: ## Replace the Swagger UI files by those of VERSION=… (needs npm)
+	@: $${VERSION:?names the release of the npm package swagger-ui-dist, such as 5.32.8}
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	npm pack --silent --pack-destination "$$fresh" "swagger-ui-dist@$$VERSION" >/dev/null && \
+	tar -xzf "$$fresh/swagger-ui-dist-$$VERSION.tgz" -C "$$fresh" && \
+	cd "$$fresh/package" && \
+	{ echo "# swagger-ui-dist $$VERSION, from npm; made by make swagger-ui"; \
+	  sha256sum swagger-ui-bundle.js swagger-ui.css LICENSE NOTICE \
+	            swagger-ui-bundle.js.LICENSE.txt; } >SHA256SUMS && \
+	cp SHA256SUMS $$(sed -n 's/^[0-9a-f]*  //p' SHA256SUMS) "$(CURDIR)/$(SWAGGER_UI)"
 
 clean: ## Remove .venv, caches and reports; never ringback-data
 	@rm -rf .venv .coverage .coverage.* htmlcov dist \

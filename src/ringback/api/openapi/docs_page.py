@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +13,8 @@ from starlette.routing import BaseRoute
 from ringback.api.host_routing import WIRELESS
 from ringback.api.operation_definition import resource
 
-# An MkDocs plugin, but also the most recent package that contains Swagger UI without a framework.
-# Only its files are used, so it is never imported. See docs/decisions/0010-openapi.md.
-_PACKAGE: Final = "mkdocs_swagger_ui_tag"
+# `make swagger-ui` replaces these files. See docs/decisions/0018-swagger-ui.md.
+_FOLDER: Final = Path(__file__).with_name("swagger_ui")
 
 _PAGE: Final = """\
 <!doctype html>
@@ -61,10 +59,9 @@ _HEADERS: Final = {
 }
 
 
-# The path of each file in the package, and its media type.
-_FILES: Final[Mapping[str, tuple[str, str]]] = {
-    "swagger-ui.css": ("swagger-ui/stylesheets/swagger-ui.css", "text/css"),
-    "swagger-ui-bundle.js": ("swagger-ui/javascripts/swagger-ui-bundle.js", "text/javascript"),
+_MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
 }
 
 
@@ -79,12 +76,12 @@ async def show_start(request: Request) -> Response:
 
 
 async def show_file(request: Request) -> Response:
-    """Respond with one of the two files of Swagger UI; any other name is 404."""
-    file = _FILES.get(request.path_params["name"])
-    if file is None:
+    """Answer with one of the two files of Swagger UI; no other file can be reached."""
+    name = request.path_params["name"]
+    media_type = _MEDIA_TYPES.get(name)
+    if media_type is None:
         raise HTTPException(404)
-    path, media_type = file
-    content = await asyncio.to_thread((_folder() / path).read_bytes)
+    content = await asyncio.to_thread((_FOLDER / name).read_bytes)
     return Response(content, media_type=media_type, headers=_HEADERS)
 
 
@@ -96,10 +93,3 @@ def docs_routes() -> list[BaseRoute]:
         resource("/docs/start.js", get=show_start),
         resource("/docs/{name}", get=show_file),
     ]
-
-
-def _folder() -> Path:
-    found = find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise HTTPException(404)
-    return Path(found.origin).parent
