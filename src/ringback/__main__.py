@@ -2,18 +2,21 @@
 
 import sys
 
+from ringback.core.errors import missing_extra
 
-def main() -> None:
-    """Run the command, where its parts are installed; the receiver is there without them."""
+
+def main(program: str = "ringback") -> None:
+    """Run the command; if one of its packages is missing, name the extra to install and exit."""
     try:
-        from ringback.cli.main import main as command  # noqa: PLC0415 (it may be missing)
+        from ringback.cli.main import main as command  # noqa: PLC0415 (click may be missing)
+
+        command(prog_name=program)
     except ModuleNotFoundError as missing:
-        sys.exit(
-            f"ringback: the command needs {missing.name}, which is not installed;"
-            " install 'ringback[server]'. Without it, ringback.receiver is all there is."
-        )
-    command(prog_name="ringback")
+        error = missing_extra("the `ringback` command", missing)
+        if error is missing:
+            raise
+        sys.exit(f"ringback: {error}")
 
 
 if __name__ == "__main__":
-    main()
+    main("python -m ringback")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.runtime.os_error_messages import refusing
+from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
@@ -61,6 +61,10 @@ class DataFolder:
     folder: Path
     seal_key: str | None = field(default=None, repr=False)
     seal_key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError on Windows."""
+        refuse_windows("a Ringback data folder")
 
     def open_to_serve(
         self, options: StoreOptions, *, accept_data_loss: bool = False

@@ -1,14 +1,14 @@
 """Who only receives callbacks installs Ringback and nothing else."""
 
+import re
 import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.installed import build, empty_environment, offline, pip_install, run, wheels_of
+
 # KORE's published vector V3, and what a store of tokens and a typed event need beside it.
 PROGRAM: Final = """
 import sys
@@ -37,29 +37,90 @@ print(sorted({name.partition(".")[0] for name in outside}))
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the commands of an environment that holds the built wheel and nothing else."""
-    folder = tmp_path_factory.mktemp("bare")
-    build = f"import flit_core.buildapi as build; print(build.build_wheel({str(folder)!r}))"
-    built = _run(sys.executable, "-c", build, cwd=ROOT).split()[-1]
-    venv.create(folder / "venv", symlinks=True)
-    commands = folder / "venv" / "bin"
-    pip = [sys.executable, "-m", "pip", "--python", str(commands / "python"), "--isolated"]
-    _run(*pip, "install", "--quiet", "--no-deps", "--no-index", str(folder / built), cwd=folder)
+    return _environment(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="module")
+def bare_with_pytest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the commands of an environment that holds the wheel, pytest and click, as Flask's."""
+    return _environment(tmp_path_factory.mktemp("tests"), "pytest", "click")
+
+
+def _environment(folder: Path, *packages: str) -> Path:
+    commands = empty_environment(folder / "venv")
+    wheels = wheels_of(folder / "wheels", *packages)
+    pip_install(commands, build("wheel", folder), *packages, env=offline(wheels))
     return commands
 
 
-def _run(*command: str, cwd: Path) -> str:
+def _refusal(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == 1, done.stdout
+    return done.stderr
 
 
 def test_a_callback_is_checked_and_remembered(bare: Path, tmp_path: Path) -> None:
-    shown = _run(str(bare / "python"), "-I", "-c", PROGRAM, cwd=tmp_path)
+    shown = run(bare / "python", "-I", "-c", PROGRAM, cwd=tmp_path)
     assert shown.strip() == "['ringback']"
 
 
-def test_the_command_says_what_it_needs(bare: Path) -> None:
-    done = subprocess.run([bare / "ringback"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("ringback: the command needs click, which is not installed;")
-    assert "install 'ringback[server]'" in done.stderr
+NEEDS_CLICK: Final = (
+    "ringback: the `ringback` command needs the module click: pip install 'ringback[server]'\n"
+)
+
+
+def test_the_command_names_the_extra(bare: Path, tmp_path: Path) -> None:
+    assert _refusal(bare / "ringback", cwd=tmp_path) == NEEDS_CLICK
+    assert _refusal(bare / "python", "-m", "ringback", cwd=tmp_path) == NEEDS_CLICK
+
+
+@pytest.mark.parametrize("words", ["--help", "dev", "listen"])
+def test_a_command_that_lacks_another_module_names_the_extra(
+    words: str, bare_with_pytest: Path, tmp_path: Path
+) -> None:
+    said = _refusal(bare_with_pytest / "ringback", words, cwd=tmp_path)
+    assert re.fullmatch(
+        r"ringback: the `ringback` command needs the module \w+: pip install"
+        r" 'ringback\[server\]'\n",
+        said,
+    )
+
+
+def test_the_emulator_names_the_extra(bare: Path, tmp_path: Path) -> None:
+    said = _refusal(bare / "python", "-c", "import ringback.testing", cwd=tmp_path)
+    assert re.search(
+        r"^ModuleNotFoundError: ringback\.testing needs the module \w+: pip install"
+        r" 'ringback\[server\]'$",
+        said,
+        re.MULTILINE,
+    )
+
+
+SUITE: Final = """
+import pytest
+
+def test_of_a_receiver():
+    from ringback.receiver import Receiver
+    Receiver("https://example.com/", kore_secrets=["12345"])
+
+def test_that_is_skipped_without_the_emulator():
+    pytest.importorskip("ringback.testing")
+
+def test_with_the_emulator(emulator):
+    raise AssertionError("not reached")
+"""
+
+
+def test_the_pytest_plugin_disturbs_no_suite_that_does_not_use_it(
+    bare_with_pytest: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test_application.py").write_text(SUITE)
+    command = (bare_with_pytest / "python", "-m", "pytest", "-rs", "-p", "no:cacheprovider")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed, 1 skipped, 1 error" in done.stdout
+    assert re.search(
+        r"^E +ModuleNotFoundError: ringback\.testing needs the module \w+: pip install"
+        r" 'ringback\[server\]'$",
+        done.stdout,
+        re.MULTILINE,
+    )

@@ -114,6 +114,6 @@ def _report(failure: click.ClickException | RingbackError | click.Abort, *, as_j
 
 
 @group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(__version__, message="ringback %(version)s")
 def main() -> None:
     """Send callbacks of IoT SIM platforms, and move their receivers between two sources."""

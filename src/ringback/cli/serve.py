@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import click
-import uvloop
 
 from ringback import __version__
 from ringback.api.serve_on_socket import bind
@@ -22,6 +21,7 @@ from ringback.core.errors import RingbackError
 from ringback.data_folder import DATA_FILE
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.runtime.open_files import open_files_limit
+from ringback.runtime.os_error_messages import refuse_windows
 from ringback.runtime.server_certificate import ServerCertificate
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings import ENVIRONMENT
@@ -41,6 +41,9 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
+    refuse_windows("`ringback serve`")
+    import uvloop
+
     # A refusal of the settings is a line of the log too, so this can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -16,8 +18,16 @@ def event_of_signals() -> asyncio.Event:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    react = partial(_stop, stop, loop)
+
+    def react_soon(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(react)
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, partial(_stop, stop, loop))
+        try:
+            loop.add_signal_handler(number, react)
+        except NotImplementedError:  # Windows
+            signal.signal(number, react_soon)
     return stop
 
 
@@ -41,6 +51,7 @@ async def first_of(*awaited: Coroutine[None, None, object]) -> None:
 
 def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
     for number in _SIGNALS:
-        loop.remove_signal_handler(number)
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
     stop.set()

@@ -155,6 +155,24 @@ class QueryTimeout(StoreUnavailable):
     """A query takes too long; a smaller request, such as one for fewer records, can succeed."""
 
 
+def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return the error to raise instead of this one: it names the extra to install.
+
+    `user` is the part of Ringback that imports the module. An error about one of Ringback's own
+    modules is returned unchanged, since no extra adds that module.
+
+    >>> print(missing_extra("ringback.testing", ModuleNotFoundError(name="orjson")))
+    ringback.testing needs the module orjson: pip install 'ringback[server]'
+    """
+    module = (missing.name or "").partition(".")[0]
+    if module in ("", "ringback"):
+        return missing
+    extra = "migrate" if module == "twilio" else "server"
+    return ModuleNotFoundError(
+        f"{user} needs the module {module}: pip install 'ringback[{extra}]'", name=missing.name
+    )
+
+
 class ErrorCodes(NamedTuple):
     """The error codes of one API."""
 

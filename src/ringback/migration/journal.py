@@ -5,9 +5,9 @@ So the journal names every URL that may have changed, wherever the work was cut 
 line is ignored: nothing was done yet because of it.
 """
 
-import fcntl
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +19,11 @@ from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import read_edit
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
-from ringback.runtime.os_error_messages import refusing
+from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.undo import on_failure
+
+if sys.platform != "win32":
+    import fcntl
 
 Reasons = Mapping[UrlLocation, str]
 
@@ -157,6 +160,7 @@ class PlanJournal:
 
         Raises ConfigurationError if another process uses it, or it belongs to another plan.
         """
+        refuse_windows("`ringback migrate apply` or `revert`")
         self.path = path
         with refusing(f"{path} can't be written"):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

@@ -1,8 +1,11 @@
 """The limit on open files of this process, raised as far as it may be."""
 
-import resource
+import sys
 from contextlib import suppress
 from typing import Final
+
+if sys.platform != "win32":
+    import resource
 
 _ENOUGH: Final = 65_536
 """Above this nothing is gained, and some systems' own bounds lie lower than what they allow."""

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
@@ -43,6 +44,12 @@ def refusing(text: str, advice: str = "") -> Generator[None]:
     except OSError as failure:
         what_to_do = f"; {advice}" if advice else ""
         raise ConfigurationError(f"{text}: {failure.strerror}{what_to_do}") from failure
+
+
+def refuse_windows(what: str) -> None:
+    """Raise ConfigurationError on Windows, which lacks the file locks and signals of a server."""
+    if sys.platform == "win32":
+        raise ConfigurationError(f"{what} does not work on Windows; use WSL 2 or a Linux container")
 
 
 def shortage_of(error: OSError) -> AttemptFailure | None:

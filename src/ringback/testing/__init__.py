@@ -14,10 +14,15 @@ Start with `emulator`.
 """
 
 from ringback.core.deprecated_names import renamed
-from ringback.testing.devices import Device
-from ringback.testing.emulator import Emulator
-from ringback.testing.recording_receiver import RecordingReceiver
-from ringback.testing.sent_callbacks import SentCallback
+from ringback.core.errors import missing_extra
+
+try:
+    from ringback.testing.devices import Device
+    from ringback.testing.emulator import Emulator
+    from ringback.testing.recording_receiver import RecordingReceiver
+    from ringback.testing.sent_callbacks import SentCallback
+except ModuleNotFoundError as missing:
+    raise missing_extra("ringback.testing", missing) from None
 
 __all__ = ["Device", "Emulator", "RecordingReceiver", "SentCallback"]
 

@@ -12,6 +12,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import choose_scenario
 from ringback.operations.wireless.sims import SimCardRegistration, register_sim
 from ringback.ports import CallbackFilter, PageWindow, Transaction
+from ringback.runtime.os_error_messages import refuse_windows
 from ringback.runtime.system_clock import SystemClock
 from ringback.testing.devices import Device
 from ringback.testing.recording_receiver import RecordingReceiver
@@ -57,7 +58,11 @@ class Emulator:
     # ---- starting and stopping -------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start to serve, and return the emulator; raises ConfigurationError for bad settings."""
+        """Start to serve, and return the emulator.
+
+        Raises ConfigurationError if a setting can't be used, and on Windows.
+        """
+        refuse_windows("the emulator")
         if self._running is None:
             running = RunningServer(
                 self._settings, start=self._start, seed=self._seed, receiver=self.receiver

@@ -22,6 +22,7 @@ from ringback.core.errors import (
     StoreUnavailable,
     TooManyRequests,
     Unauthorized,
+    missing_extra,
 )
 
 
@@ -105,3 +106,20 @@ def test_what_every_api_can_refuse_has_the_codes_of_its_documentation(
     codes: ErrorCodes, expected: ErrorCodes
 ) -> None:
     assert codes == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("click", "server"), ("starlette.types", "server"), ("twilio.rest", "migrate")],
+)
+def test_an_extra_is_named_for_a_module_that_is_missing(module: str, extra: str) -> None:
+    error = missing_extra("the command", ModuleNotFoundError("no module", name=module))
+    package = module.partition(".")[0]
+    assert str(error) == f"the command needs the module {package}: pip install 'ringback[{extra}]'"
+    assert error.name == module
+
+
+@pytest.mark.parametrize("module", [None, "ringback.gone"])
+def test_no_extra_is_named_for_a_module_that_none_has(module: str | None) -> None:
+    missing = ModuleNotFoundError("no module", name=module)
+    assert missing_extra("the command", missing) is missing

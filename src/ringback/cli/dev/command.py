@@ -6,8 +6,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import uvloop
-
 from ringback.api.serve_on_socket import listen, reserve
 from ringback.application import SingleProcessApplication
 from ringback.cli.base_command import command
@@ -27,6 +25,7 @@ from ringback.dev_environment.dev_file import (
 )
 from ringback.dev_environment.dev_https import DevHttps, https_of
 from ringback.operations.seed_data import SeededAccount, find_or_seed
+from ringback.runtime.os_error_messages import refuse_windows
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT
@@ -44,6 +43,9 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
     Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
     """
+    refuse_windows("`ringback dev`")
+    import uvloop
+
     origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.DEV)
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)

@@ -12,6 +12,7 @@ from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
 from ringback.portal_client import PortalClient, PortalClientError
+from ringback.runtime.os_error_messages import refuse_windows
 from ringback.runtime.system_clock import SystemClock
 
 _EVERY: Final = 1.0
@@ -51,6 +52,7 @@ def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_
     if address is None:
         asyncio.run(receiver.run(None))
         return
+    refuse_windows("`ringback device receive` for a Super SIM")
     try:
         bound = at_address(address, port)
     except OSError as failure:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
+from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, missing_extra
 from ringback.migration.url_source import (
     EditOutcome,
     UrlDeliveryHistory,
@@ -50,10 +50,7 @@ class ApiUrlSource:
             # An optional dependency: only moves through the API need it.
             from ringback.migration.url_sources.twilio_client import TwilioUrlClient  # noqa: PLC0415
         except ModuleNotFoundError as missing:
-            raise ConfigurationError(
-                f"to move URLs through the API, the package {missing.name} is needed, which is not"
-                " installed: pip install 'ringback[migrate]'"
-            ) from None
+            raise ConfigurationError(str(missing_extra("`--api`", missing))) from None
         server = None if server is None else base_url(server)
         return cls(account_sid, server, TwilioUrlClient(account_sid, auth_token, server=server))
 

@@ -37,12 +37,18 @@ class PostgresDedupe(ClaimTableDedupe):
     to roll back what was not committed. Each call is one short transaction.
 
     Raises:
+        TypeError: `connect` can't be called: a DSN, for instance.
         ValueError: The table's name is not one in lower case that needs no quotes.
     """
 
     def __init__(
         self, connect: Callable[[], AbstractContextManager[Any]], *, table: str = "ringback_seen"
     ) -> None:
+        if not callable(connect):
+            raise TypeError(
+                f"PostgresDedupe got a {type(connect).__name__}; it needs a function that connects,"
+                " such as `lambda: psycopg.connect(dsn)` after: pip install 'psycopg[binary]'"
+            )
         if not _NAME.fullmatch(table):
             raise ValueError(
                 f"table {table!r}: a name is lower-case letters, digits and underscores,"

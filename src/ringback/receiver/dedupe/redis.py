@@ -159,9 +159,17 @@ class RedisDedupe:
     Redis is set up to be: what a crash or a change of the primary makes it forget may be done once
     more. All keys begin with `{prefix}`, and so live on one node of a cluster. Those who share a
     prefix are to use the same `same_event_within`.
+
+    Raises:
+        TypeError: The client has no `eval`: a URL, for instance.
     """
 
     def __init__(self, client: RedisClient, *, prefix: str = "ringback:seen") -> None:
+        if not hasattr(client, "eval"):
+            raise TypeError(
+                f"RedisDedupe got a {type(client).__name__}; it needs a client, such as"
+                " redis.Redis.from_url(…) after: pip install redis"
+            )
         self._client = client
         self._prefix = prefix
 

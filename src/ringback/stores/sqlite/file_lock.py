@@ -1,7 +1,7 @@
 """One process per data file: a lock that ends with its process, however that ends."""
 
-import fcntl
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -11,6 +11,9 @@ from typing import Final, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import refusing
+
+if sys.platform != "win32":
+    import fcntl
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05

@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -130,3 +131,12 @@ def test_a_table_that_has_gone_is_told(dsn: str) -> None:
 def test_a_mistake_in_the_program_is_not_taken_for_a_failure_of_the_database() -> None:
     with pytest.raises(AttributeError):
         PostgresDedupe(lambda: nullcontext(None)).claim(visit("a"))
+
+
+def test_a_dsn_is_not_a_function_that_connects() -> None:
+    dsn: Any = "postgresql://me:password@localhost"
+    with pytest.raises(
+        TypeError, match=r"got a str; .* pip install 'psycopg\[binary\]'$"
+    ) as refused:
+        PostgresDedupe(dsn)
+    assert "password" not in str(refused.value)

@@ -1,6 +1,7 @@
 """The keys of what was seen: where they are, when they go, what is said without Redis."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -74,3 +75,10 @@ def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
     ):
         RedisDedupe(client).claim(visit("a"))
     assert str(raised.value) == "Redis can't be asked about ringback:seen: ConnectionError"
+
+
+def test_a_url_is_not_a_client() -> None:
+    url: Any = "redis://:password@localhost"
+    with pytest.raises(TypeError, match=r"got a str; .* after: pip install redis$") as refused:
+        RedisDedupe(url)
+    assert "password" not in str(refused.value)

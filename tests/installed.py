@@ -1,0 +1,232 @@
+"""Ringback as users install it: built, installed into empty environments, and tried.
+
+`python -m tests.installed` tries the wheel on every Python that is on the PATH.
+"""
+
+import email
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+
+from ringback import __version__
+from tests.ports import free_port
+
+ROOT: Final = Path(__file__).parents[1]
+TOOLS: Final = Path(sys.executable).parent
+BUILT_BY: Final = "flit-core"
+_NOT_SHIPPED: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+_SECONDS: Final = 60
+
+
+def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end, and return its output; AssertionError if it fails."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+# ---- what is installed ---------------------------------------------------------------------------
+
+
+def build(kind: str, folder: Path, *, root: Path = ROOT) -> Path:
+    """Build the `wheel` or the `sdist` of a checkout into a folder."""
+    code = f"import flit_core.buildapi as b; print(b.build_{kind}({str(folder)!r}))"
+    return folder / run(sys.executable, "-c", code, cwd=root).split()[-1]
+
+
+def wheels_of(folder: Path, *names: str) -> Path:
+    """Make wheels of packages that are installed here, and of all that they need.
+
+    An installation from this folder needs no network, and gets the versions that are pinned here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for package in _with_all_they_need(names):
+        _pack(package, folder)
+    return folder
+
+
+def pinned(folder: Path) -> Path:
+    """Write the versions that requirements/run.txt pins, without hashes, for --constraint."""
+    lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
+    file = folder / "constraints.txt"
+    file.write_text("\n".join(line.rstrip(" \\") for line in lines if re.match(r"\w", line)))
+    return file
+
+
+def _with_all_they_need(names: tuple[str, ...]) -> Iterator[Distribution]:
+    wanted, seen = [Requirement(name) for name in names], set[tuple[str, frozenset[str]]]()
+    packed = set[str]()
+    while wanted:
+        requirement = wanted.pop()
+        key = (requirement.name.lower(), frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        package = distribution(requirement.name)
+        if package.name not in packed and package.name != "ringback":
+            packed.add(package.name)
+            yield package
+        for needed in map(Requirement, package.requires or ()):
+            extras = ({"extra": extra} for extra in ("", *requirement.extras))
+            if needed.marker is None or any(map(needed.marker.evaluate, extras)):
+                wanted.append(needed)
+
+
+def _pack(package: Distribution, folder: Path) -> None:
+    """Put an installed package back into a wheel."""
+    described = email.message_from_string(package.read_text("WHEEL") or "")
+    pythons, abis, platforms = zip(
+        *(tag.split("-") for tag in described.get_all("Tag", [])), strict=True
+    )
+    tags = "-".join(".".join(dict.fromkeys(each)) for each in (pythons, abis, platforms))
+    name = re.sub(r"[-_.]+", "_", package.name)
+    shipped = [
+        path
+        for path in package.files or ()
+        if ".." not in path.parts and path.suffix != ".pyc" and path.name not in _NOT_SHIPPED
+    ]
+    # Nothing compares hashes that are not given.
+    record = next(str(path) for path in package.files or () if path.name == "RECORD")
+    with zipfile.ZipFile(folder / f"{name}-{package.version}-{tags}.whl", "w") as wheel:
+        for path in shipped:
+            wheel.write(str(path.locate()), str(path))
+        wheel.writestr(record, "".join(f"{path},,\n" for path in (*shipped, record)))
+
+
+# ---- how it is installed -------------------------------------------------------------------------
+
+
+def offline(wheels: Path) -> dict[str, str]:
+    """Return an environment in which pip, uv and pipx take packages from this folder alone."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "UV_", "PIPX_", "VIRTUAL_ENV"))
+    }
+    return kept | {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_NO_COMPILE": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "UV_NO_INDEX": "1",
+        "UV_FIND_LINKS": str(wheels),
+        "UV_OFFLINE": "1",
+    }
+
+
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment without any package; return the folder of its commands."""
+    venv.create(folder, symlinks=True)
+    return folder / "bin"
+
+
+def pip_install(commands: Path, *what: str | Path, env: Mapping[str, str]) -> None:
+    """Install packages into an environment, by this environment's pip."""
+    pip = (sys.executable, "-m", "pip", "--python", commands / "python", "install", "--quiet")
+    run(*pip, *what, cwd=commands, env=env)
+
+
+# ---- what is tried -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An installed Ringback, and an empty folder to work in."""
+
+    commands: Path
+    """The folder that has the command `ringback`."""
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        """The Python that runs the command: uv and pipx link to it from another folder."""
+        return (self.commands / "ringback").resolve().parent / "python"
+
+    def ringback(self, *words: str) -> str:
+        """Run `ringback` with these words, and return its output."""
+        return run(self.commands / "ringback", *words, cwd=self.folder, env=_plain())
+
+    def try_first_commands(self) -> None:
+        """Run what the documents begin with; AssertionError if one does not do what they say."""
+        assert self.ringback("--version") == f"ringback {__version__}\n"
+        assert self.ringback("--help").startswith("Usage: ringback [OPTIONS] COMMAND")
+        module = (self.python, "-m", "ringback")
+        assert run(*module, "--version", cwd=self.folder) == f"ringback {__version__}\n"
+        shown = run(*module, "--help", cwd=self.folder)
+        assert shown.startswith("Usage: python -m ringback [OPTIONS] COMMAND")
+        if re.search(r"^  demo\b", shown, re.MULTILINE):
+            assert "kore" in self.ringback("demo").lower()
+        self._send_to_the_example()
+
+    def _send_to_the_example(self) -> None:
+        """Run `dev` and an example of a receiver, and send it a callback from each source."""
+        words = ("dev", "--port", "0", "--gateway", "none", "--json")
+        command = (self.commands / "ringback", *words)
+        with subprocess.Popen(command, cwd=self.folder, env=_plain(), stdout=-1, text=True) as dev:
+            try:
+                assert dev.stdout is not None
+                details = json.loads(dev.stdout.readline())
+                port = free_port()
+                url = f"http://127.0.0.1:{port}/callbacks"
+                environment = _plain() | {
+                    "PORT": str(port),
+                    "CALLBACK_URL": url,
+                    "TWILIO_AUTH_TOKEN": details["auth_token"],
+                    "KORE_SECRET": details["kore_secret"],
+                    "PYTHONUNBUFFERED": "1",
+                }
+                received = self._receive(environment, url)
+            finally:
+                dev.terminate()
+        assert dev.returncode == 0
+        assert len(received) == 2
+        assert all(line.startswith("SMS ") for line in received)
+
+    def _receive(self, environment: Mapping[str, str], url: str) -> list[str]:
+        example = ROOT / "examples" / "frameworks" / "wsgi_app.py"
+        command = (self.python, example)
+        log, lines = self.folder / "receiver.log", list[str]()
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=-1, stderr=errors, text=True
+            ) as receiver,
+        ):
+            try:
+                _wait_for(url)
+                assert receiver.stdout is not None
+                for source in ("twilio", "kore"):
+                    self.ringback("trigger", "sms.received", "--cbs", source, "--to", url)
+                    lines.append(receiver.stdout.readline())
+                listed = self.ringback("callbacks", "list")
+            finally:
+                receiver.terminate()
+        for source in ("twilio", "kore"):
+            assert re.search(rf"\b{source}\b.*\bdelivered\b|\bdelivered\b.*\b{source}\b", listed)
+        return lines
+
+
+def _plain() -> dict[str, str]:
+    """Return the environment without what would point Python at another environment's modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _wait_for(url: str) -> None:
+    host, port = re.findall(r"//(.*):(\d+)/", url)[0]
+    code = f"import socket; socket.create_connection(({host!r}, {port}), 1).close()"
+    until = time.monotonic() + _SECONDS
+    while subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode:
+        assert time.monotonic() < until, f"nothing listens at {url}"
+        time.sleep(0.05)
