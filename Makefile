@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak reference lock swagger-ui clean
+        damage soak reference smoke dist lock swagger-ui clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -66,6 +66,15 @@ soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500
 
 reference: install-dev ## Write the tables of docs/reference: options, settings, triggers
 	@$(BIN)/python -m docs_build.reference --write
+smoke: install-dev ## Install the wheel on each other Python here, and run the first commands
+	@$(BIN)/python -m tests.installed
+
+# The wheel is built from the sdist, so that both are known to be complete. A documentation site in
+# src/ringback/_site/ becomes part of both; it has to be built before.
+dist: install-dev ## Build the sdist and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/uv --quiet build --no-build-isolation --python $(BIN)/python --out-dir dist
+	@ls dist
 
 # A release gets a week to be withdrawn before it is pinned here. uv keeps the pins there are;
 # ARGS=--upgrade looks for newer ones. No registry address is written: anyone's own will do.

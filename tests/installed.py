@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 import zipfile
@@ -28,6 +29,8 @@ TOOLS: Final = Path(sys.executable).parent
 BUILT_BY: Final = "flit-core"
 _NOT_SHIPPED: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 _SECONDS: Final = 60
+MINOR_VERSIONS: Final = range(11, 15)
+"""Of Python 3: the versions that Ringback is meant for."""
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
@@ -230,3 +233,60 @@ def _wait_for(url: str) -> None:
     while subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode:
         assert time.monotonic() < until, f"nothing listens at {url}"
         time.sleep(0.05)
+
+
+# ---- on other Pythons ----------------------------------------------------------------------------
+
+
+def other_pythons(path: str) -> dict[str, Path | None]:
+    """Return the first usable Python of each version but this one's on a PATH, or None."""
+    names = [f"python3.{minor}" for minor in MINOR_VERSIONS if minor != sys.version_info.minor]
+    return {name: next(_usable(name, path), None) for name in names}
+
+
+def _usable(name: str, path: str) -> Iterator[Path]:
+    for folder in path.split(os.pathsep):
+        candidate = Path(folder, name)
+        # A shim of pyenv can be there for a version that is not enabled.
+        if (
+            candidate.is_file()
+            and not subprocess.run(
+                [candidate, "-c", "import ssl, sqlite3"], capture_output=True, check=False
+            ).returncode
+        ):
+            yield candidate
+
+
+def _try_on(python: Path, wheel: Path, folder: Path) -> None:
+    uv = (TOOLS / "uv", "--quiet", "--system-certs")
+    environment = folder / "venv"
+    run(*uv, "venv", "--python", python, environment, cwd=folder)
+    install = ("pip", "install", "--python", environment, "--constraint", pinned(folder))
+    run(*uv, *install, f"ringback[all] @ {wheel.as_uri()}", cwd=folder)
+    Installed(environment / "bin", folder).try_first_commands()
+
+
+def main() -> int:
+    """Try the wheel on all other Pythons that are here; return 1 if it fails on one of them."""
+    failed = False
+    with tempfile.TemporaryDirectory() as temporary:
+        wheel = build("wheel", Path(temporary))
+        for name, python in other_pythons(os.environ["PATH"]).items():
+            if python is None:
+                print(f"{name}: not on the PATH, not tried")
+                continue
+            folder = Path(temporary, name)
+            folder.mkdir()
+            start = time.monotonic()
+            try:
+                _try_on(python, wheel, folder)
+            except AssertionError as failure:
+                failed = True
+                print(f"{name}: failed ({python})\n{failure}")
+            else:
+                print(f"{name}: works ({python}, {time.monotonic() - start:.0f} s)")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
