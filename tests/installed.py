@@ -180,7 +180,9 @@ class Installed:
         with subprocess.Popen(command, cwd=self.folder, env=_plain(), stdout=-1, text=True) as dev:
             try:
                 assert dev.stdout is not None
-                details = json.loads(dev.stdout.readline())
+                started = dev.stdout.readline()
+                assert started, "`ringback dev` did not start"
+                details = json.loads(started)
                 port = free_port()
                 url = f"http://127.0.0.1:{port}/callbacks"
                 environment = _plain() | {

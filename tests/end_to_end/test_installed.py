@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 from readme_renderer import markdown
 
+from ringback import __version__
 from tests.installed import (
     BUILT_BY,
     ROOT,
@@ -27,6 +28,7 @@ from tests.installed import (
     wheels_of,
 )
 
+DIST_INFO: Final = f"ringback-{__version__}.dist-info"
 SWAGGER_UI: Final = "ringback/api/openapi/swagger_ui/swagger-ui-bundle.js"
 
 
@@ -50,7 +52,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_the_wheel_has_what_the_package_needs_and_nothing_else(built: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(built["wheel"]).namelist())
     assert {"ringback/py.typed", SWAGGER_UI} < names
-    assert {name.partition("/")[0] for name in names} == {"ringback", "ringback-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"ringback", DIST_INFO}
     assert not [name for name in names if name.endswith((".pyc", ".map"))]
 
 
@@ -85,7 +87,7 @@ def test_a_site_that_was_built_is_in_the_wheel(tmp_path: Path) -> None:
 
 def test_the_metadata_is_complete(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built["wheel"]) as wheel:
-        metadata = message_from_bytes(wheel.read("ringback-0.1.0.dist-info/METADATA"))
+        metadata = message_from_bytes(wheel.read(f"{DIST_INFO}/METADATA"))
     assert set(metadata.get_all("Provides-Extra", [])) == {"all", "migrate", "server"}
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND BSD-3-Clause"
     assert len(metadata.get_all("License-File", [])) == 4

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from ringback import __version__
 from ringback.cli.base_command import Group, group
@@ -40,6 +41,9 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "policy": ("policy.command", "Show, simulate or change which source sends when."),
         "migrate": ("migrate.command", "Find, plan and move callback URLs, or move them back."),
     },
+    "Set up your shell": {
+        "completion": ("completion", "Let the Tab key complete commands, options and values.")
+    },
 }
 """By section and name: the module of each command, and what the list of commands says about it.
 
@@ -61,6 +65,15 @@ class LazyCommands(Group):
                 module = import_module(f"ringback.cli.{section[cmd_name][0]}")
                 return getattr(module, cmd_name.replace("-", "_"))
         return None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the subcommands that begin like this; importing them would take a second."""
+        return [
+            CompletionItem(name, help=words)
+            for section in _COMMANDS.values()
+            for name, (_, words) in section.items()
+            if name.startswith(incomplete)
+        ]
 
     def handle_bad_command_name(
         self, bad_name: str, valid_names: list[str], error: click.UsageError
