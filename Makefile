@@ -100,7 +100,7 @@ swagger-ui: ## Replace the Swagger UI files by those of VERSION=… (needs npm)
 	cp SHA256SUMS $$(sed -n 's/^[0-9a-f]*  //p' SHA256SUMS) "$(CURDIR)/$(SWAGGER_UI)"
 
 clean: ## Remove .venv, caches and reports; never ringback-data
-	@rm -rf .venv .coverage .coverage.* htmlcov dist \
+	@rm -rf .venv .coverage .coverage.* htmlcov dist src/ringback/_site \
 	        .hypothesis .import_linter_cache .pytest_cache .ruff_cache benchmarks/.peers-venv
 	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 

@@ -84,6 +84,20 @@ def test_the_emulator_is_refused(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].endswith(f"ConfigurationError: the emulator {REFUSED}")
 
 
+def test_a_device_with_an_address_is_refused(tmp_path: Path) -> None:
+    program = f"{PREAMBLE}\n" + (
+        "from ringback.cli.device.receive import receive\n"
+        "class Portal:\n"
+        "    def get(self, *path):\n"
+        "        return {'device_ip': '127.0.0.1', 'product': 'supersim', 'sim_sid': 'HS1'}\n"
+        "receive(Portal(), 'HS1', 0, count=1, as_json=True)"
+    )
+    done = run(*on_windows(program=program), cwd=tmp_path)
+    assert done.stderr.splitlines()[-1].endswith(
+        f"ConfigurationError: `ringback device receive` for a Super SIM {REFUSED}"
+    )
+
+
 def test_a_plan_is_not_applied(tmp_path: Path) -> None:
     program = f"{PREAMBLE}\nfrom pathlib import Path\n" + (
         "from ringback.migration.journal import PlanJournal\n"
