@@ -28,7 +28,7 @@ JARGON: Final = {
     r"sees? to": "manage, handle",
     r"(?<=^)see that": "check that",
     r"(stands|stood) (in|on|there|at|behind|by)": "is in, is stored in",
-    r"(?<!there )(is|are|was) no (?!(long|mor|oth|old|new|bett)er?|such|different|need|use)\w+": (
+    r"(?<!there )(is|are|was) no (?!(long|oth|old|new|bett)er|more|such|different|need|use)\w+": (
         "is not a …"
     ),
     r"(?<=^)returns? (what|who|whether it)": "name the thing that is returned",

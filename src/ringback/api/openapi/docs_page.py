@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from ringback.api.host_routing import WIRELESS
 from ringback.api.operation_definition import resource
 
-# `make swagger-ui` replaces these files. See docs/decisions/0018-swagger-ui.md.
+# `make swagger-ui` replaces these files. See docs/decisions/0019-swagger-ui.md.
 _FOLDER: Final = Path(__file__).with_name("swagger_ui")
 
 _PAGE: Final = """\
