@@ -4,6 +4,7 @@ This request is signed, sent and recorded. Its headers, with their order and val
 `sources/source_definition`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import (
     BUILT_IN,
     CallbackSourceDefinition,
@@ -42,6 +44,42 @@ def render(
     return OutgoingRequest(
         callback.method, url, headers, body, callback.source, callback.account_sid
     )
+
+
+def render_unsent(
+    callback: CallbackRecord, source: CallbackSourceDefinition, *, account: Account, has_token: bool
+) -> tuple[OutgoingRequest, Mapping[str, str]]:
+    """Return the request of a callback as this source would send it now, and its open values.
+
+    The open values are known only once it is sent. They are given by placeholder, and stand in the
+    headers as words in place of the value. With `has_token`, the callback's own token is used.
+
+    Raises SecretNotFound if the account does not have the callback's secret any more.
+    """
+    url, body = callback.called, callback.sent_body.encode()
+    open_values = _open_values(source, has_token=has_token)
+    values = _values_of(
+        callback, url, body, account=account, at=callback.date_created, source=source
+    )
+    if not values["signature"]:
+        open_values.pop("signature", None)
+    headers = source.fill({**values, **open_values})
+    return OutgoingRequest(callback.method, url, headers, body), open_values
+
+
+def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[str, str]:
+    """Return the values that are known only once a request is sent, by placeholder, in words."""
+    scheme, found = source.signature, dict[str, str]()
+    if not has_token:
+        length = len(source.token.make(bytes(TOKEN_BYTES)))
+        found["token"] = f"{length} characters, made when it is sent"
+    if source.needs_date:
+        found["date"] = "the time at which it is sent, like 2024-07-03T14:40:58Z"
+    if source.needs_time:
+        found["timestamp"] = "the time at which it is sent, in seconds since 1970"
+    if scheme.covers_time or (scheme.covers_token and not has_token):
+        found["signature"] = "made when it is sent"
+    return found
 
 
 def _values_of(

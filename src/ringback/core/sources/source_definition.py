@@ -25,6 +25,13 @@ from ringback.core.sources.signature import (
     sign_as_twilio,
     sign_by_hmac_sha256,
 )
+from ringback.core.sources.signature_recipe import (
+    SignatureRecipe,
+    hmac_sha256_recipe,
+    kore_recipe,
+    standard_webhooks_recipe,
+    twilio_recipe,
+)
 
 Values = Mapping[str, str | None]
 """The values of all placeholders for one request; None if the request has no such value."""
@@ -87,6 +94,21 @@ class HeaderTemplate(NamedTuple):
             return None
         return _PLACEHOLDER.sub(lambda found: values[found[1]] or "", self.template)
 
+    def read(self, value: str) -> dict[str, str] | None:
+        """Return the values that `fill` put into this text; None if it doesn't fit the template.
+
+        >>> HeaderTemplate.parse("Acme: t={timestamp},v1={signature}").read("t=17,v1=abc")
+        {'timestamp': '17', 'signature': 'abc'}
+        """
+        pattern, position = "", 0
+        for found in _PLACEHOLDER.finditer(self.template):
+            name = found[1]
+            group = f"(?P={name})" if f"(?P<{name}>" in pattern else f"(?P<{name}>.*?)"
+            pattern += re.escape(self.template[position : found.start()]) + group
+            position = found.end()
+        match = re.fullmatch(pattern + re.escape(self.template[position:]), value)
+        return None if match is None else match.groupdict()
+
 
 class SigningInput(NamedTuple):
     """The parts of a request that a signature may cover."""
@@ -109,12 +131,20 @@ class SignatureScheme(NamedTuple):
 
     sign: Callable[[SigningInput, str], str]
     """The function that returns the signature of a request's parts, made with a secret."""
+    recipe: Callable[[SigningInput, str | None], SignatureRecipe]
+    """The function that describes how the given signature of a request's parts was made.
+
+    If the values are not known before sending, the token is empty, the timestamp 0 and the
+    signature None.
+    """
     is_by_auth_token: bool = False
     """True if the secret is the account's Auth Token, False if it is the webhook secret."""
     covers_form: bool = False
     """True if the signature covers the body's form parameters one by one instead of its bytes."""
     covers_time: bool = False
     """True if the signature covers the time at which a request is sent."""
+    covers_token: bool = False
+    """True if the signature covers the idempotency token."""
 
 
 def _as_twilio(signed: SigningInput, secret: str) -> str:
@@ -133,11 +163,30 @@ def _by_hmac(signed: SigningInput, secret: str) -> str:
     return sign_by_hmac_sha256(signed.body, secret=secret)
 
 
+def _twilio_recipe(signed: SigningInput, signature: str | None) -> SignatureRecipe:
+    return twilio_recipe(signed.wire, signed.form, signature)
+
+
+def _kore_recipe(signed: SigningInput, signature: str | None) -> SignatureRecipe:
+    return kore_recipe(signed.method, signed.resource, signed.body.decode(), signature)
+
+
+def _standard_webhooks_recipe(signed: SigningInput, signature: str | None) -> SignatureRecipe:
+    token, timestamp = signed.token or None, signed.timestamp or None
+    return standard_webhooks_recipe(token, timestamp, signed.body.decode(), signature)
+
+
+def _hmac_recipe(signed: SigningInput, signature: str | None) -> SignatureRecipe:
+    return hmac_sha256_recipe(signed.body.decode(), signature)
+
+
 SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
-    "twilio": SignatureScheme(_as_twilio, is_by_auth_token=True, covers_form=True),
-    "kore": SignatureScheme(_as_kore),
-    "standard-webhooks": SignatureScheme(_as_standard_webhooks, covers_time=True),
-    "hmac-sha256": SignatureScheme(_by_hmac),
+    "twilio": SignatureScheme(_as_twilio, _twilio_recipe, is_by_auth_token=True, covers_form=True),
+    "kore": SignatureScheme(_as_kore, _kore_recipe),
+    "standard-webhooks": SignatureScheme(
+        _as_standard_webhooks, _standard_webhooks_recipe, covers_time=True, covers_token=True
+    ),
+    "hmac-sha256": SignatureScheme(_by_hmac, _hmac_recipe),
 }
 """The signature schemes, by the names that a source's settings use."""
 

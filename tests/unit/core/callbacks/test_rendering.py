@@ -5,7 +5,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
-from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.rendering import render, render_unsent
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.http.http_exchange import OutgoingRequest, SentRequestRecord
@@ -13,6 +13,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.core.sources.source_definition import (
+    BUILT_IN,
     SIGNATURE_SCHEMES,
     CallbackSourceDefinition,
     HeaderTemplate,
@@ -474,3 +475,36 @@ def test_a_source_that_is_gone_sends_nothing() -> None:
         CallbackSourceNotConfigured, match="there is no source 'acme' in the settings any more"
     ):
         render(callback, account=an_account(), at=NOW)
+
+
+# ---- requests that are not sent ------------------------------------------------------------------
+
+
+def test_of_a_request_that_is_not_sent_what_is_not_known_yet_is_said_in_words() -> None:
+    callback, kore = a_callback(source=Source.TWILIO), BUILT_IN[Source.KORE]
+    request, open_values = render_unsent(callback, kore, account=an_account(), has_token=False)
+    assert open_values == {
+        "token": "34 characters, made when it is sent",
+        "date": "the time at which it is sent, like 2024-07-03T14:40:58Z",
+    }
+    sent = render(callback._replace(source=Source.KORE), account=an_account(), at=NOW)
+    assert [name for name, _ in request.headers] == [name for name, _ in sent.headers]
+    assert header(request, "Kore-Signature") == header(sent, "Kore-Signature")
+    assert header(request, "Kore-Idempotency-Token") == open_values["token"]
+
+
+@pytest.mark.parametrize("secret", [KORE_SECRET, ""])
+def test_a_signature_over_the_time_is_not_known_before_sending_unless_it_is_empty(
+    secret: str,
+) -> None:
+    headers = ("webhook-id: {token}", "webhook-signature: {signature}")
+    hooks = CallbackSourceDefinition(
+        tuple(map(HeaderTemplate.parse, headers)),
+        SIGNATURE_SCHEMES["standard-webhooks"],
+        KORE_TOKEN,
+    )
+    account = an_account(kore_secret=secret)
+    request, open_values = render_unsent(a_callback(), hooks, account=account, has_token=True)
+    assert header(request, "webhook-id") == a_callback().idempotency_token
+    assert header(request, "webhook-signature") == ("made when it is sent" if secret else "")
+    assert ("signature" in open_values) is bool(secret)

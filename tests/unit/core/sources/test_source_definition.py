@@ -51,6 +51,28 @@ def test_a_header_without_its_value_is_left_out(text: str) -> None:
     assert HeaderTemplate.parse(text).fill({**VALUES, "content_type": None}) is None
 
 
+@pytest.mark.parametrize(
+    ("template", "value", "read"),
+    [
+        ("A: t={timestamp},v={signature}", "t=17,v=a=b", {"timestamp": "17", "signature": "a=b"}),
+        ("Acme: {token}.{token}", "a.a", {"token": "a"}),
+        ("Acme: {token}.{token}", "a.b", None),
+        ("Acme: 1.0", "1.0", {}),
+        ("Acme: 1.0", "1x0", None),
+        ("Acme: {signature}", "", {"signature": ""}),
+    ],
+)  # fmt: skip
+def test_a_header_is_read_back_into_what_it_was_filled_with(
+    template: str, value: str, read: dict[str, str] | None
+) -> None:
+    assert HeaderTemplate.parse(template).read(value) == read
+
+
+@pytest.mark.parametrize("name", SIGNATURE_SCHEMES)
+def test_each_scheme_has_a_recipe_that_ends_with_the_signature(name: str) -> None:
+    assert SIGNATURE_SCHEMES[name].recipe(SIGNED, "made up").steps[-1].value == "made up"
+
+
 def test_a_source_fills_its_headers_in_their_order() -> None:
     source = CallbackSourceDefinition(
         tuple(
