@@ -15,6 +15,7 @@ import pytest
 from starlette.routing import Route
 
 from ringback.api.app import all_routes, create_app
+from ringback.api.portal.callbacks import CALLBACKS
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callback_urls.callback_target import CallbackTarget
@@ -271,6 +272,13 @@ DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
 }
 """The same where the body is JSON."""
 
+MINE_WITH_THEIRS: Final = {
+    f"{CALLBACKS}/{{sid}}/comparison": (
+        f"{CALLBACKS}/{records.callback(NUMBERS[OURS]).sid}/comparison?Other={CALLBACK}"
+    )
+}
+"""Requests about a record of the intruder, with something of theirs in the query."""
+
 BESIDE: Final = {
     "Sim": SIM,
     "Fleet": FLEET,
@@ -333,6 +341,8 @@ def _reads(verb: str, path: str, target: str) -> Iterator[Ask]:
     target = f"{target}?{paged}"
     yield Ask(verb, path, target, names_theirs="{" in path)
     yield Ask(verb, path, target, headers={"ringback-account": THEIRS}, names_theirs="{" in path)
+    if path in MINE_WITH_THEIRS:
+        yield Ask(verb, path, MINE_WITH_THEIRS[path])
     if "{" not in path and verb == "GET":
         for name, value in BESIDE.items():
             yield Ask(verb, path, f"{target}&{urlencode({name: value})}")

@@ -21,6 +21,7 @@ from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
 from ringback.api.openapi.publishing import openapi_routes
 from ringback.api.operation_definition import ApiOperation, resource, routes_of
 from ringback.api.portal.callbacks import CallbackEndpoints
+from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
@@ -63,6 +64,7 @@ _WIRELESS: Final = (
 )
 _PORTAL: Final = (
     CallbackEndpoints,
+    ComparisonEndpoints,
     CreateCallbacksEndpoints,
     ReplayEndpoints,
     TotalsEndpoints,

@@ -1,0 +1,92 @@
+"""Comparing the requests of two callbacks, or of one callback as two sources send it."""
+
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.request_comparison import (
+    ComparedRequest,
+    RequestComparison,
+    compared,
+    compared_unsent,
+)
+from ringback.core.errors import Conflict, SecretNotFound
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.source_definition import CallbackSourceDefinition, Sources, other_than
+from ringback.operations.accounts import fetch_account
+from ringback.operations.lookups import fetch_callback
+from ringback.ports import Transaction
+
+
+def compare_two(
+    tx: Transaction, account_sid: str, sid: str, other_sid: str, sources: Sources
+) -> RequestComparison:
+    """Return the comparison of two callbacks' requests, as each was sent last.
+
+    The request of the source that is defined first comes first; of one source, the older one.
+    A callback that was not sent yet is compared as its source would send it now.
+
+    Raises NotFound if the account does not have both, and Conflict if a request can't be compared.
+    """
+    callbacks = [fetch_callback(tx, account_sid, each) for each in (sid, other_sid)]
+    callbacks.sort(key=lambda callback: callback.date_created)
+    return _in_order([_last_request(tx, callback, sources) for callback in callbacks], sources)
+
+
+def compare_sources(
+    tx: Transaction, account_sid: str, sid: str, source: SourceName | None, sources: Sources
+) -> RequestComparison:
+    """Return the comparison of a callback's request with the one that another source would send.
+
+    None means the other source of the two that are built in.
+
+    Raises NotFound if the account has no such callback, and Conflict if it is a test event, if it
+    came from this source, or if a request can't be compared.
+    """
+    callback = fetch_callback(tx, account_sid, sid)
+    other = source or other_than(callback.source, sources)
+    if callback.is_test:
+        raise Conflict(
+            f"{sid} is a test event, which comes from kore alone; compare it with another callback"
+        )
+    if other == callback.source:
+        raise Conflict(f"{sid} came from {other} itself; compare it with another source")
+    own = _last_request(tx, callback, sources)
+    return _in_order([own, _unsent(tx, callback, other, sources[other])], sources)
+
+
+def _last_request(tx: Transaction, callback: CallbackRecord, sources: Sources) -> ComparedRequest:
+    """Return the request of a callback's last attempt, or the one that would be sent now."""
+    definition = sources.get(callback.source)
+    if definition is None:
+        raise Conflict(
+            f"{callback.sid} came from {callback.source!r}, a source that is not in the settings"
+            " any more"
+        )
+    for attempt in reversed(tx.callbacks.attempts(callback.sid)):
+        if attempt.request is not None:
+            return compared(
+                attempt.request,
+                definition,
+                source=callback.source,
+                credentials=callback.url.credentials,
+                callback_sid=callback.sid,
+                date_sent=attempt.date_started,
+            )
+    return _unsent(tx, callback, callback.source, definition)
+
+
+def _unsent(
+    tx: Transaction,
+    callback: CallbackRecord,
+    source: SourceName,
+    definition: CallbackSourceDefinition,
+) -> ComparedRequest:
+    account = fetch_account(tx, callback.account_sid)
+    try:
+        return compared_unsent(callback, definition, source=source, account=account)
+    except SecretNotFound as gone:
+        raise Conflict(f"{callback.sid} can't be signed: {gone}") from gone
+
+
+def _in_order(requests: list[ComparedRequest], sources: Sources) -> RequestComparison:
+    names = list(sources)
+    first, second = sorted(requests, key=lambda request: names.index(request.source))
+    return RequestComparison(first, second)
