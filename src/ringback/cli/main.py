@@ -25,6 +25,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Inspect callbacks and receivers": {
         "callbacks": ("callbacks", "Show, replay or discard callbacks and their attempts."),
+        "diff": ("diff", "Compare the requests of two sources side by side."),
         "verify": ("verify.command", "Check the signature of a captured request."),
         "probe": ("probe", "Test whether a receiver is ready for both sources."),
         "shadow": ("shadow", "Compare callbacks with copies sent from the other source."),

@@ -1,0 +1,218 @@
+"""How two requests read side by side in a terminal."""
+
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+import click
+
+from ringback.portal_client import JsonObject
+
+_NARROWEST: Final = 80
+_PIPED: Final = 100
+_MARGIN: Final = 4
+"""The columns in front of the two requests: an indent, a mark and a space."""
+_GAP: Final = 2
+
+
+class _Kind(NamedTuple):
+    """How a line is marked: by a character, which is enough without colours, and by a colour."""
+
+    mark: str
+    meaning: str
+    colour: str | None = None
+
+
+_KINDS: Final = {
+    "same": _Kind("=", "same"),
+    "differs": _Kind("≠", "differs", "yellow"),
+    "renamed": _Kind("→", "same purpose, another name", "cyan"),
+    "removed": _Kind("-", "only {first} sends it", "red"),
+    "added": _Kind("+", "only {second} sends it", "green"),
+}
+
+
+def terminal_width() -> int:
+    """Return the number of columns to print: those of the terminal, or 100 without a terminal."""
+    if not sys.stdout.isatty():
+        return _PIPED
+    return max(shutil.get_terminal_size((_PIPED, 24)).columns, _NARROWEST)
+
+
+def comparison_lines(comparison: JsonObject, *, width: int) -> Iterator[str]:
+    """Yield a comparison, as the portal's API returns it, line by line."""
+    yield from _requests(comparison, width)
+    yield ""
+    yield from wrapped(comparison["summary"], width)
+    yield ""
+    yield click.style("How each signature is computed", bold=True)
+    for request in (comparison["first"], comparison["second"]):
+        if request["signature"] is not None:
+            yield ""
+            yield from _recipe(request, width)
+    yield ""
+    yield click.style("What a receiver has to change", bold=True)
+    yield ""
+    changes = comparison["receiver_changes"]
+    nothing = f"Nothing: both requests come from {comparison['first']['source']}."
+    for change in changes or [nothing]:
+        yield from wrapped(change, width, mark="  - ")
+
+
+def wrapped(text: str, width: int, *, mark: str = "") -> list[str]:
+    """Return a text on lines of this width, the first one behind a mark; no word is split."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+# ---- the two requests ----------------------------------------------------------------------------
+
+
+def _requests(comparison: JsonObject, width: int) -> Iterator[str]:
+    """Yield both requests in two columns, then what the marks mean."""
+    first, second = comparison["first"], comparison["second"]
+    column = (width - _MARGIN - _GAP) // 2
+    names = _names(first, second)
+    titles = [
+        click.style(f"{name}, {_sent(request)}", bold=True)
+        for name, request in zip(names, (first, second), strict=True)
+    ]
+    yield f"{'':{_MARGIN}}{_padded(titles[0], column + _GAP)}{titles[1]}"
+    rows = [
+        (
+            "same" if comparison["request_line_is_same"] else "differs",
+            first["request_line"],
+            second["request_line"],
+        ),
+        *(
+            (pair["change"], _header(pair["first"]), _header(pair["second"]))
+            for pair in comparison["headers"]
+        ),
+    ]
+    for row in rows:
+        yield from _row(*row, column)
+    bodies = list(_body(comparison, column, width))
+    yield from ["", *bodies] if bodies else []
+    yield ""
+    used = {kind for kind, _, _ in rows}
+    meanings = [
+        f"{kind.mark} {kind.meaning.format(first=names[0], second=names[1])}"
+        for name, kind in _KINDS.items()
+        if name in used
+    ]
+    order = f"headers in the order of {names[1]}"
+    yield from wrapped(f"{'   '.join(meanings)}   ({order})", width, mark="  ")
+
+
+def _names(first: JsonObject, second: JsonObject) -> tuple[str, str]:
+    """Return a name for each request: its source, or its callback if both have one source."""
+    by = "callback_sid" if first["source"] == second["source"] else "source"
+    return first[by], second[by]
+
+
+def _sent(request: JsonObject) -> str:
+    return f"sent {request['date_sent']}" if request["date_sent"] else "not sent"
+
+
+def _header(header: JsonObject | None) -> str:
+    if header is None:
+        return "(not sent)"
+    if header["value"] is None:
+        return f"{header['name']}: ({header['note']})"
+    return f"{header['name']}: {header['value']}"
+
+
+def _body(comparison: JsonObject, column: int, width: int) -> Iterator[str]:
+    """Yield the body once if it is the same in both, else parameter by parameter."""
+    first, second = comparison["first"]["body"], comparison["second"]["body"]
+    if comparison["body_is_same"]:
+        mark = _KINDS["same"].mark
+        lines = _cut(first, width - _MARGIN)
+        yield from (f"  {mark if number == 0 else ' '} {line}" for number, line in enumerate(lines))
+        return
+    old, new = _pairs(first), _pairs(second)
+    for name in dict.fromkeys([*new, *old]):
+        for one, other in zip_longest(old.get(name, []), new.get(name, [])):
+            kind = "added" if one is None else "removed" if other is None else "differs"
+            kind = "same" if one == other else kind
+            yield from _row(kind, one or "(not sent)", other or "(not sent)", column)
+
+
+def _pairs(body: str) -> dict[str, list[str]]:
+    """Return the parts of a form by the names of their parameters, as they are in the body."""
+    pairs = dict[str, list[str]]()
+    for pair in filter(None, body.split("&")):
+        pairs.setdefault(pair.partition("=")[0], []).append(pair)
+    return pairs
+
+
+def _row(kind: str, first: str, second: str, column: int) -> Iterator[str]:
+    """Yield one row of the two columns, on as many lines as the longer text takes."""
+    mark, _, colour = _KINDS[kind]
+    cells = [
+        textwrap.wrap(_printable(text), column, subsequent_indent="  ", break_on_hyphens=False)
+        for text in (first, second)
+    ]
+    for number, (left, right) in enumerate(zip_longest(*cells, fillvalue="")):
+        line = f"  {mark if number == 0 else ' '} {left:{column + _GAP}}{right}".rstrip()
+        yield click.style(line, fg=colour) if colour else line
+
+
+def _padded(styled: str, width: int) -> str:
+    return styled + " " * (width - len(click.unstyle(styled)))
+
+
+# ---- the signatures ------------------------------------------------------------------------------
+
+
+def _recipe(request: JsonObject, width: int) -> Iterator[str]:
+    """Yield the steps by which the signature of a request is computed."""
+    signature = request["signature"]
+    yield f"  {request['source']}: {signature['header']} is {signature['algorithm']}"
+    for number, step in enumerate(signature["steps"], 1):
+        yield from wrapped(step["text"], width, mark=f"    {number}. ")
+        yield from (f"       {line}" for line in _cut(_value(step), width - 7))
+
+
+def _value(step: JsonObject) -> str:
+    if step["secret"]:
+        return f"({step['secret']} hidden)"
+    if step["value"] is None:
+        return "(known once it is sent)"
+    return step["value"] or "(empty)"
+
+
+def _cut(text: str, width: int) -> Iterator[str]:
+    """Yield a text exactly as it is on lines of this width, cut behind an & if possible."""
+    line = ""
+    for part in re.findall(r"[^&]*&|[^&]+", _printable(text)):
+        if line and len(line) + len(part) > width:
+            yield line
+            line = ""
+        line += part
+        while len(line) > width:
+            yield line[:width]
+            line = line[width:]
+    if line:
+        yield line
+
+
+def _printable(text: str) -> str:
+    r"""Return a text without anything that a terminal would act on.
+
+    >>> _printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,57 @@
+"""`ringback diff`: two callbacks side by side, or one callback as both sources send it."""
+
+from collections.abc import Iterator
+
+import click
+
+from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
+from ringback.cli.options import prints_answer
+from ringback.cli.output import Output
+from ringback.cli.portal_commands import with_portal
+from ringback.portal_client import JsonObject, PortalClient
+
+
+@click.command()
+@click.argument("sid", metavar="CB…")
+@click.argument("other", metavar="[CB…]", required=False)
+@with_portal
+@click.option(
+    "--source",
+    metavar="SOURCE",
+    help="Compare with the request of this source.  [default: the other one of twilio and kore]",
+)
+@prints_answer
+def diff(*, sid: str, other: str | None, portal: PortalClient, source: str | None) -> Output:
+    """Compare two callbacks, or one callback as both sources send it.
+
+    Shows both requests side by side, how each signature is computed, and what a receiver has to
+    change. With one SID, the request of the other source is computed and not sent.
+
+    \b
+      ringback diff "$CALLBACK_SID"
+      ringback diff "$CALLBACK_SID" "$OTHER_CALLBACK_SID"
+    """  # noqa: D301 (a \b keeps click from wrapping the examples)
+    query = {"Other": other, "Source": source}
+    comparison = portal.get("callbacks", sid, "comparison", query=query)
+    return comparison, _lines(comparison)
+
+
+def _lines(comparison: JsonObject) -> Iterator[str]:
+    width = terminal_width()
+    yield from wrapped(_title(comparison["first"], comparison["second"]), width)
+    yield ""
+    yield from comparison_lines(comparison, width=width)
+
+
+def _title(first: JsonObject, second: JsonObject) -> str:
+    """Return a sentence or two that name the two requests."""
+    for computed, real in ((first, second), (second, first)):
+        if computed["callback_sid"] is None:
+            return (
+                f"{real['callback_sid']} comes from {real['source']}. The request of"
+                f" {computed['source']} is computed with the current secrets; it was not sent."
+            )
+    return (
+        f"{first['callback_sid']} from {first['source']}, and {second['callback_sid']} from"
+        f" {second['source']}."
+    )
