@@ -43,11 +43,16 @@ def terminal_width() -> int:
     return max(shutil.get_terminal_size((_PIPED, 24)).columns, _NARROWEST)
 
 
-def comparison_lines(comparison: JsonObject, *, width: int) -> Iterator[str]:
-    """Yield a comparison, as the portal's API returns it, line by line."""
-    yield from _requests(comparison, width)
+def comparison_lines(
+    comparison: JsonObject, *, width: int, seen: str = "sent", remark: str = ""
+) -> Iterator[str]:
+    """Yield a comparison, as the portal's API returns it, line by line.
+
+    `seen` is the word before the time of a request, and a `remark` comes after the summary.
+    """
+    yield from _requests(comparison, width, seen)
     yield ""
-    yield from wrapped(comparison["summary"], width)
+    yield from wrapped(f"{comparison['summary']} {remark}", width)
     yield ""
     yield click.style("How each signature is computed", bold=True)
     for request in (comparison["first"], comparison["second"]):
@@ -78,13 +83,13 @@ def wrapped(text: str, width: int, *, mark: str = "") -> list[str]:
 # ---- the two requests ----------------------------------------------------------------------------
 
 
-def _requests(comparison: JsonObject, width: int) -> Iterator[str]:
+def _requests(comparison: JsonObject, width: int, seen: str) -> Iterator[str]:
     """Yield both requests in two columns, then what the marks mean."""
     first, second = comparison["first"], comparison["second"]
     column = (width - _MARGIN - _GAP) // 2
     names = _names(first, second)
     titles = [
-        click.style(f"{name}, {_sent(request)}", bold=True)
+        click.style(f"{name}, {_when(request, seen)}", bold=True)
         for name, request in zip(names, (first, second), strict=True)
     ]
     yield f"{'':{_MARGIN}}{_padded(titles[0], column + _GAP)}{titles[1]}"
@@ -120,8 +125,8 @@ def _names(first: JsonObject, second: JsonObject) -> tuple[str, str]:
     return first[by], second[by]
 
 
-def _sent(request: JsonObject) -> str:
-    return f"sent {request['date_sent']}" if request["date_sent"] else "not sent"
+def _when(request: JsonObject, seen: str) -> str:
+    return f"{seen} {request['date_sent']}" if request["date_sent"] else "not sent"
 
 
 def _header(header: JsonObject | None) -> str:

@@ -15,6 +15,7 @@ from ringback.core.errors import RingbackError
 
 _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Develop on your machine": {
+        "demo": ("demo", "Show what changes between Twilio's request and KORE's."),
         "dev": ("dev.command", "Serve both SIM APIs and send real, signed callbacks."),
         "env": ("env", "Print the credentials of `ringback dev` as shell variables."),
         "listen": ("listen", "Receive callbacks and check their signatures."),

@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 def event_of_signals() -> asyncio.Event:
@@ -34,6 +35,20 @@ def event_of_signals() -> asyncio.Event:
 def on_hangup(call: Callable[[], None]) -> None:
     """Call this on each SIGHUP from now on, instead of ending the process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
+
+
+@contextmanager
+def ignored_signals() -> Generator[None]:
+    """Ignore Ctrl-C and SIGTERM while a command cleans up, which must not take long."""
+    loop, earlier = asyncio.get_running_loop(), dict[signal.Signals, _Handler]()
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        earlier[number] = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 async def first_of(*awaited: Coroutine[None, None, object]) -> None:

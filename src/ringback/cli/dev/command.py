@@ -73,8 +73,8 @@ async def run(
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
     async def announce(application: SingleProcessApplication, base_url: str) -> None:
-        seed = await _seed(settings, application)
-        dev_file = _dev_file(settings, application, seed, base_url, https)
+        seed = await seed_account(settings, application)
+        dev_file = details_of(settings, application, seed, base_url, https)
         dev_file.write(settings.data)
         listen(listener)
         if https is not None:
@@ -92,7 +92,8 @@ async def run(
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 
-async def _seed(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
+async def seed_account(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
+    """Return the notice's account with its secrets; it is made if the data folder has none."""
     context = application.api.dependencies.context()
     return await application.storage.store.transact(
         lambda tx: find_or_seed(
@@ -101,13 +102,14 @@ async def _seed(settings: Settings, application: SingleProcessApplication) -> Se
     )
 
 
-def _dev_file(
+def details_of(
     settings: Settings,
     application: SingleProcessApplication,
     seed: SeededAccount,
     base_url: str,
-    https: DevHttps | None,
+    https: DevHttps | None = None,
 ) -> DevServerDetails:
+    """Return the addresses and the credentials of a running server, for dev.json."""
     return DevServerDetails(
         base_url=base_url,
         account_sid=seed.account.sid,
