@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ringback.cli import demo
+from ringback.cli import demo_walkthrough as demo
 from ringback.cli.main import main
 from ringback.receiver.verification import ReceiverSecrets
 from tests.served import in_this_process
 
-PATCHED = "from ringback.cli import demo; {patch}; from ringback.cli.main import main; main()"
+PATCHED = (
+    "from ringback.cli import demo_walkthrough as demo; {patch};"
+    " from ringback.cli.main import main; main()"
+)
 NO_CALLBACK_ARRIVES = "demo._next_arrival = lambda _: __import__('asyncio').Event().wait()"
 CALLBACKS_ARE_REFUSED = (
     "demo._SETTINGS = {**demo._SETTINGS, 'allow': 'none'}; demo._LONGEST_WAIT_SECONDS = 1"
