@@ -17,6 +17,7 @@ _PIPED: Final = 100
 _MARGIN: Final = 4
 """The columns in front of the two requests: an indent, a mark and a space."""
 _GAP: Final = 2
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 class _Kind(NamedTuple):
@@ -116,7 +117,10 @@ def _requests(comparison: JsonObject, width: int, seen: str) -> Iterator[str]:
         if name in used
     ]
     order = f"headers in the order of {names[1]}"
-    yield from wrapped(f"{'   '.join(meanings)}   ({order})", width, mark="  ")
+    # No line ends within a meaning.
+    kept = [each.replace(" ", _NO_BREAK) for each in (*meanings, f"({order})")]
+    for line in wrapped("   ".join(kept), width, mark="  "):
+        yield line.replace(_NO_BREAK, " ")
 
 
 def _names(first: JsonObject, second: JsonObject) -> tuple[str, str]:
@@ -165,7 +169,7 @@ def _row(kind: str, first: str, second: str, column: int) -> Iterator[str]:
     """Yield one row of the two columns, on as many lines as the longer text takes."""
     mark, _, colour = _KINDS[kind]
     cells = [
-        textwrap.wrap(_printable(text), column, subsequent_indent="  ", break_on_hyphens=False)
+        textwrap.wrap(_printable(text), column, subsequent_indent=" ", break_on_hyphens=False)
         for text in (first, second)
     ]
     for number, (left, right) in enumerate(zip_longest(*cells, fillvalue="")):

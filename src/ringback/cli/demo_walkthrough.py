@@ -17,7 +17,7 @@ from ringback.api.http.server import ApiHttpServer
 from ringback.api.portal.comparison import show_comparison
 from ringback.api.serve_on_socket import base_url_of, bind
 from ringback.application import SingleProcessApplication
-from ringback.cli.comparison_output import comparison_lines, terminal_width
+from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
 from ringback.cli.dev.command import details_of, seed_account
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.output import say, styled
@@ -76,9 +76,9 @@ _COMMANDS: Final = (
     ),
 )
 
-_TITLE: Final = """\
-The two commands of KORE's notice. Everything runs on this machine, in a temporary folder.
-"""
+_TITLE: Final = (
+    "The two commands of KORE's notice. Everything runs on this machine, in a temporary folder."
+)
 _CURL: Final = """\
    curl -u "$API_KEY:$API_KEY_SECRET" -X POST \\
      '{url}' \\
@@ -234,19 +234,21 @@ def _handler(
 
 async def _send_both(running: _Running, tell: Callable[[str], None], done: list[_Result]) -> None:
     """Send the two commands, one after the other, and add what they led to to `done`."""
-    tell(_TITLE)
+    width = terminal_width()
+    tell("\n".join([*wrapped(_TITLE, width), ""]))
     url = f"{running.details.base_url}/v1/Sims/{running.details.sim_sid}"
     commands, received = list[str](), list[CheckedRequest]()
     for number, command in enumerate(_COMMANDS, 1):
         callback_url = f"{running.receiver_url}/path?foo=bar{command.fragment}"
         curl = _CURL.format(url=url, callback_url=callback_url, status=command.status)
-        tell(click.style(f"{number}. {command.meaning}", bold=True))
+        title = "\n".join(wrapped(command.meaning, width, mark=f"{number}. "))
+        tell(click.style(title, bold=True))
         tell(f"\n{curl}")
         form = {"CallbackUrl": callback_url, "CallbackMethod": "POST", "Status": command.status}
         api = running.client.for_api("supersim/v1")
         await asyncio.to_thread(api.post, "Sims", running.details.sim_sid, form=form)
         arrived = await _next_arrival(running)
-        tell(f"   {_in_words(arrived)}\n")
+        tell(f"{_in_words(arrived, width)}\n")
         commands.append(curl)
         received.append(arrived)
     sids = [await _sid_of(running, arrived) for arrived in received]
@@ -268,13 +270,14 @@ async def _next_arrival(running: _Running) -> CheckedRequest:
         ) from None
 
 
-def _in_words(arrived: CheckedRequest) -> str:
+def _in_words(arrived: CheckedRequest, width: int) -> str:
     request, verdict = arrived.request, arrived.verdict
     status = dict(request.parameters).get("SimStatus")
     what = f"Received from {verdict.source}: {request.method} {request.target}, SimStatus={status}."
-    if isinstance(verdict, Rejected):
-        return click.style(f"{what} Its signature is wrong: {verdict.explanation}.", fg="red")
-    return click.style(f"{what} Its signature is right.", fg="green")
+    is_wrong = isinstance(verdict, Rejected)
+    signature = f"wrong: {verdict.explanation}" if is_wrong else "right"
+    lines = wrapped(f"{what} Its signature is {signature}.", width, mark="   ")
+    return click.style("\n".join(lines), fg="red" if is_wrong else "green")
 
 
 async def _sid_of(running: _Running, arrived: CheckedRequest) -> str:
