@@ -1,4 +1,4 @@
-"""The `ringback` command, and `python -m ringback`."""
+"""Entry point of the `ringback` command and of `python -m ringback`."""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""The data folder: its file, and the key that seals it.
+"""The data folder: the data file, and the key that encrypts the secrets in it.
 
-It is apart from `application` since most commands work on the data and serve nothing: they start in
-half of the time. Nothing but these two may import a store.
+This module is separate from `application` because most commands read or change the data without
+serving anything: without `application` they start twice as fast. Only these two modules may import
+a store.
 """
 
 from collections.abc import Sequence
@@ -43,19 +44,20 @@ KEY_FILE: Final = "ringback.key"
 
 
 class UpgradedSchema(NamedTuple):
-    """Which schema a data file had, which one it has now, and where it is as it was."""
+    """The result of a schema upgrade: the version before, the version after, and the backup."""
 
     before: int
     after: int
     copy: Path | None
-    """None where it was up to date."""
+    """Path of the backup made before the upgrade; None if the schema was already up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """The folder of the data file, and the key that its secrets are sealed with.
+    """The folder that holds the data file, and the key that encrypts the secrets in it.
 
-    The key is given, or in the file that is given, or else in the folder, too.
+    The key is `seal_key` if given, else the content of `seal_key_file` if given, else the content
+    of the key file in the folder.
     """
 
     folder: Path
@@ -71,11 +73,11 @@ class DataFolder:
     ) -> SqliteStore:
         """Open the data in this folder as its only server.
 
-        With `accept_data_loss`, what is missing is taken for lost, and the server goes on with what
-        there is.
+        With `accept_data_loss`, missing data is given up as lost and the server continues with the
+        data that is left.
 
-        Raises ConfigurationError where the folder or a file can't be used, has lost something, or
-        another server has it.
+        Raises ConfigurationError if the folder or a file can't be used, if data is missing, or if
+        another server uses the folder.
         """
         self._make()
         lock = FileLock.take(self._path)
@@ -90,21 +92,22 @@ class DataFolder:
         )
 
     def open_beside(self) -> SqliteStore:
-        """Open the data in this folder for short work, also while a server uses it.
+        """Open the data in this folder for a short job; a server may be using it meanwhile.
 
-        Raises ConfigurationError where the folder or the file can't be used, has lost something, or
-        has to be upgraded first.
+        Raises ConfigurationError if the folder or the file can't be used, if data is missing, or if
+        the schema has to be upgraded first.
         """
         self._make()
         self._refuse_lost_data(is_in_use=FileLock.holder(self._path) is not None)
-        # Before a key is made.
+        # This check comes first, so that a refused call creates no key.
         refuse_to_upgrade(self._path)
         return SqliteStore.beside(self._path, self._cipher())
 
     def upgrade(self) -> UpgradedSchema:
-        """Bring the data in this folder up to date, after a copy of its file.
+        """Back up the data file in this folder, then upgrade its schema to the newest version.
 
-        Raises ConfigurationError where there is none, a server is using it, or it can't be copied.
+        Raises ConfigurationError if there is no data file, if a server is using it, or if it can't
+        be backed up.
         """
         path = self._path
         if is_missing(path):
@@ -122,7 +125,7 @@ class DataFolder:
         return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
 
     def check(self) -> Sequence[IntegrityCheckResult]:
-        """Look through the data in this folder, also while a server uses it; change nothing."""
+        """Check the integrity of the data, read-only; a server may be using it meanwhile."""
         return check_data(self._path, self._existing_cipher)
 
     @property
@@ -139,23 +142,24 @@ class DataFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def _refuse_lost_data(self, *, is_in_use: bool = False) -> None:
-        """Raise ConfigurationError where data is gone, before anything is opened or made."""
+        """Raise ConfigurationError if data is missing, before any file is opened or created."""
         path = self._path
-        # The key is looked for first: who makes a data file notes that, then makes the key, and
-        # takes the note back once there is data. So a start that died in between has lost nothing.
+        # Look for the key before the note of a data file being made. A start writes that note, then
+        # creates the key, and deletes the note once there is data. So a start that was killed in
+        # between does not look like lost data.
         expects_data = has_key_file(self.folder / KEY_FILE) and not is_being_made(path)
         refuse_missing_data(path, expects_data=expects_data)
-        # A server that lives has all of it in hand.
+        # While a server runs, it looks after the write-ahead log itself.
         if not is_in_use:
             refuse_damaged_wal(path)
 
     def _cipher(self) -> SecretCipher:
-        """Return what opens the secrets; a key is made for a new data file, and only for that."""
+        """Return the cipher of the secrets; a key is created only for a new data file."""
         path, key_file = self._path, self._key_file
         if is_missing(path):
             begin_new_data(path)
-        # Beside a sealed data file a new key would open nothing, and pass for the one that was
-        # lost.
+        # If the data file is already sealed, a new key could decrypt nothing, and would be mistaken
+        # for the lost key.
         if self.seal_key is None and not has_key_file(key_file) and not is_sealed(path):
             make_key_file(key_file)
         return self._existing_cipher()

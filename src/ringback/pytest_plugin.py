@@ -1,4 +1,4 @@
-"""The pytest fixtures of the emulator; pytest finds them by itself where Ringback is installed."""
+"""The pytest fixtures of the emulator; pytest loads them automatically if Ringback is installed."""
 
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def emulator_settings() -> Mapping[str, str]:
-    """Return the emulator's settings; override it in a conftest.py: `{"phase": "after"}`."""
+    """Return the emulator's settings; override in conftest.py to return `{"phase": "after"}`, say.
+
+    The default is an empty mapping.
+    """
     return {}
 
 
 @pytest.fixture(scope="session")
 def _running_emulator(emulator_settings: Mapping[str, str]) -> Generator["Emulator"]:
-    from ringback.testing import Emulator  # noqa: PLC0415 (only a suite that uses it pays for it)
+    from ringback.testing import Emulator  # noqa: PLC0415 (slow: imported only if a test uses the fixture)
 
     with Emulator(settings=emulator_settings) as emulator:
         yield emulator
@@ -25,6 +28,6 @@ def _running_emulator(emulator_settings: Mapping[str, str]) -> Generator["Emulat
 
 @pytest.fixture
 def emulator(_running_emulator: "Emulator") -> "Emulator":
-    """Return an emulator in which nothing has happened yet."""
+    """Return the session's emulator, reset so that it holds no callbacks or other test data."""
     _running_emulator.reset()
     return _running_emulator

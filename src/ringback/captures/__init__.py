@@ -1,4 +1,4 @@
-"""Pasted text (curl, HAR, raw HTTP) to the requests in it; no I/O.
+"""Parses pasted text (curl, HAR, raw HTTP, `ringback listen --json`) into requests; no I/O.
 
 May import `receiver` and `core`.
 Start with `detect_format`.

@@ -1,4 +1,4 @@
-"""A captured request, and what every form of capture has to do with its body."""
+"""A captured request, and the helpers that all the capture parsers share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ _SIGNATURES: Final = tuple(family.signature_header for family in FAMILIES.values
 
 
 class UnreadableCapture(Exception):
-    """What was given can't be read as a request; the message says why, and what would be right."""
+    """The given text can't be read as a request; the message says why, and what was expected."""
 
 
 class CaptureFormat(StrEnum):
-    """How a request was written down."""
+    """The text format that a request was captured in."""
 
     RAW = "raw"
-    """HTTP, or nearly HTTP."""
+    """An HTTP request as text, exactly or nearly as it is on the wire."""
     CURL = "curl"
     HAR = "har"
     LISTEN = "listen"
-    """A line of `ringback listen --json`."""
+    """A line printed by `ringback listen --json`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedRequest:
-    """A request as somebody has captured it."""
+    """A request that somebody captured, with its format and notes on how it was read."""
 
     form: CaptureFormat
     request: ReceivedRequest
     url: str | None = None
-    """The URL that it was sent to, where the capture has one with its scheme."""
+    """The full URL that the request was sent to; None if the capture has no URL with a scheme."""
     notes: tuple[str, ...] = ()
-    """What was assumed in reading it, in sentences for people."""
+    """Assumptions made while reading the capture, as sentences to show to people."""
 
     @classmethod
     def of(
@@ -51,19 +51,20 @@ class CapturedRequest:
         url: str | None = None,
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Return a capture of these parts, with the body that the Content-Length says."""
+        """Return a capture of these parts, its body cut to the Content-Length (see `fitted`)."""
         body, more = fitted(body, headers)
         return cls(form, ReceivedRequest(method, target, headers, body), url, (*notes, *more))
 
     @property
     def has_signature(self) -> bool:
-        """Whether it has the header of a signature, of either source."""
+        """True if the request has a signature header of either source (`twilio` or `kore`)."""
         return any(self.request.values(name) for name in _SIGNATURES)
 
     def urls(self) -> list[str]:
-        """Return the URLs that it may have been sent to by its own account, the likeliest first.
+        """Return the URLs that the request may have been sent to, the likeliest first.
 
-        There are none where it tells no target or no host.
+        They come from the capture's URL and from the request's headers. The list is empty if
+        neither gives both a host and a target.
         """
         named = [] if self.url is None else [self.url]
         if self.request.target:
@@ -74,7 +75,7 @@ class CapturedRequest:
         return list(dict.fromkeys(named))
 
     def _schemes(self, host: str) -> list[str]:
-        """Return both schemes, the likelier one first."""
+        """Return "http" and "https", the scheme that is likelier for this host first."""
         schemes = [] if self.url is None else [SplitUrl.of(self.url).scheme.lower()]
         schemes += self._first("X-Forwarded-Proto")
         if not {"http", "https"}.isdisjoint(schemes[:1]):
@@ -84,7 +85,7 @@ class CapturedRequest:
         return ["http", "https"] if is_http else ["https", "http"]
 
     def _first(self, name: str) -> list[str]:
-        """Return the first value of a header in a list, or an empty one where there is none."""
+        """Return a list with the header's first value, or an empty list if there is no value."""
         values = (value.partition(",")[0].strip() for value in self.request.values(name)[:1])
         return [value for value in values if value]
 
@@ -98,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def sent_to(url: str) -> tuple[str, str, str]:
-    """Return a URL without fragment and credentials, its host with its port, and its target.
+    """Return the URL without fragment and credentials, its host and port, and its path and query.
 
     >>> sent_to("https://user:pass@a.example?x=1#cbs=kore")
     ('https://a.example?x=1', 'a.example', '/?x=1')
@@ -108,16 +109,16 @@ def sent_to(url: str) -> tuple[str, str, str]:
 
 
 def with_host(headers: Headers, host: str) -> Headers:
-    """Return headers with the host that a URL names, where they name none themselves."""
+    """Return the headers with a Host header added if they have none and `host` isn't empty."""
     if not host or any(name.lower() == "host" for name, _ in headers):
         return headers
     return (("Host", host), *headers)
 
 
 def as_bytes(text: str) -> bytes:
-    """Return a body's bytes; those that were no UTF-8 come back as they were.
+    """Return the body's text as UTF-8 bytes; bytes decoded with surrogateescape are restored.
 
-    Raises UnreadableCapture for half of a character that takes two code units.
+    Raises UnreadableCapture if the text contains half of a surrogate pair.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -129,9 +130,10 @@ def as_bytes(text: str) -> bytes:
 
 
 def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
-    """Return a body without the line breaks that its Content-Length has no place for, and notes.
+    """Return the body, without trailing line breaks beyond its Content-Length, and notes.
 
-    Where the length is wrong in another way, the body is taken as it is.
+    If the Content-Length differs from the body in any other way, the body is returned unchanged
+    and a note says so.
     """
     length = _content_length(headers)
     if length is None or length == len(body):
@@ -141,8 +143,8 @@ def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
         return body[:length], (note,)
     how = "has it been cut off?" if len(body) < length else "is there more than one request?"
     note = (
-        f"the Content-Length is {length}, and the body has {len(body)} bytes: {how}"
-        " It is checked as it is"
+        f"the Content-Length is {length}, but the body has {len(body)} bytes: {how}"
+        " The body is checked as it is"
     )
     return body, (note,)
 

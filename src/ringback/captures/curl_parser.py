@@ -1,4 +1,4 @@
-"""A curl command -> the request that it would send."""
+"""Parses a curl command into the request that it would send."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -39,15 +39,15 @@ _SHORT: Final = {
     "w": "write-out",
     "x": "proxy",
 }
-"""The short options that have a value, or say something about the request."""
+"""Long names of the short curl options that take a value or affect the request."""
 
 _DATA: Final = frozenset({"data", "data-ascii", "data-binary", "data-raw", "data-urlencode"})
 _HEADERS: Final = {"user-agent": "User-Agent", "referer": "Referer", "cookie": "Cookie"}
 _REFUSED: Final = {
-    "form": "a multipart form, which no callback is",
-    "form-string": "a multipart form, which no callback is",
-    "upload-file": "a file, which isn't at hand here; give the body with --data-raw",
-    "config": "a file of options, which isn't at hand here; give them in the command",
+    "form": "a multipart form, but callbacks are never multipart",
+    "form-string": "a multipart form, but callbacks are never multipart",
+    "upload-file": "a file, which isn't available here; give the body with --data-raw",
+    "config": "a file of options, which isn't available here; give the options in the command",
 }
 _IGNORED: Final = frozenset(
     {
@@ -55,7 +55,7 @@ _IGNORED: Final = frozenset(
         *("max-time", "output", "proxy", "resolve", "retry", "user", "write-out"),
     }
 )
-"""Those with a value that is not of the request, or that no signature covers."""
+"""Options whose value is not part of the request, or is not covered by any signature."""
 
 _WITH_VALUE: Final = (
     _DATA | _HEADERS.keys() | _REFUSED.keys() | _IGNORED | {"header", "json", "request", "url"}
@@ -72,7 +72,7 @@ _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
 @dataclass(slots=True)
 class _Order:
-    """What a command asks for, word by word."""
+    """The options of a curl command, collected one by one."""
 
     method: str | None = None
     urls: list[str] = field(default_factory=list[str])
@@ -85,12 +85,15 @@ class _Order:
 
 
 def is_command(text: str) -> bool:
-    """Whether a text is a curl command."""
+    """Return True if the text starts like a curl command."""
     return _COMMAND.match(text) is not None
 
 
 def read(text: str) -> CapturedRequest:
-    """Return the request of a command. Raises UnreadableCapture, which names what is wrong."""
+    """Return the request that a curl command would send.
+
+    Raises UnreadableCapture, with the reason, if the command can't be read.
+    """
     try:
         _, *words = shell_words(text.removeprefix("$ "))
     except ValueError as problem:
@@ -104,7 +107,7 @@ def read(text: str) -> CapturedRequest:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield options by their long names, each with its value; other words count as `url`."""
+    """Yield each option's long name and its value; a word that is no option yields `url`."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--") and len(word) > 2:
@@ -156,10 +159,10 @@ def _take(order: _Order, name: str, value: str) -> None:
             raise UnreadableCapture(f"--{name} of the curl command sends {_REFUSED[name]}")
         case _ if name in _IGNORED | _SAYS_NOTHING or name.startswith("no-"):
             pass
-        # Noted rather than refused, since most options say nothing about the request.
+        # An unknown option gets a note, not an error: most options don't affect the request.
         case _:
             order.notes.append(
-                f"{f'--{name}'!r} of the curl command is unknown here, and was left out"
+                f"{f'--{name}'!r} of the curl command is unknown here, and was ignored"
             )
 
 
@@ -167,7 +170,7 @@ def _header(text: str) -> tuple[str, str]:
     if text.startswith("@"):
         raise _from_file("--header", text)
     name, colon, value = text.partition(":")
-    # `Name;` is how curl is told to send a header without a value.
+    # curl's `-H 'Name;'` sends a header without a value.
     name = name if colon else name.removesuffix(";")
     if not name.strip() or (not colon and not text.endswith(";")):
         raise UnreadableCapture(
@@ -187,7 +190,7 @@ def _data(name: str, text: str) -> str:
 
 
 def _encoded(text: str) -> str:
-    """Return data as curl encodes it.
+    """Return the value of `--data-urlencode` as curl encodes it.
 
     >>> _encoded("name=a b"), _encoded("=a b"), _encoded("a b")
     ('name=a%20b', 'a%20b', 'a%20b')
@@ -203,8 +206,8 @@ def _encoded(text: str) -> str:
 def _from_file(option: str, text: str) -> UnreadableCapture:
     path = text.partition("@")[2]
     return UnreadableCapture(
-        f"{option} of the curl command reads the file {path[:60]!r}, which isn't at hand here;"
-        f" expected what it holds, with {'--header' if option == '--header' else '--data-raw'}"
+        f"{option} of the curl command reads the file {path[:60]!r}, which isn't available here;"
+        f" give its content with {'--header' if option == '--header' else '--data-raw'}"
     )
 
 
@@ -240,6 +243,6 @@ def _url(order: _Order) -> str:
             raise UnreadableCapture("the curl command has no URL; expected one, with its query")
         case urls:
             raise UnreadableCapture(
-                f"the curl command has {len(urls)} URLs; expected one, and one command alone"
+                f"the curl command has {len(urls)} URLs; expected one command with one URL"
                 f"{''.join(f' ({note})' for note in order.notes[:1])}"
             )

@@ -1,4 +1,4 @@
-"""Recognises the form of what was pasted, by its content, and reads it."""
+"""Detects the format of pasted text from its content, and parses it."""
 
 import codecs
 import json
@@ -23,9 +23,10 @@ _MOST_NAMES: Final = 6
 
 
 def read_captures(given: bytes) -> tuple[CapturedRequest, ...]:
-    """Return all requests that are written here, one at least.
+    """Return all requests in the pasted bytes; there is at least one.
 
-    Raises UnreadableCapture, and nothing else.
+    Raises UnreadableCapture if the format is unknown or a request can't be read; raises nothing
+    else, whatever the input.
     """
     text = _decoded(given)
     stripped = text.strip()
@@ -56,7 +57,7 @@ def _read_json(text: str) -> tuple[CapturedRequest, ...]:
 
 
 def _documents(text: str) -> list[Json]:
-    """Return the JSON value that a text is, or those of its lines."""
+    """Return the text's single JSON value, or else one JSON value per line."""
     try:
         return [_parsed(text)]
     except ValueError as problem:
@@ -80,19 +81,20 @@ def _parsed(text: str) -> Json:
 
 
 def _no_json(problem: str) -> UnreadableCapture:
-    return UnreadableCapture(f"it begins like JSON, and can't be read as such ({problem})")
+    return UnreadableCapture(f"it begins like JSON, but is not valid JSON ({problem})")
 
 
-# What was pasted may be a secret by mistake, so it is described and not quoted.
+# Somebody may paste a secret by mistake, so messages describe the text and never quote it.
 
 
 def _found(text: str) -> str:
     if not text:
         return "nothing was given"
     if _FORM.fullmatch(text):
-        return "this looks like the body alone, and the signature is in the headers"
+        return "this looks like the body alone, but the signature is in the headers"
     lines = text.count("\n") + 1
-    return f"this is text of {lines} line{'s' if lines > 1 else ''}, and its first is none of these"
+    s = "s" if lines > 1 else ""
+    return f"this is text of {lines} line{s}, and its first line has no known format"
 
 
 def _found_in(documents: list[Json]) -> str:

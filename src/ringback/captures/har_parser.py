@@ -1,4 +1,4 @@
-"""A HAR file (HTTP Archive 1.2) -> its requests."""
+"""Parses a HAR file (HTTP Archive 1.2) into its requests."""
 
 import base64
 from typing import Final
@@ -15,23 +15,26 @@ from ringback.core.form_encoding import encode
 from ringback.receiver.events import Json
 from ringback.receiver.verification import Headers
 
-_REBUILT: Final = "the body was written anew from its parameters, since the HAR has no text of it"
+_REBUILT: Final = "the body was rebuilt from its parameters, since the HAR file has no body text"
 
 
 def is_har(document: Json) -> bool:
-    """Whether this is a HAR file, whatever is in it."""
+    """Return True if the JSON document looks like a HAR file: an object with a `log`."""
     return isinstance(document, dict) and "log" in document
 
 
 def read(document: Json) -> tuple[CapturedRequest, ...]:
-    """Return the requests of all entries, in order. Raises UnreadableCapture."""
+    """Return the requests of all entries, in order.
+
+    Raises UnreadableCapture if there are no entries or one of them can't be read.
+    """
     match document:
         case {"log": {"entries": [_, *_] as entries}}:
             return tuple(_read_entry(f"entry {n}", entry) for n, entry in enumerate(entries, 1))
         case {"log": {"entries": []}}:
-            raise UnreadableCapture("this HAR file has no entries; expected one request at least")
+            raise UnreadableCapture("this HAR file has no entries; expected at least one request")
         case _:
-            raise UnreadableCapture("this looks like a HAR file, and has no list log.entries")
+            raise UnreadableCapture("this looks like a HAR file, but has no list log.entries")
 
 
 def _read_entry(place: str, entry: Json) -> CapturedRequest:
@@ -51,7 +54,7 @@ def _read_entry(place: str, entry: Json) -> CapturedRequest:
 
 def _headers(place: str, given: list[Json]) -> Headers:
     pairs = (_pair(place, "header", header) for header in given)
-    # Browsers list HTTP/2's `:path` and the like among them, which the URL has too.
+    # Browsers list HTTP/2 pseudo-headers such as `:path` too; the URL already has their values.
     return tuple((name, value) for name, value in pairs if not name.startswith(":"))
 
 
@@ -65,7 +68,7 @@ def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
             return as_bytes(text), ()
         case {"params": [*params]}:
             pairs = [_pair(place, "parameter", param) for param in params]
-            as_bytes("".join(map("".join, pairs)))  # refuses half a character, which has no bytes
+            as_bytes("".join(map("".join, pairs)))  # raises for half a surrogate pair
             return encode(pairs).encode(), (_REBUILT,)
         case _:
             raise UnreadableCapture(

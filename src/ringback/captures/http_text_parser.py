@@ -1,4 +1,4 @@
-"""An HTTP request as text: as it is on the wire, or as tools and KORE's notice print it."""
+"""Parses an HTTP request given as text: as on the wire, or as tools or KORE's notice print it."""
 
 import re
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from ringback.receiver.verification import Headers
 
 _REQUEST_LINE: Final = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[0-9.]+)?[ \t]*")
 _HEADER: Final = re.compile(r"(?P<name>[\w!#$%&'*+.^`|~-]+):[ \t]*(?P<value>.*?)[ \t]*", re.ASCII)
-# As browsers and proxies show what HTTP/2 has instead of a request line.
+# HTTP/2 has pseudo-headers instead of a request line; browsers and proxies show them like this.
 _PSEUDO: Final = re.compile(r":(?P<name>method|path|scheme|authority):[ \t]*(?P<value>\S*)[ \t]*")
 _CONTENT, _HEADERS = "REQUEST CONTENT:", "HEADERS:"
-"""The titles in KORE's notice, of which the body comes first."""
+"""The titles in requests as KORE's notice prints them: the body first, then the headers."""
 
 _LINE_BREAK: Final = re.compile(r"\r?\n")
 _EMPTY_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
@@ -28,15 +28,15 @@ _CHUNKS: Final = re.compile(rb"[0-9A-Fa-f]+(;[^\r\n]*)?\r?\n.*\r?\n0\r?\n(\r?\n)
 _SHOWN: Final = 40
 
 _NO_LINE: Final = (
-    "there is no request line, so the method was taken for POST, and the target is unknown"
+    "there is no request line, so the method is assumed to be POST, and the target is unknown"
 )
-_CUT: Final = "what follows the headers was left out"
+_CUT: Final = "the text after the headers was left out"
 _LINE_BREAK_OFF: Final = "the line break at the end of the body was left out"
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """A request without its body; parts that the text doesn't say are empty."""
+    """A request without its body; the parts that the text does not give are None or empty."""
 
     method: str | None
     target: str
@@ -45,7 +45,7 @@ class _Head:
 
 
 def is_request(text: str) -> bool:
-    """Whether a text begins like an HTTP request, or like the headers of one."""
+    """Return True if the text begins like an HTTP request or like an HTTP request's headers."""
     first = _LINE_BREAK.split(_unmarked(text), maxsplit=1)[0]
     return first.rstrip() in (_CONTENT, _HEADERS) or any(
         form.fullmatch(first) for form in (_REQUEST_LINE, _HEADER, _PSEUDO)
@@ -53,7 +53,10 @@ def is_request(text: str) -> bool:
 
 
 def read(text: str) -> CapturedRequest:
-    """Return the request that a text is. Raises UnreadableCapture, which names what is wrong."""
+    """Return the request that the text contains.
+
+    Raises UnreadableCapture, with the reason, if the text can't be read as a request.
+    """
     text = _unmarked(text)
     if _has_titles(text):
         return _read_titled(text)
@@ -62,13 +65,13 @@ def read(text: str) -> CapturedRequest:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """Return what is before the first empty line, and what is after it."""
+    """Return the text before the first empty line, and the text after it."""
     before, *after = _EMPTY_LINE.split(text, maxsplit=1)
     return before, "".join(after)
 
 
 def _unmarked(text: str) -> str:
-    r"""Return a text without empty lines before it, and without the marks that `curl -v` makes.
+    r"""Return the text without leading empty lines and without the line prefixes of `curl -v`.
 
     >>> _unmarked("* Connected\n> GET / HTTP/1.1\n> Host: a\n>\n< HTTP/1.1 200 OK\n")
     'GET / HTTP/1.1\nHost: a\n\n'
@@ -79,7 +82,7 @@ def _unmarked(text: str) -> str:
     kept = list[str]()
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
         if line.startswith("<"):
-            break  # the answer
+            break  # the response begins here
         if line.startswith(">"):
             kept.append(line[1:].removeprefix(" "))
         elif not line.startswith(("* ", "{ ", "} ")):
@@ -87,7 +90,7 @@ def _unmarked(text: str) -> str:
     return "".join(kept)
 
 
-# ---- as KORE's notice prints requests -----------------------------------------------------------
+# ---- requests in the format of KORE's notice ----------------------------------------------------
 
 
 def _has_titles(text: str) -> bool:
@@ -109,7 +112,7 @@ def _read_titled(text: str) -> CapturedRequest:
     return _capture(_read_head(head), as_bytes(content), (_CUT,) if rest.strip() else ())
 
 
-# ---- the parts ----------------------------------------------------------------------------------
+# ---- request line, headers and body -------------------------------------------------------------
 
 
 def _read_head(lines: Sequence[str]) -> _Head:
@@ -136,7 +139,7 @@ def _read_head(lines: Sequence[str]) -> _Head:
 def _no_header(number: int, line: str) -> UnreadableCapture:
     shown = repr(line) if len(line) <= _SHOWN else f"{line[:_SHOWN]!r}…"
     return UnreadableCapture(
-        f"line {number} of the request is {shown}, which is no header; expected `Name: value`,"
+        f"line {number} of the request is {shown}, which is not a header; expected `Name: value`,"
         " or an empty line before the body"
     )
 
@@ -145,7 +148,7 @@ def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> CapturedReques
     names = {name.lower(): value for name, value in head.headers}
     if "chunked" in names.get("transfer-encoding", "").lower() and _CHUNKS.fullmatch(body):
         raise UnreadableCapture(
-            "the body is in chunks, each behind its length; expected it without them, as the"
+            "the body is chunked (Transfer-Encoding: chunked); expected the decoded body, as the"
             " application gets it"
         )
     if "content-length" not in names and body.endswith(b"\n"):
@@ -155,7 +158,7 @@ def _capture(head: _Head, body: bytes, notes: tuple[str, ...]) -> CapturedReques
         if not body:
             raise UnreadableCapture(
                 "there is no request line and no body; expected a line like"
-                " `POST /path?query HTTP/1.1` before the headers, and the body behind them"
+                " `POST /path?query HTTP/1.1` before the headers, and the body after them"
             )
         notes = (_NO_LINE, *notes)
     method = head.method or "POST"

@@ -1,4 +1,4 @@
-"""A line of `ringback listen --json` -> the request in it."""
+"""Parses a line printed by `ringback listen --json` into the request it reports."""
 
 import re
 from typing import Final
@@ -18,22 +18,25 @@ _ESCAPED: Final = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def is_greeting(document: Json) -> bool:
-    """Whether this is the line by which the listener says where it listens."""
+    """Return True if this is the listener's first line, which gives its address (`listening`)."""
     return isinstance(document, dict) and list(document) == ["listening"]
 
 
 def is_request(document: Json) -> bool:
-    """Whether this is a request that the listener received."""
+    """Return True if this line reports a request that the listener received."""
     return isinstance(document, dict) and "signature" in document and "method" in document
 
 
 def read(document: Json) -> CapturedRequest:
-    """Return the request of a line. Raises UnreadableCapture, which names what is missing."""
+    """Return the request that the line reports.
+
+    Raises UnreadableCapture, with the reason, if fields are missing or have the wrong type.
+    """
     match document:
         case {"method": str(method), "path": str(target), "headers": [*given], "body": str(text)}:
             headers = _headers(given)
             body, notes = fitted(as_bytes(text), headers)
-            # The listener writes bytes that are no UTF-8 as \xff.
+            # The listener writes bytes that are not valid UTF-8 as escapes such as \xff.
             if notes and (plain := _unescaped(body)) != body:
                 body, notes = fitted(plain, headers)
             return CapturedRequest(
@@ -45,11 +48,11 @@ def read(document: Json) -> CapturedRequest:
                 f"this line of `ringback listen --json` has no {' and no '.join(missing)};"
                 " expected the line as it was printed"
                 if missing
-                else "this line of `ringback listen --json` was changed: method, path and body are"
-                " texts, and headers pairs of them"
+                else "this line of `ringback listen --json` was changed: method, path and body must"
+                " be strings, and headers a list of pairs of strings"
             )
         case _:
-            raise UnreadableCapture("this is no line of `ringback listen --json`")
+            raise UnreadableCapture("this is not a line of `ringback listen --json`")
 
 
 def _headers(given: list[Json]) -> Headers:
@@ -60,7 +63,8 @@ def _headers(given: list[Json]) -> Headers:
                 headers.append((name, value))
             case _:
                 raise UnreadableCapture(
-                    "this line of `ringback listen --json` has a header that is no pair of texts"
+                    "this line of `ringback listen --json` has a header that is not a pair of"
+                    " strings"
                 )
     return tuple(headers)
 

@@ -1,4 +1,4 @@
-"""Which one of several captured requests is meant."""
+"""Chooses one of several captured requests."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -10,9 +10,10 @@ _LONGEST_TARGET: Final = 60
 
 
 def choose(captures: Sequence[CapturedRequest], entry: int | None) -> CapturedRequest:
-    """Return the entry of this number, from 1; without one, the only one that has a signature.
+    """Return capture number `entry` (from 1), or the only signed one if `entry` is None.
 
-    Raises UnreadableCapture, with a list of the entries, where the choice is not clear.
+    A single capture is returned even if it has no signature. Raises UnreadableCapture, with a list
+    of the entries, if there is no such entry or more than one capture qualifies.
     """
     if entry is not None:
         if not 1 <= entry <= len(captures):

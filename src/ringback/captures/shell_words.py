@@ -1,4 +1,4 @@
-"""A command line as somebody has copied it -> its words, as a shell would hand them over."""
+"""Splits a copied command line into words, as a shell would."""
 
 import re
 from typing import Final
@@ -21,15 +21,16 @@ _ANSI: Final = re.compile(
     r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|(.))", re.DOTALL
 )
 _LETTERS: Final = dict(zip("abeEfnrtv", "\a\b\x1b\x1b\f\n\r\t\v", strict=True))
-# Browsers write the commands for Windows' cmd so.
+# The form of the commands that browsers copy for the Windows shell, cmd.
 _CMD: Final = re.compile(r"\^\r?\n|(?:^curl(?:\.exe)?|\s-[\w-]+)\s+\^\"", re.ASCII)
 _CARET: Final = re.compile(r"\^(?:(?P<end>\r?\n)(?P<break>\r?\n)?|(?P<char>.)|$)")
 
 
 def shell_words(text: str) -> list[str]:
-    r"""Return the words of the first command; a line break counts as a space.
+    r"""Return the words of the first command in the text; a line break counts as a space.
 
-    Nothing is expanded. Raises ValueError for a quote without an end.
+    Variables and wildcards are not expanded. Raises ValueError, with the quote character, if a
+    quote is not closed.
 
     >>> shell_words("curl -d $'it\\'s' \"a b\" c\\ d | jq")
     ['curl', '-d', "it's", 'a b', 'c d']
@@ -55,7 +56,10 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return what cmd makes of a caret: the next character, and a line break only of two."""
+    """Return what cmd replaces a caret by: the next character, or a space for a line break.
+
+    Two line breaks after the caret give one line break.
+    """
     if match["end"] is None:
         return match["char"] or ""
     return "\n" if match["break"] else " "
@@ -77,5 +81,5 @@ def _ansi(escape: re.Match[str]) -> str:
         code = int(short or long, 16)
         return chr(code) if code <= 0x10FFFF else "\N{REPLACEMENT CHARACTER}"
     code = int(byte, 16) if byte else int(octal, 8) & 0xFF
-    # One byte of a character, which is put together when the text is encoded.
+    # One byte of a UTF-8 character; `as_bytes` joins the bytes when it encodes the text.
     return chr(code) if code < 0x80 else chr(0xDC00 + code)

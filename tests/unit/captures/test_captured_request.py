@@ -1,4 +1,4 @@
-"""What every capture has, whatever it was read from: its URLs, and a body of the right length."""
+"""Captured requests of every format: their URLs, and bodies of the right length."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_a_line_break_that_is_counted_or_not_there_stays_so(body: bytes) -> None
 def test_a_length_that_does_not_fit_is_told_and_not_believed(length: str, how: str) -> None:
     body, [note] = fitted(b"x=1", (("Content-Length", length),))
     assert body == b"x=1"
-    assert note.startswith(f"the Content-Length is {length}, and the body has 3 bytes")
+    assert note.startswith(f"the Content-Length is {length}, but the body has 3 bytes")
     assert how in note
 
 

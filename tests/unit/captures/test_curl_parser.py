@@ -1,4 +1,4 @@
-"""A curl command: what a shell makes of its quotes, and what curl would send."""
+"""Curl commands: how a shell reads their quotes, and the request that curl would send."""
 
 import pytest
 
@@ -129,7 +129,7 @@ def test_options_that_are_not_of_the_request_are_passed_over() -> None:
 
 def test_an_unknown_option_is_named() -> None:
     [note] = read("curl --frobnicate a.example").notes
-    assert note == "'--frobnicate' of the curl command is unknown here, and was left out"
+    assert note == "'--frobnicate' of the curl command is unknown here, and was ignored"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_unknown_option_is_named() -> None:
         ("a.example --data", "ends with --data, which needs a value"),
         ("-d x=1", "has no URL"),
         ("a.example b.example", "has 2 URLs"),
-        ("--frobnicate x a.example", "has 2 URLs; expected one, and one command alone ('--frob"),
+        ("--frobnicate x a.example", "has 2 URLs; expected one command with one URL ('--frob"),
     ],
 )
 def test_a_command_that_can_t_be_followed_is_refused(words: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What is pasted comes out as the request that it was, or with one error that says why not."""
+"""Pasted text is read as the request that it shows, or refused with one error that says why."""
 
 import json
 from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_whatever_an_entry_holds_is_read_or_refused(
             assert read_captures(json.dumps(document).encode())
 
 
-# ---- what it is recognised by --------------------------------------------------------------------
+# ---- recognising the format ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_lines_of_a_listener_are_so_many_captures() -> None:
     [
         ("", "nothing was given; expected an HTTP request"),
         (" \n", "nothing was given"),
-        ("some words\nand more", "this is text of 2 lines, and its first is none of these"),
+        ("some words\nand more", "this is text of 2 lines, and its first line has no known format"),
         ("SimSid=HS01&SimStatus=active", "this looks like the body alone"),
         ('[{"id": "1"}]', "this is a JSON array, perhaps the body alone"),
         ("{}", "this is a JSON object with nothing in it"),
@@ -160,7 +160,7 @@ def test_the_lines_of_a_listener_are_so_many_captures() -> None:
             '{"base_url": "http://a", "auth_token": "t"}',
             "JSON object with 'base_url', 'auth_token'",
         ),
-        ('{"log"', "it begins like JSON, and can't be read as such"),
+        ('{"log"', "it begins like JSON, but is not valid JSON"),
         ('{"signature": 1, "method": "GET"}\n{"a', "line 2: "),
         ('{"log": {"entries": []}}', "has no entries"),
         ('{"log": {}}', "has no list log.entries"),
@@ -180,7 +180,7 @@ def test_a_secret_that_is_pasted_by_mistake_is_not_shown() -> None:
         assert KORE_SECRET not in str(refused.value)
 
 
-# ---- one of several ------------------------------------------------------------------------------
+# ---- choosing one of several ---------------------------------------------------------------------
 
 
 def entries(*signed: bool) -> tuple[CapturedRequest, ...]:

@@ -1,4 +1,4 @@
-"""HAR files: what browsers and proxies put into them, and what they leave out."""
+"""HAR files as browsers and proxies write them, with the parts that they leave out."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_without_a_text_the_parameters_are_written_anew_and_that_is_told() -> No
     capture = read_one(har(data, headers=[]))
     assert capture.request.body == b"x=a+b&y="
     assert capture.notes == (
-        "the body was written anew from its parameters, since the HAR has no text of it",
+        "the body was rebuilt from its parameters, since the HAR file has no body text",
     )
 
 

@@ -1,4 +1,4 @@
-"""HTTP as text: what tools make of a request line, of headers, and of the end of a body."""
+"""HTTP requests as text: how tools print the request line, the headers and the body's end."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_headers_alone_are_too_little() -> None:
     [
         ("POST / HTTP/1.1\nHost: a\nx=1&y=2", "line 3 of the request is 'x=1&y=2'"),
         ("Host: a\n folded", "line 2 of the request is ' folded'"),
-        (f"Host: a\n{'x' * 50}", f"line 2 of the request is '{'x' * 40}'…, which is no header"),
+        (f"Host: a\n{'x' * 50}", f"line 2 of the request is '{'x' * 40}'…, which is not a header"),
     ],
 )
 def test_a_line_that_is_no_header_is_named(text: str, line: str) -> None:
@@ -90,7 +90,7 @@ def test_a_line_that_is_no_header_is_named(text: str, line: str) -> None:
 
 def test_a_body_in_chunks_is_refused_and_one_that_was_put_together_is_not() -> None:
     head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert "in chunks" in refusal_of(f"{head}3\r\nx=1\r\n0\r\n\r\n")
+    assert "is chunked" in refusal_of(f"{head}3\r\nx=1\r\n0\r\n\r\n")
     assert read(f"{head}x=1").request.body == b"x=1"
 
 
@@ -136,7 +136,7 @@ def test_the_notice_s_own_sample_is_read(line_break: str, end: str) -> None:
 def test_what_follows_the_notice_s_headers_is_left_out() -> None:
     capture = read(f"{TITLED}\nAs you can see: both are alike.\n")
     assert list(capture.request.headers) == headers_of(ACTIVATED_HEADERS)
-    assert noted(capture)[0] == "what follows the headers was left out"
+    assert noted(capture)[0] == "the text after the headers was left out"
 
 
 def test_titles_may_come_without_a_request_line_or_the_other_way_round() -> None:

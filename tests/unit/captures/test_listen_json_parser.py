@@ -1,4 +1,4 @@
-"""Lines of `ringback listen --json`: all of a request is in them, whatever its bytes are."""
+"""Lines of `ringback listen --json` hold the whole request, whatever its bytes are."""
 
 import json
 
@@ -26,10 +26,10 @@ def test_what_is_missing_is_named() -> None:
 @pytest.mark.parametrize("changed", [{"body": None}, {"headers": {}}, {"path": 1}])
 def test_a_line_of_other_types_is_refused(changed: dict[str, None]) -> None:
     line = {"method": "POST", "path": "/p", "headers": [], "body": "", **changed}
-    with pytest.raises(UnreadableCapture, match="was changed: method, path and body are texts"):
+    with pytest.raises(UnreadableCapture, match="was changed: method, path and body must be"):
         read(line)
 
 
 def test_a_header_that_is_no_pair_is_refused() -> None:
-    with pytest.raises(UnreadableCapture, match="a header that is no pair of texts"):
+    with pytest.raises(UnreadableCapture, match="a header that is not a pair of strings"):
         read({"method": "POST", "path": "/p", "headers": [["A"]], "body": ""})

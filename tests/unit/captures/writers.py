@@ -1,4 +1,4 @@
-"""Requests as browsers, proxies, curl and the listener write them down."""
+"""Write a request in the formats of browsers, proxies, curl and the listener."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def raw(request: OutgoingRequest) -> bytes:
 
 
 def raw_with_short_line_breaks(request: OutgoingRequest) -> bytes:
-    """As an editor saves it: LF only, and one more at the end."""
+    """Write the request as an editor saves it: line breaks are LF, with one more at the end."""
     head, _, body = request.to_bytes().partition(b"\r\n\r\n")
     return head.replace(b"\r\n", b"\n") + b"\n\n" + body + b"\n"
 
@@ -39,7 +39,7 @@ def raw_of_http2(request: OutgoingRequest) -> bytes:
 
 
 def verbose_curl(request: OutgoingRequest) -> bytes:
-    """As `curl -v` shows it, with the body pasted behind."""
+    """Write the request as `curl -v` shows it, with the body pasted after it."""
     head, _, body = request.to_bytes().partition(b"\r\n\r\n")
     lines = [b"*   Trying 127.0.0.1:80...", *(b"> " + line for line in head.split(b"\r\n")), b">"]
     return b"\n".join([*lines, body, b"* upload completely sent off", b"< HTTP/1.1 200 OK", b"< "])
@@ -75,7 +75,7 @@ def _ansi_c(text: str) -> str:
 
 
 def curl_of_cmd(request: OutgoingRequest) -> bytes:
-    """As Chromium's "Copy as cURL (cmd)" writes it."""
+    """Write the request as Chromium's "Copy as cURL (cmd)" does."""
     words = [f"curl {_cmd(request.url.wire)}", f"-X {_cmd(request.method)}"]
     for name, value in request.headers:
         words += [f"-H {_cmd(f'{name}: {value}' if value else f'{name};')}"]

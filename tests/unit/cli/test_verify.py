@@ -289,8 +289,8 @@ def test_the_notice_s_own_sample_is_read_as_it_is_pasted(
     assert found["token"] == TOKENS[Source.KORE]
     assert found["event"]["sim_status"] == "active"
     assert found["notes"] == [
-        "the Content-Length is 161, and the body has 145 bytes: has it been cut off?"
-        " It is checked as it is"
+        "the Content-Length is 161, but the body has 145 bytes: has it been cut off?"
+        " The body is checked as it is"
     ]
 
 
