@@ -107,7 +107,7 @@ def read(text: str) -> CapturedRequest:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each option's long name and its value; a word that is no option yields `url`."""
+    """Yield each option's long name and its value; other words yield `url`."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--") and len(word) > 2:

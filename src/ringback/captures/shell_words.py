@@ -56,7 +56,7 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return what cmd replaces a caret by: the next character, or a space for a line break.
+    """Return the text that cmd makes of a caret: the next character, or a space for a line break.
 
     Two line breaks after the caret give one line break.
     """

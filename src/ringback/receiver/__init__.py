@@ -1,4 +1,4 @@
-"""A toolkit for receivers: is a callback genuine, is it new, and what does it say?
+"""A toolkit for receivers: verify a callback, detect duplicates, and read the event in it.
 
     callbacks = Receiver(url="https://example.com/callbacks", kore_secrets=["…"])
     match callbacks.receive(method, headers, body):
@@ -6,7 +6,7 @@
         case Duplicate(callback): ...
         case Rejected(reason): ...
 
-May import `core`, and needs the standard library alone.
+May import `core`; needs nothing but the standard library.
 Start with `receiver`, then `verification/verify` and `dedupe/claims`.
 """
 

@@ -1,4 +1,4 @@
-"""Callbacks under ASGI.
+"""Receive callbacks in an ASGI application.
 
 application = AsgiCallbackApp(callbacks, work)
 """
@@ -19,7 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class AsgiCallbackApp:
-    """An ASGI application that receives callbacks, at whatever path it is put."""
+    """An ASGI application that receives callbacks; it can be mounted at any path."""
 
     def __init__(
         self,
@@ -28,17 +28,20 @@ class AsgiCallbackApp:
         *,
         max_body: int = MAX_BODY,
     ) -> None:
-        """Call `work` for each callback, and refuse bodies longer than `max_body`.
+        """Configure the app to call `work` for each new callback.
 
-        Work that is not a coroutine runs in a thread. Its errors are raised, and the server answers
-        500.
+        `work` runs in a thread if it isn't async. If it raises, the exception is passed on and the
+        server answers 500. Bodies longer than `max_body` bytes are refused with 413.
         """
         self._callbacks = callbacks
         self._work = work
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or the server's word that it starts and stops."""
+        """Serve one HTTP request, or the server's startup and shutdown (`lifespan`) messages.
+
+        Raises ValueError for any other type of scope, such as a WebSocket.
+        """
         match scope["type"]:
             case "http":
                 await self._serve(scope, receive, send)
@@ -53,7 +56,7 @@ class AsgiCallbackApp:
             return
         match await _read_body(receive, self._max_body):
             case None:
-                return  # the client has gone, and nobody is left to be answered
+                return  # the client has disconnected, so no answer can be sent
             case Answer() as refusal:
                 await _send(refusal, send)
             case body:
@@ -62,9 +65,9 @@ class AsgiCallbackApp:
 
 
 def request_of(scope: Mapping[str, Any], body: bytes) -> ReceivedRequest:
-    """Return the request of a scope and a body.
+    """Return the ReceivedRequest of an ASGI scope and its body.
 
-    Where the server doesn't hand over the raw path, it is quoted again.
+    If the server doesn't pass the raw path, the decoded path is percent-encoded again.
     """
     query = scope.get("query_string", b"").decode("latin-1")
     target = target_of(_path(scope), query)
@@ -74,7 +77,7 @@ def request_of(scope: Mapping[str, Any], body: bytes) -> ReceivedRequest:
 def _path(scope: Mapping[str, Any]) -> str:
     if raw := scope.get("raw_path"):
         return raw.decode("latin-1")
-    # A path has the root in front, but for servers that are older than this rule.
+    # The path begins with the root path, except on servers older than this rule of ASGI.
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return quoted(path if f"{path}/".startswith(f"{root}/") else root + path)
 

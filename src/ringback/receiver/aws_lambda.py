@@ -1,13 +1,14 @@
-"""Callbacks in a function of AWS Lambda.
+"""Receive callbacks in an AWS Lambda function.
 
     handler = lambda_handler(callbacks, work)
 
-Behind a function URL, an API Gateway (HTTP or REST, payloads 1.0 and 2.0) or a load balancer.
+This works behind a function URL, an API Gateway (HTTP or REST, payloads 1.0 and 2.0) or a load
+balancer.
 
-A signature of Twilio's covers the query as it was sent. HTTP APIs with payload 2.0 and function
-URLs hand it over. All others give its parameters as a mapping, in whatever order, and from API
-Gateway decoded too. So there a GET may be rejected though it is genuine; have callbacks sent by
-POST.
+A Twilio signature covers the query exactly as it was sent. Only HTTP APIs with payload 2.0 and
+function URLs pass it on unchanged. The others pass its parameters as a mapping without an order,
+and API Gateway decodes them as well. So a genuine GET may be rejected there; configure callbacks to
+be sent by POST.
 """
 
 from base64 import b64decode
@@ -28,10 +29,10 @@ _SHOWN: Final = 10
 
 
 def lambda_handler(callbacks: Receiver, work: Work) -> Handler:
-    """Return the handler of a function that receives callbacks.
+    """Return a Lambda handler that receives callbacks and calls `work` for each new one.
 
-    Errors of the work are raised, and Lambda answers 500 or 502. So is ValueError for an event that
-    is not a request.
+    If `work` raises, the exception is passed on and AWS answers 500 or 502. The handler raises
+    ValueError if the event is not an HTTP request.
     """
 
     def handle(event: Event, _: object) -> dict[str, Any]:
@@ -43,14 +44,14 @@ def lambda_handler(callbacks: Receiver, work: Work) -> Handler:
 
 
 def request_of(event: Event) -> ReceivedRequest:
-    """Return the request of an event.
+    """Return the ReceivedRequest of a Lambda event.
 
-    Where the event gives several query parameters without their order, a POST is handed over
-    without its target: the receiver then takes the query of its own URL, which is what the sender
-    was configured with. A URL with open places needs the target, so it should have one query
-    parameter at most.
+    If the event of a POST gives several query parameters without their order, the target is left
+    empty: the receiver then verifies with the query of its own configured URL. A URL with
+    placeholders can't be verified without the target, so such a URL should have at most one query
+    parameter.
 
-    Raises ValueError for an event that is no request.
+    Raises ValueError if the event is not an HTTP request.
     """
     match event:
         case {"requestContext": {"http": {"method": str(method)}}, "rawPath": str(path)}:
@@ -64,7 +65,7 @@ def request_of(event: Event) -> ReceivedRequest:
 
 
 def response_to(event: Event, answer: Answer) -> dict[str, Any]:
-    """Return an answer in the form in which whatever made the event takes it."""
+    """Return the answer as the response that the event's source (API Gateway, …) expects."""
     headers = headers_of(answer)
     response: dict[str, Any] = {
         "statusCode": answer.status,
@@ -75,7 +76,9 @@ def response_to(event: Event, answer: Answer) -> dict[str, Any]:
     if not _is_from_balancer(event):
         return response
     response["statusDescription"] = f"{answer.status} {HTTPStatus(answer.status).phrase}"
-    if event.get("multiValueHeaders"):  # it has the one or the other, and takes the same
+    if event.get(
+        "multiValueHeaders"
+    ):  # the balancer expects headers in the form in which it sends them
         del response["headers"]
         response["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
     return response
@@ -92,25 +95,27 @@ def _target(event: Event, method: str, path: str) -> str:
     if _is_from_balancer(event):
         query = "&".join(f"{name}={value}" for name, value in given)
     else:
-        query = encode(given)  # as the senders do
+        query = encode(given)  # encoded as the senders do
     context: Event = event.get("requestContext") or {}
-    return target_of(_quoted(context.get("path") or path), query)  # the context's has the stage
+    return target_of(
+        _quoted(context.get("path") or path), query
+    )  # the context's path includes the stage
 
 
 def _quoted(path: str) -> str:
-    # An HTTP API gives the path decoded, and all others give it as it came.
+    # An HTTP API passes the path decoded; all others pass it as received.
     return quoted(path, kept="%")
 
 
 def _headers(event: Event) -> Headers:
     headers = _pairs(event, "multiValueHeaders", "headers")
-    if cookies := event.get("cookies"):  # payload 2.0 has them apart
+    if cookies := event.get("cookies"):  # payload 2.0 lists cookies separately
         headers.append(("cookie", "; ".join(cookies)))
     return tuple(headers)
 
 
 def _pairs(event: Event, several: str, single: str) -> list[tuple[str, str]]:
-    """Return the names and values of an event, from its lists of values where it has them."""
+    """Return (name, value) pairs from the event's field `several`, or from `single` if empty."""
     lists: Mapping[str, Iterable[object] | None] = event.get(several) or {}
     singles: Mapping[str, object] = event.get(single) or {}
     listed = [(name, value) for name, values in lists.items() for value in values or ()]
@@ -126,7 +131,7 @@ def _body(event: Event) -> bytes:
 def _no_request(event: Event) -> str:
     keys = ", ".join(sorted(event)[:_SHOWN]) or "nothing"
     return (
-        "this event is no HTTP request: it has neither requestContext.http.method and rawPath"
+        "this event is not an HTTP request: it has neither requestContext.http.method and rawPath"
         " (payload 2.0 and function URLs) nor httpMethod and path (payload 1.0 and load"
         f" balancers), but {keys}"
     )

@@ -1,4 +1,4 @@
-"""A genuine callback, as the application gets it."""
+"""A verified callback, as the application gets it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,65 +17,68 @@ if TYPE_CHECKING:
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
-# Without slots: most applications read a part of this, and it is worked out when they do.
+# Without slots, since cached properties need a `__dict__`: most applications read few of them.
 @dataclass(frozen=True)
 class Callback:
-    """A callback whose signature is right."""
+    """A verified callback: where it came from, its parameters and its event."""
 
     source: Source
     token: str | None
-    """The idempotency token of its source. It is not signed; None where there is none."""
+    """The idempotency token from its header, which is not signed; None if there is none."""
     url: str
-    """The receiver's URL at which it came in, without fragment and credentials."""
+    """The receiver's URL that the callback was sent to, without fragment and credentials."""
     request: ReceivedRequest
     is_retry: bool = False
-    """Whether its work was begun before and not finished; False where nobody remembers."""
+    """True if the store knows that the work was begun before but not finished."""
     is_signed: bool = True
-    """False for an account without a webhook secret, whose callbacks the receiver takes."""
+    """False for an unsigned KORE callback, accepted because of `accept_unsigned_kore`."""
     url_values: Mapping[str, str] = field(default_factory=dict[str, str])
     """The values of the placeholders in the receiver's URL, such as the tenant."""
 
     @property
     def parameters_are_signed(self) -> bool:
-        """Whether the signature covers the parameters.
+        """True if the signature covers the parameters.
 
-        KORE does not sign the query, so whoever has seen one GET can send others.
+        KORE does not sign the query, so anybody with a copy of one GET can forge others.
         """
         is_covered = self.source is Source.TWILIO or self.request.method == "POST"
         return self.is_signed and is_covered
 
     @cached_property
     def event(self) -> "Event":
-        """The event as a record of its kind; an UnknownEvent says why it can't be one."""
-        from ringback.receiver.events import read_event  # noqa: PLC0415 (not all need the records)
+        """The event as a record such as SimUpdated; an UnknownEvent if it can't be read as one."""
+        from ringback.receiver.events import read_event  # noqa: PLC0415 (not every receiver uses it)
 
         return read_event(self.request)
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """All parameters in their order, those of a GET behind the URL's own; none of JSON."""
+        """All parameters as (name, value) pairs, in their order; empty for a JSON body.
+
+        For a GET, the parameters of the URL itself come first.
+        """
         if self.request.method != "GET" and not self.request.is_form:
             return ()
         return tuple(self.request.parameters)
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
-        """The parameters by name; of one that comes twice the last, which is the sender's."""
+        """The parameters by name; of a repeated name the last value counts, the sender's own."""
         return dict(self.pairs)
 
     @property
     def body(self) -> bytes:
-        """The body as it came; empty for a GET."""
+        """The body exactly as received; empty for a GET."""
         return self.request.body
 
     @cached_property
     def sent_at(self) -> datetime | None:
-        """When this attempt left, by its Date; None where it says nothing. It is not signed."""
+        """When this attempt was sent, by its unsigned Date header; None if that gives no time."""
         return read_date(self.request)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of URL, method and content: equal for the same event from the other source."""
+        """A hash of method, URL and content: the same for both sources' callbacks of an event."""
         pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
         body = b"" if pairs else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))
@@ -84,10 +87,10 @@ class Callback:
 
 
 def read_date(request: ReceivedRequest) -> datetime | None:
-    """Return the time that a request's Date names, in UTC, or None.
+    """Return the time in the request's Date header, in UTC; None if there isn't exactly one.
 
-    KORE writes it in ISO 8601 (docs.korewireless.com/developers/webhooks), all others as HTTP
-    has it.
+    KORE writes the time in ISO 8601 (docs.korewireless.com/developers/webhooks); other senders use
+    the HTTP date format. None also if the header's value is not a time.
     """
     match request.values("date"):
         case [text]:
@@ -104,7 +107,7 @@ def _read_iso(text: str) -> datetime | None:
 
 
 def _read_http(text: str) -> datetime | None:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (it takes sockets along)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (it imports socket)
 
     try:
         at = parsedate_to_datetime(text)

@@ -1,4 +1,4 @@
-"""Callbacks in views of Django.
+"""Receive callbacks in a Django view.
 
 @csrf_exempt
 def receive(request):
@@ -14,23 +14,24 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class DjangoRequestLike(Protocol):
-    """What is needed of `django.http.HttpRequest`."""
+    """The attributes that `request_of` uses of `django.http.HttpRequest`."""
 
     @property
     def META(self) -> Mapping[str, Any]:  # noqa: N802 (Django's name)
-        """What the server tells of the request."""
+        """The request's headers and metadata, in the form of a WSGI environment."""
         ...
 
     @property
     def body(self) -> bytes:
-        """The body as it came."""
+        """The body exactly as received."""
         ...
 
 
 def request_of(request: DjangoRequestLike) -> ReceivedRequest:
-    """Return the request as it came, under WSGI or ASGI.
+    """Return the Django request as a ReceivedRequest, to pass to `Receiver.handle`.
 
-    Where an upload or a stream was read from it before, Django raises RawPostDataException.
+    Works under WSGI and ASGI. Django raises RawPostDataException if an upload or the request's
+    stream was read before.
     """
     scope: Mapping[str, Any] | None = getattr(request, "scope", None)
     if scope is None:

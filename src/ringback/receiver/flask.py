@@ -1,4 +1,4 @@
-"""Callbacks in views of Flask.
+"""Receive callbacks in a Flask view.
 
 def receive():
     answer = callbacks.handle(request_of(request), work)
@@ -13,32 +13,33 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class FlaskRequestLike(Protocol):
-    """What is needed of `flask.request`, or of any request of Werkzeug's."""
+    """The attributes that `request_of` uses of `flask.request` or any other Werkzeug request."""
 
     @property
     def environ(self) -> Mapping[str, Any]:
-        """What the server tells of the request."""
+        """The WSGI environment of the request."""
         ...
 
     @property
     def content_length(self) -> int | None:
-        """How long the body is by its header."""
+        """The value of the Content-Length header in bytes, or None."""
         ...
 
     def get_data(self) -> bytes:
-        """Return the body as it came."""
+        """Return the body exactly as received."""
         ...
 
 
 def request_of(request: FlaskRequestLike) -> ReceivedRequest:
-    """Return the request as it came.
+    """Return the Flask request as a ReceivedRequest, to pass to `Receiver.handle`.
 
-    Raises RuntimeError where its form was read before, which leaves no body to be checked.
+    Raises RuntimeError if the request's form was read before: then the body is gone, and the
+    signature can't be checked.
     """
     body = request.get_data()
     if not body and request.content_length:
         raise RuntimeError(
-            "the request's form was read before its body, and is all that is left of it:"
-            " call request_of first, or request.get_data() in whatever reads the form"
+            "the request's form was read before its body, so the body is gone:"
+            " call request_of first, or request.get_data() before the form is read"
         )
     return wsgi.request_of(request.environ, body)

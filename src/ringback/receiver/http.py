@@ -1,4 +1,4 @@
-"""Helpers that turn requests and answers into the forms of the different servers."""
+"""Helpers that the WSGI, ASGI and AWS Lambda adapters share."""
 
 from typing import Final
 from urllib.parse import quote
@@ -6,21 +6,21 @@ from urllib.parse import quote
 from ringback.receiver.results import Answer
 
 MAX_BODY: Final = 1024 * 1024
-"""Bytes; no callback comes near."""
+"""The largest body accepted by default, in bytes; callbacks are far smaller."""
 _METHODS: Final = ("GET", "POST")
 _NOT_ALLOWED: Final = Answer(405, "", {"Allow": ", ".join(_METHODS)})
 TOO_LONG: Final = Answer(413, "too long")
 
-_IN_PATH: Final = "/:@!$&'()*+,;="  # as it is: RFC 3986, 3.3
+_IN_PATH: Final = "/:@!$&'()*+,;="  # not escaped in a path: RFC 3986, 3.3
 
 
 def refusal_of(method: str) -> Answer | None:
-    """Return the answer to a method that callbacks don't use; None for the others."""
+    """Return a 405 answer if callbacks don't use this method; None for GET and POST."""
     return None if method in _METHODS else _NOT_ALLOWED
 
 
 def target_of(path: str, query: str) -> str:
-    """Return a target from its parts.
+    """Return the request target made of a path and a query, which may be empty.
 
     >>> target_of("/a", "b=c"), target_of("/a", "")
     ('/a?b=c', '/a')
@@ -29,7 +29,7 @@ def target_of(path: str, query: str) -> str:
 
 
 def quoted(path: str | bytes, *, kept: str = "") -> str:
-    """Return a path as it is in a target; `kept` stays as it is, too.
+    """Return the path percent-encoded for a request target; characters in `kept` stay as they are.
 
     >>> quoted("/é x/100%"), quoted("/é".encode()), quoted("/é/%41", kept="%")
     ('/%C3%A9%20x/100%25', '/%C3%A9', '/%C3%A9/%41')
@@ -39,5 +39,5 @@ def quoted(path: str | bytes, *, kept: str = "") -> str:
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """Return all headers of an answer but those that a server adds by itself."""
+    """Return the answer's headers with the Content-Type added."""
     return {"Content-Type": "text/plain; charset=utf-8", **answer.headers}

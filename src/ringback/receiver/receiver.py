@@ -1,4 +1,4 @@
-"""The receiver: is it genuine, is it new, and what is to be done with it?"""
+"""The `Receiver`: verifies callbacks, detects duplicates, and runs the application's work."""
 
 import inspect
 import logging
@@ -41,9 +41,9 @@ _UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
 
 
 class Receiver:
-    """Receives the callbacks of one URL, or of many.
+    """Verifies the callbacks sent to one URL, or to many, and detects duplicates.
 
-    Safe to use from any number of threads.
+    A `Receiver` may be used from several threads at once.
     """
 
     def __init__(
@@ -62,27 +62,30 @@ class Receiver:
         same_event_within: timedelta | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        """Take what the senders are configured with.
+        """Configure a receiver with its URL, its secrets, and optionally a store for duplicates.
 
-        `url` is the callback URL exactly as it is configured at the sender, fragment and all. For
-        tenants, it is a template with places in its host or path (`https://a.example/{tenant}/in`),
-        or a function of the request that returns such a URL, or None where there is none.
+        `url` is the callback URL exactly as it is configured at the sender, with its fragment. To
+        serve several tenants, pass a template with placeholders in its host or path
+        (`https://a.example/{tenant}/in`), or a function that takes the request and returns such a
+        URL, or None if the request belongs to no URL.
 
-        Several secrets of a kind are for the time while one replaces another. Shared keys are for
-        the requests that Twilio signs with one, by the algorithm that their headers name. A pending
-        secret of KORE's makes nothing genuine; it explains a rejection. `accept_unsigned_kore`
-        takes what KORE sends for an account without a secret: anybody can send that.
+        Pass several secrets of a kind while one replaces another. Shared keys verify the requests
+        whose headers say that Twilio signed them with a shared key. A pending KORE secret verifies
+        nothing; it only explains why a callback is rejected. `accept_unsigned_kore` accepts
+        unsigned KORE callbacks, which KORE sends for accounts without a secret; anybody can forge
+        those.
 
-        `max_age` rejects what names a Date further from now. The header isn't signed, so this
-        keeps out old news and no forger. Twilio's requests have none, and pass.
+        `max_age` rejects callbacks whose Date header differs more than this from the current time.
+        The header isn't signed, so this stops late deliveries but not forgers. Twilio's requests
+        have no Date and are accepted.
 
-        `seen` remembers tokens, for each source apart: for `lease` while their work is under way,
-        and for `keep` since then. The lease has to be longer than the longest work.
-        `same_event_within` takes a callback for a duplicate that the other source has sent within
-        this time with the same URL and content, as happens during a move.
+        `seen` is the store of idempotency tokens, kept separately for each source: for `lease`
+        while the work is under way, and for `keep` after that. The lease must be longer than the
+        longest work. With `same_event_within`, a callback is also a duplicate if the other source
+        has sent the same content to the same URL within this time, as happens during a migration.
 
-        Raises InvalidCallbackUrl for a URL, and ConfigurationError for anything else that can't
-        work.
+        Raises InvalidCallbackUrl if the URL is invalid, and ConfigurationError if another argument
+        is.
         """
         self._find = read_urls(url)
         self._secrets = ReceiverSecrets(
@@ -122,33 +125,36 @@ class Receiver:
     def receive(
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Result:
-        """Say what to do with a request, and claim its work where there is any.
+        """Verify a request and claim its work if it is new.
 
-        `target` is what stands in the request line, the path and the query as they came. A GET
-        can't be checked without it; for a POST it tells a wrong query from a right one.
-        Raises DedupeUnavailable where the store can't be asked; and what `check` raises.
+        Returns Accepted, Duplicate or Rejected.
+
+        `target` is the path and the query from the request line, exactly as received. A GET can't
+        be verified without it; for a POST it makes it possible to reject a wrong query.
+
+        Raises DedupeUnavailable if the store can't be reached, and whatever `check` raises.
         """
         return self.receive_request(read_request(method, headers, body, target=target))
 
     def check(
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Verdict:
-        """Check whether a request is genuine, but not whether it is new.
+        """Verify a request's signature and return Verified or Rejected; don't look for duplicates.
 
-        Whatever the request holds, this raises nothing but InvalidCallbackUrl, where a function
-        of yours returns what is no URL.
+        Never raises because of the request's content. Raises InvalidCallbackUrl if the function
+        passed as `url` returns an invalid URL.
         """
         return self._check(read_request(method, headers, body, target=target))[0]
 
     def receive_request(self, request: ReceivedRequest) -> Result:
-        """Say what to do with a request; as `receive`."""
+        """Do the same as `receive` for a request that is a ReceivedRequest already."""
         checked = self._check(request)
         if checked[1] is None:
             return checked[0]
         return self._claim(_callback(*checked, request))
 
     def check_request(self, request: ReceivedRequest) -> Verdict:
-        """Say whether a request is genuine; as `check`."""
+        """Do the same as `check` for a request that is a ReceivedRequest already."""
         return self._check(request)[0]
 
     def _check(
@@ -180,14 +186,14 @@ class Receiver:
         at = read_date(request)
         if at is None:
             shown = " and ".join(map(repr, given)) or "missing"
-            return claim.rejected(Reason.STALE, f"its Date is {shown}, and must be a time")
+            return claim.rejected(Reason.STALE, f"its Date is {shown}, but must be a time")
         age = self._clock() - at
         if abs(age) <= max_age:
             return None
         side = "behind" if age > timedelta(0) else "ahead of"
         return claim.rejected(
             Reason.STALE,
-            f"its Date is {abs(age)} {side} this receiver's clock, and {max_age} is allowed",
+            f"its Date is {abs(age)} {side} this receiver's clock; at most {max_age} is allowed",
         )
 
     def _claim(self, callback: Callback) -> Accepted | Duplicate:
@@ -218,11 +224,12 @@ class Receiver:
     # ---- one request and its work --------------------------------------------------------------
 
     def handle(self, request: ReceivedRequest, work: Work) -> Answer:
-        """Receive a request, do its work where there is any, and return what to answer.
+        """Receive a request, call `work` if the callback is new, and return the answer to send.
 
-        What is rejected, and why, goes to the log `ringback.receiver`. What the work raises comes
-        out, after the work was given back; a store that can't be asked is a 503. Raises TypeError
-        for work that is a coroutine.
+        Each rejection is logged, with its reason, to the logger `ringback.receiver`. An exception
+        raised by `work` is passed on, after the claim is released so that the next delivery can try
+        again. If the store can't be reached, the answer is a 503. Raises TypeError if `work` is a
+        coroutine function.
         """
         try:
             result = self.receive_request(request)
@@ -236,11 +243,11 @@ class Receiver:
     async def handle_async(
         self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
     ) -> Answer:
-        """Do the same in an event loop: work that is no coroutine runs in a thread."""
+        """Do the same as `handle` in an event loop; `work` that isn't async runs in a thread."""
         from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
         try:
-            # The check takes microseconds; it is the store that one may have to wait for.
+            # Verifying takes microseconds; only the store may block.
             if self._seen is None:
                 result = self.receive_request(request)
             else:
@@ -256,8 +263,8 @@ class Receiver:
 def read_request(
     method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
 ) -> ReceivedRequest:
-    """Return a request as it is checked, from what a framework has of it."""
-    # To ask whether it is a Mapping takes as long as to read it.
+    """Return a ReceivedRequest made from the method, headers, body and target of any framework."""
+    # `isinstance(headers, Mapping)` would take as long as reading all the headers.
     items: Callable[[], Iterable[Any]] | None = getattr(headers, "items", None)
     pairs: tuple[Any, ...] = tuple(headers if items is None else items())
     if pairs and isinstance(pairs[0][0], bytes):
@@ -271,14 +278,16 @@ def _as_text(of: str | bytes) -> str:
 
 def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
     if isinstance(given, str):
-        raise ConfigurationError(f"{name} is one text; give a list of them, even of one")
+        raise ConfigurationError(f"{name} is a single string; give a list, even for one secret")
     for number, secret in enumerate(given, start=1):
         if not secret:
             raise ConfigurationError(
-                f"{name}: number {number} is empty, and anybody could sign with that"
+                f"{name}: number {number} is empty, so anybody could sign with it"
             )
         if not _can_be_signed_with(secret):
-            raise ConfigurationError(f"{name}: number {number} must be a text that UTF-8 can write")
+            raise ConfigurationError(
+                f"{name}: number {number} must be a string that UTF-8 can encode"
+            )
     return tuple(given)
 
 
@@ -291,19 +300,17 @@ def _can_be_signed_with(secret: object) -> bool:
 
 def _check_time(name: str, given: timedelta | None) -> None:
     if given is not None and given <= timedelta(0):
-        raise ConfigurationError(f"{name} is {given}; it must be longer than nothing")
+        raise ConfigurationError(f"{name} is {given}; it must be longer than zero")
     if given is not None and given > _LONGEST:
-        raise ConfigurationError(
-            f"{name} is {given}; it must be at most {_LONGEST}, or no calendar has it"
-        )
+        raise ConfigurationError(f"{name} is {given}; it must be at most {_LONGEST}")
 
 
 def _at_no_url(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected:
     if not request.target:
         return claim.rejected(
             Reason.NO_TARGET,
-            "which of the receiver's URLs it was sent to depends on its target, which the"
-            " application didn't hand over",
+            "which of the receiver's URLs the request was sent to depends on its target, which the"
+            " application didn't pass",
         )
     return claim.rejected(
         Reason.UNKNOWN_URL, f"none of this receiver's URLs leads to {request.target!r}"
@@ -337,14 +344,14 @@ def _do(work: Work, callback: Callback) -> None:
     came = work(callback)
     if inspect.iscoroutine(came):
         came.close()
-        raise TypeError("the work is a coroutine, which nobody awaits here; use handle_async")
+        raise TypeError("the work is a coroutine, which handle can't await; use handle_async")
 
 
 async def _do_async(work: Work, callback: Callback) -> None:
     if inspect.iscoroutinefunction(work):
         await work(callback)
         return
-    from asyncio import to_thread  # noqa: PLC0415 (likewise)
+    from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
     came = await to_thread(work, callback)
     if inspect.isawaitable(came):  # a function that returns a coroutine, or an object

@@ -1,4 +1,4 @@
-"""The result of a delivery: Accepted, Duplicate or Rejected; and the answer to it."""
+"""The results of receiving a delivery (Accepted, Duplicate, Rejected), and the HTTP answers."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,21 @@ from ringback.receiver.verification.verdict import Rejected
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer for the sender, whatever server it goes out by."""
+    """The HTTP answer to send to the sender; independent of the web framework."""
 
     status: int
     text: str = ""
+    """The body."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A callback to work on, now.
+    """A verified, new callback whose work this process has claimed and should do now.
 
-    Use it as a context manager around the work: what ends well is done, and what raises is given
-    back, so that the sender's next delivery gets another try. Both can also be said by hand.
+    Use it as a context manager around the work. If the work succeeds, `done` is called; if it
+    raises, `release` is called, so that the sender's next delivery gets another try. You can also
+    call the two methods yourself.
     """
 
     callback: Callback
@@ -34,61 +36,64 @@ class Accepted:
     visit: DedupeClaimRequest | None = field(default=None, repr=False)
 
     def done(self) -> bool:
-        """Write down that the work is done; its deliveries are duplicates from now on.
+        """Record that the work is done; further deliveries of the callback are duplicates.
 
-        Returns False where the lease ended and another delivery has taken the work over. Raises
-        DedupeUnavailable.
+        Returns False if the lease has ended and another delivery has claimed the work meanwhile.
+        Raises DedupeUnavailable if the store can't be reached.
         """
         if self.seen is None or self.visit is None:
             return True
         return self.seen.done(self.visit)
 
     def release(self) -> None:
-        """Give the work back, undone. Raises DedupeUnavailable."""
+        """Release the claim without doing the work, so that the next delivery can try it.
+
+        Raises DedupeUnavailable if the store can't be reached.
+        """
         if self.seen is not None and self.visit is not None:
             self.seen.release(self.visit)
 
     def __enter__(self) -> Self:
-        """Begin the work."""
+        """Return this Accepted; the `with` block does the work."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End the work, well or not."""
+        """Call `done` if the work succeeded, or `release` if it raised."""
         if kind is None:
             self.done()
             return
-        # Its lease ends by itself, and what the work raised says more.
+        # If the release fails, the lease ends by itself; the work's own error is more useful.
         with suppress(DedupeUnavailable):
             self.release()
 
     async def __aenter__(self) -> Self:
-        """Begin the work."""
+        """Return this Accepted; the `async with` block does the work."""
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End the work, well or not, without holding up the event loop."""
-        from asyncio import to_thread  # noqa: PLC0415 (there is a loop, so it is there)
+        """Call `done` or `release` as `__exit__` does, in a thread to keep the event loop free."""
+        from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
         await to_thread(self.__exit__, kind)
 
     def answer(self) -> Answer:
-        """Return the answer for when the work is done."""
+        """Return the answer to send once the work is done: 200."""
         return _DONE
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A delivery of a callback whose work is done, or is being done by somebody else."""
+    """A delivery of a callback whose work is already done, or is under way for another delivery."""
 
     callback: Callback
     busy_for: timedelta | None = None
-    """How long the other's lease has still to go; None where the work is done."""
+    """Time until the other delivery's lease ends; None if the work is done."""
 
     def answer(self) -> Answer:
-        """Return what to answer: 200 where the work is done.
+        """Return the answer to send: 200 if the work is done, 503 while it is under way.
 
-        While it is under way that is a 503: a 200 would be the sender's last word on a callback
-        whose work may still fail.
+        A 200 would be too early then: the sender would never retry, although the work may still
+        fail.
         """
         if self.busy_for is None:
             return _DONE
@@ -102,5 +107,8 @@ _DONE: Final = Answer(200, "ok")
 
 
 def answer_to(rejected: Rejected) -> Answer:
-    """Return what to answer: the reason in a word. The explanation is for the receiver's log."""
+    """Return the answer to a rejected request: its status, with the reason's name as the body.
+
+    The explanation is left out: it is meant for the receiver's log.
+    """
     return Answer(rejected.status, rejected.reason)

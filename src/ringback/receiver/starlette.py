@@ -1,4 +1,4 @@
-"""Callbacks in routes of Starlette and FastAPI.
+"""Receive callbacks in a Starlette or FastAPI route.
 
 async def receive(request: Request) -> Response:
     answer = await callbacks.handle_async(await request_of(request), work)
@@ -13,22 +13,22 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class StarletteRequestLike(Protocol):
-    """What is needed of `starlette.requests.Request`, which is FastAPI's too."""
+    """The attributes that `request_of` uses of `starlette.requests.Request`, also in FastAPI."""
 
     @property
     def scope(self) -> Mapping[str, Any]:
-        """What the server tells of the request."""
+        """The ASGI scope of the request."""
         ...
 
     async def body(self) -> bytes:
-        """Return the body as it came."""
+        """Return the body exactly as received."""
         ...
 
 
 async def request_of(request: StarletteRequestLike) -> ReceivedRequest:
-    """Return the request as it came.
+    """Return the Starlette request as a ReceivedRequest, to pass to `Receiver.handle_async`.
 
-    A route must not have read its form before: a stream is there once, and Starlette raises
-    RuntimeError. So a route of FastAPI has no parameters of `Form`.
+    Starlette raises RuntimeError if the route has read the form before, since the body can be read
+    only once. So a FastAPI route must not have `Form` parameters.
     """
     return asgi.request_of(request.scope, await request.body())

@@ -1,4 +1,4 @@
-"""Callbacks under WSGI.
+"""Receive callbacks in a WSGI application.
 
 application = WsgiCallbackApp(callbacks, work)
 """
@@ -18,12 +18,13 @@ from ringback.receiver.verification import Headers, ReceivedRequest
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _PREFIX: Final = "HTTP_"
 _UNPREFIXED: Final = ("CONTENT_TYPE", "CONTENT_LENGTH")
-# What servers call the target as it came: Gunicorn and Werkzeug; uWSGI, mod_wsgi and Werkzeug.
+# Servers' names for the raw target. RAW_URI: Gunicorn, Werkzeug. REQUEST_URI: uWSGI, mod_wsgi,
+# Werkzeug.
 _TARGETS: Final = ("RAW_URI", "REQUEST_URI")
 
 
 class BodyNotReceived(ValueError):
-    """The body can't be had; `answer` is what to answer."""
+    """The request's body is too long, incomplete or can't be read; `answer` is the HTTP answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"the request's body is not taken: {answer.text}")
@@ -31,19 +32,20 @@ class BodyNotReceived(ValueError):
 
 
 class WsgiCallbackApp:
-    """A WSGI application that receives callbacks, at whatever path it is put."""
+    """A WSGI application that receives callbacks; it can be mounted at any path."""
 
     def __init__(self, callbacks: Receiver, work: Work, *, max_body: int = MAX_BODY) -> None:
-        """Call `work` for each callback, and refuse bodies longer than `max_body`.
+        """Configure the app to call `work` for each new callback.
 
-        Its errors are raised, and the server answers 500.
+        If `work` raises, the exception is passed on and the server answers 500. Bodies longer than
+        `max_body` bytes are refused with 413.
         """
         self._callbacks = callbacks
         self._work = work
         self._max_body = max_body
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        """Answer one request."""
+        """Serve one HTTP request and return the answer's body."""
         answer = self._answer(environ)
         body = answer.text.encode()
         headers = headers_of(answer) | {"Content-Length": str(len(body))}
@@ -61,11 +63,11 @@ class WsgiCallbackApp:
 
 
 def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> ReceivedRequest:
-    """Return the request of an environment.
+    """Return the ReceivedRequest of a WSGI environment.
 
-    Where the server doesn't hand over the raw target, it is put together from its parts, with the
-    path quoted again. Repeated headers are joined by commas, as WSGI has them. The body is read
-    unless it is given: see `read_body`.
+    If the server doesn't pass the raw target, it is rebuilt from the path, percent-encoded again,
+    and the query. WSGI joins repeated headers with commas. If `body` is None, the body is read with
+    `read_body`.
     """
     return ReceivedRequest(
         environ["REQUEST_METHOD"],
@@ -76,9 +78,11 @@ def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> Receive
 
 
 def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
-    """Read the body, of up to so many bytes; raises BodyNotReceived where there is none to be read.
+    """Return the request's body, of at most `max_body` bytes.
 
-    A body without a length can only be read where the server marks its end.
+    A body without a Content-Length can be read only if the server marks its end
+    (`wsgi.input_terminated`). Raises BodyNotReceived if the body is too long, incomplete, or has no
+    valid length.
     """
     given = environ.get("CONTENT_LENGTH") or ""
     if not given:
@@ -109,14 +113,14 @@ def _target(environ: Mapping[str, Any]) -> str:
     for name in _TARGETS:
         if target := environ.get(name):
             return target
-    # In WSGI, the characters of a text are bytes.
+    # In WSGI, each character of a string stands for one byte.
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return target_of(quoted(path.encode("latin-1", "replace")), environ.get("QUERY_STRING", ""))
 
 
 def _headers(environ: Mapping[str, Any]) -> Headers:
     prefixed = [name for name in environ if name.startswith(_PREFIX)]
-    # Those without a prefix are there as empty texts where the request has none.
+    # The names without a prefix may be present but empty if the request has no such header.
     others = [name for name in _UNPREFIXED if environ.get(name)]
     return tuple(
         (name.removeprefix(_PREFIX).replace("_", "-").title(), environ[name])

@@ -363,7 +363,7 @@ def test_with_no_secret_at_all_nothing_is_said(verify: Callable[..., Result]) ->
 def test_an_empty_secret_is_refused(verify: Callable[..., Result]) -> None:
     result = verify(golden("kore-post-inactive"), "--kore-secret", "")
     assert result.exit_code == UNREADABLE
-    assert "anybody could sign with that" in result.stderr
+    assert "anybody could sign with it" in result.stderr
 
 
 # ---- what can't be read -------------------------------------------------------------------------

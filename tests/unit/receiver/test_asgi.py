@@ -1,4 +1,4 @@
-"""Callbacks under ASGI, by the messages that servers send."""
+"""The ASGI application, with messages as servers send them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -46,7 +46,7 @@ def scope_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
 
 
 async def ask(app: AsgiCallbackApp, scope: dict[str, Any], *messages: Message) -> list[Message]:
-    """Return what an application sends when it gets these messages, and then no more."""
+    """Return the messages that an application sends after receiving just these messages."""
     coming, sent = iter(messages), list[Message]()
 
     async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""Callbacks in a function of AWS Lambda, by events as AWS documents them."""
+"""The AWS Lambda handler, with events as AWS documents them."""
 
 from base64 import b64encode
 from typing import Any
@@ -177,7 +177,7 @@ def test_a_post_is_genuine_whatever_the_order(source: Source) -> None:
     assert handler(event, None)["statusCode"] == 200
 
 
-# ---- what is no request --------------------------------------------------------------------------
+# ---- events that are not HTTP requests -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,6 @@ def test_a_post_is_genuine_whatever_the_order(source: Source) -> None:
     ],
 )
 def test_an_event_that_is_no_request_says_what_it_lacks(event: Event, keys: str) -> None:
-    with pytest.raises(ValueError, match=rf"no HTTP request.*, but {keys}$") as raised:
+    with pytest.raises(ValueError, match=rf"not an HTTP request.*, but {keys}$") as raised:
         lambda_handler(a_receiver(), never)(event, None)
     assert "secret" not in str(raised.value)

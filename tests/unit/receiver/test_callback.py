@@ -1,4 +1,4 @@
-"""What a callback tells of itself, and what makes two of them the same event."""
+"""The properties of a callback, and when two callbacks are the same event."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What is taken of a framework's request; the frameworks themselves are in the examples' tests."""
+"""Reading the requests of web frameworks, with fakes; the examples' tests use the real ones."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -39,7 +39,7 @@ both_methods = pytest.mark.parametrize("method", list(HttpMethod))
 
 
 class Hands:
-    """A clock that a test moves."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -192,10 +192,10 @@ def test_an_empty_signature_of_twilios_is_never_taken() -> None:
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ({"kore_secrets": "text"}, "kore_secrets is one text; give a list"),
+        ({"kore_secrets": "text"}, "kore_secrets is a single string; give a list"),
         ({"kore_secrets": ["a", ""]}, "kore_secrets: number 2 is empty"),
-        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 must be a text"),
-        ({"twilio_shared_keys": [b"bytes"]}, "twilio_shared_keys: number 1 must be a text"),
+        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 must be a string"),
+        ({"twilio_shared_keys": [b"bytes"]}, "twilio_shared_keys: number 1 must be a string"),
         ({"twilio_auth_tokens": [], "kore_secrets": []}, "without a secret"),
         ({"lease": timedelta(0)}, "lease is 0:00:00"),
         ({"max_age": -SECOND}, "max_age is"),
@@ -368,7 +368,7 @@ def test_kore_sends_a_date_and_does_not_pass_without() -> None:
     bare = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "Date"))
     refusal = rejected(receiver(max_age=SECOND), bare)
     assert refusal.reason is Reason.STALE
-    assert refusal.explanation == "its Date is missing, and must be a time"
+    assert refusal.explanation == "its Date is missing, but must be a time"
 
 
 def test_a_callback_says_when_it_was_sent() -> None:
@@ -407,7 +407,7 @@ async def test_handling_in_an_event_loop_takes_both_kinds_of_work() -> None:
 
 
 class Worker:
-    """Work that is an object; asked what it is, it is no coroutine function."""
+    """Async work as a callable object, which `iscoroutinefunction` does not recognise."""
 
     def __init__(self) -> None:
         self.worked = list[Callback]()
@@ -434,7 +434,7 @@ def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_given_back(
 
 
 class Watched(MemoryDedupe):
-    """A store that notes in which threads it was asked."""
+    """A store that records the threads in which its methods are called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -472,7 +472,7 @@ async def test_what_the_work_raises_comes_out_and_the_next_delivery_may_try() ->
 
 
 class Gone:
-    """A store that can't be asked."""
+    """A store that is never available."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
         raise DedupeUnavailable("the store is gone")
@@ -498,7 +498,7 @@ async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
 
 
 class GoneMeanwhile(Gone):
-    """A store that can't be asked any more once the work has begun."""
+    """A store that becomes unavailable once the work has begun."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
         return ClaimWon(is_retry=False)

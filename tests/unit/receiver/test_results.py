@@ -1,4 +1,4 @@
-"""What is answered to each result."""
+"""The HTTP answer to each result."""
 
 from datetime import timedelta
 

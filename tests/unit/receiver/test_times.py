@@ -1,4 +1,4 @@
-"""The times that a receiver is set up with."""
+"""The times that a receiver is configured with."""
 
 from datetime import timedelta
 from typing import Any

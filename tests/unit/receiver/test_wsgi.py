@@ -1,4 +1,4 @@
-"""Callbacks under WSGI, by environments as servers make them."""
+"""The WSGI application, with environments as servers make them."""
 
 from collections.abc import Iterable
 from io import BytesIO
@@ -23,7 +23,7 @@ def never(_: Callback) -> None:
 
 
 class Served:
-    """An application, asked by a server that holds both sides to WSGI."""
+    """An application behind wsgiref's validator, which checks both sides of WSGI."""
 
     def __init__(self, *, max_body: int = 1000, fails: bool = False) -> None:
         receiver = Receiver(
@@ -58,7 +58,7 @@ def joined(parts: Iterable[bytes]) -> bytes:
 
 
 def environ_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
-    """Return a request as wsgiref hands it over: with nothing of the target as it came."""
+    """Return a request as wsgiref passes it: without the raw target."""
     path, _, query = request.url.target.partition("?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": str(request.method),

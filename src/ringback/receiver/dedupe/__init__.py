@@ -1,7 +1,7 @@
-"""Stores that remember the callbacks seen, so that nothing is done twice.
+"""Stores that remember which callbacks were received, so that no work is done twice.
 
-May import `core`; drivers of databases are handed in.
-Start with `claims`: the decision that all stores share.
+May import `core`; the application passes database drivers in.
+Start with `claims`: the logic that all stores share.
 """
 
 from ringback.receiver.dedupe.dedupe_store import (

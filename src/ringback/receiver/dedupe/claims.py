@@ -1,8 +1,9 @@
-"""Decides who may do a callback's work, for every store that has rows.
+"""Decides which delivery may do a callback's work, for every store that keeps rows.
 
-Laws of this file. It is given a table, a visit and the time. The store has to make sure that nobody
-else changes the rows meanwhile. Where two callbacks are the same event, one row stands for both.
-`redis.py` says the same in Redis's own language.
+This module assumes that the store lets nobody else change the rows during a call. If two callbacks
+(one from each source) are the same event, one row represents both. In this package, a "visit" is a
+DedupeClaimRequest: one delivery that wants to do the work. `redis.py` implements the same logic in
+Redis's Lua.
 """
 
 from abc import ABC, abstractmethod
@@ -22,85 +23,86 @@ from ringback.receiver.dedupe.dedupe_store import (
 
 T = TypeVar("T")
 
-# Each claim adds one row at most, so what is looked at keeps ahead of what comes.
+# How many expired rows each claim may drop. A claim adds at most one row, so dropping keeps up.
 _LOOKED_AT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimRow:
-    """One event: of one callback, or of one from each source."""
+    """A stored event: one callback, or the pair of callbacks that both sources sent for it."""
 
     source: Source
     token: str
-    """The token that came first; source and token tell rows apart."""
+    """The token that was received first; source and token identify the row."""
     other_token: str | None
-    """The other source's token for the same event, once that has come."""
+    """The other source's token for the same event; None until its callback arrives."""
     content: str | None
-    """The fingerprint to compare with the other source's; None to compare with none."""
+    """The content's fingerprint, to find the other source's callback; None to compare nothing."""
     owner: str
+    """The `owner` of the visit that last claimed the work."""
     lease_ends: datetime | None
-    """Until when the claim holds; None once the work is done, and nobody may claim it again."""
+    """Until when the claim holds; None once the work is done and can't be claimed again."""
     first_claimed: datetime
     forget_at: datetime
-    """From this instant on, it is as if there were no such row."""
+    """From this time on, the row is expired and treated as if it did not exist."""
 
 
 class DedupeClaimTable(Protocol):
-    """The rows of a store."""
+    """The rows of a store, within one transaction."""
 
     def find(self, source: Source, token: str) -> DedupeClaimRow | None:
-        """Return the row that has this token, as its first or its other; forgotten or not."""
+        """Return the row with this token as its first or its other token, even if expired."""
         ...
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Return the oldest row that this source began, which is of this content and unpaired.
+        """Return the source's oldest row with this content and no other token, or None.
 
-        It was first claimed at `since` or later, and is not to be forgotten by now. Of two that
-        are equally old it is the one whose token comes first.
+        Only rows count that were first claimed at `since` or later and have not expired at `now`.
+        Of two equally old rows, the one whose token sorts first is returned.
         """
         ...
 
     def put(self, row: DedupeClaimRow) -> None:
-        """Keep a row, in place of the one with the same source and token."""
+        """Save a row, replacing the row with the same source and token if there is one."""
         ...
 
     def drop(self, row: DedupeClaimRow) -> None:
-        """Drop a row."""
+        """Delete a row."""
         ...
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Drop some rows that are to be forgotten by now; look at this many at most."""
+        """Delete rows that have expired at `now`; look at no more than `limit` rows."""
         ...
 
 
 Work = Callable[[DedupeClaimTable, datetime], T]
-"""A change of a store's rows at one instant, all of it or nothing."""
+"""A function of a store's rows and the current time, to be run in one transaction."""
 
 
 class ClaimTableDedupe(ABC):
-    """Answers `DedupeStore` from rows."""
+    """Base class that implements `DedupeStore` on top of a DedupeClaimTable."""
 
     @abstractmethod
     def _at_once(self, work: Work[T]) -> T:
-        """Do work that no other may come between."""
+        """Run `work` in one transaction and return its result; no other change comes between."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Answer `DedupeStore.claim`."""
+        """Claim the work of the visit's callback; see `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
     def done(self, visit: DedupeClaimRequest) -> bool:
-        """Answer `DedupeStore.done`."""
+        """Record that the visit's work is done; see `DedupeStore.done`."""
         return self._at_once(lambda table, now: done(table, visit, now))
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Answer `DedupeStore.release`."""
+        """Release the visit's claim; see `DedupeStore.release`."""
         self._at_once(lambda table, now: release(table, visit, now))
 
 
 def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
-    """Answer `DedupeStore.claim`."""
+    """Claim the work of the visit's callback in this table; see `DedupeStore.claim`."""
     row = _find(table, visit, now) or _pair(table, visit, now)
     if row is None:
         table.put(_first(visit, now))
@@ -110,13 +112,13 @@ def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> 
         table.put(
             _kept(_taken(row, visit, now) if isinstance(answer, ClaimWon) else row, visit, now)
         )
-    # A few with each claim, so that no job has to clean up.
+    # Each claim drops a few expired rows, so that no separate clean-up job is needed.
     table.drop_forgotten(now, limit=_LOOKED_AT)
     return answer
 
 
 def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
-    """Answer `DedupeStore.done`."""
+    """Record in this table that the visit's work is done; see `DedupeStore.done`."""
     row = _find(table, visit, now)
     if row is None or row.owner != visit.owner:
         return False
@@ -125,19 +127,19 @@ def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> b
 
 
 def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
-    """Answer `DedupeStore.release`."""
+    """Release the visit's claim in this table; see `DedupeStore.release`."""
     row = _find(table, visit, now)
     if row is not None and row.owner == visit.owner and row.lease_ends is not None:
         table.put(replace(row, lease_ends=now))
 
 
 def comparable(visit: DedupeClaimRequest) -> str | None:
-    """Return the fingerprint that finds a visit's twin; None where twins don't count."""
+    """Return the fingerprint to find the other source's callback with; None if not compared."""
     return visit.content if visit.same_event_within > timedelta(0) else None
 
 
 def remembered(visit: DedupeClaimRequest) -> timedelta:
-    """Return for how long a visit has its row kept: never for less than its lease."""
+    """Return how long to keep the visit's row: `keep`, but never less than the lease."""
     return max(visit.keep, visit.lease)
 
 
@@ -159,7 +161,7 @@ def _find(
 def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    """Return the other source's row of the same event, with the new token added."""
+    """Return the other source's row for the same event with this visit's token added, or None."""
     content = comparable(visit)
     if content is None:
         return None

@@ -1,7 +1,8 @@
-"""What a receiver asks of a store of what it has seen: claim, work, done.
+"""The interface of the stores that detect duplicates: claim a callback's work, then mark it done.
 
-A callback is claimed before its work begins, for the length of a lease, and done when the work is.
-Whoever is killed in between leaves a lease that ends, after which the next delivery may try again.
+A receiver claims a callback for the length of a lease before its work begins, and marks it done
+when the work is finished. If the receiver is killed in between, the lease ends by itself, and then
+the next delivery may try again.
 """
 
 from dataclasses import dataclass
@@ -13,69 +14,75 @@ from ringback.core.policy.source_policy import Source
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimRequest:
-    """One delivery of a callback, which wants to do the callback's work."""
+    """A request, by one delivery of a callback, to do the callback's work."""
 
     source: Source
     token: str
-    """The idempotency token; it says nothing about the other source's, so they are kept apart."""
+    """The idempotency token; unique only within its source."""
     owner: str
-    """Who is asking: a text that no other visit has."""
+    """A random string that identifies this delivery; no other claim request has it."""
     lease: timedelta
-    """For how long the claim holds off others while the work is neither done nor given back."""
+    """How long the claim keeps others away unless the work is done or released before."""
     keep: timedelta
-    """How long the token is remembered, from its last claim or end on; never less than a lease."""
+    """How long the token is kept after its last claim or `done`; at least as long as the lease."""
     content: str | None = None
-    """A fingerprint of what the callback tells; None where that is not to be compared."""
+    """A fingerprint of the callback's content; None if contents should not be compared."""
     same_event_within: timedelta = timedelta(0)
     """Within this time, a callback of the other source with the same content is the same event."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimWon:
-    """The claim is this visit's: it does the work."""
+    """The claim succeeded: this delivery should do the work."""
 
     is_retry: bool
-    """Whether somebody had begun this work, and did not finish it."""
+    """True if an earlier delivery had begun this work but not finished it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedByOther:
-    """Somebody else is at this work, and their lease has not ended."""
+    """The claim failed: another delivery is doing this work, and its lease has not ended."""
 
     for_another: timedelta
-    """How long that lease has still to go."""
+    """Time until the other delivery's lease ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkAlreadyDone:
-    """This work has been done."""
+    """The claim failed: this work has been done already."""
 
 
 Claimed = ClaimWon | ClaimedByOther | WorkAlreadyDone
 
 
 class DedupeStore(Protocol):
-    """A store of what was seen. Every method raises DedupeUnavailable where it can't be asked."""
+    """A store that detects duplicates. Its methods raise DedupeUnavailable if it can't be reached.
+
+    Receivers that share a store see each other's claims.
+    """
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim a callback's work, atomically: of many that ask at once, one gets it."""
+        """Claim a callback's work, atomically: of several simultaneous claims, only one wins."""
         ...
 
     def done(self, visit: DedupeClaimRequest) -> bool:
-        """Write down that the work is done.
+        """Record that the work is done, and return True if the claim was still this delivery's.
 
-        Returns False, and changes nothing, where the claim is not this visit's any more: its lease
-        ended and another has taken the work over.
+        Returns False and changes nothing if the lease has ended and another delivery has claimed
+        the work meanwhile, or if the claim was deleted.
         """
         ...
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Give the claim back, so that the next delivery may try at once; of no effect if lost."""
+        """Release the claim, so that the next delivery may try at once.
+
+        Does nothing if the claim is not this delivery's any more, or if the work is done.
+        """
         ...
 
 
 class DedupeUnavailable(Exception):
-    """The store of what was seen can't be asked; nothing is known of the callback.
+    """The store can't be reached, so it is unknown whether the callback is a duplicate.
 
-    The delivery is answered with a 503, so that the sender tries again.
+    Answer the delivery with a 503, so that the sender tries again.
     """

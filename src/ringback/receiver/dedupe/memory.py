@@ -1,4 +1,4 @@
-"""What was seen, in the memory of one process; the model of all other stores."""
+"""A store of received callbacks in the memory of one process; the reference for other stores."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _Key = tuple[Source, str]
 
 
 class MemoryDedupe(ClaimTableDedupe):
-    """Answers `DedupeStore` for the threads of one process, for as long as that runs.
+    """A `DedupeStore` in memory, shared by the threads of one process.
 
-    Two processes know nothing of each other, and after a restart everything is new: use it in
-    tests, or where doing a callback twice costs little.
+    Processes don't share it, and a restart empties it: use it in tests, or if doing a callback's
+    work twice costs little.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = system_clock.now) -> None:
@@ -32,20 +32,20 @@ class MemoryDedupe(ClaimTableDedupe):
             return work(self._table, self._clock())
 
     def __len__(self) -> int:
-        """Return how many events are held, some of them perhaps no longer remembered."""
+        """Return the number of stored events, including expired ones not deleted yet."""
         with self._lock:
             return len(self._table)
 
 
 class _MemoryTable:
-    """Answers `DedupeClaimTable`."""
+    """A `DedupeClaimTable` in memory."""
 
     def __init__(self) -> None:
         self._rows = OrderedDict[_Key, DedupeClaimRow]()
         self._firsts = dict[_Key, _Key]()
-        """The first token of the row that has this other token."""
+        """Maps the other token of a row to the row's first token."""
         self._unpaired = dict[_Key, dict[str, DedupeClaimRow]]()
-        """By source and content, then by token."""
+        """The rows without another token, by source and content, then by token."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,7 +81,7 @@ class _MemoryTable:
         self._leave_unpaired(row)
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Look at the next few in turn: they are not in the order in which they are forgotten."""
+        """Delete expired rows among the next few; calls go round all rows, which are not sorted."""
         for key, row in list(islice(self._rows.items(), limit)):
             if now < row.forget_at:
                 self._rows.move_to_end(key)

@@ -1,4 +1,4 @@
-"""What was seen, in a table of PostgreSQL; by whatever DB-API driver the caller has."""
+"""A store of received callbacks in a PostgreSQL table; works with any DB-API driver."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ from ringback.receiver.dedupe.sql_claims import (
 T = TypeVar("T")
 
 _NAME: Final = re.compile(r"([a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*")
-# Each statement sees what was committed before it, so also what a lock was waited for.
+# READ COMMITTED: each statement also sees the changes that were committed while it awaited a lock.
 _BEGIN: Final = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _BE_PATIENT: Final = "SET LOCAL lock_timeout = '10s'"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
@@ -29,16 +29,16 @@ _NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 class PostgresDedupe(ClaimTableDedupe):
-    """Answers `DedupeStore` for all who use the same table; its time is the database's.
+    """A `DedupeStore` in PostgreSQL, shared by all receivers that use the same table.
 
-    `connect` gives one connection each time, as a context manager: `pool.connection` of a
-    `psycopg_pool.ConnectionPool`, or `lambda: psycopg.connect(dsn)`, which pays for a new
-    connection at each call. The driver is to mark values with `%s`, and the end of the context is
-    to roll back what was not committed. Each call is one short transaction.
+    `connect` is a function that returns a connection as a context manager: `pool.connection` of a
+    `psycopg_pool.ConnectionPool`, or `lambda: psycopg.connect(dsn)`, which opens a new connection
+    for each call. The driver must use `%s` as placeholder, and leaving the context must roll back
+    uncommitted changes. Each call is one short transaction. Times come from the database's clock.
 
     Raises:
-        TypeError: `connect` can't be called: a DSN, for instance.
-        ValueError: The table's name is not one in lower case that needs no quotes.
+        TypeError: `connect` can't be called, for instance because it is a DSN.
+        ValueError: The table's name is not in lower case, or would need quotes.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class PostgresDedupe(ClaimTableDedupe):
             )
         if not _NAME.fullmatch(table):
             raise ValueError(
-                f"table {table!r}: a name is lower-case letters, digits and underscores,"
-                " perhaps with that of a schema and a dot before it"
+                f"table {table!r}: the name must consist of lower-case letters, digits and"
+                " underscores; a schema's name and a dot may come before it"
             )
         self._connect = connect
         self._name = table
@@ -62,25 +62,25 @@ class PostgresDedupe(ClaimTableDedupe):
         self._is_made = False
 
     def create_table(self) -> None:
-        """Make the table and its indexes, unless it is there; the first use does so by itself.
+        """Create the table and its indexes if they don't exist; the first use does this by itself.
 
-        Where it is there, nobody needs the right to make it.
+        If the table exists, the database user doesn't need the right to create it.
         """
         self._commit(self._create)
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Answer `DedupeStore.claim`."""
+        """Claim a callback's work; see `DedupeStore.claim`."""
         content = comparable(visit)
         names = [f"token {visit.source} {visit.token}"]
         names += [] if content is None else [f"content {content}"]
         return self._at_once(lambda table, now: claims.claim(table, visit, now), names)
 
     def _at_once(self, work: Work[T], names: Sequence[str] = ()) -> T:
-        """Do work while nobody else can insert a row for these names.
+        """Run `work` in a transaction in which nobody else can insert a row for these names.
 
-        Rows that are there are locked when they are found; an advisory lock stands for one that is
-        not. All that lock several names do so in one order, and what is found is locked after
-        them, so no two can wait for each other.
+        Existing rows are locked when they are found; an advisory lock on the name protects a row
+        that doesn't exist yet. Advisory locks are taken in sorted order and before any row lock, so
+        two transactions can't deadlock.
         """
 
         def run(cursor: DbCursor) -> T:
@@ -93,7 +93,7 @@ class PostgresDedupe(ClaimTableDedupe):
         return self._commit(run)
 
     def _create(self, cursor: DbCursor) -> None:
-        # Two that create a table at once may both find that there is none, and one then fails.
+        # Without the lock, two processes may both create the table, and one fails.
         cursor.execute(_LOCK, (self._lock("table"),))
         cursor.execute("SELECT to_regclass(%s)", (self._name,))
         if cursor.fetchone()[0] is None:
@@ -106,12 +106,12 @@ class PostgresDedupe(ClaimTableDedupe):
             with self._connect() as connection:
                 result = _in_transaction(connection, work)
         except Exception as failure:
-            # Drivers' errors have no base that has a name here.
+            # Drivers' errors share no base class that can be named here.
             if not _is_of_driver(failure):
                 raise
-            # The text may quote a connection's URL, password and all; it is in the cause.
+            # The text may quote the connection's URL with its password, so it is only in the cause.
             raise DedupeUnavailable(
-                f"table {self._name} of PostgreSQL can't be asked: {type(failure).__name__}"
+                f"table {self._name} of PostgreSQL can't be used: {type(failure).__name__}"
             ) from failure
         self._is_made = True
         return result
@@ -123,7 +123,7 @@ class PostgresDedupe(ClaimTableDedupe):
 
 def _in_transaction(connection: Any, work: Callable[[DbCursor], T]) -> T:
     cursor = connection.cursor()
-    # A connection that commits each statement by itself leaves it to us to begin and to end.
+    # In autocommit mode, the driver begins and commits no transaction, so it is done here.
     commits_itself = getattr(connection, "autocommit", False)
     if commits_itself:
         cursor.execute("BEGIN")
@@ -143,7 +143,7 @@ def _now(cursor: DbCursor) -> datetime:
 
 
 def _is_of_driver(failure: Exception) -> bool:
-    """Whether it is what PEP 249 names `Error`, in whatever module, or one of the network's."""
+    """Return True for an OSError, or for any class derived from a driver's `Error` (PEP 249)."""
     return isinstance(failure, OSError) or any(
         kind.__name__ == "Error" for kind in type(failure).__mro__
     )

@@ -1,8 +1,8 @@
-"""What was seen, in Redis, by whatever client the caller has.
+"""A store of received callbacks in Redis; the application passes the Redis client.
 
-This is `claims.py` in Redis's own language: each script runs while nothing else does. An event is
-a hash under the key of its first token; a second token's hash says only which that is. Instants
-are microseconds since 1970 by Redis's clock, and what is to be forgotten expires by itself.
+This is the logic of `claims.py` as Lua scripts, each of which Redis runs atomically. An event is a
+hash under the key of its first token; the hash of its second token only refers to that key
+(`same_as`). Times are microseconds since 1970 by Redis's clock, and keys expire by themselves.
 """
 
 from datetime import timedelta
@@ -28,7 +28,7 @@ class _Answer(IntEnum):
     DONE = 3
 
 
-# Lua writes large numbers with an exponent unless it is told how.
+# Lua formats large numbers with an exponent by default, so `text` sets the format.
 _COMMON: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -75,7 +75,7 @@ local function pair()
       return nil
     end
     redis.call('ZREM', others_unpaired, oldest)
-    -- What has expired meanwhile, or begun anew with other content, is not to be paired here.
+    -- Don't pair a key that has expired meanwhile, or was claimed again with other content.
     if redis.call('HGET', oldest, 'listed_in') == others_unpaired then
       redis.call('HSET', oldest, 'other', key)
       redis.call('HSET', key, 'same_as', oldest)
@@ -144,24 +144,25 @@ return 0
 
 
 class RedisClient(Protocol):
-    """What is used of a client like that of redis-py."""
+    """The method used of a Redis client, with the signature that redis-py gives it."""
 
     def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
-        """Run a script."""
+        """Run a Lua script with these keys and arguments, and return its result."""
         ...
 
 
 class RedisDedupe:
-    """Answers `DedupeStore` for all who use the same Redis; its time is Redis's.
+    """A `DedupeStore` in Redis, shared by all receivers that use the same Redis and prefix.
 
-    The client is `redis.Redis(…)` or `redis.RedisCluster(…)`, or another with their `eval`; Redis
-    is to be 5 or newer, and not to evict keys (`maxmemory-policy noeviction`). It is as durable as
-    Redis is set up to be: what a crash or a change of the primary makes it forget may be done once
-    more. All keys begin with `{prefix}`, and so live on one node of a cluster. Those who share a
-    prefix are to use the same `same_event_within`.
+    `client` is a `redis.Redis(…)`, a `redis.RedisCluster(…)`, or another client with the same
+    `eval`. Redis must be version 5 or newer and must not evict keys (`maxmemory-policy
+    noeviction`). The store is as durable as Redis is configured to be: if Redis loses keys in a
+    crash or a failover, the work of those callbacks may be done again. All keys begin with
+    `{prefix}`, so that they are on one node of a cluster. Receivers that share a prefix must use
+    the same `same_event_within`. Times come from Redis's clock.
 
     Raises:
-        TypeError: The client has no `eval`: a URL, for instance.
+        TypeError: The client has no `eval`, for instance because it is a URL.
     """
 
     def __init__(self, client: RedisClient, *, prefix: str = "ringback:seen") -> None:
@@ -174,7 +175,7 @@ class RedisDedupe:
         self._prefix = prefix
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Answer `DedupeStore.claim`."""
+        """Claim a callback's work; see `DedupeStore.claim`."""
         keys, within = [self._token(visit)], timedelta(0)
         content = comparable(visit)
         if content is not None:
@@ -195,11 +196,11 @@ class RedisDedupe:
                 return WorkAlreadyDone()
 
     def done(self, visit: DedupeClaimRequest) -> bool:
-        """Answer `DedupeStore.done`."""
+        """Record that the work is done; see `DedupeStore.done`."""
         return bool(self._run(_DONE, [self._token(visit)], [visit.owner, _kept(visit)]))
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Answer `DedupeStore.release`."""
+        """Release the claim; see `DedupeStore.release`."""
         self._run(_RELEASE, [self._token(visit)], [visit.owner])
 
     def _token(self, visit: DedupeClaimRequest) -> str:
@@ -212,10 +213,10 @@ class RedisDedupe:
         try:
             return self._client.eval(script, len(keys), *keys, *given)
         except Exception as failure:
-            # Clients' errors have no base that has a name here. Their text may quote what the
-            # client was set up with; it is in the cause.
+            # Redis clients' errors share no base class that can be named here. Their text may quote
+            # the client's settings, such as a password, so it appears only in the cause.
             raise DedupeUnavailable(
-                f"Redis can't be asked about {self._prefix}: {type(failure).__name__}"
+                f"Redis can't be reached for {self._prefix}: {type(failure).__name__}"
             ) from failure
 
 
@@ -224,5 +225,5 @@ def _microseconds(time: timedelta) -> int:
 
 
 def _kept(visit: DedupeClaimRequest) -> int:
-    """Return for how many milliseconds a visit has its keys kept; Redis counts no finer."""
+    """Return how long to keep the visit's keys in milliseconds, Redis's unit, rounded up."""
     return -(-remembered(visit) // timedelta(milliseconds=1))

@@ -1,6 +1,6 @@
-"""The rows of a database: what SQLite and PostgreSQL are asked, which differs in a few words only.
+"""The SQL of the stores in SQLite and PostgreSQL, which differ only in a few words.
 
-Instants are kept as whole microseconds since 1970, in UTC.
+Times are stored as whole microseconds since 1970, in UTC.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from ringback.receiver.dedupe.claims import DedupeClaimRow, other
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL: Final = "source, token, other_token, content, owner, lease_ends, first_claimed, forget_at"
 
-# Each index begins with what few rows share. One that began with the source would be taken for
-# rows of a source that there were none of when PostgreSQL last looked, and there may be many now.
+# Each index begins with a column in which few rows share a value. If an index began with the
+# source, PostgreSQL could choose it for a source without rows at its last ANALYZE, although the
+# source may have many rows by now.
 SCHEMA: Final = (
     """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -41,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimStatements:
-    """What a database is asked, in its own words."""
+    """The SQL statements on the table, in the dialect of one database."""
 
     find: str
     find_unpaired: str
@@ -51,10 +52,10 @@ class DedupeClaimStatements:
 
     @classmethod
     def of(cls, table: str, *, mark: str, locked: str = "", unless_locked: str = "") -> Self:
-        """Return the statements for a table, and for the mark that stands for a value.
+        """Return the statements for a table; `mark` is the driver's placeholder, such as `?`.
 
-        The two clauses lock the rows that a query finds: having waited for whoever has locked
-        them, or leaving those out.
+        `locked` is the SQL clause that locks the rows found, waiting for rows that others have
+        locked; `unless_locked` is the clause that locks them and skips such rows.
         """
         values = ", ".join([mark] * 8)
         return cls(
@@ -84,49 +85,49 @@ class DedupeClaimStatements:
 
 
 class DbCursor(Protocol):
-    """What is used of a DB-API cursor."""
+    """The methods used of a DB-API cursor."""
 
     def execute(self, operation: str, parameters: Sequence[Any], /) -> object:
-        """Run one statement."""
+        """Run one SQL statement with these parameters."""
         ...
 
     def fetchone(self) -> Any:
-        """Return the next row of what was found, or None."""
+        """Return the next row of the result, or None if there are no more."""
         ...
 
     def fetchall(self) -> Sequence[Any]:
-        """Return all rows of what was found."""
+        """Return all remaining rows of the result."""
         ...
 
 
 class SqlDedupeClaimTable:
-    """Answers `DedupeClaimTable` within the transaction that a cursor is in."""
+    """A `DedupeClaimTable` in an SQL database, within the transaction of the given cursor."""
 
     def __init__(self, cursor: DbCursor, statements: DedupeClaimStatements) -> None:
         self._cursor = cursor
         self._statements = statements
 
     def find(self, source: Source, token: str) -> DedupeClaimRow | None:
-        """Answer `DedupeClaimTable.find`."""
+        """Return the row with this token; see `DedupeClaimTable.find`."""
         return self._one(self._statements.find, (source.value, token, other(source).value, token))
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Answer `DedupeClaimTable.find_unpaired`."""
+        """Return the oldest unpaired row; see `DedupeClaimTable.find_unpaired`."""
         given = (source.value, content, _number(since), _number(now))
         return self._one(self._statements.find_unpaired, given)
 
     def put(self, row: DedupeClaimRow) -> None:
-        """Answer `DedupeClaimTable.put`."""
+        """Insert or update a row; see `DedupeClaimTable.put`."""
         self._cursor.execute(self._statements.put, _values(row))
 
     def drop(self, row: DedupeClaimRow) -> None:
-        """Answer `DedupeClaimTable.drop`."""
+        """Delete a row; see `DedupeClaimTable.drop`."""
         self._cursor.execute(self._statements.drop, (row.source.value, row.token))
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Answer `DedupeClaimTable.drop_forgotten`."""
+        """Delete expired rows; see `DedupeClaimTable.drop_forgotten`."""
         self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
         for found in self._cursor.fetchall():
             self.drop(_row(found))
@@ -138,7 +139,7 @@ class SqlDedupeClaimTable:
 
 
 def instant(number: int) -> datetime:
-    """Return the instant that a number stands for.
+    """Return the time that is this number of microseconds after 1970 began, in UTC.
 
     >>> instant(1_500_000)
     datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)

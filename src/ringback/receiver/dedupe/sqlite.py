@@ -1,4 +1,4 @@
-"""What was seen, in one SQLite file that all processes of a machine share."""
+"""A store of received callbacks in an SQLite file that all processes of a machine can share."""
 
 import os
 import sqlite3
@@ -33,14 +33,15 @@ _WRONG: Final = {
 
 
 class SqliteDedupe(ClaimTableDedupe):
-    """Answers `DedupeStore` for all threads and processes of one machine that use the same file.
+    """A `DedupeStore` in an SQLite file, shared by the threads and processes of one machine.
 
-    The file is made at first use, in a folder that must be there; on a network drive its locks do
-    not hold. A process may be killed at any moment, and nothing is lost. A loss of power may take
-    the last instants with it: what was done in them may be done once more.
+    The file is created at first use; its folder must exist. Don't put the file on a network drive,
+    since file locks don't work there. Nothing is lost if a process is killed at any moment. A power
+    failure may lose the last moments: the work done in them may be done again.
 
-    A process has one connection, which its threads use in turn. It is closed before the process
-    forks, and both open their own: a connection to SQLite does not survive that.
+    A process has one connection, which its threads use in turn. The connection is closed before
+    the process forks, since SQLite connections don't survive a fork; then parent and child each
+    open their own.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class SqliteDedupe(ClaimTableDedupe):
         _close_at_fork(weakref.ref(self))
 
     def close(self) -> None:
-        """Close this process's connection; whoever asks again opens another."""
+        """Close this process's connection; the next use of the store opens a new one."""
         with self._lock:
             self._disconnect()
 
     def __del__(self) -> None:
-        """Leave no connection open that nobody can use any more."""
+        """Close the connection when the store is garbage-collected."""
         self._disconnect()
 
     def __enter__(self) -> Self:
@@ -68,18 +69,19 @@ class SqliteDedupe(ClaimTableDedupe):
         self.close()
 
     def before_fork(self) -> None:
-        """Have no connection, and let nobody make one, until the process has forked."""
+        """Close the connection, and keep threads from opening one until the process has forked."""
         self._lock.acquire()
         self._disconnect()
 
     def after_fork(self) -> None:
-        """Go on, in the process that has forked."""
+        """Allow threads of the parent process to use the store again."""
         self._lock.release()
 
     def begin_as_child(self) -> None:
-        """Begin anew, in the process that was forked off, even where nobody has said so before.
+        """Reset the store in the child process: a new lock, and no connection.
 
-        A server written in C may fork without asking Python first.
+        This works even if `before_fork` was not called: a server written in C may fork without
+        running Python's hooks first.
         """
         self._lock, self._connection = Lock(), None
 
@@ -89,7 +91,7 @@ class SqliteDedupe(ClaimTableDedupe):
         try:
             return self._in_transaction(work)
         except sqlite3.Error as failure:
-            # What is wrong may be the connection, or the file that it was opened on.
+            # The cause may be the connection or the file it has open, so the next use reconnects.
             self._disconnect()
             raise DedupeUnavailable(f"{self._path}: {self._what_is_wrong(failure)}") from failure
         finally:
@@ -111,19 +113,19 @@ class SqliteDedupe(ClaimTableDedupe):
         if not self._path.parent.is_dir():
             return "its folder does not exist"
         if self._path.is_dir():
-            return "it is a folder; it must be a file, or nothing yet"
+            return "it is a folder; it must be a file, or not exist yet"
         return next((text for name, text in _WRONG.items() if _is(failure, name)), str(failure))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Transactions are begun by hand: IMMEDIATE takes the write lock before anything is read, so two
-    # processes can't read the same row and both claim it.
+    # Transactions are begun explicitly: IMMEDIATE takes the write lock before anything is read, so
+    # that two processes can't read the same row and both claim it.
     connection = sqlite3.connect(
         path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
     try:
         _write_ahead(connection)
-        # No commit waits for the disk; the class says what a loss of power then costs.
+        # Commits don't wait for the disk; the class docstring says what a power failure may lose.
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -136,7 +138,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on; SQLite itself does not wait for others who do so just now."""
+    """Turn the write-ahead log on, retrying while another process does the same.
+
+    SQLite's own timeout does not cover this. Raises sqlite3.OperationalError after 10 s.
+    """
     until = monotonic() + _PATIENCE
     while True:
         try:
@@ -150,12 +155,15 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _is(failure: sqlite3.Error, name: str) -> bool:
-    """Whether SQLite named a failure so; an error of the module itself has no such name."""
+    """Return True if SQLite's name for the error begins with `name`.
+
+    Errors raised by the sqlite3 module itself have no such name.
+    """
     return getattr(failure, "sqlite_errorname", "").startswith(name)
 
 
 def _close_at_fork(seen: weakref.ref[SqliteDedupe]) -> None:
-    """Close a store's connection around each fork, for as long as there is the store."""
+    """Register hooks that close the store's connection at each fork, while the store exists."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=lambda: _tell(seen, SqliteDedupe.before_fork),

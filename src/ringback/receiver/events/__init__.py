@@ -1,7 +1,7 @@
-"""For those who receive callbacks: what a callback tells, as one frozen record for each kind.
+"""Read a callback's event as a typed record, such as SimUpdated or SmsCommandChanged.
 
-Needs the standard library alone. The records are those that the sender's side has, and with them
-come the values that they hold, so that an application can match on all of it:
+Needs nothing but the standard library. The sender uses the same frozen records; this package also
+exports the enums of their fields, so that an application can match on both:
 
     match read_event(request):
         case SimUpdated(sim_sid=sid, sim_status=SimStatus.ACTIVE): ...
@@ -9,7 +9,7 @@ come the values that they hold, so that an application can match on all of it:
         case TestEvent(): ...
         case UnknownEvent(why=why): ...
 
-May import what `receiver` may.
+May import the same as `receiver`.
 Start with `parse`.
 """
 

@@ -1,7 +1,7 @@
-"""The JSON that KORE's infrastructure sends: arrays of CloudEvents, of which the test event is one.
+"""Reads the JSON that KORE sends: arrays of CloudEvents, including the portal's test event.
 
-Source of the attributes: CloudEvents 1.0 with its JSON format; of the array, and of the test event,
-KORE's documented sample. Nothing is raised, whatever the bytes are.
+The attributes are those of CloudEvents 1.0 in its JSON format; the array and the test event follow
+KORE's documented sample. Reading never raises, whatever the bytes are.
 """
 
 import json
@@ -22,10 +22,10 @@ from ringback.receiver.events.unreadable_event import (
 )
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""A JSON value as Python's parser gives it."""
+"""A JSON value as `json.loads` returns it."""
 
 _VERSION: Final = "1.0"
-# RFC 3339, 5.6. `fromisoformat` alone takes dates without a time and times without an offset, too.
+# RFC 3339, 5.6. `fromisoformat` alone also accepts a date without a time, or without an offset.
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -46,29 +46,29 @@ class CloudEvent:
     """One event of KORE's Event Streams."""
 
     id: str
-    """The same in each delivery of the event; a batch of events has one idempotency token."""
+    """The event's identifier, the same in each delivery; the idempotency token is per request."""
     source: str
     type: str
     time: datetime | None
-    """When it happened, with its offset; without what is finer than a microsecond."""
+    """When the event happened, with its UTC offset, to the microsecond; None if not given."""
     subject: str | None
     dataschema: str | None
     data: Json
-    """Its payload; None where it has none."""
+    """The event's payload; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloudEvents:
-    """The events of one request, in order; one of them alone is an array as well."""
+    """The events of one request, in order; there may be just one."""
 
     events: tuple[CloudEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TestEvent:
-    """KORE's portal tries this URL; there is nothing to be done."""
+    """The event that KORE's portal sends to test a URL; the application has nothing to do."""
 
-    # pytest would take the class for tests, in whatever file it is imported.
+    # Without this, pytest would collect the class as tests in every file that imports it.
     __test__: ClassVar = False
 
     test_id: str
@@ -77,10 +77,10 @@ class TestEvent:
 
 
 def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
-    """Return the events of a JSON body; never raises.
+    """Return the events of a JSON body, or an UnknownEvent if they can't be read; never raises.
 
-    A test event has a record of its own where it comes alone, as KORE's portal sends it. Attributes
-    that CloudEvent has no field for are passed over.
+    A test event that comes alone, as KORE's portal sends it, is returned as a TestEvent. Attributes
+    that CloudEvent has no field for are ignored.
 
     >>> event_of_json(b'{"id": "1"}').why
     'the body is an object; expected an array of CloudEvents'
@@ -101,7 +101,7 @@ def _parse(body: bytes) -> Json:
         )
     except RecursionError:
         raise EventParseError("the body is nested too deeply to be read; expected JSON") from None
-    except ValueError as problem:  # no UTF-8, no JSON, or a number with thousands of digits
+    except ValueError as problem:  # not UTF-8, not JSON, or a number with thousands of digits
         raise EventParseError(f"the body can't be read as JSON: {problem}") from None
 
 
@@ -115,7 +115,7 @@ def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise EventParseError(f"the body holds {name}, which is no JSON; expected a number")
+    raise EventParseError(f"the body holds {name}, which is not valid JSON; expected a number")
 
 
 def _read(document: Json) -> TestEvent | CloudEvents:
@@ -151,12 +151,12 @@ def _time(item: Json, place: str) -> datetime | None:
     if given is None:
         return None
     try:
-        # RFC 3339 lets both letters be small.
+        # RFC 3339 allows lower case for both letters, T and Z.
         if _TIME.fullmatch(given.upper()):
             return datetime.fromisoformat(given.upper())
-    except ValueError:  # a day that no calendar has
+    except ValueError:  # a date that doesn't exist, such as 30 February
         pass
-    raise unfit(f"{place}.time", given, "an instant as RFC 3339 writes it")
+    raise unfit(f"{place}.time", given, "a time in the format of RFC 3339")
 
 
 def _required(item: Json, name: str, place: str) -> str:

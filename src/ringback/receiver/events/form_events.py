@@ -1,7 +1,7 @@
-"""Parameters of a callback -> the record that the sender made them from.
+"""Turns a callback's form parameters back into the record that the sender made them from.
 
-Laws of this file. The sender's own table is read backwards, so that sender and reader can't drift
-apart. Parameters that fit no record are an UnknownEvent, and nothing is raised.
+This module guarantees: it uses the sender's own table of parameters, so that the two can't
+disagree. Parameters that fit no record become an UnknownEvent; reading never raises.
 """
 
 import re
@@ -33,21 +33,22 @@ _REQUIRED: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a record, and how a text becomes its value."""
+    """A field of an event record, and how its value is read from the parameters."""
 
     name: str
     parameters: tuple[str, ...]
-    """The parameters that hold it, the newest name last."""
+    """The parameters that may hold the value, the newest name last."""
     read: Callable[[str], object]
-    """Raises ValueError for a text that is not as expected."""
+    """Converts the parameter's text to the value; raises ValueError if the text is invalid."""
     expected: str
+    """The expected value in words, for messages."""
     without: object
-    """Its value where none of them is there."""
+    """The value if none of the parameters is present; `_REQUIRED` if that is an error."""
     is_constant: bool = False
-    """Whether it is the same for all records of the kind, and so is only compared."""
+    """True if all records of the kind have the same value, so that it is only compared."""
 
     def value_in(self, by_name: Mapping[str, str]) -> object:
-        """Return the value that these parameters give; raises EventParseError."""
+        """Return the field's value; raises EventParseError if it is missing or invalid."""
         name = next((name for name in reversed(self.parameters) if name in by_name), None)
         if name is None:
             if self.without is _REQUIRED:
@@ -61,13 +62,13 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The record of one kind of callback, and its fields."""
+    """The record class for one kind of callback, and how to read its fields."""
 
     record: type[SenderEvent]
     fields: tuple[_Field, ...]
 
     def read(self, by_name: Mapping[str, str]) -> SenderEvent:
-        """Return the record that these parameters tell; raises EventParseError."""
+        """Return the record with these parameters' values; raises EventParseError if one is bad."""
         values = [(field, field.value_in(by_name)) for field in self.fields]
         given: dict[str, Any] = {f.name: value for f, value in values if not f.is_constant}
         return self.record(**given)
@@ -76,10 +77,10 @@ class _Layout:
 def _layout(
     record: type[SenderEvent], *, body: str | None = None, **narrower: type[StrEnum]
 ) -> _Layout:
-    """Return the layout of a record, by the sender's table and the types of the fields.
+    """Return the layout of a record class, from the sender's table and the types of its fields.
 
-    The body is the field that may be the empty text. A type is narrower where the record's own
-    leaves open which statuses there are.
+    `body` names the field that may be the empty string. `narrower` gives enums for fields whose
+    declared type does not say which statuses are allowed.
     """
     types = get_type_hints(record) | narrower
     settable = {field.name for field in fields(record)}
@@ -117,29 +118,29 @@ def _constant(name: str, parameters: tuple[str, ...], value: str) -> _Field:
 
 
 def _reading(kind: type) -> tuple[Callable[[str], object], str]:
-    """Return how a text becomes a value of this type, and what it then has to be, in words."""
+    """Return the function that converts a text to this type, and a description of valid texts."""
     if issubclass(kind, StrEnum):
         return kind, one_of(list(kind))
     return {str: (str, "a text"), int: (_number, "a number of at most 9 digits")}[kind]
 
 
 def _number(text: str) -> int:
-    # Stricter than `int`, which takes spaces, underscores and the digits of all scripts.
+    # Stricter than `int`, which also accepts spaces, underscores and the digits of all scripts.
     if _NUMBER.fullmatch(text) is None:
         raise ValueError(text)
     return int(text)
 
 
 class _Mark(NamedTuple):
-    """The parameters by which a family of callbacks is recognised."""
+    """The parameters that identify a family of callbacks, such as those about commands."""
 
     parameter: str
-    """None of the other families has it."""
+    """A parameter that only this family has."""
     sid: str
-    """The parameter whose prefix says which of the family it is."""
+    """The parameter with a SID; its prefix says which member of the family the callback is."""
 
 
-# Both products tell of a SIM by the same record, and each has its own statuses.
+# Both products report a SIM with the same record, but each has its own statuses.
 _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
     _Mark("EsimProfileSid", sid="EsimProfileSid"): {
         SidKind.ESIM_PROFILE: _layout(EsimProfileChanged)
@@ -157,12 +158,12 @@ _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
 
 
 def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | UnknownEvent:
-    """Return the event of these parameters, decoded and in their order; never raises.
+    """Return the event of decoded parameters, or an UnknownEvent if none fits; never raises.
 
-    Of a repeated name the last value counts: by GET the sender puts its parameters behind the query
-    that the URL has of its own. So the URL's own `ErrorCode=1`, say, is heard only where the sender
-    has no `ErrorCode` to tell; a URL should not use the names of callbacks. Other names are passed
-    over. An empty value is none, since senders leave out what has no value.
+    Of a repeated name the last value counts: in a GET the sender adds its parameters after the
+    URL's own query. So a URL's own `ErrorCode=1`, say, counts only if the sender sends no
+    `ErrorCode`; a URL should not use the names of callback parameters. Unknown names are ignored.
+    An empty value counts as missing, since senders leave out parameters without a value.
 
     >>> event_of_form([("SimSid", "HS01"), ("SimStatus", "lost"), ("AccountSid", "AC01")]).why
     "SimStatus is 'lost'; expected new, ready, active, inactive or scheduled"
@@ -180,7 +181,7 @@ def _layout_for(by_name: Mapping[str, str]) -> _Layout:
     if mark is None:
         marks = one_of([mark.parameter for mark in _LAYOUTS])
         raise EventParseError(
-            f"there is no {marks}; expected one of them, to tell what it is about"
+            f"there is no {marks}; expected one of them, since they identify the kind of callback"
         )
     layouts = _LAYOUTS[mark]
     expected = f"a SID that begins with {one_of(list(layouts))}"

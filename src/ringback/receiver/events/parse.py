@@ -1,4 +1,4 @@
-"""A request -> its event, whether it is a form or JSON."""
+"""Reads the event of a request, whose body is a form or JSON."""
 
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
@@ -7,13 +7,13 @@ from ringback.receiver.events.unreadable_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
 Event = SenderEvent | TestEvent | CloudEvents | UnknownEvent
-"""All events of a request; the first five are the sender's own records."""
+"""All types that `read_event` returns; the first five are the sender's own records."""
 
 
 def read_event(request: ReceivedRequest) -> Event:
-    """Return the event of a request; never raises, and does not check whether it is genuine.
+    """Return the event of a request, or an UnknownEvent; never raises, and verifies no signature.
 
-    A test event by GET is an UnknownEvent, since it has no parameters.
+    A test event sent by GET is an UnknownEvent, since it has no parameters.
     """
     if request.is_json and request.method != "GET":
         return event_of_json(request.body)

@@ -1,4 +1,4 @@
-"""Requests that can't be read as an event, and the words that explain why."""
+"""UnknownEvent, for requests that can't be read as an event, and the messages that say why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,35 +9,35 @@ _SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """A callback that no record can hold: damaged, or of a kind or a value that came later."""
+    """A callback that can't be read: damaged, or of a kind or with a value unknown so far."""
 
     parameters: tuple[tuple[str, str], ...]
-    """Its parameters, as they came; none where it is JSON."""
+    """The callback's decoded parameters, in order; empty if the body is JSON."""
     why: str
-    """One sentence, for people: what was given, and what was expected."""
+    """One sentence for people: what was received, and what was expected."""
 
 
 class EventParseError(Exception):
-    """What came can't be read; the message becomes the `why` of an UnknownEvent."""
+    """The callback can't be read as an event; the message becomes the UnknownEvent's `why`."""
 
 
 def unfit(name: str, given: str, expected: str) -> EventParseError:
-    """Return the error for a value that is not as expected."""
+    """Return the error for a parameter whose value is invalid."""
     return EventParseError(f"{name} is {shown(given)}; expected {expected}")
 
 
 def missing(name: str, expected: str) -> EventParseError:
-    """Return the error for a value that is not there."""
+    """Return the error for a missing parameter."""
     return EventParseError(f"{name} is missing; expected {expected}")
 
 
 def shown(text: str) -> str:
-    """Return a text as a message shows it: on one line, and no more than its beginning."""
+    """Return the text for a message: quoted, on one line, and cut to 40 characters."""
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
 
 
 def one_of(choices: Sequence[str]) -> str:
-    """Return the choices in words.
+    """Return the choices joined with commas and "or".
 
     >>> one_of(["text", "binary", "none"])
     'text, binary or none'

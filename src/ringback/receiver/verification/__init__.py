@@ -1,7 +1,7 @@
-"""Is a request a genuine callback, and if not, why not? Pure.
+"""Verifies that a request is a genuine callback, or explains why not; no I/O.
 
-May import `core`: what verifies is the code that signs.
-Start with `verify`; `diagnosis` says why a signature is wrong.
+May import `core`, since signatures are checked with the code that makes them.
+Start with `verify`; `diagnosis` finds out why a signature is wrong.
 """
 
 from ringback.receiver.verification.called_url import url_as_configured, url_by_host

@@ -1,4 +1,4 @@
-"""How a body that arrived differs from the one that was sent, in words."""
+"""Describes in words how a received body differs from the one that was sent."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -10,7 +10,7 @@ _NAME_LENGTH: Final = 40
 
 
 def describe_change(sent: bytes, received: bytes) -> str:
-    """Name the parameters that are not as they were sent.
+    """Return a description of how a received form differs from the form that was sent.
 
     >>> describe_change(b"SimStatus=active&ApiVersion=v1", b"SimStatus=ready&Extra=1")
     'changed: SimStatus; added: Extra; removed: ApiVersion'

@@ -1,4 +1,4 @@
-"""The bytes of a body that a sender may have signed, where others arrived."""
+"""Variants of a received body that the sender may have signed, and the body's hash in the URL."""
 
 import hashlib
 import re
@@ -10,26 +10,26 @@ HASH_PARAMETER: Final = "bodySHA256"
 """The URL parameter by which a Twilio signature covers a body that is not a form."""
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
-# A string of JSON, closed or not, or white space outside of one. It never has to look twice.
+# A JSON string, closed or not, or white space outside of strings. The pattern never backtracks.
 _STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DOTALL)
 
 
 def hash_of(body: bytes) -> str:
-    """Return the hash that the URL has for a body."""
+    """Return the body's SHA-256 in hex, as a Twilio URL has it in `bodySHA256`."""
     return hashlib.sha256(body).hexdigest()
 
 
 def hashes_in(query: str) -> list[str]:
-    """Return the hashes of the body that a query names."""
+    """Return the values of `bodySHA256` in a query."""
     return parse_qs(query, keep_blank_values=True).get(HASH_PARAMETER, [])
 
 
 def compact_forms(body: bytes) -> Iterator[bytes]:
-    """Yield the forms of a JSON body that KORE may have signed, other than the body itself.
+    """Yield the variants of a JSON body that KORE may have signed, other than the body itself.
 
-    KORE signs JSON without white space. How it writes what is not ASCII is undocumented, and
-    both ways are seen. The text is compacted without being parsed: what is read later is what
-    was checked.
+    KORE signs JSON without white space. It is undocumented how KORE writes characters that are not
+    ASCII, and both ways occur, so both are yielded. The text is compacted without parsing, so that
+    the JSON read later is exactly the JSON that was verified.
     """
     compact = compacted(body)
     yield compact
@@ -37,7 +37,7 @@ def compact_forms(body: bytes) -> Iterator[bytes]:
 
 
 def compacted(body: bytes) -> bytes:
-    r"""Return JSON without the white space between its tokens; any bytes will do.
+    r"""Return JSON without the white space between its tokens; never raises for invalid JSON.
 
     >>> compacted(b'{ "a b": [1, "\\ "] }')
     b'{"a b":[1,"\\ "]}'
@@ -46,7 +46,7 @@ def compacted(body: bytes) -> bytes:
 
 
 def escaped(body: bytes) -> bytes:
-    r"""Return JSON with what is not ASCII as escapes; bytes that are no UTF-8 as they are.
+    r"""Return JSON with non-ASCII characters as \u escapes; bytes not in UTF-8 are left unchanged.
 
     >>> escaped('{"a":"é😀"}'.encode())
     b'{"a":"\\u00e9\\ud83d\\ude00"}'

@@ -1,7 +1,8 @@
-"""Under which URL a request was called, as far as its receiver can tell.
+"""The URL that a sender called, in the spellings that the sender may have signed.
 
-Both signatures cover the URL as the sender has it. A receiver that is configured with it is right;
-one that rebuilds it from the request is right only where no proxy stands in between.
+The signatures of both sources cover the URL as it is configured at the sender. A receiver that is
+configured with the same URL gets it right. A receiver that rebuilds the URL from the request gets
+it right only if there is no proxy in between.
 """
 
 import re
@@ -19,19 +20,19 @@ _PORT: Final = re.compile(r":\d*$")
 
 @dataclass(frozen=True, slots=True)
 class SplitUrl:
-    """The parts of a URL that a signature can cover, each as written."""
+    """The parts of a URL, exactly as written; all but the fragment can be signed."""
 
     scheme: str
     authority: str
     path: str
     query: str
-    """With its `?`; empty where there is none."""
+    """The query with its `?`; empty if there is no query."""
     fragment: str = ""
-    """With its `#`; no signature covers it."""
+    """The fragment with its `#`; no signature covers it."""
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Split any text; what is no URL gives parts that no sender signs. Never raises.
+        """Split a URL; an invalid URL gives parts that no sender signs. Never raises.
 
         >>> str(SplitUrl.of("https://user:pass@a.example/p?x=1#cbs=kore"))
         'https://a.example/p?x=1'
@@ -44,7 +45,7 @@ class SplitUrl:
         return cls(scheme, authority, slash + path, mark + query, sharp + fragment)
 
     def __str__(self) -> str:
-        """The URL again, without credentials and fragment."""
+        """The URL as text, without credentials and fragment."""
         return f"{self.scheme}://{self.authority}{self.path}{self.query}"
 
     def signed_by(self, source: Source) -> str:
@@ -52,9 +53,10 @@ class SplitUrl:
         return str(replace(self, query="") if source is Source.KORE else self)
 
     def spellings(self) -> list[Self]:
-        """Return this URL, and with it the one that gives the same request line.
+        """Return this URL and, if its path is `/` or empty, the URL with the other of the two.
 
-        A URL that ends with its host is called with the path `/`, but signed as it was configured.
+        Both give the same request line: a URL without a path is called with the path `/`, but
+        signed as it is configured.
 
         >>> [str(url) for url in SplitUrl.of("https://a.example/").spellings()]
         ['https://a.example/', 'https://a.example']
@@ -64,9 +66,9 @@ class SplitUrl:
         return [self, replace(self, path="" if self.path else "/")]
 
     def ports(self) -> list[Self]:
-        """Return this URL, and with it the one with its port left out or its default port put in.
+        """Return this URL, and the same URL with its port removed or the default port added.
 
-        Twilio's senders do both, and its own validator therefore takes either.
+        Twilio signs either spelling, and so its own validator accepts both.
 
         >>> [str(url) for url in SplitUrl.of("https://[::1]/p").ports()]
         ['https://[::1]/p', 'https://[::1]:443/p']
@@ -77,7 +79,7 @@ class SplitUrl:
 
 
 class SignedUrlSpellings:
-    """A URL without its query, as each of the sources may sign it; the likeliest first."""
+    """The spellings of a URL without its query that each source may sign; the likeliest first."""
 
     def __init__(self, split: SplitUrl) -> None:
         bare = replace(split, query="")
@@ -88,31 +90,31 @@ class SignedUrlSpellings:
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
 class CalledUrlSpellings:
-    """The URL that was called, with its query, as each of the sources may have signed it."""
+    """The spellings of the called URL, with its query, that each source may have signed."""
 
     resource: SignedUrlSpellings
     query: str
-    """With its `?`; empty where there is none."""
+    """The query with its `?`; empty if there is no query."""
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Read any text; never raises."""
+        """Return the spellings of a URL; never raises, even if the URL is invalid."""
         split = SplitUrl.of(text)
         return cls(SignedUrlSpellings(split), split.query)
 
     @property
     def by_kore(self) -> tuple[str, ...]:
-        """The spellings that KORE may have signed."""
+        """The spellings of this URL that KORE may have signed, without the query."""
         return self.resource.by_kore
 
     @property
     def by_twilio(self) -> Iterator[str]:
-        """The spellings that Twilio may have signed."""
+        """The spellings of this URL that Twilio may have signed, with the query."""
         return (url + self.query for url in self.resource.by_twilio)
 
     @property
     def split(self) -> SplitUrl:
-        """Its parts."""
+        """The parts of the called URL, in its first spelling."""
         return replace(self.resource.split, query=self.query)
 
     def signed_by(self, source: Source) -> Iterator[str]:
@@ -121,7 +123,7 @@ class CalledUrlSpellings:
 
 
 def without_port(authority: str) -> str:
-    """Return the host of an authority.
+    """Return the host of an authority (`host:port`), without the port.
 
     >>> without_port("[::1]:8080"), without_port("[::1]")
     ('[::1]', '[::1]')
@@ -130,16 +132,16 @@ def without_port(authority: str) -> str:
 
 
 def url_by_host(request: ReceivedRequest, *, scheme: str = "http") -> str:
-    """Return the URL that the request itself names, by its Host header."""
+    """Return the URL made of the scheme, the request's Host header and its target."""
     host = next(iter(request.values("Host")), "")
     return f"{scheme}://{host}{request.target}"
 
 
 def url_as_configured(configured: CallbackUrl, request: ReceivedRequest) -> str:
-    """Return the URL that the sender called, by the one that it is configured with.
+    """Return the URL that the sender called: the configured URL with the request's query.
 
-    The query is the request's, since a GET brings its parameters in it. A configured URL without
-    a path stands for all paths of its host.
+    The query is taken from the request, since a GET has its parameters there. If the configured URL
+    has no path, the request's path is used.
     """
     path = request.path if configured.path in ("", "/") else configured.path
     query = request.target.removeprefix(request.path)

@@ -1,7 +1,8 @@
-"""The URLs of a receiver, as its senders are configured with them.
+"""The URLs of a receiver, as they are configured at the senders.
 
-A sender signs the URL that it was configured with, whatever proxies make of it on the way. So the
-receiver is told that URL, and of a request it takes only what the sender added to it.
+A sender signs the URL that it was configured with, even if proxies change it on the way. So the
+receiver is configured with the same URL, and takes from the request only the parameters that the
+sender has added.
 """
 
 import re
@@ -26,10 +27,10 @@ _IN_PATH: Final = r"[^/?#]+"
 
 
 class ConfiguredReceiverUrl:
-    """One URL, and what a request that comes to it was called with."""
+    """A receiver's URL; for a request to it, gives the URL that the sender signed."""
 
     def __init__(self, text: str) -> None:
-        """Read a URL as it is configured at the sender, fragment and all.
+        """Parse a URL as it is configured at the sender, with its fragment.
 
         Raises InvalidCallbackUrl, whose message names the part that is wrong.
         """
@@ -43,7 +44,7 @@ class ConfiguredReceiverUrl:
     def called_by(
         self, request: ReceivedRequest, claim: UnverifiedSignature
     ) -> CalledUrlSpellings | Rejected:
-        """Return the URL with what the sender has added to its query, or why it isn't this one."""
+        """Return this URL with the parameters that the sender added, or Rejected if it differs."""
         if not request.target:
             return self._untold(request, claim)
         query = request.target.partition("?")[2]
@@ -60,7 +61,11 @@ class ConfiguredReceiverUrl:
         return self._with_query(query) if added else self._called
 
     def _added_to(self, query: str) -> str | None:
-        """Return the added part of a query, also where a proxy has encoded the query again."""
+        """Return the part of a query that the sender added to the configured query.
+
+        This also works if a proxy has re-encoded the query. None if the query doesn't begin with
+        the configured one.
+        """
         given, configured = read_form(query), read_form(self._query)
         added = given[len(configured) :]
         return encode(added) if given[: len(configured)] == configured else None
@@ -71,8 +76,8 @@ class ConfiguredReceiverUrl:
         if request.method == "GET":
             return claim.rejected(
                 Reason.NO_TARGET,
-                "a GET brings its parameters in its URL, and the application didn't hand over"
-                " the target that it came with",
+                "a GET has its parameters in its URL, but the application didn't pass the"
+                " request's target",
             )
         if claim.source is Source.TWILIO and request.body and not request.is_form:
             return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(request.body)}")
@@ -81,7 +86,7 @@ class ConfiguredReceiverUrl:
     def _differs(self, claim: UnverifiedSignature, query: str) -> Rejected:
         return claim.rejected(
             Reason.URL_DIFFERS,
-            f"it came with the query {query!r}, and this receiver's URL has {self._query!r}",
+            f"it came with the query {query!r}, but this receiver's URL has {self._query!r}",
         )
 
     def _with_query(self, query: str) -> CalledUrlSpellings:
@@ -89,7 +94,7 @@ class ConfiguredReceiverUrl:
 
 
 def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -> bool:
-    """Whether a sender adds such parameters to the URL; more of them only come with a GET."""
+    """Return True if the source adds these parameters: any to a GET, Twilio's hash to a POST."""
     if request.method == "GET":
         return True
     is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
@@ -98,21 +103,21 @@ def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -
 
 @dataclass(frozen=True, slots=True)
 class UrlTemplateMatch:
-    """The URL at which a request came in."""
+    """The receiver's URL that a request was sent to, with the values of its placeholders."""
 
     url: ConfiguredReceiverUrl
     values: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The values of the placeholders in the receiver's URL."""
+    """The values of the URL's placeholders by their names; empty if it has none."""
 
 
 FindUrl = Callable[[ReceivedRequest], UrlTemplateMatch | None]
 
 
 def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
-    """Return the function that finds the URL of a request, for a URL, a template or a function.
+    """Return a function that finds a request's URL; `given` is a URL, a template or a function.
 
-    Raises InvalidCallbackUrl for a URL or a template that can't be one; so does the function that
-    is returned, where the given one gives such a URL.
+    Raises InvalidCallbackUrl if the given URL or template is invalid. The returned function raises
+    it if the given function returns an invalid URL.
     """
     if callable(given):
         return _by_function(given)
@@ -133,7 +138,7 @@ def _by_function(function: Callable[[ReceivedRequest], str | None]) -> FindUrl:
 
 
 class _Template:
-    """A URL with open places in its host or its path, such as `https://a.example/{tenant}/in`."""
+    """A URL with placeholders in its host or path, such as `https://a.example/{tenant}/in`."""
 
     def __init__(self, text: str) -> None:
         ConfiguredReceiverUrl(_PLACEHOLDER.sub("x", text))
@@ -148,19 +153,19 @@ class _Template:
         places = _PLACEHOLDER.findall(self._split.authority + self._split.path)
         if len(places) < len(_PLACEHOLDER.findall(self._text)):
             raise InvalidCallbackUrl(
-                f"{self._text!r}: a place like {{tenant}} may be in the host or the path; KORE"
-                " signs no query, so anybody could write another one there"
+                f"{self._text!r}: a placeholder like {{tenant}} may only be in the host or the"
+                " path; KORE does not sign the query, so anybody could change the value there"
             )
         if len(places) > len(set(places)):
-            raise InvalidCallbackUrl(f"{self._text!r}: give each place a name of its own")
+            raise InvalidCallbackUrl(f"{self._text!r}: each placeholder needs a name of its own")
         if self._has_open_end():
             raise InvalidCallbackUrl(
-                f"{self._text!r}: what follows the last place must have a /; where the URL ends and"
-                " the body begins is not signed, so a callback of /ab could be sent to /a"
+                f"{self._text!r}: there must be a / after the last placeholder; no signature marks"
+                " where the URL ends and the body begins, so a callback for /ab could be sent to /a"
             )
 
     def _has_open_end(self) -> bool:
-        """Whether a value and the beginning of a body could be taken for each other."""
+        """Return True if nothing separates the last placeholder's value from the body."""
         _, *after = _PLACEHOLDER.split(self._split.path)
         if after:
             return "/" not in after[-1]
@@ -168,7 +173,7 @@ class _Template:
         return not set(after[-1]) & set(".:/")
 
     def find(self, request: ReceivedRequest) -> UrlTemplateMatch | None:
-        """Return the URL with this request's values, or None where it isn't of this form."""
+        """Return the URL filled in with the request's values; None if the request doesn't match."""
         values: dict[str, str] = {}
         for pattern, text in ((self._host, _host_of(request)), (self._path, request.path)):
             if pattern is None:

@@ -1,7 +1,7 @@
-"""Why a signature is wrong: the usual mistakes, and which one of them makes it right.
+"""Finds out why a signature is wrong, by trying the usual mistakes one after the other.
 
-A mistake is named only when undoing it gives the very signature that came, so a name is a proof.
-The order in which they are tried therefore does not matter.
+A mistake is reported only if undoing it gives exactly the signature that was received, so a report
+is a proof. The order in which the mistakes are tried therefore does not matter.
 """
 
 import hashlib
@@ -31,17 +31,20 @@ from ringback.receiver.verification.signature_candidates import (
 from ringback.receiver.verification.verdict import Reason
 
 _LONGEST_BODY: Final = 8 * 1024
-"""Callbacks are shorter. Beyond it, a stranger could have us sign for seconds."""
+"""Longest body to diagnose, in bytes; callbacks are shorter.
+
+Without this limit, a forged request could make the receiver compute signatures for seconds.
+"""
 
 _MOST_PARAMETERS: Final = 100
-"""Likewise: Twilio's are sorted for each signature."""
+"""Most parameters to diagnose, for the same reason: Twilio's signature sorts them each time."""
 
 _FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureMistake:
-    """A mistake of the receiver's setup: its reason and its explanation."""
+    """Why a signature is wrong: the reason, and an explanation for people."""
 
     reason: Reason
     explanation: str
@@ -50,7 +53,7 @@ class SignatureMistake:
 NOT_EXPLAINED: Final = SignatureMistake(
     Reason.NOT_EXPLAINED,
     "wrong secret, or the URL or the body was changed on the way;"
-    " the signature alone can't tell which",
+    " the signature alone doesn't show which",
 )
 
 _PENDING: Final = SignatureMistake(
@@ -60,7 +63,7 @@ _PENDING: Final = SignatureMistake(
 )
 
 _Guess = tuple[str | None, SignatureMistake]
-"""A signature, and the mistake that was made if this is the one that came."""
+"""A signature, and the mistake that was made if exactly this signature was received."""
 
 
 def find_mistake(
@@ -71,9 +74,9 @@ def find_mistake(
     urls: Sequence[SplitUrl],
     secrets: ReceiverSecrets,
 ) -> SignatureMistake | None:
-    """Return the usual mistake that makes this signature right, or None.
+    """Return the mistake that explains this signature, or None if no usual mistake does.
 
-    The candidates are what the receiver has tried in vain, and the URLs what it made them from.
+    `candidates` are the inputs whose signatures did not match; `urls` are the URLs in them.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
@@ -86,7 +89,7 @@ def find_mistake(
         )
         for candidate in candidates
     )
-    # The URLs tried are the same for all candidates but for their secrets.
+    # `_other_url` replaces the candidate's URL, so one candidate for each secret is enough.
     first_ones = {candidate.secret: candidate for candidate in reversed(candidates)}.values()
     guesses = chain(guesses, *(_other_url(candidate, urls, request) for candidate in first_ones))
     return next((mistake for guess, mistake in guesses if is_same(signature, guess)), None)
@@ -95,7 +98,7 @@ def find_mistake(
 def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> SignatureMistake:
-    """Return the mistake that follows from the sender's own record of the request."""
+    """Return the mistake found by comparing the request with the sender's own record of it."""
     source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
     as_sent = [
@@ -105,7 +108,7 @@ def compare_with_sent(
         return SignatureMistake(
             Reason.WRONG_SECRET,
             f"it was signed with another {candidates[0].scheme.signs_with} than this receiver's:"
-            " what the sender has on record, unchanged, doesn't give this signature either",
+            " the request on the sender's record doesn't give this signature either",
         )
     if url not in {candidate.url for candidate in candidates}:
         return _url_differs(url, candidates[0].url)
@@ -136,7 +139,7 @@ def _other_secret(candidate: SignatureCandidate, secrets: ReceiverSecrets) -> It
         theirs = FAMILIES[source].signs_with
         mistake = SignatureMistake(
             Reason.OTHER_FAMILYS_SECRET,
-            f"it was signed with the {theirs}; {family.signature_header} takes the"
+            f"it was signed with the {theirs}; {family.signature_header} needs the"
             f" {candidate.scheme.signs_with}",
         )
         for secret in secrets.of(source):
@@ -162,10 +165,10 @@ def _other_url(
 
 
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
-    """Give the URLs that a sender may have meant where a receiver arrives at this one.
+    """Yield the URLs that the sender may have signed if the receiver checks with this one.
 
-    With and without the query for both sources: Twilio's signature takes it and KORE's doesn't, and
-    either is easily taken for the other.
+    They come with and without the query for both sources: Twilio's signature covers the query and
+    KORE's doesn't, and receivers easily mix the two up.
     """
     schemes = {"http", "https", url.scheme}
     hosts = {url.authority, *_first(request, "Host"), *_first(request, "X-Forwarded-Host")}
@@ -177,16 +180,17 @@ def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
 
 
 def _with_fragments(urls: Sequence[SplitUrl]) -> Iterator[str]:
-    """Give the URLs from which nobody took the fragment before they signed."""
+    """Yield the URLs with their fragments, which a sender may have signed by mistake."""
     for url, fragment in product(urls, _FRAGMENTS):
         yield f"{url}{url.fragment or fragment}"
         yield f"{url.signed_by(Source.KORE)}{url.fragment or fragment}"
 
 
 def _first(request: ReceivedRequest, name: str) -> list[str]:
-    """Return a header's first value, which the proxy nearest to the sender has put there.
+    """Return a list with a header's first value, set by the proxy nearest to the sender.
 
-    No more than the first, since a request with a thousand of them would ask for too much work.
+    Further values are ignored, since a request with a thousand of them would cost too much work.
+    The list is empty if there is no such header.
     """
     return [value.partition(",")[0].strip() for value in request.values(name)[:1]]
 
@@ -207,7 +211,7 @@ def _other_body(candidate: SignatureCandidate) -> Iterator[_Guess]:
 
 
 def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """Give the bodies that may have been signed where this one arrived."""
+    """Yield bodies that may have been signed instead of this one, each with what changed them."""
     form = read_form(body)
     valued = [(name, value) for name, value in form if value]
     rewritten = "the form was parsed and written again"
@@ -219,7 +223,7 @@ def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
     yield body.rstrip(b"\r\n"), "a line break was added at its end"
     yield body + b"\n", "the line break at its end was removed"
     yield body + b"\r\n", "the line break at its end was removed"
-    yield b"", "an empty one was signed"
+    yield b"", "an empty body was signed"
     for names in PARAMETERS.values():
         order = {name: index for index, (name, _) in enumerate(names)}
         as_sent = sorted(form, key=lambda pair: order.get(pair[0], len(order)))
@@ -239,7 +243,7 @@ def _other_hash(candidate: SignatureCandidate) -> Iterator[_Guess]:
         yield (
             (candidate.signature() or "").upper(),
             SignatureMistake(
-                Reason.UPPER_CASE, "it is right but for its letters: KORE's hex is lower case"
+                Reason.UPPER_CASE, "it is right except for its case: KORE's hex is lower case"
             ),
         )
         yield (

@@ -1,4 +1,4 @@
-"""A request as its receiver got it, and the same request as its sender's record has it."""
+"""A request as the receiver got it, and the same request in the sender's record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ Headers = tuple[tuple[str, str], ...]
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-@dataclass(slots=True)  # not frozen, since that takes as long to make as half a check
+@dataclass(slots=True)  # not frozen: creating a frozen one takes half as long as a whole check
 class ReceivedRequest:
-    """A request as it arrived; nothing of it is trusted or normalised."""
+    """A request exactly as received; nothing in it is trusted or normalised."""
 
     method: str
     target: str
-    """What stands in the request line: the path and the query, as received.
+    """The path and the query from the request line, as received.
 
-    Empty where the application doesn't hand it over.
+    Empty if the application doesn't pass it.
     """
     headers: Headers
-    """In the order and the letter case in which they came, repeated names and all."""
+    """The headers as (name, value) pairs, in the order and letter case in which they came."""
     body: bytes = b""
     _fields: Mapping[str, str] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """The headers by their names in lower case; a repeated one is a list, as HTTP has it."""
+        """The headers by lower-case name; the values of a repeated header are joined by commas."""
         if self._fields is None:
             fields = {name.lower(): value for name, value in self.headers}
             if len(fields) < len(self.headers):
@@ -38,12 +38,12 @@ class ReceivedRequest:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
+        """The path: the target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
-        """What follows the first `?` of the target."""
+        """The query: the part of the target after the first `?`; empty if there is none."""
         return self.target.partition("?")[2]
 
     @property
@@ -53,13 +53,13 @@ class ReceivedRequest:
 
     @property
     def is_form(self) -> bool:
-        """Whether the body is a form, which it is too where nothing says what it is."""
+        """True if the Content-Type says that the body is a form, or if there is no Content-Type."""
         kind = self.fields.get("content-type", _FORM)
         return kind == _FORM or _bare(kind) in ("", _FORM)
 
     @property
     def is_json(self) -> bool:
-        """Whether the body is JSON, by what its sender says."""
+        """True if the Content-Type says that the body is JSON."""
         kind = _bare(self.fields.get("content-type", _FORM))
         return kind.startswith("application/") and kind.endswith(("/json", "+json"))
 
@@ -75,16 +75,16 @@ def _bare(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SenderCallbackRecord:
-    """A callback as its sender's record has it; the same for all of its attempts."""
+    """The request in the sender's record of a callback; the same for all its attempts."""
 
     method: str
     url: str
-    """The URL as it was called: with the parameters of a GET, without its fragment."""
+    """The URL that was called: including a GET's parameters, but without the fragment."""
     body: bytes = b""
 
 
 def read_form(encoded: bytes | str) -> list[tuple[str, str]]:
-    """Return the pairs of a form, blank values and repeated names too; never raises.
+    """Return a form's (name, value) pairs, including blank values and repeats; never raises.
 
     >>> read_form(b"a=1&b=&a=%C3%A9+%ff")
     [('a', '1'), ('b', ''), ('a', 'é \ufffd')]

@@ -1,6 +1,6 @@
-"""The two families of headers, by which a receiver knows what a request claims to be.
+"""The headers that each source sends, and the ways in which it signs.
 
-A request carries the headers of one family and none of the other's.
+A genuine request has the headers of one family (Twilio's or KORE's) and none of the other's.
 """
 
 import re
@@ -11,22 +11,22 @@ from typing import Final, Literal
 from ringback.core.policy.source_policy import Source
 
 SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
-"""Says that Twilio has signed with a shared key, and by which algorithm."""
+"""The header that says that Twilio signed with a shared key, and with which algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderFamily:
-    """The headers that mark the requests of one source."""
+    """The names of the headers in the requests of one source."""
 
     signature_header: str
     idempotency_header: str
     signs_with: str
-    """What the secret is called, for people."""
+    """The name of the usual secret, for messages, such as "Auth Token"."""
     more_headers: tuple[str, ...] = ()
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The names of all of its headers."""
+        """The names of all headers in this family."""
         return self.signature_header, self.idempotency_header, *self.more_headers
 
 
@@ -47,14 +47,15 @@ FAMILIES: Final[Mapping[Source, HeaderFamily]] = {
 
 @dataclass(frozen=True, slots=True)
 class VerificationScheme:
-    """A way in which a source signs."""
+    """A way in which a source signs: the kind of secret, the hash and the signature's format."""
 
     source: Source
     digest: Literal["sha1", "sha256"]
-    """The name of the hash that it is built on, as `hashlib` has it."""
+    """The hash function, by its name in `hashlib`."""
     signs_with: str
-    """What the secret is called, for people."""
+    """The name of the secret, for messages, such as "shared key"."""
     form: re.Pattern[str]
+    """The pattern that a signature must match."""
     form_in_words: str
 
 
@@ -69,7 +70,7 @@ BY_WEBHOOK_SECRET: Final = VerificationScheme(
     Source.KORE,
     "sha256",
     FAMILIES[Source.KORE].signs_with,
-    # Upper case is let through, so that it can be told apart from a signature that is wrong.
+    # Upper case is accepted here, so that it gets its own reason (UPPER_CASE) for the rejection.
     re.compile(r"[0-9a-fA-F]{64}"),
     "64 hex digits",
 )
@@ -85,5 +86,6 @@ BY_SHARED_KEY: Final[Mapping[str, VerificationScheme]] = {
         "44 characters of Base64",
     ),
 }
-"""By the algorithm that `SETTINGS_HEADER` names. (twilio.com/docs/usage/webhooks/webhooks-security;
-the `twilio` package reads the name in any letter case, from 9.13 on.)"""
+"""The shared-key schemes by the algorithm that `SETTINGS_HEADER` names. (Source:
+twilio.com/docs/usage/webhooks/webhooks-security; since version 9.13 the `twilio` package accepts
+the name in any letter case.)"""

@@ -1,4 +1,4 @@
-"""The input of a signature: all that sender and receiver have to agree on."""
+"""The inputs of a signature: everything that sender and receiver have to agree on."""
 
 import hmac
 from collections.abc import Sequence
@@ -18,36 +18,36 @@ from ringback.receiver.verification.schemes import (
 _SCHEMES: Final = {Source.TWILIO: BY_AUTH_TOKEN, Source.KORE: BY_WEBHOOK_SECRET}
 
 
-# Without slots, so that what is left of the secrets is worked out once.
+# Without slots, so that `_filled` is cached.
 @dataclass(frozen=True)
 class ReceiverSecrets:
-    """The secrets of a receiver; several of a kind while one replaces another.
+    """The secrets of a receiver; there are several of a kind while one replaces another.
 
-    An empty secret is ignored: anybody could sign with it.
+    An empty secret is ignored, since anybody could sign with it.
     """
 
     twilio_auth_tokens: tuple[str, ...] = field(default=(), repr=False)
     kore_secrets: tuple[str, ...] = field(default=(), repr=False)
     twilio_shared_keys: tuple[str, ...] = field(default=(), repr=False)
-    """For the requests whose headers say that they are signed with one."""
+    """Keys for requests whose headers say that Twilio signed them with a shared key."""
     pending_kore_secrets: tuple[str, ...] = field(default=(), repr=False)
-    """They make nothing genuine yet, but can explain a signature."""
+    """KORE secrets that are not active yet: not accepted, only used to explain a rejection."""
     not_accepted: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Names and values of further secrets of which the same is true."""
+    """Names and values of further secrets that are only used to explain a rejection."""
 
     def by(self, scheme: VerificationScheme) -> tuple[str, ...]:
-        """Return the secrets by which such a signature is checked."""
+        """Return the secrets that verify signatures of this scheme."""
         twilio, kore, shared = self._filled
         if scheme is BY_WEBHOOK_SECRET:
             return kore
         return twilio if scheme is BY_AUTH_TOKEN else shared
 
     def of(self, source: Source) -> tuple[str, ...]:
-        """Return the secrets with which a source usually signs."""
+        """Return the secrets that the source usually signs with: Auth Tokens or KORE secrets."""
         return self.by(_SCHEMES[source])
 
     def others(self) -> list[tuple[str, str]]:
-        """Return the secrets that are not accepted, with their names."""
+        """Return the names and values of the secrets that are not accepted, without empty ones."""
         return [(name, secret) for name, secret in self.not_accepted if secret]
 
     @cached_property
@@ -58,23 +58,23 @@ class ReceiverSecrets:
 
 @dataclass(frozen=True, slots=True)
 class SignatureCandidate:
-    """One assumption about everything that went into a signature."""
+    """One possible set of inputs of a signature: method, URL, body and secret."""
 
     scheme: VerificationScheme
     method: str
     url: str
-    """As it is signed, so without its query where the source is KORE."""
+    """The URL as it is signed: without the query if the source is KORE."""
     body: bytes
-    """Empty where the signature covers it by the URL alone."""
+    """The signed body; empty if the signature covers it only by the hash in the URL."""
     secret: str = field(repr=False)
 
     @property
     def source(self) -> Source:
-        """The source that signs so."""
+        """The source that signs with this scheme."""
         return self.scheme.source
 
     def signature(self) -> str | None:
-        """Return the signature that this gives; None for text that has no bytes to be signed."""
+        """Return the signature of these inputs; None if they can't be encoded as UTF-8."""
         try:
             if self.source is Source.KORE:
                 return sign_as_kore(self.method, self.url, self.body, secret=self.secret)
@@ -84,15 +84,15 @@ class SignatureCandidate:
             return None
 
 
-@lru_cache(maxsize=16)  # a hundred assumptions are made about a URL, and few about a body
+@lru_cache(maxsize=16)  # a diagnosis tries a hundred URLs, but only a few bodies
 def _form_of(body: bytes) -> Sequence[tuple[str, str]]:
     return tuple(read_form(body))
 
 
 def is_same(given: str, computed: str | None) -> bool:
-    """Compare signatures in constant time, so that a guess can't be improved by timing.
+    """Return True if the signatures are equal; compares in constant time to prevent timing attacks.
 
-    The given one is a claim's, so its form was checked and all of it is ASCII.
+    `given` must be ASCII, as any signature is whose format was checked. `computed` may be None.
     """
     if computed is None:
         return False

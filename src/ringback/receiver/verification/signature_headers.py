@@ -1,4 +1,4 @@
-"""The claim in a request's headers: source, token and signature, not yet verified."""
+"""Reads a request's signature headers: the source, token and signature that it claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SETTINGS: Final = SETTINGS_HEADER.lower()
 
 
 class _Family:
-    """The header names of a family, prepared once for all requests."""
+    """A family's header names in lower case, prepared once for all requests."""
 
     def __init__(self, source: Source) -> None:
         family = FAMILIES[source]
@@ -40,7 +40,7 @@ _KORE: Final = _Family(Source.KORE)
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
 class UnverifiedSignature:
-    """The unverified claim of a request, from the headers of one family."""
+    """The source, token and signature that a request claims to have; not verified yet."""
 
     source: Source
     token: str | None
@@ -48,14 +48,14 @@ class UnverifiedSignature:
     scheme: VerificationScheme
 
     def rejected(self, reason: Reason, explanation: str) -> Rejected:
-        """Return the verdict that does not believe it."""
+        """Return a Rejected verdict with this claim's source and token."""
         return Rejected(reason, explanation, self.source, self.token)
 
 
 def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
-    """Return the claim of a request, or why there is none that could be checked.
+    """Return the request's claim, or Rejected if the headers have no signature to check.
 
-    Where a signature of KORE's is empty, so is the claim's.
+    KORE may send an empty signature; then the claim's signature is empty too.
     """
     fields = request.fields
     is_of_twilio = not _TWILIO.names.isdisjoint(fields)
@@ -63,7 +63,8 @@ def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
     if is_of_twilio and is_of_kore:
         listed = ", ".join(name for name in _NAMES if name.lower() in fields)
         return Rejected(
-            Reason.BOTH_FAMILIES, f"it has headers of both families ({listed}); a sender uses one"
+            Reason.BOTH_FAMILIES,
+            f"it has headers of both Twilio and KORE ({listed}); a sender uses one family",
         )
     if is_of_kore:
         return _read_family(_KORE, fields)
@@ -93,17 +94,17 @@ def _read_family(family: _Family, fields: Mapping[str, str]) -> UnverifiedSignat
 
 
 def _scheme_of_twilio(fields: Mapping[str, str]) -> VerificationScheme | None:
-    """Return how it was signed, or None where nobody knows that way."""
+    """Return the scheme that Twilio's headers name, or None if its algorithm is unknown."""
     settings = fields.get(_SETTINGS)
     named = None if settings is None else _algorithm_of(settings)
     return BY_AUTH_TOKEN if named is None else BY_SHARED_KEY.get(named.upper())
 
 
-@lru_cache(maxsize=64)  # a sender's is always the same
+@lru_cache(maxsize=64)  # a sender always sends the same value
 def _algorithm_of(settings: str) -> str | None:
-    """Return the algorithm that a header names, or None: then it is the Auth Token's.
+    """Return the algorithm that the settings header names; None means the Auth Token's.
 
-    Several are one that nobody knows.
+    Several algorithms are returned joined, which makes an unknown one.
 
     >>> _algorithm_of("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     'HMAC_SHA256'

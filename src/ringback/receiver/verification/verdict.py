@@ -1,4 +1,4 @@
-"""The verdict on a request: a genuine callback, or rejected for a reason."""
+"""The verdict on a request: Verified, or Rejected with a Reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ringback.core.policy.source_policy import Source
 
 
 class Reason(StrEnum):
-    """Why a request does not count as a genuine callback; a value is its name in lower case."""
+    """Why a request is not accepted as a genuine callback; each value is its name in lower case."""
 
     NO_SIGNATURE = auto()
     BOTH_FAMILIES = auto()
@@ -17,32 +17,33 @@ class Reason(StrEnum):
     MALFORMED_SIGNATURE = auto()
     UNKNOWN_ALGORITHM = auto()
     NO_SECRET = auto()
-    """The receiver has nothing to check this family with; the request may well be genuine."""
+    """The receiver has no secret for this source; the request may well be genuine."""
     WRONG_SECRET = auto()
     OTHER_FAMILYS_SECRET = auto()
     PENDING_SECRET = auto()
     URL_DIFFERS = auto()
     UNKNOWN_URL = auto()
-    """None of the receiver's URLs leads to this request."""
+    """The request was sent to none of the receiver's URLs."""
     NO_TARGET = auto()
-    """The application didn't hand over the target, which has to be checked."""
+    """The application didn't pass the request's target, which is needed to verify it."""
     BODY_CHANGED = auto()
     BODY_NOT_SIGNED = auto()
     METHOD_CHANGED = auto()
     UPPER_CASE = auto()
     HMAC = auto()
     STALE = auto()
-    """Its Date is further from now than the receiver allows, or says no time at all."""
+    """The Date header differs too much from the current time, or is missing or invalid."""
     NOT_EXPLAINED = auto()
 
     @property
     def status(self) -> int:
-        """The HTTP status to answer with: whose fault it is, and whether to try again."""
+        """The HTTP status to answer with: 4xx for a wrong request, 503 if a retry may succeed."""
         return _STATUSES.get(self, 403)
 
 
-# 403 for a signature that is wrong. What is not in the form of a callback is 400; what may be right
-# but for this receiver's settings is a 5xx, since a sender may try that again.
+# 403 if the signature is wrong, 400 if the request does not have the form of a callback. If the
+# request may be right and only this receiver's settings are missing something, a 503 makes the
+# sender try again.
 _STATUSES: Final[Mapping[Reason, int]] = {
     Reason.NO_SIGNATURE: 400,
     Reason.BOTH_FAMILIES: 400,
@@ -57,13 +58,13 @@ _STATUSES: Final[Mapping[Reason, int]] = {
 
 @dataclass(slots=True)  # not frozen, since one is made for every callback: see ReceivedRequest
 class Verified:
-    """The signature is right: source, URL and body are what the sender sent."""
+    """The signature is right: the request comes from this source, with this URL and body."""
 
     source: Source
     token: str | None
-    """The idempotency token, which is not signed; None where it has none that can be a key."""
+    """The idempotency token, which is not signed; None if it is missing or malformed."""
     is_signed: bool = True
-    """False for an account without a secret, whose callbacks the receiver was told to take."""
+    """False for an unsigned KORE callback, accepted because of `accept_unsigned_kore`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ class Rejected:
 
     reason: Reason
     explanation: str
-    """One sentence for a person; it holds no secret, but it may quote the request."""
+    """One sentence for people; it contains no secret, but may quote the request."""
     source: Source | None = None
-    """The source that the request claims; None where it claims none, or both."""
+    """The source that the request claims to come from; None if it claims none or both."""
     token: str | None = None
 
     @property

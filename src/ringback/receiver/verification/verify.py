@@ -1,7 +1,7 @@
-"""Is this request a genuine callback, and if not, why not?
+"""Verifies a request's signature, and explains what is wrong if it isn't a genuine callback.
 
-Laws of this file. The signature is checked with the code that makes it, and compared in constant
-time. Whatever a request holds, checking it returns a verdict and never raises.
+This module guarantees: signatures are checked with the code that makes them, and compared in
+constant time. Whatever a request contains, checking it returns a verdict and never raises.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,11 +47,11 @@ def check(
     secrets: ReceiverSecrets,
     sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
-    """Say whether a request is a genuine callback.
+    """Return Verified if the request is a genuine callback, or Rejected with the reason.
 
-    The URLs are those under which the receiver may have been called, at least one; each with its
-    query, as a Twilio signature covers it. What the sender's record says that it sent explains
-    a wrong signature for certain; it never makes a request genuine.
+    `urls` are the URLs that the sender may have called, at least one, each with its query, since a
+    Twilio signature covers it. `sent` is the sender's record of the callback: it is only used to
+    explain a wrong signature with certainty, never to accept a request.
     """
     match read_claim(request):
         case UnverifiedSignature() as claim:
@@ -68,7 +68,7 @@ def judge(
     secrets: ReceiverSecrets,
     sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
-    """Say whether a claim is true; `check` says what the arguments are."""
+    """Return Verified if the claimed signature is right, or Rejected; arguments as for `check`."""
     scheme = claim.scheme
     those = secrets.by(scheme)
     if not claim.signature:
@@ -76,7 +76,8 @@ def judge(
     if not those:
         name = FAMILIES[claim.source].signature_header
         return claim.rejected(
-            Reason.NO_SECRET, f"no {scheme.signs_with} is known here, so {name} can't be checked"
+            Reason.NO_SECRET,
+            f"this receiver has no {scheme.signs_with}, so {name} can't be checked",
         )
     if scheme is BY_WEBHOOK_SECRET:
         is_right = _is_signed_by_kore(
@@ -119,7 +120,7 @@ def _is_signed_by_kore(
                 try:
                     if compare_digest(given, sign_as_kore(method, url, body, secret=secret)):
                         return True
-                except UnicodeEncodeError:  # lone surrogates have no bytes to be signed
+                except UnicodeEncodeError:  # lone surrogates can't be encoded
                     continue
     return False
 
@@ -149,11 +150,11 @@ def _not_covered(
     urls: Sequence[CalledUrlSpellings],
     form: Form,
 ) -> Rejected | None:
-    """Return why a signature of Twilio's can't cover this request, or None where it can."""
+    """Return Rejected if a Twilio signature can't cover this request, or None if it can."""
     if request.method not in _METHODS:
         return claim.rejected(
             Reason.METHOD_CHANGED,
-            f"callbacks are sent as {' or '.join(HttpMethod)}, and this arrived as"
+            f"callbacks are sent as {' or '.join(HttpMethod)}, but this arrived as"
             f" {request.method}",
         )
     if form:
@@ -165,9 +166,10 @@ def _not_covered(
     if not hashes and body and not request.is_form:
         return claim.rejected(
             Reason.BODY_NOT_SIGNED,
-            f"its body is no form, and its URL has no {HASH_PARAMETER}, so nothing signs the body",
+            f"its body is not a form, and its URL has no {HASH_PARAMETER}, so the signature doesn't"
+            " cover the body",
         )
-    # A body that was taken away is another body, too.
+    # This also rejects a request whose body was removed.
     if hashes and set(hashes) != {hash_of(body)}:
         return claim.rejected(
             Reason.BODY_CHANGED, f"the {HASH_PARAMETER} of its URL is that of another body"
@@ -176,21 +178,21 @@ def _not_covered(
 
 
 def _not_as_sent(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected | None:
-    """Return why a body isn't one that was signed, though the signature is right.
+    """Return Rejected if the body can't be the signed one although the signature is right.
 
-    No signature marks where the URL ends, and Twilio's does not say by which method it goes there;
-    so a GET must have no body. KORE's is no HMAC: from the signature and the length of a text
-    anybody can compute that of a longer one, which goes on behind the padding of SHA-256. The
-    padding has NUL bytes, and no form or JSON has.
+    No signature marks where the URL ends, and Twilio's does not cover the method, so a GET with a
+    body is rejected. KORE's signature is not an HMAC, so it allows a length-extension attack: from
+    the signature and the length of a text, anybody can compute the signature of a longer text that
+    goes on after SHA-256's padding. That padding has NUL bytes, which no form or JSON contains.
     """
     if request.body and request.method == "GET":
         return claim.rejected(
-            Reason.BODY_CHANGED, "it is a GET with a body, and callbacks' have none"
+            Reason.BODY_CHANGED, "it is a GET with a body, but a callback by GET has no body"
         )
     if claim.scheme is BY_WEBHOOK_SECRET and b"\0" in request.body:
         return claim.rejected(
             Reason.BODY_CHANGED,
-            "its body has a NUL byte, as no form or JSON has: a stranger has lengthened it",
+            "its body has a NUL byte, which no form or JSON has: somebody has extended the body",
         )
     return None
 
@@ -202,14 +204,14 @@ def _find_mistake(
     secrets: ReceiverSecrets,
     sent: SenderCallbackRecord | None,
 ) -> "SignatureMistake":
-    # Imported when it is needed, with all that callbacks tell: most receivers see no mistake.
+    # Imported only when needed, since it imports all events: most receivers never see a mistake.
     from ringback.receiver.verification.diagnosis import (  # noqa: PLC0415
         NOT_EXPLAINED,
         compare_with_sent,
         find_mistake,
     )
 
-    # Of what is no form, Twilio signs no more than the hash in its URL.
+    # Of a body that is not a form, Twilio signs only the hash in the URL.
     body = request.body if claim.source is Source.KORE or request.is_form else b""
     candidates = [
         SignatureCandidate(claim.scheme, request.method, url, body, secret)

@@ -1,6 +1,6 @@
-"""Each store of what was seen, empty, and with a time that tests can let pass.
+"""Each dedupe store, empty, and with a clock that tests can move.
 
-The databases that have a clock of their own keep it: what they hold is made older instead.
+The databases with a clock of their own keep it; `let_pass` makes their rows older instead.
 """
 
 import sqlite3
@@ -52,14 +52,14 @@ class Kept:
     seen: DedupeStore
     let_pass: Callable[[timedelta], None]
     count: Callable[[], int]
-    """How many rows it has, or keys."""
+    """Returns the number of rows or keys in the store."""
 
 
 Opener = Callable[[], AbstractContextManager[Kept]]
 
 
 def opener(store: str, request: pytest.FixtureRequest) -> Opener:
-    """Return what opens an empty store of this name; its server is started for that."""
+    """Return a function that opens an empty store of this kind; starts its server if needed."""
     match store:
         case "memory":
             return _memory

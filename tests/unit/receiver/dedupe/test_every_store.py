@@ -1,4 +1,4 @@
-"""What every store of what was seen answers."""
+"""The behaviour that every dedupe store has in common."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Each store beside the model in memory: the same visits, the same answers, whatever comes."""
+"""Each store gives the same answers as the store in memory, for any sequence of visits."""
 
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
@@ -24,7 +24,7 @@ WITHIN = st.sampled_from([0 * SECOND, 7.5 * SECOND, 7.5 * SECOND])
 
 
 class BesideTheModel(RuleBasedStateMachine):
-    """A store and the model, which are asked the same."""
+    """A store and the model (the store in memory), which get the same calls."""
 
     def __init__(
         self, store: AbstractContextManager[Kept], model: AbstractContextManager[Kept]
@@ -102,7 +102,7 @@ class BesideTheModel(RuleBasedStateMachine):
         return self._visits[-1 - ago % len(self._visits)]
 
     def _tick(self) -> None:
-        """Have no two things happen at one instant, as they don't where a clock is real."""
+        """Move both clocks a little, since no two steps have the same time with a real clock."""
         self._store.let_pass(MILLISECOND)
         self._model.let_pass(MILLISECOND)
 

@@ -1,4 +1,4 @@
-"""The table of what was seen: how it is made, and what is said where it can't be asked."""
+"""The PostgreSQL store: creating its table, and the errors if it can't be used."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +50,7 @@ def test_what_fails_half_way_changes_nothing(dsn: str, autocommit: bool) -> None
 
 
 def test_who_has_waited_for_another_sees_what_that_did(dsn: str) -> None:
-    """Even where connections are set to see only what was there when their transaction began."""
+    """The store works even if connections default to the isolation level SERIALIZABLE."""
     seen = PostgresDedupe(lambda: psycopg.connect(dsn, options=_SERIALIZABLE))
     seen.claim(visit("a"))
     with ThreadPoolExecutor(1) as threads, psycopg.connect(dsn) as other:
@@ -97,7 +97,7 @@ def test_two_tables_know_nothing_of_each_other(dsn: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "Seen", "seen; DROP TABLE x", 'seen"', "a.b.c", "1st"])
 def test_a_name_that_needs_quotes_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="a name is lower-case letters, digits and underscores"):
+    with pytest.raises(ValueError, match="must consist of lower-case letters, digits and"):
         PostgresDedupe(nullcontext, table=name)
 
 
@@ -116,7 +116,7 @@ def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
     dsn = "postgresql://app:s3cret@127.0.0.1:1/app"
     with pytest.raises(DedupeUnavailable) as raised:
         PostgresDedupe(lambda: psycopg.connect(dsn)).claim(visit("a"))
-    assert str(raised.value) == "table ringback_seen of PostgreSQL can't be asked: OperationalError"
+    assert str(raised.value) == "table ringback_seen of PostgreSQL can't be used: OperationalError"
 
 
 def test_a_table_that_has_gone_is_told(dsn: str) -> None:
@@ -124,7 +124,7 @@ def test_a_table_that_has_gone_is_told(dsn: str) -> None:
     seen.claim(visit("a"))
     with psycopg.connect(dsn) as connection:
         connection.execute("DROP TABLE ringback_seen")
-    with pytest.raises(DedupeUnavailable, match="can't be asked: UndefinedTable"):
+    with pytest.raises(DedupeUnavailable, match="can't be used: UndefinedTable"):
         seen.claim(visit("a"))
 
 

@@ -1,4 +1,4 @@
-"""The keys of what was seen: where they are, when they go, what is said without Redis."""
+"""The Redis store: its keys, their expiry, and the errors if Redis can't be reached."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
         pytest.raises(DedupeUnavailable) as raised,
     ):
         RedisDedupe(client).claim(visit("a"))
-    assert str(raised.value) == "Redis can't be asked about ringback:seen: ConnectionError"
+    assert str(raised.value) == "Redis can't be reached for ringback:seen: ConnectionError"
 
 
 def test_a_url_is_not_a_client() -> None:

@@ -1,4 +1,4 @@
-"""The file of what was seen: who may use it, and what is said where it can't be used."""
+"""The SQLite store: sharing its file, and the errors if the file can't be used."""
 
 import ctypes
 import gc
@@ -212,7 +212,9 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
-    assert unavailable(tmp_path) == f"{tmp_path}: it is a folder; it must be a file, or nothing yet"
+    assert (
+        unavailable(tmp_path) == f"{tmp_path}: it is a folder; it must be a file, or not exist yet"
+    )
 
 
 def test_a_file_that_is_only_to_be_read_is_named(tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_parent_and_child_share_it_across_a_fork(tmp_path: Path, threads: int) -
 
 
 def be_bound_by_modes() -> None:
-    """Give up what root has, and nobody else: the right to open files whatever their modes."""
+    """Give up root's right to open files regardless of their modes."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 

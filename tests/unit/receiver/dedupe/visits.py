@@ -1,4 +1,4 @@
-"""Visits to a store of what was seen, and a clock that is moved by hand."""
+"""Claim requests (visits) to a dedupe store, and a clock that is moved by hand."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ HOUR = timedelta(hours=1)
 
 
 class Clock:
-    """Stands still until it is moved on."""
+    """A clock that stands still until it is moved on."""
 
     def __init__(self) -> None:
         self.at = datetime(2024, 11, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What KORE's infrastructure sends as JSON."""
+"""The JSON that KORE's infrastructure sends."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -167,7 +167,7 @@ def test_what_is_no_event_is_unknown_and_said_why(event: object, words: str) -> 
     ],
 )
 def test_what_is_no_time_is_unknown(given: str) -> None:
-    expected = f"[0].time is {given!r}; expected an instant as RFC 3339 writes it"
+    expected = f"[0].time is {given!r}; expected a time in the format of RFC 3339"
     assert why(body_of(EVENT | {"time": given})) == expected
 
 
@@ -183,8 +183,8 @@ def test_what_is_no_time_is_unknown(given: str) -> None:
         (b"[" + b"1" * 5000 + b"]", "the body can't be read as JSON: Exceeds the limit"),
         (b"[" * 100_000, "the body is nested too deeply to be read; expected JSON"),
         (b'[{"a":' * 100_000, "the body is nested too deeply to be read; expected JSON"),
-        (b"[NaN]", "the body holds NaN, which is no JSON; expected a number"),
-        (b"[-Infinity]", "the body holds -Infinity, which is no JSON; expected a number"),
+        (b"[NaN]", "the body holds NaN, which is not valid JSON; expected a number"),
+        (b"[-Infinity]", "the body holds -Infinity, which is not valid JSON; expected a number"),
         (b'[{"id":"1","id":"1"}]', "the name 'id' is given twice in one object; expected it once"),
         (b"{}", "the body is an object; expected an array of CloudEvents"),
         (b"null", "the body is null; expected an array of CloudEvents"),

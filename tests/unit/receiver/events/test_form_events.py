@@ -1,4 +1,4 @@
-"""What the sender tells by parameters is what the receiver reads."""
+"""The receiver reads from the parameters the same record that the sender wrote into them."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -65,7 +65,7 @@ def any_of(hint: Any) -> st.SearchStrategy[object]:
 
 
 def records(kind: type[Told], **special: st.SearchStrategy[object]) -> st.SearchStrategy[Told]:
-    """Draw a record with any values that a form can carry; the special ones are the kind's own."""
+    """Draw a record with any values that a form can carry; `special` overrides single fields."""
     hints = get_type_hints(kind)
     general = {
         field.name: any_of(hints[field.name]) for field in fields(kind) if field.name not in special
@@ -159,7 +159,7 @@ STATUSES: Final = "queued, sent, delivered, received or failed"
 
 
 def damaged(event: Told, **changes: str) -> UnknownEvent:
-    """Read a callback some of whose parameters are others; empty means left out."""
+    """Read a callback with some parameters changed; an empty value leaves the parameter out."""
     told = dict(parameters_of(event)) | changes
     given = [(name, value) for name, value in told.items() if value]
     read = event_of_form(given)
@@ -211,7 +211,7 @@ def damaged(event: Told, **changes: str) -> UnknownEvent:
             an_event(),
             {"SimStatus": ""},
             "there is no EsimProfileSid, CommandSid or SimStatus;"
-            " expected one of them, to tell what it is about",
+            " expected one of them, since they identify the kind of callback",
         ),
     ],
 )
@@ -236,7 +236,7 @@ def test_nothing_tells_nothing() -> None:
     assert event_of_form([]) == UnknownEvent(
         (),
         "there is no EsimProfileSid, CommandSid or SimStatus;"
-        " expected one of them, to tell what it is about",
+        " expected one of them, since they identify the kind of callback",
     )
 
 

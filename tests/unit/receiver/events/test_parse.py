@@ -1,4 +1,4 @@
-"""A request tells by its form or its JSON, wherever it has them."""
+"""The event of a request is read from its query, its form or its JSON."""
 
 from typing import get_args
 

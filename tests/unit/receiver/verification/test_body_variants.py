@@ -1,4 +1,4 @@
-"""Bodies as a sender may have signed them, where others arrived."""
+"""Variants of a received body that the sender may have signed."""
 
 import hashlib
 import json

@@ -25,7 +25,7 @@ def request(
 
 
 def called(url: str, received: ReceivedRequest) -> str | Rejected:
-    """Return the URL under which a request is checked."""
+    """Return the URL that a request is verified with."""
     claim = read_claim(received)
     assert isinstance(claim, UnverifiedSignature)
     answer = ConfiguredReceiverUrl(url).called_by(received, claim)
@@ -33,7 +33,7 @@ def called(url: str, received: ReceivedRequest) -> str | Rejected:
 
 
 def found(url: str, received: ReceivedRequest) -> tuple[str, dict[str, str]] | None:
-    """Return the URL that a template leads to, and what stands in its places."""
+    """Return the URL that a template matches, and the values of its placeholders."""
     answer = read_urls(url)(received)
     return None if answer is None else (answer.url.text, dict(answer.values))
 
@@ -60,7 +60,7 @@ def test_a_post_with_another_query_came_to_another_url(
     assert verdict.reason is Reason.URL_DIFFERS
     query = target.partition("?")[2]
     assert verdict.explanation == (
-        f"it came with the query {query!r}, and this receiver's URL has 'x=1'"
+        f"it came with the query {query!r}, but this receiver's URL has 'x=1'"
     )
 
 
@@ -173,16 +173,16 @@ def test_a_place_takes_what_is_written_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("https://a.example/p?tenant={tenant}", "may be in the host or the path"),
-        ("https://a.example/p#{tenant}", "may be in the host or the path"),
-        ("https://{user}@a.example/p", "may be in the host or the path"),
+        ("https://a.example/p?tenant={tenant}", "may only be in the host or the path"),
+        ("https://a.example/p#{tenant}", "may only be in the host or the path"),
+        ("https://{user}@a.example/p", "may only be in the host or the path"),
         ("{scheme}://a.example/p", "is not a valid URL|callbacks go to http:// or https://"),
         ("https://{a}.example/{a}/", "a name of its own"),
-        ("https://a.example/{tenant}", "what follows the last place must have a /"),
-        ("https://a.example/{tenant}?x=1", "what follows the last place must have a /"),
-        ("https://a.example/{tenant}x", "what follows the last place must have a /"),
-        ("https://{a}.example/{tenant}.json", "what follows the last place must have a /"),
-        ("https://a.{tenant}", "what follows the last place must have a /"),
+        ("https://a.example/{tenant}", "there must be a / after the last placeholder"),
+        ("https://a.example/{tenant}?x=1", "there must be a / after the last placeholder"),
+        ("https://a.example/{tenant}x", "there must be a / after the last placeholder"),
+        ("https://{a}.example/{tenant}.json", "there must be a / after the last placeholder"),
+        ("https://a.{tenant}", "there must be a / after the last placeholder"),
         ("https://a.example:{port}/p", "its port must be a number"),
         ("ftp://a.example/{tenant}/", "callbacks go to http:// or https://"),
         ("https://a.example/{tenant}/#cbs=odd", "cbs must be twilio or kore"),

@@ -1,4 +1,4 @@
-"""What a request says of itself, by its headers alone."""
+"""The source, token and signature that a request's headers claim."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Is it genuine, and if not: is the right reason given?"""
+"""Verifying requests: genuine ones are accepted, others rejected for the right reason."""
 
 import hashlib
 import hmac
@@ -40,7 +40,7 @@ def checked(
     secrets: ReceiverSecrets = SECRETS,
     sent: SenderCallbackRecord | None = None,
 ) -> Verdict:
-    """Check a request, by default under the URL that its own target gives."""
+    """Verify a request, by default with the URL made of its own target."""
     here = [f"http://127.0.0.1:9000{request.target}"]
     return check(request, urls=here if urls is None else urls, secrets=secrets, sent=sent)
 
@@ -208,7 +208,7 @@ def test_twilios_signature_made_with_the_webhook_secret_is_named() -> None:
     verdict = refused(request)
     assert verdict.reason is Reason.OTHER_FAMILYS_SECRET
     assert verdict.explanation == (
-        "it was signed with the webhook secret; X-Twilio-Signature takes the Auth Token"
+        "it was signed with the webhook secret; X-Twilio-Signature needs the Auth Token"
     )
 
 
@@ -238,7 +238,7 @@ def test_an_unknown_secret_can_not_be_told_from_a_change_on_the_way(source: Sour
     request = received(rendered(source, auth_token="other", kore_secret="other"))
     assert refused(request).explanation == (
         "wrong secret, or the URL or the body was changed on the way;"
-        " the signature alone can't tell which"
+        " the signature alone doesn't show which"
     )
 
 
@@ -444,7 +444,7 @@ JSON_BODY: Final = b'{"a":1}'
 
 
 def signed_json(body: bytes = JSON_BODY) -> ReceivedRequest:
-    """Return JSON from Twilio, whose signature covers it by the URL."""
+    """Return a JSON request from Twilio; the hash in its URL makes the signature cover the body."""
     target = f"/path?bodySHA256={hashlib.sha256(JSON_BODY).hexdigest()}"
     signature = sign_as_twilio(f"{LOCAL}{target}", auth_token=AUTH_TOKEN)
     headers = (("X-Twilio-Signature", signature), ("Content-Type", "application/json"))
@@ -464,7 +464,7 @@ def test_json_that_was_replaced_or_taken_away_is_not_genuine(body: bytes, kind: 
 
 
 def lengthened(request: ReceivedRequest, more: bytes) -> ReceivedRequest:
-    """Return a request that goes on, with a signature made from its own and not from the secret."""
+    """Return a lengthened request, signed by length extension instead of with the secret."""
     [signature] = request.values("Kore-Signature")
     length = len(f"{KORE_SECRET}{request.method}{LOCAL}/path") + len(request.body)
     body = request.body + padding_after(length) + more
@@ -488,7 +488,7 @@ def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
     assert signature == sign_as_kore("GET", f"{LOCAL}/pa", b"th", secret=KORE_SECRET)
     verdict = refused(replace(request, body=b"th"), urls=[f"{LOCAL}/pa"])
     assert verdict.reason is Reason.BODY_CHANGED
-    assert verdict.explanation == "it is a GET with a body, and callbacks' have none"
+    assert verdict.explanation == "it is a GET with a body, but a callback by GET has no body"
 
 
 def test_a_post_of_twilios_that_was_made_a_get_is_not_genuine() -> None:
