@@ -403,7 +403,10 @@ async def test_data_that_is_missing_is_refused_until_its_loss_is_accepted(tmp_pa
     _, told = await process.communicate()
     assert process.returncode == 1
     (line,) = [json.loads(line) for line in told.splitlines()]
-    assert "ringback.db is not there, but its key or its watermark is." in line["message"]
+    assert (
+        "ringback.db is not there, although its key file or its watermark file exists."
+        in line["message"]
+    )
     async with in_production(tmp_path, credentials, "--accept-data-loss") as server:
         assert (await server.get("/readyz")).status == 200
         assert await server.stop() == 0

@@ -90,7 +90,7 @@ class MemoryStore:
         tables = copy.deepcopy(self._tables)
         result = work(tables)
         if vars(tables) != vars(self._tables):
-            raise RuntimeError("this work was only to read, and writes")
+            raise RuntimeError("this work must only read, but it writes")
         return result
 
 

@@ -71,7 +71,7 @@ def test_a_command_leaves_an_older_file_as_it_is(words: tuple[str, ...], folder:
     before = names_in(folder)
     code, said = run(*words, folder=folder)
     assert code == 1
-    assert f"ringback.db has schema {OLD}, and this Ringback needs {NEWEST}." in said
+    assert f"ringback.db has schema {OLD}, but this Ringback needs {NEWEST}." in said
     assert "no server is using it: run `ringback db upgrade --data" in said
     assert schema_of(folder / DATA_FILE) == OLD
     assert names_in(folder) == before
@@ -121,7 +121,7 @@ async def test_the_start_of_a_server_does_the_same(
     store = opened(folder)
     assert (await store.transact(lambda tx: tx.accounts.get(OURS))) is not None
     await store.close()
-    assert f"{folder / COPY} has it as it was" in caplog.text
+    assert f"{folder / COPY} is a backup of it" in caplog.text
     assert schema_of(folder / COPY) == OLD
 
 

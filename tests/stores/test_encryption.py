@@ -117,7 +117,7 @@ def test_a_file_with_something_else_is_refused_and_left_as_it_is(
     key_file: Path, content: bytes
 ) -> None:
     key_file.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=f"{key_file} is no key file: ") as refused:
+    with pytest.raises(ConfigurationError, match=f"{key_file} is not a key file: ") as refused:
         SecretCipher.in_file(key_file)
     assert "hunter2" not in str(refused.value)
     assert key_file.read_bytes() == content

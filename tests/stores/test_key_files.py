@@ -91,7 +91,7 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path
     path = tmp_path / "our.key"
     path.write_bytes(text.encode(errors="surrogateescape"))
     refusal = refusal_of(tmp_path, file=path)
-    assert refusal.startswith(f"{path} is no key file: ")
+    assert refusal.startswith(f"{path} is not a key file: ")
     assert "letter" not in refusal
 
 
@@ -101,9 +101,9 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path
 def test_no_other_key_is_made_beside_a_sealed_data_file(sealed: Path) -> None:
     (sealed / KEY_FILE).unlink()
     assert refusal_of(sealed) == (
-        f"the key file {sealed / KEY_FILE} is gone, and without it nobody can open the secrets in"
-        " the data file: put your copy of it there, or give its key with --seal-key-file or"
-        " RINGBACK_SEAL_KEY"
+        f"the key file {sealed / KEY_FILE} is gone, and without it nobody can decrypt the"
+        " secrets in the data file: put your copy of the key file there, or give its key with"
+        " --seal-key-file or RINGBACK_SEAL_KEY"
     )
     assert not (sealed / KEY_FILE).exists()
 

@@ -97,7 +97,7 @@ async def test_a_data_file_that_is_missing_beside_its_key_is_refused(
         (killed / DATA_FILE).touch()
     beside = DataFolder(killed).open_beside
     for use in (lambda: opened(killed), beside, lambda: opened(killed)):
-        assert "but its key or its watermark is" in refusal_of(use)
+        assert "although its key file or its watermark file exists" in refusal_of(use)
     assert (killed / DATA_FILE).exists() == is_empty
     assert faults_of(killed) == ["file"]
 
@@ -154,7 +154,7 @@ async def test_a_wal_that_was_deleted_is_missed(killed: Path) -> None:
 
 async def test_a_wal_that_was_deleted_with_its_index_is_missed(killed: Path) -> None:
     delete(killed, WAL, INDEX)
-    assert_refused(killed, "is older than what was here")
+    assert_refused(killed, "is older than the data that was here")
     assert faults_of(killed) == ["age"]
 
 
@@ -162,7 +162,7 @@ async def test_an_old_copy_in_place_of_the_data_is_noticed(base: Killed, killed:
     old = (base[0] / DATA_FILE).read_bytes()
     await opened(killed).close()
     (killed / DATA_FILE).write_bytes(old)
-    assert_refused(killed, "is older than what was here")
+    assert_refused(killed, "is older than the data that was here")
 
 
 @pytest.mark.parametrize("length", [0, 32, 32 + FRAME, 32 + 5 * FRAME + 100])

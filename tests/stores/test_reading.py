@@ -66,7 +66,7 @@ async def test_a_read_that_writes_is_an_error_and_changes_nothing(
     store: Store, work: Callable[[Transaction], Any]
 ) -> None:
     await keep(store, callback(0))
-    with pytest.raises(RuntimeError, match="only to read"):
+    with pytest.raises(RuntimeError, match="must only read"):
         await store.read(work)
     assert await store.read(lambda tx: (how_many(tx), tx.accounts.get(OURS))) == (1, account())
     await keep(store, callback(2))

@@ -1,4 +1,4 @@
-"""Databases: each answers `ports.Store`, and passes the same conformance suite.
+"""Databases: each implements `ports.Store` and passes the same conformance tests.
 
 May import `runtime`, `ports` and `core`; only `application` and `storage` import a store.
 Start with `sqlite/store`.

@@ -1,7 +1,8 @@
-"""Encrypts the secrets that have to be read again, so that the database alone reveals none.
+"""Encrypts ("seals") the secrets that must stay readable, so that the database alone reveals none.
 
-A sealed value is bound to its place: copied to another row it can't be opened. A cipher can have
-several keys, so that a key can be replaced: the first one seals, the others only open.
+A sealed value is bound to its place (table, column and owner): it can't be opened if it is copied
+to another row. A cipher can have several keys, so that a key can be replaced: the first key seals,
+the others only open.
 """
 
 import hashlib
@@ -22,12 +23,12 @@ _MOST_REMEMBERED: Final = 16_384
 
 
 class SecretCipher:
-    """Seals and opens texts with its keys."""
+    """Encrypts (seals) and decrypts (opens) secrets with its keys."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take one or more keys, the newest first.
+        """Create a cipher with one or more keys, the newest first.
 
-        Raises ConfigurationError for a malformed key.
+        Raises ConfigurationError if a key is malformed.
         """
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -37,8 +38,8 @@ class SecretCipher:
                 " `ringback accounts new-key` prints"
             ) from None
         self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
-        """Ids of its keys, the one that seals first; they reveal nothing about the keys."""
-        # Each commit reads its accounts again, and decrypting their secrets each time would cost.
+        """Ids of the keys, hashes that reveal nothing; first the id of the key that seals."""
+        # Each commit reads its accounts again; the cache saves decrypting their secrets each time.
         self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
 
     @classmethod
@@ -52,21 +53,21 @@ class SecretCipher:
                 return cls(path.read_text("utf-8").split())
             except FileNotFoundError:
                 raise ConfigurationError(
-                    f"the key file {path} is gone, and without it nobody can open the secrets in"
-                    " the data file: put your copy of it there, or give its key with"
+                    f"the key file {path} is gone, and without it nobody can decrypt the secrets in"
+                    " the data file: put your copy of the key file there, or give its key with"
                     " --seal-key-file or RINGBACK_SEAL_KEY"
                 ) from None
             except (ConfigurationError, UnicodeDecodeError) as problem:
-                raise ConfigurationError(f"{path} is no key file: {problem}") from None
+                raise ConfigurationError(f"{path} is not a key file: {problem}") from None
 
     def seal(self, secret: str, place: str) -> str:
-        """Return a secret sealed for this place."""
+        """Return the secret encrypted and bound to this place."""
         return self._fernet.encrypt(f"{place}\n{secret}".encode()).decode()
 
     def open(self, sealed: str, place: str) -> str:
-        """Return the secret that was sealed for this place.
+        """Return the decrypted secret that was sealed for this place.
 
-        Raises ConfigurationError if it was sealed with another key, or for another place.
+        Raises ConfigurationError if the secret was sealed with another key or for another place.
         """
         return self._opened(sealed, place)
 
@@ -82,25 +83,26 @@ class SecretCipher:
 
 
 def new_key() -> str:
-    """Return a new key in the form of a line of a key file."""
+    """Return a new random key, in the format of a line of a key file."""
     return Fernet.generate_key().decode()
 
 
 def has_key_file(path: Path) -> bool:
-    """Whether this file exists, whatever is in it.
+    """Return True if this file exists, whatever it contains.
 
-    Raises ConfigurationError if that can't be found out.
+    Raises ConfigurationError if the folder can't be read.
     """
     with _refusing_unusable(path):
         return path.exists()
 
 
 def make_key_file(path: Path) -> None:
-    """Create a file with a new key, on disk when this returns; an existing file stays.
+    """Create a key file with a new key; if the file exists, leave it unchanged.
 
-    Raises ConfigurationError if it can't be created.
+    The file is durable (synced to disk) when this returns. Raises ConfigurationError if the file
+    can't be created.
     """
-    # Two processes may start at once: whichever finds the file must find a whole key in it.
+    # Two processes may start at once, so the file must never be visible without a whole key in it.
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with _refusing_unusable(path):
         _write_to_disk(draft, f"{new_key()}\n")

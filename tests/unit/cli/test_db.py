@@ -121,7 +121,7 @@ def damage_a_batch(folder: Path) -> None:
     ("harm", "name", "why"),
     [
         (give_another_key, "secrets", "are sealed with the key"),
-        (lose_the_key, "secrets", "is gone, and without it nobody can open the secrets"),
+        (lose_the_key, "secrets", "is gone, and without it nobody can decrypt the secrets"),
         (swap_a_secret, "secrets", "was sealed for webhook_secrets"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),

@@ -1,4 +1,4 @@
-"""Accounts, API keys and API clients in SQLite. Secrets that have to be read again are sealed."""
+"""Accounts, API keys and API clients in SQLite; secrets that must stay readable are encrypted."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _CLIENTS: Final = RowMapping("api_clients", ClientCredentials, order="rowid")
 
 
 class SqliteCredentials(SqliteTable[T]):
-    """Answers `ports.CredentialTable`."""
+    """Implements `ports.CredentialTable` in SQLite."""
 
     def of(self, account_sid: str | None) -> list[T]:
         rows = self._session.read(
@@ -43,7 +43,7 @@ class SqliteCredentials(SqliteTable[T]):
 
 
 class SqliteAccounts:
-    """Answers `ports.Accounts`."""
+    """Implements `ports.Accounts` in SQLite."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         self._session = session
@@ -52,7 +52,7 @@ class SqliteAccounts:
         self.keys = SqliteCredentials(session, _KEYS)
 
     def forget(self) -> None:
-        """Read accounts from the file again: they are cached for one commit only."""
+        """Clear the cache of accounts, which is valid for one commit only."""
         self._known.clear()
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
@@ -123,7 +123,7 @@ class SqliteAccounts:
         return sealed and self._cipher.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
 
     def _written(self, account: Account) -> Row:
-        """Return the columns that change, and the SID."""
+        """Return the values of the columns that can change, and the SID."""
         schedule = account.schedule
         return (
             account.name,
@@ -169,7 +169,7 @@ class SqliteAccounts:
 
 
 class SqliteApiClients(SqliteCredentials[ClientCredentials]):
-    """Answers `ports.ApiClients`."""
+    """Implements `ports.ApiClients` in SQLite."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         super().__init__(session, _CLIENTS)

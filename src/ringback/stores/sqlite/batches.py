@@ -1,4 +1,4 @@
-"""Big batches of new callbacks in SQLite, until they have been added to the callbacks."""
+"""Big batches of new callbacks, stored in SQLite until they are added to the callbacks."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -10,16 +10,16 @@ _NEW: Final = BulkStatement.insert("batched_callbacks", "number, callback")
 _ADDED: Final = BulkStatement.delete("batched_callbacks", "number")
 
 TABLES: Final = (_NEW, _ADDED)
-"""Rows that are written many at a time, in the order that their references require."""
+"""The statements whose rows are written many at a time, in this order."""
 
 
 class SqliteIncomingBatches:
-    """Answers `ports.IncomingCallbackBatches`."""
+    """Implements `ports.IncomingCallbackBatches` in SQLite."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
         self._numbers: count[int] | None = None
-        """The numbers to come. Those of an undone transaction are not used again."""
+        """The next numbers; numbers of a rolled-back transaction are not used again."""
 
     def add(self, callbacks: Sequence[str]) -> range:
         if self._numbers is None:

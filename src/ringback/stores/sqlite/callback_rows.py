@@ -30,26 +30,25 @@ PROGRESS_COLUMNS: Final = (
     "status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
     " updated_us"
 )
-"""The columns that `write_progress` fills, those of a callback that change."""
+"""The columns of a callback that can change; `write_progress` returns their values."""
 NEW_COLUMNS: Final = f"destination, {_FIXED}, {PROGRESS_COLUMNS}"
-"""The columns that `write_callback` fills."""
+"""The columns of a new callback; `write_callback` returns their values."""
 COLUMNS: Final = f"{_FIXED}, {PROGRESS_COLUMNS}, started_us"
-"""The columns that `read_callback` needs, of a callback and its open attempt."""
+"""The columns of a callback and of its open attempt that `read_callback` needs."""
 ATTEMPT_COLUMNS: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
     " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
     " response_body, response_is_cut"
 )
-"""The columns that `write_attempt` fills."""
+"""The columns of an attempt; `write_attempt` returns their values."""
 _LONG_HEAD: Final = 2048
 _STATUSES: Final = {status.value: status for status in CallbackStatus}
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
 def write_callback(callback: CallbackRecord) -> Row:
-    """Return a new callback's row, of `NEW_COLUMNS`."""
-    # By position and not by a `RowMapping`: these are the tables through which every callback
-    # passes.
+    """Return a new callback's row: the values of `NEW_COLUMNS`."""
+    # Converted by hand and not with a `RowMapping`, which is slower: every callback passes here.
     url = callback.url
     return (
         url.destination,
@@ -74,7 +73,7 @@ def write_callback(callback: CallbackRecord) -> Row:
 
 
 def write_progress(progress: DeliveryProgress) -> Row:
-    """Return the values of `PROGRESS_COLUMNS`."""
+    """Return the delivery progress as the values of `PROGRESS_COLUMNS`."""
     return (
         progress.status,
         progress.status_reason,
@@ -88,7 +87,7 @@ def write_progress(progress: DeliveryProgress) -> Row:
 
 
 def read_callback(row: sqlite3.Row) -> CallbackRecord:
-    """Return the callback of a row of `COLUMNS`; where it is claimed, its attempt has begun."""
+    """Return the callback in a row of `COLUMNS`; if it is claimed, its progress says so."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
     source, source_asked, source_reason, token, key, replay_of, *rest = rest
     is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
@@ -127,7 +126,7 @@ def read_callback(row: sqlite3.Row) -> CallbackRecord:
 
 
 def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
-    """Return the values of `ATTEMPT_COLUMNS`, with this request head and answer."""
+    """Return the attempt as values of `ATTEMPT_COLUMNS`, with this request head and answer."""
     timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
     return (
         to_us(attempt.date_started),
@@ -145,9 +144,10 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
 
 
 def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
-    """Return a request's head; a long one is saved without its target, which its callback has.
+    """Return the request line and headers to store; a long request line is stored without target.
 
-    A GET has all its parameters in the target: they would be saved again with each attempt.
+    A GET has all its parameters in the target, and would otherwise store them again with each
+    attempt; `read_attempt` takes the target from the callback instead.
     """
     head = request.head
     if len(head) <= _LONG_HEAD:
@@ -161,22 +161,22 @@ def _line(method: str, target: str) -> str:
 
 
 def write_response_head(response: ReceiverResponseRecord) -> str:
-    """Return the status and the headers of an answer for their column."""
+    """Return the status and the headers of an answer as text for the column `response_head`."""
     return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
 def write_headers(rest: ReceiverResponseRecord) -> str:
-    """Return the headers alone, for the column of headers that are kept apart."""
+    """Return the headers of an answer's rest as text, for the column `head` of that rest."""
     return "\n".join(map(": ".join, rest.headers))
 
 
 def read_attempt(
     columns: Sequence[Any], *, of: tuple[str, str, int], called: CallbackUrl, body: str
 ) -> Attempt:
-    """Return the attempt of these columns, which begin with `started_us`.
+    """Return the attempt in these columns: `ATTEMPT_COLUMNS`, then four of the answer's rest.
 
-    `of` has the first fields of the Attempt; the called URL and the body come from its callback.
-    After the attempt's own columns come the four of the rest of its answer, see `read_response`.
+    `of` has the first fields of the Attempt: callback SID, account SID and number. The called URL
+    and the body come from the callback. `read_response` describes the last four columns.
     """
     started, result, status_code, error_code, failure, reason, *rest = columns
     timings, (local_address, proxy, head, *answer) = rest[:5], rest[5:15]
@@ -204,7 +204,11 @@ def _read_request(head: str, called: CallbackUrl, body: str) -> SentRequestRecor
 
 
 def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
-    """Return the answer of these columns: three of the row, and four of what is kept apart."""
+    """Return the answer in these columns, or None if there was no answer.
+
+    The columns are `response_head`, `response_body` and `response_is_cut` of the attempt, the
+    numbers of headers and body bytes left out there, and the head and body of the stored rest.
+    """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:
         return None

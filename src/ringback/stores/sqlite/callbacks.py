@@ -1,9 +1,10 @@
 """Callbacks and attempts in SQLite.
 
 An attempt under way has a row in `open_attempts`. A claim writes only that row: until the attempt
-is settled, the callback's own row has the progress from before. An exception are callbacks that a
-transaction writes anyway and begins at once: their rows have the new progress, without a due time.
-One process owns the file, so after a start all open rows are from a process that has died.
+is settled, the callback's own row has the progress from before the attempt. The exception is a
+callback that the same transaction writes anyway and begins at once: its row has the new progress,
+without a due time. One process owns the file, so at a start all rows in `open_attempts` are from a
+process that has died.
 """
 
 import sqlite3
@@ -66,7 +67,7 @@ _OPENED: Final = BulkStatement.insert("open_attempts", "callback_sid, number, st
 _ENDED: Final = BulkStatement.insert("attempts", f"callback_sid, number, {ATTEMPT_COLUMNS}")
 
 TABLES: Final = (_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED)
-"""Rows that are written many at a time, in the order that their references require."""
+"""The statements whose rows are written many at a time, in the order that foreign keys require."""
 
 _ENDED_ATTEMPTS: Final = """
     SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
@@ -80,8 +81,8 @@ _ENDED_ATTEMPTS: Final = """
 _FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
 _START: Final = (-1, 0)
 _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
-# SIDs begin with their time, so their index finds a period; an index by account would have to be
-# read as a whole.
+# SIDs begin with their time, so the index of SIDs finds a period; an index by account would have to
+# be read as a whole.
 _TOTALS: Final = f"""
     SELECT account_sid, url, source, source_asked,
         sum(status = 'delivered'),
@@ -97,7 +98,7 @@ _TOTALS: Final = f"""
 
 
 class SqliteCallbacks:
-    """Answers `ports.Callbacks`."""
+    """Implements `ports.Callbacks` in SQLite."""
 
     def __init__(
         self, session: WriteBatch, accounts: SqliteAccounts, responses: SqliteResponseOverflows
@@ -106,19 +107,19 @@ class SqliteCallbacks:
         self._accounts = accounts
         self._responses = responses
         self._claimed = dict[Lane, tuple[int, int]]()
-        """The due time and `seq` up to which a lane is claimed: the next claim begins after it.
+        """Due time and `seq` up to which each lane is claimed: the next claim begins after them.
 
-        Without it each claim would pass all rows again that are claimed and not settled yet.
+        Without this, each claim would read all rows again that are claimed but not settled yet.
         """
         self._keyed = dict[tuple[str, str], CallbackRecord]()
-        """Callbacks with a key that this commit adds: their rows may not be written yet."""
+        """Callbacks with an idempotency key that this commit adds; maybe not written yet."""
 
     def begin_commit(self) -> None:
-        """Forget the callbacks that the last commit added: all its rows are written."""
+        """Clear the cache of the callbacks that the last commit added: their rows are written."""
         self._keyed.clear()
 
     def forget(self) -> None:
-        """Forget everything that is known about rows, after some of them have been undone."""
+        """Clear everything cached about rows, after changes of some rows have been undone."""
         self._claimed.clear()
         if self._keyed:
             self._session.flush()
@@ -143,8 +144,8 @@ class SqliteCallbacks:
         added = self._keyed.get((account_sid, idempotency_key))
         if added is not None:
             return added
-        # A queued row with this key would have been found above, so nothing has to be written for
-        # this; `get` writes the queued rows if the callback is found.
+        # A queued row with this key would have been found above, so this query need not write the
+        # queued rows first; `get` does so if the callback is found.
         row = self._session.read(
             "SELECT sid FROM callbacks WHERE account_sid = ? AND idempotency_key = ?",
             (account_sid, idempotency_key),
@@ -238,8 +239,9 @@ class SqliteCallbacks:
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
-        # The comparison of rows implies that it is not null, but SQLite does not see that: it would
-        # not use the index of waiting rows, and read all callbacks of the account.
+        # `due_us IS NOT NULL` follows from the comparison of rows, but SQLite does not see that:
+        # without it, SQLite would not use the index of waiting rows and would read all callbacks of
+        # the account.
         row = self._session.read_queued(
             f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
             " AND due_us IS NOT NULL AND (due_us, seq) > (?, ?) AND started_us IS NULL"
@@ -315,7 +317,7 @@ class SqliteCallbacks:
         return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the next lane, by one step in the index, however many rows this lane has."""
+        """Return the lane after this one, or None; takes one index step, however long the lane."""
         return self._session.read_queued(
             "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
             " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
@@ -336,13 +338,13 @@ class SqliteCallbacks:
         self._rewind(callback, progress)
 
     def _touch(self, callback: CallbackRecord) -> None:
-        """Prepare for rows of a callback, which is now known by its key no longer."""
+        """Prepare the batch for a change of this callback, and drop it from the cache of keys."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
     def _rewind(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Let the next claim of a lane begin early enough to find this callback again."""
+        """Make the next claim of the lane begin early enough to find this callback again."""
         if progress.due is None:
             return
         lane = lane_of(callback)
@@ -356,19 +358,22 @@ class SqliteCallbacks:
     def _account_of(self, callback: CallbackRecord) -> Account:
         account = self._accounts.get(callback.account_sid)
         if account is None:
-            raise LookupError(f"callback {callback.sid} is of no account")
+            raise LookupError(f"callback {callback.sid} belongs to no account")
         return account
 
 
 def _sid_at(instant: datetime, random_bytes: bytes) -> str:
-    """Return the lowest or highest SID of a callback of this instant: with all bytes as given."""
+    """Return the callback SID of this time with the given random byte throughout.
+
+    With zero bytes it is the lowest SID of that time, with 0xff bytes the highest.
+    """
     return make_sid(SidKind.CALLBACK, dated(random_bytes * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
-    """Return the list of an account's callbacks, read by the index that leaves the fewest rows.
+    """Return the query for an account's callbacks, with the index that leaves the fewest rows.
 
-    The index is named, since SQLite has no statistics here to choose it by.
+    The query names the index, since SQLite has no statistics here to choose an index by.
     """
     index, found, looked_at = _by_index(account_sid, which)
     return SqliteListQuery(
@@ -390,7 +395,7 @@ def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
 def _by_index(
     account_sid: str, which: CallbackFilter
 ) -> tuple[str, list[Condition], list[Condition]]:
-    """Return an index, the conditions that it serves, and those to check row by row."""
+    """Return the index to use, the conditions that it serves, and those to check row by row."""
     owner, statuses = whose(account_sid), which.statuses
     some = [] if statuses is None else [_with_status(statuses)]
     of_all = account_sid == EVERY
@@ -409,9 +414,10 @@ def _by_index(
 
 
 def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
-    """Return the condition that a row has one of these statuses; `1 = ?` is there for its value.
+    """Return the condition that a row has one of these statuses.
 
-    The text for undelivered ones is the same as in the partial indexes, so that SQLite uses them.
+    Its `1 = ?` only exists since every condition has a value. For undelivered statuses, the text is
+    the same as in the partial indexes, so that SQLite uses those indexes.
     """
     marks = ", ".join(f"'{status}'" for status in sorted(statuses, reverse=True))
     return f"status IN ({marks}) AND 1 = ?", 1

@@ -1,4 +1,4 @@
-"""Opens the data file, as its owner or beside the owner; refuses one that has lost something."""
+"""Opens the data file, as its owner or beside the owner; refuses a file that has lost data."""
 
 import logging
 import sqlite3
@@ -38,29 +38,29 @@ _log = logging.getLogger(__name__)
 _PRAGMAS: Final = (
     "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
     "PRAGMA journal_mode = WAL",
-    # A commit is on disk when it returns: that is what an acknowledgement means.
+    # A commit must be on disk when it returns, since an acknowledgement promises that.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA wal_autocheckpoint = 2000",  # pages
-    # If the log grew beyond this while somebody read, the next commit afterwards truncates it.
+    # If the log grew beyond this size during reads, the next commit afterwards truncates it.
     f"PRAGMA journal_size_limit = {SMALL}",
     "PRAGMA cell_size_check = ON",  # a damaged page is noticed when it is read
 )
 _PREPARED: Final = 256
 _SEALED_SINCE: Final = 5
-"""The first schema in which secrets are sealed."""
+"""The first schema version in which secrets are encrypted."""
 
 Reopen = Callable[[], "OpenDataFile"]
 
 
 class OpenDataFile(NamedTuple):
-    """An open data file."""
+    """An open data file: its connection, and the numbering of its commits."""
 
     connection: sqlite3.Connection
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
-    """Opens it again, for sharing; None unless a full disk allowed only one connection."""
+    """Opens the file in shared mode; set only if a full disk allowed just one connection."""
 
 
 def open_as_owner(
@@ -70,11 +70,11 @@ def open_as_owner(
     copied: Callable[[Path], None] | None = None,
     accept_data_loss: bool = False,
 ) -> OpenDataFile:
-    """Open the file or create it, and bring an older schema up to date after making a copy.
+    """Open or create the data file as its only server; back up and upgrade an older schema.
 
-    `copied` is called with the path of the copy, instead of logging it. Raises ConfigurationError
-    if the file can't be used, is older than what was here, or is damaged; the last two can be
-    accepted.
+    `copied` is called with the path of the backup; by default the path is logged. Raises
+    ConfigurationError if the file can't be used; also if the file is damaged or older than the data
+    that was here before, unless `accept_data_loss` is set.
     """
     mark = read_mark(path)
     with _refusing_unusable(path):
@@ -88,9 +88,9 @@ def open_as_owner(
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
-    """Open the file beside its owner, or create it; never upgrade it.
+    """Open the data file while its owner may be using it, or create it; never upgrade it.
 
-    Raises ConfigurationError if the file can't be used.
+    Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
     """
 
     def refuse(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
@@ -102,13 +102,13 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
         with on_failure(connection.close):
             refuse_older_data(path, connection, mark)
     if mark is not None and not mark.number:
-        # It was created just now: from here on there is something that can be lost.
+        # The file was created just now: from here on it has data that can be lost.
         write_mark(path, DurableCommitMark(number_in(connection)))
     return connection
 
 
 def refuse_to_upgrade(path: Path) -> None:
-    """Raise ConfigurationError for a file with another schema, or one that can't be read."""
+    """Raise ConfigurationError if the file has another schema version or can't be read."""
     with _refusing_unusable(path):
         gap = gap_of(path)
     if gap is not None:
@@ -116,9 +116,9 @@ def refuse_to_upgrade(path: Path) -> None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether this file exists and has sealed secrets; changes nothing.
+    """Return True if this file exists and its secrets are encrypted; changes nothing.
 
-    Raises ConfigurationError if it can't be read.
+    Raises ConfigurationError if the file can't be read.
     """
     with _refusing_unusable(path):
         return path.exists() and _is_sealed(path)
@@ -127,13 +127,13 @@ def is_sealed(path: Path) -> bool:
 def connect(
     path: Path | str, cipher: SecretCipher, *, before: BeforeUpgrade = allow, alone: bool = False
 ) -> sqlite3.Connection:
-    """Return a connection to a file whose schema is up to date, and whose secrets are sealed.
+    """Open the file, upgrade its schema, encrypt its secrets, and return the connection.
 
-    `before` is called before an older schema is brought up to date. `alone` keeps other connections
-    out, and in return needs no file for shared memory, which a full disk has no room for.
+    `before` is called before an older schema is upgraded. With `alone`, no other connection can use
+    the file; then SQLite needs no shared-memory file, for which a full disk has no room.
     """
     if isinstance(path, Path):
-        # Created before SQLite opens it, since SQLite gives the files beside it the same mode.
+        # Set the mode before SQLite opens the file: SQLite gives `-wal` and `-shm` the same mode.
         path.touch(mode=0o600)
         path.chmod(0o600)
     connection = sqlite3.connect(
@@ -152,7 +152,7 @@ def connect(
 
 @contextmanager
 def _refusing_unusable(path: Path) -> Generator[None]:
-    """Turn the errors of a data file that can't be used into ConfigurationError."""
+    """Turn SQLite and OS errors of the data file into ConfigurationError."""
     try:
         yield
     except (sqlite3.Error, OSError) as failure:
@@ -178,9 +178,9 @@ def _connect_as_owner(
 
 
 def _tell_of_copy(gap: SchemaVersionGap, copy: Path) -> None:
-    secrets = "; secrets stand in it in the clear" if gap.present < _SEALED_SINCE else ""
+    secrets = "; it has secrets in plain text" if gap.present < _SEALED_SINCE else ""
     _log.warning(
-        "the data is brought from schema %d to %d; %s has it as it was%s", *gap, copy, secrets
+        "the data is upgraded from schema %d to %d; %s is a backup of it%s", *gap, copy, secrets
     )
 
 

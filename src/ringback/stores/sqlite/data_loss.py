@@ -1,4 +1,4 @@
-"""Refuses data files that have lost something, before anything is created or changed."""
+"""Refuses data files that have lost data, before anything is created or changed."""
 
 import sqlite3
 from pathlib import Path
@@ -14,10 +14,10 @@ from ringback.stores.sqlite.durability_mark import (
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
-"""The check for a file up to this size in bytes: it takes a fraction of a second."""
+"""Pairs of a size in bytes and the check for files up to that size; it takes under a second."""
 
 _INSTEAD: Final = (
-    "Put it back from a copy; or, if it is to be done without, start the server once with"
+    "Restore it from a backup; or, to go on without the lost data, start the server once with"
     " --accept-data-loss"
 )
 
@@ -25,27 +25,29 @@ _INSTEAD: Final = (
 def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
     """Raise ConfigurationError if the data file is missing or empty, although it had data.
 
-    `expects_data` says that something other than the watermark shows that it had.
+    The watermark file shows that there was data; `expects_data` says that something else does.
     """
     mark = read_mark(path)
     if is_missing(path) and (expects_data or (mark is not None and mark.number)):
         what = "is empty" if path.exists() else "is not there"
-        raise ConfigurationError(f"{path} {what}, but its key or its watermark is. {_INSTEAD}")
+        raise ConfigurationError(
+            f"{path} {what}, although its key file or its watermark file exists. {_INSTEAD}"
+        )
 
 
 def refuse_damaged_wal(path: Path) -> None:
-    """Raise ConfigurationError where commits in the WAL are lost; ask before the file is opened."""
+    """Raise ConfigurationError if commits in the WAL are lost; call before opening the file."""
     damage = known_damage_of_wal(path)
     if damage is not None:
         raise ConfigurationError(
-            f"{damage}: some of what was acknowledged is lost. Leave the folder as it is, and put"
-            " the data back from a backup elsewhere; or copy the folder, and start the server once"
-            " with --accept-data-loss to go on with what is left"
+            f"{damage}: some acknowledged data is lost. Leave the folder as it is, and restore the"
+            " data from a backup into another folder; or copy the folder, and start the server"
+            " once with --accept-data-loss to go on with the data that is left"
         )
 
 
 def known_damage_of_wal(path: Path) -> str | None:
-    """Return what is wrong with the WAL, or None; ask before the file is opened."""
+    """Return a description of the WAL's damage, or None; call before opening the file."""
     mark = read_mark(path)
     return damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
 
@@ -53,19 +55,19 @@ def known_damage_of_wal(path: Path) -> str | None:
 def refuse_older_data(
     path: Path, connection: sqlite3.Connection, mark: DurableCommitMark | None
 ) -> None:
-    """Raise ConfigurationError where the data file is older than what was known to be on disk.
+    """Raise ConfigurationError if the data file is older than the last commit known to be on disk.
 
-    `mark` is the watermark from before the file was opened.
+    `mark` is the watermark, read before the file was opened.
     """
     if mark is not None and number_in(connection) < mark.number:
         raise ConfigurationError(
-            f"{path} is older than what was here: its WAL was deleted, or an old copy put in its"
-            f" place. {_INSTEAD}"
+            f"{path} is older than the data that was here: its WAL was deleted, or the file was"
+            f" replaced by an old copy. {_INSTEAD}"
         )
 
 
 def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise ConfigurationError if a file that is not too large to check is damaged."""
+    """Raise ConfigurationError if the file is damaged; files over 64 MiB are not checked."""
     size = path.stat().st_size
     check = next((check for most, check in _CHECKED_AT_START if size <= most), None)
     if check is None:
@@ -76,22 +78,22 @@ def refuse_damaged_data(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether the file does not exist, or is empty."""
+    """Return True if the file does not exist or is empty."""
     return not path.exists() or not path.stat().st_size
 
 
 def begin_new_data(path: Path) -> None:
-    """Record that a data file is being created, unless that was recorded before."""
+    """Record in the watermark file that a data file is being created, if there is no record yet."""
     if read_mark(path) is None:
         write_mark(path, DurableCommitMark(0))
 
 
 def is_being_made(path: Path) -> bool:
-    """Whether creating a data file was begun here, and it has no data so far."""
+    """Return True if a data file is being created here and has no data yet."""
     mark = read_mark(path)
     return mark is not None and not mark.number
 
 
 def forget_lost_data(path: Path) -> None:
-    """Accept the loss, as the operator wants: the present data counts from now on."""
+    """Accept the loss, as the operator asked for: expect only the present data from now on."""
     write_mark(path, DurableCommitMark(0))

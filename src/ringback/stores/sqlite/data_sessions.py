@@ -1,4 +1,4 @@
-"""Data Sessions in SQLite: rows with a beginning and maybe an end, found by the time between."""
+"""Data Sessions in SQLite: rows with a start and maybe an end, found by the time they cover."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from ringback.stores.sqlite.record_tables import SqliteTable
 
 
 class SqliteDataSessions(SqliteTable[F]):
-    """Answers `ports.DataSessions`; the table has the columns `created_us` and `ended_us`.
+    """Implements `ports.DataSessions`; the table has the columns `created_us` and `ended_us`.
 
     Its index `…_ending` orders the rows of each SIM by their end.
     """
@@ -19,7 +19,7 @@ class SqliteDataSessions(SqliteTable[F]):
         )
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:
-        # In two parts, so that the index finds the few that go on without reading those that ended.
+        # Two parts, so that the index finds the few open sessions without reading those that ended.
         own = f"SELECT * FROM {self._mapping.table} INDEXED BY {self._mapping.table}_ending"
         rows = self._session.read(
             f"{own} WHERE sim_sid = ? AND ended_us IS NULL"

@@ -1,14 +1,14 @@
-"""A small file beside the data file that says up to which commit it is known to be on disk.
+"""The watermark: a small file beside the data file with the last commit known to be on disk.
 
-A data file that is older than that has lost something: its WAL was deleted, or an old copy was put
-in its place. SQLite can't tell. So the data file has a number that grows (its `application_id`,
-which SQLite leaves to applications), at most once a second and within a commit that writes anyway;
-the small file gets the number once that commit is durable. Whatever dies when, it is never ahead,
-and it costs no `fsync`.
+A data file that is older than its watermark has lost data: its WAL was deleted, or the file was
+replaced by an old copy. SQLite does not notice that. So the data file has a commit number (in its
+`application_id`, which SQLite leaves to applications). It grows at most once a second, within a
+commit that writes anyway; the watermark file gets the number once that commit is durable. Whenever
+a process dies, the watermark is never ahead of the data, and it costs no `fsync`.
 
-The file also names the boot of the machine in which a server last had the data: what processes left
+The watermark file also has the id of the machine's boot in which a server last used the data: data
 in shared memory is valid only until the machine restarts. While a new data file is being created,
-the number is 0: there is nothing yet that could be lost.
+the number is 0, since there is no data yet that could be lost.
 """
 
 import os
@@ -21,43 +21,44 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 EVERY: Final = 1.0
-"""Seconds between two numbers."""
+"""Seconds between two commit numbers, at least."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
 
 
 class DurableCommitMark(NamedTuple):
-    """What the file says."""
+    """The content of the watermark file: a commit number and the id of a boot."""
 
     number: int
+    """The last numbered commit known to be on disk; 0 while the data file is being created."""
     boot: str = ""
-    """Empty if no server had the data yet, or the system gives boots no id."""
+    """Id of the boot in which a server last used the data; empty if unknown or no server has."""
 
     @property
     def is_of_this_boot(self) -> bool:
-        """Whether the machine has not been restarted since."""
+        """True if the machine has not restarted since a server last used the data."""
         return self.boot != "" and self.boot == this_boot()
 
 
 def mark_path(database: Path) -> Path:
-    """Return the path of the watermark file."""
+    """Return the path of the data file's watermark file."""
     return database.with_suffix(".watermark")
 
 
 def read_mark(database: Path) -> DurableCommitMark | None:
-    """Return what the file says, or None if it is missing or damaged."""
+    """Return the content of the watermark file, or None if it is missing or damaged."""
     try:
         text = mark_path(database).read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return None
-    # A power cut may have come before its first bytes were on disk.
+    # An empty file counts as number 0: there was a power cut before its first bytes were on disk.
     found = _TEXT.fullmatch(text) if text else _TEXT.fullmatch(_line(DurableCommitMark(0)))
     return found and DurableCommitMark(int(found[1]), found[2])
 
 
 def write_mark(database: Path, mark: DurableCommitMark) -> None:
-    """Write the file, to disk if that is possible."""
+    """Write the watermark file and sync it to disk; errors are ignored."""
     with suppress(OSError):
         descriptor = os.open(mark_path(database), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -68,13 +69,13 @@ def write_mark(database: Path, mark: DurableCommitMark) -> None:
 
 
 def number_in(connection: sqlite3.Connection) -> int:
-    """Return the number of the data file; 0 if it never got one."""
+    """Return the commit number in the data file; 0 if it never got one."""
     (number,) = connection.execute("PRAGMA application_id").fetchone()
     return number
 
 
 def this_boot() -> str:
-    """Return the id of the machine's present boot; empty if the system gives none."""
+    """Return the id of the machine's current boot; empty if the system has no boot id."""
     try:
         return _BOOT.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -82,7 +83,7 @@ def this_boot() -> str:
 
 
 class CommitNumbering:
-    """Numbers the commits of a connection; only the owner of the data file does that."""
+    """Numbers a connection's commits and updates the watermark; only for the data file's owner."""
 
     def __init__(
         self,
@@ -91,11 +92,11 @@ class CommitNumbering:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Begin with the data file's number."""
+        """Continue from the commit number in the data file; `clock` counts seconds."""
         self._connection = connection
         self._clock = clock
         if not number_in(connection):
-            # On a full disk it gets its first number later.
+            # On a full disk this fails, and the file gets its first number later.
             with suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA application_id = 1")
         self._number = number_in(connection)
@@ -120,7 +121,7 @@ class CommitNumbering:
             self._connection.execute(f"PRAGMA application_id = {self._number + 1}")
 
     def after_commit(self) -> None:
-        """Write the commit's number to the small file, now that the commit is durable."""
+        """Write the commit's number to the watermark file, now that the commit is durable."""
         if self._is_new:
             self._is_new = False
             self._number += 1
@@ -128,7 +129,7 @@ class CommitNumbering:
                 _write(file.fileno(), DurableCommitMark(self._number, self._boot))
 
     def undone(self) -> None:
-        """Take back the number of a commit that was undone."""
+        """Revoke the number of a commit that was rolled back."""
         if self._is_new:
             self._is_new = False
             self._next = self._clock()
@@ -139,7 +140,7 @@ def _line(mark: DurableCommitMark) -> str:
 
 
 def _write(descriptor: int, mark: DurableCommitMark) -> None:
-    """Overwrite the line within one sector, so that nobody ever reads half of it."""
+    """Overwrite the file's line; it fits in one disk sector, so that it is never half written."""
     line = _line(mark).encode()
     os.pwrite(descriptor, line, 0)
     os.ftruncate(descriptor, len(line))

@@ -1,4 +1,4 @@
-"""The fields of records, and the columns that hold each: a field's type says which, and how."""
+"""Maps the fields of records to columns; a field's type determines its columns and conversion."""
 
 import json
 import sqlite3
@@ -19,28 +19,28 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def to_us(instant: datetime) -> int:
-    """Return an instant as whole microseconds since 1970 (UTC)."""
+    """Return a time as whole microseconds since 1970 (UTC)."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_us(count: int) -> datetime:
-    """Return the instant that this count of microseconds stands for."""
+    """Return the time that is this number of microseconds after 1970 began (UTC)."""
     return _EPOCH + timedelta(0, 0, count)
 
 
 def maybe_to_us(instant: datetime | None) -> int | None:
-    """Return an instant in microseconds, and None as it is."""
+    """Return a time as microseconds since 1970 (UTC), or None for None."""
     return None if instant is None else to_us(instant)
 
 
 def maybe_from_us(count: int | None) -> datetime | None:
-    """Return the instant of a count of microseconds, and None as it is."""
+    """Return the time of a number of microseconds since 1970 (UTC), or None for None."""
     return None if count is None else from_us(count)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldColumns:
-    """A field of a record, and the columns that hold it."""
+    """A field of a record, its columns, and the functions that write and read them."""
 
     name: str
     columns: tuple[str, ...]
@@ -49,12 +49,12 @@ class FieldColumns:
 
 
 def fields_of(kind: Callable[..., Any]) -> tuple[FieldColumns, ...]:
-    """Return the fields of a dataclass or a named tuple, in their order."""
+    """Return the columns of each field of a dataclass or a named tuple, in the fields' order."""
     return tuple(_field(name, hint) for name, hint in get_type_hints(kind).items())
 
 
 def _field(name: str, hint: Any) -> FieldColumns:
-    # A union of two types would need a column that says which of them a row has, so none is one.
+    # Only unions with None are supported: two types would need a column for which type a row has.
     (given,) = [each for each in _alternatives(hint) if each is not NoneType]
     kind = get_origin(given) or given
     if kind is CallbackUrl:
@@ -69,7 +69,7 @@ def _field(name: str, hint: Any) -> FieldColumns:
         return _words(name, *get_args(given))
     if kind in (tuple, Mapping):
         return _json(name, tuple if kind is tuple else dict)
-    # SQLite has neither truth values nor enumerations: it gives back numbers and text.
+    # SQLite has no booleans or enumerations: it returns numbers and text, which are converted here.
     made = kind if issubclass(kind, (bool, StrEnum)) else _as_it_is
     return FieldColumns(name, (name,), lambda value: (value,), lambda row: _maybe(made, row[name]))
 

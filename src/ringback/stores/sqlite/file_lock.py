@@ -1,4 +1,4 @@
-"""One process per data file: a lock that ends with its process, however that ends."""
+"""A lock that lets only one process own a data file; it is released when the process ends."""
 
 import os
 import sys
@@ -17,12 +17,12 @@ if sys.platform != "win32":
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
-"""Seconds. A process that only asks who holds the lock has it for an instant."""
+"""Seconds between tries: a process that only looks up the holder has the lock for an instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """A lock file that is held, and names the process that holds it."""
+    """A held lock on a data file; the lock file contains the id of the process that holds it."""
 
     file: TextIOWrapper
 
@@ -30,8 +30,8 @@ class FileLock:
     def take(cls, database: Path) -> Self:
         """Take the lock of a data file.
 
-        Raises ConfigurationError if another process holds it, naming that process, or if the file
-        can't be created.
+        Raises ConfigurationError if another process holds the lock, with its id, or if the lock
+        file can't be created.
         """
         path = _lock_path(database)
         with refusing(
@@ -46,7 +46,7 @@ class FileLock:
                 f"the data in {path.parent} is in use by process {holder};"
                 " stop it, or choose another folder with --data"
             )
-        # On a full disk the file names nobody, but the lock holds all the same.
+        # On a full disk the process id can't be written, but the lock works all the same.
         with suppress(OSError):
             name = f"{os.getpid()}\n".encode()
             os.pwrite(descriptor, name, 0)
@@ -55,7 +55,7 @@ class FileLock:
 
     @staticmethod
     def holder(database: Path) -> str | None:
-        """Return the id of the process that holds the lock of a data file, or None."""
+        """Return the id of the process that holds the data file's lock; None if it is free."""
         try:
             with _lock_path(database).open(encoding="ascii") as file:
                 try:
@@ -67,7 +67,7 @@ class FileLock:
             return None
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock, so that another process can own the data file."""
         self.file.close()
 
 

@@ -1,4 +1,4 @@
-"""Commits jobs in groups; `store` decides when and in which thread."""
+"""Runs several jobs in one commit; `store` decides when and in which thread."""
 
 import sqlite3
 from collections.abc import Callable
@@ -30,14 +30,14 @@ _OF_A_ROW: Final = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""Errors that a row causes; all others come from the file or the machine."""
+"""Errors caused by a row's values; all other SQLite errors come from the file or the machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
-"""All rows that a session writes many at a time, in the order that their references require."""
+"""The statements whose rows are written many at a time, in the order that foreign keys require."""
 
 
 class CommitJob:
-    """A piece of work on the store, and how it ended."""
+    """A function to run in a transaction, and its result or failure."""
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
@@ -47,14 +47,17 @@ class CommitJob:
         self._undone: list[CommitHooks] = []
 
     def begin(self) -> list[CommitHooks]:
-        """Begin, perhaps again after an undone commit; return the list of what to call later."""
+        """Begin the job, perhaps again after a rolled-back commit.
+
+        Returns the list to which `on_commit` adds the functions to call afterwards.
+        """
         self._undone += self.endings
         self.failure = None
         self.endings = []
         return self.endings
 
     def end(self) -> None:
-        """Call the functions that the work has asked for with `on_commit`."""
+        """Call the functions that the work has registered with `on_commit`."""
         for ending in self._undone:
             ending.undone()
         for ending in self.endings:
@@ -62,7 +65,7 @@ class CommitJob:
 
 
 class SqliteTransaction(Transaction):
-    """Answers `ports.Transaction`."""
+    """Implements `ports.Transaction` in SQLite."""
 
     def __init__(
         self, session: WriteBatch, cipher: SecretCipher, budget: ResponseStorageBudget = _BUDGET
@@ -79,22 +82,22 @@ class SqliteTransaction(Transaction):
         self.batches = SqliteIncomingBatches(session)
         self.endings: list[CommitHooks] = []
         self.room = DiskSpace.beside(session)
-        """What the database can still grow into."""
+        """The disk space into which the database can grow."""
         self._session = session
 
     def begin_commit(self) -> None:
-        """Forget what the last commit knew: its rows are written, and accounts may have changed."""
+        """Clear the last commit's caches: its rows are written, and accounts may have changed."""
         self._accounts.forget()
         self._callbacks.begin_commit()
 
     def forget(self) -> None:
-        """Forget what is known about rows, after some of them have been undone."""
+        """Clear everything cached about rows, after changes of some rows have been undone."""
         self._accounts.forget()
         self._callbacks.forget()
 
     def write_nothing(self) -> None:
         # Rewriting one page proves little on a full disk: the space already allocated for the log
-        # has room for many of them, and not for a callback.
+        # may have room for many single pages, but not for a callback.
         if not self.room.is_there():
             raise StoreUnavailable(
                 "the database can't be used just now: database or disk is full, there is no room"
@@ -110,7 +113,7 @@ class SqliteTransaction(Transaction):
 
 
 class GroupCommitter:
-    """Runs jobs on one connection; those that are passed together share a commit."""
+    """Runs jobs on one connection; the jobs of one `commit` call share a commit."""
 
     def __init__(
         self,
@@ -126,16 +129,19 @@ class GroupCommitter:
         self._transaction = SqliteTransaction(self._session, cipher, budget)
 
     def commit(self, jobs: list[CommitJob]) -> None:
-        """Run the jobs and note in each how it ended; what they did is durable afterwards."""
+        """Run the jobs in one commit, and store the result or failure in each job.
+
+        The changes of all jobs that succeeded are durable afterwards.
+        """
         try:
             self._commit(jobs)
         except sqlite3.Error as failure:
             self._roll_back()
             is_of_a_row = isinstance(failure, _OF_A_ROW)
             if len(jobs) > 1 and (is_of_a_row or is_want_of_room(failure)):
-                # Rows are written together, so nobody knows whose it was. And on a full disk, jobs
-                # that only read must not fail because of those that write. Trying each one costs
-                # little, since a full disk refuses at once.
+                # Rows of all jobs are written together, so it is unknown which job's row failed.
+                # And on a full disk, jobs that only read must not fail because of jobs that write.
+                # Retrying each job alone is cheap, since a full disk refuses at once.
                 for job in jobs:
                     self.commit([job])
                 return
@@ -144,11 +150,11 @@ class GroupCommitter:
                 job.failure = failure if is_of_a_row else unavailable
 
     def has_room(self) -> bool:
-        """Whether the disk has room for more."""
+        """Return True if the disk has room for the data of another request."""
         return self._transaction.room.is_there()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the connection to the data file."""
         self._connection.close()
 
     def _commit(self, jobs: list[CommitJob]) -> None:
@@ -171,7 +177,7 @@ class GroupCommitter:
             job.result = job.work(self._transaction)
         except sqlite3.Error:
             raise
-        except Exception as failure:  # noqa: BLE001 (it is the caller's, and raised there)
+        except Exception as failure:  # noqa: BLE001 (stored in the job, and raised to its caller)
             job.failure = failure
             self._session.undo_job()
             self._transaction.forget()
@@ -186,5 +192,5 @@ class GroupCommitter:
         try:
             self._session.forget()
         except sqlite3.Error:
-            # The transaction is gone already, or the next BEGIN reports what is wrong.
+            # The transaction has ended already, or the next BEGIN reports what is wrong.
             return

@@ -1,4 +1,4 @@
-"""Checks a data file without changing it, also while a server uses it."""
+"""Checks a data file without changing it; a server may be using it meanwhile."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from ringback.stores.sqlite.seal_key_rotation import open_all
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 _MOST_SHOWN: Final = 20
-"""Faults shown for one check; a damaged page can cause thousands."""
+"""The most faults to show for one check; a damaged page can cause thousands."""
 
 
 class IntegrityCheckResult(NamedTuple):
-    """The result of one check."""
+    """The result of one check of the data file: its name, whether it passed, and the findings."""
 
     name: str
     is_ok: bool
@@ -29,7 +29,7 @@ class IntegrityCheckResult(NamedTuple):
 
 
 class _OpenFile(NamedTuple):
-    """An open data file, for the checks that need one."""
+    """An open data file, its watermark and its cipher, for the checks that need them."""
 
     connection: sqlite3.Connection
     mark: DurableCommitMark | None
@@ -37,7 +37,7 @@ class _OpenFile(NamedTuple):
 
 
 def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheckResult]:
-    """Return the results; after a fault that prevents further checks, none follow."""
+    """Run all checks and return their results; a fault that prevents further checks ends them."""
     return list(_checks(path, cipher))
 
 
@@ -85,7 +85,7 @@ def _look(
         return IntegrityCheckResult(name, is_ok=False, found=str(failure))
 
 
-# ---- of an open file: whether it is as it should be, and what was found --------------------------
+# ---- checks of an open file: each returns whether it passed, and the findings --------------------
 
 
 def _schema(opened: _OpenFile) -> tuple[bool, str]:
@@ -93,16 +93,16 @@ def _schema(opened: _OpenFile) -> tuple[bool, str]:
     if version == wanted:
         return True, str(version)
     what = "run `ringback db upgrade`" if version < wanted else "use the newer Ringback"
-    return False, f"{version}, and this Ringback needs {wanted}: {what}"
+    return False, f"{version}, but this Ringback needs {wanted}: {what}"
 
 
 def _age(opened: _OpenFile) -> tuple[bool, str]:
     number = number_in(opened.connection)
     if opened.mark is None:
-        return True, "not known: no server of this version had it so far"
+        return True, "not known: no server of this version has used the file so far"
     if number < opened.mark.number:
-        return False, f"older than what was here: {number}, and {opened.mark.number} was on disk"
-    return True, "as new as what was known to be on disk"
+        return False, f"too old: its last commit is {number}, but {opened.mark.number} was on disk"
+    return True, "up to date: it has the last commit known to be on disk"
 
 
 def _integrity(opened: _OpenFile) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""Functions that the migrations call, for what SQL can't express."""
+"""Functions that the migrations call, for conversions that SQL can't express."""
 
 import hashlib
 import json
@@ -19,12 +19,15 @@ _DEVICES: Final = IPv4Network("127.64.0.0/10")
 
 
 def destination_of(url: str) -> str:
-    """Return the destination of a callback URL."""
+    """Return the destination (scheme, host and port) of a stored callback URL."""
     return CallbackUrl.read_back(url).destination
 
 
 def head_of_request(text: str | None) -> str | None:
-    """Return the head of a request that was kept as JSON: method, URL, headers, body."""
+    """Return the request line and headers of a request stored as JSON; None for None.
+
+    The JSON is a list of method, URL, headers and body.
+    """
     if text is None:
         return None
     method, url, headers, _ = json.loads(text)
@@ -34,7 +37,10 @@ def head_of_request(text: str | None) -> str | None:
 
 
 def head_of_response(text: str | None) -> str | None:
-    """Return the head of an answer that was kept as JSON: status, headers, whether it is cut."""
+    """Return the status and headers, as text, of an answer stored as JSON; None for None.
+
+    The JSON is a list of status, headers, and whether the answer is cut.
+    """
     if text is None:
         return None
     status, headers, _ = json.loads(text)
@@ -42,12 +48,12 @@ def head_of_response(text: str | None) -> str | None:
 
 
 def id_of_account(sid: str, created_us: int) -> str:
-    """Return what KORE's APIs call an account."""
+    """Return the id of an account in KORE's APIs, made from its SID and creation time."""
     return kore_id_of_account(sid, from_us(created_us))
 
 
 def id_of_secret(account_sid: str, created_us: int) -> str:
-    """Return an id for the webhook secret that an account has had from its beginning."""
+    """Return an id for the webhook secret that an account has had since its creation."""
     random_bytes = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
     return make_kore_id(KoreIdKind.WEBHOOK_SECRET, from_us(created_us), random_bytes)
 
@@ -60,17 +66,17 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     id_of_account,
     id_of_secret,
 )
-"""The deterministic functions."""
+"""The functions to register with SQLite as deterministic."""
 
 
 class DeviceAddressBackfill:
-    """Addresses for the devices of SIMs that had none so far; each is given only once."""
+    """Assigns IP addresses to the devices of SIMs that had none so far, each only once."""
 
     def __init__(self) -> None:
         self._given = set[str]()
 
     def device_ip_of(self, iccid: str) -> str:
-        """Return an address for a card: the first in its order that no other card has."""
+        """Return the first address in this SIM's sequence that has not been assigned yet."""
         turns = (device_address(iccid, _DEVICES, turn=turn) for turn in count())
         address = next(address for address in turns if address not in self._given)
         self._given.add(address)

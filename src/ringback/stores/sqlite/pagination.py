@@ -1,8 +1,8 @@
-"""Reads one page of a list, beginning at a record's place, so that new records shift nothing.
+"""Reads one page of a list, beginning at a given record, so that new records don't shift pages.
 
 An index finds the rows that meet some of the conditions, in the order of the list. The other
-conditions are checked row by row, for as many rows as the window allows; then the page says where
-reading stopped.
+conditions are checked row by row, for at most the number of rows that the window allows; then the
+page reports where reading stopped.
 """
 
 import sqlite3
@@ -16,34 +16,35 @@ from ringback.ports import PageWindow
 from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
-"""A condition in SQL and the value of its `?`; one with the value None is left out."""
+"""An SQL condition and the value of its `?`; conditions with the value None are left out."""
 Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteListQuery:
-    """Which rows of a table make up a list."""
+    """The table, conditions and columns that make up a list."""
 
     table: str
     found: Sequence[Condition] = ()
-    """The conditions that an index serves, with the rows in the order of `seq`."""
+    """The conditions for which an index finds the rows, in the order of `seq`."""
     looked_at: Sequence[Condition] = ()
-    """The conditions that are checked in each of these rows."""
+    """The conditions that are then checked in each row that the index finds."""
     columns: str = "*"
     index: str = ""
-    """`INDEXED BY …`, if SQLite must not choose the index itself."""
+    """An `INDEXED BY …` clause; empty if SQLite may choose the index itself."""
     joined: str = ""
-    """A `JOIN` with what is read along with each row."""
+    """A `JOIN` clause for further columns to read with each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """A part of a list: up to `limit` rows from one place on, towards newer or older ones."""
+    """A part of a list: up to `limit` rows from one place on, towards newer or older rows."""
 
     limit: int
     examining: int | None = None
+    """The most rows to check one by one; None for no limit."""
     place: int | None = None
-    """The `seq` after which it begins."""
+    """The `seq` after which the part begins; None for the beginning of the list."""
     is_ascending: bool = False
 
 
@@ -64,7 +65,7 @@ def read_page(
 def read_part(
     read: Read, listing: SqliteListQuery, part: PageRange
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
-    """Return the rows of a part of a list in its order, and where reading stopped."""
+    """Return the rows of a part of a list, and the SID at which reading stopped early, or None."""
     beyond, order = (">", "ASC") if part.is_ascending else ("<", "DESC")
     found = _given([*listing.found, (f"seq {beyond} ?", part.place)])
     looked_at = _given(listing.looked_at)
@@ -112,5 +113,5 @@ def _place(read: Read, table: str, account_sid: str, window: PageWindow) -> int 
 
 
 def whose(account_sid: str) -> Condition:
-    """Return the condition that rows belong to this account."""
+    """Return the condition that rows belong to this account; no condition for `EVERY`."""
     return "account_sid = ?", None if account_sid == EVERY else account_sid

@@ -1,4 +1,4 @@
-"""A copy of the data file, for the way back to the version that wrote it."""
+"""Backs up the data file before an upgrade, so that an older version can be used again."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from ringback.runtime.undo import on_failure
 from ringback.stores.sqlite.schema_upgrade import SchemaVersionGap
 
 _SPARE: Final = 1 << 20
-"""Bytes that must be free besides the copy."""
+"""Bytes that must be free on the disk in addition to the size of the backup."""
 
 
 def copy_before_upgrade(
@@ -25,10 +25,11 @@ def copy_before_upgrade(
     gap: SchemaVersionGap,
     copied: Callable[[Path], None],
 ) -> None:
-    """Copy the data file to `<its name>.before-N`, on disk when this returns; then call `copied`.
+    """Copy the data file to `<name>.before-N` (N: old schema version), then call `copied`.
 
-    An existing copy stays, and the new one gets another number. Raises ConfigurationError if there
-    is no room, and leaves no partial copy behind.
+    The copy is synced to disk. An existing copy stays, and the new copy gets a further number.
+    Raises ConfigurationError if the disk has no room or copying fails; then no partial copy is left
+    behind.
     """
     size = _size_of(connection)
     _check_room(path, gap, size)
@@ -76,7 +77,7 @@ def _name(path: Path, gap: SchemaVersionGap) -> Path:
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
-    # Created with its mode before SQLite opens it, so that nobody else can ever read it.
+    # Create the file with its mode before SQLite opens it, so that nobody else can ever read it.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         # An unfinished copy is deleted anyway, so it needs no journal.

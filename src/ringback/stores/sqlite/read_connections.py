@@ -1,9 +1,9 @@
-"""Reads beside the commits: on read-only connections, each in its own thread.
+"""Runs reads in parallel with commits: on read-only connections, each in a thread of its own.
 
 A read sees everything that was committed before it began; it does not wait for commits, and commits
-do not wait for it. There are few threads, and each account uses one of them at a time: an account
-that asks for much at once waits for its own reads, while others find a thread. That is also faster,
-since the threads of one process compete for its interpreter lock.
+do not wait for it. There are few threads, and each account uses only one of them at a time: an
+account with many reads waits for its own reads, while others find a free thread. Few threads are
+also faster, since the threads of a process compete for its interpreter lock.
 """
 
 import asyncio
@@ -23,29 +23,29 @@ from ringback.stores.sqlite.write_batch import WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
-"""How many seconds a read may take; while one runs, the log of commits can't be truncated."""
+"""The most seconds that a read may take; while it runs, the write-ahead log can't be truncated."""
 _STEPS: Final = 20_000
-"""After how many steps SQLite checks whether it may go on: about a millisecond."""
+"""Number of SQLite steps between two checks of the time limit: about a millisecond."""
 _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 
 
 class ReadOnlyBatch(WriteBatch):
-    """A batch that refuses to write."""
+    """A WriteBatch that refuses to write, for reads."""
 
     def queue(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse it."""
+        """Raise RuntimeError: a read must not queue rows."""
         raise _writes()
 
     def write(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse it."""
+        """Raise RuntimeError: a read must not write."""
         raise _writes()
 
 
 class ReadConnection:
-    """Runs work on one connection that can only read."""
+    """A read-only connection, and the method that runs work on it."""
 
     def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
-        """Open the file; raises sqlite3.Error."""
+        """Open the file for reading; raises sqlite3.Error if it can't be opened."""
         self._longest = longest
         self._until = 0.0
         self._connection = sqlite3.connect(
@@ -61,9 +61,10 @@ class ReadConnection:
         self._transaction = SqliteTransaction(ReadOnlyBatch(self._connection, TABLES), cipher)
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
-        """Run the work, and return what it returns.
+        """Run the work in a read transaction and return its result.
 
-        Raises QueryTimeout, sqlite3.Error, and what the work raises.
+        Raises QueryTimeout if it takes longer than allowed, RuntimeError if it writes,
+        sqlite3.Error if the database fails, and whatever the work raises.
         """
         self._until = perf_counter() + self._longest
         self._transaction.begin_commit()
@@ -77,15 +78,15 @@ class ReadConnection:
             if not self._is_overdue():
                 raise
             raise QueryTimeout(
-                f"what was asked for takes longer than {self._longest:g} s to read, and was broken"
-                " off: ask for less at once, by a filter or a shorter time"
+                f"reading the requested data takes longer than {self._longest:g} s and was"
+                " stopped: ask for less at once, with a filter or a shorter time"
             ) from None
         finally:
             self._transaction.endings.clear()
             self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._connection.close()
 
     def _is_overdue(self) -> bool:
@@ -93,7 +94,7 @@ class ReadConnection:
 
 
 class _Read(NamedTuple):
-    """Work that only reads, who asks for it, and the future of its result."""
+    """Work that only reads, the account that asks for it, and the future for its result."""
 
     work: Callable[[Transaction], Any]
     asked_by: str
@@ -101,14 +102,14 @@ class _Read(NamedTuple):
 
 
 class ReadConnectionPool:
-    """Threads that read; they are started as they are needed."""
+    """A pool of threads that run reads; threads are started as needed."""
 
     def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
         self._path = path
         self._cipher = cipher
         self._longest = longest
         self._changed = threading.Condition()
-        # In the order of service: who was served last is at the end.
+        # Accounts in the order in which they will be served: the one served last is at the end.
         self._waiting = dict[str, deque[_Read]]()
         self._running = set[str]()
         self._threads = list[threading.Thread]()
@@ -116,7 +117,7 @@ class ReadConnectionPool:
         self._is_closed = False
 
     async def read(self, work: Callable[[Transaction], Any], asked_by: str) -> Any:
-        """Run the work when it is its turn; see `ports.Store`."""
+        """Run the work in a thread when it is the account's turn; see `ports.Store.read`."""
         read = _Read(work, asked_by, asyncio.get_running_loop().create_future())
         with self._changed:
             self._waiting.setdefault(asked_by, deque()).append(read)
@@ -126,19 +127,19 @@ class ReadConnectionPool:
         return await read.ended
 
     def hold(self) -> bool:
-        """Begin no more reads until `release`; return whether none is running."""
+        """Begin no more reads until `release`; return True if none is running."""
         with self._changed:
             self._is_held = True
             return not self._running
 
     def release(self) -> None:
-        """Begin reads again."""
+        """Begin reads again after `hold`."""
         with self._changed:
             self._is_held = False
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish the waiting reads, and close the file."""
+        """Finish the waiting reads, then end the threads and close their connections."""
         with self._changed:
             self._is_closed, self._is_held = True, False
             self._changed.notify_all()
@@ -146,7 +147,7 @@ class ReadConnectionPool:
             thread.join()
 
     def _asked_for(self) -> int:
-        """Return how many threads could have work now."""
+        """Return the number of accounts with reads: as many threads would have work now."""
         return len(self._running | self._waiting.keys())
 
     def _start(self) -> None:
@@ -155,7 +156,7 @@ class ReadConnectionPool:
         try:
             thread.start()
         except RuntimeError as trouble:
-            # If other threads exist, they do the work.
+            # If other threads exist, they run the reads.
             if not self._threads:
                 self._waiting.clear()
                 raise StoreUnavailable(f"the database can't be read just now: {trouble}") from None
@@ -173,14 +174,14 @@ class ReadConnectionPool:
             except sqlite3.Error as trouble:
                 reader = _closed(reader)
                 failure = StoreUnavailable(f"the database can't be read just now: {trouble}")
-            except Exception as own:  # noqa: BLE001 (it is the caller's, and raised there)
+            except Exception as own:  # noqa: BLE001 (passed on to the caller of `read`)
                 failure = own
             self._end(read)
             _report(read.ended, result, failure)
         _closed(reader)
 
     def _take(self) -> _Read | None:
-        """Wait for the next read; None if there will be no more."""
+        """Wait for the next read and return it; None if the pool is closed and no read is left."""
         with self._changed:
             while (read := self._next()) is None:
                 if self._is_closed and not self._waiting:
@@ -190,7 +191,7 @@ class ReadConnectionPool:
             return read
 
     def _next(self) -> _Read | None:
-        """Take the first read of whoever has waited longest and has no thread now."""
+        """Return the next read, or None: accounts take turns, and each has one read at a time."""
         asked_by = next((one for one in self._waiting if one not in self._running), None)
         if asked_by is None or self._is_held:
             return None
@@ -218,7 +219,7 @@ def _report(ended: asyncio.Future[Any], result: Any, failure: Exception | None) 
     try:
         ended.get_loop().call_soon_threadsafe(end)
     except RuntimeError:
-        # The event loop is gone, and with it whoever waited.
+        # The event loop is closed, so nobody waits for the result any more.
         return
 
 
@@ -228,4 +229,4 @@ def _closed(reader: ReadConnection | None) -> None:
 
 
 def _writes() -> RuntimeError:
-    return RuntimeError("this work was only to read, and writes; Store.transact is for that")
+    return RuntimeError("this work must only read, but it writes; use Store.transact for that")

@@ -1,4 +1,4 @@
-"""Tables of records that are all alike: a row for each record, columns for each field."""
+"""The tables in which each record is a row and each field one or more columns."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ _PLACES_KEPT: Final = 100_000
 
 
 class RowMapping(Generic[T]):
-    """How records of one kind are converted to rows of their table, and back."""
+    """Converts records of one kind to rows of their table and back, and holds the SQL for that."""
 
     def __init__(
         self,
@@ -25,11 +25,11 @@ class RowMapping(Generic[T]):
         key: str = "sid",
         order: str = "seq",
     ) -> None:
-        """Map the fields of `make` to columns.
+        """Map the fields of the record class `make` to columns of `table`.
 
-        Each of `indexes` names the columns, with spaces between, that an index of the table orders
-        the rows by, before `seq`. Those that leave the fewest rows come first. `key` is the column
-        that tells rows apart, and `order` the one that puts the oldest first.
+        Each of `indexes` describes an index of the table: the columns before `seq`, separated by
+        spaces. Indexes that leave the fewest rows come first. `key` is the column that identifies a
+        row, and `order` the column that sorts the oldest row first.
         """
         self.table, self.key, self.order = table, key, order
         self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))
@@ -46,7 +46,7 @@ class RowMapping(Generic[T]):
         self.update = f"UPDATE {table} SET {changing} WHERE sid = ?"
 
     def read(self, row: sqlite3.Row) -> T:
-        """Return the record of a row."""
+        """Return the record in a row."""
         return self._make(**{field.name: field.read(row) for field in self._fields})
 
     def values(self, record: T) -> list[SqlValue]:
@@ -54,7 +54,7 @@ class RowMapping(Generic[T]):
         return self._values(record, self._fields)
 
     def changed_values(self, record: T, sid: str) -> list[SqlValue]:
-        """Return the values for `update`, which save the new state of a record."""
+        """Return the values for `update`: all columns but the SID, then the SID."""
         return [*self._values(record, [one for one in self._fields if one.name != "sid"]), sid]
 
     def _values(self, record: T, fields: Iterable[FieldColumns]) -> list[SqlValue]:
@@ -62,13 +62,13 @@ class RowMapping(Generic[T]):
         return [value for values in written for value in values]
 
     def conditions(self, which: FieldFilter) -> list[Condition]:
-        """Return the conditions that the rows of such records meet; None stands for any value."""
+        """Return the SQL conditions for records with these field values; None is any value."""
         return [self._condition(name, value) for name, value in which.items()]
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
     ) -> SqliteListQuery:
-        """Return the list of an account's records with these fields and further conditions."""
+        """Return the query for an account's records with these field values and conditions."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
@@ -81,7 +81,7 @@ class RowMapping(Generic[T]):
 
 
 class SqliteTable(Generic[T]):
-    """Answers `ports.RecordTable`: what all tables of records have in common."""
+    """Implements `ports.RecordTable`: what all tables of records have in common."""
 
     def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session
@@ -123,13 +123,13 @@ class SqliteTable(Generic[T]):
 
 
 class SqliteRecords(SqliteTable[R]):
-    """Answers `ports.Records`."""
+    """Implements `ports.Records` in SQLite."""
 
     def save(self, record: R) -> None:
         self._session.write(self._mapping.update, self._mapping.changed_values(record, record.sid))
 
     def remove(self, sid: str) -> None:
-        # Its place is kept for pages that begin at it, until 100,000 others have been removed.
+        # The record's place is kept for pages that begin at it, until 100,000 others are removed.
         self._session.write(
             "INSERT OR REPLACE INTO removed (table_name, sid, account_sid, seq)"
             f" SELECT ?, sid, account_sid, seq FROM {self._mapping.table} WHERE sid = ?",
@@ -146,10 +146,10 @@ class SqliteRecords(SqliteTable[R]):
 
 
 class SqliteNamedRecords(SqliteRecords[N]):
-    """Answers `ports.NamedRecords`."""
+    """Implements `ports.NamedRecords` in SQLite."""
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
-        # A SID goes before a unique name that happens to look like one.
+        # A SID takes precedence over a unique name that happens to look like a SID.
         by_sid = {"account_sid": account_sid, "sid": sid_or_name}
         by_name = {"account_sid": account_sid, "unique_name": sid_or_name}
         return self.first(by_sid) or self.first(by_name)

@@ -1,7 +1,7 @@
-"""The rest of long answers in SQLite; their first part is in the rows of their attempts.
+"""The rest of long answers in SQLite; the first part of each is in the row of its attempt.
 
-An ordinary answer has no rest, and costs nothing here. A long one has three rows: how much was left
-out, the rest itself, and, updated by triggers, how many bytes its account keeps.
+An ordinary answer has no rest and costs nothing here. A long answer has two rows: the amount left
+out of the first part, and the rest itself. Triggers keep count of the bytes for each account.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _KEPT: Final = BulkStatement.insert(
 )
 
 TABLES: Final = (_LONG, _REPLACED, _KEPT)
-"""Rows that are written many at a time."""
+"""The statements whose rows are written many at a time."""
 
 _LARGEST: Final = (
     f"SELECT account_sid, bytes FROM kept_bytes WHERE account_sid <> '{EVERY}' AND bytes > 0"
@@ -45,17 +45,20 @@ _DROP_OLDEST: Final = (
 _NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
-"""By one rest: an answer is at most 128 KiB long, and a rest counts for at least 1 KiB."""
+"""The most rests that one new rest can push out of the budget.
+
+An answer is at most 128 KiB long, and each rest counts for at least 1 KiB.
+"""
 
 
 class SqliteResponseOverflows:
-    """Answers `ports.ResponseOverflows`."""
+    """Implements `ports.ResponseOverflows` in SQLite."""
 
     def __init__(self, session: WriteBatch, budget: ResponseStorageBudget) -> None:
         self._session = session
         self._budget = budget
         self._added = 0
-        """How many rests were added since the last call of `keep_within_budget`."""
+        """Number of rests added since the last call of `keep_within_budget`."""
 
     def bytes_of(self, account_sid: str) -> int:
         row = self._session.read_queued(
@@ -67,10 +70,10 @@ class SqliteResponseOverflows:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the columns of an attempt's answer; the rest of a long answer is kept apart.
+        """Return the columns of an attempt's answer, and queue the rest of a long answer.
 
-        `sid` is that of the callback or of the copy. If the next attempt is under way already, the
-        answer is not the last one, and its rest is not kept at all.
+        `sid` is the SID of the callback or the shadow. The rest is stored only if `is_last` is
+        true: it is false if the next attempt is under way already.
         """
         response, number = attempt.response, attempt.number
         if response is None:
@@ -87,12 +90,12 @@ class SqliteResponseOverflows:
         return head, body, response.is_cut
 
     def keep_within_budget(self) -> None:
-        """Drop the oldest rests of the account that has most, until everything fits the budget.
+        """Drop the oldest rests of the account with the most bytes, until all fit the budget.
 
         So no account loses anything while it has less than its share, the budget divided by the
-        number of accounts: over budget, the account that has most is always above that share. If
-        the budget was reduced, it takes several calls: each drops at most as much as the rests
-        added since the last call could push out, so that no commit takes long.
+        number of accounts: over budget, the account with the most bytes is always above its share.
+        Each call drops at most as much as the rests added since the last call could push out, so
+        that no commit takes long; after the budget was reduced, it takes several calls.
         """
         most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
         for _ in range(most_drops):

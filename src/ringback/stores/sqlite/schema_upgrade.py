@@ -1,4 +1,4 @@
-"""The schema of a data file: finding out its version, and bringing it up to date."""
+"""The schema of a data file: reads its version and upgrades it to the newest."""
 
 import re
 import sqlite3
@@ -16,31 +16,32 @@ from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressB
 
 
 class SchemaMigration(NamedTuple):
-    """One step of the schema; its file is named `NNNN_what_it_does.sql`, and applied once."""
+    """One upgrade step, applied once; the SQL comes from a file `NNNN_what_it_does.sql`."""
 
     version: int
     sql: str
 
 
 class SchemaVersionGap(NamedTuple):
-    """The schema that a file has, and the one that it needs."""
+    """The schema version that a file has, and the version that this Ringback needs."""
 
     present: int
     wanted: int
 
 
 BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
-"""Called before a file with data is upgraded; if it raises, the file stays as it was."""
+"""A function called before a file with data is upgraded; if it raises, the file is unchanged."""
 
 
 def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-    """Do nothing before a file is upgraded."""
+    """Allow the upgrade: a BeforeUpgrade that does nothing."""
 
 
 def gap_of(path: Path) -> SchemaVersionGap | None:
-    """Return how far a file is behind, or None if it is up to date, empty or missing.
+    """Return the file's schema version and the needed one; None if up to date, empty or missing.
 
-    Raises ConfigurationError for a schema that is newer than this Ringback, and sqlite3.Error.
+    Raises ConfigurationError if the schema is newer than this Ringback, and sqlite3.Error if the
+    file can't be read.
     """
     if is_missing(path):
         return None
@@ -51,12 +52,12 @@ def gap_of(path: Path) -> SchemaVersionGap | None:
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
-    """Open a file without creating it: for reading, which can take writing in WAL mode."""
+    """Open an existing file for reading; not read-only, since reading may write in WAL mode."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
 
 
 def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
-    """Return why a command does not use a file with an older schema."""
+    """Return the error for a command that finds a data file with an older schema."""
     holder = FileLock.holder(path)
     who = (
         "no server is using it: run"
@@ -64,17 +65,17 @@ def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
         else f"process {holder} is using it: stop that server, then run"
     )
     return ConfigurationError(
-        f"{path} has schema {gap.present}, and this Ringback needs {gap.wanted}. Commands leave"
-        f" that as it is, since a server of the older version could not go on. {who}"
+        f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}. Commands don't"
+        f" upgrade it, since a server of the older version could not go on. {who}"
         f" `ringback db upgrade --data {path.parent}`, or start a server of this version"
     )
 
 
 def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> None:
-    """Take all steps that the schema lacks.
+    """Apply all upgrade steps that the schema lacks.
 
-    Each is a transaction of its own together with its number: after a crash, the next start goes on
-    with the step that was not finished.
+    Each step and its version number are one transaction: after a crash, the next start continues
+    with the step that was not finished. Raises whatever `before` raises.
     """
     version = version_of(connection)
     steps = pending_migrations(version)
@@ -84,32 +85,32 @@ def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> N
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)
     connection.create_function("device_ip_of", 1, DeviceAddressBackfill().device_ip_of)
-    # The first number of a watermark: it says that the file has data from now on.
+    # The commit number must be at least 1: 0 would mean that the file has no data.
     number = max(1, number_in(connection))
     for step in steps:
         connection.executescript(
             f"BEGIN; {step.sql}; PRAGMA user_version = {step.version};"
             f" PRAGMA application_id = {number}; COMMIT;"
         )
-    # The function remembers all addresses that it has given, and nobody needs it any more.
+    # Free the function's memory of all addresses that it has assigned: nothing needs it any more.
     connection.create_function("device_ip_of", 1, None)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the version of a file's schema; 0 for a new file."""
+    """Return the schema version of the open file; 0 for a new file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return version
 
 
 def newest() -> int:
-    """Return the schema that this Ringback needs."""
+    """Return the newest schema version, which this Ringback needs."""
     return pending_migrations(0)[-1].version
 
 
 def pending_migrations(version: int) -> list[SchemaMigration]:
-    """Return the steps that a schema of this version has yet to take, in order.
+    """Return the upgrade steps that a schema of this version lacks, in order.
 
-    Raises ConfigurationError for a schema that is newer than this Ringback.
+    Raises ConfigurationError if the schema is newer than this Ringback.
     """
     steps = sorted(_migrations())
     wanted = steps[-1].version

@@ -1,4 +1,4 @@
-"""The columns with sealed secrets, and sealing all of them with another key."""
+"""Lists the columns with encrypted secrets, and encrypts all of them again with another key."""
 
 import logging
 import sqlite3
@@ -12,14 +12,14 @@ _log = logging.getLogger(__name__)
 
 
 class SealedColumn(NamedTuple):
-    """A column of secrets, and the column that says whose secret it is."""
+    """A column of encrypted secrets, and the column with the id of each secret's owner."""
 
     table: str
     owner: str
     column: str
 
     def place(self, owner: str) -> str:
-        """Return the text that a secret of this owner is bound to."""
+        """Return the place that this owner's secret is bound to (see SecretCipher)."""
         return f"{self.table}.{self.column} of {owner}"
 
 
@@ -32,9 +32,10 @@ _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 
 
 def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
-    """Seal all secrets with the cipher's first key, and leave no trace of their earlier form.
+    """Encrypt all secrets with the cipher's first key, and wipe their earlier form from the file.
 
-    Raises ConfigurationError if the cipher lacks the key that they are sealed with now.
+    Does nothing if they are encrypted with that key already. Raises ConfigurationError if the
+    cipher lacks the key that they are encrypted with now.
     """
     if _sealed_with(connection, cipher) != cipher.key_ids[0]:
         _seal_anew(connection, cipher)
@@ -44,9 +45,9 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 
 
 def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
-    """Open every secret, change nothing, and return how many there are.
+    """Decrypt every secret as a check, change nothing, and return the number of secrets.
 
-    Raises ConfigurationError for the first that can't be opened.
+    Raises ConfigurationError for the first secret that can't be decrypted.
     """
     if _sealed_with(connection, cipher) is None:
         return 0
@@ -62,12 +63,15 @@ def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
 
 
 def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | None:
-    """Return the id of the key that all secrets are sealed with; None if they are in the clear."""
+    """Return the id of the key that the secrets are encrypted with; None if they are plain text.
+
+    Raises ConfigurationError if the cipher doesn't have that key.
+    """
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
     if row is not None and row["key_id"] not in cipher.key_ids:
         raise ConfigurationError(
-            f"the secrets in the data file are sealed with the key {row['key_id']}, and given is"
-            f" {', '.join(cipher.key_ids)}; name the file that has it with --seal-key-file"
+            f"the secrets in the data file are sealed with the key {row['key_id']}, but the given"
+            f" key is {', '.join(cipher.key_ids)}; name the right key file with --seal-key-file"
         )
     return row and row["key_id"]
 
@@ -76,7 +80,7 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     first = cipher.key_ids[0]
     connection.execute("BEGIN IMMEDIATE")
     with on_failure(lambda: connection.execute("ROLLBACK")):
-        # Another process may have sealed them between the check and this transaction.
+        # Another process may have encrypted them between the check and this transaction.
         before = _sealed_with(connection, cipher)
         if before != first:
             sealed = sum(_seal(connection, cipher, one, is_clear=before is None) for one in _ALL)
@@ -88,7 +92,7 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def _seal(
     connection: sqlite3.Connection, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
 ) -> int:
-    """Seal a column; return how many secrets it has."""
+    """Encrypt the secrets in one column, and return the number of them."""
     table, owner, column = sealed
     rows = connection.execute(
         f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"
@@ -106,7 +110,7 @@ def _seal(
 def _wipe(connection: sqlite3.Connection) -> None:
     """Rewrite the file, so that deleted or replaced secrets are not left in its free pages.
 
-    If another process is using the file, the next one to open it does this.
+    If another process is using the file, this is done at the next opening instead.
     """
     try:
         connection.execute("VACUUM")
@@ -114,4 +118,4 @@ def _wipe(connection: sqlite3.Connection) -> None:
         if not is_busy:
             connection.execute("UPDATE sealed_with SET is_wiped = true")
     except sqlite3.OperationalError as failure:
-        _log.warning("what was sealed may still stand in the clear in the data file: %s", failure)
+        _log.warning("the data file may still contain secrets in plain text: %s", failure)

@@ -1,7 +1,7 @@
-"""Copies of callbacks in SQLite.
+"""Shadows (copies of callbacks that are sent from another source and compared) in SQLite.
 
-As with attempts, rows are written many per statement. The database itself compares copies with
-their callbacks, so that no body has to be read from it.
+As with attempts, many rows are written per statement. The database itself compares the answers to a
+shadow and to its callback, so that no body has to be read from the file.
 """
 
 import sqlite3
@@ -28,7 +28,7 @@ _OPENED: Final = BulkStatement.insert(
 _SETTLED: Final = BulkStatement.update("shadows", ATTEMPT_COLUMNS)
 
 TABLES: Final = (_OPENED, _SETTLED)
-"""Rows that are written many at a time, after those of callbacks."""
+"""The statements whose rows are written many at a time, after the rows of callbacks."""
 
 
 def _excerpt(body: str) -> str:
@@ -63,14 +63,14 @@ _APART: Final = ", ".join(
         *map(_of_kept, ("head", "body")),
     ]
 )
-# If the first parts are equal, the digests say whether the whole bodies are.
+# If the stored first parts of two bodies are equal, the digests show whether the whole bodies are.
 _IS_SAME_BODY: Final = (
     "CASE first.response_body = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
     f" {_of_long('digest', sid='shadows.callback_sid')} IS {_of_long('digest', sid='shadows.sid')}"
     " END"
 )
 
-# As subqueries, since `read_page` finds the rows of a page by the columns of one table.
+# These are subqueries, since `read_page` finds the rows of a page by the columns of one table.
 _COMPARED: Final = ", ".join(
     [
         "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
@@ -84,7 +84,7 @@ _COMPARED: Final = ", ".join(
 
 
 class SqliteShadowCallbacks:
-    """Answers `ports.ShadowCallbacks`."""
+    """Implements `ports.ShadowCallbacks` in SQLite."""
 
     def __init__(self, session: WriteBatch, responses: SqliteResponseOverflows) -> None:
         self._session = session

@@ -1,6 +1,6 @@
 """The store in one SQLite file: one thread owns the writing connection, and commits in groups.
 
-All jobs that queued up during the last commit share the next one. So everyone who waits shares its
+All jobs that queue up during one commit share the next. So the waiting callers share the commit's
 cost, nobody contends for a lock, and the event loop is woken once for all jobs of a commit.
 """
 
@@ -37,26 +37,26 @@ _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
 _TRY_AGAIN: Final = 1.0
-"""Seconds between attempts to share a file again that a full disk has made exclusive."""
-# Seconds. When several jobs share commits already, waiting this long lets many more share one: a
-# commit costs more than the work in it.
+"""Seconds between tries to open the file in shared mode again after the disk was full."""
+# Seconds. If the last commit had several jobs, the next one waits this long for further jobs, since
+# a commit costs more than the work in it.
 _GATHERING: Final = 0.001
 
 
 def _not_told(_: object) -> None:
-    """Ignore how long a commit took, or that it failed."""
+    """Do nothing: the default for `committed` and `unavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """How much a store keeps, and whom it tells how its commits ended."""
+    """Options of a store: its budget for long answers, and callbacks about its commits."""
 
     committed: Callable[[float], None] = _not_told
-    """Called with the seconds that each commit took, in the store's own thread."""
+    """Called after each commit with its duration in seconds, in the store's own thread."""
     unavailable: Callable[[str], None] = _not_told
     """Called in the event loop with the reason why a commit failed."""
     budget: ResponseStorageBudget = ResponseStorageBudget()
-    """How much of long answers is kept."""
+    """The most bytes of long answers to keep."""
 
 
 _OPTIONS: Final = StoreOptions()
@@ -70,7 +70,7 @@ class _Entry(NamedTuple):
 
 
 class SqliteStore:
-    """Answers `ports.Store`; see `open`."""
+    """Implements `ports.Store`; see `open`."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class SqliteStore:
         lock: FileLock | None = None,
         options: StoreOptions = _OPTIONS,
     ) -> None:
-        """Use this open file; see `open`."""
+        """Create a store on an open data file; usually called through `open` or `beside`."""
         self._cipher = cipher
         self._path = path
         self._options = options
@@ -105,11 +105,11 @@ class SqliteStore:
         options: StoreOptions = _OPTIONS,
         accept_data_loss: bool = False,
     ) -> Self:
-        """Open the file, make it where there is none, and bring its schema up to date.
+        """Open the data file or create it, and upgrade its schema.
 
-        `lock` is the file's, where the caller has taken it already; it is released where the file
-        can't be used. Raises ConfigurationError where the file can't be used, has lost data, or is
-        in use by another process.
+        `lock` is the file's lock if the caller has taken it already; it is released if the file
+        can't be used. Raises ConfigurationError if the file can't be used, has lost data, or is in
+        use by another process.
         """
         lock = lock or FileLock.take(path)
         with on_failure(lock.release):
@@ -118,14 +118,14 @@ class SqliteStore:
 
     @classmethod
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
-        """Open the file beside a process that may be using it; for short work without claims.
+        """Open the data file while a server may be using it; for short work without claims.
 
-        Raises ConfigurationError if it can't be used, has lost data, or has an older schema.
+        Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Run the work in the next commit; see `ports.Store`."""
+        """Run the work in the next commit and return its result; see `ports.Store.transact`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
         entry = _Entry(CommitJob(work), asyncio.get_running_loop().create_future())
@@ -136,16 +136,16 @@ class SqliteStore:
         return entry.job.result
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
-        """Run the work beside the commits; see `ports.Store`."""
+        """Run work that only reads, in parallel with commits; see `ports.Store.read`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
         if self._reopen is not None:
-            # A full disk has no room for shared memory, so there is only this one connection.
+            # A full disk has no room for shared memory, so the file allows only this connection.
             return await self.transact(work)
         return await self._readers.read(work, asked_by)
 
     async def close(self) -> None:
-        """Finish what is queued, and close the file."""
+        """Finish all queued work, close the file, and release its lock."""
         self._is_closed = True
         await asyncio.to_thread(self._readers.close)
         self._entries.put(None)
@@ -170,14 +170,14 @@ class SqliteStore:
             if self._reopen is not None:
                 self._try_to_share(self._reopen)
             self._committer.commit(jobs)
-        except Exception as failure:  # noqa: BLE001 (without its thread, there is no store)
-            _log.exception("a commit failed for no reason that the database gives")
+        except Exception as failure:  # noqa: BLE001 (the store must not lose its thread)
+            _log.exception("a commit failed with an unexpected error")
             unavailable = StoreUnavailable(f"the database can't be used just now: {failure!r}")
             for job in jobs:
                 job.failure = unavailable
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
-        """Open the file again, shared with others, once there is room for that."""
+        """Open the file again in shared mode if the disk has room for that now."""
         if perf_counter() < self._next_try:
             return
         if not self._committer.has_room():
@@ -194,7 +194,7 @@ class SqliteStore:
         self._reopen = opened.reopen
 
     def _report(self, entries: list[_Entry]) -> None:
-        """Wake the event loop once for all jobs that have ended."""
+        """Report the results of all jobs to the event loop, waking it only once."""
         loop, failures = entries[0].ended.get_loop(), [entry.job.failure for entry in entries]
         refusal = next((each for each in failures if isinstance(each, StoreUnavailable)), None)
         try:
@@ -202,13 +202,13 @@ class SqliteStore:
                 loop.call_soon_threadsafe(self._options.unavailable, str(refusal))
             loop.call_soon_threadsafe(_end, entries)
         except RuntimeError:
-            # The event loop is gone, and with it whoever waited.
+            # The event loop is closed, so nobody waits for the results any more.
             return
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for work; return all that is queued, and whether there can be more.
+        """Wait for queued work; return it, and False if the store is closed.
 
-        The wait is no longer than until the log has to be looked at again.
+        Returns an empty list when it is time to check the write-ahead log again.
         """
         entries = list[_Entry]()
         try:
@@ -218,7 +218,7 @@ class SqliteStore:
         if self._is_busy:
             sleep(_GATHERING)
         while entry is not None:
-            # A caller that was cancelled before its turn wants nothing done.
+            # If the caller was cancelled before its turn, skip its work.
             if not entry.ended.cancelled():
                 entries.append(entry)
             if len(entries) == _MOST_AT_ONCE:
@@ -235,7 +235,7 @@ def _end(entries: list[_Entry]) -> None:
     for job, ended in entries:
         try:
             job.end()
-        except Exception:  # noqa: BLE001 (all others in the commit have to hear of theirs)
-            _log.exception("what follows a transaction failed")
+        except Exception:  # noqa: BLE001 (the other callers must get their results too)
+            _log.exception("a function to call after a commit failed")
         if not ended.done():
             ended.set_result(None)

@@ -13,13 +13,13 @@ _TASKS: Final = RowMapping("tasks", ScheduledTask)
 
 
 class SqliteTasks:
-    """Answers `ports.ScheduledTasks`."""
+    """Implements `ports.ScheduledTasks` in SQLite."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
     def put(self, task: ScheduledTask) -> None:
-        # A new row with a new `seq`, so that it comes after tasks that are due at the same instant.
+        # The new row gets a new `seq`, so that it comes after tasks that are due at the same time.
         self._session.write(_TASKS.replace, _TASKS.values(task))
 
     def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
@@ -53,7 +53,7 @@ class SqliteTasks:
 
 
 class SqliteScenarioChoices:
-    """Answers `ports.ScenarioChoices`."""
+    """Implements `ports.ScenarioChoices` in SQLite."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session

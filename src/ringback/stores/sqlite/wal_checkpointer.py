@@ -1,9 +1,9 @@
-"""Keeps SQLite's write-ahead log short, the file that ends in `-wal`.
+"""Keeps SQLite's write-ahead log (the file that ends in `-wal`) short.
 
 SQLite starts the log over once all of it is in the database and nobody reads from it. With constant
-reads it grows instead, and would keep its size. So when it is large, new reads wait until the
-present ones have ended, which takes no longer than a read may, and then the log is truncated. It is
-also truncated when nothing more is committed.
+reads the log would only grow. So when it is large, new reads wait until the present reads have
+ended, which takes no longer than one read may take, and then the log is truncated. The log is also
+truncated when the store is idle.
 """
 
 import sqlite3
@@ -14,17 +14,20 @@ from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 SMALL: Final = 20 * 1024 * 1024
-"""Bytes: a little more than the 2000 pages after which SQLite tries to start it over."""
+"""Size in bytes below which the log is left alone.
+
+It is a little more than the 2000 pages after which SQLite itself tries to start the log over.
+"""
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
-"""Seconds between two looks at its size, and between two while reads are held up for it."""
+"""Seconds between two checks of the size while new reads wait; `_LOOK_EVERY` applies otherwise."""
 _BUSY_TIMEOUT: Final = 5000
-"""Milliseconds, as Python sets it: for work beside another process."""
+"""How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 
 
 class WalCheckpointer:
-    """The log of one database, truncated by the thread that commits."""
+    """Truncates the write-ahead log of one database, in the thread that commits."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, readers: ReadConnectionPool
@@ -38,15 +41,15 @@ class WalCheckpointer:
 
     @property
     def patience(self) -> float | None:
-        """The most seconds to wait for work before `look` is called; None for no limit."""
+        """The most seconds to wait for work before calling `look` again; None for no limit."""
         if self._is_held:
             return _HELD
         return _LOOK_EVERY if self._is_in_question else None
 
     def look(self, now: float, *, is_idle: bool) -> None:
-        """Truncate the log if it is too long and nobody reads; called after commits and when idle.
+        """Truncate the log if it is too long and nobody reads; call after commits and when idle.
 
-        `now` is the stopwatch's time.
+        `now` is the time in seconds by `perf_counter`.
         """
         if not is_idle:
             self._is_in_question = True
@@ -57,11 +60,11 @@ class WalCheckpointer:
         if size > _LARGE or self._is_held:
             self._hold()
         elif is_idle:
-            # Look again later if another process has kept it from being truncated.
+            # Look again later if another process has prevented the truncation.
             self._is_in_question = size > SMALL and not self._cut()
 
     def _hold(self) -> None:
-        """Hold up new reads until those under way have ended, then truncate the log."""
+        """Make new reads wait; once those under way have ended, truncate the log."""
         self._is_held = True
         if self._readers.hold():
             self._cut()
@@ -75,13 +78,13 @@ class WalCheckpointer:
             return 0
 
     def _cut(self) -> bool:
-        """Write it into the database and truncate it; False if another process is reading."""
+        """Copy the log into the database and truncate it; False if another process is reading."""
         try:
             self._connection.execute("PRAGMA busy_timeout = 0")
             is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not is_busy
         except sqlite3.Error:
-            # The next commit runs into the same trouble, and reports it.
+            # The next commit meets the same problem, and reports it.
             return False
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")

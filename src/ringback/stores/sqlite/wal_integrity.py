@@ -1,17 +1,17 @@
-"""Finds out whether the WAL still has everything that was committed; SQLite itself never says.
+"""Checks that the write-ahead log (WAL) has everything that was committed; SQLite does not.
 
-SQLite reads a WAL up to the first damaged frame as if it ended there, and treats a missing one as
-empty. Acknowledged commits are lost then, or half of them is mixed with what had reached the
-database already. Two pieces of evidence show that, and both have to be read before SQLite opens the
-file, since the first process to open it overwrites them.
+SQLite reads a WAL up to the first damaged frame (a page with a header) as if it ended there, and
+treats a missing WAL as empty. Then acknowledged commits are lost, or some of their pages are in the
+database and others are not. Two pieces of evidence reveal this, and both have to be read before
+SQLite opens the file, since the first process to open it overwrites them:
 
-- The index in shared memory (`-shm`) says up to which frame the WAL is committed. SQLite writes it
-  after the WAL is on disk, so it never says too much, and it survives the death of a process. After
-  a power cut it may be old: then it counts only where it is about this very WAL.
-- A frame whose checksum goes on from that of a commit was written after that commit was on disk. So
-  whatever stands before it must be whole.
+- The index in shared memory (`-shm`) has the number of committed frames. SQLite writes it after the
+  WAL is on disk, so the number is never too high, and it survives the death of a process. After a
+  power cut it may be out of date: then it only counts if it belongs to the present WAL.
+- A frame whose checksum continues from the checksum of a commit was written after that commit was
+  on disk. So all frames before it must be undamaged.
 
-After a power cut, damage in the last commit can't be told from a commit that was never finished.
+After a power cut, damage in the last commit looks the same as a commit that was never finished.
 """
 
 import struct
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
 
 MOST_FRAMES: Final = 4_000
-"""Twice as many as a WAL usually has; checking more would take seconds, and is left to SQLite."""
+"""The most frames to check, twice as many as a WAL usually has; more would take seconds."""
 
 _WORD: Final = 0xFFFFFFFF
 _MAGIC: Final = 0x377F0682
-"""Its lowest bit says that checksums are of big-endian words."""
+"""The WAL's magic number; if its lowest bit is set, checksums use big-endian words."""
 _VERSION: Final = 3_007_000
 _HEAD: Final = struct.Struct(">4I8s2I")
 _FRAME_HEAD: Final = struct.Struct(">2I8s2I")
@@ -46,27 +46,28 @@ class _Head(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A page of a commit; the last page of a commit says so."""
+    """A frame of the WAL: one page that a commit wrote."""
 
     is_commit: bool
+    """True if this is the last frame of its commit."""
     salts: bytes
     checksum: Checksum
     content: bytes
-    """The bytes that its checksum covers."""
+    """The bytes that the frame's checksum covers."""
 
 
 class _Index(NamedTuple):
-    """What the index in shared memory says about the WAL."""
+    """The data about the WAL from the index in shared memory (`-shm`)."""
 
     frames: int
-    """How many are committed."""
+    """Number of committed frames."""
     copied: int
-    """How many of them are in the database already."""
+    """Number of committed frames that are in the database already."""
     salts: bytes
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the index, or None if it is missing or not valid."""
+        """Return the index read from this file, or None if it is missing or not valid."""
         try:
             with path.open("rb") as file:
                 text = file.read(2 * _INDEX.size + 4)
@@ -83,24 +84,25 @@ class _Index(NamedTuple):
 
     @property
     def only_in_the_wal(self) -> int:
-        """How many frames are in the WAL alone, and not in the database yet."""
+        """Number of committed frames that are only in the WAL and not in the database yet."""
         return max(0, self.frames - self.copied)
 
 
 def wal_path(database: Path) -> Path:
-    """Return the path of the WAL of a database."""
+    """Return the path of the database's WAL: its name with `-wal` added."""
     return database.with_name(f"{database.name}-wal")
 
 
 def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
-    """Return what is wrong with the WAL of a database, or None if no fault is known.
+    """Return a description of the damage to the database's WAL, or None if there is none.
 
-    `is_index_of_this_boot` says that the machine has not lost its memory since the last server.
+    `is_index_of_this_boot` says that the machine has not restarted since the last server ran, so
+    that the index in shared memory is up to date.
     """
     shared = database.with_name(f"{database.name}-shm")
     while True:
-        # The index first: a working process appends to the WAL before it updates the index, and
-        # the last one to close the file deletes the index before the WAL.
+        # Read the index first: a working process appends to the WAL before it updates the index,
+        # and the last process to close the file deletes the index before the WAL.
         index = _Index.read(shared)
         damage = _damage_by(index, database, is_index_of_this_boot=is_index_of_this_boot)
         if damage is None or _Index.read(shared) == index:
@@ -125,8 +127,8 @@ def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | 
         return _lost(path, "is empty", trusted)
     head = _head_of(text)
     if head is None:
-        # The header is on disk before the first frame is written.
-        return f"the head of {path} is damaged" if file.read(1) and any(text) else None
+        # SQLite writes the first frame after the header is on disk, so a bad header is damage.
+        return f"the header of {path} is damaged" if file.read(1) and any(text) else None
     frames = islice(_frames(file, head), MOST_FRAMES)
     whole, broken = _first_broken(head, frames)
     if whole == MOST_FRAMES:
@@ -137,7 +139,7 @@ def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | 
     elif trusted is not None and not _is_later(head.salts, trusted.salts):
         return _lost(path, "is not the one that was here", trusted)
     if _has_gone_on_after(broken, frames, head):
-        return f"{path} is damaged in frame {whole + 1}, and there are commits behind it"
+        return f"{path} is damaged in frame {whole + 1}, and there are commits after it"
     return None
 
 
@@ -167,7 +169,7 @@ def _frames(file: BinaryIO, head: _Head) -> Iterator[_Frame]:
 
 
 def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | None]:
-    """Return how many frames are whole before the first damaged one, and that one."""
+    """Return the number of undamaged frames, and the first damaged frame or None."""
     before, count = head.checksum, 0
     for frame in frames:
         if not _follows(before, frame, head):
@@ -177,7 +179,7 @@ def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | 
 
 
 def _has_gone_on_after(broken: _Frame | None, frames: Iterator[_Frame], head: _Head) -> bool:
-    """Whether a frame follows a commit at or after the damage, which shows that it was durable."""
+    """Return True if a frame follows a commit at or after the damage: that commit was durable."""
     before = broken
     for frame in frames:
         is_commit = before is not None and before.is_commit and before.salts == head.salts
@@ -192,7 +194,7 @@ def _follows(before: Checksum, frame: _Frame, head: _Head) -> bool:
 
 
 def _is_later(salts: bytes, than: bytes) -> bool:
-    """Whether a WAL was begun after another: each counts its first salt one up."""
+    """Return True if the WAL with `salts` is newer; each new WAL adds 1 to the first salt."""
     ahead = int.from_bytes(salts[:4], "big") - int.from_bytes(than[:4], "big") & _WORD
     return 0 < ahead < 1 << 31
 
@@ -201,7 +203,11 @@ def _is_later(salts: bytes, than: bytes) -> bool:
 
 
 def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
-    """Return SQLite's checksum; it goes over pairs of words, and is linear in them."""
+    """Return SQLite's checksum of the content, continued from `before`.
+
+    SQLite adds up pairs of words one after the other; since that is linear, each word here has a
+    fixed weight instead.
+    """
     count = len(content) // 4
     words = struct.unpack(f"{order}{count}I", content)
     ones, twos, (a, b, c) = _weights(count // 2)
@@ -214,9 +220,9 @@ def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
 
 @lru_cache(4)
 def _weights(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
-    """Return how much each word counts in either sum, and how much the sums before it do.
+    """Return each word's weight in the first and the second sum, and the weights of `before`.
 
-    With each pair (x, y), `first += x + second` and then `second += y + first`.
+    For each pair (x, y), SQLite computes `first += x + second` and then `second += y + first`.
     """
     ones, twos = list[int](), list[int]()
     a, b, c = 1, 0, 1

@@ -1,4 +1,4 @@
-"""The tables of Programmable Wireless."""
+"""The SQLite tables of Programmable Wireless."""
 
 from typing import Final
 
@@ -54,7 +54,7 @@ SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid"
 
 
 class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
-    """Answers `ports.CommandUsageTable`."""
+    """Implements `ports.CommandUsageTable` in SQLite."""
 
     def __init__(self, session: WriteBatch) -> None:
         super().__init__(session, COMMAND_USES)
@@ -78,7 +78,7 @@ class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
 
 
 def wireless_tables(session: WriteBatch) -> WirelessTables:
-    """Return the tables of Programmable Wireless, as this session reads and writes them."""
+    """Return the tables of Programmable Wireless, for reading and writing in this session."""
     return WirelessTables(
         rate_plans=SqliteNamedRecords(session, RATE_PLANS),
         sims=SqliteNamedRecords(session, SIMS),

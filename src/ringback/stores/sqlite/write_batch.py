@@ -1,9 +1,9 @@
-"""The statements of one commit: rows that can wait are written together, many per statement.
+"""The statements of one commit: rows are queued and written together, many per statement.
 
-One statement per row costs more than its work: at each, the thread releases the interpreter lock
-and waits to get it back from a busy event loop. So rows of callbacks and attempts are collected,
-and written when a query has to see them or before the commit. A job that fails takes back its own
-rows and no others.
+One statement per row would cost more than its work: at each statement, the thread releases the
+interpreter lock and waits to get it back from a busy event loop. So rows of callbacks and attempts
+are queued, and written when a query has to see them or before the commit. If a job fails, only its
+own rows are dropped.
 """
 
 import sqlite3
@@ -18,10 +18,13 @@ _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
 class BulkStatement:
-    """A statement that writes many rows of a table at once; `columns` are those of each row."""
+    """An SQL statement that writes many rows of a table at once, prepared for several row counts.
+
+    `columns` are the columns of each row.
+    """
 
     def __init__(self, before: str, columns: str, after: str = "") -> None:
-        """Put it together around its `VALUES (?, …), (?, …)`."""
+        """Build the statement from the SQL before and after its `VALUES (?, …), (?, …)`."""
         row = f"({', '.join('?' for _ in columns.split(', '))})"
         self.statements = {
             size: f"{before} VALUES {', '.join([row] * size)} {after}" for size in _CHUNKS
@@ -29,12 +32,12 @@ class BulkStatement:
 
     @classmethod
     def insert(cls, table: str, columns: str) -> Self:
-        """Return the one that adds rows."""
+        """Return a statement that inserts rows with these columns."""
         return cls(f"INSERT INTO {table} ({columns})", columns)
 
     @classmethod
     def update(cls, table: str, columns: str) -> Self:
-        """Return the one that changes these columns of the rows whose SIDs come before them."""
+        """Return a statement that updates these columns; each row of values begins with the SID."""
         changed = ", ".join(f"{column} = new.{column}" for column in columns.split(", "))
         return cls(
             f"WITH new (sid, {columns}) AS (",
@@ -44,19 +47,19 @@ class BulkStatement:
 
     @classmethod
     def delete(cls, table: str, column: str) -> Self:
-        """Return the one that deletes the rows with a value in this column."""
+        """Return a statement that deletes the rows that have the given values in this column."""
         return cls(f"DELETE FROM {table} WHERE ({column}) IN (", column, ")")
 
 
 class WriteBatch:
-    """A connection during one commit, and the rows that wait to be written.
+    """A connection during one commit, and the rows queued to be written.
 
     A job gets a savepoint only when it first writes or flushes: most jobs just queue rows, which
     are undone by dropping them from the queue.
     """
 
     def __init__(self, connection: sqlite3.Connection, tables: Sequence[BulkStatement]) -> None:
-        """Write with this connection; rows are written table by table, in this order."""
+        """Create a batch on this connection; rows are written table by table, in this order."""
         self._connection = connection
         self._rows: dict[BulkStatement, list[Row]] = {table: [] for table in tables}
         self._mark = [0] * len(tables)
@@ -64,17 +67,17 @@ class WriteBatch:
         self._is_saved = False
 
     def begin_job(self) -> None:
-        """Begin a job, which can be undone by itself."""
+        """Begin a job, which can be undone without undoing other jobs of the commit."""
         self._mark = [len(rows) for rows in self._rows.values()]
         self._is_saved = False
 
     def end_job(self) -> None:
-        """Keep what the job did, for the coming commit."""
+        """End the job and keep its changes for the coming commit."""
         if self._is_saved:
             self._connection.execute("RELEASE job")
 
     def undo_job(self) -> None:
-        """Undo what the job did."""
+        """Undo the changes of the current job."""
         for rows, mark in zip(self._rows.values(), self._mark, strict=True):
             del rows[mark:]
         if self._is_saved:
@@ -82,10 +85,10 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Prepare for rows that change the record with this key: earlier rows of it are written.
+        """Announce a change of the record with this key; earlier queued changes of it are written.
 
         Rows are written table by table, not in the order in which they were queued, so two changes
-        of one record must not wait together.
+        of one record must not be in the queue together.
         """
         if key in self._touched:
             self._save()
@@ -93,27 +96,27 @@ class WriteBatch:
         self._touched.add(key)
 
     def queue(self, table: BulkStatement, row: Row) -> None:
-        """Let a row be written with the others of its table, before anybody reads them."""
+        """Queue a row, to be written with others of its table before the next query needs it."""
         self._rows[table].append(row)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a query on tables whose rows are not queued."""
+        """Run a query without writing queued rows first; for tables whose rows are never queued."""
         return self._connection.execute(statement, values)
 
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a query that sees the rows queued so far."""
+        """Write the rows queued so far, then run a query, which therefore sees them."""
         if any(self._rows.values()):
             self._save()
             self.flush()
         return self._connection.execute(statement, values)
 
     def write(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a statement at once."""
+        """Run a writing statement at once instead of queueing it."""
         self._save()
         return self._connection.execute(statement, values)
 
     def flush(self) -> None:
-        """Write all rows that are queued."""
+        """Write all queued rows to the database."""
         for table, rows in self._rows.items():
             if rows:
                 self._write(table, rows)
@@ -122,7 +125,7 @@ class WriteBatch:
         self._touched.clear()
 
     def forget(self) -> None:
-        """Drop all queued rows, and undo what the commit has done so far."""
+        """Drop all queued rows, and roll back the transaction."""
         for rows in self._rows.values():
             rows.clear()
         self._touched.clear()
@@ -130,7 +133,7 @@ class WriteBatch:
             self._connection.execute("ROLLBACK")
 
     def _save(self) -> None:
-        """Set a savepoint, so that what follows can be undone, after the rows of earlier jobs."""
+        """Write the rows of earlier jobs, then set a savepoint to which this job can be undone."""
         if self._is_saved:
             return
         own = [rows[mark:] for rows, mark in zip(self._rows.values(), self._mark, strict=True)]
@@ -154,5 +157,5 @@ class WriteBatch:
         try:
             self._connection.execute(statement, values)
         except (UnicodeError, OverflowError) as failure:
-            # The row is at fault; it must not look like a failure of the job that writes it.
-            raise sqlite3.DataError(f"a value can't be kept: {failure}") from failure
+            # The row is at fault, not the job that happens to write it: so raise a database error.
+            raise sqlite3.DataError(f"a value can't be stored: {failure}") from failure
