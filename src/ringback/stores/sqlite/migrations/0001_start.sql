@@ -1,4 +1,4 @@
--- Instants are whole microseconds since 1970-01-01T00:00:00Z. `seq` orders lists: newest first.
+-- Times are whole microseconds since 1970-01-01T00:00:00Z. Lists are in descending order of `seq`.
 
 CREATE TABLE accounts (
     sid TEXT PRIMARY KEY,
@@ -41,7 +41,7 @@ CREATE INDEX sims_of_account ON sims (account_sid, seq);
 CREATE INDEX sims_by_status ON sims (account_sid, status, seq);
 CREATE INDEX sims_by_fleet ON sims (account_sid, fleet_sid, seq);
 
--- Changes that the network has yet to carry out; a SIM has at most one.
+-- Changes of SIMs that the network has not carried out yet; a SIM has at most one.
 CREATE TABLE sim_updates (
     sim_sid TEXT PRIMARY KEY REFERENCES sims (sid),
     account_sid TEXT NOT NULL REFERENCES accounts (sid),
@@ -83,7 +83,7 @@ CREATE INDEX callbacks_of_account ON callbacks (account_sid, seq);
 CREATE INDEX callbacks_by_status ON callbacks (account_sid, status, seq);
 CREATE INDEX callbacks_by_token ON callbacks (account_sid, idempotency_token);
 
--- Written before the request leaves, with result 'open'; settled after it.
+-- A row is written with result 'open' before the request is sent, and settled afterwards.
 CREATE TABLE attempts (
     callback_sid TEXT NOT NULL REFERENCES callbacks (sid),
     account_sid TEXT NOT NULL REFERENCES accounts (sid),

@@ -1,5 +1,5 @@
--- Callbacks wait in lanes, one for each account and destination. An attempt under way has its row in
--- open_attempts, which stays small; its ending moves it to attempts, where rows are only ever added.
+-- Callbacks wait in lanes, one for each account and destination. An attempt under way has a row in
+-- open_attempts, which stays small. When it ends, it moves to attempts, where rows never change.
 
 ALTER TABLE accounts ADD COLUMN schedule TEXT;
 
@@ -28,7 +28,7 @@ INSERT INTO open_attempts
     SELECT callback_sid, number, started_us FROM attempts WHERE result = 'open';
 DELETE FROM attempts WHERE result = 'open';
 
--- The head is the request line and the headers; the URL and the body are the callback's own.
+-- The head is the request line and the headers; the URL and the body are stored with the callback.
 CREATE TABLE ended_attempts (
     callback_sid TEXT NOT NULL,
     number INTEGER NOT NULL,

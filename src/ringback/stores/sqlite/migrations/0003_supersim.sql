@@ -1,5 +1,5 @@
--- The whole Super SIM API. What comes due by itself stands in `tasks`, whatever resource it is of.
--- Of the indices that would do for a list with several filters, SQLite takes the youngest: so the one
+-- The whole Super SIM API. `tasks` has the scheduled tasks of all kinds of resources.
+-- If several indexes fit a list with several filters, SQLite takes the one created last: so the index
 -- that leaves the fewest rows comes last.
 
 ALTER TABLE accounts ADD COLUMN parent_sid TEXT REFERENCES accounts (sid);
@@ -16,7 +16,7 @@ CREATE TABLE access_profiles (
 ) STRICT;
 CREATE INDEX access_profiles_of_account ON access_profiles (account_sid, seq);
 
--- Fleets had none so far, and now each needs one: it lets their SIMs use every network.
+-- Fleets had no network access profile so far, but need one now: it allows every network.
 INSERT INTO access_profiles (sid, account_sid, unique_name, network_sids, created_us, updated_us)
 SELECT 'HA' || lower(hex(randomblob(16))), account_sid, NULL, '[]', min(created_us), min(created_us)
 FROM fleets GROUP BY account_sid;
@@ -145,7 +145,7 @@ CREATE TABLE billing_periods (
 ) STRICT;
 CREATE INDEX billing_periods_by_sim ON billing_periods (account_sid, sim_sid, seq);
 
--- A session uses so many bytes an hour from its beginning to its end; nothing is written meanwhile.
+-- A session uses a fixed number of bytes per hour, so nothing is written between start and end.
 CREATE TABLE data_sessions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     sid TEXT NOT NULL UNIQUE,
@@ -168,7 +168,7 @@ CREATE TABLE scenarios (
     name TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What is due by itself, in the order of its due times; at most one of each step of a resource.
+-- Scheduled tasks, by due time; at most one task per resource and step.
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     subject_sid TEXT NOT NULL,
@@ -182,8 +182,8 @@ CREATE INDEX tasks_due ON tasks (due_us, seq);
 INSERT INTO tasks (subject_sid, step, account_sid, due_us)
 SELECT sim_sid, 'update_sim', account_sid, due_us FROM sim_updates ORDER BY due_us;
 
--- SIMs that are connected already get their first Billing Period, those that are being changed once
--- that is over; and those that are ready the three months after which they become active.
+-- Connected SIMs get their first Billing Period now, or after the change that is under way. SIMs
+-- that are ready become active after three months.
 INSERT INTO tasks (subject_sid, step, account_sid, due_us)
 SELECT sid, 'renew_period', account_sid, updated_us FROM sims WHERE status IN ('ready', 'active');
 INSERT INTO tasks (subject_sid, step, account_sid, due_us)

@@ -79,7 +79,7 @@ CREATE TABLE wireless_updates (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX wireless_updates_to_plan ON wireless_updates (to_rate_plan_sid);
 
--- What a SIM sent, got and used stays when the SIM is deleted, so none of these refers to it.
+-- A SIM's Commands, sessions and usage stay when the SIM is deleted: so no foreign keys to SIMs.
 CREATE TABLE commands (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     sid TEXT NOT NULL UNIQUE,
@@ -133,7 +133,7 @@ CREATE TABLE wireless_sessions (
 CREATE INDEX wireless_sessions_of_account ON wireless_sessions (account_sid, seq);
 CREATE INDEX wireless_sessions_by_sim ON wireless_sessions (sim_sid, seq);
 
--- The places of records that were deleted lately, so that a page that begins at one can be turned to.
+-- The places of recently deleted records in their lists, so that a page may begin at one of them.
 CREATE TABLE removed (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     table_name TEXT NOT NULL,

@@ -1,5 +1,5 @@
--- What only has to be recognised is hashed here; what has to be read again is sealed right after all
--- migrations, and the rows that it stood in are written over.
+-- Secrets that only have to be compared are hashed here. Secrets that must stay readable are
+-- encrypted right after all migrations, and their plain text is wiped from the file.
 
 ALTER TABLE accounts ADD COLUMN kore_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE accounts ADD COLUMN secondary_auth_token TEXT;
@@ -50,14 +50,14 @@ CREATE TABLE api_clients (
 ) STRICT;
 CREATE INDEX api_clients_of_account ON api_clients (account_sid);
 
--- What signs the tokens of API clients; one row at the most.
+-- The key that signs the tokens of API clients; at most one row.
 CREATE TABLE token_keys (id TEXT PRIMARY KEY, private_key TEXT NOT NULL) STRICT;
 
--- With which key all that is sealed was sealed, and whether what stood there before is written over;
--- no row before the first time.
+-- The id of the key that all secrets are encrypted with, and whether their earlier form has been
+-- wiped from the file; no row while secrets are plain text.
 CREATE TABLE sealed_with (key_id TEXT PRIMARY KEY, is_wiped INTEGER NOT NULL) STRICT;
 
--- A test event is JSON and is sent for one round alone; a rehearsal is signed with another secret
--- than the active one.
+-- A test event (is_test) is JSON and is sent for one round only. A rehearsal is signed with another
+-- secret (secret_id) than the active one.
 ALTER TABLE callbacks ADD COLUMN is_test INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE callbacks ADD COLUMN secret_id TEXT;

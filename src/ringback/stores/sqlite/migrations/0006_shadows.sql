@@ -1,5 +1,5 @@
 -- Copies of callbacks, sent from another source and compared with the first attempts. A row is
--- written before its request leaves, with result 'open'; method and body are the callback's own.
+-- written with result 'open' before its request is sent; method and body are the callback's.
 
 CREATE TABLE shadows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,6 +1,6 @@
--- The row of an attempt or a copy has the first part of its answer. How much more an answer had stays
--- known (the digest is its whole body's, where that is longer); the rest is kept for the last answer
--- of each, and within a budget. Older rows have their whole answers, and no rows here.
+-- The row of an attempt or a shadow has the first part of its answer. long_responses has the size of
+-- the rest, and the digest of the whole body if it is longer than its first part. The rest itself is
+-- kept only for the last answer, within a budget. Older rows have whole answers, and no rows here.
 
 CREATE TABLE long_responses (
     sid TEXT NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE long_responses (
     PRIMARY KEY (sid, number)
 ) STRICT, WITHOUT ROWID;
 
--- `seq` orders them: oldest first. `size` is what the rest counts for.
+-- In ascending order of `seq`, the oldest comes first. `size` counts towards the budget.
 CREATE TABLE kept_responses (
     seq INTEGER PRIMARY KEY,
     sid TEXT NOT NULL UNIQUE,
@@ -24,8 +24,8 @@ CREATE TABLE kept_responses (
 ) STRICT;
 CREATE INDEX kept_responses_of_account ON kept_responses (account_sid, seq);
 
--- What is kept for each account, and for all of them together under '*'. The triggers count, so that
--- whatever deletes rows does.
+-- Bytes kept for each account, and for all accounts together under '*'. Triggers keep the count, so
+-- that it is right however rows are deleted.
 CREATE TABLE kept_bytes (
     account_sid TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL

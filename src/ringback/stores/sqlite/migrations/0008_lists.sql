@@ -1,10 +1,10 @@
--- What every list goes by, and what the engine asks of the sessions and Commands of a SIM.
+-- Indexes for all lists, and for the engine's queries about a SIM's sessions and Commands.
 
--- A token is nearly always of one callback: no account has to stand in front of it.
+-- A token nearly always belongs to one callback, so the index need not begin with the account.
 DROP INDEX callbacks_by_token;
 CREATE INDEX callbacks_by_token ON callbacks (idempotency_token);
 
--- A callback that is delivered never enters it.
+-- Delivered callbacks are never in this index.
 CREATE INDEX callbacks_undelivered_of_all ON callbacks (seq)
     WHERE status IN ('failed', 'discarded');
 

@@ -1,5 +1,5 @@
--- Big batches of new callbacks: durable as a whole by one commit, which only has to write texts, and
--- then added to the callbacks by small ones, so that no commit keeps others waiting for long.
+-- Big batches of new callbacks. One commit makes a batch durable, since it only writes texts; small
+-- commits then add its callbacks, so that no commit keeps others waiting for long.
 
 CREATE TABLE batched_callbacks (
     number INTEGER PRIMARY KEY,
