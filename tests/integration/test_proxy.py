@@ -233,7 +233,7 @@ class TestAProxyThatFails:
             (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "it is not HTTP/1.1"),
             (b"HTTP/1.1 2000 OK\r\n\r\n", "it is not HTTP/1.1"),
             (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20_000, "its head is too long"),
-            (ESTABLISHED + OK, "more came than was asked for"),
+            (ESTABLISHED + OK, "unexpected data came after it"),
         ],
     )
     async def test_to_speak_http_is_proxy(

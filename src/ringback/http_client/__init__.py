@@ -1,5 +1,5 @@
-"""An HTTP/1.1 client that sends exact bytes, to addresses that a guard has let pass.
+"""An HTTP/1.1 client that sends exact bytes, only to addresses that the SSRF guard allows.
 
-May import `runtime`, and of `core` what requests, answers and ways out are; no callbacks.
-Start with `http_sender`; `connector`, `dialer` and `http_connection` come after it in turn.
+May import `runtime`, and from `core` the requests, answers and egress routes; not callbacks.
+Start with `http_sender`, then `connector`, `dialer` and `http_connection`.
 """

@@ -1,4 +1,4 @@
-"""The steps of opening a connection: which one it is at, and how long each took."""
+"""Tracks the steps of opening a connection: the current step, and the time that each took."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -9,43 +9,44 @@ from ringback.core.http.http_exchange import RequestTimings
 
 
 class ConnectStep(Enum):
-    """The step that a new connection is at."""
+    """A step of opening a connection: name look-up, connecting, TLS."""
 
     LOOK_UP = auto()
     CONNECT = auto()
-    """To all addresses that are tried, and for all that a proxy does in turn."""
+    """Connecting to one address after the other, including the exchange with a proxy."""
     PROXY = auto()
-    """A part of CONNECT."""
+    """The part of CONNECT in which the proxy connects to the receiver."""
     TLS = auto()
 
 
 class ConnectTimer:
-    """How far one connection has come; the stopwatch counts seconds.
+    """Times the steps of opening one connection; the stopwatch counts seconds.
 
-    Waiting for a turn of ours is no step, and takes no time: limits and timings go on after it.
+    Time spent waiting for a free place (a connection or look-up slot of this process) does not
+    count: limits and timings stop meanwhile.
     """
 
     limit: asyncio.Timeout
-    """The timeout of the whole."""
+    """The timeout for opening the connection as a whole."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
         self.at = ConnectStep.LOOK_UP
         self.waited = 0.0
-        """How long it waited for turns of ours, in seconds of the loop's clock."""
+        """Seconds spent waiting for free places, by the event loop's clock."""
         self.held_up = 0.0
-        """The same by the stopwatch."""
+        """Seconds spent waiting for free places, by the stopwatch."""
         self._stopwatch = stopwatch
         self._took: dict[ConnectStep, float] = {}
 
     @property
     def until(self) -> float:
-        """When its time is up, by the loop's clock."""
+        """The time at which the timeout ends, by the event loop's clock."""
         when = self.limit.when()
         return asyncio.get_running_loop().time() if when is None else when
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """Wait for a turn of ours: it has as much time left afterwards as it had before."""
+        """Pause the timeout and the timings while the block waits for a free place."""
         loop = asyncio.get_running_loop()
         began, by_stopwatch, until = loop.time(), self._stopwatch(), self.until
         self.limit.reschedule(None)
@@ -59,7 +60,7 @@ class ConnectTimer:
 
     @contextmanager
     def taking(self, step: ConnectStep) -> Generator[None]:
-        """Be at this step, and note how long it took, however it ends."""
+        """Set the current step, and record how long the block takes, even if it raises."""
         self.at = step
         began, held_up = self._stopwatch(), self.held_up
         try:
@@ -69,7 +70,7 @@ class ConnectTimer:
             self._took[step] = (self._stopwatch() - began - waited) * 1000
 
     def timings(self, *, total: float, first_byte: float | None = None) -> RequestTimings:
-        """Return how long everything took; all times are in milliseconds."""
+        """Return the timings of the request, all in milliseconds; None for steps not taken."""
         took = self._took.get
         return RequestTimings(
             total,

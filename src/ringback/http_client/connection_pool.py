@@ -1,4 +1,4 @@
-"""Connections that are kept open between requests, within bounds."""
+"""A pool of connections kept open between requests, limited in time and number."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,38 +10,39 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 
 _MOST_CLOSERS: Final = 1024
-"""Of how many peers it is known that connections to them end."""
+"""The most peers to remember as closing idle connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAliveLimits:
-    """How long, and how many, connections are kept open between requests."""
+    """How long connections are kept open between requests, and how many at most."""
 
     seconds: float = 4.0
-    """Less than the 5 s after which common servers close, so that few turn out to be closed."""
+    """How long to keep an idle connection; less than the 5 s of common servers' own timeouts."""
     per_peer: int = 64
     in_all: int = 512
 
 
 class ConnectionPool:
-    """Idle connections; the one that was used last is used next."""
+    """Idle connections for reuse; of a peer's connections, the one used last is used next."""
 
     def __init__(self, limits: KeepAliveLimits) -> None:
         self._limits = limits
         self._idle: dict[ConnectionPoolKey, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
-        """When each is closed; the first to go comes first."""
+        """The time at which to close each connection, by the loop's clock, in ascending order."""
         self._closers = NewestEntries[ConnectionPoolKey, None](_MOST_CLOSERS)
-        """Peers to which connections have ended; the first to be forgotten comes first."""
+        """Peers that have closed connections; the oldest entry comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def take(self, route: RequestRoute, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
-        It is the caller's from then on. Where a receiver is known to close such connections, each
-        is looked at first: the event loop may not have read the end yet. For all others that would
-        cost more than it is worth: a look lets go of the interpreter's lock.
+        The connection leaves the pool: the caller must `keep` or close it. If the receiver is known
+        to close idle connections, the socket is checked first, since the event loop may not have
+        read the end yet. For other receivers the check would cost more than it gains, since it
+        releases the interpreter's lock.
         """
         for address in addresses:
             peer = route.peer_at(address)
@@ -55,9 +56,10 @@ class ConnectionPool:
         return None
 
     def keep(self, connection: HttpConnection, now: float) -> None:
-        """Keep a connection for the next request, or close it where there are enough.
+        """Keep a connection for the next request, or close it if its peer has enough already.
 
-        `now` is by the loop's clock.
+        If the pool is full, the connection that has been idle longest is closed instead. `now` is
+        the time by the event loop's clock.
         """
         idle = self._idle.get(connection.peer)
         if idle is None:
@@ -73,27 +75,27 @@ class ConnectionPool:
             self._sweeper = asyncio.get_running_loop().call_at(until, self._sweep)
 
     def forget(self, connection: HttpConnection) -> None:
-        """Keep a connection no longer; does nothing where it is in use."""
+        """Remove a connection from the pool; does nothing if it isn't idle there."""
         if self._until.pop(connection, None) is not None:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Keep a connection no longer that is over, and look at those to its peer from now on."""
+        """Remove a connection that has ended, and check its peer's connections before reuse."""
         self.forget(connection)
         self._closers[connection.peer] = None
 
     def make_room(self) -> None:
-        """Close the connection that has been idle for longest, at once, if any is idle."""
+        """Abort the connection that has been idle longest, if there is an idle one."""
         if self._until:
             self._first().abort()
 
     def clear(self) -> None:
-        """Close all that is idle, at once: this machine needs what they hold."""
+        """Abort all idle connections, since this machine is short of files, ports or memory."""
         while self._until:
             self._first().abort()
 
     async def close(self) -> None:
-        """Close all that is idle now or later."""
+        """Close all idle connections, and close others as soon as they would become idle."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -1,7 +1,8 @@
-"""New connections: look the name up, connect, begin TLS, all within one limit.
+"""Opens connections: looks the name up, connects and starts TLS, all within one time limit.
 
-Laws of this file. Whatever goes wrong on the way, no connection is left and no place stays taken.
-The limit does not run while a turn or a place of ours is waited for.
+This module guarantees: if opening fails, no connection is left open and its place (one of a limited
+number of connections) is free again. The time limit is paused while waiting for a look-up slot or a
+place.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from ringback.http_client.sockets_and_tls import NetworkBackend
 from ringback.http_client.tls import TlsFailed
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 
-# In seconds. Where time was up that long ago, the process was held up: what it waited for may be
-# there.
+# In seconds. If the timeout is noticed that late, the process was stopped or starved of processor
+# time, so the failure says nothing about the receiver.
 _HELD_UP: Final = 1.0
 _TOO_SLOW: Final[Mapping[ConnectStep, tuple[AttemptFailure, str]]] = {
     ConnectStep.LOOK_UP: (AttemptFailure.NAME, "its name was not looked up"),
@@ -37,7 +38,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class Connector:
-    """Opens connections where none is kept, each in one of a number of places."""
+    """Opens connections, or reuses idle ones; the number of open connections is limited.
+
+    Each open connection takes one of `places`, which accounts share fairly.
+    """
 
     network: NetworkBackend
     resolver: CachingResolver
@@ -48,9 +52,9 @@ class Connector:
     async def open(
         self, route: RequestRoute, *, limits: Timeouts, timing: ConnectTimer, fresh: bool = False
     ) -> HttpConnection | NoAnswerOutcome:
-        """Return a connection that is the caller's, or why there is none.
+        """Return a connection for the caller's own use, or the outcome that says why there is none.
 
-        A fresh one is new even where one is kept.
+        With `fresh`, the connection is always a new one, even if the pool has an idle one.
         """
         seconds = min(limits.connect, limits.total)
         try:
@@ -75,7 +79,8 @@ class Connector:
             return addresses
         if not fresh and (connection := self.pool.take(route, addresses)):
             return connection
-        # From here on only addresses travel: what the guard has looked at is what is connected to.
+        # From here on only addresses are used: it connects to exactly the addresses that the guard
+        # has checked.
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))

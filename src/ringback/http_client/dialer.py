@@ -1,7 +1,8 @@
 """Connects to the first of several addresses that accepts, directly or through a proxy.
 
-Laws of this file. Where nothing is reached, no connection is left. Whoever wrote the URL reads
-why: no address of a name is in that, nor one of this machine or of a proxy; the log has them.
+This module guarantees: if no address accepts, no connection is left open. The reason is shown to
+the author of the URL, so it never contains the addresses of a name, of this machine or of a proxy;
+those are only logged.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class Dialer:
-    """Connects to one of several addresses; TLS is not its business.
+    """Connects to one of several addresses, without TLS.
 
-    A proxy's address is the operator's own choice, so `proxies` looks it up without a guard.
+    `proxies` looks up the names of proxies without the SSRF guard, since the operator chooses them.
     """
 
     network: NetworkBackend
@@ -37,9 +38,9 @@ class Dialer:
     async def first_of(
         self, peers: Sequence[ConnectionPoolKey], route: RequestRoute, timing: ConnectTimer
     ) -> HttpConnection | NoAnswerOutcome:
-        """Return a connection to the first peer that lets us, or why none did.
+        """Return a connection to the first peer that accepts, or the outcome saying why none did.
 
-        Each may keep the others waiting for its share of the time that is left.
+        Peers are tried one after the other; each gets an equal share of the time left.
         """
         failures = list[NoAnswerOutcome]()
         for index, peer in enumerate(peers):
@@ -52,7 +53,8 @@ class Dialer:
                 return reached
             _log.debug("no connection to %s at %s: %s", route.place, peer.address, reached.why)
             if reached.failure is AttemptFailure.SHORTAGE:
-                # The next address would lack the same; a port may still be free towards another.
+                # The next address would meet the same shortage, so don't try it. (A lack of ports
+                # is not a SHORTAGE: ports may still be free towards another address.)
                 return reached
             failures.append(reached)
         return _none_reached(failures, route)
@@ -93,7 +95,7 @@ class Dialer:
             tunnel.transport.abort()
             return refused
         connection = self.new_connection(peer)
-        # Nothing may be awaited up to here: what came in between would go to the tunnel.
+        # Nothing may be awaited since the tunnel opened: bytes that arrived would go to the tunnel.
         tunnel.transport.set_protocol(connection)
         connection.connection_made(tunnel.transport)
         return connection
@@ -122,9 +124,9 @@ class Dialer:
 
 
 def _share(until: float, *, among: int) -> float | None:
-    """Return how long one of so many addresses may keep the others waiting.
+    """Return the seconds for the next of `among` addresses: an equal share of the time left.
 
-    The last may take all that is left, and the limit on connecting as a whole ends that.
+    Returns None for the last address, which may use all the time left up to the overall limit.
     """
     return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
 

@@ -1,11 +1,11 @@
-"""Host names -> the addresses that a request may be sent to.
+"""Resolves host names to the addresses that a request may be sent to.
 
-The guard looks at what the look-up yields, never at the text of the host, so that every spelling
-of an address meets it. Who asks connects to one of the addresses returned and looks up nothing
-again: a name that changes its mind in between gains nothing. Of several addresses those that the
-guard refuses are left out; the others are what they would be without them. Whoever wrote the URL
-reads why there is none, and no address of a name in it, lest names be used to map a network; the
-log has those.
+The SSRF guard checks the addresses that the look-up returns, never the text of the host, so that no
+spelling of an address gets past it. The caller connects to one of the returned addresses without
+another look-up, so a name that resolves differently a moment later (DNS rebinding) gains nothing.
+Addresses that the guard refuses are left out; the others are returned. If none is left, the reason
+is shown to the author of the URL, without the addresses of the name, so that nobody can map a
+network by names; the addresses are only logged.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 class _Remembered(NamedTuple):
     addresses: Addresses
-    """None of a name that hung, which is not asked for again until then."""
+    """The addresses; empty if the look-up timed out, and so is not repeated before `until`."""
     until: float
 
 
@@ -40,26 +40,27 @@ _Begun = asyncio.Future[asyncio.Task[Addresses | NoAnswerOutcome]]
 
 
 class _UnderWay:
-    """A look-up, or one that waits for a turn, and how many wait for it."""
+    """A look-up that runs or waits for a free slot, and the number of callers waiting for it."""
 
     def __init__(self) -> None:
         self.begun: _Begun = asyncio.get_running_loop().create_future()
-        """The look-up, once it has a turn."""
+        """The task of the look-up, set once it has a slot."""
         self.waiting = 0
+        """Number of callers waiting for the look-up."""
         self.requests = dict[str, SemaphoreWaiter]()
-        """For its turn: one of each account that wants it, and the first that is there counts."""
+        """Requests for a slot, one for each account; the first that is granted is used."""
 
 
 @dataclass(eq=False, kw_only=True)
 class CachingResolver:
-    """Looks names up, each at most once at a time, and remembers the answers for a short while.
+    """Looks names up, one look-up per name at a time, and caches the addresses for a short time.
 
-    What failed or was refused is not remembered: the next attempt looks again. Times are in
-    seconds. `at_once` look-ups are under way at the same time, shared out among accounts; further
-    names wait their turn. One that is not answered within the `limit` has failed. Its turn is free
-    when the look-up has really ended (`still_asking` returns what goes on); who asks for it until
-    then joins it, and within `remember_hanging` after an end without an answer has failed at once:
-    so a name takes no turn again and again.
+    All times are in seconds. Addresses are cached for `remember`; failures and refusals are not
+    cached. At most `at_once` look-ups run at a time, shared fairly among accounts; further names
+    wait for a slot. A look-up without an answer within `limit` has failed, but keeps its slot until
+    it really ends (`still_asking` returns look-ups that still run). Until then, a new request for
+    the name joins the running look-up. If that ends without an answer, requests for the name fail
+    at once for `remember_hanging`, so that a name that hangs does not take slots again and again.
     """
 
     guard: SsrfGuard
@@ -71,15 +72,15 @@ class CachingResolver:
     at_once: int = 128
 
     def __post_init__(self) -> None:
-        """Know no name yet."""
+        """Start with an empty cache."""
         self._turns = FairSemaphore(self.at_once)
         self._remembered = NewestEntries[str, _Remembered](_MAX_REMEMBERED)
         self._under_way: dict[str, _UnderWay] = {}
         self._going_on = set[str]()
-        """Names that hang still, and hold a turn."""
+        """Names whose look-up has timed out but still runs and holds a slot."""
 
     def remembered(self, host: str, now: float) -> Addresses:
-        """Return the addresses of a recent look-up, if any; `now` is by the loop's clock."""
+        """Return the cached addresses of a host, or (); `now` is the loop's time in seconds."""
         known = self._remembered.get(host)
         return known.addresses if known is not None and known.until > now else ()
 
@@ -90,9 +91,9 @@ class CachingResolver:
         account: str = EVERYBODY,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Addresses | NoAnswerOutcome:
-        """Return at least one address that the guard lets pass, or why there is none.
+        """Return one or more addresses that the guard allows, or the outcome saying why none.
 
-        `waiting` is entered while there is no turn for this account.
+        The context manager `waiting` is entered while the account waits for a free slot.
         """
         known, now = self._remembered.get(host), asyncio.get_running_loop().time()
         if known is not None and known.until > now:
@@ -105,8 +106,8 @@ class CachingResolver:
             self._under_way[host] = under_way = _UnderWay()
         under_way.waiting += 1
         try:
-            # A name server that hangs costs one look-up for each name, however many callbacks
-            # wait for it; so the look-up outlives whoever asked first.
+            # A hanging name server must cost only one look-up per name, however many callbacks wait
+            # for it; so the look-up continues even if its first caller is cancelled.
             return await asyncio.shield(await self._begun(host, under_way, account, waiting))
         finally:
             under_way.waiting -= 1
@@ -115,7 +116,7 @@ class CachingResolver:
                 del self._under_way[host]
 
     async def close(self) -> None:
-        """Give up the look-ups under way."""
+        """Cancel all look-ups under way."""
         tasks = [one.begun.result() for one in self._under_way.values() if one.begun.done()]
         for task in tasks:
             task.cancel()
@@ -128,10 +129,11 @@ class CachingResolver:
         account: str,
         waiting: Callable[[], AbstractContextManager[None]],
     ) -> asyncio.Task[Addresses | NoAnswerOutcome]:
-        """Return the look-up once it has a turn, this account's or another's."""
+        """Wait until the look-up has a slot, this account's or another's, and return its task."""
         begun = under_way.begun
         if not begun.done() and host in self._going_on:
-            # It still has its turn, since `getaddrinfo` can't be ended: a new request joins it.
+            # The old look-up still holds its slot, since `getaddrinfo` can't be cancelled: a new
+            # request joins it.
             self._begin(host, under_way, None)
         elif not begun.done() and account not in under_way.requests:
             under_way.requests[account] = self._turns.ask(
@@ -172,7 +174,7 @@ class CachingResolver:
         asyncio.wrap_future(goes_on).add_done_callback(lambda end: self._ended(host, account, end))
 
     def _ended(self, host: str, account: str, end: asyncio.Future[list[str]]) -> None:
-        """Return the turn of a look-up for which nobody waited any more."""
+        """Free the slot of a look-up that ended after its time limit."""
         self._going_on.discard(host)
         if end.cancelled() or end.exception() is not None:
             self._keep(host, (), self.remember_hanging)
@@ -207,7 +209,7 @@ class CachingResolver:
         if passed:
             return passed
         _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
-        # What a name leads to is for the operator: whoever wrote the URL need not know it.
+        # Only the operator may see the addresses of a name; the author of the URL may not.
         why = refusals[host] if host in refusals else refusal_of_name(host)
         return NoAnswerOutcome(AttemptFailure.GUARD, str(why))
 

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: a finished request goes out as it is, one answer comes back.
+"""One HTTP/1.1 connection: sends a finished request byte for byte, and receives one answer.
 
-Laws of this file. One request at a time, and none is ever sent twice. What the receiver does is
-an `ExchangeEnding`, not an exception. A connection that can't be trusted with another request
-closes itself.
+This module guarantees: there is one request at a time, and none is sent twice. Whatever the
+receiver does ends in an `ExchangeEnding`, not in an exception. A connection that is not safe for
+another request closes itself.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from ringback.runtime.os_error_messages import error_text
 
 _MAX_LOCATION: Final = 500
 _MAX_RETRY_AFTER: Final = 100
-# In seconds. An alarm that comes later than this found the process held up (stopped, or starved of
-# processor time): what came meanwhile may lie in the socket, unread.
+# In seconds. If a timer fires later than this, the process was stopped or starved of processor
+# time, and bytes that arrived meanwhile may be unread in the socket.
 _HELD_UP: Final = 0.25
-# In seconds; long enough for an event loop to read what is there, on any of them.
+# In seconds: long enough for any event loop to read the bytes that have arrived.
 _LAST_LOOK: Final = 0.01
 _DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 300)}
 
 ExchangeEnding = tuple[
     DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
 ]
-"""How one exchange ended, and as much of the answer as came."""
+"""The outcome of one exchange, and the part of the answer that was received, or None."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """A connection that carries one exchange at a time.
+    """A connection that carries one exchange (a request and its answer) at a time.
 
-    The buffer may be shared by all connections of one event loop: what comes is read into it and
-    taken out of it within one step of the loop.
+    All connections of an event loop may share one buffer: bytes are read into it and taken out of
+    it within the same step of the loop.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.peer = peer
         self.transport: asyncio.Transport
         self.local_address: str | None = None
-        """The address that it leaves from, once it is connected."""
+        """This machine's address of the connection; None until it is connected."""
         self.is_reusable = False
-        """Whether another exchange may follow; False while one is under way."""
+        """True if another exchange may follow; False while one is under way."""
         self.broken: NoAnswerOutcome | None = None
-        """Why nothing can be sent any more."""
+        """Why nothing can be sent over the connection any more; None while it works."""
         self.first_byte: float | None = None
-        """When the last exchange's answer began, by the stopwatch."""
+        """When the last exchange's answer began, by the stopwatch; None if it has not."""
         self._buffer = buffer
         self._stopwatch = stopwatch
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = self._loop.create_future()
-        """Done when the connection is over."""
+        """A future that is done once the connection has ended."""
         self._answer = ResponseParser()
         self._is_fresh = True
         self._waiting: asyncio.Future[ExchangeEnding] | None = None
@@ -80,10 +80,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     def exchange(
         self, request: bytes, *, read: float, until: float
     ) -> asyncio.Future[ExchangeEnding]:
-        """Send the request; return how that ended, once it did.
+        """Send the request and return a future of the exchange's ending.
 
-        `read` bounds each wait for a part of the answer, in seconds; `until`, on the loop's
-        clock, bounds them all. Who stops waiting for the answer has to `abort`.
+        `read` is the most seconds to wait for each part of the answer; `until` is the time, by the
+        loop's clock, at which the exchange as a whole times out. A caller that stops waiting for
+        the answer must call `abort`.
         """
         self._waiting = waiting = self._loop.create_future()
         self.first_byte = None
@@ -100,30 +101,31 @@ class HttpConnection(asyncio.BufferedProtocol):
         return waiting
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come over an idle connection that the event loop has not read yet.
+        """Return True if an idle connection's socket has nothing to read, and so is safe to use.
 
-        What comes unasked is an end, or nothing to be trusted: no request may follow. Only the
-        system knows of it in time: one step of the loop may end an exchange and begin the next.
+        Anything that arrives without a request is the connection's end or not to be trusted: no
+        request may follow. The socket itself has to be asked, since the event loop may not have
+        read it yet: one step of the loop may end an exchange and begin the next.
         """
         return self._poll is None or not self._poll.poll(0)
 
     def close(self) -> None:
-        """Close politely; for a connection without an exchange under way."""
+        """Close gracefully; for a connection without an exchange under way."""
         self.is_reusable = False
         self._disarm()
         self.transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, without sending buffered data; also during an exchange."""
         self.is_reusable = False
         self._waiting = None
         self._disarm()
         self.transport.abort()
 
-    # The event loop calls what follows.
+    # The event loop calls the following methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or go on over this transport from now on, where TLS has been put on top."""
+        """Use this transport from now on; called when connected, and again once TLS is set up."""
         self.transport = cast("asyncio.Transport", transport)
         sockname: tuple[str, int] | None = transport.get_extra_info("sockname")
         self.local_address = sockname[0] if sockname else None
@@ -133,11 +135,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._poll.register(sock.fileno(), select.POLLIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
-        """Return where the next bytes go."""
+        """Return the buffer that the event loop should read the next bytes into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in bytes that came."""
+        """Process `nbytes` bytes that were read into the buffer."""
         if self._waiting is None:
             self._break(AttemptFailure.PROTOCOL, "the receiver sent something without being asked")
             return
@@ -152,11 +154,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._settle_answer()
 
     def eof_received(self) -> None:
-        """Note that the receiver sends no more: whatever it still reads, it can't answer."""
+        """Handle the end of the receiver's data: it can't answer any more, so the exchange ends."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is gone."""
+        """Handle the end of the connection; end the exchange under way, and set `gone`."""
         self._end(exc)
         if not self.gone.done():
             self.gone.set_result(None)
@@ -178,13 +180,13 @@ class HttpConnection(asyncio.BufferedProtocol):
             failure = AttemptFailure.STALE
             what = "had closed the kept-alive connection before it answered"
         elif isinstance(error, ssl.SSLError):
-            # In TLS 1.3 we hear only now what the receiver thinks of our own certificate.
+            # In TLS 1.3, the receiver can refuse the client certificate only after the handshake.
             failure, what = AttemptFailure.TLS, "refused the TLS connection"
         return failure, f"the receiver {what}{because}"
 
     def _see_to_it_that_it_ends(self, by: float) -> None:
-        # An alarm that goes off too early is set again then, which is rare; setting one for each
-        # request would cost more than the rest of this file.
+        # Don't postpone a timer that is due earlier: it rarely fires, and is then set again.
+        # Setting a timer for each request would cost more than the rest of this file.
         if self._alarm is not None:
             if self._alarm_at <= by:
                 return
@@ -199,7 +201,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         now = self._loop.time()
         due = self._heard + self._read_limit
         if now - min(due, self._until) > _HELD_UP and not self._has_looked_again:
-            # Timers may go off before the loop reads what came while the process was held up.
+            # Timers may fire before the loop reads the bytes that arrived during a stop.
             self._has_looked_again = True
             self._see_to_it_that_it_ends(now + _LAST_LOOK)
         elif now >= self._until:
@@ -214,7 +216,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _settle_answer(self) -> None:
         response = self._answer.response()
-        # A receiver may answer before it has read the request; what it awaits then is its rest.
+        # A receiver may answer before it has read the whole request. Then the connection is not
+        # reusable, since the receiver still expects the rest of this request.
         is_all_sent = self.transport.get_write_buffer_size() == 0
         self.is_reusable = self._answer.keeps_alive and is_all_sent
         self._settle((_outcome_of(response), response))

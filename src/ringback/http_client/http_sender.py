@@ -1,10 +1,10 @@
-"""One attempt over HTTP: every ending is an Outcome.
+"""Sends one request over HTTP and returns the outcome, however it ends.
 
-Laws of this file. A call of `send` puts at most one request on the wire, byte for byte as it was
-rendered; one that had to wait for a connection is rendered anew, since what signs it has to be good
-at the moment at which it leaves. It connects to an address that the guard looked at, at this
-attempt, and to no other; a connection that was kept is used only where the guard would let a new
-one pass. Certificates are always verified. Redirects are not followed.
+This module guarantees: a call of `send` sends at most one request, byte for byte as it was
+rendered. A request that had to wait for a connection is rendered again, since its signature must be
+valid at the time of sending. The client connects only to an address that the SSRF guard has checked
+in this attempt; it reuses a connection only if the guard would allow a new one. Certificates are
+always verified. Redirects are not followed.
 """
 
 import asyncio
@@ -34,20 +34,20 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 _GUARD: Final = SsrfGuard()
 _EGRESSES: Final = Egresses()
 _KEEP_ALIVE: Final = KeepAliveLimits()
-# One for all connections of a sender: an event loop fills it and has it emptied in one step, and a
-# plain Protocol would be handed fresh memory for every read.
+# Size of the read buffer. All connections of a sender share one buffer, since the event loop fills
+# and empties it in one step; a plain Protocol would get new memory for every read.
 _BUFFER: Final = 64 * 1024
 
 
 class HttpTransport:
-    """Sends finished requests over HTTP/1.1 and TLS, keeping connections open in between.
+    """Sends finished requests over HTTP/1.1 and TLS, keeping connections open for reuse.
 
-    The stopwatch says how long an exchange took: seconds, finer than the loop's own clock; all
-    limits are kept by the loop's. Without a `network` and a `resolve` of their own, they are this
-    machine's. Names are remembered for `remember_names` seconds, and looked up for `name_limit`
-    seconds at most, `names_at_once` of them at the same time, shared out among the accounts that
-    requests are sent for. No more than `most_open` connections are open at once, in use or kept;
-    the default leaves others some of the 1024 files that a process may usually open.
+    `stopwatch` returns seconds and measures durations, finer than the event loop's clock; time
+    limits use the loop's clock. By default, `network` and `resolve` are this machine's network and
+    resolver. Addresses of names are cached for `remember_names` seconds. A look-up takes at most
+    `name_limit` seconds; at most `names_at_once` run at a time, shared fairly among accounts. At
+    most `most_open` connections are open at a time, in use or idle; the default leaves a part of
+    the 1024 files that a process may usually open to others.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class HttpTransport:
         self._turns = defaultdict[Egress, "count[int]"](count)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._pool = ConnectionPool(keep_alive)
-        # One account may hold all places: whoever sends for it bounds what it has under way, and a
-        # kept connection serves others than the account that it was opened for.
+        # One account may hold all places: the caller limits what each account has under way, and an
+        # idle connection may also serve other accounts than the one that opened it.
         self._places = FairSemaphore(most_open, shared=False)
         network = network or SystemNetwork()
         resolve = resolve or SystemResolver()
@@ -102,7 +102,7 @@ class HttpTransport:
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open, in use or kept, or about to be."""
+        """Number of connections that are in use, idle or being opened."""
         return self._places.taken
 
     async def send(
@@ -114,12 +114,11 @@ class HttpTransport:
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> AttemptResult:
-        """Send it once and return how that ended; never raises for what the receiver does.
+        """Send the request once and return the result; never raises because of the receiver.
 
-        `turn` counts the attempts of the same round before this one: it chooses among the ways
-        out that the URL names. A `fresh` one leaves by a new connection. After waiting for a
-        connection, what leaves is what `anew` makes: the same for the same URL, signed by the
-        secrets of that moment.
+        `turn` is the number of earlier attempts in the same round: it chooses among the egresses
+        that the URL allows. With `fresh`, a new connection is used. If the request had to wait for
+        a connection, `anew` is called to make it again, signed with the secrets valid then.
         """
         began = self._stopwatch()
         loop = asyncio.get_running_loop()
@@ -143,7 +142,7 @@ class HttpTransport:
         try:
             if timing is not None and anew is not None:
                 request = anew()
-            # From here to the writing nothing is waited for.
+            # From here until the request is written, nothing is awaited, so the signature is fresh.
             outcome, response = await connection.exchange(
                 request.to_bytes(), read=limits.read, until=now + waited + limits.total
             )
@@ -157,7 +156,7 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
-        """Close idle connections; for when nothing is being sent any more."""
+        """Cancel look-ups and close idle connections; call when nothing is being sent any more."""
         await self._resolver.close()
         await self._proxies.close()
         await self._pool.close()

@@ -1,8 +1,8 @@
-"""What is said to an HTTP proxy before a connection through it is ours: one CONNECT, one answer.
+"""Opens a tunnel through an HTTP proxy: sends one CONNECT request and reads the answer.
 
-The proxy is asked for an address that we looked up and that the guard let pass, never for a name:
-otherwise the proxy's own look-up would decide where a callback goes. TLS, with its certificate and
-its name, is for the host all the same.
+The CONNECT request names an address that this process looked up and the SSRF guard allowed, never a
+name: otherwise the proxy's own look-up would decide where a callback goes. TLS still verifies the
+certificate of the host by its name.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _REASONS: Final = {status.value: f" {status.phrase}" for status in HTTPStatus}
 
 
 class ProxyTunnel(asyncio.BufferedProtocol):
-    """A connection to a proxy, on its way to be one to a receiver."""
+    """A connection to a proxy, until it has become a connection to a receiver."""
 
     def __init__(self, proxy: Proxy, *, buffer: memoryview) -> None:
         self.transport: asyncio.Transport
@@ -32,10 +32,10 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         self._answer = asyncio.get_running_loop().create_future()
 
     async def open(self, address: str, port: int) -> NoAnswerOutcome | None:
-        """Ask for a connection to this address; return why there is none, or None for success.
+        """Ask the proxy to connect to this address; return None for success, or why it failed.
 
-        With success the transport is the receiver's: hand it to another protocol without awaiting
-        anything in between.
+        After success the transport leads to the receiver: pass it to another protocol without
+        awaiting anything in between.
         """
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
@@ -45,18 +45,18 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         verdict = await self._answer
         return self._silence() if verdict is None and self.transport.is_closing() else verdict
 
-    # The event loop calls what follows.
+    # The event loop calls the following methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the proxy is there."""
+        """Store the transport, now that the proxy is connected."""
         self.transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (the loop's signature)
-        """Return where the next bytes go."""
+        """Return the buffer that the event loop should read the next bytes into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in a part of the proxy's answer."""
+        """Process a part of the proxy's answer, of `nbytes` bytes."""
         self._head += self._buffer[:nbytes]
         end = _END_OF_HEAD.search(self._head)
         if end is not None:
@@ -65,11 +65,11 @@ class ProxyTunnel(asyncio.BufferedProtocol):
             self._conclude(self._garbage("its head is too long"))
 
     def eof_received(self) -> None:
-        """Note that the proxy says no more."""
+        """Handle the end of the proxy's data like the end of the connection."""
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the proxy is gone."""
+        """Handle the end of the connection: without an answer so far, the tunnel has failed."""
         self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
 
     def _verdict(self, *, more: bytes) -> NoAnswerOutcome | None:
@@ -82,8 +82,8 @@ class ProxyTunnel(asyncio.BufferedProtocol):
             why = f"the proxy {self._proxy.shown} refused the connection: it answered {words}"
             return NoAnswerOutcome(AttemptFailure.PROXY_REFUSED, why)
         if more:
-            # Whoever it is from, it answers nothing that we have said.
-            return self._garbage("more came than was asked for")
+            # Neither the proxy nor the receiver may send anything yet: no request has been sent.
+            return self._garbage("unexpected data came after it")
         return None
 
     def _silence(self, because: str = "") -> NoAnswerOutcome:
@@ -95,8 +95,8 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
     def _conclude(self, verdict: NoAnswerOutcome | None) -> None:
-        # The first verdict stands, but what comes after a success and before the connection is
-        # handed on would be lost: then there is none.
+        # The first verdict counts. But data that arrives after a success, before the connection is
+        # passed on, would be lost: so the connection is closed.
         if not self._answer.done():
             self._answer.set_result(verdict)
         elif not self._answer.cancelled():

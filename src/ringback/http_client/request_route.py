@@ -1,4 +1,4 @@
-"""Where a request goes and which way it takes; connections are told apart by both."""
+"""The destination and egress of a request, and the key by which connections are pooled."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ from ringback.runtime.account_fair_semaphore import EVERYBODY
 
 
 class ConnectionPoolKey(NamedTuple):
-    """What a connection leads to, and how; connections with equal peers are interchangeable."""
+    """The destination and route of a connection; those with equal keys are interchangeable."""
 
     host: str
     port: int
     address: str
     uses_tls: bool
     says_name: bool
-    """Whether TLS says the host's name before it is encrypted (SNI)."""
+    """True if TLS sends the host's name in the clear (SNI)."""
     local_address: str | None
-    """Where it has to leave from; None where the machine chooses."""
+    """The local address to connect from; None if the machine chooses."""
     proxy: Proxy | None
 
 
 class RequestRoute(NamedTuple):
-    """The way of one request."""
+    """The destination and egress of one request."""
 
     host: str
     port: int
@@ -30,28 +30,28 @@ class RequestRoute(NamedTuple):
     says_name: bool
     egress: Egress
     turn: int
-    """Which of the egress's own addresses it is the turn of."""
+    """A counter that chooses among the egress's local addresses in turn."""
     account: str = EVERYBODY
-    """The account it is for; scarce resources are shared out among accounts."""
+    """The account that the request is for; accounts share scarce resources fairly."""
 
     @property
     def place(self) -> str:
-        """Where it leads, for messages."""
+        """The destination for messages: `host port number`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host} port {self.port}"
 
     @property
     def proxy(self) -> Proxy | None:
-        """The proxy that the egress is, if it is one."""
+        """The proxy to send through; None if the egress is not a proxy."""
         return self.egress if isinstance(self.egress, Proxy) else None
 
     @property
     def proxy_shown(self) -> str | None:
-        """The proxy as records show it, without its credentials."""
+        """The proxy as shown in records, without its credentials; None if there is no proxy."""
         return None if self.proxy is None else self.proxy.shown
 
     def peer_at(self, address: str) -> ConnectionPoolKey | None:
-        """Return the peer at this address, or None where this egress doesn't lead there."""
+        """Return the pool key for this address, or None if the egress can't reach the address."""
         egress, local_address = self.egress, None
         if isinstance(egress, Direct) and egress.local_addresses:
             local_address = egress.local_address(towards=address, turn=self.turn)
@@ -64,6 +64,6 @@ class RequestRoute(NamedTuple):
 
 
 def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> RequestRoute:
-    """Return the way to a URL."""
+    """Return the route of a request to this URL through this egress."""
     says_name = url.connection.sni is not False
     return RequestRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)

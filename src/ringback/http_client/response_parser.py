@@ -1,4 +1,4 @@
-"""Puts an HTTP/1.1 answer together from its parts; no more of it is held than the limits below."""
+"""Parses an HTTP/1.1 answer that arrives in parts; stores no more of it than the limits below."""
 
 from typing import Final
 
@@ -8,25 +8,25 @@ from ringback.core.http.http_exchange import ReceiverResponseRecord
 
 MAX_HEAD: Final = 64 * 1024
 MAX_BODY: Final = 64 * 1024
-# Chunk sizes, chunk extensions and trailers may be far longer than the body that they frame.
+# Chunk sizes, chunk extensions and trailers may be far longer than the body itself.
 _MAX_READ: Final = 16 * MAX_BODY
 _TOO_MANY_HEADERS: Final = f"the receiver's answer has headers of more than {MAX_HEAD} bytes"
 
 
 class ResponseParser:
-    """Puts answers together from their parts, one after the other."""
+    """Parses the answers on one connection, one after the other, from parts as they arrive."""
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
-        # RFC 9112 (2.2) lets a recipient take a bare LF, and receivers made by hand send it.
+        # RFC 9112 (2.2) allows a recipient to accept a bare LF, and hand-made receivers send it.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self._status = 0
         self.fault: str | None = None
-        """Why this can't become an answer; nothing more can be fed then."""
+        """Why the answer is invalid, or None; after a fault, `feed` must not be called again."""
         self.start_over()
 
     def start_over(self) -> None:
-        """Get ready for the next answer; the one before has to be complete."""
+        """Prepare for the next answer; the previous answer must be complete."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._room = MAX_BODY
@@ -34,17 +34,17 @@ class ResponseParser:
         self._bytes_read = 0
         self.is_complete = False
         self.is_cut = False
-        """Whether the answer has more of a body than is read."""
+        """True if the answer's body is longer than the part that is kept."""
         self.keeps_alive = False
-        """Whether the receiver awaits another request after this complete answer."""
+        """True if the answer is complete and the receiver keeps the connection open."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether any byte came."""
+        """True if any byte of the answer has arrived."""
         return self._bytes_read > 0
 
     def feed(self, part: memoryview) -> None:
-        """Take in the next part."""
+        """Parse the next part of the answer."""
         self._bytes_read += len(part)
         try:
             self._parser.feed_data(part)
@@ -58,12 +58,12 @@ class ResponseParser:
             self.is_cut = True
 
     def end(self) -> None:
-        """Note that nothing more comes, which completes an answer that states no length."""
+        """Handle the end of the connection, which completes an answer without a stated length."""
         if self._has_head and not any(_states_length(*header) for header in self._headers):
             self.is_complete = True
 
     def response(self) -> ReceiverResponseRecord:
-        """Return the answer, once its head is there."""
+        """Return the answer as received so far; call only once its head is complete."""
         headers = tuple(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
         )
@@ -71,36 +71,36 @@ class ResponseParser:
         return ReceiverResponseRecord(self._status, headers, b"".join(self._body), is_cut)
 
     def so_far(self) -> ReceiverResponseRecord | None:
-        """Return as much of the answer as came, or None where not all of its head did."""
+        """Return the answer as received so far, or None if its head is not complete."""
         return self.response() if self._has_head else None
 
-    # The parser calls what follows.
+    # The parser calls the following methods.
 
     def on_message_begin(self) -> None:
-        """Stop the parser where a second answer follows the one that was asked for."""
+        """Raise HttpParserError, which stops the parser, if a second answer follows the first."""
         if self.is_complete:
             raise HttpParserError("there is more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; trailers come after the head and are dropped."""
+        """Store a header; trailers, which come after the head, are dropped."""
         if not self._has_head:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Close the head."""
+        """Mark the head as complete, and check its size."""
         self._has_head = True
         self._status = self._parser.get_status_code()
         if self._bytes_read > MAX_HEAD and _size_of(self._headers) > MAX_HEAD:
             self._stumble(_TOO_MANY_HEADERS)
 
     def on_body(self, part: bytes) -> None:
-        """Keep what there is room for."""
+        """Store a part of the body, up to the limit; mark the answer as cut beyond it."""
         self._body.append(part[: self._room])
         self.is_cut = self.is_cut or len(part) > self._room
         self._room = max(0, self._room - len(part))
 
     def on_message_complete(self) -> None:
-        """Close the answer; an interim one is dropped, the real one is still to come."""
+        """Mark the answer as complete; drop an interim (1xx) answer, which the real one follows."""
         if 100 <= self._status <= 199:
             self._headers = []
             self._has_head = False
@@ -113,7 +113,7 @@ class ResponseParser:
         )
 
     def _stumble(self, why: str) -> None:
-        # What follows a complete answer does not spoil it, but no request may follow in turn.
+        # Bytes after a complete answer don't make it invalid, but the connection is not reusable.
         self.keeps_alive = False
         if not self.is_complete:
             self.fault = self.fault or why

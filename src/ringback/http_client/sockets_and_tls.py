@@ -1,8 +1,8 @@
-"""The boundary to the network: all that touches sockets and TLS is behind `NetworkBackend`.
+"""The boundary to the network: all use of sockets and TLS is behind `NetworkBackend`.
 
-What is connected, and what is said over it, is decided on this side of it; so the sender runs just
-as well in a simulated network, on an event loop whose time is simulated as well. Such a network
-hands a protocol a transport and calls it as an event loop would.
+All decisions on connections and their data are made on this side of the boundary. So the sender
+also runs in a simulated network, on an event loop with simulated time. Such a network gives each
+protocol a transport and calls its methods as an event loop would.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from typing import Any, Final, Protocol, cast
 from ringback.http_client.tls import ClientTls, check_name, tls_failure
 from ringback.runtime.os_error_messages import shortage_of
 
-# How long a receiver may take to say goodbye when an idle TLS connection is closed, in seconds.
+# Seconds that a receiver may take to answer the close of an idle TLS connection.
 _TLS_GOODBYE: Final = 1.0
 
 
 class EgressAddressUnavailable(OSError):
-    """The address to leave from can't be had on this machine."""
+    """The local address to connect from is not available on this machine."""
 
 
 class NetworkBackend(Protocol):
-    """Connections to addresses, and TLS on top of them."""
+    """The interface to a network: connects to addresses, and adds TLS to connections."""
 
     async def connect(
         self,
@@ -34,11 +34,12 @@ class NetworkBackend(Protocol):
     ) -> None:
         """Connect a protocol to an address; its `connection_made` has been called on return.
 
-        The connection leaves from the local address, or from any where that is None; its
-        transport's extra info `sockname` begins with the address that was taken.
+        The connection uses the local address, or any if that is None; the transport's extra info
+        `sockname` begins with the local address that is used.
 
-        Raises EgressAddressUnavailable, or another OSError where there is no connection; its number
-        says what this machine lacks, if it does. Where this is cancelled, no connection is left.
+        Raises EgressAddressUnavailable if the local address is not available, or another OSError if
+        connecting fails; its `errno` shows if this machine lacks a resource. If the call is
+        cancelled, no connection is left open.
         """
         ...
 
@@ -50,10 +51,11 @@ class NetworkBackend(Protocol):
         host: str,
         says_name: bool,
     ) -> None:
-        """Go on over TLS: verify that the other side is this host, saying its name to it or not.
+        """Start TLS on a connection, and verify that the peer's certificate is for this host.
 
-        On return `protocol.connection_made` has been called with the transport to use from then
-        on. Raises TlsFailed; the transport is of no use then.
+        With `says_name`, the host's name is sent in the handshake (SNI). On return
+        `protocol.connection_made` has been called with the transport to use from then on. Raises
+        TlsFailed if TLS fails; the transport can't be used any more then.
         """
         ...
 
@@ -72,7 +74,7 @@ class SystemNetwork:
         port: int,
         local_address: str | None,
     ) -> None:
-        """Connect a protocol to an address."""
+        """Connect a protocol to an address; see `NetworkBackend.connect`."""
         sock = await _connected_socket(address, port, local_address)
         await asyncio.get_running_loop().create_connection(lambda: protocol, sock=sock)
 
@@ -84,7 +86,7 @@ class SystemNetwork:
         host: str,
         says_name: bool,
     ) -> None:
-        """Go on over TLS."""
+        """Start TLS on a connection; see `NetworkBackend.secure`."""
         loop = asyncio.get_running_loop()
         name = host.rstrip(".")
         try:
@@ -121,10 +123,10 @@ async def _connected_socket(address: str, port: int, local_address: str | None) 
 
 
 def _check_that_a_way_leads_there(family: int, address: str, port: int) -> None:
-    """Raise OSError where this machine has no address that could lead there.
+    """Raise OSError (ENETUNREACH) if this machine has no local address with a route to `address`.
 
-    Linux says `EADDRNOTAVAIL` for that as it does where all ports are taken; but a datagram socket
-    has ports of its own.
+    Linux reports `EADDRNOTAVAIL` in that case, but also if all TCP ports are taken. A datagram
+    socket has ports of its own, so connecting one shows which of the two is the case.
     """
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:
@@ -137,7 +139,7 @@ def _leave_from(sock: socket.socket, local_address: str) -> None:
     try:
         sock.bind((local_address, 0))
     except OSError as error:
-        # All its ports may be taken; that it is not there at all has a number of its own.
+        # All ports of the address may be taken; a missing address has an errno of its own.
         if error.errno != errno.EADDRNOTAVAIL and shortage_of(error) is not None:
             raise
         raise EgressAddressUnavailable(error.errno, error.strerror) from error

@@ -1,7 +1,7 @@
-"""The machine's own way to look names up, off the event loop.
+"""Looks names up with the machine's own resolver, in threads.
 
-A look-up that hangs can't be ended from outside: its thread stays until the machine's resolver
-gives up. So `CachingResolver`, which limits their number, asks which are still `under_way`.
+A look-up that hangs can't be cancelled: its thread stays until the machine's resolver gives up. So
+`CachingResolver`, which limits the number of look-ups, asks which ones are still `under_way`.
 """
 
 import asyncio
@@ -14,11 +14,14 @@ from ipaddress import ip_address
 from threading import Thread
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host; raises OSError or UnicodeError where there are none."""
+"""An async function that returns a host's addresses; raises OSError or UnicodeError if none."""
 
 
 def ask_system(host: str) -> list[str]:
-    """Return the addresses that `getaddrinfo` finds, in the order to try them; it may block."""
+    """Return the host's addresses by `getaddrinfo`, in the order to try them; this may block.
+
+    Raises OSError if there are none.
+    """
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror:
@@ -28,14 +31,15 @@ def ask_system(host: str) -> list[str]:
 
 
 def _check_that_files_can_be_opened() -> None:
-    """Raise OSError where they can't: the C library says then that there is no such name."""
+    """Raise OSError if the process can't open files: then `getaddrinfo` says "unknown name"."""
     os.close(os.open(os.devnull, os.O_RDONLY))
 
 
 class SystemResolver:
-    """Answers `Resolve`: asks in a thread for each name, and never twice at a time for one.
+    """A `Resolve` that looks each name up in a thread of its own, at most once at a time.
 
-    `ask` may block: it returns the addresses of a host, or raises OSError or UnicodeError.
+    `ask` does the look-up and may block: it returns a host's addresses, or raises OSError or
+    UnicodeError.
     """
 
     def __init__(self, ask: Callable[[str], list[str]] = ask_system) -> None:
@@ -45,22 +49,22 @@ class SystemResolver:
     async def __call__(self, host: str) -> list[str]:
         """Return the addresses of a host, in the order to try them.
 
-        Raises OSError where there are none, and UnicodeError for what can't be a name.
+        Raises OSError if there are none, and UnicodeError if the host is not a valid name.
         """
         if _is_address(host):
             return [host]
         return await asyncio.wrap_future(self._under_way.get(host) or self._begin(host))
 
     def under_way(self, host: str) -> Future[list[str]] | None:
-        """Return the look-up of a host that is not over, whoever waits for it, or None."""
+        """Return the future of the host's look-up that still runs, or None if none does."""
         return self._under_way.get(host)
 
     def _begin(self, host: str) -> Future[list[str]]:
         self._under_way[host] = found = Future[list[str]]()
-        # From here on nobody who stops waiting can cancel it: it may answer the next who asks.
+        # From here on, a cancelled caller can't cancel the look-up: it may serve the next caller.
         found.set_running_or_notify_cancel()
-        # Not the loop's own threads: those are waited for at the end, and a name server that hangs
-        # would keep the whole process from stopping.
+        # Don't use the event loop's own threads: the loop waits for those at its end, so a hanging
+        # name server would keep the whole process from stopping.
         thread = Thread(
             target=self._answer, args=(host, found), name=f"look-up {host}", daemon=True
         )
@@ -74,7 +78,7 @@ class SystemResolver:
     def _answer(self, host: str, found: Future[list[str]]) -> None:
         try:
             addresses = self._ask(host)
-        except Exception as error:  # noqa: BLE001 (whoever asked hears of it)
+        except Exception as error:  # noqa: BLE001 (passed on to the callers)
             del self._under_way[host]
             found.set_exception(error)
         else:
@@ -83,7 +87,7 @@ class SystemResolver:
 
 
 def _is_address(host: str) -> bool:
-    """Whether a host is an address already, in the one spelling that needs no resolver."""
+    """Return True if the host is an IP address in canonical spelling, which needs no look-up."""
     try:
         return str(ip_address(host)) == host
     except ValueError:

@@ -1,7 +1,8 @@
-"""TLS: which authorities are trusted, which certificate is shown, and what went wrong.
+"""TLS settings: trusted authorities, the client certificate, and the reasons of failures.
 
-Laws of this file. Every certificate is verified, its chain and its name, whether or not the name
-is said to the receiver. A file that can't be used is found out at once, not at the first callback.
+This module guarantees: every certificate's chain and name are verified, whether or not the name is
+sent to the receiver (SNI). A file that can't be used is reported at startup, not at the first
+callback.
 """
 
 import ssl
@@ -18,17 +19,17 @@ from ringback.runtime.os_error_messages import error_text
 _CERTIFICATE_FAILURES: Final[Mapping[int, AttemptFailure]] = {
     # OpenSSL's X509_V_ERR_... numbers.
     10: AttemptFailure.CERTIFICATE_EXPIRED,
-    18: AttemptFailure.CERTIFICATE_UNTRUSTED,  # signed by itself
-    19: AttemptFailure.CERTIFICATE_UNTRUSTED,  # signed by itself, further up its chain
-    20: AttemptFailure.CERTIFICATE_UNTRUSTED,  # its issuer is unknown
-    21: AttemptFailure.CERTIFICATE_UNTRUSTED,  # it came without its chain
+    18: AttemptFailure.CERTIFICATE_UNTRUSTED,  # self-signed
+    19: AttemptFailure.CERTIFICATE_UNTRUSTED,  # a self-signed certificate in its chain
+    20: AttemptFailure.CERTIFICATE_UNTRUSTED,  # the issuer is unknown
+    21: AttemptFailure.CERTIFICATE_UNTRUSTED,  # sent without its chain
     62: AttemptFailure.CERTIFICATE_NAME,
-    64: AttemptFailure.CERTIFICATE_NAME,  # the same, where the host is an address
+    64: AttemptFailure.CERTIFICATE_NAME,  # the same, if the host is an IP address
 }
 
 
 class TlsFailed(Exception):
-    """No TLS connection came about; which failure that is, and why, in words."""
+    """No TLS connection could be made; `failure` is the kind, and `why` the reason in words."""
 
     def __init__(self, failure: AttemptFailure, why: str) -> None:
         super().__init__(why)
@@ -37,12 +38,12 @@ class TlsFailed(Exception):
 
 
 class ClientTls:
-    """Makes connections verified ones.
+    """The TLS contexts for connections, with and without SNI.
 
-    Beside the machine's own authorities it believes those in `ca_files`. Where a receiver asks who
-    we are, it is shown the client certificate; its key may be in the same file.
+    Trusts the machine's own authorities and those in `ca_files`. A receiver that asks for a client
+    certificate gets `client_certificate`; its key may be in the same file.
 
-    Raises ConfigurationError where a file can't be used, naming it.
+    Raises ConfigurationError, with the file's name, if a file can't be used.
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class ClientTls:
         self._naming, self._silent = (
             _context(ca_files, client_certificate, client_key) for _ in range(2)
         )
-        # The ssl module can look for a name only in a handshake that says it: see `check_name`.
+        # The ssl module can check the name only if the handshake sends it: see `check_name`.
         self._silent.check_hostname = False
 
     def context(self, *, says_name: bool) -> ssl.SSLContext:
-        """Return the settings of a connection; one that says no name leaves that to be checked."""
+        """Return the TLS context; without `says_name`, the caller must call `check_name` itself."""
         return self._naming if says_name else self._silent
 
 
@@ -92,7 +93,7 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
 
 
 def tls_failure(error: OSError) -> TlsFailed:
-    """Return the failure that an error in a handshake means."""
+    """Return the TlsFailed for an error in a TLS handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = _CERTIFICATE_FAILURES.get(error.verify_code, AttemptFailure.TLS)
         return TlsFailed(failure, error_text(error))
@@ -100,12 +101,11 @@ def tls_failure(error: OSError) -> TlsFailed:
 
 
 def check_name(certificate: Mapping[str, Any], host: str) -> None:
-    """Check that a verified certificate is this host's; raises TlsFailed where it is not.
+    """Check that a verified certificate is for this host; raises TlsFailed if it is not.
 
-    `certificate` is in the form of `SSLSocket.getpeercert`. The rules are those of RFC 9525, as
-    OpenSSL keeps them in the handshakes that say the name: no name but an alternative one counts,
-    an address matches an address only, and a `*` stands for one whole label, the first of three or
-    more.
+    `certificate` is in the form of `SSLSocket.getpeercert`. The rules are those of RFC 9525, which
+    OpenSSL applies in handshakes with SNI: only subject alternative names count, an IP address
+    matches only an IP address, and `*` matches exactly one label, the first of three or more.
 
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "hooks.example.com")
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "a.hooks.example.com")

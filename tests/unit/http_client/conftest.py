@@ -1,4 +1,4 @@
-"""A network that believes in one certification authority, made for a test file."""
+"""A network that trusts a certification authority made for the test file."""
 
 from pathlib import Path
 

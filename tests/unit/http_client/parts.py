@@ -1,4 +1,4 @@
-"""Parts of the client by themselves: requests, connections and ways for tests of one module."""
+"""Requests, connections and routes for tests of a single module of the client."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def a_peer(
 def a_connection(
     peer: ConnectionPoolKey, *, on_lost: Callable[[HttpConnection], None] = lambda _: None
 ) -> HttpConnection:
-    """Return one that is still to be connected."""
+    """Return a connection that is not connected yet."""
     buffer = memoryview(bytearray(64 * 1024))
     return HttpConnection(peer, buffer=buffer, stopwatch=stopwatch, on_lost=on_lost)
 

@@ -1,4 +1,4 @@
-"""The steps of opening a connection: how long each took, without waits for turns of ours."""
+"""The time that each step of opening a connection takes, without waits for free places."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Idle connections: which one is used next, how many there are, and when they go."""
+"""Idle connections: the order of reuse, their number, and when they are closed."""
 
 import asyncio
 import socket
@@ -109,7 +109,7 @@ async def test_those_to_a_peer_that_has_closed_one_are_looked_at_first() -> None
         for connection in connections[1:]:
             pool.keep(connection, now())
         there[2].close()
-        # The end is in the socket, and the loop has had no chance to read it.
+        # The end has arrived in the socket, but the loop has not read it yet.
         assert pool.take(a_route(port), HERE) is connections[1]
         await connections[2].gone
         connections[1].close()

@@ -1,4 +1,4 @@
-"""New connections: all steps of the way, one limit, and no place taken where none came about."""
+"""Opening connections: the steps, the time limit, and places freed after failures."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +34,7 @@ HERE = "127.0.0.1"
 
 @dataclass
 class Bench:
-    """A connector with all that it needs."""
+    """A connector with its network, resolver, pool and places."""
 
     network: NetworkBackend = field(default_factory=SystemNetwork)
     resolver: CachingResolver = field(default_factory=lambda: a_resolver(HERE))
@@ -146,7 +146,7 @@ async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
 
 async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
     bench = Bench()
-    # The receiver waits for a request, and speaks no TLS.
+    # The receiver waits for a request, and does not answer the TLS handshake.
     async with RecordingReceiver() as receiver:
         opening = asyncio.create_task(bench.open(receiver.port, tls=True))
         async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""From addresses to a connection: in which order they are tried, and what is told where none is."""
+"""Connecting to one of several addresses: the order of tries, and the reason if all fail."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ HERE = "127.0.0.1"
 
 
 class FailingNetwork(WatchedNetwork):
-    """Answers some addresses by an error, or after some seconds, and connects to all others."""
+    """A network in which some addresses fail or are slow, and all others connect."""
 
     def __init__(self, **behaviour: OSError | float) -> None:
         super().__init__(SystemNetwork())
@@ -221,7 +221,7 @@ async def test_what_the_machine_lacks_to_reach_a_proxy_is_a_shortage() -> None:
 async def a_proxy_that_says(
     answer: bytes,
 ) -> AsyncIterator[tuple[int, asyncio.Event, asyncio.Event]]:
-    """Yield its port, and what tells that it was asked, and that its connection is over."""
+    """Yield the proxy's port, an event set when asked, and one set when its connection ends."""
     is_asked, is_over = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Names: what the guard lets pass, what is remembered, and whose turn a look-up is."""
+"""Looking names up: the guard, the cache, and sharing slots among accounts."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ from tests.unit.http_client.parts import GUARD, a_resolver
 
 
 class Names:
-    """Answers look-ups when it is told to, and knows who asked."""
+    """A resolver that answers only when the test says so, and records the names asked for."""
 
     def __init__(self) -> None:
         self.asked = list[str]()
@@ -38,7 +38,7 @@ def failure_of(found: tuple[str, ...] | NoAnswerOutcome) -> AttemptFailure | Non
     return found.failure if isinstance(found, NoAnswerOutcome) else None
 
 
-# ---- what is found
+# ---- the addresses
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ async def test_a_name_without_an_address_says_so() -> None:
     )
 
 
-# ---- what is remembered
+# ---- the cache
 
 
 async def _answering(loop: MadeUpTime, addresses: list[str]) -> list[float]:
-    """Return when a name was asked for, where it is looked up every two seconds."""
+    """Return the times of real look-ups of a name that is requested every two seconds."""
     asked = list[float]()
 
     async def resolve(host: str) -> list[str]:
@@ -237,7 +237,7 @@ def test_a_name_that_hangs_fails_after_the_limit_and_at_once_for_a_while() -> No
 
 
 def _with_threads(at_once: int = 2) -> tuple[CachingResolver, dict[str, Future[list[str]]]]:
-    """Return a resolver of names that go on after the limit, and what goes on."""
+    """Return a resolver whose look-ups go on after the limit, and those look-ups."""
     threads = dict[str, Future[list[str]]]()
 
     async def resolve(host: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One connection: exchanges over it, and which of its ends leave it fit for another."""
+"""One connection: its exchanges, and the endings after which it is reusable."""
 
 import asyncio
 import errno
@@ -38,7 +38,7 @@ def failure_of(ending: ExchangeEnding) -> AttemptFailure | None:
 
 
 async def ending_of(*script: Reply) -> ExchangeEnding:
-    """Return how the last of as many exchanges as there are replies ends."""
+    """Run one exchange for each reply, and return how the last exchange ends."""
     async with RecordingReceiver(*script) as receiver:
         connection = await connected_to(receiver)
         endings = [await exchange(connection) for _ in script]
@@ -204,7 +204,7 @@ async def test_who_stops_waiting_aborts_and_nothing_more_is_told() -> None:
         await receiver.wait_for_ended(1)
 
 
-# ---- limits, in a time that is made up
+# ---- time limits, with a virtual clock
 
 
 async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[ExchangeEnding, float]:

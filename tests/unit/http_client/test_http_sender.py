@@ -60,7 +60,7 @@ def closed_port() -> int:
 
 @contextlib.contextmanager
 def silent_address(address: str, port: int) -> Iterator[None]:
-    """Let an address take no connection and refuse none: its queue is full and nobody accepts."""
+    """Make an address neither accept nor refuse connections: its queue is full."""
     with socket.create_server((address, port), backlog=0), contextlib.ExitStack() as queue:
         for _ in range(2):
             sock = queue.enter_context(socket.socket())

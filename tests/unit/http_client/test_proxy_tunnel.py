@@ -1,4 +1,4 @@
-"""One CONNECT: what the proxy is asked, and what its answer is taken for."""
+"""The CONNECT request to a proxy, and how its answers are understood."""
 
 import asyncio
 
@@ -95,7 +95,7 @@ async def test_a_refusal_is_told_by_its_status(answer: bytes, status: str) -> No
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "it is not HTTP/1.1"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "it is not HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20_000, "its head is too long"),
-        (ESTABLISHED + OK, "more came than was asked for"),
+        (ESTABLISHED + OK, "unexpected data came after it"),
     ],
 )
 async def test_an_answer_that_cant_be_used_is_a_failure_of_the_proxy(

@@ -1,4 +1,4 @@
-"""Ways: where a URL leads, and what is connected to for one of its addresses."""
+"""Routes: the destination of a URL, and the pool key for one of its addresses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers from their parts: what they are, when they are over, and whether another may follow."""
+"""Parsing answers from parts: content, completeness, and whether another may follow."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""This machine's network: connections from an address of ours, and TLS on top of them."""
+"""This machine's network: connections from a local address, and TLS over them."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ async def test_a_port_that_is_taken_is_a_shortage_and_no_missing_address(
 async def test_no_port_is_told_apart_from_no_way(
     leads_there: bool, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Linux says the same of both, and neither can be had on a machine that has other tests to run.
+    # Linux reports both alike, and neither can be caused while other tests run on the machine.
     async def sock_connect(self: object, sock: socket.socket, address: object) -> None:
         raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
 
@@ -104,7 +104,7 @@ async def test_no_port_is_told_apart_from_no_way(
 
 @contextlib.contextmanager
 def silent_address(port: int) -> Iterator[None]:
-    """Let an address take no connection and refuse none: its queue is full and nobody accepts."""
+    """Make an address neither accept nor refuse connections: its queue is full."""
     with socket.create_server((HERE, port), backlog=0), contextlib.ExitStack() as queue:
         for _ in range(2):
             sock = queue.enter_context(socket.socket())

@@ -1,4 +1,4 @@
-"""The machine's own look-ups: one for a name at a time, in threads that may hang."""
+"""The machine's own resolver: one look-up per name at a time, in threads that may hang."""
 
 import asyncio
 import errno
@@ -12,7 +12,7 @@ from ringback.http_client.system_resolver import SystemResolver
 
 
 class Machine:
-    """A resolver that blocks until it is let go."""
+    """A resolver that blocks until the test releases it."""
 
     def __init__(self) -> None:
         self.asked = list[str]()
@@ -93,7 +93,7 @@ def _refuse(host: str) -> list[str]:
 def test_a_name_that_is_none_is_told_apart_from_a_machine_without_descriptors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The C library says of both that there is no such name.
+    # The C library reports both as an unknown name.
     def no_such_name(*_: object, **__: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

@@ -1,4 +1,4 @@
-"""TLS by itself: which names a certificate is good for, and which files can't be used."""
+"""TLS settings: the names that a certificate is valid for, and files that can't be used."""
 
 import ssl
 from pathlib import Path
