@@ -1,4 +1,4 @@
-"""What tests ask a store to do."""
+"""Work that tests run in a store."""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ _TABLES: dict[type, str] = {
 
 @cache
 def new_file() -> bytes:
-    """Return a data file with nothing in it; to make its tables takes longer than most tests."""
+    """Return an empty data file, made once: creating its tables takes longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ringback.db"
         connect(path, VAULT).close()
@@ -74,19 +74,19 @@ def new_file() -> bytes:
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    """Open a file, and close it in the end."""
+    """Open a data file as a store, and close it at the end."""
     store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
 
 
 def table_of(tx: Transaction, kind: type) -> Any:
-    """Return the table that records of this kind are kept in."""
+    """Return the table of records of this kind."""
     return attrgetter(_TABLES[kind])(tx)
 
 
 def add(tx: Transaction, record: object) -> None:
-    """Keep a new record of whatever kind."""
+    """Add a new record of any kind to its table."""
     if isinstance(record, ScheduledTask):
         tx.tasks.put(record)
     else:
@@ -164,13 +164,13 @@ def ended(claim: DeliveryClaim, decision: Decision, now: datetime = NOW) -> Sett
 
 
 def numbers_of(records: list[Any]) -> list[int]:
-    """Return by which numbers these were made."""
+    """Return the numbers that these callbacks were made from."""
     plain = [one.callback if isinstance(one, DeliveryClaim) else one for one in records]
     # The SID of a callback begins with its time.
     return [int(one.sid[14:], 16) for one in plain]
 
 
 def settled_row(settlement: Settlement) -> Attempt:
-    """Return the row with which a settlement ends an attempt."""
+    """Return the ended attempt that a settlement writes."""
     assert settlement.attempt is not None
     return settlement.attempt

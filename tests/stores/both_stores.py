@@ -1,4 +1,4 @@
-"""The SQLite store beside its model in memory: the same work, the same results, whatever comes.
+"""The SQLite store compared with its model in memory: the same work gives the same results.
 
 Work comes in jobs of several steps, and several jobs share a commit; some of them break off, and
 some give the database what it refuses. What is left must be what the model has, which does one job
@@ -43,12 +43,12 @@ ACCOUNTS = st.sampled_from([OURS, THEIRS])
 NUMBERS = st.integers(0, 11)
 LIMITS = st.sampled_from([0, 1, 2, 3, 9])
 BUDGET = ResponseStorageBudget(in_all=12 << 10, per_account=8 << 10)
-"""So little that answers of a few KiB use it up."""
+"""A budget so small that answers of a few KiB use it up."""
 AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
 
 
 def windows(record: Callable[[int], Any]) -> st.SearchStrategy[PageWindow]:
-    """Windows of all sizes, with and without an edge, which may be anyone's or nobody's record."""
+    """Page windows of all sizes; a page may begin at any account's record, or at no record."""
     sizes, edges = st.integers(1, 4), NUMBERS.map(lambda number: record(number).sid)
     return st.one_of(
         st.builds(PageWindow, sizes),
@@ -58,7 +58,7 @@ def windows(record: Callable[[int], Any]) -> st.SearchStrategy[PageWindow]:
 
 
 class Stop(Exception):
-    """What undoes some work."""
+    """The error that makes a job fail, so that it is undone."""
 
 
 def nothing(*_: Any) -> None:
@@ -67,7 +67,7 @@ def nothing(*_: Any) -> None:
 
 @dataclass
 class Part:
-    """A part of a job, and what follows where the job is done, or undone."""
+    """A part of a job, and the functions to call when the job is durable or undone."""
 
     work: Callable[[Transaction], Any]
     done: Callable[[Any], None] = nothing
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass
 class Ask:
-    """A job to be done by both stores."""
+    """A job that both stores run."""
 
     number: int
     parts: list[Part] = field(default_factory=list[Part])
@@ -102,7 +102,7 @@ class Ask:
 
 
 class BothStores(RuleBasedStateMachine):
-    """Does everything in both stores, and compares what comes of it."""
+    """Runs everything in both stores, and compares the results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class BothStores(RuleBasedStateMachine):
     # ---- jobs and commits
 
     def add(self, part: Part) -> None:
-        """Have this done as a part of the last job."""
+        """Add this to the last job, to be run in both stores."""
         if not self.asks:
             self.next_job()
         self.asks[-1].parts.append(part)
@@ -152,7 +152,7 @@ class BothStores(RuleBasedStateMachine):
     @precondition(lambda self: self.asks)
     @rule()
     def break_off(self) -> None:
-        """Let the last job fail after all that it did, and another one begin."""
+        """Make the last job fail at its end, and begin another job."""
         self.asks[-1].breaks = True
         self.next_job()
 
@@ -162,13 +162,13 @@ class BothStores(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        """Do all jobs: one by one in memory, in a single commit in the file."""
+        """Run all jobs: one by one in memory, and in a single commit in the file."""
         asks, self.asks = self.asks, []
         told_by_model, told = list[str](), list[str]()
         modelled = [self._in_memory(lambda tx, a=ask: a(tx, told_by_model)) for ask in asks]
         stored = self._in_file([lambda tx, a=ask: a(tx, told) for ask in asks])
         assert stored == modelled
-        # A job that was done anew has told so, too; each time ends once, and in the jobs' order.
+        # A job that was repeated reports each run; each run ends once, in the order of the jobs.
         assert [line for line in told if "durable" in line] == [
             line for line in told_by_model if "durable" in line
         ]
@@ -192,7 +192,7 @@ class BothStores(RuleBasedStateMachine):
 
 
 def or_refused(read: Callable[[], Any]) -> Any:
-    """Return what is read, or which refusal that ends in; the words are each store's own."""
+    """Return the result of a read, or the code of its refusal; messages differ between stores."""
     try:
         return read()
     except InvalidParameter as refusal:

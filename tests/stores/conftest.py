@@ -33,7 +33,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def empty(request: pytest.FixtureRequest) -> Store:
-    """A store with nothing in it."""
+    """An empty store."""
     if request.param == "memory":
         return MemoryStore()
     return request.getfixturevalue("sqlite")
@@ -41,7 +41,7 @@ def empty(request: pytest.FixtureRequest) -> Store:
 
 @pytest.fixture
 async def store(empty: Store) -> Store:
-    """A store with two accounts, OURS and THEIRS, each with the profile that its fleets have."""
+    """A store with two accounts, OURS and THEIRS, each with a network access profile for fleets."""
     for sid in (OURS, THEIRS):
         added = account(sid)
         await empty.transact(lambda tx, added=added: tx.accounts.add(added, []))
@@ -51,7 +51,7 @@ async def store(empty: Store) -> Store:
 
 @pytest.fixture
 async def furnished(store: Store) -> Store:
-    """A store in which each account has what other records are about: SIMs, a fleet, a plan."""
+    """A store in which each account has SIMs, a fleet and a rate plan for other records."""
     await keep(store, *FLEETS.values(), *SIMS.values())
     await keep(store, *RATE_PLANS.values(), *WIRELESS_SIMS.values())
     return store

@@ -1,4 +1,4 @@
-"""Databases with much in them, made by SQL, and how much SQLite does for a piece of work.
+"""Large databases, made by SQL, and the number of steps that SQLite takes for some work.
 
 What is counted are the steps of SQLite's virtual machine: the same on every machine, at any load.
 """
@@ -12,7 +12,7 @@ from ringback.stores.sqlite.store import connect
 from tests.fakes import VAULT
 from tests.stores.records import OURS, THEIRS, account
 
-# Of a hundred, one is discarded and two have failed; most go to the destinations that also wait.
+# Of a hundred, one is discarded and two failed; most go to destinations with waiting callbacks.
 _HISTORY: Final = """
     WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
     INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
@@ -35,14 +35,14 @@ class CountedStore:
         self.connection = connect(path, VAULT)
         self.committer = GroupCommitter(self.connection, VAULT)
         self.steps = 0
-        """How many steps SQLite's virtual machine has taken."""
+        """Number of steps that SQLite's virtual machine has taken."""
         self._made = 0
         self.connection.set_progress_handler(self._count, 1)
         for sid in (OURS, THEIRS):
             self.do(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
 
     def make_history(self, count: int, account_sid: str = OURS) -> None:
-        """Have so many more callbacks that have ended."""
+        """Add this number of ended callbacks."""
         given = {"first": self._made + 1, "count": count, "account_sid": account_sid}
         self.connection.set_progress_handler(None, 0)  # a call for each step takes time
         self.connection.execute(_HISTORY, given)
@@ -51,11 +51,11 @@ class CountedStore:
 
     @property
     def middle(self) -> str:
-        """The SID of a callback with half of the history before it, and half after it."""
+        """The SID of the callback in the middle of the history."""
         return f"CB{self._made // 2:032x}"
 
     def do(self, work: Callable[[Transaction], Any]) -> Any:
-        """Do some work in a commit, and return what it returns."""
+        """Run some work in a commit, and return its result."""
         job = CommitJob(work)
         self.committer.commit([job])
         if job.failure is not None:
@@ -63,7 +63,7 @@ class CountedStore:
         return job.result
 
     def steps_of(self, work: Callable[[Transaction], Any]) -> int:
-        """Do some work, and return how many steps of SQLite's virtual machine it took."""
+        """Run some work, and return the number of steps that SQLite's virtual machine took."""
         before = self.steps
         self.do(work)
         return self.steps - before

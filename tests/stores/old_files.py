@@ -19,12 +19,12 @@ from tests.stores.records import OURS, account, callback
 
 NOW_US = to_us(NOW)
 NEWEST = pending_migrations(0)[-1].version
-"""The schema that a file has when it is up to date."""
+"""The newest schema version."""
 
 
 def write_old_file(path: Path, *, schema: int) -> Path:
-    """Make a file with this schema, and in it the account."""
-    # From schema 5 on, what an account signs with stands elsewhere: those before it can say it.
+    """Make a data file with this schema version and one account."""
+    # Schema 5 moved the secrets that an account signs with; older schemas have them in its row.
     _migrate(path, until=min(schema, 4))
     insert_account(path, OURS)
     _migrate(path, until=schema)
@@ -44,7 +44,7 @@ def _migrate(path: Path, *, until: int) -> None:
 
 
 def upgraded(account_sid: str = OURS) -> Account:
-    """Return the account as a newer Ringback has it: its secret has got an id."""
+    """Return the account as a newer Ringback reads it: its secret has an id."""
     one = account(account_sid)
     assert one.webhook_secrets.active is not None
     secret_id = id_of_secret(one.sid, to_us(one.date_created))
@@ -67,7 +67,7 @@ def insert_account(path: Path, account_sid: str) -> None:
 
 
 def insert_callback(path: Path, number: int, **changed: object) -> None:
-    """Write the row of a callback that waits, but for the columns that schema 1 hasn't got."""
+    """Write the row of a waiting callback, with the columns that schema 1 has."""
     one = callback(number)
     given: dict[str, object] = {
         "sid": one.sid,
@@ -94,12 +94,12 @@ def insert_callback(path: Path, number: int, **changed: object) -> None:
 
 
 def insert(path: Path, table: str, **values: object) -> None:
-    """Write one row, as it stood there."""
+    """Write one row into a table of the old file."""
     insert_many(path, table, [values])
 
 
 def insert_many(path: Path, table: str, rows: list[dict[str, object]]) -> None:
-    """Write rows, all with the same columns."""
+    """Write rows with the same columns into a table of the old file."""
     names, marks = ", ".join(rows[0]), ", ".join("?" * len(rows[0]))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(

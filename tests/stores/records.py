@@ -1,4 +1,4 @@
-"""Records to keep in a store, told apart by a number; `replace` makes one special."""
+"""Records for tests, each made from a number; `replace` changes single fields."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -78,7 +78,7 @@ def profile(number: int, account_sid: str = OURS) -> NetworkAccessProfile:
 
 
 PROFILES = {OURS: profile(1001), THEIRS: profile(1002, THEIRS)}
-"""What the fleets of an account have, and a store with both accounts."""
+"""The network access profile of each account's fleets; a store with both accounts has them."""
 
 
 def fleet(number: int, account_sid: str = OURS) -> Fleet:
@@ -104,7 +104,7 @@ def sim(number: int, account_sid: str = OURS) -> SuperSim:
 
 FLEETS = {OURS: fleet(1001), THEIRS: fleet(1002, THEIRS)}
 SIMS = {OURS: sim(1001), THEIRS: sim(1002, THEIRS)}
-"""What other records are about: an account's fleet, and its SIM; see `furnished`."""
+"""The fleet and the SIM of each account, which other records refer to; see `furnished`."""
 
 
 def update_of(sim: SuperSim) -> PendingSuperSimUpdate:
@@ -275,7 +275,7 @@ def task(
 
 
 HOST = "http://127.0.0.1:9000"
-"""Where the callbacks go unless they say otherwise."""
+"""The URL of callbacks by default."""
 OUR_LANE = Lane(OURS, HOST)
 THEIR_LANE = Lane(THEIRS, HOST)
 

@@ -1,4 +1,4 @@
-"""Big batches, until their callbacks are added: the same in every store."""
+"""Big batches before their callbacks are added, in every store."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists of callbacks, newest or oldest first, by what a filter wants."""
+"""Filtered lists of callbacks, newest or oldest first."""
 
 import pytest
 
@@ -37,7 +37,7 @@ FILTERS = [
 
 
 async def keep_different_callbacks(store: Store) -> None:
-    """Keep six of ours that differ in what a filter sees, and one of theirs that is like ours."""
+    """Add six callbacks of OURS that differ in filtered fields, and a similar one of THEIRS."""
     ages = (3, 2, 1, 1, 0, 0)
     ours = [
         callback(number)._replace(date_created=NOW - age * SECOND)

@@ -70,7 +70,7 @@ async def saved(store: Store, record: Any) -> Any:
 
 
 def with_url(parameter: str, url: CallbackUrl = WARNED, method: HttpMethod = HttpMethod.GET) -> Any:
-    """Return a fleet or a SIM that has this URL where this parameter puts it."""
+    """Return a fleet or a SIM with this URL in the field that this parameter sets."""
     listener = replace(a_target(method=method), url=url)
     match parameter:
         case "SmsCommandsUrl":

@@ -1,4 +1,4 @@
-"""Callbacks, kept and changed, in every store."""
+"""Callbacks, added and changed, in every store."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Which Commands went to devices and came from them, counted by period, network and way."""
+"""Counts of Commands to and from devices, by period, network and direction."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def hours(count: int) -> WirelessUsageQuery:
 
 
 def slots_of(counts: Iterable[CommandCount]) -> list[tuple[int, int]]:
-    """Return how many there were in each slot that had any."""
+    """Return the number of Commands in each slot that has any."""
     return [(one.slot, one.messages) for one in counts]
 
 

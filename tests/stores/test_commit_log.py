@@ -1,4 +1,4 @@
-"""The log of what is committed stays short, whoever reads for however long."""
+"""The write-ahead log stays short, however many reads there are and however long they take."""
 
 import asyncio
 import sqlite3
@@ -46,7 +46,7 @@ async def test_the_log_that_grew_under_a_reader_shrinks_when_the_reader_goes(
     await write(sqlite, range(40))
     assert size_in(tmp_path) > SMALL + 10 * MIB
     reader.execute("COMMIT")
-    # Nobody commits any more, or reads.
+    # There are no more commits or reads.
     await until(lambda: size_in(tmp_path) <= SMALL)
     reader.close()
 
@@ -71,7 +71,7 @@ async def test_the_log_stays_short_while_somebody_always_reads(
             await sqlite.read(read, asked_by=str(after))
             reads += 1
 
-    # Each begins before another one ends.
+    # Each read begins before another one ends.
     readers = [asyncio.create_task(read_on(number / 60)) for number in range(3)]
     for number in range(150):
         await write(sqlite, range(number, number + 1))

@@ -28,7 +28,7 @@ COPY = f"{DATA_FILE}.before-{OLD}"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A data folder of an older version, sealed as its server has it."""
+    """A data folder of an older version, with encrypted secrets."""
     write_old_file(tmp_path / DATA_FILE, schema=OLD)
     insert_callback(tmp_path / DATA_FILE, 1, destination="http://127.0.0.1:9000", round_number=0)
     return tmp_path
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def held(folder: Path) -> Iterator[Path]:
-    """The same, and a server of the older version holds it."""
+    """A data folder of an older version, in use by a server of that version."""
     lock = FileLock.take(folder / DATA_FILE)
     yield folder
     lock.release()
@@ -158,7 +158,7 @@ def test_the_way_back_is_the_copy(folder: Path) -> None:
     for name in (DATA_FILE, "ringback.watermark"):
         (folder / name).unlink()
     (folder / COPY).rename(folder / DATA_FILE)
-    # The older version knows it again; and so does this one, another day.
+    # The older version can use the copy again; this version can too, later.
     assert schema_of(folder / DATA_FILE) == OLD
     assert rows_of(folder / DATA_FILE) == before
     DataFolder(folder).upgrade()

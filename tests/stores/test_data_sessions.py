@@ -1,4 +1,4 @@
-"""Flows of data in both products: how long they go on, and which of them a period is about."""
+"""Data Sessions of both products: their start and end, and the sessions within a period."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -55,9 +55,9 @@ class Product:
     sims: Mapping[str, Any]
     sim: Callable[..., Any]
     odd: Any
-    """One each field of which is another than usual."""
+    """A session in which every field differs from the usual."""
     others: Mapping[str, Any]
-    """Other values of fields that lists are told apart by."""
+    """Other values of the fields that lists are filtered by."""
 
     def table_of(self, tx: Any) -> Any:
         return table_of(tx, type(self.odd))

@@ -1,4 +1,4 @@
-"""What seals secrets: by which keys, for which place, and where the keys come from."""
+"""Encrypting secrets: keys, places, and key files."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every statement that SQLite is given, examined: which index finds its rows, and in which order.
+"""The plan of every SQL statement: which index finds its rows, and in which order.
 
 A walk runs all methods of all tables, with every combination of filters, and each place in the code
 that runs a statement has to be among what it came by. So a statement that is new is examined too,
@@ -88,11 +88,11 @@ ALLOWED: Final = (
 )
 
 
-# ---- what is run ---------------------------------------------------------------------------------
+# ---- recording statements ------------------------------------------------------------------------
 
 
 class Recorded:
-    """A connection that keeps what it is given, with its values and the place that gave it."""
+    """A connection that records each statement, its values and the line of code that ran it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -107,7 +107,7 @@ class Recorded:
         return self.connection.execute(statement, values)
 
     def faults(self) -> list[tuple[str, str]]:
-        """Return each statement with a step of its plan that it may not have."""
+        """Return each statement whose plan has a forbidden step, with that step."""
         return [
             (statement, step)
             for statement, values in self.statements.items()
@@ -142,7 +142,7 @@ def _is_fault(statement: str, step: str) -> bool:
 
 
 class Walk:
-    """A database with something of everything, and all that was run on it."""
+    """A database with records of all kinds, and all statements that were run on it."""
 
     def __init__(self) -> None:
         self.recorded = Recorded(connect(":memory:", VAULT))
@@ -378,11 +378,11 @@ STEPS: Final[dict[str, Work]] = {
 }
 
 
-# ---- what it came by -----------------------------------------------------------------------------
+# ---- the lines of code that run statements -------------------------------------------------------
 
 
 def places_in(tree: ast.AST, name: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the calls that run a statement, or have one run."""
+    """Yield the calls in the code that run a statement, directly or indirectly."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -448,7 +448,7 @@ def test_a_page_is_read_by_the_index_by_which_its_end_was_found(
 
 
 def _index_in(step: str) -> str:
-    """Return the index that a step goes by; empty where that is the table's own order."""
+    """Return the index that a step uses; empty if it reads the table in its own order."""
     found = re.search(r"INDEX (\w+)", step.replace("INTEGER PRIMARY KEY", ""))
     return "" if found is None else found[1]
 
@@ -481,7 +481,7 @@ def test_each_exception_is_needed(walked: tuple[Walk, set[Place]]) -> None:
 
 
 def mutant(module: ModuleType, old: str, new: str) -> dict[str, Any]:
-    """Return what is in a module of which one piece is another one."""
+    """Return the names of a module after one piece of its source text was replaced."""
     source = Path(module.__file__ or "").read_text()
     assert source.count(old) == 1
     names: dict[str, Any] = {"__name__": "mutant"}

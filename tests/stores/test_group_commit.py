@@ -1,4 +1,4 @@
-"""What work that shares a commit does to the work beside it: nothing, however it ends."""
+"""Jobs that share a commit don't affect each other, however they end."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ Work = Callable[[Transaction], Any]
 
 
 class Broken(Exception):
-    """What goes wrong in the middle of some work."""
+    """The error that makes a job fail."""
 
 
 class Bench:
@@ -35,7 +35,7 @@ class Bench:
         self.do(lambda tx: tx.accounts.add(account(), []))
 
     def do(self, *works: Work) -> list[CommitJob]:
-        """Do these in one commit, and tell those who ask afterwards."""
+        """Run these jobs in one commit, and call the functions registered with `on_commit`."""
         jobs = [CommitJob(work) for work in works]
         self.committer.commit(jobs)
         for job in jobs:
@@ -43,7 +43,7 @@ class Bench:
         return jobs
 
     def failures(self, *works: Work) -> list[type[Exception] | None]:
-        """Do these in one commit; return what each fails with."""
+        """Run these jobs in one commit; return the type of each failure, or None."""
         return [job.failure and type(job.failure) for job in self.do(*works)]
 
     def result(self, work: Work) -> Any:
@@ -52,7 +52,7 @@ class Bench:
         return job.result
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the callbacks that are kept, oldest first."""
+        """Return the numbers of the stored callbacks, oldest first."""
         oldest = self.result(
             lambda tx: tx.callbacks.oldest(OURS, CallbackFilter(), after=None, limit=99)
         )
@@ -218,7 +218,7 @@ def test_of_two_with_one_key_the_first_one_is_kept(bench: Bench) -> None:
     assert bench.numbers() == [1, 3]
 
 
-# Neither can stand in a file of SQLite; one of them is no number of its own, the other no text.
+# SQLite can store neither value: the text can't be encoded in UTF-8, the number is too large.
 UNWRITABLE = [
     pytest.param(callback(9, key="\ud800"), id="half a character"),
     pytest.param(
@@ -246,7 +246,7 @@ def test_work_that_the_database_refuses_alone_is_done_once(bench: Bench) -> None
     assert done == ["done"]
 
 
-# ---- who asks afterwards
+# ---- functions to call after the commit
 
 
 def telling(told: list[str], name: str) -> Work:
@@ -275,7 +275,7 @@ def test_work_that_is_done_anew_tells_of_each_time_by_itself(bench: Bench) -> No
         telling(told, next(times))(tx)
 
     bench.do(tell_anew, then(tell_anew, add(1)), tell_anew)
-    # The three share a commit that is undone, for the second one's row; then each is done alone.
+    # The three share a commit that the second one's row makes fail; then each is run alone.
     assert sorted(told) == [
         "a undone",
         "b undone",
@@ -355,7 +355,7 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
     assert [one.progress.status_reason for one in page] == ["no. 97", "no. 98"]
 
 
-# ---- how many statements that takes
+# ---- the number of statements
 
 
 def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The key of a data file: made with it, and never again."""
+"""The key of a data file is created with the file, and never again."""
 
 import sqlite3
 import stat

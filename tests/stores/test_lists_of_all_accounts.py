@@ -1,4 +1,4 @@
-"""Lists over all accounts, for the operator: in the same order, with the same pages."""
+"""Lists of all accounts' records, for the operator, in the same order and with the same pages."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was in the data folder and is not: refused, said, and accepted by a flag alone."""
+"""Lost data is reported and refused, unless a flag accepts the loss."""
 
 import asyncio
 import shutil
@@ -39,7 +39,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Killed:
 
 @pytest.fixture
 def killed(base: Killed, tmp_path: Path) -> Path:
-    """A data folder as a killed server left it: half of the callbacks are in the WAL alone."""
+    """A data folder after a server was killed: half of the callbacks are only in the WAL."""
     return Path(shutil.copytree(base[0], tmp_path / "killed"))
 
 
@@ -59,7 +59,7 @@ def faults_of(folder: Path) -> list[str]:
 
 
 def assert_refused(folder: Path, why: str) -> None:
-    """See that neither a server nor a command nor an upgrade uses the folder, each time anew."""
+    """Check that a server, a command and an upgrade each refuse to use the folder."""
     data = DataFolder(folder)
     for use in (lambda: opened(folder), data.open_beside, data.upgrade, lambda: opened(folder)):
         assert why in refusal_of(use)
@@ -190,7 +190,7 @@ def flip(path: Path, place: int) -> None:
 async def test_after_a_power_cut_a_damaged_wal_is_known_by_the_commits_behind(
     place: int, killed: Path
 ) -> None:
-    # The index is not on disk then.
+    # After a power cut, the index in shared memory is gone.
     delete(killed, INDEX)
     flip(killed / WAL, place)
     assert_refused(killed, "ringback.db-wal is damaged")
@@ -210,7 +210,7 @@ async def test_an_index_from_before_a_power_cut_proves_nothing(
     old = (killed / INDEX).read_bytes()
     store = opened(killed)
     await store.close()
-    # Its WAL is deleted as it should be, and the disk has an index of before that.
+    # The WAL was deleted properly, but the disk has an older index.
     (killed / INDEX).write_bytes(old)
     monkeypatch.setattr(watermarks, "this_boot", lambda: "another")
     await opened(killed).close()

@@ -1,4 +1,4 @@
-"""Callbacks, their attempts and accounts, in the SQLite store beside its model."""
+"""Callbacks, attempts and accounts: the SQLite store compared with its model in memory."""
 
 import sqlite3
 from collections.abc import Callable
@@ -86,7 +86,7 @@ class CallbacksInBothStores(BothStores):
     def keep_callbacks(
         self, *, how_many: int, account_sid: str, ahead: timedelta, url: str, key: str | None
     ) -> None:
-        """Keep new callbacks that wait; where one has a key, only the first with this key."""
+        """Add new waiting callbacks; of those with the same idempotency key, only the first."""
         due = self.now + ahead
         for _ in range(how_many):
             added = callback(next(self._numbers), account_sid, due=due, url=url, key=key)
@@ -94,7 +94,7 @@ class CallbacksInBothStores(BothStores):
 
     @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS)
     def send_off(self, account_sid: str, url: str, key: str | None) -> None:
-        """Keep a new callback with its attempt under way."""
+        """Add a new callback with its attempt under way."""
         given = callback(next(self._numbers), account_sid, url=url, key=key)
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
         added = given.having(begun)
@@ -109,7 +109,7 @@ class CallbacksInBothStores(BothStores):
     @precondition(lambda self: self._kept)
     @rule(which=st.integers(0, 99))
     def give_what_is_refused(self, which: int) -> None:
-        """Let a job add what there is already; it is refused with all that the job did."""
+        """Make a job add an existing callback; the whole job is refused."""
         kept = self._kept[which % len(self._kept)]
 
         def work(tx: Transaction) -> None:
@@ -180,7 +180,7 @@ class CallbacksInBothStores(BothStores):
         )
 
     def _take(self, most: int) -> list[DeliveryClaim]:
-        """Take some of what is under way, for its end."""
+        """Pick some of the attempts under way, to end them."""
         taken = self._under_way[:most]
         del self._under_way[:most]
         return taken
@@ -214,7 +214,7 @@ class CallbacksInBothStores(BothStores):
 
     @rule()
     def die_and_recover(self) -> None:
-        """Open the file anew, and settle as unknown what nobody is making any more."""
+        """Reopen the file, and settle the attempts of the dead process as unknown."""
         self.commit()
         self.committer.close()
         self.connect_file()
@@ -325,7 +325,7 @@ def _going_on(claims: list[DeliveryClaim], settlements: list[Settlement]) -> lis
 
 
 def _add_once(tx: Transaction, given: CallbackRecord) -> CallbackRecord:
-    """Keep this callback, unless there is one with its key; return the one that is kept."""
+    """Add this callback unless one has its key; return the stored callback with that key."""
     key = given.idempotency_key
     kept = None if key is None else tx.callbacks.with_key(given.account_sid, key)
     if kept is None:
@@ -333,7 +333,7 @@ def _add_once(tx: Transaction, given: CallbackRecord) -> CallbackRecord:
     return kept or given
 
 
-# Some seconds on a quiet machine, which a busy one may make many of.
+# This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestCallbacksInBothStores(CallbacksInBothStores.TestCase):
     settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

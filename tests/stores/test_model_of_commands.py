@@ -1,4 +1,4 @@
-"""Commands that come, go and are counted, in the SQLite store beside its model."""
+"""Commands and their counts: the SQLite store compared with its model in memory."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +21,7 @@ SPANS = st.sampled_from([None, SECOND, 3 * SECOND])
 
 
 class CommandsInBothStores(BothStores):
-    """Commands: added, saved, removed, listed from what is there or was; and which were used."""
+    """Commands: added, saved, removed, listed by existing or removed ones, and counted."""
 
     def __init__(self) -> None:
         self._added = set[str]()
@@ -95,7 +95,7 @@ class CommandsInBothStores(BothStores):
             )
 
 
-# Some seconds on a quiet machine, which a busy one may make many of.
+# This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestCommandsInBothStores(CommandsInBothStores.TestCase):
     settings = settings(max_examples=40, stateful_step_count=60, deadline=None)

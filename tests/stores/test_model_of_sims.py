@@ -1,4 +1,4 @@
-"""SIMs and their changes, in the SQLite store beside its model."""
+"""SIMs and their changes: the SQLite store compared with its model in memory."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -131,7 +131,7 @@ def _is_taken(tx: Transaction, account_sid: str, name: str | None) -> bool:
     return name is not None and tx.supersim.sims.find(account_sid, name) is not None
 
 
-# Some seconds on a quiet machine, which a busy one may make many of.
+# This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestSimsInBothStores(SimsInBothStores.TestCase):
     settings = settings(max_examples=30, stateful_step_count=60, deadline=None)

@@ -1,4 +1,4 @@
-"""Tasks, commands and data sessions, in the SQLite store beside its model."""
+"""Tasks, commands and data sessions: the SQLite store compared with its model in memory."""
 
 import sqlite3
 from dataclasses import replace
@@ -35,7 +35,7 @@ STATUSES = st.none() | st.sampled_from(MessageStatus)
 
 
 class TasksInBothStores(BothStores):
-    """What comes due: put, put off, seen, taken and dropped; and the records that it is about."""
+    """Scheduled tasks, put, postponed, read, taken and dropped; and the records they refer to."""
 
     def __init__(self) -> None:
         self._seen = list[ScheduledTask]()
@@ -67,7 +67,7 @@ class TasksInBothStores(BothStores):
     @precondition(lambda self: self._seen)
     @rule(which=st.integers(0, 99))
     def take_what_was_seen(self, which: int) -> None:
-        """Take a task that was due once; it may be gone by now, or put off."""
+        """Take a task that was due once; it may have been dropped or postponed since."""
         seen = self._seen[which % len(self._seen)]
         self.add(Part(lambda tx: tx.tasks.take(seen)))
 
@@ -166,7 +166,7 @@ class TasksInBothStores(BothStores):
     @precondition(lambda self: self._commands)
     @rule(which=st.integers(0, 99))
     def give_what_is_refused(self, which: int) -> None:
-        """Let a job put a task and add a command that there is already: it does neither."""
+        """Make a job put a task and add an existing command: neither is done."""
         self.commit()
         if not self._commands:
             return
@@ -182,7 +182,7 @@ class TasksInBothStores(BothStores):
         self.next_job()
 
 
-# Some seconds on a quiet machine, which a busy one may make many of.
+# This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestTasksInBothStores(TasksInBothStores.TestCase):
     settings = settings(max_examples=50, stateful_step_count=60, deadline=None)

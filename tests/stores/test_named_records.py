@@ -30,7 +30,7 @@ async def found(store: Store, make: Make, sid_or_name: str, account_sid: str = O
 
 @pytest.fixture(params=KINDS, ids=lambda make: make.__name__)
 def make(request: pytest.FixtureRequest) -> Make:
-    """Return what makes a record of the kind that the test is about."""
+    """Return the function that makes records of the kind under test."""
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""A Ringback's own data as the URL source of a move: its URLs, edits, and how deliveries went."""
+"""Ringback's own data as the URL source of a migration: URLs, edits and delivery results."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pages of records: by the place of one of them, so that new ones shift nothing."""
+"""Pages of records begin at a given record, so that new records don't shift them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -124,7 +124,7 @@ async def test_a_record_that_left_the_filter_still_marks_its_page(store: Store) 
     assert await sims_on(store, PageWindow(9, before=sim(1).sid), status=SimStatus.NEW) == [sim(2)]
 
 
-# ---- pages that look at no more than so many records ---------------------------------------------
+# ---- pages that examine a limited number of records ----------------------------------------------
 
 
 Page = RecordPage[Any]
@@ -154,7 +154,7 @@ KINDS: dict[str, Callable[[Transaction, str, PageWindow], Page]] = {
 
 
 async def keep_some(store: Store) -> None:
-    """Keep thirty of each, of which few are wanted, and they are far apart."""
+    """Add thirty records of each kind, of which few match the filter, far apart."""
     ended = (CallbackStatus.FAILED, CallbackStatus.DISCARDED, CallbackStatus.DELIVERED)
     for number in range(30):
         source = Source.TWILIO if number in (4, 5, 22) else Source.KORE
@@ -193,7 +193,7 @@ async def test_pages_that_look_at_few_records_are_the_list_together(
 
 
 def callback_or(kind: str) -> str:
-    """Return the SID of the oldest record of a kind, which is not wanted."""
+    """Return the SID of the oldest record of a kind, which does not match the filter."""
     oldest = {"SIMs": SIMS[OURS], "sess": session(0)}
     return oldest.get(kind[:4], callback(0)).sid
 
@@ -201,7 +201,7 @@ def callback_or(kind: str) -> str:
 async def _walked(
     page: Callable[..., Awaitable[Page]], direction: str, size: int, start: str | None = None
 ) -> list[str]:
-    """Return the SIDs of a whole list as one meets them that goes this way."""
+    """Return the SIDs of a whole list, in the order that paging in this direction shows them."""
     found, edge = list[str](), start
     for _ in range(60):
         some = await page(**{direction: edge})

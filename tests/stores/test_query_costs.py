@@ -1,4 +1,4 @@
-"""What the engine asks the store all the time costs the same, however much has been sent before."""
+"""The engine's regular queries cost the same, however many callbacks have been sent before."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ LITTLE, MUCH = 10_000, 50_000
 
 
 def store_with(history: int) -> CountedStore:
-    """Return a store in which, after so many that have ended, two wait in each lane."""
+    """Return a store with this number of ended callbacks, and two waiting ones in each lane."""
     store = CountedStore()
     store.make_history(history)
     waiting = [
@@ -76,7 +76,7 @@ def stores() -> tuple[CountedStore, CountedStore]:
 
 
 class _Undone(Exception):
-    """Ends a piece of work whose doings are not wanted."""
+    """The error that ends a piece of work, so that its changes are undone."""
 
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
@@ -94,7 +94,7 @@ def test_what_the_engine_asks_costs_the_same_after_any_history(
             store.do(undone)
         counts.append(store.steps - before)
     little, much = counts
-    # SQLite counts in jumps, so that a few steps more or less mean nothing.
+    # SQLite counts in large increments, so a few steps more or less mean nothing.
     assert 0 < much <= little + 10
 
 

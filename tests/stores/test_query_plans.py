@@ -1,4 +1,4 @@
-"""No query of SQLite's reads a whole table, or sorts what it found: an index has it in order.
+"""No SQLite query reads a whole table or sorts its result: an index has the rows in order.
 
 The statements are those that the store really runs; SQLite itself says how it will. That there are
 no others is in `test_every_statement.py`.
@@ -94,7 +94,7 @@ FILTERS: dict[type, FieldFilter] = {
         "transport": CommandTransport.SMS,
     },
 }
-"""What the API can ask for of each kind."""
+"""The filters that the API offers for each kind of record."""
 LISTS = [
     pytest.param(kind, dict(some), id=f"{kind.__name__} by {', '.join(dict(some)) or 'nothing'}")
     for kind, which in FILTERS.items()
@@ -119,7 +119,7 @@ RECORDS: list[Any] = [
 
 
 class Plans:
-    """A database with one account and what it has, which says how it does what it does."""
+    """A database with one account and its records, which reports the plans of its queries."""
 
     def __init__(self) -> None:
         self.connection = connect(":memory:", VAULT)
@@ -130,7 +130,7 @@ class Plans:
             self._do(lambda tx, record=record: add(tx, record))
 
     def of(self, work: Callable[[Transaction], Any]) -> list[str]:
-        """Return the steps of all the statements that some work runs."""
+        """Return the plan steps of all statements that some work runs."""
         statements = list[str]()
         self.connection.set_trace_callback(statements.append)
         self._do(work)
@@ -138,12 +138,12 @@ class Plans:
         return [step for statement in statements for step in self._steps(statement)]
 
     def traced(self, work: Callable[[Transaction], Any], *words: str) -> list[str]:
-        """Return those of the statements that some work runs that have one of these words."""
+        """Return the statements that some work runs and that contain one of these words."""
         statements = list[str]()
         self.connection.set_trace_callback(statements.append)
         self._do(work)
         self.connection.set_trace_callback(None)
-        # One that runs triggers is told of once more for each.
+        # SQLite reports a statement that runs triggers once more for each trigger.
         return [one for one in dict.fromkeys(statements) if any(word in one for word in words)]
 
     def _steps(self, statement: str) -> list[str]:
@@ -165,7 +165,7 @@ def plans() -> Iterator[Plans]:
 
 
 def check(steps: list[str]) -> None:
-    """See that there are steps, and that each finds its rows by an index that has their order."""
+    """Check that there are steps, and that each finds its rows by an index in their order."""
     assert steps
     assert [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step] == []
 
@@ -281,7 +281,7 @@ def test_a_list_over_all_accounts_is_read_in_its_own_order(
     window = PageWindow(50) if edge == "newest" else replace(PageWindow(50), **{edge: sid})
     steps = plans.of(lambda tx: table_of(tx, kind).page(EVERY, {}, window))
     assert [step for step in steps if "TEMP B-TREE" in step] == []
-    # It reads from its edge on, and no more rows than a page has.
+    # It begins at the given record, and reads no more rows than a page has.
     assert re.match("SCAN|SEARCH .* USING INTEGER PRIMARY KEY", steps[-1])
 
 
@@ -405,7 +405,7 @@ def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(pl
     statements = plans.traced(settle_twice, "kept_", "long_")
     assert len(statements) == 9
     steps = [step for one in statements for step in plans._steps(one)]
-    # What is replaced is a list of its own, of one row here.
+    # The new values are a list of their own, of one row here.
     check([step for step in steps if step != "SCAN CONSTANT ROW"])
     triggers = plans.connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
     counting = [row[0].split("BEGIN")[1].split(";")[0] for row in triggers]
@@ -438,5 +438,5 @@ def test_commands_are_counted_by_the_time_in_which_they_were_used(
     reading, *sorting = plans.of(lambda tx: tx.wireless.command_uses.count(OURS, sim_sid, question))
     assert reading.startswith("SEARCH command_uses USING INDEX")
     assert reading.endswith(terms)
-    # What was found is grouped, which is not in an index's order.
+    # The rows found are grouped, and no index has them in that order.
     assert all(step.startswith("USE TEMP B-TREE") for step in sorting)

@@ -1,4 +1,4 @@
-"""Reading beside the commits: what is seen, what is refused, and who has to wait for whom."""
+"""Reading in parallel with commits: the rows seen, refused writes, and waiting."""
 
 import asyncio
 import threading
@@ -77,7 +77,7 @@ async def test_a_read_that_writes_is_an_error_and_changes_nothing(
 
 
 class Held:
-    """Reads that go on until they are let go."""
+    """Reads that block until the test releases them."""
 
     def __init__(self) -> None:
         self.begun = list[str]()
@@ -85,7 +85,7 @@ class Held:
         self._changed = threading.Condition()
 
     def work(self, name: str) -> Callable[[Transaction], int]:
-        """Return a read of this name."""
+        """Return a blocking read with this name."""
 
         def read(tx: Transaction) -> int:
             before = how_many(tx)
@@ -99,7 +99,7 @@ class Held:
         return read
 
     async def have_begun(self, count: int) -> list[str]:
-        """Return the names of those that have begun, once they are so many."""
+        """Wait until this number of reads have begun, and return their names."""
 
         def wait() -> bool:
             with self._changed:
@@ -116,7 +116,7 @@ def held() -> Held:
 
 @asynccontextmanager
 async def under_way(held: Held, *reads: Any) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Have these reads under way, and let them go in the end."""
+    """Start these reads, and release them at the end."""
     tasks = [asyncio.create_task(read) for read in reads]
     yield tasks
     held.may_end.set()
@@ -162,7 +162,7 @@ async def test_those_who_wait_take_turns(sqlite: SqliteStore, held: Held) -> Non
         await asyncio.sleep(0)
         held.may_end.set()
         await asyncio.gather(*waiting)
-    # Next it was; how soon its thread was let run then is the machine's affair.
+    # It was next; how soon its thread then runs depends on the machine.
     assert ended.index("quiet") < 25
 
 

@@ -1,4 +1,4 @@
-"""Lists of records by what their fields hold: every filter that the API offers."""
+"""Lists of records filtered by their fields: every filter that the API offers."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ EIDS = ("0" * 32, "a" * 32)
 
 @pytest.fixture
 async def store(furnished: Store) -> Store:
-    """A store in which our account has two of each that records are about."""
+    """A store in which OURS has two of each record that other records refer to."""
     await keep(furnished, OTHER_FLEET, OTHER_SIM, OTHER_PLAN, OTHER_WIRELESS_SIM)
     return furnished
 
@@ -118,7 +118,7 @@ COMMANDS = [
 
 
 def commands(make: Any) -> list[Any]:
-    """Return five commands of ours that differ in what a filter sees, and one of theirs."""
+    """Return five commands of OURS that differ in filtered fields, and one of THEIRS."""
     elsewhere: dict[str, Any] = {"sim_sid": OTHER_SIM.sid}
     if make is ip_command:
         elsewhere["sim_iccid"] = OTHER_SIM.iccid

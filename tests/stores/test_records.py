@@ -1,4 +1,4 @@
-"""Records of every kind: what is kept comes back, field by field, and where it was."""
+"""Records of every kind are read back as they were stored, field by field, in their order."""
 
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -218,7 +218,7 @@ ODD: list[Any] = [
         told=CallbackTarget(ODD_URL, HttpMethod.GET),
     ),
 ]
-"""One of each kind, each field of which is another than a new record's."""
+"""One record of each kind, in which every field differs from a new record's."""
 
 
 @pytest.fixture(params=ODD, ids=[type(odd).__name__ for odd in ODD])
@@ -233,7 +233,7 @@ def kind(odd: Any) -> Any:
 
 @pytest.fixture
 def make(odd: Any) -> Any:
-    """Return what makes an ordinary record of the kind, from a number and an account."""
+    """Return the function that makes ordinary records of this kind from a number and an account."""
     return MAKERS[type(odd)]
 
 

@@ -1,4 +1,4 @@
-"""Records that are removed: they are gone, and pages that begin at them still do."""
+"""Removed records are gone, but pages can still begin at their places."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,7 +54,7 @@ def before(number: int, size: int = 2) -> PageWindow:
     return PageWindow(size, before=command(number).sid)
 
 
-# ---- what is gone
+# ---- the removed records
 
 
 async def test_a_removed_record_is_gone_and_no_other_is(store: Store, kind: type) -> None:
@@ -107,7 +107,7 @@ async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: 
     assert await page_of(store, kind, PageWindow(9, after=second.sid)) == [first]
 
 
-# ---- pages that begin at one
+# ---- pages that begin at a removed record
 
 
 async def test_a_page_can_follow_a_removed_record_and_lead_up_to_it(
@@ -241,7 +241,7 @@ async def test_the_places_of_the_last_hundred_thousand_are_kept(
         await with_three_commands(store)
         await remove(store, command(0))
     others = {"table_name": "commands", "account_sid": OURS, "seq": 99}
-    # All but the last of them are left out: they are counted by their numbers.
+    # One row is enough to stand for all the others: removed records are counted by their numbers.
     insert(path, "removed", number=gone_since, sid="DC of another", **others)
     async with opened(path) as store:
         await remove(store, command(2))

@@ -1,4 +1,4 @@
-"""What is kept of answers: each one's first part and, within a budget, the rest of the last."""
+"""Stored answers: the first part of each and, within a budget, the rest of the last one."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -38,7 +38,7 @@ THIRDS = "AC" + "3" * 32
 
 
 def long(rest: int = 3 * KIB, mark: bytes = b"x") -> ReceiverResponseRecord:
-    """Return an answer that has so many bytes beyond its first part."""
+    """Return an answer with this number of bytes after its first part."""
     return ReceiverResponseRecord(500, (("X", "y"),), mark * (MOST_BODY + rest))
 
 
@@ -72,7 +72,7 @@ def lane(account_sid: str) -> Lane:
 async def answer(
     store: Store, number: int, *responses: ReceiverResponseRecord | None, of: str = OURS
 ) -> None:
-    """Have a callback answered so, each time in a round of its own; then it waits."""
+    """Give a callback these answers, each in a round of its own; afterwards it waits."""
     known = await store.transact(lambda tx: tx.callbacks.find(callback(number).sid))
     if known is None:
         await keep(store, callback(number, of))
@@ -85,7 +85,7 @@ async def answer(
 
 
 async def again(store: Store, number: int, response: ReceiverResponseRecord | None) -> None:
-    """Have a callback answered once more."""
+    """Give a callback one more answer."""
     await make_due(store, number, NOW)
     await answer(store, number, response)
 
@@ -108,7 +108,7 @@ async def bytes_of(store: Store, account_sid: str = OURS) -> int:
 
 
 async def whole_ones(store: Store, numbers: Sequence[int]) -> list[int]:
-    """Return those of these callbacks whose last answers are kept whole."""
+    """Return the callbacks among these whose last answers are stored whole."""
     found = [(number, (await responses_of(store, number))[-1]) for number in numbers]
     return [number for number, last in found if last is not None and is_whole(last)]
 
@@ -117,7 +117,7 @@ def is_whole(response: ReceiverResponseRecord) -> bool:
     return response.headers_left_out == response.body_left_out == 0
 
 
-# ---- what is kept of one callback ----------------------------------------------------------------
+# ---- answers to one callback ---------------------------------------------------------------------
 
 
 async def test_the_last_answer_comes_back_whole_and_earlier_ones_say_what_is_left_out(
@@ -285,7 +285,7 @@ async def test_what_is_kept_is_counted_in_whole_kib_for_each_account_and_in_all(
 
 
 class Broken(Exception):
-    """What undoes some work."""
+    """The error that makes some work fail, so that it is undone."""
 
 
 async def test_what_is_undone_is_not_counted(store: Store) -> None:

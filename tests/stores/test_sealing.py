@@ -1,4 +1,4 @@
-"""Secrets in the data file: sealed, whatever came before, and nowhere in the clear any more."""
+"""Secrets in the data file are encrypted, and no plain text is left of earlier schemas."""
 
 import sqlite3
 from contextlib import closing
@@ -28,7 +28,7 @@ def many(number: int) -> str:
 
 
 def bytes_of(folder: Path) -> bytes:
-    """Return all that stands in the data file and in the files beside it, but for the copy.
+    """Return the bytes of the data file and the files beside it, except for the backup.
 
     That one is for who goes back to the version that didn't seal.
     """
@@ -42,7 +42,7 @@ def found_in(folder: Path) -> list[str]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 4: accounts with secrets in the clear, many of which were deleted."""
+    """A file with schema 4: accounts with plain-text secrets, many of which were deleted."""
     path = write_old_file(tmp_path / "ringback.db", schema=4)
     secrets = {"auth_token": AUTH_TOKEN * 40, "kore_secret": KORE_SECRET * 40}
     own = {"name": "Test", "uses_static_proxy": 0, "created_us": NOW_US, **secrets}
@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
     ]
     insert_many(path, "api_keys", keys)
     with closing(sqlite3.connect(path)) as connection, connection:
-        # Where this is on, what is deleted is written over; no older Ringback asked for it.
+        # Some SQLite builds overwrite deleted data by default; older Ringbacks did not ask for it.
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute("DELETE FROM accounts WHERE sid > ?", [many(150)])
     with closing(sqlite3.connect(path)) as connection:
@@ -63,7 +63,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> Path:
-    """A file as it is now, with nothing in it."""
+    """An empty file with the newest schema."""
     path = tmp_path / "sealed.db"
     with closing(connect(path, VAULT)):
         pass
@@ -128,7 +128,7 @@ async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Pat
     key = await store.transact(lambda tx: tx.api_clients.token_key())
     await store.close()
     assert key == TokenSigningKey("1", "PRIVATE")
-    # What the old key opens stands nowhere any more.
+    # No secret encrypted with the old key is left in the file.
     assert len(before) == 3
     assert not [value for (value,) in before if value.encode() in bytes_of(tmp_path)]
 
@@ -166,7 +166,7 @@ async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
 
 
 def break_at(connection: sqlite3.Connection, wanted: str) -> None:
-    """Have the database break off at a statement, as a crash would."""
+    """Make the database fail at a statement, as a crash would."""
 
     def see(action: int, one: str | None, two: str | None, *_: str | None) -> int:
         return sqlite3.SQLITE_DENY if wanted in (one, two) else sqlite3.SQLITE_OK

@@ -1,4 +1,4 @@
-"""How attempts end, and what becomes of their callbacks."""
+"""Settling attempts: their results, and the new progress of their callbacks."""
 
 import sqlite3
 from contextlib import closing

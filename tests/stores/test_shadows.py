@@ -1,4 +1,4 @@
-"""Copies of callbacks: their rows, and how they compare with the first attempts."""
+"""Shadows (copies of callbacks): their rows, and comparisons with the first attempts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ def settled(
 async def keep_first(
     store: Store, *numbers: int, of: str = OURS, ending: AttemptResult = GOOD
 ) -> None:
-    """Keep callbacks whose first attempts ended like this."""
+    """Add callbacks whose first attempts ended like this."""
     await keep(store, *(callback(number, of) for number in numbers))
     claims = await claim(store, lane=LANES[of])
     rows = [settle(one.attempt, ending, None, started=NOW) for one in claims]
@@ -98,7 +98,7 @@ async def rows(store: Store, which: ShadowCallbackFilter = ALL) -> list[ShadowCa
 
 
 async def comparison(store: Store) -> AnswerComparison:
-    """Return the only one that there is, as both ways to ask for it have it."""
+    """Return the only comparison, after checking that both ways to read it agree."""
     (listed,) = await page(store, PageWindow(9))
     (compared,) = await store.transact(lambda tx: tx.shadows.comparisons(OURS, PageWindow(9)))
     assert listed.comparison == compared

@@ -37,7 +37,7 @@ class Product(NamedTuple):
     odd: Any
     """A change with every field, to the account's SIM."""
     quiet: Any
-    """One that nobody is told of."""
+    """A change without a callback."""
 
 
 SUPER_SIM = Product(

@@ -1,4 +1,4 @@
-"""What the SQLite store does beside its suite: shared commits, and a database that is away."""
+"""The SQLite store beyond the common tests: shared commits, and an unavailable database."""
 
 import asyncio
 import sqlite3
@@ -36,7 +36,7 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 
 @asynccontextmanager
 async def busy(store: SqliteStore) -> AsyncIterator[None]:
-    """Keep the store's thread at some other work; whatever is asked meanwhile queues up."""
+    """Keep the store's thread busy with other work, so that all calls meanwhile queue up."""
     begun, may_end = threading.Event(), threading.Event()
 
     def work(tx: Transaction) -> None:
@@ -56,7 +56,7 @@ def connection_of(store: SqliteStore) -> sqlite3.Connection:
 
 
 def statements_of(store: SqliteStore) -> list[str]:
-    """Return the list in which every statement from now on will stand."""
+    """Return a list to which every SQL statement from now on is added."""
     statements = list[str]()
     connection_of(store).set_trace_callback(statements.append)
     return statements
@@ -70,7 +70,7 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
             for n in range(100)
         ]
     await asyncio.gather(*adding)
-    # The first one is the busy work's.
+    # The first statement belongs to the work that keeps the thread busy.
     assert statements.count("COMMIT") == 2
 
 
@@ -110,7 +110,7 @@ async def test_a_closed_store_says_so(path: Path) -> None:
         await store.transact(lambda tx: tx.callbacks.waiting())
 
 
-# ---- a database that is away ---------------------------------------------------------------------
+# ---- an unavailable database ---------------------------------------------------------------------
 
 
 async def sims_in(store: SqliteStore) -> list[SuperSim]:

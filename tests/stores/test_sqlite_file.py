@@ -1,4 +1,4 @@
-"""The file of the SQLite store: whose it is, who may open it, and what is in it."""
+"""The file of the SQLite store: its owner, its permissions, and its contents."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What comes due by itself: in the order of its due times, and once for each step of a resource."""
+"""Scheduled tasks: in the order of due times, and at most one per resource and step."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""How the callbacks of a time went, by account, URL and sources."""
+"""Delivery totals of a period, by account, URL and sources."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -57,7 +57,7 @@ def totals(
 
 
 async def settle_first(store: Store, decision: Decision) -> None:
-    """Make the attempt that is due the longest, and have this decided after it."""
+    """Make the attempt that has been due longest, and settle it with this decision."""
     (taken,) = await claim(store, limit=1)
     outcome = DeliveredOutcome(204) if isinstance(decision, NoRetryNeeded) else RefusedOutcome(503)
     after = advance(taken.progress, decision, NOW)
@@ -159,7 +159,7 @@ async def test_a_time_has_its_first_instant_and_not_its_last(store: Store) -> No
 
 async def test_a_time_may_end_within_a_millisecond(store: Store) -> None:
     given = callback(1, created=NOW + MICROSECOND)
-    # The highest that a SID of this millisecond can be.
+    # The highest SID of this millisecond.
     await keep(store, given._replace(sid=f"{given.sid[:14]}{'f' * 20}"))
     until = NOW + 2 * MICROSECOND
     assert await totals_of(store, since=NOW + MICROSECOND, until=until) == [totals(waiting=1)]

@@ -1,4 +1,4 @@
-"""Transactions: whole or not at all, in their order, and who is told afterwards."""
+"""Transactions: all or nothing, in order, and the functions called afterwards."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ from tests.stores.records import (
 
 
 class Broken(Exception):
-    """What goes wrong in the middle of some work."""
+    """The error that makes some work fail."""
 
 
 def do_everything_and_break(tx: Transaction) -> None:
@@ -173,7 +173,7 @@ async def test_writing_nothing_changes_nothing(store: Store) -> None:
 
 
 def telling(told: list[str], name: str, *, breaks: bool = False) -> Callable[[Transaction], None]:
-    """Return work that says, in this list, how it ended."""
+    """Return work that records in this list how it ended."""
 
     def work(tx: Transaction) -> None:
         tx.on_commit(

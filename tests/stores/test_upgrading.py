@@ -1,4 +1,4 @@
-"""A file that an older Ringback wrote is read as if this one had."""
+"""A file from an older Ringback is read as if this version had written it."""
 
 import json
 import sqlite3
@@ -44,7 +44,7 @@ BEFORE = to_us(EARLIER)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 1, and in it the account."""
+    """A file with schema 1 and one account."""
     return write_old_file(tmp_path / "ringback.db", schema=1)
 
 
@@ -70,7 +70,7 @@ async def attempts_in(path: Path) -> list[Attempt]:
         return await store.transact(lambda tx: tx.callbacks.attempts(callback(1).sid))
 
 
-# ---- what is not a callback
+# ---- everything but callbacks
 
 
 async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:

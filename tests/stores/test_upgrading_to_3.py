@@ -1,4 +1,4 @@
-"""A file from before the whole Super SIM API: its SIMs go on, and what it lacks is added."""
+"""A file from before the whole Super SIM API: SIMs continue, and missing records are added."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -40,7 +40,7 @@ LATE = NOW + timedelta(days=365)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 2, and in it the account."""
+    """A file with schema 2 and one account."""
     return write_old_file(tmp_path / "ringback.db", schema=2)
 
 
@@ -74,7 +74,7 @@ def insert_sim(path: Path, number: int, status: str, **changed: object) -> None:
 def insert_update(
     path: Path, number: int, before: str, *, due: int = NOW_US, to_fleet_sid: str | None = None
 ) -> None:
-    """Write that a SIM was being made active, called back as `update_of` says."""
+    """Write a pending activation of a SIM, with the callback that `update_of` has."""
     insert(
         path,
         "sim_updates",
@@ -169,7 +169,7 @@ async def test_a_sim_has_an_address_and_all_that_it_had(path: Path) -> None:
 
 async def test_ten_thousand_sims_have_ten_thousand_addresses(path: Path) -> None:
     count = 10_000
-    # So many can't all be given the address that they would have by themselves.
+    # By default some of these SIMs would share an address; the upgrade must give them others.
     own = {device_address(sim(number).iccid, DEVICES) for number in range(count)}
     assert len(own) < count
     insert_many(path, "sims", [row_of_sim(number, "new") for number in range(count)])

@@ -1,4 +1,4 @@
-"""A file from before Programmable Wireless: all of it goes on, and has room for the new product."""
+"""A file from before Programmable Wireless: its records stay, and the new tables are added."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ DATES = {"created_us": NOW_US, "updated_us": NOW_US}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 3, and in it the account, its SIM, and what that is about."""
+    """A file with schema 3, one account, its SIM, and the records that the SIM refers to."""
     path = write_old_file(tmp_path / "ringback.db", schema=3)
     own = {"account_sid": OURS, **DATES}
     insert(

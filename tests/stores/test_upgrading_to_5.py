@@ -1,4 +1,4 @@
-"""A file with one secret per account: whoever signed in still does, and signs as before."""
+"""A file with one secret per account: clients can still sign in, and signatures stay the same."""
 
 import sqlite3
 from contextlib import closing
@@ -29,7 +29,7 @@ from tests.stores.records import OURS, THEIRS, api_key, callback
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 4, and in it two accounts with their keys, and a callback."""
+    """A file with schema 4, two accounts with their keys, and a callback."""
     path = write_old_file(tmp_path / "ringback.db", schema=4)
     insert_account(path, THEIRS)
     for number, account_sid in ((9, OURS), (1, OURS), (5, THEIRS)):
@@ -76,7 +76,7 @@ async def test_keys_keep_their_order(path: Path) -> None:
 
 async def test_its_secret_can_be_rotated_like_any_other(path: Path) -> None:
     def rotate(tx: Transaction) -> list[str]:
-        """Return what the account signed with on the way."""
+        """Return the secret that the account signed with in the old file."""
         signed_with = list[str]()
         _, made = create_secret(tx, account_in(tx), "next", a_context())
         signed_with.append(account_in(tx).kore_secret)

@@ -1,4 +1,4 @@
-"""A file from before there were copies: what is in it stays, and its callbacks can be copied."""
+"""A file from before shadows: its records stay, and its callbacks can have shadows."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.stores.test_shadows import open_, page, settle_, settled
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 5, and in it an account with a callback that was delivered."""
+    """A file with schema 5, and an account with a delivered callback."""
     path = write_old_file(tmp_path / "ringback.db", schema=5)
     insert_callback(path, 1, destination=callback(1).url.destination, round_number=0)
     return path

@@ -1,4 +1,4 @@
-"""A file from before answers were kept within a budget: those that are there stay as they are."""
+"""A file from before the budget for answers: its answers stay as they are."""
 
 import sqlite3
 from contextlib import closing
@@ -40,7 +40,7 @@ WHOLE = ReceiverResponseRecord(500, (("X", "y"),), LONG, is_cut=True)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with schema 6, and in it a callback with a long answer, and its copy."""
+    """A file with schema 6, a callback with a long answer, and its shadow."""
     path = write_old_file(tmp_path / "ringback.db", schema=6)
     insert_callback(
         path, 1, destination=callback(1).url.destination, round_number=0, attempt_count=1

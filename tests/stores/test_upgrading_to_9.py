@@ -1,4 +1,4 @@
-"""A file from before retries were found by when they were planned: those in it are found, too."""
+"""A file from before the index of changed callbacks: the index finds its retries too."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is left open, what waits, and how much."""
+"""Callbacks that are left open or waiting, and their numbers."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

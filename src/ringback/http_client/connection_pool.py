@@ -10,7 +10,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 
 _MOST_CLOSERS: Final = 1024
-"""The most peers to remember as closing idle connections."""
+"""Maximum number of peers remembered because they have closed idle connections."""
 
 
 @dataclass(frozen=True, slots=True)

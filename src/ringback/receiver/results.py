@@ -18,7 +18,7 @@ class Answer:
 
     status: int
     text: str = ""
-    """The body."""
+    """The body of the HTTP answer."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -39,7 +39,7 @@ class DedupeClaimRow:
     content: str | None
     """The content's fingerprint, to find the other source's callback; None to compare nothing."""
     owner: str
-    """The `owner` of the visit that last claimed the work."""
+    """The `owner` in the claim request that last claimed the work."""
     lease_ends: datetime | None
     """Until when the claim holds; None once the work is done and can't be claimed again."""
     first_claimed: datetime
@@ -69,7 +69,7 @@ class DedupeClaimTable(Protocol):
         ...
 
     def drop(self, row: DedupeClaimRow) -> None:
-        """Delete a row."""
+        """Delete this row from the table."""
         ...
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
@@ -89,20 +89,20 @@ class ClaimTableDedupe(ABC):
         """Run `work` in one transaction and return its result; no other change comes between."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim the work of the visit's callback; see `DedupeStore.claim`."""
+        """Claim the callback's work for this delivery; see `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
     def done(self, visit: DedupeClaimRequest) -> bool:
-        """Record that the visit's work is done; see `DedupeStore.done`."""
+        """Record that this delivery has done the callback's work; see `DedupeStore.done`."""
         return self._at_once(lambda table, now: done(table, visit, now))
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Release the visit's claim; see `DedupeStore.release`."""
+        """Release the claim of this delivery; see `DedupeStore.release`."""
         self._at_once(lambda table, now: release(table, visit, now))
 
 
 def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
-    """Claim the work of the visit's callback in this table; see `DedupeStore.claim`."""
+    """Claim the callback's work for this delivery, in this table; see `DedupeStore.claim`."""
     row = _find(table, visit, now) or _pair(table, visit, now)
     if row is None:
         table.put(_first(visit, now))
@@ -118,7 +118,7 @@ def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> 
 
 
 def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
-    """Record in this table that the visit's work is done; see `DedupeStore.done`."""
+    """Record in this table that the delivery has done the work; see `DedupeStore.done`."""
     row = _find(table, visit, now)
     if row is None or row.owner != visit.owner:
         return False
@@ -127,7 +127,7 @@ def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> b
 
 
 def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
-    """Release the visit's claim in this table; see `DedupeStore.release`."""
+    """Release the delivery's claim in this table; see `DedupeStore.release`."""
     row = _find(table, visit, now)
     if row is not None and row.owner == visit.owner and row.lease_ends is not None:
         table.put(replace(row, lease_ends=now))
@@ -139,12 +139,12 @@ def comparable(visit: DedupeClaimRequest) -> str | None:
 
 
 def remembered(visit: DedupeClaimRequest) -> timedelta:
-    """Return how long to keep the visit's row: `keep`, but never less than the lease."""
+    """Return how long to remember the callback: `keep`, but never less than the lease."""
     return max(visit.keep, visit.lease)
 
 
 def other(source: Source) -> Source:
-    """Return the other source."""
+    """Return the other source: KORE for Twilio, and Twilio for KORE."""
     return Source.KORE if source is Source.TWILIO else Source.TWILIO
 
 
@@ -161,7 +161,7 @@ def _find(
 def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    """Return the other source's row for the same event with this visit's token added, or None."""
+    """Return the other source's row for the same event with this token added, or None."""
     content = comparable(visit)
     if content is None:
         return None

@@ -225,5 +225,5 @@ def _microseconds(time: timedelta) -> int:
 
 
 def _kept(visit: DedupeClaimRequest) -> int:
-    """Return how long to keep the visit's keys in milliseconds, Redis's unit, rounded up."""
+    """Return how long to keep the callback's keys, in milliseconds rounded up."""
     return -(-remembered(visit) // timedelta(milliseconds=1))

@@ -53,10 +53,10 @@ class SplitUrl:
         return str(replace(self, query="") if source is Source.KORE else self)
 
     def spellings(self) -> list[Self]:
-        """Return this URL and, if its path is `/` or empty, the URL with the other of the two.
+        """Return the spellings that give the same request line: with and without a lone `/`.
 
-        Both give the same request line: a URL without a path is called with the path `/`, but
-        signed as it is configured.
+        A URL without a path is called with the path `/`, but signed as it is configured. A URL with
+        another path has only one spelling.
 
         >>> [str(url) for url in SplitUrl.of("https://a.example/").spellings()]
         ['https://a.example/', 'https://a.example']
@@ -98,7 +98,7 @@ class CalledUrlSpellings:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the spellings of a URL; never raises, even if the URL is invalid."""
+        """Return the spellings of this URL that may be signed; never raises, even if invalid."""
         split = SplitUrl.of(text)
         return cls(SignedUrlSpellings(split), split.query)
 

@@ -166,14 +166,14 @@ def write_response_head(response: ReceiverResponseRecord) -> str:
 
 
 def write_headers(rest: ReceiverResponseRecord) -> str:
-    """Return the headers of an answer's rest as text, for the column `head` of that rest."""
+    """Return an answer's headers as text, one per line; used for the part stored separately."""
     return "\n".join(map(": ".join, rest.headers))
 
 
 def read_attempt(
     columns: Sequence[Any], *, of: tuple[str, str, int], called: CallbackUrl, body: str
 ) -> Attempt:
-    """Return the attempt in these columns: `ATTEMPT_COLUMNS`, then four of the answer's rest.
+    """Return the attempt in these columns: `ATTEMPT_COLUMNS`, and four more for a long answer.
 
     `of` has the first fields of the Attempt: callback SID, account SID and number. The called URL
     and the body come from the callback. `read_response` describes the last four columns.
@@ -207,7 +207,7 @@ def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     """Return the answer in these columns, or None if there was no answer.
 
     The columns are `response_head`, `response_body` and `response_is_cut` of the attempt, the
-    numbers of headers and body bytes left out there, and the head and body of the stored rest.
+    numbers of headers and body bytes left out there, and the headers and body stored separately.
     """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:

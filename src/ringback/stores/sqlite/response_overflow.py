@@ -1,4 +1,4 @@
-"""The rest of long answers in SQLite; the first part of each is in the row of its attempt.
+"""Stores the rest of long answers in SQLite; the first part is in the row of the attempt.
 
 An ordinary answer has no rest and costs nothing here. A long answer has two rows: the amount left
 out of the first part, and the rest itself. Triggers keep count of the bytes for each account.
@@ -45,9 +45,9 @@ _DROP_OLDEST: Final = (
 _NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
-"""The most rests that one new rest can push out of the budget.
+"""Maximum number of old answers that one new long answer can push out of the budget.
 
-An answer is at most 128 KiB long, and each rest counts for at least 1 KiB.
+An answer is at most 128 KiB long, and each stored rest counts for at least 1 KiB.
 """
 
 
@@ -58,7 +58,7 @@ class SqliteResponseOverflows:
         self._session = session
         self._budget = budget
         self._added = 0
-        """Number of rests added since the last call of `keep_within_budget`."""
+        """Number of long answers stored since the last call of `keep_within_budget`."""
 
     def bytes_of(self, account_sid: str) -> int:
         row = self._session.read_queued(
@@ -70,7 +70,7 @@ class SqliteResponseOverflows:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the columns of an attempt's answer, and queue the rest of a long answer.
+        """Return the columns for the attempt's answer; if it is long, queue the rest separately.
 
         `sid` is the SID of the callback or the shadow. The rest is stored only if `is_last` is
         true: it is false if the next attempt is under way already.
@@ -90,12 +90,13 @@ class SqliteResponseOverflows:
         return head, body, response.is_cut
 
     def keep_within_budget(self) -> None:
-        """Drop the oldest rests of the account with the most bytes, until all fit the budget.
+        """Delete the rest of old long answers until all that are stored fit the budget.
 
-        So no account loses anything while it has less than its share, the budget divided by the
-        number of accounts: over budget, the account with the most bytes is always above its share.
-        Each call drops at most as much as the rests added since the last call could push out, so
-        that no commit takes long; after the budget was reduced, it takes several calls.
+        The oldest answers of the account with the most bytes go first. So no account loses anything
+        while it has less than its share, the budget divided by the number of accounts: over budget,
+        the account with the most bytes is always above its share. Each call deletes at most as many
+        as the answers added since the last call could push out, so that no commit takes long; after
+        the budget was reduced, it takes several calls.
         """
         most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
         for _ in range(most_drops):

@@ -49,7 +49,7 @@ def _not_told(_: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """Options of a store: its budget for long answers, and callbacks about its commits."""
+    """Options of a store: its budget for long answers, and functions to call after commits."""
 
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in the store's own thread."""

@@ -21,7 +21,7 @@ It is a little more than the 2000 pages after which SQLite itself tries to start
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
-"""Seconds between two checks of the size while new reads wait; `_LOOK_EVERY` applies otherwise."""
+"""Seconds between two checks of the log's size while reads are on hold; else `_LOOK_EVERY`."""
 _BUSY_TIMEOUT: Final = 5000
 """How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 
