@@ -80,7 +80,7 @@ class ConnectionPool:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Remove a connection that has ended, and check its peer's connections before reuse."""
+        """Remove an ended connection; from now on, check its peer's connections before reuse."""
         self.forget(connection)
         self._closers[connection.peer] = None
 

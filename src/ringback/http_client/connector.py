@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 class Connector:
     """Opens connections, or reuses idle ones; the number of open connections is limited.
 
-    Each open connection takes one of `places`, which accounts share fairly.
+    Each open connection takes one of `places`; accounts that wait get free places in turn.
     """
 
     network: NetworkBackend

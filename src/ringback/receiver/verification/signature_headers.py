@@ -102,9 +102,10 @@ def _scheme_of_twilio(fields: Mapping[str, str]) -> VerificationScheme | None:
 
 @lru_cache(maxsize=64)  # a sender always sends the same value
 def _algorithm_of(settings: str) -> str | None:
-    """Return the algorithm that the settings header names; None means the Auth Token's.
+    """Return the algorithm named in Twilio's settings header; None if it names none.
 
-    Several algorithms are returned joined, which makes an unknown one.
+    Then the request is signed with the Auth Token. If the header names several algorithms, they are
+    returned joined by commas, which no scheme knows.
 
     >>> _algorithm_of("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     'HMAC_SHA256'

@@ -47,7 +47,7 @@ _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
 """Maximum number of old answers that one new long answer can push out of the budget.
 
-An answer is at most 128 KiB long, and each stored rest counts for at least 1 KiB.
+An answer is at most 128 KiB long, and each stored answer counts for at least 1 KiB.
 """
 
 

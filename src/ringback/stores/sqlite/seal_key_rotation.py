@@ -19,7 +19,7 @@ class SealedColumn(NamedTuple):
     column: str
 
     def place(self, owner: str) -> str:
-        """Return the place that this owner's secret is bound to (see SecretCipher)."""
+        """Return the table, column and owner that the encrypted secret is bound to, as text."""
         return f"{self.table}.{self.column} of {owner}"
 
 
