@@ -99,14 +99,12 @@ The server and the receiver run until Ctrl-C. The receiver shows each callback h
 
 In another terminal:
 
-  export ACCOUNT_SID={account_sid} AUTH_TOKEN={auth_token}
-  export API_KEY={api_key_sid} API_KEY_SECRET={api_key_secret}
-  export KORE_SECRET={kore_secret} SIM_SID={sim_sid}
   export RINGBACK_DATA={data}
+  eval "$(ringback env)"
 
   ringback callbacks list
   ringback diff {sid}
-  ringback trigger sms.sent --cbs kore --to '{receiver}/sms'
+  ringback trigger sms.sent --cbs kore --to {receiver}/sms
 """
 
 

@@ -2,38 +2,51 @@
 
 from collections.abc import Iterator
 
-import click
-
+from ringback.cli.base_command import argument, command, option
 from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
+from ringback.core.errors import ConfigurationError
 from ringback.portal_client import JsonObject, PortalClient
 
 
-@click.command()
-@click.argument("sid", metavar="CB…")
-@click.argument("other", metavar="[CB…]", required=False)
+@command(
+    examples={
+        "ringback diff": "Compare the newest callback with the request of the other source:",
+        'ringback diff "$CALLBACK_SID"': "The same for another callback:",
+    }
+)
+@argument("sid", metavar="CB…", required=False)
+@argument("other", metavar="CB…", required=False)
 @with_portal
-@click.option(
+@option(
     "--source",
     metavar="SOURCE",
     help="Compare with the request of this source.  [default: the other one of twilio and kore]",
 )
 @prints_answer
-def diff(*, sid: str, other: str | None, portal: PortalClient, source: str | None) -> Output:
+def diff(*, sid: str | None, other: str | None, portal: PortalClient, source: str | None) -> Output:
     """Compare two callbacks, or one callback as both sources send it.
 
     Shows both requests side by side, how each signature is computed, and what a receiver has to
-    change. With one SID, the request of the other source is computed and not sent.
-
-    \b
-      ringback diff "$CALLBACK_SID"
-      ringback diff "$CALLBACK_SID" "$OTHER_CALLBACK_SID"
-    """  # noqa: D301 (a \b keeps click from wrapping the examples)
+    change. With one SID, or none for the newest callback, the request of the other source is
+    computed and not sent.
+    """
     query = {"Other": other, "Source": source}
-    comparison = portal.get("callbacks", sid, "comparison", query=query)
+    comparison = portal.get("callbacks", sid or _newest(portal), "comparison", query=query)
     return comparison, _lines(comparison)
+
+
+def _newest(portal: PortalClient) -> str:
+    """Return the SID of the newest callback; raises ConfigurationError if there is none."""
+    callbacks = portal.newest("callbacks", query={}, limit=1)["callbacks"]
+    if not callbacks:
+        raise ConfigurationError(
+            "there is no callback to compare yet; update a SIM with a CallbackUrl, or run"
+            " `ringback trigger sim.inactive`"
+        )
+    return callbacks[0]["sid"]
 
 
 def _lines(comparison: JsonObject) -> Iterator[str]:

@@ -52,6 +52,18 @@ def marks(output: str) -> list[str]:
     return [MARKS[match[1]] for match in found if match]
 
 
+def test_the_newest_callback_is_compared_if_none_is_named(ringback: Emulator) -> None:
+    _, kore = sids(ringback)
+    assert run(ringback).output.startswith(f"{kore} comes from kore. ")
+
+
+def test_without_a_callback_there_is_nothing_to_compare() -> None:
+    with Emulator() as emulator:
+        result = run(emulator)
+    assert result.exit_code == 1
+    assert "there is no callback to compare yet; update a SIM" in result.output
+
+
 def test_one_callback_is_shown_as_both_sources_send_it(ringback: Emulator) -> None:
     twilio, _ = sids(ringback)
     output = run(ringback, twilio).output
