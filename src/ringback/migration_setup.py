@@ -1,6 +1,6 @@
-"""Puts a migration together: opens the URL source, and has the probe decide which URLs may move.
+"""Sets up `ringback migrate`: opens the URL source, and probes receivers before they move.
 
-What `application` is to the server, this is to `ringback migrate`.
+It assembles the parts of a migration, as `application` assembles those of the server.
 """
 
 from collections.abc import AsyncGenerator
@@ -41,36 +41,36 @@ from ringback.settings.setting_definitions import SEAL_KEY
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 
-# ---- where the URLs are --------------------------------------------------------------------------
+# ---- the source of the URLs ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class UrlSourceCredentials:
-    """Secrets and places that open a URL source; never written to a plan."""
+    """The credentials and locations needed to open a URL source; they are never in a plan."""
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None
     server: str | None
-    """Where the Auth Token may be sent to; None for Twilio's hosts."""
+    """The server that the Auth Token may be sent to; None for Twilio's API."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedUrlSource:
-    """An open URL source, its clock, and how its callbacks go."""
+    """An open URL source, its clock, and the history of its deliveries."""
 
     url_source: UrlSource
     clock: Clock
     deliveries: UrlDeliveryHistory | None = None
-    """None where nothing says how callbacks go."""
+    """None if the URL source has no record of deliveries."""
 
 
 @asynccontextmanager
 async def open_url_source(
     spec: UrlSourceSpec, credentials: UrlSourceCredentials
 ) -> AsyncGenerator[OpenedUrlSource]:
-    """Open a URL source, and close it in the end.
+    """Open the URL source that a plan describes, and close it at the end of the block.
 
-    Raises ConfigurationError where it can't be used, or is of no known kind.
+    Raises ConfigurationError if the source can't be opened, or if its kind is unknown.
     """
     match spec:
         case {"kind": "store", "data": str(data), "account": account}:
@@ -84,7 +84,7 @@ async def open_url_source(
             files = FileUrlSource(Path(root), tuple(map(str, paths)), "files")
             yield OpenedUrlSource(files, SystemClock())
         case _:
-            raise ConfigurationError("the plan names no record that is known here; make a new plan")
+            raise ConfigurationError("the plan has an unknown kind of URL source; make a new plan")
 
 
 @asynccontextmanager
@@ -98,9 +98,9 @@ async def _store(
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = DataFolder(data, seal_key, credentials.seal_key_file).open_beside()
     try:
-        # Dates are judged by the clock of the data, which `ringback dev` may have advanced.
+        # `ringback dev` may have advanced the clock, so dates are compared with that clock.
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
-        # The account may be named by its id at KORE, and the URL source knows only SIDs.
+        # The account may be given by its KORE id, and the URL source knows only SIDs.
         owner = await store.read(lambda tx: fetch_account(tx, account).sid) if account else None
         own_data = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
         yield OpenedUrlSource(own_data, clock, own_data)
@@ -124,37 +124,40 @@ def _api(
 
 
 def _refuse_another(server: str | None, given: str | None) -> None:
-    """Refuse a server that nobody but the plan names: the Auth Token would be sent there."""
+    """Raise ConfigurationError if the plan's server isn't the `given` one.
+
+    Otherwise a forged plan could have the Auth Token sent to any server.
+    """
     of_plan, named = (url and base_url(url) for url in (server, given))
     if of_plan != named:
         planned = of_plan or "Twilio's API"
         said = "is not given" if named is None else f"is {named}"
         right = "give neither" if of_plan is None else f"give --server {of_plan}"
         raise ConfigurationError(
-            f"the plan is of {planned}, and --server or RINGBACK_SERVER {said}: nobody was asked,"
-            f" and nobody was sent the Auth Token. Where the plan is right, {right}; else make a"
-            " new one"
+            f"the plan is for {planned}, and --server or RINGBACK_SERVER {said}: no request was"
+            f" made, and the Auth Token was not sent. If the plan is right, {right}; otherwise make"
+            " a new one"
         )
 
 
-# ---- who may move: receivers that a quick probe finds ready --------------------------------------
+# ---- the quick probe that a receiver must pass before it moves -----------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationProbeOptions:
-    """How receivers are probed before they move."""
+    """The options of `ringback migrate` for probing receivers before their URLs move."""
 
     no_probe: bool
     kore_secret: str | None = field(repr=False)
     allow: tuple[Network, ...]
     extra_ca_file: Path | None
     sources: Sources
-    """The sources that the probe can act as."""
+    """The sources whose callbacks the probe can imitate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReadinessProbe:
-    """Probes receivers before they move to a source."""
+    """Probes receivers before their URLs move to the source `to`."""
 
     found: OpenedUrlSource
     to: SourceName
@@ -163,7 +166,7 @@ class ReceiverReadinessProbe:
 
     @property
     def missing_secret(self) -> str | None:
-        """The secret that the probe of the source needs and lacks, by its name; else None."""
+        """The name of a secret that the probe needs and that was not given; else None."""
         if isinstance(self.found.url_source, OwnDataUrlSource):
             return None
         if self.how.sources[self.to].signature.is_by_auth_token:
@@ -172,15 +175,15 @@ class ReceiverReadinessProbe:
 
     @asynccontextmanager
     async def check(self) -> AsyncGenerator[ReceiverReadinessCheck | None]:
-        """Yield the check of a receiver; None with --no-probe.
+        """Yield the function that checks a receiver; None with --no-probe.
 
-        `to` has to be one of the sources in `how`, and no secret may be missing.
+        `to` must be one of the sources in `how`, and no secret may be missing.
         """
         if self.how.no_probe:
             yield None
             return
-        # Who has configured these URLs is often not who runs this: without --allow nobody has
-        # requests sent into the operator's own network.
+        # Customers configure these URLs. Without --allow, none of them can make the operator's
+        # machine send requests into the operator's own network.
         extra = self.how.extra_ca_file
         tls = ClientTls(ca_files=() if extra is None else (extra,))
         sender = HttpTransport(
@@ -192,10 +195,13 @@ class ReceiverReadinessProbe:
             await sender.close()
 
     async def _probe(self, transport: Transport, entry: UrlEntry) -> str | None:
-        """Send the receiver a genuine callback of the other source, and forgeries."""
+        """Send a receiver a genuine callback of `to`, and forged ones; return why it isn't ready.
+
+        Returns None if the receiver is ready.
+        """
         account = await self._account(entry.place.account_sid)
         if account is None:
-            return f"account {entry.place.account_sid} is not there any more"
+            return f"account {entry.place.account_sid} does not exist any more"
         return await quick_check(
             CallbackUrl.parse(entry.url, sources=None),
             method=entry.method,
@@ -209,7 +215,7 @@ class ReceiverReadinessProbe:
         )
 
     async def _account(self, sid: str | None) -> Account | None:
-        """Return whose secrets sign towards the receivers of an account."""
+        """Return the account whose secrets sign the probe's callbacks, or None if it is gone."""
         if isinstance(self.found.url_source, OwnDataUrlSource):
             return await self.found.url_source.account(sid or "")
         return account_of(

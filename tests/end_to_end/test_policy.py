@@ -41,7 +41,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         write(file, f"{HOLD}until = 'soon'\n")
         server.process.send_signal(signal.SIGHUP)
         await server.wait_for_log("the policy stays as it was")
-        assert f"{file}:3: until: 'soon' is no date" in server.log[-1]["message"]
+        assert f"{file}:3: until: 'soon' is not a date" in server.log[-1]["message"]
         assert server.log[-1]["level"] == "error"
         assert (await why(server))[0] == "twilio"
         counted = await metrics(server)

@@ -144,13 +144,13 @@ def test_a_wrong_setting_is_a_line_of_the_log_that_names_the_line_of_the_file(
     (line,) = ended.stderr.splitlines()
     told = json.loads(line)
     assert told["level"] == "error"
-    assert told["message"].startswith(f"{file}:2: port = 70000: '70000' is no port")
+    assert told["message"].startswith(f"{file}:2: port = 70000: '70000' is not a port")
 
 
 def test_a_wrong_setting_is_told_in_text_where_text_is_asked_for(tmp_path: Path) -> None:
     ended = ringback("serve", "--port", "x", "--log-format", "text")
     assert ended.returncode == 1
-    assert " ERROR ringback.cli.serve: --port: 'x' is no port" in ended.stderr
+    assert " ERROR ringback.cli.serve: --port: 'x' is not a port" in ended.stderr
 
 
 def test_a_refused_proxy_keeps_its_password(tmp_path: Path) -> None:

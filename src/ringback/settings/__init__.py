@@ -1,10 +1,10 @@
 """Settings: flags, environment and a file, read once into one frozen record.
 
-A flag beats the environment, the environment beats the file, the file beats the default. What can't
-be used is refused with the name of the place that it came from; in the file, by its line too.
+A flag beats the environment, the environment beats the file, the file beats the default. The error
+for an unusable value names the place that the value came from; for the file, also the line.
 
 May import `http_client`, `runtime` and `core`.
-Start with `setting_definitions`, from which flags, variables, keys and help are made.
+Start with `setting_definitions`, which the flags, variables, keys and help texts are made from.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The sources that a settings file adds to the two built in."""
+"""Reads the `[sources.NAME]` tables: sources that the settings file adds to the built-in two."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -32,9 +32,9 @@ _TEXT: Final = re.compile("[ -~]+")
 
 
 class ConfiguredCallbackSources:
-    """All sources: the two built in, and those of `[sources.NAME]` tables.
+    """All sources: the two built in, and those of the file's `[sources.NAME]` tables.
 
-    Raises ConfigurationError, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, if a table is invalid.
     """
 
     def __init__(self, file: SettingsFile) -> None:
@@ -47,7 +47,7 @@ class ConfiguredCallbackSources:
         self.sources: Sources = sources
         """All sources, the two built in first."""
         self.egresses: Mapping[SourceName, Egress] = egresses
-        """The ways out of those that name one."""
+        """The egress routes of the added sources that have one, by source."""
 
 
 def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
@@ -65,10 +65,10 @@ def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
 
 def _source_of(name: str, entry: Entry) -> CallbackSourceDefinition:
     if name in BUILT_IN:
-        raise ConfigurationError(f"{name} is built in, and stays as the notice has it")
+        raise ConfigurationError(f"{name} is built in, and can't be changed; choose another name")
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"the name {name!r} can't stand in a URL; letters in lower case, digits and - can"
+            f"the name {name!r} can't be used in a URL; lower-case letters, digits and - can"
         )
     check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
@@ -84,7 +84,7 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     name = read_text(entry, "signature")
     if name not in SIGNATURE_SCHEMES:
         known = ", ".join(SIGNATURE_SCHEMES)
-        raise TomlTableError("signature", f"{name!r} is no scheme of signatures; there are {known}")
+        raise TomlTableError("signature", f"{name!r} is not a signature scheme; there are {known}")
     return SIGNATURE_SCHEMES[name]
 
 
@@ -96,7 +96,7 @@ def _headers_of(entry: Entry) -> tuple[HeaderTemplate, ...]:
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
-        raise TomlTableError("headers", f"the header {twice} is there twice")
+        raise TomlTableError("headers", f"the header {twice} is given twice")
     for needed in ("token", "signature"):
         if not any(needed in header.placeholders for header in own):
             raise TomlTableError("headers", f"no header has {{{needed}}}")
@@ -109,7 +109,7 @@ def _headers_of(entry: Entry) -> tuple[HeaderTemplate, ...]:
 def _content_type_of(entry: Entry) -> str:
     given = read_text(entry, "content_type")
     if not _TEXT.fullmatch(given):
-        raise TomlTableError("content_type", f"{given!r} is no content type")
+        raise TomlTableError("content_type", f"{given!r} is not a content type")
     return given
 
 

@@ -12,13 +12,13 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import refusing
 from ringback.settings.toml_lines import KeyPath, lines_of
 
-# `tomllib` gives the position nowhere but in its message.
+# `tomllib` gives the position of an error only in its message.
 _WHERE: Final = re.compile(r" \(at line (?P<line>[0-9]+), column (?P<column>[0-9]+)\)$")
 
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """A settings file that was read; it is empty where none is named."""
+    """A settings file that was read, or an empty one if the server has no settings file."""
 
     path: str = ""
     table: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -26,25 +26,19 @@ class SettingsFile:
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """Read a file.
-
-        Raises ConfigurationError where it can't be read, or isn't TOML.
-        """
+        """Read a settings file; raises ConfigurationError if it can't be read, or isn't TOML."""
         return cls.of(path, _text_of(path))
 
     @classmethod
     def of(cls, path: str, text: str) -> Self:
-        """Return a file with this text.
-
-        Raises ConfigurationError where it isn't TOML.
-        """
+        """Return a settings file with this text; raises ConfigurationError if it isn't TOML."""
         try:
             return cls(path, tomllib.loads(text), text)
         except tomllib.TOMLDecodeError as problem:
             raise ConfigurationError(_where_malformed(path, text, str(problem))) from None
 
     def place(self, *keys: str | int) -> str:
-        """Return `FILE:LINE` of a key, or of the innermost table around it that is in the file."""
+        """Return `FILE:LINE` of a key, or of the innermost enclosing table that the file has."""
         for length in range(len(keys), 0, -1):
             if line := self._lines.get(keys[:length]):
                 return f"{self.path}:{line}"

@@ -1,4 +1,4 @@
-"""Flags, environment and file -> one `Settings`, or a refusal that names its place."""
+"""Combines flags, environment and file into one `Settings`; each error names its place."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,10 +44,10 @@ def load(
     command: ServerCommand = ServerCommand.DEV,
     file: SettingsFile | None = None,
 ) -> Settings:
-    """Return the settings that the flags, the environment and the settings file add up to.
+    """Return the settings that the flags, the environment and the settings file give together.
 
-    Without a `file` that was read already, it is the one that the flags or the environment name.
-    Raises ConfigurationError, naming the place, for what can't be used.
+    Without `file`, reads the settings file that the flags or the environment name, if any.
+    Raises ConfigurationError, naming the place, if a setting is unknown or its value invalid.
     """
     if file is None:
         path = flags.get("settings") or environment.get(FILE_VARIABLE)
@@ -76,29 +76,29 @@ def load(
 def load_policy(
     file: SettingsFile, environment: Mapping[str, str]
 ) -> tuple[Policy, tuple[timedelta, ...]]:
-    """Return a file's policy, and how long before its changes there are warnings.
+    """Return a file's policy, and how long before each change of the policy a warning is logged.
 
-    Raises ConfigurationError, naming the place, for what of that can't be used.
+    Raises ConfigurationError, naming the place, if the policy or `warn_before` is invalid.
     """
     given = find(WARN_BEFORE, ServerCommand.SERVE, flags={}, environment=environment, file=file)
     return policy_in(file), given.read()
 
 
 def policy_in(file: SettingsFile) -> Policy:
-    """Return the policy of a file, over the sources that it adds.
+    """Return the policy of a file, which may use the sources that the file adds.
 
-    Raises ConfigurationError, naming the line, for what of that can't be used.
+    Raises ConfigurationError, naming the line, if the policy or an added source is invalid.
     """
     return read_policy(file, ConfiguredCallbackSources(file).sources)
 
 
-# ---- unknown names, and those of the other command -----------------------------------------------
+# ---- unknown names, and settings of the other command --------------------------------------------
 
 
 def _refuse_unknown_names(
     environment: Mapping[str, str], file: SettingsFile, command: ServerCommand
 ) -> None:
-    """Refuse a name that is not a setting, and one that only the other command has."""
+    """Raise ConfigurationError for an unknown setting, and for one of the other command only."""
     # A misspelt setting would otherwise leave its default in force, and nobody would notice.
     by_name = {setting.name: setting for setting in SETTINGS}
     by_variable = {setting.variable: setting for setting in SETTINGS}
@@ -119,7 +119,7 @@ def _refuse_unknown_names(
         if not setting.is_for(command):
             raise ConfigurationError(
                 f"{place}: {name} is a setting of `ringback {setting.only}`, and this is"
-                f" `ringback {command}`; take it out"
+                f" `ringback {command}`; remove it"
             )
 
 
@@ -134,7 +134,10 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
 def _phase_to_be_in(
     given: RawSetting, at: datetime | None, policy: Policy, command: ServerCommand
 ) -> str | None:
-    """Return the phase asked for; without one, `ringback dev` is in the first, unless by date."""
+    """Return the name of the phase to force, or None if the date decides.
+
+    `ringback dev` without `--phase` and `--at` is in the first phase.
+    """
     names = [known.name for known in policy.phases]
     phase = given.text
     if not phase:
@@ -149,7 +152,7 @@ def _phase_to_be_in(
 
 
 def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, Any]) -> None:
-    """Check that the files can be used as the sender will use them."""
+    """Raise ConfigurationError if the CA, certificate and key files can't be used for TLS."""
     extra, certificate, key = (
         values[f"{name}_file"] for name in ("extra_ca", "client_cert", "client_key")
     )
@@ -178,7 +181,7 @@ def _named_egress(file: SettingsFile) -> Mapping[str, Egress]:
 
 def _scenarios(file: SettingsFile) -> Mapping[str, NetworkScenario]:
     entries = _table(file, "scenarios").items()
-    # A SID is looked up as it is made: its kind in upper case, its digits in lower.
+    # SIDs are looked up with their kind in upper case and their digits in lower case.
     return {sid[:2] + sid[2:].lower(): _scenario_of(sid, value, file) for sid, value in entries}
 
 
@@ -194,7 +197,7 @@ def _table(file: SettingsFile, name: str) -> Mapping[str, Any]:
 def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
     given = in_file(replace(EGRESS, name=name), value, file, "egress", name, default="any")
     if not is_egress_name(name):
-        raise given.refused(f"the name {name!r} can't stand in a URL; letters, digits and - can")
+        raise given.refused(f"the name {name!r} can't be used in a URL; letters, digits and - can")
     return given.read()
 
 
@@ -202,5 +205,5 @@ def _scenario_of(sid: str, value: Any, file: SettingsFile) -> NetworkScenario:
     named = replace(SCENARIO, name=sid)
     given = in_file(named, value, file, "scenarios", sid, default="normal")
     if not any(is_sid(sid, kind) for kind in (SidKind.SIM, SidKind.WIRELESS_SIM, SidKind.ACCOUNT)):
-        raise given.refused(f"{sid!r} is no SID of a SIM (HS…, DE…) or an account (AC…)")
+        raise given.refused(f"{sid!r} is not the SID of a SIM (HS…, DE…) or an account (AC…)")
     return given.read()

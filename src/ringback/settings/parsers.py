@@ -1,4 +1,4 @@
-"""Readers of the text of a setting; each raises ValueError for a text that it can't use."""
+"""Parsers for the text of a setting; each raises ValueError if the text is invalid."""
 
 import ipaddress
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ringback.core.calendar import read_duration
 from ringback.core.http.allowed_addresses import LOOPBACK, Network
 
-# So that a calendar can run on from any of them.
+# The bounds leave the calendar room to run on from any date.
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 _HIGHEST_PORT: Final = 65535
@@ -17,23 +17,23 @@ _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1
 
 
 def read_port(text: str) -> int:
-    """Read a port to listen on."""
+    """Parse the number of a port to listen on; 0 is any free port."""
     if _is_number(text) and int(text) <= _HIGHEST_PORT:
         return int(text)
-    raise ValueError(f"{text!r} is no port; it must be a number from 0 to 65535 (0: any free one)")
+    raise ValueError(f"{text!r} is not a port: give a number from 0 to 65535 (0: any free port)")
 
 
 class HttpsPortSetting(NamedTuple):
-    """Where HTTPS is to be."""
+    """The port to serve HTTPS on."""
 
     port: int
-    """0 for any that is free."""
+    """The port number; 0 for any free port."""
     else_other: bool = False
-    """Whether another port will do where that one can't be had."""
+    """Whether another port may be used if this one isn't available."""
 
 
 def read_tls_port(text: str) -> HttpsPortSetting:
-    """Read the port of HTTPS; a `+` behind it lets it be another.
+    """Parse the port of HTTPS; a `+` after it allows another port if it isn't available.
 
     >>> read_tls_port("443+")
     HttpsPortSetting(port=443, else_other=True)
@@ -42,7 +42,7 @@ def read_tls_port(text: str) -> HttpsPortSetting:
 
 
 def number(*, least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers between these; underscores may group their digits.
+    """Return a parser of whole numbers from `least` to `most`; underscores may group the digits.
 
     >>> number(least=1, most=1_000_000)("100_000")
     100000
@@ -58,7 +58,7 @@ def number(*, least: int, most: int) -> Callable[[str], int]:
 
 
 def read_size(text: str) -> int:
-    """Read a number of bytes.
+    """Parse a size, such as `64MiB`, and return the number of bytes.
 
     >>> read_size("64MiB")
     67108864
@@ -67,11 +67,11 @@ def read_size(text: str) -> int:
     unit = text[len(digits) :]
     if _is_number(digits) and unit in _BYTES:
         return int(digits) * _BYTES[unit]
-    raise ValueError(f"{text!r} is no size; write it like 512KiB, 64MiB or 1GiB")
+    raise ValueError(f"{text!r} is not a size; write it like 512KiB, 64MiB or 1GiB")
 
 
 def read_device_network(text: str) -> IPv4Network:
-    """Read the network that devices have their addresses in."""
+    """Parse the IPv4 network that the addresses of devices come from."""
     try:
         return IPv4Network(text)
     except ValueError as problem:
@@ -79,17 +79,17 @@ def read_device_network(text: str) -> IPv4Network:
 
 
 class UdpGatewayAddress(NamedTuple):
-    """Where a UDP gateway is to be."""
+    """The address for the UDP gateway to listen on."""
 
     host: str
     port: int
-    """0 for any that is free."""
+    """The port number; 0 for any free port."""
     else_any: bool = False
-    """Whether any free port will do where that one is taken."""
+    """Whether any free port may be used if this one is taken."""
 
 
 def read_gateway(text: str) -> UdpGatewayAddress | None:
-    """Read the address and the port of a UDP gateway, or `none`.
+    """Parse the address and port of a UDP gateway; returns None for `none`.
 
     >>> read_gateway("127.0.0.1:6969+")
     UdpGatewayAddress(host='127.0.0.1', port=6969, else_any=True)
@@ -100,11 +100,13 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
     try:
         return UdpGatewayAddress(str(IPv4Address(host)), read_port(port), text.endswith("+"))
     except ValueError:
-        raise ValueError(f"{text!r} is no IPv4 address with a port, like 127.0.0.1:6969") from None
+        raise ValueError(
+            f"{text!r} is not an IPv4 address with a port, like 127.0.0.1:6969"
+        ) from None
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """Return a reader of one of these names."""
+    """Return a parser that accepts only these names, and returns the name as it is."""
 
     def read(text: str) -> str:
         if text in names:
@@ -115,32 +117,32 @@ def choice(*names: str) -> Callable[[str], str]:
 
 
 def read_instant(text: str) -> datetime:
-    """Read a date, or a date and a time; UTC unless it says otherwise."""
+    """Parse a date, or a date and time, and return it in UTC; without an offset it is UTC."""
     try:
         instant = datetime.fromisoformat(text)
         is_naive = instant.tzinfo is None
         instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
+            f"{text!r} is not a date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
         ) from None
     if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
-        raise ValueError(f"{text!r} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+        raise ValueError(f"{text!r} must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return instant
 
 
 def read_yes_or_no(text: str) -> bool:
-    """Read a switch."""
+    """Return True for `yes` and False for `no`; raises ValueError for any other text."""
     return choice("yes", "no")(text) == "yes"
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """Read a comma list of networks and addresses, `loopback` among them, or `none`."""
+    """Parse a comma list of networks, addresses and the word `loopback`; `none` for no network."""
     return tuple(network for name in _listed(text) for network in _networks_of(name))
 
 
 def read_durations(text: str) -> tuple[timedelta, ...]:
-    """Read a comma list of durations, or `none`.
+    """Parse a comma list of durations; `none` for an empty list.
 
     >>> read_durations("7d, 1d")
     (datetime.timedelta(days=7), datetime.timedelta(days=1))
@@ -149,12 +151,12 @@ def read_durations(text: str) -> tuple[timedelta, ...]:
 
 
 def is_egress_name(name: str) -> bool:
-    """Whether a callback URL can name a way out like this, with `#e=`."""
+    """Return True if the name of an egress route can be written in a callback URL, as `#e=NAME`."""
     return name.isascii() and name.replace("-", "").isalnum()
 
 
 def _is_number(text: str) -> bool:
-    # Twelve digits are more than any bound here, and `int` is slow on thousands of them.
+    # No bound here needs more than twelve digits, and `int` is slow on thousands of digits.
     return text.isascii() and text.isdigit() and len(text) <= 12
 
 

@@ -1,4 +1,4 @@
-"""The phases and holds of the settings file."""
+"""Reads the policy in the settings file: its `[[phases]]` and `[[holds]]` tables."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -24,14 +24,15 @@ _HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may hav
 
 
 def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
-    """Return the file's policy over these sources; phases that it leaves out are the notice's.
+    """Return the file's policy, which may name only these sources.
 
-    Raises ConfigurationError, naming the line, for what can't be used.
+    A file without phases gets those of KORE's notice. Raises ConfigurationError, naming the line,
+    if a phase or a hold is invalid.
     """
     phases = list[Phase]()
 
     def add_phase(entry: Mapping[str, Any]) -> None:
-        # Checked one by one, so that the line is that of the first which doesn't fit.
+        # Checked one by one, so that the error names the line of the first invalid phase.
         phases[:] = Policy((*phases, _phase_of(entry, sources))).phases
 
     tables_in(file, "phases", _PHASE, add_phase)

@@ -1,9 +1,8 @@
-"""Changes the policy in the text of a settings file, and no other letter of it.
+"""Edits the policy in the text of a settings file, and leaves the rest of the text as it is.
 
-The text is taken apart into its statements. What an edit is to come to is worked out as a policy,
-too: a text that would say anything else, or more, is refused. `tomlkit` 0.15 can't take its place:
-it gives comments to other tables, puts tables together that are apart, and ends new lines by LF
-alone in a file with CRLF.
+The text is split into its statements. Each edit also computes the policy that should result, and
+refuses the new text if it would read as anything else. `tomlkit` 0.15 can't be used here: it moves
+comments to other tables, joins tables that are apart, and ends new lines with LF in a CRLF file.
 """
 
 import re
@@ -26,10 +25,10 @@ _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n
 
 
 def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
-    """Return the file's text with a phase that begins at this instant.
+    """Return the file's text, changed so that the phase `name` begins at `since`.
 
-    Where the file leaves the phases to the notice, they are written out. Raises ConfigurationError
-    where there is no such phase, or the dates would not follow each other.
+    A file without phases gets those of KORE's notice written out. Raises ConfigurationError if
+    there is no such phase, or if the phases would not be in the order of their dates any more.
     """
     policy, text = policy_in(file), _Text(file)
     names = [phase.name for phase in policy.phases]
@@ -47,10 +46,10 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
 
 
 def put_hold(file: SettingsFile, hold: PhaseHold) -> str:
-    """Return the file's text with this hold, in the place of that of the same account and prefix.
+    """Return the file's text with this hold; it replaces one of the same account and URL prefix.
 
-    A new one goes before all that would keep it from ever deciding. Raises ConfigurationError where
-    its phase doesn't exist.
+    The first hold that covers a callback decides, so a new hold goes before any that covers
+    everything it does. Raises ConfigurationError if the hold's phase doesn't exist.
     """
     policy, text = policy_in(file), _Text(file)
     holds = list(policy.holds)
@@ -70,16 +69,16 @@ def put_hold(file: SettingsFile, hold: PhaseHold) -> str:
 
 
 def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> PhaseHold | None:
-    """Return the hold of just this account and this prefix, where the file has one."""
+    """Return the hold of exactly this account and URL prefix, or None if the file has none."""
     policy = policy_in(file)
     index = _index_of(policy, account_sid, url_prefix)
     return None if index is None else policy.holds[index]
 
 
 def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> str:
-    """Return the file's text without the hold of just this account and this prefix.
+    """Return the file's text without the hold of exactly this account and URL prefix.
 
-    Raises ConfigurationError where there is none.
+    Raises ConfigurationError if there is no such hold.
     """
     policy, text = policy_in(file), _Text(file)
     index = _index_of(policy, account_sid, url_prefix)
@@ -98,7 +97,7 @@ def _index_of(policy: Policy, account_sid: str | None, url_prefix: str | None) -
 
 
 class _Text:
-    """A settings file as its statements; each keeps its place, with comments and blank lines."""
+    """A settings file as a list of statements, with comments and blank lines in their places."""
 
     def __init__(self, file: SettingsFile) -> None:
         self._file = file
@@ -106,7 +105,7 @@ class _Text:
         self._newline = "\r\n" if "\r\n" in file.text else "\n"
 
     def set(self, name: str, index: int, key: str, value: str | datetime | None) -> None:
-        """Have a table say this under a key; None takes the key out."""
+        """Set a key of the table `[[name]]` with this index; None removes the key."""
         keys = self._keys(self._headers(name)[index])
         if key in keys and value is None:
             del self._parts[keys[key]]
@@ -118,7 +117,7 @@ class _Text:
             self._parts.insert(last + 1, f"{indent}{key} = {_as_toml(value)}{self._newline}")
 
     def append(self, name: str, table: Mapping[str, Any]) -> None:
-        """Put a table at the end of the file."""
+        """Add a table `[[name]]` at the end of the file."""
         self._headers(name)
         while self._parts and not self._parts[-1].strip():
             self._parts.pop()
@@ -126,14 +125,14 @@ class _Text:
         self._parts += [*blank, *self._lines(name, table), "\n"]
 
     def insert(self, name: str, index: int, table: Mapping[str, Any]) -> None:
-        """Put a table before another one of its name, and before what comments on that."""
+        """Insert a table before the one with this name and index, and before its comments."""
         place = self._headers(name)[index]
         while place > 0 and self._parts[place - 1].lstrip().startswith("#"):
             place -= 1
         self._parts[place:place] = [*self._lines(name, table), self._newline]
 
     def remove(self, name: str, index: int) -> None:
-        """Take a table out."""
+        """Remove the table with this name and index."""
         place = self._headers(name)[index]
         del self._parts[place : max(self._keys(place).values(), default=place) + 1]
         is_blank = [not part.strip() for part in self._parts[max(place - 1, 0) : place + 1]]
@@ -141,12 +140,12 @@ class _Text:
             del self._parts[place - 1]
 
     def checked(self, policy: Policy) -> str:
-        """Return the text.
+        """Return the edited text.
 
-        Raises ConfigurationError where it would say anything but this policy, and all else as
-        before.
+        Raises ConfigurationError unless the text has exactly this policy, and all other settings
+        as before.
         """
-        # The last statement ends the line that the text leaves open.
+        # `statements` has ended the last line, which may have no newline in the file.
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
         edited = SettingsFile.of(self._file.path, text)
         if policy_in(edited) != policy or _rest(edited) != _rest(self._file):
@@ -156,9 +155,9 @@ class _Text:
         return text
 
     def _headers(self, name: str) -> list[int]:
-        """Return the places of the headers `[[name]]`.
+        """Return the indexes of the statements `[[name]]`.
 
-        Raises ConfigurationError where the tables are written in another way.
+        Raises ConfigurationError if the file writes these tables in another way.
         """
         places = [
             place
@@ -173,7 +172,7 @@ class _Text:
         return places
 
     def _keys(self, header: int) -> dict[str, int]:
-        """Return the places of the keys in the table below a header."""
+        """Return the keys in the table below a header, with the indexes of their statements."""
         places = dict[str, int]()
         for place, part in enumerate(self._parts[header + 1 :], header + 1):
             if part.lstrip().startswith("["):
@@ -192,7 +191,7 @@ class _Text:
                 f"{self._file.path}: {self._parts[place].strip()!r} can't be edited here;"
                 f" write it like {key} = {value}"
             )
-        # A date may be written as text, and then stays text.
+        # A date that was written in quotes stays in quotes.
         was_quoted = match["value"].startswith(("'", '"'))
         shown = as_toml(value) if was_quoted and not value.startswith('"') else value
         self._parts[place] = f"{match['head']}{shown}{match['tail']}"
@@ -203,7 +202,7 @@ def _rest(file: SettingsFile) -> dict[str, Any]:
 
 
 def _as_toml(value: Any) -> str:
-    """Return a value as TOML has it; an instant is in UTC, and a date where that is all.
+    """Return a value in TOML syntax; an instant in UTC, as a plain date if it is at midnight.
 
     >>> from datetime import UTC
     >>> _as_toml(datetime(2027, 6, 1, tzinfo=UTC)), _as_toml(datetime(2027, 6, 1, 12, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""The text of a setting before it is read, and the place that it came from."""
+"""Finds the text of a setting before it is parsed, and the place that the text came from."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _IN_WORDS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RawSetting:
-    """The text of a setting; `where` names its place at the head of each error message."""
+    """The unparsed text of a setting; `where` is its place, with which error messages begin."""
 
     setting: Setting
     where: str
@@ -32,9 +32,9 @@ class RawSetting:
     default: str
 
     def read(self) -> Any:
-        """Return the value of the text; None for an empty one, where the setting needs no value.
+        """Return the parsed value, or None if the text is empty and the setting is optional.
 
-        Raises ConfigurationError, naming the place.
+        Raises ConfigurationError, naming the place, if the text is invalid or a value is missing.
         """
         if not self.text and not self.default:
             return None
@@ -46,9 +46,12 @@ class RawSetting:
             raise self.refused(str(problem)) from None
 
     def refused(self, problem: str) -> ConfigurationError:
-        """Return the error that refuses this value."""
+        """Return the ConfigurationError for this value: its place, and the problem with it.
+
+        A problem that would show a secret is replaced.
+        """
         if self.setting.form.is_secret and _shows_secret(problem, self.text):
-            problem = "this can't be used; its help says what can"
+            problem = "this value can't be used; --help says what can"
         return ConfigurationError(f"{self.where}: {problem}")
 
 
@@ -62,7 +65,7 @@ def find(
 ) -> RawSetting:
     """Return a setting's text from the first place that has it: flag, environment, file, default.
 
-    Raises ConfigurationError where the file has a value of another type than the setting.
+    Raises ConfigurationError if the file's value has the wrong type.
     """
     default = setting.default_of(command)
     if (flag := flags.get(setting.name)) is not None:
@@ -77,9 +80,9 @@ def find(
 def in_file(
     setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
 ) -> RawSetting:
-    """Return the value in the file for a setting, under these keys.
+    """Return the text for a setting from the `value` that the file has under these keys.
 
-    Raises ConfigurationError where that is of another type than the setting.
+    Raises ConfigurationError if the value has the wrong type.
     """
     shown = without_secret(as_toml(value)) if setting.form.is_secret else as_toml(value)
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
@@ -92,7 +95,7 @@ def in_file(
 def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:
     match value:
         case bool():
-            # Which is a number to Python, but not to whoever wrote it.
+            # Python counts bool as int, but a user who writes `true` doesn't mean a number.
             return bool in forms
         case [*items]:
             return list in forms and all(_is_one_of(item, (str, int)) for item in items)
@@ -101,7 +104,7 @@ def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return a value of the file as the text that a flag would have."""
+    """Return a value of the settings file in the form that a flag would have."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -112,7 +115,7 @@ def as_text(value: Any) -> str:
 
 
 def as_toml(value: Any) -> str:
-    """Return a value roughly as the file writes it.
+    """Return a value roughly as a TOML file writes it.
 
     >>> as_toml(["a", 1, True])
     '["a", 1, true]'
@@ -138,6 +141,6 @@ def without_secret(text: str) -> str:
 
 
 def _shows_secret(problem: str, text: str) -> bool:
-    """Whether a message shows some part of the credentials in this text."""
+    """Return True if a message shows any part of the credentials in this text."""
     secret = text.rpartition("@")[0].rpartition("//")[2]
     return any(part in problem for part in re.split("[:@,]", secret) if part)

@@ -1,4 +1,4 @@
-"""The table of all settings: flags, variables, keys of the file and help are made from it."""
+"""The table of all settings; flags, variables, keys of the file and help texts come from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ from ringback.settings.parsers import (
 
 
 class ServerCommand(StrEnum):
-    """A command that settings are for."""
+    """A command that runs a server, and so has settings."""
 
     DEV = "dev"
     SERVE = "serve"
 
 
 class SettingForm(NamedTuple):
-    """How values of one kind are written, on the command line and in the file."""
+    """How the values of a setting are written on the command line and in the file, and parsed."""
 
     read: Callable[[str], Any]
     metavar: str
     in_file: tuple[type, ...] = ()
-    """The types that they may have in the file, beside text."""
+    """The types, besides text, that the value may have in the settings file."""
     is_secret: bool = False
-    """Whether the text before an `@` in them is secret."""
+    """Whether a value's part before an `@` is a secret, such as a proxy's password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +52,34 @@ class Setting:
     name: str
     form: SettingForm
     default: str | tuple[str, str]
-    """In the form in which people write it, empty for none; a pair is of `dev` and of `serve`."""
+    """The default as a user would write it, empty for none; a pair is for `dev` and `serve`."""
     help: str
     only: ServerCommand | None = None
-    """The command that it is a setting of; None for both. The other one goes by its default."""
+    """The only command that has this setting, or None for both; the other uses the default."""
     has_flag: bool = True
-    """Whether it has a flag; secrets have none, since the list of processes shows flags."""
+    """Whether the setting has a flag; secrets have none, since flags show in process lists."""
 
     @property
     def flag(self) -> str:
-        """The command line's name for it."""
+        """The setting's flag, such as `--tls-port`."""
         return f"--{self.name.replace('_', '-')}"
 
     @property
     def is_yes_or_no(self) -> bool:
-        """Whether it is a switch."""
+        """Whether the value is yes or no."""
         return bool in self.form.in_file
 
     @property
     def variable(self) -> str:
-        """The environment's name for it."""
+        """The setting's environment variable, such as `RINGBACK_TLS_PORT`."""
         return f"RINGBACK_{self.name.upper()}"
 
     def is_for(self, command: ServerCommand) -> bool:
-        """Whether this command has it."""
+        """Return True if this command has the setting."""
         return self.only in (None, command)
 
     def default_of(self, command: ServerCommand) -> str:
-        """Return the default that a command goes by."""
+        """Return the default for a command, as a user would write it; empty for none."""
         if isinstance(self.default, str):
             return self.default
         return self.default[0 if command is ServerCommand.DEV else 1]
@@ -113,124 +113,130 @@ def _number(most: int, *, least: int = 1, metavar: str = "NUMBER") -> SettingFor
 
 SEAL_KEY: Final = Setting(
     *("seal_key", SettingForm(str, "KEY", is_secret=True), ""),
-    "What the secrets in the data file are sealed with: a key of `ringback accounts new-key`, or"
-    " several with commas between, of which the first seals and the others still open.",
+    "Key from `ringback accounts new-key` that encrypts the secrets in the data file; of several"
+    " keys, separated by commas, the first encrypts and all can decrypt.",
     has_flag=False,
 )
 
 SEAL_KEY_FILE: Final = Setting(
     *("seal_key_file", _FILE, ""),
-    "The file with that key, one for each line; without it, ringback.key in the data folder, which"
-    " is made for a new data file.",
+    "File with the key that encrypts the secrets in the data file, or several keys, one per line;"
+    " without it, ringback.key in the data folder, which is created with a new data file.",
 )
 
 DATA: Final = Setting(
     *("data", SettingForm(Path, "FOLDER"), "ringback-data"),
-    "Where the data file is kept; made where there is none.",
+    "Folder of the data file; it is created if it doesn't exist.",
 )
 
 EGRESS: Final = Setting(
     *("egress", _EGRESS, "any"),
-    "A way out that callback URLs name with #e=, in the table [egress] of the file.",
+    "Egress route that callback URLs name with #e=NAME, in the table [egress] of the file.",
 )
 
 WARN_BEFORE: Final = Setting(
     *("warn_before", SettingForm(read_durations, "DURATIONS", (list,)), "30d,7d,1d"),
-    "How long before the policy changes by its dates that is warned of: a comma list, or none.",
+    "How long before each dated change of the policy to log a warning: a comma list of durations,"
+    " or none to warn only at the change itself.",
 )
 
 SCENARIO: Final = Setting(
     *("scenario", SettingForm(scenario_called, "NAME"), "normal"),
-    "How the simulated network behaves; [scenarios] in the file is for single SIMs and accounts.",
+    "How the simulated network behaves; the table [scenarios] in the settings file sets this for"
+    " single SIMs and accounts.",
 )
 
 SETTINGS: Final = (
-    Setting("host", SettingForm(str, "ADDRESS"), "127.0.0.1", "The address to listen on."),
+    Setting("host", SettingForm(str, "ADDRESS"), "127.0.0.1", "Address to listen on."),
     Setting(
         *("port", SettingForm(read_port, "PORT", (int,)), "8080"),
-        "The port to listen on; 0 takes any free one.",
+        "Port to listen on; 0 takes any free port.",
     ),
     Setting(
         *("tls", _SWITCH, "no"),
-        "Whether HTTPS is served too, for the vendors' host names, with a CA kept in the data"
-        " folder.",
+        "Serve HTTPS too, for the host names of Twilio and KORE, with a certificate authority that"
+        " is kept in the data folder.",
         only=_DEV,
     ),
     Setting(
         *("tls_port", SettingForm(read_tls_port, "PORT", (int,)), "443+"),
-        "The port of HTTPS; 0 takes any free one, a + behind it lets it be 8443 or any free one"
-        " where that one can't be had.",
+        "Port to serve HTTPS on; 0 takes any free port. With a + after the number, 8443 or any free"
+        " port is used if that port isn't available.",
         only=_DEV,
     ),
     Setting(
         *("tls_cert", _FILE, ""),
-        "The certificate, with its chain, to serve HTTPS with instead of HTTP (PEM); it is read"
-        " again when it changes.",
+        "Certificate with its chain (PEM) to serve HTTPS with, instead of HTTP; it is read again"
+        " when the file changes.",
         only=_SERVE,
     ),
     Setting(
-        "tls_key", _FILE, "", "The key of that certificate (PEM, without a password).", only=_SERVE
+        *("tls_key", _FILE, ""),
+        "Private key of the certificate for HTTPS (PEM, without a password).",
+        only=_SERVE,
     ),
     Setting(
         *("trusted_proxies", _NETWORKS, "none"),
-        "The proxies that are believed whom they pass requests on for (X-Forwarded-For and -Proto):"
-        " a comma list of addresses and networks, or none.",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: a comma list of"
+        " addresses and networks, or none.",
     ),
     Setting(
         *("max_connections", _number(100_000), "4096"),
-        "How many connections clients may have open at once; fewer where the limit on open files"
-        " leaves no room for that.",
+        "Maximum number of open client connections; fewer if the limit on open files is too low"
+        " for that.",
     ),
     DATA,
     Setting(
         *("phase", SettingForm(str, "NAME"), ""),
-        "The phase of the transition to be in: before, between or after.  [default: before]",
+        "Phase of the transition to be in: before, between or after.  [default: before]",
         only=_DEV,
     ),
     Setting(
         *("at", SettingForm(read_instant, "DATE", (date,)), ""),
-        "The date (UTC) at which the transition's calendar starts, instead of a phase.",
+        "Date (UTC) to start at, so that the dates of the policy decide the phase; excludes"
+        " --phase.",
         only=_DEV,
     ),
     Setting(
         *("update_takes", _DURATION, "500ms"),
-        "How long the simulated network takes for each step: a change of a SIM, sending a command.",
+        "How long each step of the simulated network takes, such as a change of a SIM or sending a"
+        " command.",
     ),
     SCENARIO,
     Setting(
         *("data_per_day", _number(1_000_000, least=0, metavar="MB"), ("1", "0")),
-        "How much data each connected SIM uses by itself in a day, about.",
+        "Approximate amount of data that each connected SIM uses per day in the simulation.",
     ),
     Setting(
         *("seed", _number(2**32, least=0), "0"),
-        "What the simulated network draws by lot: the same for the same number.",
+        "Seed of the simulated network's random choices; the same seed gives the same choices.",
     ),
     Setting(
         *("devices", _DEVICES, ("127.64.0.0/10", "100.64.0.0/10")),
-        "Where the addresses of SIMs' devices come from (IPv4).",
+        "IPv4 network that the devices of SIMs get their addresses from.",
     ),
     Setting(
         *("gateway", SettingForm(read_gateway, "ADDRESS:PORT"), ("127.0.0.1:6969+", "none")),
-        "Where devices send datagrams to, and get them from (UDP); a + behind it lets it be any"
-        " free port where that one is taken; none for no gateway.",
+        "Address and UDP port that devices send datagrams to, and get them from; none for no"
+        " gateway. With a + after the port, any free port is used if that port is taken.",
     ),
     Setting(
         *("static_proxy", _SWITCH, "no"),
-        "Whether Twilio's source says that it sends through its static proxy.",
+        "Send the header X-Use-Static-Proxy: true with the callbacks of the source twilio.",
         only=_DEV,
     ),
     Setting(
         *("allow", _NETWORKS, ("loopback", "none")),
-        "Networks, beside the public ones, that callbacks may go to: a comma list like"
+        "Networks that callbacks may go to besides public addresses: a comma list like"
         " 10.0.0.0/8,loopback, or none.",
     ),
     Setting(
         *("callback_ports", SettingForm(read_ports, "PORTS", (int, list)), "any"),
-        "The ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
+        "Ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
     ),
     Setting(
         *("callback_schemes", SettingForm(read_schemes, "SCHEMES", (list,)), "http,https"),
-        "The schemes that callbacks may have: http, https or both.",
+        "URL schemes that callbacks may use: http, https or http,https.",
     ),
     Setting(
         *(
@@ -238,73 +244,80 @@ SETTINGS: Final = (
             SettingForm(RetrySchedule.parse, "SCHEDULE", (list,)),
             ("faithful", "persistent"),
         ),
-        "When a failed round is tried again: faithful (never), persistent (over 27 hours),"
-        " or waits of your own like 5s,1m,10m.",
+        "When to retry a failed callback: faithful (never), persistent (for 27 hours), or after"
+        " waits of your own like 5s,1m,10m.",
     ),
-    Setting("at_once", _number(100_000), "800", "How many requests may be under way at once."),
+    Setting(
+        *("at_once", _number(100_000), "800"),
+        "Maximum number of callback requests under way at the same time.",
+    ),
     Setting(
         *("per_destination", _number(100_000), "64"),
-        "How many of them may be under way to one destination.",
+        "Maximum number of callback requests under way to one destination at the same time.",
     ),
     Setting(
         *("backlog", _number(1_000_000_000), "1000000"),
-        "How many callbacks may wait before new ones are answered 429.",
+        "Maximum number of unfinished callbacks; above it, requests for new ones are answered with"
+        " 429.",
     ),
     Setting(
         *("backlog_per_account", _number(1_000_000_000), "500000"),
-        "How many of one account may wait before its new ones are answered 429.",
+        "Maximum number of unfinished callbacks of one account; above it, its requests for new ones"
+        " are answered with 429.",
     ),
     Setting(
         *("response_storage", _SIZE, "1GiB"),
-        "How much is kept of receivers' long answers in all, beyond the first KiB that stands with"
-        " each attempt; then the oldest go, of the account that has most.",
+        "Maximum size of all stored receiver responses, beyond the first KiB that each attempt"
+        " keeps; above it, the oldest of the account that stores most are deleted.",
     ),
     Setting(
         *("response_storage_per_account", _SIZE, "64MiB"),
-        "How much of it may be one account's; then its oldest go.",
+        "Maximum size of one account's stored receiver responses, beyond the first KiB that each"
+        " attempt keeps; above it, the account's oldest are deleted.",
     ),
     Setting(
         *("rate_limit", _number(1_000_000), ""),
-        "How many callbacks, or other requests, an account may ask the API for in a second; any"
-        " number without it.",
+        "Maximum number of API requests per second of an account, each callback of a batch counted"
+        " as one; without it, there is no limit.",
     ),
     Setting(
         *("twilio_egress", _EGRESS, "any"),
-        "How Twilio's source leaves this machine: a local address, http://user:password@proxy:3128,"
-        " or any.",
+        "How callbacks of the source twilio leave this machine: from a local address, through a"
+        " proxy like http://user:password@proxy:3128, or any (the machine chooses).",
     ),
     Setting(
         *("kore_egress", _EGRESS, "any"),
-        "How KORE's source leaves this machine: local addresses to take in turn, like"
-        " 127.0.0.2,127.0.0.3, or a proxy, or any.",
+        "How callbacks of the source kore leave this machine: from local addresses in turn, like"
+        " 127.0.0.2,127.0.0.3, through a proxy, or any (the machine chooses).",
     ),
     Setting(
         *("extra_ca_file", _FILE, ""),
-        "Certificates, beside the system's, that a receiver's may be signed by (PEM).",
+        "CA certificates (PEM) to verify receivers with, in addition to the system's.",
     ),
     Setting(
         *("client_cert_file", _FILE, ""),
-        "The certificate to show to receivers that ask for one (PEM).",
+        "Client certificate (PEM) to show to receivers that ask for one.",
     ),
     Setting(
         *("client_key_file", _FILE, ""),
-        "Its key, where that is in a file of its own (PEM, without a password).",
+        "Private key of the client certificate, if it is in a file of its own (PEM, without a"
+        " password).",
     ),
     SEAL_KEY,
     SEAL_KEY_FILE,
     Setting(
         *("drain", _DURATION, ("750ms", "20s")),
-        "How long a stop waits for the requests that are under way.",
+        "How long a stopping server waits for requests that are under way.",
     ),
     WARN_BEFORE,
     Setting(
         *("log_format", SettingForm(choice("json", "text"), "json|text"), ("text", "json")),
-        "How log lines are written to stderr.",
+        "Format of the log lines on stderr.",
         only=_SERVE,
     ),
     Setting(
         *("log_level", _LOG_LEVEL, ("warning", "info")),
-        "The least that is logged: debug, info, warning or error.",
+        "Lowest level of messages to log: debug, info, warning or error.",
         only=_SERVE,
     ),
 )

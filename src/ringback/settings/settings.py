@@ -1,4 +1,4 @@
-"""All settings of a server, as values."""
+"""The parsed settings of a server, and the values that follow from several of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from ringback.settings.parsers import HttpsPortSetting, UdpGatewayAddress
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How `ringback dev` or `ringback serve` runs; `setting_definitions` says what each one is."""
+    """The settings of `ringback dev` or `ringback serve`; `setting_definitions` explains each."""
 
     host: str
     port: int
@@ -36,18 +36,18 @@ class Settings:
     data: Path
     policy: Policy
     sources: Sources
-    """The two built in, and those that the settings add."""
+    """The two built-in sources, and those that the settings file adds."""
     phase: str | None
-    """The phase that holds whatever the date; None where the date decides."""
+    """The phase to be in whatever the date; None if the date decides."""
     at: datetime | None
     """The instant at which the policy's calendar starts; None for today."""
     update_takes: timedelta
     scenario: NetworkScenario
-    """How the simulated network behaves towards all that `scenarios` doesn't name."""
+    """How the simulated network behaves for SIMs and accounts that `scenarios` doesn't name."""
     scenarios: Mapping[str, NetworkScenario]
-    """By the SID of a SIM or an account."""
+    """The network's scenario for single SIMs and accounts, by SID."""
     data_per_day: int
-    """MB."""
+    """The data that each connected SIM uses per day, in MB."""
     seed: int
     devices: IPv4Network
     gateway: UdpGatewayAddress | None
@@ -61,19 +61,19 @@ class Settings:
     backlog: int
     backlog_per_account: int
     response_storage: int
-    """Bytes."""
+    """In bytes."""
     response_storage_per_account: int
-    """Bytes."""
+    """In bytes."""
     rate_limit: int | None
-    """Callbacks and other requests that an account may ask for in a second."""
+    """Callbacks and other API requests that an account may make per second; None for no limit."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]
-    """Those of the added sources that name one."""
+    """The egress routes of the added sources that have one, by source."""
     egress: Mapping[str, Egress]
-    """The ways out that a callback URL can name with `#e=`."""
+    """The egress routes that a callback URL can name with `#e=`, by name."""
     shadows: tuple[ShadowRule, ...]
-    """Which callbacks are copied from another source; the first that covers one decides."""
+    """Which callbacks are also sent from another source; the first rule that covers one decides."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
@@ -86,29 +86,29 @@ class Settings:
 
     @property
     def effective_policy(self) -> Policy:
-        """The policy, held in one phase where the settings name it."""
+        """The policy; if `phase` is set, the policy stays in that phase."""
         return self.policy if self.phase is None else self.policy.held_in(self.phase)
 
     @property
     def connections_wanted(self) -> DescriptorShares:
-        """How many connections there may be where nothing else limits them."""
+        """The numbers of incoming and outgoing connections to allow if file descriptors suffice."""
         return DescriptorShares(
             incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
         )
 
     @property
     def guard(self) -> SsrfGuard:
-        """The rules on where callbacks may go."""
+        """The networks, ports and schemes that callbacks may go to."""
         return SsrfGuard(self.allow, self.callback_ports, self.callback_schemes)
 
     @property
     def storage_budget(self) -> ResponseStorageBudget:
-        """How much may be kept of long answers."""
+        """How many bytes of long receiver responses are stored, in all and per account."""
         return ResponseStorageBudget(self.response_storage, self.response_storage_per_account)
 
     @property
     def simulation(self) -> SimulationSettings:
-        """How the simulated network is set."""
+        """The settings of the simulated network."""
         return SimulationSettings(
             takes=self.update_takes,
             devices=self.devices,
@@ -119,7 +119,7 @@ class Settings:
 
     @property
     def egresses(self) -> Egresses:
-        """The ways out of this machine."""
+        """The egress routes: those of the sources, and those that callback URLs can name."""
         own: dict[SourceName, Egress] = {
             Source.TWILIO: self.twilio_egress,
             Source.KORE: self.kore_egress,

@@ -1,4 +1,4 @@
-"""Where the settings of a server came from, so that they can be read again."""
+"""Reads a server's settings again, from the flags and variables that it was started with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,13 +10,13 @@ from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
 
-# All other settings are read once, by parts that keep them for as long as they run.
+# All other settings are read once, at the start.
 _TAKES_EFFECT: Final = frozenset({"policy", "phase"})
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsReloader:
-    """The flags and variables that a command was started with."""
+    """Loads the settings from the flags and variables that a command was started with."""
 
     flags: Mapping[str, str | None] = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
@@ -24,27 +24,27 @@ class SettingsReloader:
 
     @property
     def path(self) -> str | None:
-        """The settings file; None where there is none."""
+        """The path of the settings file; None if there is none."""
         return self.flags.get("settings") or self.environment.get(FILE_VARIABLE) or None
 
     def load(self) -> Settings:
-        """Return the settings, with the file as it is now.
+        """Return the settings, with the present content of the settings file.
 
-        Raises ConfigurationError, naming the place, for what can't be used.
+        Raises ConfigurationError, naming the place, if a setting is unknown or its value invalid.
         """
         return load(self.flags, self.environment, command=self.command)
 
     def reload_policy(self, running: Settings) -> tuple[Policy, Sequence[str]]:
-        """Return the policy as it is now, and the names of other settings that changed.
+        """Return the file's policy, and the names of other settings that differ from `running`.
 
-        Those need a restart. Raises ConfigurationError for what can't be used, and for a policy
-        over sources that only a restart would let the running server send from.
+        Changes of the others take effect only after a restart. Raises ConfigurationError if the
+        settings are invalid, or if the file adds sources, which need a restart too.
         """
         settings = self.load()
         if new := [name for name in settings.policy.sources if name not in running.sources]:
             names = ", ".join(new)
             raise ConfigurationError(
-                f"{self.path}: the policy has sources that need a restart: {names}"
+                f"{self.path}: the policy has new sources, which need a restart: {names}"
             )
         return settings.effective_policy, [
             one.name

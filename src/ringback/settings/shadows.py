@@ -1,4 +1,4 @@
-"""The shadows of the settings file: which callbacks are copied, from which source, where to."""
+"""Reads `[[shadows]]` in the settings file: whose callbacks are also sent from another source."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -33,18 +33,18 @@ _FORM: Final = (
 _WHO: Final = ("account_sid", "url_prefix")
 _PARAMETER: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]+")
 _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
-# For each mark that is a text: its form, what it is, and what is wrong with another text.
+# For each mark that is a text: its pattern, its class, and the error for a text that doesn't match.
 _TEXTS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], Mark], str]]] = {
-    "parameter": (_PARAMETER, ShadowQueryParameter, "can't stand in a query; it is like shadow=1"),
-    "path": (_PATH, ShadowTargetPath, "is no path; it is like /shadow/callbacks"),
+    "parameter": (_PARAMETER, ShadowQueryParameter, "can't be in a query; write one like shadow=1"),
+    "path": (_PATH, ShadowTargetPath, "is not a path; write one like /shadow/callbacks"),
 }
 _MARKS: Final = (*_TEXTS, "url")
 
 
 def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[ShadowRule, ...]:
-    """Return the file's shadows from these sources, in their order.
+    """Return the shadow rules of the file, in order; each must copy from one of these sources.
 
-    Raises ConfigurationError, naming the line, for what can't be used.
+    Raises ConfigurationError, naming the line, if a rule is invalid.
     """
     return tuple(tables_in(file, TABLE, _FORM, partial(_rule_of, sources)))
 
@@ -52,8 +52,8 @@ def read_shadows(file: SettingsFile, sources: Collection[SourceName]) -> tuple[S
 def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> ShadowRule:
     check_keys(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
-        # A copy is for receivers that know of it, so nobody gets one by an oversight.
-        raise TomlTableError("source", "it has to say whose callbacks it copies")
+        # Only receivers that know of shadows may get copies, so a rule for all would be a mistake.
+        raise TomlTableError("source", "a shadow must say whose callbacks it copies")
     return ShadowRule(
         source=read_source(entry["source"], "source", sources),
         mark=_mark_of(entry),
@@ -83,13 +83,13 @@ def _to_url(text: str) -> Mark:
     except InvalidCallbackUrl as refusal:
         raise TomlTableError("url", f"url: {refusal.message}") from None
     if url.source is not None:
-        raise TomlTableError("url", "url: the copy comes from its source; take #cbs= out")
+        raise TomlTableError("url", "url: `source` decides where the copy comes from; remove #cbs=")
     return ShadowTargetUrl(url)
 
 
 def _percent_of(entry: Mapping[str, Any]) -> int:
     percent = entry.get("percent", 100)
-    # Not isinstance: `true` is an int to Python.
+    # isinstance would accept `true`, which Python counts as an int.
     if type(percent) is not int or not 1 <= percent <= 100:
         raise TomlTableError(
             "percent", f"percent = {percent!r} must be a whole number from 1 to 100"

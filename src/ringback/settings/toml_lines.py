@@ -1,7 +1,6 @@
-"""The line of each key in a TOML file, which `tomllib` does not say.
+"""Finds the line of each key in a TOML file, which `tomllib` does not report.
 
-No grammar of our own: a file is taken apart into its statements by handing `tomllib` one line after
-the other, until what it has is whole.
+This needs no grammar of its own: a statement is as many lines as `tomllib` needs to parse them.
 """
 
 import tomllib
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 KeyPath = tuple[str | int, ...]
-"""The keys and indexes that lead to a value: `("phases", 1, "since")`."""
+"""The keys and indexes that lead to a value, such as `("phases", 1, "since")`."""
 
 
 def lines_of(text: str) -> dict[KeyPath, int]:
@@ -37,9 +36,9 @@ def lines_of(text: str) -> dict[KeyPath, int]:
 
 
 def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each statement with the line that it begins on; comments and blank lines count.
+    """Yield each statement of a TOML text, after the number of its first line.
 
-    Each ends its line, also the last one, which may be empty.
+    Comments and blank lines are statements, too. Each ends with a newline, also the last one.
     """
     begun, statement = 1, ""
     for line, content in enumerate(text.split("\n"), 1):
@@ -67,7 +66,7 @@ def _table_of(header: Mapping[str, Any]) -> KeyPath:
 
 
 def _paths_in(value: Any) -> Iterator[KeyPath]:
-    """Yield the paths of all that a table or an array holds, at any depth."""
+    """Yield the path of each value in a table or an array, at any depth."""
     inner = list[tuple[str | int, Any]]()
     if isinstance(value, dict):
         inner = [*cast("dict[str | int, Any]", value).items()]

@@ -1,4 +1,4 @@
-"""Reads tables of the settings file, such as `[[holds]]`, and the values in them."""
+"""Reads tables of the settings file, such as `[[holds]]`, and checks the values in them."""
 
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class TomlTableError(ValueError):
-    """A key of a table, or its value, that can't be used."""
+    """A key of a table is unknown or missing, or its value is invalid."""
 
     def __init__(self, key: str, problem: str) -> None:
         super().__init__(problem)
@@ -22,10 +22,10 @@ class TomlTableError(ValueError):
 def tables_in(
     file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
 ) -> list[T]:
-    """Return what `read` makes of each `[[name]]` table; `form` says in words what one has.
+    """Return the result of `read` for each `[[name]]` table; errors end with `form`, the keys.
 
-    Raises ConfigurationError, naming the line, for what `read` refuses, and for anything but
-    tables.
+    Raises ConfigurationError, naming the line, if `read` refuses a table, or if there is a value
+    of this name that isn't a list of tables.
     """
     tables, found = file.table.get(name, []), list[T]()
     for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
@@ -41,7 +41,7 @@ def tables_in(
 
 @contextmanager
 def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Turn errors in the table under these keys into ConfigurationError, with the line."""
+    """Turn errors in the block into ConfigurationError that names the table's line in the file."""
     try:
         yield
     except TomlTableError as wrong:
@@ -51,7 +51,7 @@ def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generato
 
 
 def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
-    """Raise TomlTableError for a key of a table that is not known, or missing."""
+    """Raise TomlTableError if the table lacks a `must` key, or has a key not in `must` or `may`."""
     for key in entry:
         if key not in (*must, *may):
             raise TomlTableError(key, f"{key} is not known here")
@@ -61,7 +61,7 @@ def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[st
 
 
 def read_text(entry: Mapping[str, Any], key: str) -> str:
-    """Return a text of a table; raises TomlTableError for anything else."""
+    """Return the text under a key of a table; raises TomlTableError if the value isn't text."""
     value = entry[key]
     if not isinstance(value, str):
         raise TomlTableError(key, f"{key} = {value!r} must be text in quotes")
@@ -69,9 +69,9 @@ def read_text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceName:
-    """Return the one of these sources with this name; raises TomlTableError for any other."""
+    """Return the source with this name; raises TomlTableError if it isn't one of `sources`."""
     if not isinstance(name, str) or name not in sources:
         *others, last = sources
         known = f"{', '.join(others)} or {last}"
-        raise TomlTableError(key, f"{key}: {name!r} is no source; it must be {known}")
+        raise TomlTableError(key, f"{key}: {name!r} is not a source; it must be {known}")
     return source_named(name)

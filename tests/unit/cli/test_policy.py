@@ -215,7 +215,7 @@ def test_a_folder_without_data_is_refused_and_none_is_made(shell: Shell, tmp_pat
 
 
 def test_a_date_that_is_none_is_refused(shell: Shell) -> None:
-    assert "'soon' is no date" in shell.refused("simulate", "--at", "soon")
+    assert "'soon' is not a date" in shell.refused("simulate", "--at", "soon")
 
 
 # ---- set
@@ -264,7 +264,7 @@ def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
         (("hold", "--account", THEIRS), "a new hold needs a phase: give --phase"),
         (("hold", "--account", THEIRS, "--phase", "later"), "a hold names phase 'later'"),
         (("hold", "--phase", "before"), "--account, --url-prefix or both"),
-        (("hold", "--account", THEIRS, "--until", "soon"), "'soon' is no date"),
+        (("hold", "--account", THEIRS, "--until", "soon"), "'soon' is not a date"),
         (("release", "--account", THEIRS), f"there is no hold of {THEIRS}"),
         (("release", "--account", ""), "--account, --url-prefix or both"),
     ],

@@ -517,20 +517,25 @@ def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> 
             HERE,
             EVIL,
             HERE,
-            "the plan is of https://evil.example, and --server or RINGBACK_SERVER is http:",
+            "the plan is for https://evil.example, and --server or RINGBACK_SERVER is http:",
         ),
-        (None, EVIL, None, "of https://evil.example, and --server or RINGBACK_SERVER is not given"),
+        (
+            None,
+            EVIL,
+            None,
+            "for https://evil.example, and --server or RINGBACK_SERVER is not given",
+        ),
         (
             HERE,
             None,
             HERE,
-            "is of Twilio's API, and --server or RINGBACK_SERVER is http://a.example:8080",
+            "is for Twilio's API, and --server or RINGBACK_SERVER is http://a.example:8080",
         ),
         (
             HERE,
             "http://a.example",
             HERE,
-            "the plan is of http://a.example, and --server or RINGBACK_SERVER is",
+            "the plan is for http://a.example, and --server or RINGBACK_SERVER is",
         ),
         (HERE, "http://A.example:8080@evil.example", HERE, "not the URL of a server"),
     ],
@@ -574,4 +579,4 @@ def test_a_source_that_is_none_is_refused(shell: Shell, app: Path) -> None:
 def test_a_plan_of_an_unknown_record_is_refused(shell: Shell, app: Path) -> None:
     shell.planned(".")
     Path("move.plan").write_text(Path("move.plan").read_text().replace('"files"', '"tapes"'))
-    assert "names no record that is known here" in shell.said("status", "move.plan", exit_code=1)
+    assert "has an unknown kind of URL source" in shell.said("status", "move.plan", exit_code=1)

@@ -149,9 +149,9 @@ async def test_what_changes_while_it_is_read_is_read_again(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (f'{HOLD}until = "soon"', ":4: until: 'soon' is no date"),
+        (f'{HOLD}until = "soon"', ":4: until: 'soon' is not a date"),
         (f"{HOLD}what is this", ":4: this is not TOML"),
-        ("port = 70000", ":1: port = 70000: '70000' is no port"),
+        ("port = 70000", ":1: port = 70000: '70000' is not a port"),
         (None, "can't be read: No such file or directory"),
     ],
 )
@@ -203,7 +203,7 @@ async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
             'headers = ["X-Token: {token}", "X-Signature: {signature}"]\n',
         )
         await until(lambda: active.problem)
-    assert active.problem == f"{file}: the policy has sources that need a restart: acme"
+    assert active.problem == f"{file}: the policy has new sources, which need a restart: acme"
     assert active.policy == NOTICE
 
 

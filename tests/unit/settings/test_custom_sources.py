@@ -85,18 +85,18 @@ def test_the_policy_knows_it(tmp_path: Path) -> None:
 def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None:
     phase = '[[phases]]\nname = "only"\ndefault = "emca"\nmay_ask = ["acme"]\n'
     assert refusal_of(tmp_path, ACME + phase).startswith(
-        ":7: default: 'emca' is no source; it must be twilio, kore or acme"
+        ":7: default: 'emca' is not a source; it must be twilio, kore or acme"
     )
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "why"),
     [
-        ("[sources.acme]", "[sources.kore]", ":1: kore is built in, and stays as the notice has"),
-        ("[sources.acme]", "[sources.'A b']", ":1: the name 'A b' can't stand in a URL; letters"),
+        ("[sources.acme]", "[sources.kore]", ":1: kore is built in, and can't be changed"),
+        ("[sources.acme]", "[sources.'A b']", ":1: the name 'A b' can't be used in a URL; lower"),
         ("[sources.acme]", "[sources]", ":2: a source is written as [sources.signature]"),
         ("[sources.acme]", "sources = 1\n[egress]", ":1: sources are written as [sources.NAME]"),
-        ('"hmac-sha256"', '"md5"', ":2: 'md5' is no scheme of signatures; there are twilio, kore"),
+        ('"hmac-sha256"', '"md5"', ":2: 'md5' is not a signature scheme; there are twilio, kore"),
         ('"hmac-sha256"', "['kore']", ":2: signature = ['kore'] must be text in quotes"),
         ("signature =", "signatures =", ":2: signatures is not known here; a source has signature"),
         ('signature = "hmac-sha256"\n', "", ":1: signature is missing; a source has signature"),
@@ -109,7 +109,7 @@ def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None
             "User-Agent",
             ":4: 'User-Agent' is not a valid header; it must be like",
         ),
-        ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is there twice"),
+        ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is given twice"),
     ],
 )
 def test_what_can_not_be_used_is_refused_by_its_line(
@@ -121,7 +121,7 @@ def test_what_can_not_be_used_is_refused_by_its_line(
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("content_type", "'é'", ":5: 'é' is no content type"),
+        ("content_type", "'é'", ":5: 'é' is not a content type"),
         ("content_type", "7", ":5: content_type = 7 must be text in quotes"),
         ("headers", "7", ":4: headers must be a list of texts"),
         ("egress", "'x'", ":5: 'x' is not a valid address; an egress is any"),

@@ -256,17 +256,17 @@ def test_a_file_says_it_in_the_words_of_toml(
 # ---- what can't be used is refused, naming its place --------------------------------------------
 
 BAD_VALUES = [
-    ("port", "http", "'http' is no port"),
-    ("port", "65536", "'65536' is no port"),
-    ("port", "-1", "'-1' is no port"),
-    ("port", "80 80", "'80 80' is no port"),
-    ("port", "²", "'²' is no port"),
+    ("port", "http", "'http' is not a port"),
+    ("port", "65536", "'65536' is not a port"),
+    ("port", "-1", "'-1' is not a port"),
+    ("port", "80 80", "'80 80' is not a port"),
+    ("port", "²", "'²' is not a port"),
     ("tls", "on", "'on' must be yes or no"),
-    ("tls_port", "+", "'' is no port"),
-    ("tls_port", "443++", "'443+' is no port"),
-    ("tls_port", "65536+", "'65536' is no port"),
-    ("at", "tomorrow", "'tomorrow' is no date"),
-    ("at", "2024-02-30", "'2024-02-30' is no date"),
+    ("tls_port", "+", "'' is not a port"),
+    ("tls_port", "443++", "'443+' is not a port"),
+    ("tls_port", "65536+", "'65536' is not a port"),
+    ("at", "tomorrow", "'tomorrow' is not a date"),
+    ("at", "2024-02-30", "'2024-02-30' is not a date"),
     ("update_takes", "soon", "'soon' is not a valid duration"),
     ("warn_before", "7d,soon", "'soon' is not a valid duration"),
     ("update_takes", "-1s", "'-1s' is not a valid duration"),
@@ -281,13 +281,13 @@ BAD_VALUES = [
     ("devices", "10.0.0.1/8", "10.0.0.1/8 has host bits set; write an IPv4 network like "),
     ("devices", "10.0.0.0/33", "'33' is not a valid netmask; write an IPv4 network like "),
     ("devices", "fd00::/64", "Expected 4 octets in 'fd00::'; write an IPv4 network like "),
-    ("gateway", "6969", "'6969' is no IPv4 address with a port, like 127.0.0.1:6969"),
-    ("gateway", "127.0.0.1", "'127.0.0.1' is no IPv4 address with a port"),
-    ("gateway", "127.0.0.1:", "'127.0.0.1:' is no IPv4 address with a port"),
-    ("gateway", "127.0.0.1:65536", "'127.0.0.1:65536' is no IPv4 address with a port"),
-    ("gateway", "localhost:6969", "'localhost:6969' is no IPv4 address with a port"),
-    ("gateway", "[::1]:6969", "'[::1]:6969' is no IPv4 address with a port"),
-    ("gateway", "None", "'None' is no IPv4 address with a port"),
+    ("gateway", "6969", "'6969' is not an IPv4 address with a port, like 127.0.0.1:6969"),
+    ("gateway", "127.0.0.1", "'127.0.0.1' is not an IPv4 address with a port"),
+    ("gateway", "127.0.0.1:", "'127.0.0.1:' is not an IPv4 address with a port"),
+    ("gateway", "127.0.0.1:65536", "'127.0.0.1:65536' is not an IPv4 address with a port"),
+    ("gateway", "localhost:6969", "'localhost:6969' is not an IPv4 address with a port"),
+    ("gateway", "[::1]:6969", "'[::1]:6969' is not an IPv4 address with a port"),
+    ("gateway", "None", "'None' is not an IPv4 address with a port"),
     ("static_proxy", "maybe", "'maybe' must be yes or no"),
     ("static_proxy", "true", "'true' must be yes or no"),
     ("allow", "everything", "'everything' does not appear to be an IPv4 or IPv6 network"),
@@ -299,11 +299,11 @@ BAD_VALUES = [
     ("at_once", "100001", "'100001' must be a whole number from 1 to 100000"),
     ("backlog", "many", "'many' must be a whole number from 1 to 1000000000"),
     ("backlog", "_", "'_' must be a whole number from 1 to 1000000000"),
-    ("response_storage", "much", "'much' is no size; write it like 512KiB, 64MiB or 1GiB"),
-    ("response_storage", "1GB", "'1GB' is no size"),
-    ("response_storage", "GiB", "'GiB' is no size"),
-    ("response_storage", "-1", "'-1' is no size"),
-    ("response_storage_per_account", "1.5GiB", "'1.5GiB' is no size"),
+    ("response_storage", "much", "'much' is not a size; write it like 512KiB, 64MiB or 1GiB"),
+    ("response_storage", "1GB", "'1GB' is not a size"),
+    ("response_storage", "GiB", "'GiB' is not a size"),
+    ("response_storage", "-1", "'-1' is not a size"),
+    ("response_storage_per_account", "1.5GiB", "'1.5GiB' is not a size"),
     ("twilio_egress", "here", "'here' is not a valid address"),
 ]
 
@@ -467,7 +467,7 @@ def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
     variable = f"RINGBACK_{name.upper()}"
     assert refusal_of({}, {variable: "x"}, command=ServerCommand.SERVE) == (
         f"the environment: {variable} is a setting of `ringback dev`, and this is"
-        " `ringback serve`; take it out"
+        " `ringback serve`; remove it"
     )
 
 
@@ -475,8 +475,7 @@ def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
 def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) -> None:
     path = write_file(f'port = 0\n{name} = "x"')
     assert refusal_of({"settings": path}, command=ServerCommand.SERVE) == (
-        f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`;"
-        " take it out"
+        f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`; remove it"
     )
 
 
@@ -534,7 +533,7 @@ def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
     given = RawSetting(setting, "--kore-egress", "http://user:secret@proxy", "any")
     with pytest.raises(ConfigurationError) as refused:
         given.read()
-    assert str(refused.value) == "--kore-egress: this can't be used; its help says what can"
+    assert str(refused.value) == "--kore-egress: this value can't be used; --help says what can"
 
 
 def test_an_at_sign_in_a_setting_without_secrets_hides_nothing() -> None:
@@ -557,9 +556,9 @@ def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteF
         ('away = "here"', "away = \"here\": 'here' is not a valid address"),
         ('away = ""', 'away = "" is empty; leave it out, or say any'),
         ("away = 5", "away = 5: this must be text in quotes or a list of them"),
-        ('"a b" = "any"', "a b = \"any\": the name 'a b' can't stand in a URL"),
-        ('"ü" = "any"', "ü = \"any\": the name 'ü' can't stand in a URL"),
-        ('"" = "any"', " = \"any\": the name '' can't stand in a URL"),
+        ('"a b" = "any"', "a b = \"any\": the name 'a b' can't be used in a URL"),
+        ('"ü" = "any"', "ü = \"any\": the name 'ü' can't be used in a URL"),
+        ('"" = "any"', " = \"any\": the name '' can't be used in a URL"),
     ],
 )
 def test_a_named_way_out_that_is_none_is_refused_by_its_line(
@@ -754,14 +753,14 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             'default = "kore"',
             'default = "korea"',
             10,
-            f"default: 'korea' is no source; it must be twilio or kore; {PHASE_FORM}",
+            f"default: 'korea' is not a source; it must be twilio or kore; {PHASE_FORM}",
             id="a source that there isn't",
         ),
         pytest.param(
             'may_ask = ["kore"]',
             'may_ask = ["kore", ["twilio"]]',
             11,
-            f"may_ask: ['twilio'] is no source; it must be twilio or kore; {PHASE_FORM}",
+            f"may_ask: ['twilio'] is not a source; it must be twilio or kore; {PHASE_FORM}",
             id="asking for such a one",
         ),
         pytest.param(
@@ -793,7 +792,7 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             "since = 2025",
             'since = "soon"\n# 2025',
             9,
-            "since: 'soon' is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
+            "since: 'soon' is not a date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
             f" {PHASE_FORM}",
             id="no date",
         ),
@@ -825,7 +824,7 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             'account_sid = "AC1"',
             'account_sid = "AC1"\nuntil = "soon"',
             16,
-            "until: 'soon' is no date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
+            "until: 'soon' is not a date; write it like 2024-10-20 or 2024-10-20T12:00:00Z;"
             f" {HOLD_FORM}",
             id="no end of a hold",
         ),

@@ -80,15 +80,15 @@ def test_a_scenario_is_set_for_a_sim_of_either_product(sid: str, write_file: Wri
     [
         (
             'meter = "slow"',
-            "meter = \"slow\": 'meter' is no SID of a SIM (HS…, DE…) or an account (AC…)",
+            "meter = \"slow\": 'meter' is not the SID of a SIM (HS…, DE…) or an account (AC…)",
         ),
         (
             f'HF{SIM_SID[2:]} = "slow"',
-            f"HF{SIM_SID[2:]} = \"slow\": 'HF{SIM_SID[2:]}' is no SID of a SIM",
+            f"HF{SIM_SID[2:]} = \"slow\": 'HF{SIM_SID[2:]}' is not the SID of a SIM",
         ),
-        (f'{SIM_SID}0 = "slow"', f"{SIM_SID}0 = \"slow\": '{SIM_SID}0' is no SID of a SIM"),
-        ('"*" = "slow"', "* = \"slow\": '*' is no SID of a SIM"),
-        ('"" = "slow"', " = \"slow\": '' is no SID of a SIM"),
+        (f'{SIM_SID}0 = "slow"', f"{SIM_SID}0 = \"slow\": '{SIM_SID}0' is not the SID of a SIM"),
+        ('"*" = "slow"', "* = \"slow\": '*' is not the SID of a SIM"),
+        ('"" = "slow"', " = \"slow\": '' is not the SID of a SIM"),
         (
             f'{SIM_SID} = "fast"',
             f"{SIM_SID} = \"fast\": there is no scenario 'fast'; there are normal",
