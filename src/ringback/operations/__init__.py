@@ -1,5 +1,5 @@
-"""What a customer can ask for: each operation is one function and one transaction.
+"""The operations that API and CLI offer: each is one function that runs in one transaction.
 
 May import `ports` and `core`.
-Start with `context`, then `create_callbacks`; `task_handlers` is what comes due by itself.
+Start with `context`, then `create_callbacks`; `task_handlers` has the steps that come due later.
 """

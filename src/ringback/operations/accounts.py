@@ -1,4 +1,4 @@
-"""Accounts and subaccounts: creating, finding and changing them, and making their secrets."""
+"""Create, find and change accounts and subaccounts, and make their secrets."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -39,10 +39,10 @@ def create_account(
     sid: str | None = None,
     parent_sid: str | None = None,
 ) -> Account:
-    """Make an account as KORE does: with an Auth Token, but no webhook secret and no API key.
+    """Create an account as KORE does: with an Auth Token, but no webhook secret and no API key.
 
-    Its SID is made too, unless one is given. Raises InvalidParameter for an unreadable name, and
-    for a parent that does not exist or is a subaccount itself.
+    Without `sid`, the SID is random. Raises InvalidParameter if the name is not 1 to 64 printable
+    characters, and if the parent does not exist or is a subaccount itself.
     """
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
@@ -62,7 +62,7 @@ def create_account(
 def add_credentials(
     tx: Transaction, bare: Account, context: AccountOperationContext
 ) -> CreatedAccount:
-    """Give a new account its first webhook secret and API key, and return it with them."""
+    """Create a new account's first webhook secret and API key, and return all three."""
     secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
     account = replace(bare, webhook_secrets=secrets)
     tx.accounts.save(account)
@@ -75,7 +75,7 @@ def list_accounts(tx: Transaction) -> list[Account]:
 
 
 def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
-    """Return an account by its SID, or by its id at KORE; raises NotFound."""
+    """Return an account by its SID or KORE id; raises NotFound if there is none."""
     account = tx.accounts.get(sid_or_kore_id) or tx.accounts.with_kore_id(sid_or_kore_id)
     if account is None:
         raise NotFound(f"there is no account {sid_or_kore_id!r}; an id is like AC… or acct_…")
@@ -85,9 +85,9 @@ def fetch_account(tx: Transaction, sid_or_kore_id: str) -> Account:
 def set_status(
     tx: Transaction, sid_or_kore_id: str, status: AccountStatus, context: AccountOperationContext
 ) -> Account:
-    """Suspend or reactivate an account, and return it; raises NotFound.
+    """Suspend or reactivate an account, and return it; raises NotFound if there is none.
 
-    Nobody can sign in to a suspended account or to its subaccounts. Callbacks that it was promised
+    Nobody can sign in to a suspended account or to its subaccounts. Its callbacks that were created
     before are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
@@ -95,9 +95,9 @@ def set_status(
 
 
 def keep_changed(tx: Transaction, account: Account, context: AccountOperationContext) -> Account:
-    """Save the new state of an account, sign its callbacks accordingly, and return it."""
-    # The signing keys learn it only once it is durable: a receiver must not see a signature by a
-    # secret that a crash could still take back. The revision tells which of two commits is later.
+    """Save an account's new state, sign its callbacks with the new keys, and return the account."""
+    # The signing keys change only after the commit: a receiver must not see a signature by a secret
+    # that a crash could still undo. The revision shows which of two commits is later.
     changed = replace(account, revision=account.revision + 1)
     tx.accounts.save(changed)
     tx.on_commit(lambda: context.signing_keys.learn(changed))
@@ -105,12 +105,12 @@ def keep_changed(tx: Transaction, account: Account, context: AccountOperationCon
 
 
 def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
-    """Return an account, as it is now, and its subaccounts, oldest first."""
+    """Return an account, read again from the store, and then its subaccounts, oldest first."""
     return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
 
 
 def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Account:
-    """Return the account with this id: the account itself or one of its subaccounts.
+    """Return the one of an account and its subaccounts that has this KORE id.
 
     Raises NotFound for any other id, whether it exists or not, so that nobody can probe for ids.
     """
@@ -123,7 +123,10 @@ def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Accoun
 def check_transfer(
     tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
 ) -> None:
-    """Raise InvalidParameter, by these codes, unless a SIM can be moved to this account."""
+    """Raise InvalidParameter, with the fitting error code, if a SIM can't move to this account.
+
+    A SIM can move to its account's subaccounts (else `not_permitted`) while new (else `not_new`).
+    """
     target = tx.accounts.get(account_sid)
     if target is None or target.parent_sid != sim.account_sid:
         raise InvalidParameter(
@@ -139,12 +142,12 @@ def check_transfer(
 
 
 def make_auth_token(random_source: RandomSource) -> str:
-    """Return a new Auth Token."""
+    """Return a new random Auth Token."""
     return random_source.bytes(_TOKEN_BYTES).hex()
 
 
 def make_secret(name: str, context: AccountOperationContext) -> WebhookSecret:
-    """Return a new webhook secret; it is not saved."""
+    """Return a new random webhook secret; the caller has to save it."""
     secret_id = make_kore_id(
         KoreIdKind.WEBHOOK_SECRET, context.now, context.random_source.bytes(ULID_BYTES)
     )

@@ -1,4 +1,4 @@
-"""SIMs of either product, for what is done with both: simulating devices, reading their inboxes."""
+"""Finds SIMs of either product, lets their devices use data, and reads the devices' inboxes."""
 
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, assert_never
@@ -18,17 +18,18 @@ from ringback.ports import PageWindow, Records, Transaction
 M = TypeVar("M", SmsCommand, WirelessCommand)
 
 MOST: Final = 100
+"""The most messages that an inbox shows."""
 _EXAMINED: Final = 10_000
-"""How many of a SIM's newest messages are searched for those to its device."""
+"""How many of a SIM's newest messages are searched for messages to its device."""
 _ARRIVED: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
 def transfer_data(
     tx: Transaction, sim: EitherSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Have the device of a SIM use data at once.
+    """Record that the device of a SIM has just used this many bytes of data.
 
-    Raises InvalidParameter if it may not use that much.
+    Raises InvalidParameter if the SIM may not use that much.
     """
     match sim:
         case SuperSim():
@@ -40,9 +41,9 @@ def transfer_data(
 
 
 def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim | None:
-    """Return the account's SIM with this SID or unique name, or None.
+    """Return the account's SIM with this SID or unique name, or None if there is none.
 
-    Raises InvalidParameter for a name that a SIM of each product has.
+    Raises InvalidParameter if a SIM of each product has this name.
     """
     supersim = tx.supersim.sims.find(account_sid, sid_or_name)
     wireless = tx.wireless.sims.find(account_sid, sid_or_name)
@@ -56,7 +57,7 @@ def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherS
 
 
 def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim:
-    """Return the SIM that `find_any_sim` does; raises NotFound where there is none."""
+    """Return the account's SIM with this SID or unique name; raises NotFound if there is none."""
     sim = find_any_sim(tx, account_sid, sid_or_name)
     if sim is None:
         raise NotFound(f"there is no SIM with the SID or unique name {sid_or_name!r}")
@@ -64,37 +65,40 @@ def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
 
 
 def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return a Super SIM; raises NotFound, and InvalidParameter for a SIM of the other product."""
+    """Return the account's Super SIM with this SID or unique name.
+
+    Raises NotFound if there is no such SIM, and InvalidParameter if it is of the other product.
+    """
     sim = tx.supersim.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
         raise InvalidParameter(
-            f"SIM {other.sid} is of Programmable Wireless, whose devices send Commands, no SMS and"
-            " no IP Commands",
+            f"SIM {other.sid} is of Programmable Wireless, whose devices send Commands, not SMS or"
+            " IP Commands",
             code=83600,
         )
     return sim
 
 
 def wireless_of(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return a Programmable Wireless SIM.
+    """Return the account's Programmable Wireless SIM with this SID or unique name.
 
-    Raises NotFound, and InvalidParameter for one of Super SIM.
+    Raises NotFound if there is no such SIM, and InvalidParameter if it is a Super SIM.
     """
     sim = tx.wireless.sims.find(account_sid, sid_or_name)
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
         raise InvalidParameter(
-            f"SIM {other.sid} is a Super SIM, whose devices send SMS and IP Commands, no others",
+            f"SIM {other.sid} is a Super SIM, whose devices send only SMS and IP Commands",
             code=83600,
         )
     return sim
 
 
 def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim:
-    """Return the SIM that a parameter names.
+    """Return the account's SIM that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter (83005), or as `find_any_sim`.
+    Raises InvalidParameter if there is none (83005), or if a SIM of each product has this name.
     """
     sim = find_any_sim(tx, account_sid, sid_or_name)
     if sim is None:
@@ -109,13 +113,13 @@ class InboxMessage(NamedTuple):
 
     sid: str
     date: datetime
-    """When its status last changed."""
+    """When the message's status last changed."""
     message: bytes
-    """A text in UTF-8."""
+    """The text of the message in UTF-8."""
 
 
 def inbox_of(tx: Transaction, sim: EitherSim) -> list[InboxMessage]:
-    """Return the messages that have arrived at a SIM's device, newest first, up to `MOST`."""
+    """Return the messages that have arrived at a SIM's device: newest first, at most `MOST`."""
     match sim:
         case SuperSim():
             return [

@@ -1,4 +1,4 @@
-"""API clients: creating, finding, deleting, and signing in."""
+"""Create, find and delete API clients, and check their credentials."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _USUAL_LIFETIME: Final = LIFETIMES["1h"]
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiClient:
-    """A client with its secret; only a hash of the secret is saved."""
+    """A new API client with its secret, which is known only now: just its hash is saved."""
 
     client: ClientCredentials
     secret: str = field(repr=False)
@@ -37,13 +37,16 @@ def create_client(
     account_sid: str,
     name: str,
     *,
-    type: ApiClientType,  # noqa: A002 (as the client has it)
+    type: ApiClientType,  # noqa: A002 (the name of the field)
     products: Collection[ApiScope],
     context: AccountOperationContext,
     lifetime: timedelta = _USUAL_LIFETIME,
     locked: bool | None = None,
 ) -> CreatedApiClient:
-    """Make a client of an account; raises InvalidParameter for an unreadable name."""
+    """Create an API client of an account.
+
+    Raises InvalidParameter if the name is not 1 to 64 printable characters.
+    """
     check_label(name, "a client's name", code=PLATFORM.invalid)
     secret = context.random_source.bytes(_SECRET_BYTES).hex()
     client = ClientCredentials(
@@ -64,7 +67,7 @@ def create_client(
 
 
 def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCredentials:
-    """Return a client of one of these accounts; raises NotFound."""
+    """Return an API client; raises NotFound unless it exists and belongs to one of `owners`."""
     client = tx.api_clients.get(sid)
     if client is None or client.account_sid not in owners:
         raise NotFound(f"there is no API client {sid!r}")
@@ -72,7 +75,10 @@ def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCr
 
 
 def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
-    """Delete a client, whose tokens end with it, and return it; raises NotFound."""
+    """Delete an API client and return it; its tokens become invalid.
+
+    Raises NotFound if there is no such client.
+    """
     client = tx.api_clients.get(sid)
     if client is None:
         raise NotFound(f"there is no API client {sid!r}")
@@ -81,9 +87,9 @@ def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
 
 
 def sign_in_client(tx: Transaction, sid: str, secret: str) -> tuple[ClientCredentials, Account]:
-    """Return the client that has this id and secret, and its account.
+    """Return the API client with this id and secret, and its account.
 
-    Raises Unauthorized where there is none, and Forbidden where its account is suspended.
+    Raises Unauthorized if id or secret is wrong, and Forbidden if the account is suspended.
     """
     client = tx.api_clients.get(sid)
     if client is None or not client.opens_with(secret):

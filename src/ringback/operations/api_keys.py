@@ -1,4 +1,4 @@
-"""API keys of an account or of the operator: creating and deleting them."""
+"""Create and delete API keys of an account or of the operator."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,7 @@ _SECRET_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiKey:
-    """A key with its secret; only a hash of the secret is saved."""
+    """A new API key with its secret, which is known only now: just its hash is saved."""
 
     key: ApiKey
     secret: str = field(repr=False)
@@ -25,9 +25,9 @@ class CreatedApiKey:
 def create_key(
     tx: Transaction, account_sid: str | None, name: str, context: AccountOperationContext
 ) -> CreatedApiKey:
-    """Make a key for an account; for None one for the operator, who sees every account.
+    """Create an API key of an account, or with None one of the operator, who sees every account.
 
-    Raises InvalidParameter for an unreadable name.
+    Raises InvalidParameter if the name is not 1 to 64 printable characters.
     """
     check_label(name, "a key's name")
     secret = context.random_source.bytes(_SECRET_BYTES).hex()
@@ -43,7 +43,7 @@ def create_key(
 
 
 def delete_key(tx: Transaction, sid: str) -> ApiKey:
-    """Delete a key and return it; raises NotFound."""
+    """Delete an API key and return it; raises NotFound if there is none with this SID."""
     key = tx.accounts.keys.get(sid)
     if key is None:
         raise NotFound(f"there is no API key {sid!r}")

@@ -1,7 +1,7 @@
-"""Rotating Auth Tokens as Twilio does: a secondary token is created, then replaces the primary.
+"""Rotate Auth Tokens as Twilio does: create a secondary token, then promote it to primary.
 
-Both can sign in. Only the primary one signs callbacks, so receivers have to know the new one by
-the instant of its promotion.
+Clients can sign in with both. Only the primary token signs callbacks, so receivers have to know the
+secondary token before it is promoted.
 (twilio.com/docs/iam/api/authtoken)
 """
 
@@ -17,7 +17,10 @@ from ringback.ports import Transaction
 def create_secondary(
     tx: Transaction, account_sid: str, context: AccountOperationContext
 ) -> Account:
-    """Create a secondary Auth Token, replacing any earlier one; raises NotFound."""
+    """Create a secondary Auth Token, which replaces any earlier one, and return the account.
+
+    Raises NotFound if there is no such account.
+    """
     account = fetch_account(tx, account_sid)
     return keep_changed(
         tx, replace(account, secondary_auth_token=make_auth_token(context.random_source)), context
@@ -27,9 +30,9 @@ def create_secondary(
 def promote_secondary(
     tx: Transaction, account_sid: str, context: AccountOperationContext
 ) -> Account:
-    """Make the secondary Auth Token the primary one; the old primary one ends at once.
+    """Make the secondary Auth Token the primary one; the old primary becomes invalid at once.
 
-    Raises NotFound where there is no such account, or no secondary token.
+    Raises NotFound if there is no such account, or if it has no secondary token.
     """
     account = fetch_account(tx, account_sid)
     promoted = replace(account, auth_token=_secondary_of(account), secondary_auth_token=None)
@@ -39,9 +42,9 @@ def promote_secondary(
 def delete_secondary(
     tx: Transaction, account_sid: str, context: AccountOperationContext
 ) -> Account:
-    """Delete the secondary Auth Token.
+    """Delete the secondary Auth Token, and return the account.
 
-    Raises NotFound where there is no such account, or no secondary token.
+    Raises NotFound if there is no such account, or if it has no secondary token.
     """
     account = fetch_account(tx, account_sid)
     _secondary_of(account)

@@ -1,4 +1,4 @@
-"""Signing in: from credentials to the account, or the operator, that they belong to."""
+"""Checks credentials, and finds the account or operator that they belong to."""
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import OPERATOR, Principal
@@ -11,10 +11,10 @@ _NOT_ACTIVE = 20005
 
 
 def sign_in(tx: Transaction, username: str, password: str) -> Principal:
-    """Return who has an Account SID with its Auth Token, or an API key SID with its secret.
+    """Return the account or operator with these credentials.
 
-    Both Auth Tokens are right. Raises Unauthorized for anything else, and Forbidden for a suspended
-    account.
+    Valid are an Account SID with its primary or secondary Auth Token, and an API key SID with its
+    secret. Raises Unauthorized for anything else, and Forbidden for a suspended account.
     """
     if username.startswith(SidKind.API_KEY):
         return _by_api_key(tx, username, password)
@@ -28,7 +28,7 @@ def sign_in(tx: Transaction, username: str, password: str) -> Principal:
 
 
 def check_active(tx: Transaction, account: Account | None) -> Account:
-    """Return the account; raises Forbidden if it is gone, or if it or its parent is suspended."""
+    """Return the account; raises Forbidden if it is None, or if it or its parent is suspended."""
     if account is None:
         raise Forbidden("the account of these credentials is gone", code=_NOT_ACTIVE)
     parent = tx.accounts.get(account.parent_sid) if account.parent_sid else None
@@ -61,6 +61,6 @@ def _principal_of(tx: Transaction, key: ApiKey) -> Principal:
 
 
 def _has_token(account: Account, given: str) -> bool:
-    """Whether this is one of an account's Auth Tokens; looks at both, in constant time."""
+    """Return True if this is one of the account's Auth Tokens; compares both in constant time."""
     tokens = (account.auth_token, account.secondary_auth_token or account.auth_token)
     return any([is_same(token, given) for token in tokens])  # noqa: C419 (it would stop early)

@@ -1,4 +1,4 @@
-"""Where the callbacks of an account go: its configured URLs and those of its newest callbacks."""
+"""Lists an account's callback destinations: its configured URLs and those of recent callbacks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -9,27 +9,28 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.ports import CallbackFilter, PageWindow, Transaction
 
 MOST: Final = 100
+"""The most destinations that are listed."""
 _NEWEST: Final = PageWindow(1000)
-"""How many fleets, SIMs and callbacks are read, of each."""
+"""How many of the newest fleets, SIMs and callbacks are searched for destinations."""
 
 
 class CallbackUrlAndMethod(NamedTuple):
-    """A URL, and how it is called."""
+    """A callback URL, and the HTTP method that it is called with."""
 
     url: CallbackUrl
     method: HttpMethod
 
     @property
     def called(self) -> tuple[str, str | None, HttpMethod]:
-        """What tells destinations apart: everything but the URL's fragment."""
+        """The identity of the destination: its URL without fragment, credentials and method."""
         return self.url.wire, self.url.credentials, self.method
 
 
 def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMethod]:
-    """Return the destinations of an account, each once, and no more than `MOST`.
+    """Return the different destinations of an account's callbacks, at most `MOST`.
 
-    First the URLs configured for its newest fleets and SIMs, then those of its newest callbacks.
-    Test events are left out: they go to URLs that somebody only tries.
+    The URLs configured for its newest fleets and SIMs come first, then those of its newest
+    callbacks. Test events don't count: they may go to URLs that somebody only tries out.
     """
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
@@ -41,9 +42,9 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
 def named(
     urls: Sequence[CallbackUrl], known: Sequence[CallbackUrlAndMethod]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the destinations with these URLs, with their known methods, or else POST.
+    """Return the destinations with these URLs, with the methods from `known`, or else POST.
 
-    A URL given without credentials stands for every known one that differs only in credentials.
+    A URL without credentials also selects the known URLs that differ only in their credentials.
     """
     found = chain.from_iterable(
         [each for each in known if _is_meant(each, url)]

@@ -1,9 +1,9 @@
-"""The callback URLs that accounts have configured: listing them, and replacing one by another.
+"""Lists the callback URLs that accounts have configured, and replaces one by another.
 
 A configured URL belongs to a fleet or a Programmable Wireless SIM and gets callbacks until somebody
-changes it. A URL given with one request, such as that of a command, is not configured: nobody needs
-it once the request is over. The URL that a SIM keeps for its final status may be needed months
-later, so it counts as configured.
+changes it. A URL given with one request, such as that of a command, is not configured: it isn't
+needed after the request. The URL that a SIM keeps for its final status may be needed months later,
+so it counts as configured.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,24 +20,24 @@ from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import PageWindow, Records, Transaction
 
 PAGE_SIZE: Final = 1000
-"""Fleets, or SIMs, that are read at once."""
+"""How many fleets, or SIMs, one page reads."""
 
 Replaced = Literal["done", "changed", "gone"]
-"""How replacing a URL ended: it was replaced; somebody had set a third URL; there is none now."""
+"""The result of replacing a URL: replaced; another URL is set meanwhile; no URL is set any more."""
 
 
 class CallbackUrlSetting(NamedTuple):
-    """Where a callback URL is configured."""
+    """The record and the parameter that configure a callback URL."""
 
     sid: str
-    """Of the fleet or the SIM."""
+    """The SID of the fleet or the SIM."""
     parameter: str
     """The API parameter that sets it, such as `SmsCommandsUrl`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredUrl:
-    """A configured callback URL."""
+    """A configured callback URL, and the place where it is configured."""
 
     place: CallbackUrlSetting
     account_sid: str
@@ -46,16 +46,16 @@ class ConfiguredUrl:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings about the request that set it; those about its text are left out."""
+        """The warnings about the request that set the URL, without those about the URL's text."""
         if not self.url.warnings:
             return ()
-        # What reading the text again warns about is about the text, and ends with it.
+        # Parsing the text again gives the warnings about the text; a new URL doesn't need them.
         read_anew = CallbackUrl.read_back(self.url.configured).warnings
         return tuple(each for each in self.url.warnings if each not in read_anew)
 
 
 class UrlPageStart(NamedTuple):
-    """Where a page begins: after this record of this kind."""
+    """The start of a page of URLs: after the record `after` of this kind, or at the first."""
 
     kind: SidKind
     after: str | None = None
@@ -65,7 +65,7 @@ FIRST: Final = UrlPageStart(SidKind.FLEET)
 
 
 class ConfiguredUrlPage(NamedTuple):
-    """Some configured URLs, and where the next page begins; None after the last page."""
+    """A page of configured URLs, and the start of the next page; None after the last page."""
 
     found: list[ConfiguredUrl]
     next: UrlPageStart | None
@@ -100,7 +100,7 @@ def replace_callback_url(
     """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
     The method and the warnings about the original request stay. A record of another account than
-    the given one counts as gone. Raises InvalidCallbackUrl, and changes nothing.
+    the given one counts as gone. Raises InvalidCallbackUrl if `new` is invalid.
     """
     records = _records(tx, place.sid[:2])
     record: _Configuring | None = records.get(place.sid)
@@ -128,7 +128,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     SidKind.FLEET: {"SmsCommandsUrl": "sms_commands", "IpCommandsUrl": "ip_commands"},
     SidKind.WIRELESS_SIM: {"CommandsCallbackUrl": "commands_to", "CallbackUrl": "final_to"},
 }
-"""By kind of record, the API parameters that set a URL, and the fields that hold it."""
+"""For each kind of record: the API parameters that set a URL, and the fields that store it."""
 _NEXT: Final = {SidKind.FLEET: UrlPageStart(SidKind.WIRELESS_SIM), SidKind.WIRELESS_SIM: None}
 
 

@@ -1,4 +1,4 @@
-"""What an operation needs besides its transaction: the time, randomness, policy and network."""
+"""Gives operations the time, randomness, the policy, the queue and the simulated network."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, 
 
 
 class EffectiveScenario(NamedTuple):
-    """The scenario that a SIM or an account has, and why that one."""
+    """The scenario that applies to a SIM or an account, and the reason for it in words."""
 
     scenario: NetworkScenario
     reason: str
@@ -38,7 +38,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountOperationContext:
-    """What operations on accounts need, also in commands that run without a server."""
+    """The dependencies of operations on accounts, which commands also run without a server."""
 
     now: datetime
     random_source: RandomSource
@@ -47,7 +47,7 @@ class AccountOperationContext:
 
 @dataclass(frozen=True, slots=True)
 class OperationContext(AccountOperationContext):
-    """What all operations need, at one instant."""
+    """The dependencies of all operations, with the time at which they run."""
 
     policy: Policy
     queue: NewCallbackQueue
@@ -55,11 +55,11 @@ class OperationContext(AccountOperationContext):
     sources: Sources
 
     def sid(self, kind: SidKind) -> str:
-        """Return the SID of a new resource."""
+        """Return a new SID of this kind; it begins with the present time."""
         return make_sid(kind, dated(self.random_source.bytes(SID_BYTES), self.now))
 
     def record_fields(self, kind: SidKind, account_sid: str) -> NewRecordFields:
-        """Return the common fields of a new resource of an account."""
+        """Return the fields that every new resource of an account has, with a new SID."""
         return NewRecordFields(
             sid=self.sid(kind),
             account_sid=account_sid,
@@ -68,7 +68,7 @@ class OperationContext(AccountOperationContext):
         )
 
     def emit(self, tx: Transaction, event: Event, to: CallbackTarget) -> None:
-        """Send a callback about an event, if there is a URL for it."""
+        """Queue a callback about an event, unless `to` has no URL."""
         if to.url is None:
             return
         body = encode(parameters_of(event))
@@ -84,7 +84,7 @@ class OperationContext(AccountOperationContext):
         due: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> CallbackRecord:
-        """Return a new callback with this encoded body; it is not saved yet."""
+        """Return a new callback with this encoded body; the caller has to save it."""
         return compose(
             body,
             account_sid=account_sid,
@@ -101,9 +101,9 @@ class OperationContext(AccountOperationContext):
     def begin_step(
         self, tx: Transaction, step: TaskKind, subject: AccountOwnedRecord, sim: NamedRecord | None
     ) -> None:
-        """Let the network take a step, after as long as the SIM's scenario says.
+        """Schedule a step of the simulated network; the SIM's scenario decides how long it takes.
 
-        Without a SIM, the account's scenario counts.
+        Without a SIM, the account's scenario decides.
         """
         scenario, _ = self.in_force(tx, subject.account_sid, sim)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
@@ -112,23 +112,23 @@ class OperationContext(AccountOperationContext):
     def carrier_request(
         self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
     ) -> CarrierRequest:
-        """Return what the network has to do for a task, and the scenario that it follows."""
+        """Return the request that asks the network to carry out a task, with its scenario."""
         scenario, _ = self.in_force(tx, task.account_sid, sim)
         return CarrierRequest(task.step, scenario, subject, sim)
 
     def put_off(
         self, tx: Transaction, step: TaskKind, sim: AccountOwnedRecord, until: datetime
     ) -> None:
-        """Schedule a step of a resource for this instant, in place of an earlier schedule."""
+        """Schedule a step of a resource for this instant; this replaces an earlier schedule."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
     def in_force(
         self, tx: Transaction, account_sid: str, sim: NamedRecord | None = None
     ) -> EffectiveScenario:
-        """Return the scenario of a SIM, or of an account without one, and why it is that one.
+        """Return the scenario of a SIM, or of the account if no SIM is given, and the reason.
 
-        In order: what was chosen for the SIM, what its unique name asks for, what the settings say
-        for the SIM; and then what was chosen for its account, and what the settings say for that.
+        The first of these decides: the choice for the SIM, its unique name, the settings for the
+        SIM, the choice for its account, the settings for the account, the settings for all.
         """
         if sim is None:
             return self._in_force_for_account(tx, account_sid)

@@ -1,4 +1,4 @@
-"""Callbacks as a service: an operator's own events, saved and sent like all others."""
+"""Create callbacks about an operator's own events; they are saved and sent like all others."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,12 +11,12 @@ from ringback.ports import NewCallbackQueue, Transaction
 
 
 class NewCallback(NamedTuple):
-    """A callback that somebody asks for."""
+    """A callback as a request asks for it."""
 
     url: CallbackUrl
     method: HttpMethod
     body: str
-    """The encoded parameters."""
+    """The encoded form parameters."""
     idempotency_key: str | None = None
     due: datetime | None = None
     """When to send it; None for at once."""
@@ -25,7 +25,7 @@ class NewCallback(NamedTuple):
 def prepare_callback(
     new: NewCallback, account_sid: str, context: OperationContext
 ) -> CallbackRecord:
-    """Return the callback that is asked for; it is not saved yet."""
+    """Return the record of the requested callback; the caller has to save it."""
     url, method, body, key, due = new
     return context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
 
@@ -33,13 +33,13 @@ def prepare_callback(
 def send_callbacks(
     tx: Transaction, callbacks: Sequence[CallbackRecord], queue: NewCallbackQueue
 ) -> list[CallbackRecord]:
-    """Save and send these new callbacks, and return their records in the same order.
+    """Save and queue these new callbacks, and return their records in the same order.
 
     A callback whose idempotency key was used before, in this list or earlier, is not saved: the
-    first one's record is returned, even if its content differs. The callbacks are composed before
-    the transaction, so that it stays short.
+    record of the first callback with the key is returned, even if its content differs.
+    Callers prepare the callbacks before the transaction, so that the transaction stays short.
     """
-    # All keys are looked up before anything is added, so that a store may write all in one go.
+    # All keys are looked up before anything is added, so that a store can write all at once.
     first_with = _known(tx, callbacks)
     records = list[CallbackRecord]()
     for callback in callbacks:

@@ -1,4 +1,4 @@
-"""Totals of callbacks over a period, read in pieces so that no single read takes too long."""
+"""Counts callbacks over a period; it reads them in pieces, so that no single read takes long."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,9 +23,8 @@ async def totals_of(
 ) -> list[UrlDeliveryTotals]:
     """Return the totals of callbacks created in this period, by account, URL and sources.
 
-    About `piece` callbacks are read in one transaction. A callback that changes meanwhile may count
-    as it was before or after. See `ports.Callbacks.totals`. Raises
-    StoreUnavailable.
+    About `piece` callbacks are read in one transaction. A callback that changes meanwhile may be
+    counted with its old or its new status. See `ports.Callbacks.totals`. Raises StoreUnavailable.
     """
     summed = dict[_What, UrlDeliveryTotals]()
 
@@ -43,7 +42,7 @@ async def totals_of(
 
 
 async def count_last_week(store: Store, now: datetime) -> list[UrlDeliveryTotals]:
-    """Count the callbacks of the week before this instant; raises StoreUnavailable."""
+    """Return the totals of the callbacks of the last week; raises StoreUnavailable."""
     return await totals_of(store, since=now - WEEK, until=now)
 
 

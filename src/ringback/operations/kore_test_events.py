@@ -1,4 +1,4 @@
-"""Test events: what KORE sends to try a URL, and what rehearses a new webhook secret."""
+"""Sends KORE's test events, which try out a URL or rehearse a new webhook secret."""
 
 from collections.abc import Sequence
 
@@ -23,10 +23,10 @@ def send_test_event(
     secret_id: str | None = None,
     context: OperationContext,
 ) -> CallbackRecord:
-    """Send a test event, and return its record.
+    """Queue a test event for a URL, and return its record.
 
-    It is signed by the account's webhook secret with this id, or by the active one for None. Raises
-    NotFound if the account has no such secret.
+    It is signed with the webhook secret `secret_id`, or with the active one if that is None.
+    Raises NotFound if the account has no such secret.
     """
     if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
@@ -48,9 +48,9 @@ def rehearse(
     destinations: Sequence[CallbackUrlAndMethod],
     context: OperationContext,
 ) -> tuple[WebhookSecret, list[CallbackRecord]]:
-    """Send each destination a test event that is signed by the pending secret.
+    """Queue a test event, signed with the pending webhook secret, for each destination.
 
-    Returns that secret, and the events in the order of their destinations. Raises Conflict if no
+    Returns the secret, and the events in the order of the destinations. Raises Conflict if no
     secret is pending.
     """
     account = fetch_account(tx, account_sid)
@@ -63,7 +63,7 @@ def rehearse(
 
 
 def pending_of(account: Account) -> WebhookSecret:
-    """Return the pending webhook secret of an account; raises Conflict where there is none."""
+    """Return the pending webhook secret of an account; raises Conflict if there is none."""
     pending = account.webhook_secrets.pending
     if pending is None:
         raise Conflict(

@@ -1,4 +1,4 @@
-"""Finding records: those of an account by SID or unique name, and the owner of any record."""
+"""Finds records of an account by SID or unique name, and the account that owns a record."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,10 @@ from ringback.ports import N, NamedRecords, PageWindow, R, Records, Transaction
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
-    """Return the account's record with this SID or name; raises NotFound, naming the kind."""
+    """Return the account's record with this SID or unique name; raises NotFound if there is none.
+
+    The error message names the `kind` of record.
+    """
     record = records.find(account_sid, sid_or_name)
     if record is None:
         raise NotFound(f"there is no {kind} with the SID or unique name {sid_or_name!r}")
@@ -18,7 +21,10 @@ def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, ki
 
 
 def fetch_owned(records: Records[R], account_sid: str, sid: str, kind: str) -> R:
-    """Return the account's record with this SID; raises NotFound, naming the kind."""
+    """Return the account's record with this SID; raises NotFound if there is none.
+
+    The error message names the `kind` of record.
+    """
     record = records.get(sid)
     if record is None or record.account_sid != account_sid:
         raise NotFound(f"there is no {kind} with the SID {sid!r}")
@@ -32,11 +38,11 @@ def list_of(
     given: Mapping[str, str | None],
     **others: NamedRecords[N],
 ) -> list[R]:
-    """Return one page of an account's records whose fields are as given, newest first.
+    """Return one page of an account's records with these field values, newest first.
 
-    None stands for any value. `others` has tables of other records, by the names under which the
-    SID or unique name of one of theirs may be given: of `sim`, the field `sim_sid` has to be that
-    of this SIM. Where there is no such record, the page is empty.
+    None stands for any value. `others` has tables of related records: with `sim=SIMS`, the value
+    of `sim` in `given` is the SID or unique name of a SIM, and selects records whose `sim_sid` is
+    that SIM. If there is no such related record, the page is empty.
     """
     which = dict(given)
     for name, table in others.items():
@@ -52,9 +58,10 @@ def list_of(
 def named_in(
     records: NamedRecords[N], account_sid: str, given: tuple[str, str], kind: str, *, code: int
 ) -> N:
-    """Return the account's record that a request parameter names; `given` is its name and value.
+    """Return the record whose SID or unique name a request gives; `given` is parameter and value.
 
-    Raises InvalidParameter with this code; the message names the kind of record.
+    Raises InvalidParameter, with this code, if the account has no such record; the message names
+    the `kind` of record.
     """
     parameter, sid_or_name = given
     record = records.find(account_sid, sid_or_name)
@@ -67,7 +74,7 @@ def named_in(
 
 
 def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> CallbackRecord:
-    """Return the account's callback with this SID; raises NotFound."""
+    """Return the account's callback with this SID; raises NotFound if there is none."""
     callback = tx.callbacks.get(account_sid, sid)
     if callback is None:
         raise NotFound(f"there is no callback with the SID {sid!r}")
@@ -75,15 +82,15 @@ def fetch_callback(tx: Transaction, account_sid: str, sid: str) -> CallbackRecor
 
 
 def fetch_attempts(tx: Transaction, account_sid: str, sid: str) -> list[Attempt]:
-    """Return all attempts of a callback, in the order in which they were made.
+    """Return all attempts of a callback, oldest first.
 
-    Raises NotFound where the account has no such callback.
+    Raises NotFound if the account has no such callback.
     """
     return tx.callbacks.attempts(fetch_callback(tx, account_sid, sid).sid)
 
 
 def owner_of(tx: Transaction, sid: str) -> str | None:
-    """Return the SID of the account that has this record, or None where there is no such record."""
+    """Return the SID of the account that owns a record, or None if there is no such record."""
     get = _by_kind(tx).get(sid[:2])
     record = None if get is None else get(sid)
     return None if record is None else record.account_sid

@@ -1,4 +1,4 @@
-"""Data usage of SIMs of either product: sessions that begin, end, and stop at a limit."""
+"""Measures the data usage of SIMs of either product, and ends sessions at a data limit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,13 +10,13 @@ from ringback.core.sims.data_session import total_between, when_used
 from ringback.ports import DataSessions, F
 
 MOST_AT_ONCE: Final = 1_000_000_000
-"""Bytes that a device can use at once, each way."""
+"""The most bytes that a device can use in one moment, in each direction."""
 _A_BURST: Final = HOUR // INSTANT
-"""How many times as much an hour at this rate would use as one instant does."""
+"""The factor from bytes used in one instant to bytes per hour."""
 
 
 def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None:
-    """End the sessions that a SIM has now."""
+    """End all data sessions that a SIM has now."""
     for session in sessions.of_sim(sim_sid, since=now):
         sessions.end(session.sid, now)
 
@@ -24,7 +24,7 @@ def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None
 def end_when_used(
     sessions: DataSessions[F], session: F, left: int, now: datetime
 ) -> datetime | None:
-    """End a session when it has used `left` more bytes; return when that is, or None for never."""
+    """Let a session end after `left` more bytes; return when that is, or None for never."""
     reached = when_used(left, session, since=now)
     if reached is not None:
         sessions.end(session.sid, reached)
@@ -39,9 +39,10 @@ def used_since(
     *,
     of: Callable[[F], bool] = lambda _: True,
 ) -> int:
-    """Return how many bytes a SIM has used from an instant on, up and down together.
+    """Return how many bytes a SIM has sent and received since an instant, until `now`.
 
-    What its device used at once in that very instant counts, though it is dated to the one before.
+    `of` selects the sessions that count. A burst of data at exactly `since` counts too, although
+    `add_burst` dates it one instant earlier.
     """
     before = since - INSTANT
     own = [session for session in sessions.of_sim(sim_sid, since=before) if of(session)]
@@ -53,8 +54,8 @@ def used_since(
 def add_burst(
     sessions: DataSessions[F], session: F, *, upload: int, download: int, now: datetime
 ) -> None:
-    """Record that this much was used at once."""
-    # Dated to the instant before this one: usage is counted up to now, and would not show it yet.
+    """Record that a device has just used this many bytes in one moment."""
+    # It is dated one instant earlier: usage is counted until now, and would leave it out otherwise.
     burst = replace(
         session,
         upload_per_hour=upload * _A_BURST,

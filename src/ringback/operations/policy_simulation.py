@@ -1,4 +1,4 @@
-"""What `ringback policy simulate` finds out, as a record."""
+"""Makes the JSON record of `ringback policy simulate`: what a policy does at a date."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,10 @@ from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
 def simulation_record(
     policy: Policy, sent: Sequence[UrlDeliveryTotals] | None, *, now: datetime, then: datetime
 ) -> dict[str, Any]:
-    """Return what the policy does at a date, and to what was sent in the last week, if known."""
+    """Return a record of the policy's phase and changes at a date, for JSON.
+
+    With the totals of last week's callbacks, it also says which of them would change sources.
+    """
     record: dict[str, Any] = {
         "now": now,
         "phase_now": policy.general_phase(now).name,

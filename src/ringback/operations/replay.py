@@ -1,7 +1,7 @@
-"""Replaying callbacks that did not arrive, and discarding those that should not be sent any more.
+"""Replays callbacks that did not arrive, and discards those that should not be sent any more.
 
-A replay sends the same callback: source, token and payload stay, so a receiver that has had it can
-tell. A replay from the other source is a new callback with its own token.
+A replay sends the same callback: source, token and payload stay, so the receiver can recognise a
+duplicate. A replay from the other source is a new callback with its own token.
 """
 
 from collections import Counter
@@ -20,14 +20,14 @@ from ringback.ports import CallbackFilter, Transaction
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
 _EXAMINED: Final = 1000
-"""How many callbacks one transaction reads: a few milliseconds, in which nobody else commits."""
+"""How many callbacks one transaction reads; it holds up other commits for a few milliseconds."""
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
 TEST: Final = "test"
 
 Replay = Callable[[Transaction, CallbackRecord], CallbackRecord]
-"""Sends a callback again, and returns the record of what is sent."""
+"""Sends a callback again, and returns the record of the callback that is sent."""
 
 
 class TestEventNotReplayable(Conflict):
@@ -40,19 +40,19 @@ class BulkReplayTotals:
 
     matched: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
-    """How many were not replayed, by reason: under way, another status, unknown, a test event."""
+    """The number of callbacks not replayed, by reason: `UNDER_WAY`, `UNKNOWN`, `TEST` or status."""
     last: str | None = None
     """The SID of the last callback that was read."""
     has_more: bool = False
-    """Whether there may be more after it."""
+    """Whether there may be more callbacks after `last`."""
 
     @property
     def replayed(self) -> int:
-        """How many were, or would be, sent again."""
+        """The number of callbacks that were, or in a dry run would be, sent again."""
         return self.matched - self.skipped.total()
 
     def __add__(self, later: Self) -> Self:
-        """Return both together."""
+        """Return the totals of both together."""
         return type(self)(
             self.matched + later.matched,
             self.skipped + later.skipped,
@@ -62,18 +62,21 @@ class BulkReplayTotals:
 
 
 def only_look(_tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
-    """Send nothing: the dry run of a replay."""
+    """Return the callback, and send nothing: the dry run of a replay."""
     return callback
 
 
 def only_look_at_other(_tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
-    """Send nothing: the dry run of a replay from the other source."""
+    """Return the callback, and send nothing: the dry run of a replay from the other source.
+
+    Raises TestEventNotReplayable for a test event.
+    """
     _refuse_test(callback)
     return callback
 
 
 def from_same_source(context: OperationContext) -> Replay:
-    """Return the replay that makes a callback due again, from its first round on."""
+    """Return a function that makes a callback due again, beginning with its first round."""
 
     def send_again(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
         progress = replay(callback.progress, context.now)
@@ -84,10 +87,10 @@ def from_same_source(context: OperationContext) -> Replay:
 
 
 def from_other_source(context: OperationContext) -> Replay:
-    """Return the replay that creates a new callback from the other source, and links the two.
+    """Return a function that sends a callback again as a new one from the other source.
 
-    A failed callback becomes discarded, so that a later bulk replay does not send it again.
-    For a test event the replay raises TestEventNotReplayable.
+    The two callbacks refer to each other. A failed callback becomes discarded, so that a later bulk
+    replay does not send it again. The function raises TestEventNotReplayable for a test event.
     """
     sources = context.sources
 
@@ -118,10 +121,10 @@ def replay_callback(
     *,
     statuses: frozenset[CallbackStatus],
 ) -> CallbackRecord:
-    """Send one callback again, and return the record of what is sent.
+    """Send one callback again, and return the record of the callback that is sent.
 
-    Raises NotFound, or Conflict if an attempt is under way, its status is none of these, or it is a
-    test event and would come from the other source.
+    Raises NotFound if it doesn't exist, and Conflict if an attempt is under way, if its status is
+    not in `statuses`, or if it is a test event that would come from the other source.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
@@ -140,7 +143,7 @@ def replay_named(
     *,
     statuses: frozenset[CallbackStatus],
 ) -> BulkReplayTotals:
-    """Send those of these callbacks again that have one of these statuses."""
+    """Send the callbacks with these SIDs again, except those in another status, and count them."""
     found = [tx.callbacks.get(account_sid, sid) for sid in sids]
     known = [callback for callback in found if callback is not None]
     strangers = Counter({UNKNOWN: len(sids) - len(known)})
@@ -158,7 +161,7 @@ def replay_oldest(
     after: str | None,
     limit: int,
 ) -> BulkReplayTotals:
-    """Send the oldest of these callbacks again that were created after the one with this SID."""
+    """Send matching callbacks again, and count them: the oldest `limit` after the SID `after`."""
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)
     has_more = oldest.stopped_at is not None or len(oldest) == limit
@@ -168,9 +171,10 @@ def replay_oldest(
 def discard_callback(
     tx: Transaction, account_sid: str, sid: str, why: str, context: OperationContext
 ) -> CallbackRecord:
-    """Discard a callback, so that it is not sent any more.
+    """Discard a callback, so that it is not sent any more, and return its record.
 
-    Raises NotFound, or Conflict where an attempt is under way, or it was delivered or discarded.
+    Raises NotFound if it doesn't exist, and Conflict if an attempt is under way, or if the callback
+    was delivered or discarded before.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
@@ -202,7 +206,7 @@ def _replay(
 
 
 def _is_sent_again(tx: Transaction, callback: CallbackRecord, send_again: Replay) -> bool:
-    """Send it again; False for a test event that would come from the other source."""
+    """Send a callback again; return False if it is a test event that `send_again` refuses."""
     try:
         send_again(tx, callback)
     except TestEventNotReplayable:
@@ -213,13 +217,11 @@ def _is_sent_again(tx: Transaction, callback: CallbackRecord, send_again: Replay
 def _refuse_test(callback: CallbackRecord) -> None:
     if callback.is_test:
         raise TestEventNotReplayable(
-            f"{callback.sid} is a test event, which comes from kore alone; send it again as it is,"
-            " or make a new one"
+            f"{callback.sid} is a test event, which only kore sends; replay it from kore, or create"
+            " a new one"
         )
 
 
 def _refuse_under_way(callback: CallbackRecord) -> None:
     if callback.progress.is_under_way:
-        raise Conflict(
-            f"an attempt of {callback.sid} is under way; ask again when it has been settled"
-        )
+        raise Conflict(f"an attempt of {callback.sid} is under way; ask again when it has ended")

@@ -1,4 +1,4 @@
-"""Choosing how the simulated network behaves, towards one SIM or a whole account."""
+"""Chooses how the simulated network behaves for one SIM or a whole account."""
 
 from typing import NamedTuple
 
@@ -9,21 +9,22 @@ from ringback.ports import Transaction
 
 
 class ScenarioAssignment(NamedTuple):
-    """The scenario of a SIM, or of an account."""
+    """The scenario of a SIM or of an account: the choice made for it, and what really applies."""
 
     sim_sid: str | None
-    """None for the account's."""
+    """The SID of the SIM; None for the account."""
     chosen: str | None
-    """What was chosen for it, which can be taken back."""
+    """The name of the scenario that was chosen for the SIM or account; None if none was."""
     in_force: EffectiveScenario
 
 
 def choose_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, scenario: NetworkScenario | None
 ) -> str:
-    """Choose a scenario for a SIM of the account, or for the account; None takes the choice back.
+    """Choose the scenario of a SIM, or of the account if `sim` is None.
 
-    Returns the SID that it is for. Raises InvalidParameter where there is no such SIM (83005).
+    With `scenario=None`, an earlier choice is removed. Returns the SID of the SIM or account.
+    Raises InvalidParameter if there is no such SIM (83005).
     """
     subject = account_sid if sim is None else any_sim_named(tx, account_sid, sim).sid
     tx.scenarios.put(subject, None if scenario is None else scenario.name)
@@ -33,7 +34,10 @@ def choose_scenario(
 def explain_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, context: OperationContext
 ) -> ScenarioAssignment:
-    """Return which scenario a SIM or the account has, and why."""
+    """Return the scenario of a SIM, or of the account if `sim` is None, with the reason.
+
+    Raises InvalidParameter if there is no such SIM (83005).
+    """
     found = None if sim is None else any_sim_named(tx, account_sid, sim)
     chosen = tx.scenarios.get(account_sid if found is None else found.sid)
     return ScenarioAssignment(found and found.sid, chosen, context.in_force(tx, account_sid, found))

@@ -1,4 +1,4 @@
-"""The account that `ringback dev` begins with: the notice's, with a SIM of each product."""
+"""Creates the account that `ringback dev` starts with: that of KORE's notice, with two SIMs."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,7 +18,7 @@ _KEY_NAME: Final = "first"
 
 @dataclass(frozen=True, slots=True)
 class SeededAccount:
-    """What a developer needs to know about the account."""
+    """The account that `ringback dev` starts with, an API key, and a SIM of each product."""
 
     account: Account
     api_key: CreatedApiKey
@@ -33,10 +33,10 @@ def find_or_seed(
     uses_static_proxy: bool,
     known: tuple[str, str] | None = None,
 ) -> SeededAccount:
-    """Return the notice's account, made with fresh secrets where the store is new.
+    """Return the account of KORE's notice; if it doesn't exist, it is created with new secrets.
 
-    `known` are the SID and secret of the API key that was returned last time: it is kept if it is
-    still valid. Otherwise a new one is created, since only a hash of the secret is saved.
+    `known` is the SID and secret of the API key that was returned last time. The key is kept if it
+    is still valid. Otherwise a new one is created, since only a hash of the secret is saved.
     """
     account = tx.accounts.get(ACCOUNT_SID) or _seed(tx, context)
     if account.uses_static_proxy != uses_static_proxy:
@@ -59,7 +59,7 @@ def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey 
 
 
 def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
-    """Create a key, and delete those that were created like this before."""
+    """Create an API key, and delete the keys that this function created before."""
     for key in tx.accounts.keys.of(ACCOUNT_SID):
         if key.name == _KEY_NAME:
             delete_key(tx, key.sid)

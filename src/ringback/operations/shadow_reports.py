@@ -1,4 +1,4 @@
-"""Comparing callbacks with their copies."""
+"""Compares the answers to callbacks with the answers to their shadow copies."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,11 +8,14 @@ from ringback.core.shadows.shadow_report import AnswerComparison, ShadowReport
 from ringback.ports import PageWindow, Store, Transaction
 
 CHUNK: Final = 500
-"""How many pairs one transaction reads, so that a long report holds up no callback."""
+"""How many pairs one transaction reads; more would hold up callbacks."""
 
 
 async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> ShadowReport:
-    """Compare all callbacks of an account that were copied since then, the newest first."""
+    """Return a report that compares an account's shadow copies with their callbacks.
+
+    Copies that were started before `since` don't count; with None, all count.
+    """
     report = ShadowReport()
     after: str | None = None
     while True:

@@ -1,7 +1,7 @@
-"""The table of tasks: for each step, how to find its subject, how it begins, and how it ends.
+"""The handlers of scheduled tasks: for each, how to find its subject, begin and end the task.
 
-Between its two transactions the network is asked, and anything can happen to the subject. So each
-of them looks it up again, and does nothing if it is gone.
+A task has two transactions; in between, the network carries out the step. Meanwhile the subject can
+change. So each transaction looks the subject up again, and does nothing if it is gone.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def ask_network(
     found: tuple[Subject, EitherSim | None],
     context: OperationContext,
 ) -> CarrierRequest:
-    """Ask the network to take the step for this subject and its SIM."""
+    """Return the request that asks the network to carry out a task for a subject and its SIM."""
     return context.carrier_request(tx, task, *found)
 
 
@@ -42,7 +42,7 @@ def handler(
     begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
     end: Callable[[Transaction, F, CarrierResult, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a task, made of how its subject is found, begun and ended."""
+    """Return a task handler that finds the subject, and then begins or ends the task for it."""
 
     def begin_found(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
         found = find(tx, task.subject_sid)
@@ -62,7 +62,7 @@ def by_itself(
     find: Callable[[Transaction, str], F | None],
     take: Callable[[Transaction, F, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a step for which the network has nothing to do."""
+    """Return the handler of a task that needs no network: `take` does all of it."""
 
     def begin(
         tx: Transaction, task: ScheduledTask, found: F, context: OperationContext

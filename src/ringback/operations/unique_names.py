@@ -1,4 +1,4 @@
-"""Checks of names: unique names of records, and labels that only people read."""
+"""Checks names: that unique names of records are free, and that labels are printable."""
 
 from typing import Final
 
@@ -16,9 +16,9 @@ def check_name_is_free(
     *,
     codes: ErrorCodes = SUPER_SIM,
 ) -> None:
-    """Check that no other record of the account has this text as its unique name or its SID.
+    """Raise InvalidParameter if another record of the account has this unique name or SID.
 
-    Raises InvalidParameter (83011; 33101).
+    The error code is that of the product (83011 or 33101). `own_sid` is the record to be named.
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:
@@ -28,7 +28,10 @@ def check_name_is_free(
 
 
 def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise InvalidParameter for an empty, overlong or unprintable name of `what`."""
+    """Raise InvalidParameter if a name is not 1 to 64 printable characters.
+
+    The message says that the text can't be `what`, such as "a key's name".
+    """
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
         raise InvalidParameter(
             f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",

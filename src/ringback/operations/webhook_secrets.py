@@ -1,4 +1,7 @@
-"""Webhook secrets as in KORE's API; see `core/accounts/webhook_secret` for their life cycle."""
+"""Create, rename and activate webhook secrets, as KORE's API does.
+
+See `core/accounts/webhook_secret` for their life cycle.
+"""
 
 from dataclasses import replace
 
@@ -17,9 +20,10 @@ SecretAndStatus = tuple[WebhookSecretStatus, WebhookSecret]
 def create_secret(
     tx: Transaction, account: Account, name: str, context: AccountOperationContext
 ) -> SecretAndStatus:
-    """Create a secret: the first is active at once, a later one is pending.
+    """Create a webhook secret: the first of an account is active at once, a later one is pending.
 
-    An earlier pending secret is deleted. Raises InvalidParameter for an unreadable name.
+    An earlier pending secret is deleted. Raises InvalidParameter if the name is not 1 to 64
+    printable characters.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)
     secret = make_secret(name, context)
@@ -37,10 +41,11 @@ def change_secret(
     status: WebhookSecretStatus | None,
     context: AccountOperationContext,
 ) -> SecretAndStatus:
-    """Rename a secret, activate it, or both; None leaves the name or status as it is.
+    """Rename a webhook secret, activate it, or both; None leaves the name or status as it is.
 
-    Activating a secret ends the previously active one for good. Raises NotFound, and
-    InvalidParameter for an unreadable name, or if an active secret would become pending again.
+    Activating a secret ends the previously active one for good. Raises NotFound if there is no such
+    secret, and InvalidParameter if the name is not 1 to 64 printable characters, or if an active
+    secret would become pending again.
     """
     secrets = account.webhook_secrets
     had, _ = _held(secrets.find(secret_id), secret_id)

@@ -165,7 +165,7 @@ def test_one_with_an_attempt_under_way_is_left_alone(tx: MemoryTransaction, agai
         replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert (refused.value.code, refused.value.message) == (
         20409,
-        f"an attempt of {before.sid} is under way; ask again when it has been settled",
+        f"an attempt of {before.sid} is under way; ask again when it has ended",
     )
     assert all_of(tx) == [before]
 
@@ -282,7 +282,7 @@ def test_discarding_ends_a_callback_with_its_reason(
             lambda tx: add(tx, status=DISCARDED, status_reason="once is enough"),
             f"{sid(1)} is discarded already (once is enough); it can't be discarded",
         ),
-        (under_way, f"an attempt of {sid(1)} is under way; ask again when it has been settled"),
+        (under_way, f"an attempt of {sid(1)} is under way; ask again when it has ended"),
     ],
     ids=["delivered", "discarded", "under way"],
 )
@@ -309,7 +309,7 @@ def test_a_test_event_is_not_replayed_from_the_other_source(
     tx: MemoryTransaction, elsewhere: Replay
 ) -> None:
     before = add(tx, is_test=True)
-    with pytest.raises(Conflict, match="is a test event, which comes from kore alone"):
+    with pytest.raises(Conflict, match="is a test event, which only kore sends"):
         replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)
     assert all_of(tx) == [before]
 

@@ -1,4 +1,4 @@
-"""What a customer can ask of Super SIM, and what becomes of it.
+"""Operations on Super SIM resources, and the life cycles of SIMs, commands and eSIM Profiles.
 
 May import what `operations` may, and nothing of `wireless`.
 Start with `sims`, then `sim_lifecycle`.

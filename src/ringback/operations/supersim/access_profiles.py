@@ -1,4 +1,4 @@
-"""Network Access Profiles and the networks in them."""
+"""Create, find and change Network Access Profiles and the networks in them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,10 @@ def create_access_profile(
     networks: Sequence[str],
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Create a profile; raises InvalidParameter for an unknown network, or a name that is taken."""
+    """Create a Network Access Profile.
+
+    Raises InvalidParameter if a network is unknown, or the name is taken.
+    """
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name)
     profile = NetworkAccessProfile(
         **context.record_fields(SidKind.NETWORK_ACCESS_PROFILE, account_sid),
@@ -35,7 +38,7 @@ def create_access_profile(
 def fetch_access_profile(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return a profile by its SID or unique name; raises NotFound."""
+    """Return a profile by its SID or unique name; raises NotFound if there is none."""
     return fetch_named(
         tx.supersim.access_profiles, account_sid, sid_or_name, "Network Access Profile"
     )
@@ -44,9 +47,9 @@ def fetch_access_profile(
 def access_profile_named(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return the profile that a request parameter names.
+    """Return the profile that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter for an unknown one.
+    Raises InvalidParameter if there is no such profile (83600).
     """
     profiles, given = tx.supersim.access_profiles, ("NetworkAccessProfile", sid_or_name)
     return named_in(profiles, account_sid, given, "Network Access Profile", code=83600)
@@ -67,7 +70,10 @@ def rename_access_profile(
     unique_name: str | None,
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Rename a profile; an empty name removes it, None leaves it as it is."""
+    """Rename a profile and return it; an empty name removes the name, None leaves it as it is.
+
+    Raises NotFound if there is no such profile, and InvalidParameter if the name is taken.
+    """
     profile = fetch_access_profile(tx, account_sid, sid_or_name)
     if unique_name is None:
         return profile
@@ -99,9 +105,9 @@ def add_network(
     network_sid: str,
     context: OperationContext,
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
-    """Add a network to a profile, unless it is in it already.
+    """Add a network to a profile, if the profile does not have it, and return both.
 
-    Raises NotFound, or InvalidParameter for an unknown network.
+    Raises NotFound if there is no such profile, and InvalidParameter if the network is unknown.
     """
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = _network(network_sid, "Network")
@@ -124,7 +130,7 @@ def remove_network(
 
 
 def fetch_network(sid: str) -> MobileNetwork:
-    """Return a network by its SID; raises NotFound."""
+    """Return a network by its SID; raises NotFound if there is none."""
     network = network_with(sid)
     if network is None:
         raise NotFound(f"there is no Network with the SID {sid!r}")
@@ -134,7 +140,7 @@ def fetch_network(sid: str) -> MobileNetwork:
 def list_networks(
     *, iso_country: str | None = None, mcc: str | None = None, mnc: str | None = None
 ) -> list[MobileNetwork]:
-    """Return the networks in a country, with this MCC and this MNC; None stands for any."""
+    """Return the networks with this country, MCC and MNC; None stands for any value."""
     country = None if iso_country is None else iso_country.upper()
 
     def fits(network: MobileNetwork) -> bool:

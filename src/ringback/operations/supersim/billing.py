@@ -20,16 +20,16 @@ def list_billing_periods(
 
 
 def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeriod | None:
-    """Return the Billing Period that a SIM is in, or None."""
+    """Return the Billing Period that a SIM is in, or None if no period is running."""
     last = _last_period(tx, sim)
     return last if last is not None and last.end_time > now else None
 
 
 def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Begin a Billing Period for a SIM's new status, unless one for that status is running.
+    """Begin a Billing Period for a connected SIM's status, unless one for that status is running.
 
-    A month that has begun stays billed whatever happens to the SIM, with one exception: a period
-    for having it ready ends when the SIM becomes active.
+    A period that has begun runs for its month whatever happens to the SIM, with one exception: the
+    period of a SIM that is ready ends when the SIM becomes active.
     """
     if not sim.is_connected:
         return
@@ -44,7 +44,7 @@ def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> N
 
 
 def renew_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Begin the period that follows the last one, where the SIM is still connected."""
+    """Begin the Billing Period that follows the SIM's last one, if the SIM is still connected."""
     last = _last_period(tx, sim)
     if sim.is_connected:
         _add_period(tx, sim, context.now if last is None else last.end_time, context)

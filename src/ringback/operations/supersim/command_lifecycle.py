@@ -1,6 +1,6 @@
-"""The life cycle of SMS and IP Commands: sent, confirmed or failed, with a callback each time.
+"""The life cycle of SMS and IP Commands: sent, delivered or failed, with a callback each time.
 
-Commands to a SIM that is being changed wait until the change has ended.
+Commands to a SIM whose status or fleet is being changed wait until the change has ended.
 """
 
 from collections.abc import Callable
@@ -30,19 +30,19 @@ _Datagram = tuple[IpCommand, SuperSim]
 
 
 def find_sms(tx: Transaction, sid: str) -> _Sms | None:
-    """Return an SMS Command and its SIM."""
+    """Return an SMS Command and its SIM, or None if either is gone."""
     return with_sim(tx, tx.supersim.sms_commands.get(sid))
 
 
 def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
-    """Return an IP Command and its SIM."""
+    """Return an IP Command and its SIM, or None if either is gone."""
     return with_sim(tx, tx.supersim.ip_commands.get(sid))
 
 
 def begin_sms(
     tx: Transaction, task: ScheduledTask, found: _Sms, context: OperationContext
 ) -> BeginResult:
-    """Have the network send an SMS."""
+    """Return the request to send an SMS, the failure that prevents it, or a postponement."""
     return _begin(tx, task, found, _why_no_sms, context)
 
 
@@ -59,7 +59,7 @@ def end_sms(tx: Transaction, found: _Sms, result: CarrierResult, context: Operat
 def end_confirmation(
     tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save that an SMS was delivered or failed; one that is never confirmed stays sent."""
+    """Save whether an SMS was delivered; an SMS that is never confirmed keeps the status sent."""
     if not isinstance(result, CarrierTimeout):
         failure = failure_in(result, unanswered=20500)
         _change_sms(tx, found, MessageStatus.DELIVERED, failure, context)
@@ -68,14 +68,14 @@ def end_confirmation(
 def begin_datagram(
     tx: Transaction, task: ScheduledTask, found: _Datagram, context: OperationContext
 ) -> BeginResult:
-    """Have the network send a datagram."""
+    """Return the request to send a datagram, the failure that prevents it, or a postponement."""
     return _begin(tx, task, found, _why_no_datagram, context)
 
 
 def end_datagram(
     tx: Transaction, found: _Datagram, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save whether a datagram was sent."""
+    """Save whether a datagram was sent, and send a callback about it."""
     command, sim = found
     failure = failure_in(result, unanswered=83400)
     if failure is None:
@@ -94,10 +94,10 @@ def _begin(
     why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
     context: OperationContext,
 ) -> BeginResult:
-    """Return what the network has to do, or why no command can reach the device anyway."""
+    """Return the request to send a command, the failure that prevents it, or a postponement."""
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
-        # Otherwise the order of the two would depend on how many tasks are done at a time.
+        # Otherwise the order of change and command would depend on the number of parallel tasks.
         change = tx.tasks.due_of(sim.sid, TaskKind.UPDATE_SIM)
         return TaskPostponed(max(change or context.now, context.now))
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
@@ -131,7 +131,7 @@ def _change_sms(
     failure: CarrierFailure | None,
     context: OperationContext,
 ) -> None:
-    """Save that an SMS has this status or has failed, and send a callback about it."""
+    """Save that an SMS has this status, or failed, and send a callback about it."""
     command, sim = found
     command = command.moved(status if failure is None else MessageStatus.FAILED, context.now)
     tx.supersim.sms_commands.save(command)

@@ -1,4 +1,4 @@
-"""SMS and IP Commands: sending them to SIMs, finding and listing them."""
+"""Send SMS and IP Commands to SIMs, and find and list them."""
 
 from base64 import b64decode
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ringback.ports import PageWindow, Transaction
 
 @dataclass(frozen=True, slots=True)
 class NewSmsCommand:
-    """An SMS that is to be sent."""
+    """An SMS to send to a SIM's device."""
 
     sim: str
     """The SID or the unique name of a SIM."""
@@ -27,7 +27,7 @@ class NewSmsCommand:
 
 @dataclass(frozen=True, slots=True)
 class NewIpCommand:
-    """A datagram that is to be sent."""
+    """A datagram to send to a SIM's device."""
 
     sim: str
     """The SID or the unique name of a SIM."""
@@ -40,9 +40,10 @@ class NewIpCommand:
 def send_sms(
     tx: Transaction, account_sid: str, new: NewSmsCommand, context: OperationContext
 ) -> SmsCommand:
-    """Queue an SMS to a SIM.
+    """Queue an SMS to a SIM, and return the SMS Command.
 
-    Raises InvalidParameter for a payload that does not fit into one (83600).
+    Raises InvalidParameter if the payload does not fit into one SMS (83600), or if there is no such
+    SIM (83005).
     """
     sim = sim_named(tx, account_sid, new.sim)
     check_sms(new.payload)
@@ -62,7 +63,11 @@ def send_sms(
 def send_datagram(
     tx: Transaction, account_sid: str, new: NewIpCommand, context: OperationContext
 ) -> IpCommand:
-    """Queue a datagram to a SIM; raises InvalidParameter for an unfit payload (83600)."""
+    """Queue a datagram to a SIM, and return the IP Command.
+
+    Raises InvalidParameter if the payload is too long or not Base64 (83600), or if there is no such
+    SIM (83005).
+    """
     sim = sim_named(tx, account_sid, new.sim)
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
@@ -83,21 +88,22 @@ def send_datagram(
 
 
 def fetch_sms(tx: Transaction, account_sid: str, sid: str) -> SmsCommand:
-    """Return an SMS Command of the account; raises NotFound."""
+    """Return the account's SMS Command with this SID; raises NotFound if there is none."""
     return fetch_owned(tx.supersim.sms_commands, account_sid, sid, "SMS Command")
 
 
 def fetch_datagram(tx: Transaction, account_sid: str, sid: str) -> IpCommand:
-    """Return an IP Command of the account; raises NotFound."""
+    """Return the account's IP Command with this SID; raises NotFound if there is none."""
     return fetch_owned(tx.supersim.ip_commands, account_sid, sid, "IP Command")
 
 
 def list_sms(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[SmsCommand]:
-    """Return one page of an account's SMS Commands, newest first; an unknown SIM has none.
+    """Return one page of an account's SMS Commands, newest first.
 
-    `given` has values of their fields, and a `sim` by its SID or unique name.
+    `given` has the field values to filter by, and `sim`, the SID or unique name of a SIM. For an
+    unknown SIM, the page is empty.
     """
     return list_of(tx.supersim.sms_commands, account_sid, window, given, sim=tx.supersim.sims)
 
@@ -105,15 +111,16 @@ def list_sms(
 def list_datagrams(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[IpCommand]:
-    """Return one page of an account's IP Commands, newest first; an unknown SIM has none.
+    """Return one page of an account's IP Commands, newest first.
 
-    `given` has values of their fields, and a `sim` by its SID or unique name.
+    `given` has the field values to filter by, and `sim`, the SID or unique name of a SIM. For an
+    unknown SIM, the page is empty.
     """
     return list_of(tx.supersim.ip_commands, account_sid, window, given, sim=tx.supersim.sims)
 
 
 def check_sms(payload: str) -> None:
-    """Check that a text can be an SMS; raises InvalidParameter (83600)."""
+    """Raise InvalidParameter (83600) if a text does not fit into one SMS."""
     fault = fault_in_text(payload)
     if fault is not None:
         raise InvalidParameter(f"Payload: {fault}", code=83600)

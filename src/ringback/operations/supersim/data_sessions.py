@@ -1,4 +1,4 @@
-"""Data usage of Super SIMs: sessions while a SIM is connected, up to its fleet's limit."""
+"""Simulates the data sessions of connected Super SIMs, up to the data limits of their fleets."""
 
 from ringback.core.errors import InvalidParameter
 from ringback.core.sids import SidKind
@@ -13,10 +13,9 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 
 
 def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Let a SIM use data from now on, as its status and its fleet allow.
+    """End a SIM's data sessions, and begin a new one if its status and fleet allow data.
 
-    The sessions that it has now end, and one at the new rate begins. It gets its end at once: when
-    the limit will be reached is known, so nobody has to look again.
+    The new session's end is set at once, since the time at which it reaches the limit is known.
     """
     sessions = tx.supersim.sessions
     end_sessions(sessions, sim.sid, context.now)
@@ -40,7 +39,10 @@ def use_data(
     download: int,
     context: OperationContext,
 ) -> None:
-    """Let a SIM use this much at once; raises InvalidParameter if its fleet's limit forbids it."""
+    """Record that a SIM has just used this many bytes.
+
+    Raises InvalidParameter if that would exceed its fleet's data limit (83600).
+    """
     sessions, left = tx.supersim.sessions, _bytes_left(tx, sim, fleet, context)
     if upload + download > left:
         raise InvalidParameter(
@@ -55,14 +57,14 @@ def use_data(
 
 
 def is_out_of_data(tx: Transaction, sim: SuperSim, fleet: Fleet, context: OperationContext) -> bool:
-    """Whether a SIM has used all that its fleet lets it use in this Billing Period."""
+    """Return True if a SIM has used up its fleet's data limit in this Billing Period."""
     return _bytes_left(tx, sim, fleet, context) <= 0
 
 
 def sessions_of(
     tx: Transaction, account_sid: str, query: UsageQuery, window: PageWindow
 ) -> RecordPage[SuperSimDataSession]:
-    """Return one page of the sessions that a query is about."""
+    """Return one page of the account's data sessions that match a usage query."""
     return tx.supersim.sessions.between(account_sid, query.filters, query.start, query.end, window)
 
 

@@ -1,4 +1,4 @@
-"""Simulated devices of Super SIMs: they send SMS and datagrams, use data, download profiles."""
+"""Actions of simulated Super SIM devices: send SMS and datagrams, use data, download profiles."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -24,10 +24,10 @@ from ringback.ports import Transaction
 def receive_sms(
     tx: Transaction, sim: SuperSim, payload: str, context: OperationContext
 ) -> SmsCommand:
-    """Receive an SMS from a SIM's device, and send the fleet a callback about it.
+    """Receive an SMS from a SIM's device, and send a callback to the fleet's URL.
 
-    Raises InvalidParameter if the device can't send any, and BacklogFull if too many callbacks
-    wait.
+    Raises InvalidParameter if the device can't send an SMS, and BacklogFull if too many callbacks
+    are unfinished.
     """
     check_sms(payload)
     fleet = _fleet_of(tx, sim)
@@ -51,10 +51,10 @@ def receive_sms(
 def receive_datagram(
     tx: Transaction, sim: SuperSim, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
-    """Receive a datagram from a SIM's device, and send the fleet a callback about it.
+    """Receive a datagram from a SIM's device, and send a callback to the fleet's URL.
 
     A payload that is too long for an IP Command is cut off. Raises InvalidParameter if the device
-    can't send any, and BacklogFull if too many callbacks wait.
+    can't send data, and BacklogFull if too many callbacks are unfinished.
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
@@ -89,8 +89,8 @@ def receive_datagram_from(
     sim = tx.supersim.sims.first({"device_ip": address})
     if sim is None:
         raise NotFound(
-            f"no SIM's device has the address {address}; a device has to send from its SIM's, which"
-            " /v1/Sims/{Sid}/IpAddresses tells"
+            f"no SIM's device has the address {address}; a device must send from the address that"
+            " /v1/Sims/{Sid}/IpAddresses shows for its SIM"
         )
     return receive_datagram(tx, sim, payload, port=port, context=context)
 
@@ -98,7 +98,10 @@ def receive_datagram_from(
 def transfer_data(
     tx: Transaction, sim: SuperSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Let a device use data at once; raises InvalidParameter if it may not use that much."""
+    """Record that a SIM's device has just used this many bytes.
+
+    Raises InvalidParameter if the SIM may not use that much.
+    """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:
         raise InvalidParameter(f"data is not enabled in Fleet {fleet.sid}", code=83600)
@@ -109,9 +112,9 @@ def transfer_data(
 def download_profile(
     tx: Transaction, account_sid: str, sid: str, context: OperationContext
 ) -> EsimProfile:
-    """Let a device download an eSIM Profile and install it.
+    """Let a device download and install an eSIM Profile; this begins the download.
 
-    Raises NotFound, or Conflict for a profile that is not available.
+    Raises NotFound if there is no such profile, and Conflict if it is not available.
     """
     profile = fetch_esim_profile(tx, account_sid, sid)
     if profile.status is not EsimStatus.AVAILABLE:
@@ -124,7 +127,7 @@ def download_profile(
 
 
 def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Count an SMS to or from a SIM: a few of them activate a SIM that is ready."""
+    """Count an SMS to or from a SIM; a SIM that is ready becomes active after a few."""
     if sim.status is SimStatus.READY:
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
         tx.supersim.sims.save(sim)
@@ -137,10 +140,7 @@ def _make_room(sim: SuperSim, to: CallbackTarget, context: OperationContext) -> 
 
 
 def _fleet_of(tx: Transaction, sim: SuperSim) -> Fleet:
-    """Return the fleet of a SIM whose device can send.
-
-    Raises InvalidParameter for another (83401).
-    """
+    """Return a SIM's fleet; raises InvalidParameter (83401) if its device is not connected."""
     fleet = None if sim.fleet_sid is None else tx.supersim.fleets.get(sim.fleet_sid)
     if not sim.is_connected or fleet is None:
         raise InvalidParameter(

@@ -1,4 +1,4 @@
-"""The life cycle of eSIM Profiles and Settings Updates."""
+"""The life cycle of eSIM Profiles and Settings Updates: how each step of theirs ends."""
 
 from dataclasses import replace
 from typing import Final
@@ -30,31 +30,31 @@ _TO: Final = {
     TaskKind.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
     TaskKind.INSTALL_PROFILE: EsimStatus.INSTALLED,
 }
-"""The status that a step leads to, for the steps that only change the status."""
+"""The status after each of the steps that only change the status."""
 
 STEPS: Final = (*_TO, TaskKind.OFFER_PROFILE)
-"""All steps of a profile."""
+"""All steps in the life cycle of an eSIM Profile."""
 
 _NEXT: Final = {
     TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
     TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
 }
-"""The step that follows by itself; the download is begun by the device."""
+"""The step that follows a step automatically; a download is begun by the device instead."""
 
 _REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
-"""The statuses that the order's callback URL gets a callback about."""
+"""The statuses that cause a callback to the order's callback URL."""
 
 _Settings = tuple[OtaSettingsUpdate, SuperSim]
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
-    """Return a profile, paired with None in place of a SIM."""
+    """Return a profile, paired with None because it has no SIM yet; None if it is gone."""
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)
 
 
 def find_settings(tx: Transaction, sid: str) -> _Settings | None:
-    """Return a Settings Update and its SIM."""
+    """Return a Settings Update and its SIM, or None if either is gone."""
     return with_sim(tx, tx.supersim.settings_updates.get(sid))
 
 
@@ -65,14 +65,14 @@ def end_profile(
     result: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Save how a step of a profile ended, and send a callback about it.
+    """Save the result of a step of an eSIM Profile, and send a callback if its status needs one.
 
-    Whether an order can be fulfilled shows when its profile is offered, not when it is reserved.
+    An order that can't be fulfilled fails when its profile is offered, not when it is reserved.
     """
     profile, _ = found
     failure = failure_in(result, unanswered=20500)
     if failure is not None and step is TaskKind.INSTALL_PROFILE:
-        # The life cycle knows no such failure: the device has the profile, installed or not.
+        # No status stands for a failed installation: the device has downloaded the profile.
         return
     if failure is not None and step is not TaskKind.RESERVE_PROFILE:
         profile = _failed(profile, failure, context)
@@ -102,7 +102,7 @@ def begin_settings(
 def end_settings(
     tx: Transaction, found: _Settings, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save how a Settings Update ended; there is no callback about it."""
+    """Save whether a Settings Update succeeded; there is no callback about it."""
     update, _ = found
     is_done = isinstance(result, CarrierSucceeded)
     status = OtaSettingsUpdateStatus.SUCCESSFUL if is_done else OtaSettingsUpdateStatus.FAILED
@@ -110,7 +110,7 @@ def end_settings(
 
 
 def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -> EsimProfile:
-    """Return the profile as available for download, with its new SIM."""
+    """Return the profile as available for download, with a new SIM, or as failed."""
     try:
         sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, context), context=context)
     except InvalidParameter as refused:

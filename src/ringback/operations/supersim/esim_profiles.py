@@ -1,4 +1,4 @@
-"""eSIM Profiles: ordering, finding and listing them."""
+"""Order, find and list eSIM Profiles."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from ringback.ports import PageWindow, Transaction
 
 @dataclass(frozen=True, slots=True)
 class EsimProfileOrder:
-    """An eSIM Profile that is to be reserved."""
+    """The parameters of an order for an eSIM Profile."""
 
     eid: str | None = None
     generates_matching_id: bool = False
@@ -24,7 +24,10 @@ class EsimProfileOrder:
 def order_esim_profile(
     tx: Transaction, account_sid: str, order: EsimProfileOrder, context: OperationContext
 ) -> EsimProfile:
-    """Order a profile; raises InvalidParameter if neither an EID nor a matching id is asked for."""
+    """Order an eSIM Profile, and return it.
+
+    Raises InvalidParameter if the order has no EID and does not ask for a matching id (20002).
+    """
     if order.eid is None and not order.generates_matching_id:
         raise InvalidParameter(
             "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"
@@ -44,15 +47,15 @@ def order_esim_profile(
 
 
 def fetch_esim_profile(tx: Transaction, account_sid: str, sid: str) -> EsimProfile:
-    """Return a profile of the account by its SID; raises NotFound."""
+    """Return the account's eSIM Profile with this SID; raises NotFound if there is none."""
     return fetch_owned(tx.supersim.esim_profiles, account_sid, sid, "eSIM Profile")
 
 
 def list_esim_profiles(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[EsimProfile]:
-    """Return one page of an account's profiles, newest first.
+    """Return one page of an account's eSIM Profiles, newest first.
 
-    `given` has values of their fields.
+    `given` has the field values to filter by.
     """
     return tx.supersim.esim_profiles.page(account_sid, given, window)

@@ -1,4 +1,4 @@
-"""Fleets: creating, finding and updating them."""
+"""Create, find and update fleets."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,12 +15,12 @@ from ringback.ports import PageWindow, Transaction
 
 @dataclass(frozen=True, slots=True)
 class FleetParameters:
-    """The settings that a request gives for a fleet; None for those that it leaves out."""
+    """The parameters of a request that creates or updates a fleet; None for those left out."""
 
     unique_name: str | None = None
-    """Empty to take the name away."""
+    """The new name; empty to remove the name."""
     network_access_profile: str | None = None
-    """The SID or the unique name of one."""
+    """The SID or unique name of a Network Access Profile."""
     data_limit: int | None = None
     sms_commands: CallbackTargetUpdate = CallbackTargetUpdate()
     ip_commands: CallbackTargetUpdate = CallbackTargetUpdate()
@@ -37,7 +37,7 @@ def create_fleet(
 ) -> Fleet:
     """Create a fleet.
 
-    Raises InvalidParameter for an unknown profile, or a name that is taken (83011).
+    Raises InvalidParameter if the Network Access Profile is unknown, or the name is taken (83011).
     """
     profile = access_profile_named(tx, account_sid, settings.network_access_profile or "")
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name)
@@ -56,14 +56,14 @@ def create_fleet(
 
 
 def fetch_fleet(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
-    """Return a fleet of the account by its SID or unique name; raises NotFound."""
+    """Return the account's fleet with this SID or unique name; raises NotFound if there is none."""
     return fetch_named(tx.supersim.fleets, account_sid, sid_or_name, "Fleet")
 
 
 def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
-    """Return the fleet that a parameter names.
+    """Return the fleet that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter for an unknown one (83006).
+    Raises InvalidParameter if there is no such fleet (83006).
     """
     return named_in(tx.supersim.fleets, account_sid, ("Fleet", sid_or_name), "Fleet", code=83006)
 
@@ -71,9 +71,10 @@ def fleet_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Fleet:
 def list_fleets(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[Fleet]:
-    """Return one page of an account's fleets, newest first; an unknown profile has none.
+    """Return one page of an account's fleets, newest first.
 
-    `given` may have a `network_access_profile`, by its SID or unique name.
+    `given` may have `network_access_profile`, the SID or unique name of a profile to filter by. For
+    an unknown profile, the page is empty.
     """
     return list_of(
         tx.supersim.fleets,
@@ -91,7 +92,11 @@ def update_fleet(
     settings: FleetParameters,
     context: OperationContext,
 ) -> Fleet:
-    """Change a fleet; raises NotFound or InvalidParameter, and changes nothing."""
+    """Change a fleet, and return it.
+
+    Raises NotFound if there is no such fleet, and InvalidParameter if the Network Access Profile is
+    unknown, or the name is taken (83011).
+    """
     fleet = fetch_fleet(tx, account_sid, sid_or_name)
     check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
     fleet = replace(

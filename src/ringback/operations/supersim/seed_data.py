@@ -1,4 +1,4 @@
-"""The fleet and the SIM of Super SIM that `ringback dev` begins with: those of KORE's notice."""
+"""Creates the Super SIM fleet and SIM that `ringback dev` starts with: those of KORE's notice."""
 
 from dataclasses import replace
 from typing import Final
@@ -13,12 +13,12 @@ from ringback.ports import Transaction
 
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
 SIM_NAME: Final = "my_super_sim"
-# Made up: the vendors' samples register 89883070000123456789, and here they have to succeed.
+# Made up: the vendors' samples register 89883070000123456789, which must be free here.
 _ICCID: Final = "89883070240703144058"
 _FLEET_NAME: Final = "my_fleet"
 _PROFILE_NAME: Final = "all_networks"
 _DEVICE_IP: Final = "127.0.0.1"
-"""So that a program that knows of no addresses can play its device."""
+"""The usual source address of local programs, so that any of them can play the SIM's device."""
 
 
 def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
@@ -46,13 +46,13 @@ def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
         device_ip=_DEVICE_IP,
     )
     tx.supersim.sims.add(sim)
-    # Nothing may be under way at first: what changes should be what the developer did.
+    # Nothing may be under way at first, so that all changes come from what the developer does.
     add_written_settings(tx, sim, context)
     follow(tx, sim, context)
 
 
 def address_first_sim(tx: Transaction) -> None:
-    """Set the SIM's address in data of an earlier Ringback, which had given it another one."""
+    """Set the SIM's device address in data of an earlier Ringback, which chose another one."""
     sim = tx.supersim.sims.get(SIM_SID)
     if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
         tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

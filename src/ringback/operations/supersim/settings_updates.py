@@ -1,4 +1,4 @@
-"""Settings Updates: the network begins them when a SIM is connected for the first time."""
+"""Schedule Settings Updates, when a SIM is connected for the first time, and list them."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from ringback.ports import PageWindow, Transaction
 
 
 def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Schedule writing the base settings to a card that has none yet."""
+    """Schedule the update that writes the base settings to a SIM card, unless it had one before."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageWindow(1)):
         return
     update = _update_of(sim, OtaSettingsUpdateStatus.SCHEDULED, context)
@@ -21,7 +21,7 @@ def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext)
 
 
 def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Record that a card has the base settings already."""
+    """Save a successful Settings Update, so that the SIM card counts as having its settings."""
     update = _update_of(sim, OtaSettingsUpdateStatus.SUCCESSFUL, context)
     tx.supersim.settings_updates.add(replace(update, date_completed=context.now))
 
@@ -29,9 +29,10 @@ def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationConte
 def list_settings_updates(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[OtaSettingsUpdate]:
-    """Return one page of an account's Settings Updates, newest first; an unknown SIM has none.
+    """Return one page of an account's Settings Updates, newest first.
 
-    `given` has values of their fields, and a `sim` by its SID or unique name.
+    `given` has the field values to filter by, and `sim`, the SID or unique name of a SIM. For an
+    unknown SIM, the page is empty.
     """
     return list_of(tx.supersim.settings_updates, account_sid, window, given, sim=tx.supersim.sims)
 

@@ -1,4 +1,4 @@
-"""The life cycle of Super SIMs: changes, activation by use or time, and renewals."""
+"""The life cycle of Super SIMs: changes, activation by use or time, and Billing Periods."""
 
 from dataclasses import replace
 
@@ -16,12 +16,12 @@ from ringback.ports import Transaction
 
 
 def find_update(tx: Transaction, sid: str) -> tuple[PendingSuperSimUpdate, SuperSim] | None:
-    """Return the change of a SIM that is being carried out, and the SIM."""
+    """Return a SIM's pending change and the SIM, or None if either is gone."""
     return with_sim(tx, tx.supersim.sim_updates.get(sid))
 
 
 def find_sim(tx: Transaction, sid: str) -> SuperSim | None:
-    """Return a SIM."""
+    """Return the Super SIM with this SID, or None if it is gone."""
     return tx.supersim.sims.get(sid)
 
 
@@ -31,18 +31,18 @@ def end_update(
     result: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Save how a change of a SIM ended, and send a callback about it."""
+    """Save the result of a SIM's change of status or fleet, and send a callback about it."""
     update, sim = found
     tx.supersim.sim_updates.remove(sim.sid)
     finished, event = finish(sim, update, result, context.now)
     tx.supersim.sims.save(finished)
-    # Also after a failed change: the SIM's activation may have come due meanwhile.
+    # Needed after a failed change, too: the SIM's activation may have come due meanwhile.
     follow(tx, finished, context)
     context.emit(tx, event, update.callback)
 
 
 def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Activate a SIM that has been ready long enough, or was used enough."""
+    """Activate a SIM that is ready; it comes due after enough time or enough use."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)
@@ -57,8 +57,8 @@ def renew(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
 
 
 def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Do what follows from a SIM's new status or fleet: billing, data, settings, activation."""
-    # In this order: the data limit counts by the period, and the activation by the data.
+    """Apply a SIM's new status or fleet to its billing, data, settings and activation."""
+    # The order matters: the data limit depends on the period, and the activation on the data.
     begin_period(tx, sim, context)
     plan_data(tx, sim, context)
     plan_activation(tx, sim, context)
@@ -67,7 +67,7 @@ def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
 
 
 def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Schedule the activation of a SIM that is ready, for when its use or the time calls for it."""
+    """Schedule the activation of a ready SIM for when its use, or its time as ready, suffices."""
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, TaskKind.ACTIVATE_SIM)
         return
@@ -82,6 +82,6 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
-    """Return a SIM as the network knows it: while a change is carried out, with the old status."""
+    """Return a SIM with the status that the network still has: the old one during a change."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

@@ -1,4 +1,4 @@
-"""Registering, finding and updating SIMs."""
+"""Register, find and update Super SIMs."""
 
 import re
 from dataclasses import dataclass, replace
@@ -32,21 +32,21 @@ _REGISTRATION_CODE: Final = re.compile(r"[A-Za-z0-9]{10}")
 
 @dataclass(frozen=True, slots=True)
 class SuperSimUpdateRequest:
-    """What an update asks for; None for what it leaves out."""
+    """The parameters of a request to update a SIM; None for those left out."""
 
     unique_name: str | None = None
-    """Empty to remove the name."""
+    """The new name; empty to remove the name."""
     status: SimStatus | None = None
     fleet: str | None = None
-    """The SID or the unique name of a fleet."""
+    """The SID or unique name of a fleet."""
     account_sid: str | None = None
-    """The account to move the SIM to."""
+    """The SID of the account to move the SIM to."""
     callback: CallbackTarget = NO_TARGET
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatedSuperSim:
-    """The SIM after an update, and whether the network still has to carry a change out."""
+    """The SIM after an update request, and whether the network still has to carry out a change."""
 
     sim: SuperSim
     is_underway: bool
@@ -80,7 +80,10 @@ def register_sim(
 def add_sim(
     tx: Transaction, account_sid: str, *, iccid: str, context: OperationContext
 ) -> SuperSim:
-    """Save a new SIM, with an address for its device."""
+    """Save a new SIM with a free address for its device, and return the SIM.
+
+    Raises InvalidParameter if no device address is free (83000).
+    """
     sim = SuperSim(
         **context.record_fields(SidKind.SIM, account_sid),
         iccid=iccid,
@@ -94,14 +97,14 @@ def add_sim(
 
 
 def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return a SIM of the account by its SID or unique name; raises NotFound."""
+    """Return the account's SIM with this SID or unique name; raises NotFound if there is none."""
     return fetch_named(tx.supersim.sims, account_sid, sid_or_name, "SIM")
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
-    """Return the SIM that a request parameter names.
+    """Return the SIM that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter for an unknown one (83005).
+    Raises InvalidParameter if there is no such SIM (83005).
     """
     return named_in(tx.supersim.sims, account_sid, ("Sim", sid_or_name), "SIM", code=83005)
 
@@ -115,9 +118,10 @@ def with_sim(tx: Transaction, record: U | None) -> tuple[U, SuperSim] | None:
 def list_sims(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[SuperSim]:
-    """Return one page of an account's SIMs, newest first; an unknown fleet has none.
+    """Return one page of an account's SIMs, newest first.
 
-    `given` has values of their fields, and a `fleet` by its SID or unique name.
+    `given` has the field values to filter by, and `fleet`, the SID or unique name of a fleet. For
+    an unknown fleet, the page is empty.
     """
     return list_of(tx.supersim.sims, account_sid, window, given, fleet=tx.supersim.fleets)
 
@@ -131,10 +135,10 @@ def update_sim(
 ) -> UpdatedSuperSim:
     """Change a SIM's name and account at once, and let the network change its status or fleet.
 
-    The callback URL gets a callback when the change has been carried out, or at once if the SIM is
-    already as asked. A new name, or the first fleet of a new SIM, cause no callback.
-    Raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), and changes
-    nothing.
+    The callback URL gets a callback when the network has carried out the change, or at once if the
+    SIM already has this status and fleet. A new name, or the first fleet of a new SIM, cause none.
+    If it raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), it
+    changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
     sim = _named(_moved(tx, found, asked.account_sid, context), asked.unique_name, context)
@@ -182,7 +186,7 @@ def _free_address(tx: Transaction, iccid: str, context: OperationContext) -> str
 def _moved(
     tx: Transaction, sim: SuperSim, account_sid: str | None, context: OperationContext
 ) -> SuperSim:
-    """Return the SIM in its new account; it has no fleet there yet."""
+    """Return the SIM, moved to another account, if one is given; it has no fleet there yet."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)

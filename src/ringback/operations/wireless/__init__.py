@@ -1,4 +1,4 @@
-"""What a customer can ask of Programmable Wireless, and what becomes of it.
+"""Operations on Programmable Wireless resources, and the life cycles of SIMs and Commands.
 
 May import what `operations` may, and nothing of `supersim`.
 Start with `sims`, then `sim_lifecycle`.

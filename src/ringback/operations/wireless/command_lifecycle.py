@@ -1,7 +1,7 @@
-"""The life cycle of Commands: sent, confirmed or failed, and deleted after a while.
+"""The life cycle of Commands: sent, delivered or failed, and deleted after a while.
 
-One callback is sent for each, when its sending is over: that is when it failed, when it was sent
-without a receipt being asked for, or when the receipt has come or will not come any more.
+Each Command causes one callback: when it has failed, when it has been sent and no receipt was asked
+for, or when the receipt has arrived or will not arrive any more.
 """
 
 from dataclasses import replace
@@ -30,7 +30,10 @@ _Found = tuple[WirelessCommand, WirelessSim | None]
 
 
 def find_command(tx: Transaction, sid: str) -> _Found | None:
-    """Return a Command and its SIM, or None in place of a deleted SIM."""
+    """Return a Command with its SIM, or with None if the SIM was deleted.
+
+    Returns None if the Command is gone.
+    """
     command = tx.wireless.commands.get(sid)
     return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
 
@@ -38,7 +41,7 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
 def begin_command(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Let the network send a Command, or return why it can't be sent anyway."""
+    """Return the request to send a Command, the failure that prevents it, or a postponement."""
     command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
@@ -66,7 +69,10 @@ def end_command(
 def end_receipt(
     tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save that a Command was delivered or failed; one that is never confirmed stays sent."""
+    """Save whether a Command was delivered, and send a callback about it.
+
+    A Command that is never confirmed keeps the status sent.
+    """
     command, _ = found
     failure = None
     if not isinstance(result, CarrierTimeout):
@@ -80,7 +86,7 @@ def end_receipt(
 def begin_forgetting(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Delete a Command as soon as no step of it is due any more."""
+    """Allow a Command to be deleted, or postpone that until no other step of it is scheduled."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else TaskPostponed(max(due, context.now))
 
@@ -88,7 +94,7 @@ def begin_forgetting(
 def end_forgetting(
     tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Delete a Command that could be read for long enough."""
+    """Delete a Command whose time to be kept is over."""
     command, _ = found
     forget_command(tx, command.sid)
 
@@ -96,7 +102,7 @@ def end_forgetting(
 def _why_not(
     tx: Transaction, sim: WirelessSim | None, context: OperationContext
 ) -> CarrierFailure | None:
-    """Return why no Command can reach a SIM's device, or None."""
+    """Return the reason why no Command can reach a SIM's device, or None if one can."""
     if sim is None:
         return CarrierFailure(33107, "the SIM has been deleted")
     if not sim.is_connected or sim.rate_plan_sid is None:
@@ -107,13 +113,13 @@ def _why_not(
 
 
 def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
-    """Return when the first of these steps of a resource is due, or None if none is."""
+    """Return when the first of these steps of a resource is due, or None if none is scheduled."""
     dues = (tx.tasks.due_of(sid, step) for step in steps)
     return min(filter(None, dues), default=None)
 
 
 def _count(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Count a Command that was sent: for usage, and because a few activate a SIM that is ready."""
+    """Count a sent Command as usage; a SIM that is ready becomes active after a few."""
     note_use(tx, sim, Direction.TO_SIM, context)
     if sim.status is WirelessStatus.READY:
         sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)

@@ -1,4 +1,4 @@
-"""Commands: sending them to SIMs, finding, listing and deleting them."""
+"""Send Commands to Programmable Wireless SIMs, and find, list and delete them."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from ringback.ports import PageWindow, Transaction
 
 
 class NewWirelessCommand(NamedTuple):
-    """A Command that is to be sent."""
+    """A Command to send to a SIM's device."""
 
     sim: str
     """The SID or the unique name of a SIM."""
@@ -38,10 +38,11 @@ class NewWirelessCommand(NamedTuple):
 def send_command(
     tx: Transaction, account_sid: str, new: NewWirelessCommand, context: OperationContext
 ) -> WirelessCommand:
-    """Queue a Command to a SIM.
+    """Queue a Command to a SIM, and return it.
 
-    Raises InvalidParameter for an unknown SIM (33107), an unconnected one (33104), a rate plan
-    without messages (33203), too many waiting Commands (33118), or an unfit text (33101, 33111).
+    Raises InvalidParameter if the SIM is unknown (33107) or not connected (33104), if its rate plan
+    has no Commands (33203), if too many Commands wait (33118), or if the text is invalid (33101) or
+    too long (33111).
     """
     sim = sim_named(tx, account_sid, new.sim)
     check_command(new.command, new.mode, new.include_sid)
@@ -70,22 +71,26 @@ def keep_command(tx: Transaction, command: WirelessCommand, context: OperationCo
 
 
 def fetch_command(tx: Transaction, account_sid: str, sid: str) -> WirelessCommand:
-    """Return a Command of the account; raises NotFound."""
+    """Return the account's Command with this SID; raises NotFound if there is none."""
     return fetch_owned(tx.wireless.commands, account_sid, sid, "Command")
 
 
 def list_commands(
     tx: Transaction, account_sid: str, window: PageWindow, **given: str | None
 ) -> list[WirelessCommand]:
-    """Return one page of an account's Commands, newest first; an unknown SIM has none.
+    """Return one page of an account's Commands, newest first.
 
-    `given` has values of their fields, and a `sim` by its SID or unique name.
+    `given` has the field values to filter by, and `sim`, the SID or unique name of a SIM. For an
+    unknown SIM, the page is empty.
     """
     return list_of(tx.wireless.commands, account_sid, window, given, sim=tx.wireless.sims)
 
 
 def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
-    """Delete a Command; if it has not been sent yet, it never is. Raises NotFound."""
+    """Delete a Command; if it has not been sent yet, it will not be.
+
+    Raises NotFound if there is no such Command.
+    """
     forget_command(tx, fetch_command(tx, account_sid, sid).sid)
 
 
@@ -102,7 +107,7 @@ def transport_of(sim: WirelessSim) -> CommandTransport:
 
 
 def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
-    """Whether a SIM's rate plan includes the transport of its Commands."""
+    """Return True if a SIM's rate plan includes the transport of its Commands."""
     plan = plan_of(tx, sim)
     if plan is None:
         return False
@@ -110,7 +115,7 @@ def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
 
 
 def has_messages_there(tx: Transaction, sim: WirelessSim, context: OperationContext) -> bool:
-    """Whether a SIM's rate plan includes its Commands in the zone that the SIM is in."""
+    """Return True if a SIM's rate plan includes Commands in the zone that the SIM is in."""
     plan = plan_of(tx, sim)
     if plan is None or not has_messages(tx, sim):
         return False

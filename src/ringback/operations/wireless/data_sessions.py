@@ -1,7 +1,7 @@
-"""Data usage of Programmable Wireless SIMs: sessions while connected, up to the rate plan's limit.
+"""Simulates the data sessions of connected Programmable Wireless SIMs, within their rate plans.
 
-A SIM is on one network, drawn by lot from those that its plan allows, so all its usage counts in
-one zone. Its months are counted from its first connection.
+A SIM is always on the same network, chosen at random from those that its plan allows, so all its
+usage counts in one zone. Its months count from its first connection.
 """
 
 from ringback.core.calendar import month_around
@@ -20,25 +20,25 @@ from ringback.ports import Transaction
 
 
 def plan_of(tx: Transaction, sim: WirelessSim) -> RatePlan | None:
-    """Return the rate plan that a SIM has, or None."""
+    """Return the rate plan of a SIM, or None if it has none."""
     return None if sim.rate_plan_sid is None else tx.wireless.rate_plans.get(sim.rate_plan_sid)
 
 
 def network_of(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> MobileNetwork:
-    """Return the network that a SIM is on."""
+    """Return the mobile network that a SIM with this rate plan is on."""
     return context.simulation.network_for(sim.iccid, plan.networks)
 
 
 def zone_of_sim(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> RoamingZone:
-    """Return the zone that a SIM is in."""
+    """Return the roaming zone that a SIM with this rate plan is in."""
     return zone_of(network_of(sim, plan, context))
 
 
 def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Let a SIM use data from now on, as its status and its plan allow.
+    """End a SIM's data sessions, and begin a new one if its status and rate plan allow data.
 
-    Unlike a Super SIM it is looked at again later: at the end of its month, and when its limit is
-    reached, since it may go on more slowly then.
+    Unlike for a Super SIM, this is repeated at the end of the SIM's month, and when its limit is
+    reached, since it may then go on at a lower rate.
     """
     end_sessions(tx.wireless.sessions, sim.sid, context.now)
     plan = plan_of(tx, sim)
@@ -60,11 +60,14 @@ def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> N
 def use_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Let a SIM use this much at once; raises InvalidParameter if its plan forbids it (33201)."""
+    """Record that a SIM has just used this many bytes.
+
+    Raises InvalidParameter if its rate plan does not allow that (33201).
+    """
     plan = plan_of(tx, sim)
     zone = plan and zone_of_sim(sim, plan, context)
     if plan is None or zone is None or not plan.allows_data_in(zone):
-        raise InvalidParameter(f"the rate plan of SIM {sim.sid} has no data for it", code=33201)
+        raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows it no data", code=33201)
     left = _bytes_left(tx, sim, plan, context)
     if upload + download > left and not plan.throttles_in(zone):
         raise InvalidParameter(
@@ -81,7 +84,7 @@ def use_data(
 def _per_hour(
     tx: Transaction, sim: WirelessSim, plan: RatePlan, context: OperationContext
 ) -> tuple[int, int]:
-    """Return how many bytes a SIM may send and receive in an hour by its plan."""
+    """Return how many bytes per hour a SIM sends and receives within its rate plan."""
     zone = zone_of_sim(sim, plan, context)
     if not plan.allows_data_in(zone):
         return 0, 0

@@ -1,4 +1,4 @@
-"""Simulated devices of Programmable Wireless SIMs: they send Commands and use data."""
+"""Actions of simulated Programmable Wireless devices: send Commands and use data."""
 
 from base64 import b64encode
 from typing import Final, NamedTuple
@@ -28,7 +28,7 @@ _WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut of
 
 
 class _DeviceMessage(NamedTuple):
-    """A message from a device, cut off at the longest that is allowed."""
+    """A message from a device, cut off at the maximum length."""
 
     command: str
     mode: PayloadType
@@ -38,10 +38,11 @@ class _DeviceMessage(NamedTuple):
 def receive_text(
     tx: Transaction, sim: WirelessSim, text: str, context: OperationContext
 ) -> WirelessCommand:
-    """Receive a text from a SIM's device, and send the SIM's callback URL a callback about it.
+    """Receive a text from a SIM's device, and send a callback to the SIM's callback URL.
 
-    A text that is too long is cut off, and its callback says so (33111). Raises InvalidParameter if
-    the device can't send any, and BacklogFull if too many callbacks wait.
+    A text that is too long is cut off, and its callback has the error code 33111. Raises
+    InvalidParameter if the device can't send a Command, and BacklogFull if too many callbacks are
+    unfinished.
     """
     sent = text[:LONGEST_SMS]
     fault = fault_in_text(sent)
@@ -53,7 +54,7 @@ def receive_text(
 def receive_bytes(
     tx: Transaction, sim: WirelessSim, payload: bytes, context: OperationContext
 ) -> WirelessCommand:
-    """Receive a binary Command from a SIM's device; otherwise the same as `receive_text`."""
+    """Receive a binary Command from a SIM's device; otherwise like `receive_text`."""
     sent = payload[:LONGEST_BINARY]
     message = _DeviceMessage(b64encode(sent).decode(), PayloadType.BINARY, len(payload) > len(sent))
     return _receive(tx, sim, message, context)
@@ -62,7 +63,10 @@ def receive_bytes(
 def transfer_data(
     tx: Transaction, sim: WirelessSim, *, upload: int, download: int, context: OperationContext
 ) -> None:
-    """Let a device use data at once; raises InvalidParameter if it may not use that much."""
+    """Record that a SIM's device has just used this many bytes.
+
+    Raises InvalidParameter if the SIM is not connected, or may not use that much.
+    """
     _check_connected(sim)
     use_data(tx, sim, upload=upload, download=download, context=context)
     plan_final(tx, sim, context)
@@ -71,11 +75,11 @@ def transfer_data(
 def note_use(
     tx: Transaction, sim: WirelessSim, direction: Direction, context: OperationContext
 ) -> None:
-    """Count a Command to or from a device as usage."""
+    """Record a Command to or from a SIM's device in the SIM's usage."""
     plan = plan_of(tx, sim)
     if plan is not None:
         network = network_of(sim, plan, context)
-        # Dated to the instant before: usage is counted up to now, and would not show it yet.
+        # It is dated one instant earlier: usage is counted until now, and would leave it out.
         at = context.now - INSTANT
         use = MeteredCommand(sim.account_sid, sim.sid, network.sid, direction, at)
         tx.wireless.command_uses.add(use)

@@ -1,4 +1,4 @@
-"""Rate plans: creating, finding, renaming and deleting them."""
+"""Create, find, rename and delete rate plans."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class RatePlanUpdateRequest(NamedTuple):
     """The fields of a rate plan that can be changed; None for those that a request leaves out."""
 
     unique_name: str | None = None
-    """Empty to remove the name."""
+    """The new name; empty to remove the name."""
     friendly_name: str | None = None
     usage_notification_url: str | None = None
     usage_notification_method: HttpMethod | None = None
@@ -32,7 +32,7 @@ def create_rate_plan(
 ) -> RatePlan:
     """Create a rate plan; `allowed` has the fields of `RatePlan` that differ from their defaults.
 
-    Raises InvalidParameter if its name is taken (33101).
+    Raises InvalidParameter if the name is taken (33101).
     """
     check_name_is_free(tx.wireless.rate_plans, account_sid, names.unique_name, codes=WIRELESS)
     fields = context.record_fields(SidKind.RATE_PLAN, account_sid)
@@ -42,19 +42,19 @@ def create_rate_plan(
 
 
 def list_rate_plans(tx: Transaction, account_sid: str, window: PageWindow) -> list[RatePlan]:
-    """Return one page of an account's plans, newest first."""
+    """Return one page of an account's rate plans, newest first."""
     return tx.wireless.rate_plans.page(account_sid, {}, window)
 
 
 def fetch_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return a plan of the account by its SID or unique name; raises NotFound."""
+    """Return the account's rate plan with this SID or unique name; raises NotFound if none has."""
     return fetch_named(tx.wireless.rate_plans, account_sid, sid_or_name, "RatePlan")
 
 
 def rate_plan_named(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return the plan that a request parameter names.
+    """Return the rate plan that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter for an unknown one (33108).
+    Raises InvalidParameter if there is no such plan (33108).
     """
     plans, given = tx.wireless.rate_plans, ("RatePlan", sid_or_name)
     return named_in(plans, account_sid, given, "RatePlan", code=33108)
@@ -67,9 +67,9 @@ def rename_rate_plan(
     names: RatePlanUpdateRequest,
     context: OperationContext,
 ) -> RatePlan:
-    """Change what a plan is called.
+    """Change the names and the notification URL of a rate plan, and return it.
 
-    Raises NotFound, or InvalidParameter for a taken name (33101).
+    Raises NotFound if there is no such plan, and InvalidParameter if the name is taken (33101).
     """
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     plans, name = tx.wireless.rate_plans, names.unique_name
@@ -82,10 +82,13 @@ def rename_rate_plan(
 def delete_rate_plan(
     tx: Transaction, account_sid: str, sid_or_name: str, _: OperationContext
 ) -> None:
-    """Delete a plan; raises NotFound, or InvalidParameter while SIMs have it (33201)."""
+    """Delete a rate plan.
+
+    Raises NotFound if there is no such plan, and InvalidParameter while SIMs have it (33201).
+    """
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     user = tx.wireless.sims.first({"rate_plan_sid": plan.sid})
-    # Neither may a change that is still carried out give a SIM a plan that is gone.
+    # A pending change must not give a SIM a deleted plan, either.
     coming = tx.wireless.sim_updates.first({"to_rate_plan_sid": plan.sid})
     holder = user.sid if user is not None else coming and coming.sim_sid
     if holder is not None:
@@ -96,6 +99,6 @@ def delete_rate_plan(
 
 
 def _changes(names: RatePlanUpdateRequest) -> dict[str, Any]:
-    """Return the fields that change; an empty text removes the value."""
+    """Return the fields to change; an empty text becomes None, which removes the value."""
     given = names._asdict().items()
     return {name: value or None for name, value in given if value is not None}

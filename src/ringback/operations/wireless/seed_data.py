@@ -1,4 +1,4 @@
-"""The rate plan and the SIM of Programmable Wireless that `ringback dev` begins with."""
+"""Creates the Programmable Wireless rate plan and SIM that `ringback dev` starts with."""
 
 from dataclasses import replace
 from typing import Final
@@ -9,7 +9,7 @@ from ringback.operations.wireless.rate_plans import RatePlanUpdateRequest, creat
 from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.ports import Transaction
 
-# Made up, since the notice shows none; the number has the form of a published sample.
+# Made up, since KORE's notice has no such SIM; the ICCID has the form of a published sample.
 SIM_SID: Final = "DEab3f06be8f5d32caecb91e8a306c6c08"
 SIM_NAME: Final = "my_wireless_sim"
 _ICCID: Final = "8901340000000000019"
@@ -17,7 +17,10 @@ _PLAN_NAME: Final = "my_rate_plan"
 
 
 def seed_where_missing(tx: Transaction, account_sid: str, context: OperationContext) -> None:
-    """Create the account's SIM and rate plan, also if an earlier Ringback created the account."""
+    """Create the account's first SIM and rate plan, unless the SIM exists already.
+
+    The account may have been created by an earlier Ringback, which did not create them.
+    """
     if tx.wireless.sims.get(SIM_SID) is not None:
         return
     plans = tx.wireless.rate_plans

@@ -17,24 +17,24 @@ _Change = tuple[PendingWirelessSimUpdate, WirelessSim]
 
 
 def find_sim(tx: Transaction, sid: str) -> WirelessSim | None:
-    """Return a SIM."""
+    """Return the Programmable Wireless SIM with this SID, or None if it is gone."""
     return tx.wireless.sims.get(sid)
 
 
 def find_change(tx: Transaction, sid: str) -> _Change | None:
-    """Return the change of a SIM, and the SIM."""
+    """Return a SIM's pending change and the SIM, or None if either is gone."""
     update, sim = tx.wireless.sim_updates.get(sid), tx.wireless.sims.get(sid)
     return None if update is None or sim is None else (update, sim)
 
 
 def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
-    """Return a SIM twice: as the subject of the reset, and as the SIM that it reaches."""
+    """Return a SIM twice, as the subject of a reset and as its SIM; None if it is gone."""
     sim = tx.wireless.sims.get(sid)
     return None if sim is None else (sim, sim)
 
 
 def take_on(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Let the network begin a scheduled change."""
+    """Let the network begin a scheduled change of a SIM, which becomes `updating`."""
     if sim.status is WirelessStatus.SCHEDULED:
         updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=context.now)
         tx.wireless.sims.save(updating)
@@ -44,7 +44,7 @@ def take_on(tx: Transaction, sim: WirelessSim, context: OperationContext) -> Non
 def end_change(
     tx: Transaction, found: _Change, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save how a change of a SIM ended, and send a callback about it."""
+    """Save the result of a SIM's change of status or plan, and send a callback about it."""
     update, sim = found
     tx.wireless.sim_updates.remove(sim.sid)
     done, event = finish(sim, update, result, context.now)
@@ -54,9 +54,12 @@ def end_change(
 
 
 def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Give a SIM its final status, and send a callback to whoever asked for the status before."""
+    """Give a SIM the final status that follows its status, such as `active` after `ready`.
+
+    The callback URL of the request for the earlier status gets a callback.
+    """
     if sim.status not in FINAL:
-        # A change is being carried out; when it ends, this task is scheduled again.
+        # A change is under way; this task is scheduled again when it ends.
         return
     done, event, told = finalize(sim, context.now)
     tx.wireless.sims.save(done)
@@ -79,20 +82,20 @@ def end_reset(
 
 
 def meter(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Work out again how much data a SIM may use."""
+    """Begin a SIM's next data session, at the end of its month or when its limit is reached."""
     update = tx.wireless.sim_updates.get(sim.sid)
-    # While a change is carried out, the network still knows the SIM with its old status.
+    # During a change, the network still has the SIM's old status.
     plan_data(tx, sim if update is None else replace(sim, status=update.from_status), context)
 
 
 def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Do what follows from a SIM's new status or plan: data, and its final status."""
+    """Apply a SIM's new status or plan to its data sessions, and schedule its final status."""
     plan_data(tx, sim, context)
     plan_final(tx, sim, context)
 
 
 def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Schedule a SIM's final status for when the time or its use calls for it."""
+    """Schedule a SIM's change to its final status, for when enough time has passed or data is used."""
     since = sim.status_since
     if sim.status not in FINAL or since is None:
         tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)

@@ -1,4 +1,4 @@
-"""Programmable Wireless SIMs: registering, finding, updating, resetting and deleting them."""
+"""Register, find, update, reset and delete Programmable Wireless SIMs."""
 
 import re
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ _STEPS: Final = (
 
 
 class SimCardRegistration(NamedTuple):
-    """A card to register for an account; the vendors' API has no operation for that."""
+    """A SIM card to register for an account; the vendors' API has no operation for that."""
 
     iccid: str
     registration_code: str | None = None
@@ -53,30 +53,31 @@ class SimCardRegistration(NamedTuple):
 
 
 class WirelessUpdateRequest(NamedTuple):
-    """What an update asks for; None for what it leaves out."""
+    """The parameters of a request to update a SIM; None for those left out."""
 
     unique_name: str | None = None
-    """Empty to remove the name."""
+    """The new name; empty to remove the name."""
     friendly_name: str | None = None
     status: WirelessStatus | None = None
     rate_plan: str | None = None
-    """The SID or the unique name of a plan; empty to remove the SIM's plan."""
+    """The SID or unique name of a rate plan; empty to remove the SIM's plan."""
     resets: bool = False
-    """Whether the connectivity is to be reset."""
+    """Whether to reset the SIM's connectivity."""
     account_sid: str | None = None
-    """The account to move the SIM to."""
+    """The SID of the account to move the SIM to."""
     commands_to: CallbackTargetUpdate = CallbackTargetUpdate()
     handlers: Mapping[str, str] = _NOTHING
-    """The deprecated URLs and methods to change; an empty URL removes one."""
+    """The deprecated URLs and methods to change, by parameter; an empty text removes one."""
     told: CallbackTarget = NO_TARGET
+    """Where to send a callback when the change or the reset is over."""
 
 
 def register_sim(
     tx: Transaction, account_sid: str, card: SimCardRegistration, context: OperationContext
 ) -> WirelessSim:
-    """Register a card for an account; its SIM is `new` and has no rate plan.
+    """Register a SIM card for an account; its SIM is `new` and has no rate plan.
 
-    Raises InvalidParameter for a malformed ICCID, or a card that is registered already (33101).
+    Raises InvalidParameter if the ICCID is malformed, or registered already (33101).
     """
     if not _ICCID.fullmatch(card.iccid):
         raise InvalidParameter(
@@ -91,14 +92,14 @@ def register_sim(
 
 
 def fetch_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return a SIM of the account by its SID or unique name; raises NotFound."""
+    """Return the account's SIM with this SID or unique name; raises NotFound if there is none."""
     return fetch_named(tx.wireless.sims, account_sid, sid_or_name, "SIM")
 
 
 def sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> WirelessSim:
-    """Return the SIM that a request parameter names.
+    """Return the SIM that a request parameter gives by its SID or unique name.
 
-    Raises InvalidParameter for an unknown one (33107).
+    Raises InvalidParameter if there is no such SIM (33107).
     """
     sims, given = tx.wireless.sims, ("Sim", sid_or_name)
     return named_in(sims, account_sid, given, "SIM", code=33107)
@@ -113,9 +114,10 @@ def list_sims(
     sim_registration_code: str | None = None,
     **given: str | None,
 ) -> list[WirelessSim]:
-    """Return one page of an account's SIMs, newest first; an unknown rate plan has none.
+    """Return one page of an account's SIMs, newest first.
 
-    `given` has values of further fields, and a `rate_plan` by its SID or unique name.
+    `given` has further field values to filter by, and `rate_plan`, the SID or unique name of a
+    plan. For an unknown plan, the page is empty.
     """
     given |= {"eid": e_id, "registration_code": sim_registration_code}
     return list_of(tx.wireless.sims, account_sid, window, given, rate_plan=tx.wireless.rate_plans)
@@ -128,12 +130,12 @@ def update_sim(
     asked: WirelessUpdateRequest,
     context: OperationContext,
 ) -> WirelessSim:
-    """Change a SIM's names and callback URLs at once, and let the network do the rest.
+    """Change a SIM's names and URLs at once, and let the network change status and rate plan.
 
-    The callback URL gets a callback when a change of status or plan, or a reset, is over, and again
-    when the new status goes on to its final one. New names cause no callback.
-    Raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119, 33120,
-    33121, 33201), and changes nothing.
+    The callback URL gets a callback when the change or the reset is over, and again when the new
+    status changes to its final one. New names cause no callback.
+    If it raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119,
+    33120, 33121, 33201), it changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
     if asked.resets:
@@ -154,8 +156,8 @@ def delete_sim(
 ) -> None:
     """Delete a SIM; its Commands and usage stay, and it causes no more callbacks.
 
-    Raises NotFound, Conflict while a change is not over (33010), and InvalidParameter while it is
-    connected (33105).
+    Raises NotFound if there is no such SIM, Conflict while a change is under way (33010), and
+    InvalidParameter if the SIM's status does not allow it (33105).
     """
     sim = fetch_sim(tx, account_sid, sid_or_name)
     if sim.status in CHANGING:
@@ -177,7 +179,7 @@ def delete_sim(
 
 
 def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:
-    """Return the SIM in its new account; it has no rate plan there yet."""
+    """Return the SIM, moved to another account, if one is given; it has no rate plan there yet."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=33201, not_new=33201)
@@ -187,7 +189,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
 def _noted(
     sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM with the changes that need no network: its names and callback URLs."""
+    """Return the SIM with the changes that don't need the network: its names and callback URLs."""
     sim = replace(sim, date_updated=context.now)
     if asked.unique_name is not None:
         sim = replace(sim, unique_name=asked.unique_name or None)
@@ -204,7 +206,7 @@ def _noted(
 def _changed(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM with its change of status or plan made or begun."""
+    """Return the SIM after its change of status or rate plan was made, or begun by the network."""
     rate_plan_sid = _rate_plan_sid(tx, sim, asked.rate_plan)
     change = plan_change(sim, status=asked.status, rate_plan_sid=rate_plan_sid)
     match change:
@@ -226,20 +228,20 @@ def _changed(
 
 
 def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> str | None:
-    """Return the SID of the plan that is asked for; an empty text and None as they are."""
+    """Return the SID of the requested rate plan; returns an empty text or None unchanged."""
     if not rate_plan:
         return rate_plan
     plan = rate_plan_named(tx, sim.account_sid, rate_plan)
     if sim.is_narrowband and plan.roams:
         raise InvalidParameter(
-            f"SIM {sim.sid} is a Narrowband SIM, which can't roam as RatePlan {plan.sid} has it",
+            f"SIM {sim.sid} is a Narrowband SIM, which can't have RatePlan {plan.sid} with roaming",
             code=33105,
         )
     return plan.sid
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
-    """Let the network carry a change out, at once or when the operator is not busy any more."""
+    """Schedule a SIM's change: at once, or, if the operator is busy in its scenario, for later."""
     scenario, _ = context.in_force(tx, sim.account_sid, sim)
     if scenario.wait_before(TaskKind.TAKE_ON_CHANGE):
         step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
@@ -250,7 +252,7 @@ def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> Wire
 
 
 def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
-    """Raise Conflict or InvalidParameter unless a SIM's connectivity can be reset now."""
+    """Raise Conflict or InvalidParameter if a SIM's connectivity can't be reset now."""
     if asked.status is not None:
         raise InvalidParameter("Status and ResetStatus can't be given together", code=33121)
     if sim.is_resetting:
@@ -266,6 +268,6 @@ def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
 def _resetting(
     tx: Transaction, sim: WirelessSim, told: CallbackTarget, context: OperationContext
 ) -> WirelessSim:
-    """Let the network reset a SIM's connectivity."""
+    """Begin the reset of a SIM's connectivity; `told` gets the callback when it is over."""
     context.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)

@@ -127,7 +127,7 @@ async def test_an_attempt_under_way_is_a_conflict(
     await add(store, 1, status=SCHEDULED, due=None)
     before = await kept(store)
     assert (await caller.post(one(1, what), form)).json == error(
-        409, 20409, f"an attempt of {sid(1)} is under way; ask again when it has been settled"
+        409, 20409, f"an attempt of {sid(1)} is under way; ask again when it has ended"
     )
     assert await kept(store) == before
 
