@@ -241,7 +241,7 @@ async def test_what_was_set_is_put_back_where_a_person_stops_it(tmp_path: Path) 
             stderr=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
-        await process.stdout.readuntil(b" is to be sent")
+        await process.stdout.readuntil(b" is queued")
         assert await chosen(dev, Sim=SIM_SID) == "ip-fails"
         process.send_signal(signal.SIGINT)
         _, said = await process.communicate()
@@ -261,7 +261,7 @@ async def test_people_are_told_each_step_and_why_the_callback_came_from_its_sour
     assert said.splitlines() == [
         f"SIM {SIM_SID} is active; first it becomes inactive, without a callback",
         f"SIM {SIM_SID} is inactive",
-        f"it is asked to be active, with CallbackUrl={receiver.url('/')} (POST)",
+        f"its status is set to active, with CallbackUrl={receiver.url('/')} (POST)",
         f"{callback['sid']}  SimStatus=active  by POST: delivered",
         f"  twilio: {callback['source_reason']}",
     ]
@@ -305,8 +305,8 @@ async def test_a_wireless_sim_that_has_ended_is_not_taken(tmp_path: Path) -> Non
         await dev.post(dev.wireless_sim_path, Status="deactivated")
         said = await ringback("trigger", "command.sent", data=tmp_path, fails=True)
     assert said == (
-        f"ringback: SIM {WIRELESS_SIM_SID} is deactivated, and has to be active or suspended for"
-        " this; name another with --sim, or register one: POST /portal/v1/wireless_sims\n"
+        f"ringback: SIM {WIRELESS_SIM_SID} is deactivated, but must be active or suspended;"
+        " name another one with --sim, or register one: POST /portal/v1/wireless_sims\n"
     )
 
 
@@ -314,7 +314,9 @@ async def test_a_sim_whose_changes_fail_is_not_waited_for_without_end(tmp_path: 
     async with served(tmp_path, *FAST) as dev:
         await dev.post("/portal/v1/scenarios", Scenario="update-fails", Sim=SIM_SID)
         said = await ringback("trigger", "sim.active", data=tmp_path, fails=True)
-    assert said == (f"ringback: SIM {SIM_SID} did not become inactive: is its scenario to fail?\n")
+    assert said == (
+        f"ringback: SIM {SIM_SID} did not become inactive: does its scenario make it fail?\n"
+    )
 
 
 async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
@@ -331,7 +333,5 @@ async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
             )
             TRIGGERS["esim.available"].pull(run)
 
-        with pytest.raises(
-            ConfigurationError, match=r"what is to be told did not come within 0 s; where"
-        ):
+        with pytest.raises(ConfigurationError, match=r"the callback did not come within 0 s; if"):
             await asyncio.to_thread(pull)

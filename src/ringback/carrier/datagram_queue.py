@@ -1,7 +1,7 @@
-"""Passes received datagrams on, in order for each sender; no sender waits for another.
+"""Queues received datagrams for their handler, in order for each sender.
 
-Datagrams of one address are passed on in the order in which they came; those that come meanwhile
-wait for them. If too many wait in all, further ones are not accepted.
+Datagrams from one address are handled in the order of their arrival, and wait for no other sender.
+If too many wait in all, the queue accepts no more.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 MOST: Final = 10_000
-"""How many datagrams may wait; with 1301 bytes each, some 13 MB."""
+"""How many datagrams may wait; with 1301 bytes each, these are about 13 MB."""
 _AT_ONCE: Final = 500
 
 
 class Datagram(NamedTuple):
-    """A received datagram."""
+    """A received datagram, with the address and port of its sender."""
 
     address: str
     port: int
@@ -24,7 +24,7 @@ class Datagram(NamedTuple):
 
 
 class DatagramQueue:
-    """Received datagrams that have not been passed on yet."""
+    """A queue of received datagrams; it calls `hand_on` for each, and holds `most` at a time."""
 
     def __init__(self, hand_on: Callable[[Datagram], Awaitable[None]], *, most: int = MOST) -> None:
         self._hand_on = hand_on
@@ -32,10 +32,10 @@ class DatagramQueue:
         self._lines = dict[str, deque[Datagram]]()
         self._workers = set[asyncio.Task[None]]()
         self.waiting = 0
-        """How many have not been passed on yet."""
+        """The number of datagrams whose handling has not ended yet."""
 
     def put(self, datagram: Datagram) -> bool:
-        """Accept a datagram; False if too many wait."""
+        """Accept a datagram and return True, or return False if too many wait."""
         if self.waiting >= self._most:
             return False
         self.waiting += 1
@@ -49,7 +49,7 @@ class DatagramQueue:
         return True
 
     async def drain(self, *, within: timedelta) -> int:
-        """Wait this long at most until all are passed on; return how many were given up."""
+        """Wait at most `within` until all datagrams are handled; return how many were abandoned."""
         if self._workers:
             _, late = await asyncio.wait(self._workers, timeout=within.total_seconds())
             for worker in late:
@@ -60,7 +60,7 @@ class DatagramQueue:
     async def _work(self, address: str, line: deque[Datagram]) -> None:
         while line:
             batch = [line.popleft() for _ in range(min(len(line), _AT_ONCE))]
-            # At the same time, so that they can share a commit; begun in their order.
+            # They start in order, and run at the same time, so that they can share a commit.
             await asyncio.gather(*map(self._one, batch))
         del self._lines[address]
 

@@ -1,17 +1,17 @@
-"""Rate-limited warnings, so that nobody can flood the log with what they send."""
+"""Limits the rate of warnings, so that clients can't flood the log with what they send."""
 
 import logging
 from collections.abc import Callable
 from typing import Final
 
 EVERY: Final = 10.0
-"""Seconds in which the same warning is logged once."""
+"""The period, in seconds, in which the same warning is logged only once."""
 MOST: Final = 10
-"""How many different ones are logged in that time."""
+"""The most different warnings that are logged in one period."""
 
 
 class RateLimitedLog:
-    """Logs each warning once in a while and only a few in all; it counts those left out."""
+    """Logs each warning once per period, and only a few in all; it counts those left out."""
 
     def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:
         self._log = log
@@ -21,7 +21,7 @@ class RateLimitedLog:
         self._left_out = 0
 
     def warn(self, message: str, *, cause: Exception | None = None) -> None:
-        """Log this warning, unless the same or too many others were logged just now."""
+        """Log a warning, unless it or too many others were logged in this period."""
         now = self._stopwatch()
         if now - self._began >= EVERY:
             self.end()
@@ -33,7 +33,7 @@ class RateLimitedLog:
             self._log.warning("%s", message, exc_info=cause)
 
     def end(self) -> None:
-        """Log how many warnings were left out."""
+        """Log how many warnings were left out, and begin a new period."""
         if self._left_out:
             self._log.warning("%d more such warnings were left out", self._left_out)
         self._said.clear()

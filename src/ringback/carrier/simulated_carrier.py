@@ -1,12 +1,12 @@
-"""A simulated network, in which every step ends as its scenario says."""
+"""A simulated mobile network, in which the scenario decides the result of every step."""
 
 from ringback.core.scheduled_task import CarrierRequest
 from ringback.core.sims.scenario import CarrierResult
 
 
 class SimulatedCarrier:
-    """Answers `ports.Carrier`."""
+    """Implements `ports.Carrier` without a real network: the scenario decides every result."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        """Return at once how the step ends; the caller has waited for as long as it takes."""
+        """Return the result of a step at once; the caller has already waited for its duration."""
         return carrier_request.scenario.result_of(carrier_request.step)

@@ -1,7 +1,7 @@
-"""A network of real UDP datagrams: devices are programs, each at the address of its SIM.
+"""A UDP gateway to devices that are real programs, each at the IP address of its SIM.
 
-An IP Command is sent as a datagram from the gateway's socket; a datagram from a device to that
-socket is an IP Command from its SIM. As always with UDP, neither direction has receipts.
+The gateway sends each IP Command as a datagram; a datagram that a device sends to the gateway is an
+IP Command from its SIM. As always with UDP, no datagram is acknowledged.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ Received = Callable[[str, int, bytes], Awaitable[None]]
 """Handles a datagram from this address and port; raises ApiError if it can't be accepted."""
 
 _BUFFER: Final = 4 * 1024 * 1024
-"""Bytes that the system is asked to buffer while the event loop does something else."""
+"""How many bytes of datagrams the system is asked to buffer while the event loop is busy."""
 _AT_ONCE: Final = 200
 """How many datagrams are read before the event loop does something else."""
 _log = logging.getLogger(__name__)
 
 
 class UdpGateway:
-    """Answers `ports.Carrier`: sends IP Commands, and leaves the rest to the carrier behind it.
+    """Implements `ports.Carrier`: sends IP Commands, and leaves all other steps to `behind`.
 
-    That carrier also decides whether an IP Command is sent, so scenarios work as without a gateway.
+    `behind` also decides whether an IP Command is sent, so scenarios work as without a gateway.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class UdpGateway:
         stopwatch: Callable[[], float],
         most: int = MOST,
     ) -> None:
-        """Take this address; port 0 stands for any free port.
+        """Bind a UDP socket to this address; port 0 stands for any free port.
 
-        The system buffers what comes before `start`. Raises ConfigurationError, naming the flag to
-        change, if the address is not available.
+        The system buffers datagrams that arrive before `start`. Raises ConfigurationError, naming
+        the flag to change, if the address is not available.
         """
         self._socket = _bound_socket(host, port)
         self._behind = behind
@@ -60,13 +60,13 @@ class UdpGateway:
         self._inbox: DatagramQueue | None = None
         self._sending = asyncio.Lock()
         self.dropped = 0
-        """How many datagrams were lost because too many waited, or Ringback failed."""
+        """The number of datagrams lost because too many waited, or because Ringback failed."""
         self.refused = 0
-        """How many came from an unknown address, or from a SIM that can't send."""
+        """The number of datagrams from an unknown address, or from a SIM that can't send."""
         self.received = 0
-        """How many were accepted."""
+        """The number of datagrams accepted from devices."""
         self.sent = 0
-        """How many were sent."""
+        """The number of datagrams sent to devices."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -81,17 +81,17 @@ class UdpGateway:
 
     @property
     def counts(self) -> dict[tuple[str], int]:
-        """The number of datagrams by how they ended."""
+        """The number of datagrams by result: sent, received, refused or dropped."""
         endings = ("sent", "received", "refused", "dropped")
         return {(ending,): getattr(self, ending) for ending in endings}
 
     def start(self, received: Received) -> None:
-        """Call this for each datagram that comes."""
+        """Begin to receive, and call `received` for each datagram."""
         self._inbox = inbox = DatagramQueue(partial(self._hand_on, received), most=self._most)
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
     async def stop_receiving(self, *, within: timedelta) -> None:
-        """Read what has come, then nothing more, and wait this long at most for its handling."""
+        """Read the datagrams that have arrived, and no more; wait at most `within` for handling."""
         if self._inbox is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -99,7 +99,7 @@ class UdpGateway:
         given_up = await self._inbox.drain(within=within)
         if given_up:
             self.dropped += given_up
-            _log.warning("%d of the devices' datagrams were not taken in before the stop", given_up)
+            _log.warning("%d of the devices' datagrams were not handled before the stop", given_up)
         self._log.end()
 
     def close(self) -> None:
@@ -136,12 +136,12 @@ class UdpGateway:
     def _read(self, inbox: DatagramQueue, *, most: int = _AT_ONCE) -> None:
         for _ in range(most):
             try:
-                # One byte more than is allowed shows that the datagram was longer.
+                # One byte more than allowed shows that a datagram was too long.
                 payload, (address, port) = self._socket.recvfrom(LONGEST_DATAGRAM + 1)
             except BlockingIOError:
                 return
             except OSError as failure:
-                # It is about an earlier datagram of ours, say to a port where nobody listens.
+                # An earlier datagram of ours caused it, for example to a port where nobody listens.
                 self._log.warn(f"the UDP gateway could not receive: {failure}")
                 return
             self._take(inbox, Datagram(address, port, payload))
@@ -149,14 +149,14 @@ class UdpGateway:
     def _take(self, inbox: DatagramQueue, datagram: Datagram) -> None:
         if len(datagram.payload) > LONGEST_DATAGRAM:
             self._log.warn(
-                f"a datagram of {datagram.address} was longer than {LONGEST_DATAGRAM} bytes,"
-                " and is cut off there"
+                f"a datagram from {datagram.address} was longer than {LONGEST_DATAGRAM} bytes,"
+                " and was cut off there"
             )
         if not inbox.put(datagram):
             self.dropped += 1
             self._log.warn(
-                f"a datagram of {datagram.address} was dropped: {inbox.waiting} wait"
-                " already; the device has to send more slowly"
+                f"a datagram from {datagram.address} was dropped: {inbox.waiting} wait"
+                " already; the device must send more slowly"
             )
 
     async def _hand_on(self, received: Received, datagram: Datagram) -> None:
@@ -167,9 +167,9 @@ class UdpGateway:
             self._log.warn(
                 f"a datagram from {datagram.address}:{datagram.port} was refused: {refusal}"
             )
-        except Exception as failure:  # noqa: BLE001 (the others have to be handed on all the same)
+        except Exception as failure:  # noqa: BLE001 (it must not stop the other datagrams)
             self.dropped += 1
-            self._log.warn(f"a datagram of {datagram.address} was lost", cause=failure)
+            self._log.warn(f"a datagram from {datagram.address} was lost", cause=failure)
         else:
             self.received += 1
 
@@ -177,7 +177,7 @@ class UdpGateway:
 def _bound_socket(host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.settimeout(0)
-    # The system gives less where its administrator wants less.
+    # The system gives less if its administrator has set a lower limit.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     advice = (
         "choose another address with --gateway, like 127.0.0.1:0 for any free port, or"

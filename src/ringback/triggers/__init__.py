@@ -1,4 +1,4 @@
-"""All that `ringback trigger` can have happen: each a name, steps, and what arrives.
+"""The triggers of `ringback trigger`: each has a name, steps, and the callbacks that it causes.
 
 May import `portal_client`, `runtime` and `core`.
 Start with `trigger`; `supersim` and `wireless` have the tables.

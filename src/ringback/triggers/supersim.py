@@ -1,4 +1,4 @@
-"""What `ringback trigger` can have happen to Super SIMs: one row for each callback and outcome."""
+"""The triggers for Super SIMs: one for each kind of callback and each outcome."""
 
 from functools import partial
 from typing import Final
@@ -31,7 +31,7 @@ SUPER_SIM: Final = (
     ),
     TriggerDefinition(
         "sim.ready",
-        "a new SIM, registered for it, becomes ready",
+        "a newly registered SIM becomes ready",
         [{"SimStatus": "ready"}],
         [steps.take_new_sim, steps.update_to(SimStatus.READY)],
     ),
@@ -49,13 +49,13 @@ SUPER_SIM: Final = (
     ),
     TriggerDefinition(
         "sim.unchanged",
-        "a SIM that is active is to be active: called back at once",
+        "an active SIM is set to active again: the callback comes at once",
         [{"SimStatus": "active"}],
         [_ACTIVE, steps.update_to(SimStatus.ACTIVE)],
     ),
     _message(
         "sms.sent",
-        "an SMS to a device is sent; that it is delivered follows",
+        "an SMS to a device is sent; the callback about its delivery follows",
         [_SENT],
         [_CONNECTED, steps.send_sms],
     ),
@@ -73,7 +73,7 @@ SUPER_SIM: Final = (
     ),
     _message(
         "sms.unconfirmed",
-        "an SMS to a device is sent, and stays so: no confirmation comes",
+        "an SMS to a device is sent, and its delivery is never confirmed",
         [_SENT],
         [_CONNECTED, sim_scenario("sms-unconfirmed"), steps.send_sms, steps.overtake_sms],
     ),
@@ -94,7 +94,7 @@ SUPER_SIM: Final = (
     ),
     _message(
         "ip.unattached",
-        "a datagram is for a device that is not attached to a network",
+        "a datagram can't be sent, as the device is not attached to a network",
         [{"Status": "failed", "ErrorCode": "83401"}],
         [_CONNECTED, sim_scenario("unattached"), steps.send_datagram],
     ),
@@ -112,7 +112,7 @@ SUPER_SIM: Final = (
     ),
     _profile(
         "esim.failed",
-        "an eSIM Profile is ordered, and there is none in stock",
+        "an eSIM Profile is ordered, and none is in stock",
         [{"Status": "failed", "ErrorCode": "83500"}],
         [account_scenario("no-stock"), steps.order_profile],
     ),

@@ -1,4 +1,4 @@
-"""The steps of Super SIM's triggers: each asks the server for one thing, and reports it."""
+"""The steps of the Super SIM triggers: each makes one request to the server, and reports it."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _DEVICE_PORT: Final = "4000"
 def bring_to(*wanted: SimStatus) -> TriggerStep:
     """Return a step that brings the SIM into one of these statuses, the first if possible.
 
-    No callback is asked for, since this only prepares what the trigger is about.
+    It asks for no callback, since it only prepares the SIM.
     """
 
     def bring(run: TriggerRun) -> None:
@@ -29,7 +29,7 @@ def bring_to(*wanted: SimStatus) -> TriggerStep:
             sim = run.fetch_sim()
             if sim["status"] != towards:
                 raise ConfigurationError(
-                    f"SIM {sim['sid']} did not become {towards}: is its scenario to fail?"
+                    f"SIM {sim['sid']} did not become {towards}: does its scenario make it fail?"
                 )
         run.sim = sim["sid"]
         run.report(f"SIM {sim['sid']} is {status}")
@@ -38,13 +38,13 @@ def bring_to(*wanted: SimStatus) -> TriggerStep:
 
 
 def _update(run: TriggerRun, sim: JsonObject, **form: str) -> None:
-    """Update a SIM; one that is in no fleet yet gets the account's newest."""
+    """Update a SIM; a SIM without a fleet is put into the account's newest fleet."""
     fleet = {} if sim["fleet_sid"] else {"Fleet": run.newest("Fleets", "fleets")}
     run.api.post("Sims", sim["sid"], form={**fleet, **form})
 
 
 def take_new_sim(run: TriggerRun) -> None:
-    """Register a fresh SIM, unless the one that is named is new."""
+    """Use the SIM named by `--sim` if it is new; otherwise register another one."""
     if run.sim is not None:
         sim = run.fetch_sim()
         if sim["status"] == SimStatus.NEW:
@@ -57,12 +57,12 @@ def take_new_sim(run: TriggerRun) -> None:
 
 
 def update_to(status: SimStatus) -> TriggerStep:
-    """Return a step that asks for a status of the SIM, with a callback."""
+    """Return a step that changes the SIM's status, with a callback."""
 
     def update(run: TriggerRun) -> None:
         sim = run.fetch_sim()
         run.subject = sim["sid"]
-        run.report(f"it is asked to be {status}, with {run.callback_in_words}")
+        run.report(f"its status is set to {status}, with {run.callback_in_words}")
         _update(run, sim, Status=status, **run.callback_parameters)
 
     return update
@@ -70,14 +70,14 @@ def update_to(status: SimStatus) -> TriggerStep:
 
 def send_sms(run: TriggerRun) -> None:
     """Send an SMS to the device."""
-    said = "SMS Command {} is to be sent"
+    said = "SMS Command {} is queued"
     run.create("SmsCommands", said, Sim=run.sim, Payload=run.payload)
 
 
 def overtake_sms(run: TriggerRun) -> None:
     """Wait until no confirmation of the SMS can come any more.
 
-    The network works in order: when a later SMS has been sent, no confirmation is pending.
+    The network works in order: after a later SMS has been sent, no confirmation is pending.
     """
     run.first_callbacks(1)
     form = {"Sim": run.sim, "Payload": "After that one"}
@@ -85,21 +85,24 @@ def overtake_sms(run: TriggerRun) -> None:
     run.wait_until(
         lambda: run.api.get("SmsCommands", later),
         lambda sms: sms["status"] != "queued",
-        "a later SMS",
+        "the end of a later SMS",
     )
     sms = run.api.get("SmsCommands", run.subject)
-    run.report(f"a later one, {later}, has overtaken it: it is {sms['status']}, and stays so")
+    run.report(f"a later SMS, {later}, has overtaken it: it stays {sms['status']}")
 
 
 def send_datagram(run: TriggerRun) -> None:
     """Send a datagram to the device."""
-    said = "IP Command {} is to be sent"
+    said = "IP Command {} is queued"
     form = {"Sim": run.sim, "Payload": run.payload, "DevicePort": _DEVICE_PORT}
     run.create("IpCommands", said, **form)
 
 
 def listen_to_fleet(prefix: str) -> TriggerStep:
-    """Return a step that has the SIM's fleet call back for what its devices send, until the end."""
+    """Return a step that lets the SIM's fleet send callbacks to this run's URL, until the end.
+
+    `prefix` is `Sms` or `Ip`: the commands from devices that cause the callbacks.
+    """
 
     def listen(run: TriggerRun) -> None:
         path = ("Fleets", run.fetch_sim()["fleet_sid"])
@@ -119,7 +122,7 @@ def order_profile(run: TriggerRun) -> None:
 
 
 def download_profile(run: TriggerRun) -> None:
-    """Have a device download the profile, once it can."""
+    """Wait until the profile is available, and let a device download it."""
     run.first_callbacks(1)
     run.portal.post("esim_profiles", run.subject, "download")
     run.report("it is available, and a device downloads it")

@@ -1,6 +1,6 @@
-"""What a trigger is, and its run: against a running Ringback, with one SIM and the URL called back.
+"""Defines triggers, and runs them against a running Ringback, with one SIM and one callback URL.
 
-Nothing is printed here: each step reports what it did to whoever runs the trigger.
+Nothing is printed here: each step passes what it did to the run's `report`.
 """
 
 import time
@@ -20,34 +20,34 @@ T = TypeVar("T")
 _PATIENCE: Final = 30.0
 _CHANGING: Final = ("scheduled", "updating")
 _LOOKED_THROUGH: Final = "200"
-"""How many callbacks are searched for the trigger's own; others may use the same receiver."""
+"""How many callbacks are searched for the trigger's own; others may go to the same receiver."""
 
 
 @dataclass
 class TriggerRun:
-    """One run of a trigger: asks the server, and remembers what to put back at the end."""
+    """One run of a trigger: makes the requests, and remembers what to restore at the end."""
 
     portal: PortalClient
     product: str
-    """Whose API is asked: `supersim`, or `wireless`."""
+    """The product whose API is used: `supersim` or `wireless`."""
     to: CallbackUrl
     method: str
     report: Callable[[str], None]
     """Called with a sentence about each step that was taken."""
     sim: str | None = None
-    """The SID or unique name of the SIM to do it with; a step may take another one."""
+    """The SID or unique name of the SIM to use; a step may replace it."""
     payload: str = ""
-    """What an SMS or a datagram says."""
+    """The text of an SMS, datagram or Command."""
     patience: float = _PATIENCE
-    """How long the network and the receiver are waited for, in seconds."""
+    """The longest wait for the network or the receiver, in seconds."""
     subject: str = ""
-    """The SID by which the trigger's callbacks are recognised: that of a SIM or a command."""
+    """The SID of the SIM or command that the trigger's callbacks are about."""
     undo: ExitStack = field(default_factory=ExitStack)
-    """What is done at the end, whatever happens."""
+    """The clean-up at the end, which runs also after an error."""
     _mark: str | None = None
 
     def __post_init__(self) -> None:
-        """Remember the newest callback: an earlier run may have made some about the same SIM."""
+        """Remember the newest callback, since earlier runs may have caused some about the SIM."""
         self._mark = next((callback["sid"] for callback in self._newest("1")), None)
 
     @property
@@ -61,16 +61,22 @@ class TriggerRun:
         return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
 
     def fetch_sim(self) -> JsonObject:
-        """Return the SIM, once no change of it is being carried out any more."""
+        """Return the SIM, once no change of it is under way any more.
+
+        Raises ConfigurationError if no SIM is named, or if the change takes too long.
+        """
         if self.sim is None:
-            raise ConfigurationError("say which SIM, by its SID or unique name: --sim")
+            raise ConfigurationError("name a SIM by its SID or unique name: --sim")
         fetch = partial(self.api.get, "Sims", self.sim)
         return self.wait_until(
-            fetch, lambda sim: sim["status"] not in _CHANGING, "the SIM's change"
+            fetch, lambda sim: sim["status"] not in _CHANGING, "the end of the SIM's change"
         )
 
     def newest(self, resource: str, key: str) -> str:
-        """Return the SID of a resource's newest record; `key` is where its list has the records."""
+        """Return the SID of a resource's newest record; `key` is the records' key in the JSON list.
+
+        Raises ConfigurationError if there is no record.
+        """
         records = self.api.get(resource, query={"PageSize": "1"})[key]
         if not records:
             raise ConfigurationError(
@@ -81,25 +87,25 @@ class TriggerRun:
 
     @property
     def callback_in_words(self) -> str:
-        """Who is called back, in words."""
+        """The callback URL and method, in words."""
         return f"CallbackUrl={self.to.shown} ({self.method})"
 
     def first_callbacks(self, count: int) -> list[JsonObject]:
-        """Return the first callbacks about the subject, oldest first.
+        """Wait for `count` callbacks about the subject, and return the first ones, oldest first.
 
-        Waits until there are `count` of them. One that reports a failure ends the wait, since after
-        that no others come.
+        A callback that reports a failure ends the wait, since no others follow it. Raises
+        ConfigurationError if they take too long.
         """
         return self.wait_until(
             self._callbacks_of_subject,
             lambda found: (
                 len(found) >= count or any("ErrorCode" in one["parameters"] for one in found)
             ),
-            "what is to be told",
+            "the callback",
         )[:count]
 
     def settled(self, callback: JsonObject) -> JsonObject:
-        """Return a callback once it has ended, or waits for a later round."""
+        """Wait until a callback has ended, or waits for a retry, and return it."""
         fetch = partial(self.portal.get, "callbacks", callback["sid"])
         return self.wait_until(
             fetch,
@@ -108,30 +114,36 @@ class TriggerRun:
         )
 
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
-        """Ask until `is_so` holds for the answer, and return it.
+        """Call `ask` until `is_so` is true for the answer, and return the answer.
 
-        Raises ConfigurationError where it takes too long.
+        Raises ConfigurationError, which says that `awaited` did not come, if it takes too long.
         """
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
             raise ConfigurationError(
-                f"{awaited} did not come within {self.patience:g} s; where the network is set"
-                " to be slow, `ringback clock advance` lets time pass meanwhile"
+                f"{awaited} did not come within {self.patience:g} s; if the network is set to be"
+                " slow, let the time pass meanwhile with `ringback clock advance`"
             )
         return answer
 
     def create(self, resource: str, said: str, **form: str | None) -> None:
-        """Ask for a new record that calls back, and report it; `said` has `{}` for its SID."""
+        """Create a record that causes callbacks, and report `said`, with the SID in place of `{}`.
+
+        The record becomes the subject of the run.
+        """
         self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
     def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
-        """Have a record call back where this run does, by the two fields that `before` has."""
+        """Set a record's callback URL and method to this run's, and restore them at the end.
+
+        `before` has the names of the two parameters, and their values until now.
+        """
         url_field = next(iter(before))
 
         def put_back() -> None:
             self.api.post(*path, form=before)
-            self.report(f"{url_field} of the {whose} is what it was")
+            self.report(f"{url_field} of the {whose} is restored")
 
         self.undo.callback(put_back)
         here = dict(zip(before, (self.to.configured, self.method), strict=True))
@@ -149,9 +161,9 @@ class TriggerRun:
 
 
 TriggerStep = Callable[[TriggerRun], None]
-"""Asks the server for one thing, and reports what it was."""
+"""Makes one request to the server, and reports it."""
 ExpectedParameters = Mapping[str, str]
-"""Parameters that a callback has, among others."""
+"""Parameters that a callback must have; it may have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +173,27 @@ class TriggerDefinition:
     name: str
     words: str
     calls_back: Sequence[ExpectedParameters]
-    """The callbacks that arrive, in this order."""
+    """The callbacks that the trigger causes, in this order."""
     steps: Sequence[TriggerStep]
     product: str = "supersim"
     has_sim: bool = True
-    """Whether `--sim` means something to it."""
+    """Whether the trigger uses a SIM, and so accepts `--sim`."""
     has_payload: bool = False
-    """Whether `--payload` does."""
+    """Whether the trigger sends a text, and so accepts `--payload`."""
 
     def pull(self, run: TriggerRun) -> list[JsonObject]:
-        """Take the steps, and return the callbacks, which may still be on their way."""
-        # Put back only once the callbacks exist: a scenario or URL decides about them until then.
+        """Take the steps, and return the callbacks, which may not have been sent yet.
+
+        Raises ConfigurationError if a step fails, or takes too long.
+        """
+        # Restored only once the callbacks exist: they depend on the scenario or URL until then.
         with run.undo:
             for step in self.steps:
                 step(run)
             return run.first_callbacks(len(self.calls_back))
 
     def is_as_promised(self, callbacks: Sequence[JsonObject]) -> bool:
-        """Whether these are the callbacks that it is for."""
+        """Return True if these are the callbacks that the trigger should cause."""
         return len(callbacks) == len(self.calls_back) and all(
             expected.items() <= callback["parameters"].items()
             for expected, callback in zip(self.calls_back, callbacks, strict=True)
@@ -189,7 +204,7 @@ class TriggerDefinition:
 
 
 def device_sends(kind: str, **form: str) -> TriggerStep:
-    """Return a step that has the device send the payload; `kind` is `sms`, `ip` or `commands`."""
+    """Return a step that lets the device send the payload; `kind` is `sms`, `ip` or `commands`."""
 
     def send(run: TriggerRun) -> None:
         path = ("devices", run.sim or "", kind)
@@ -215,7 +230,7 @@ def _choose_scenario(run: TriggerRun, name: str, **whose: str) -> None:
 
     def put_back() -> None:
         run.portal.post("scenarios", form={"Scenario": before, **whose})
-        run.report(f"the scenario of {whom} is what it was")
+        run.report(f"the scenario of {whom} is restored")
 
     run.undo.callback(put_back)
     run.portal.post("scenarios", form={"Scenario": name, **whose})

@@ -1,4 +1,4 @@
-"""What `ringback trigger` can have happen to Programmable Wireless SIMs."""
+"""The triggers for Programmable Wireless SIMs."""
 
 from functools import partial
 from typing import Final
@@ -17,19 +17,19 @@ _of_command: Final = partial(TriggerDefinition, product="wireless", has_payload=
 WIRELESS: Final = (
     _of_sim(
         "wireless.active",
-        "a SIM that is suspended is activated",
+        "a suspended SIM is activated",
         [{"SimStatus": "active"}],
         [steps.use_active_sim, _SUSPENDED, steps.ask_for(Status="active")],
     ),
     _of_sim(
         "wireless.ready",
-        "a new SIM, registered for it, becomes ready",
+        "a newly registered SIM becomes ready",
         [{"SimStatus": "ready"}],
         [steps.register, steps.ask_for(Status="ready")],
     ),
     _of_sim(
         "wireless.activated",
-        "a new SIM becomes ready, and then active by its use: called back twice",
+        "a new SIM becomes ready, and then active by using data: two callbacks",
         [{"SimStatus": "ready"}, {"SimStatus": "active"}],
         [steps.register, steps.ask_for(Status="ready"), steps.use_much_data],
     ),
@@ -41,7 +41,7 @@ WIRELESS: Final = (
     ),
     _of_sim(
         "wireless.deactivated",
-        "a new SIM is deactivated; that it is canceled follows after 72 hours",
+        "a new SIM is deactivated; after 72 hours it becomes canceled",
         [{"SimStatus": "deactivated"}],
         [steps.register, steps.ask_for(Status="deactivated")],
     ),
@@ -53,7 +53,7 @@ WIRELESS: Final = (
     ),
     _of_sim(
         "wireless.unchanged",
-        "a SIM that is active is to be active: called back at once",
+        "an active SIM is set to active again: the callback comes at once",
         [{"SimStatus": "active"}],
         [steps.use_active_sim, steps.ask_for(Status="active")],
     ),
@@ -77,13 +77,13 @@ WIRELESS: Final = (
     ),
     _of_command(
         "command.sent",
-        "a Command is sent to a device that is asked for no receipt",
+        "a Command to a device is sent, without asking for a receipt",
         [{"CommandStatus": "sent"}],
         [steps.use_active_sim, steps.send(DeliveryReceiptRequested="false")],
     ),
     _of_command(
         "command.unconfirmed",
-        "a Command to a device is sent, and stays so: no receipt comes",
+        "a Command to a device is sent, and its receipt never comes",
         [{"CommandStatus": "sent"}],
         [steps.use_active_sim, sim_scenario("sms-unconfirmed"), steps.send()],
     ),

@@ -1,4 +1,4 @@
-"""The steps of Programmable Wireless's triggers."""
+"""The steps of the Programmable Wireless triggers: each makes one request, and reports it."""
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.auto_activation import READY_DATA
@@ -8,22 +8,25 @@ from ringback.triggers.trigger import TriggerRun, TriggerStep, device_sends
 
 
 def use_active_sim(run: TriggerRun) -> None:
-    """Take the named SIM, and activate it where it is suspended."""
+    """Use the SIM named by `--sim`, and activate it if it is suspended.
+
+    Raises ConfigurationError if the SIM has any other status.
+    """
     sim = run.fetch_sim()
     if sim["status"] == WirelessStatus.SUSPENDED:
         change_to(WirelessStatus.ACTIVE)(run)
         sim = run.fetch_sim()
     if sim["status"] != WirelessStatus.ACTIVE:
         raise ConfigurationError(
-            f"SIM {sim['sid']} is {sim['status']}, and has to be active or suspended for this; name"
-            " another with --sim, or register one: POST /portal/v1/wireless_sims"
+            f"SIM {sim['sid']} is {sim['status']}, but must be active or suspended; name another"
+            " one with --sim, or register one: POST /portal/v1/wireless_sims"
         )
     run.sim = sim["sid"]
     run.report(f"SIM {sim['sid']} is active")
 
 
 def register(run: TriggerRun) -> None:
-    """Register a fresh SIM with the account's newest rate plan, unless the one named is new."""
+    """Use the SIM named by `--sim` if it is new; otherwise register another one."""
     if run.sim is not None and run.fetch_sim()["status"] == WirelessStatus.NEW:
         run.report(f"SIM {run.sim} is new")
         return
@@ -42,14 +45,14 @@ def change_to(status: WirelessStatus) -> TriggerStep:
         run.api.post("Sims", run.sim or "", form={"Status": status})
         if (now := run.fetch_sim()["status"]) != status:
             raise ConfigurationError(
-                f"SIM {run.sim} is {now}, not {status}: is its scenario to fail?"
+                f"SIM {run.sim} is {now}, not {status}: does its scenario make it fail?"
             )
 
     return change
 
 
 def ask_for(**form: str) -> TriggerStep:
-    """Return a step that updates the SIM, with a callback."""
+    """Return a step that updates the SIM with these parameters, with a callback."""
 
     def ask(run: TriggerRun) -> None:
         run.subject = run.sim or ""
@@ -61,7 +64,7 @@ def ask_for(**form: str) -> TriggerStep:
 
 
 def use_much_data(run: TriggerRun) -> None:
-    """Have the device use so much data that a SIM that is ready becomes active."""
+    """Let the device use enough data to make a ready SIM active."""
     run.first_callbacks(1)
     form = {"Upload": str(READY_DATA)}
     used = run.portal.post("devices", run.subject, "data", form=form)
@@ -70,12 +73,12 @@ def use_much_data(run: TriggerRun) -> None:
 
 def send(**form: str) -> TriggerStep:
     """Return a step that sends a Command to the device."""
-    said = "Command {} is to be sent"
+    said = "Command {} is queued"
     return lambda run: run.create("Commands", said, Sim=run.sim, Command=run.payload, **form)
 
 
 def listen_to_sim(run: TriggerRun) -> None:
-    """Have the SIM tell of the Commands that its device sends, until the end."""
+    """Let the SIM send callbacks about its device's Commands to this run's URL, until the end."""
     sim = run.fetch_sim()
     before = {
         "CommandsCallbackUrl": sim["commands_callback_url"] or "",
@@ -85,6 +88,6 @@ def listen_to_sim(run: TriggerRun) -> None:
 
 
 def device_sends_too_much(run: TriggerRun) -> None:
-    """Have the device send a text that is longer than a Command can be."""
+    """Let the device send a text that is longer than a Command can be."""
     run.payload = (run.payload * LONGEST_SMS)[: LONGEST_SMS + 1]
     device_sends("commands")(run)

@@ -250,7 +250,7 @@ async def test_of_one_that_is_too_long_so_much_is_handed_on_that_it_shows(
         await recorder.wait_for(1)
     assert recorder.payloads == [b"x" * 1300 + b"y"]
     assert caplog.messages == [
-        "a datagram of 127.0.0.1 was longer than 1300 bytes, and is cut off there"
+        "a datagram from 127.0.0.1 was longer than 1300 bytes, and was cut off there"
     ]
 
 
@@ -313,7 +313,7 @@ async def test_what_is_too_much_is_dropped_counted_and_said(
         await recorder.wait_for(4)
     assert recorder.payloads == [b"0", b"1", b"2", b"later"]
     assert caplog.messages == [
-        "a datagram of 127.0.0.1 was dropped: 3 wait already; the device has to send more slowly",
+        "a datagram from 127.0.0.1 was dropped: 3 wait already; the device must send more slowly",
         "4 more such warnings were left out",
     ]
 
@@ -350,7 +350,7 @@ async def test_a_failure_of_ours_loses_one_datagram_and_is_said(
         await recorder.wait_for(1)
         assert gateway.dropped == 1
     (record,) = caplog.records
-    assert record.getMessage() == "a datagram of 127.0.0.1 was lost"
+    assert record.getMessage() == "a datagram from 127.0.0.1 was lost"
     assert record.exc_info is not None
 
 
@@ -404,7 +404,7 @@ async def test_what_is_given_up_at_a_stop_is_counted_and_said(
     await gateway.stop_receiving(within=timedelta(0))
     gateway.close()
     assert gateway.dropped == 1
-    assert caplog.messages == ["1 of the devices' datagrams were not taken in before the stop"]
+    assert caplog.messages == ["1 of the devices' datagrams were not handled before the stop"]
 
 
 async def test_one_that_was_never_started_can_be_stopped() -> None:

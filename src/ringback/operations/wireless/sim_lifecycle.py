@@ -95,7 +95,7 @@ def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None
 
 
 def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Schedule a SIM's change to its final status, for when enough time has passed or data is used."""
+    """Schedule a SIM's change to its final status, for when its time or its use suffices."""
     since = sim.status_since
     if sim.status not in FINAL or since is None:
         tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)
