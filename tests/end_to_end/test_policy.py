@@ -32,7 +32,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         assert (await why(server))[0] == "kore"
 
         write(file, f"backlog = 7\nlog_level = 'info'\n{HOLD}")
-        await server.wait_for_log("the policy is that of")
+        await server.wait_for_log("is active now")
         assert await why(server) == (
             "twilio",
             "twilio is the default in phase 'before'; a hold keeps every callback in that phase",
@@ -40,7 +40,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
 
         write(file, f"{HOLD}until = 'soon'\n")
         server.process.send_signal(signal.SIGHUP)
-        await server.wait_for_log("the policy stays as it was")
+        await server.wait_for_log("the policy stays as it is")
         assert f"{file}:3: until: 'soon' is not a date" in server.log[-1]["message"]
         assert server.log[-1]["level"] == "error"
         assert (await why(server))[0] == "twilio"
@@ -50,7 +50,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
 
         write(file, f"log_level = 'info'\n{HOLD}until = 2025-01-01\n")
         server.process.send_signal(signal.SIGHUP)
-        await server.wait_for_log("the policy is that of")
+        await server.wait_for_log("is active now")
         assert await why(server) == (
             "kore",
             "kore is the default in phase 'after', since 2024-11-02;"
@@ -68,7 +68,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         assert "twilio, which ends, sends now what were 0 callbacks to 0 URLs" in shown.stdout
         assert await server.stop() == 0
     warnings = [line["message"] for line in server.log if line["level"] == "warning"]
-    assert f"{file}: what changed of backlog needs a restart" in warnings
+    assert f"{file}: the changes of backlog need a restart" in warnings
 
 
 async def test_dev_goes_on_in_its_phase_or_from_its_date(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Builds a server from settings: its storage, its workers and its API, each without the others.
+"""Builds a server from settings: storage, workers and API, each of which can run alone.
 
-May import everything but `cli` and `testing`; API and workers import nothing of each other.
-Start with `single_process`; `WorkerServicesForApi` is all that the API needs to be given by
-workers.
+May import everything but `cli` and `testing`; API and workers import nothing from each other.
+Start with `single_process`; `WorkerServicesForApi` has all that the API needs from the workers.
 """
 
 from ringback.application.single_process import SingleProcessApplication

@@ -1,4 +1,4 @@
-"""The API of a server: its application, and the pages for the operator beside it."""
+"""Builds the HTTP API of a server, with its health checks and metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,22 +27,22 @@ from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
 
 _BETWEEN_PROBES: Final = 0.1
-"""Seconds between two times that somebody who asks `/readyz` has the database written to."""
+"""The least time, in seconds, between two test writes to the database for `/readyz`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerServicesForApi:
-    """What the API needs of workers; the defaults are those of a process without any."""
+    """The services of workers that the API uses; the defaults are for a process without workers."""
 
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
     notifier: LoopWaker
-    """Told of each new task."""
+    """Woken after each new task."""
     policy_monitor: PolicyMonitor
     clock_advancer: ClockAdvancer | None = None
-    """What lets time pass; None where nothing here does."""
+    """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
-    """Where devices send to; None without a gateway."""
+    """The `host:port` that devices send datagrams to; None without a UDP gateway."""
     is_running: Callable[[], bool] = lambda: True
     waiting: Callable[[], int] = lambda: 0
     under_way: Callable[[], int] = lambda: 0
@@ -51,7 +51,7 @@ class WorkerServicesForApi:
 
     @classmethod
     def without_workers(cls, process: ProcessDependencies, storage: OpenStorage) -> Self:
-        """Return ports that only store what is to be sent and done; workers find it there."""
+        """Return services that only store callbacks and tasks, for workers elsewhere to find."""
         queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
         return cls(
             queue=queue,
@@ -62,14 +62,14 @@ class WorkerServicesForApi:
 
 
 class HttpApi:
-    """All APIs, and what they work with."""
+    """The ASGI application with all APIs, and the dependencies of its endpoints."""
 
     def __init__(
         self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi
     ) -> None:
         settings = process.settings
         self.connections = OpenConnections(process.shares.incoming)
-        """Those of clients."""
+        """The open connections of clients."""
         self.dependencies = ApiDependencies(
             store=storage.store,
             clock=process.clock,

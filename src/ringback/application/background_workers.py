@@ -1,4 +1,4 @@
-"""The workers of a server: what sends callbacks, and plays the network behind the SIM APIs."""
+"""Builds the workers of a server, which send callbacks and simulate the mobile network."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,17 +36,17 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 @dataclass(frozen=True, slots=True)
 class OpenTransports:
-    """How workers reach receivers and devices."""
+    """The HTTP client and the UDP gateway, through which workers reach receivers and devices."""
 
     sender: HttpTransport
     gateway: UdpGateway | None
-    """Where devices send to, and get from; None without a gateway."""
+    """The UDP gateway to the devices, or None if there is none."""
 
     @classmethod
     def open(cls, process: ProcessDependencies) -> Self:
-        """Read the certificates and take the gateway's address.
+        """Read the certificates, and bind the gateway's address.
 
-        Raises ConfigurationError for either.
+        Raises ConfigurationError if a certificate or the address can't be used.
         """
         settings = process.settings
         tls = ClientTls(
@@ -64,13 +64,13 @@ class OpenTransports:
         return cls(sender, _gateway_of(settings))
 
     def close_gateway(self) -> None:
-        """Let go of the gateway's address, where there is one."""
+        """Close the socket of the UDP gateway, if there is one."""
         if self.gateway is not None:
             self.gateway.close()
 
 
 class BackgroundWorkers:
-    """All workers; with the origin of the settings, a policy that changes there is taken over."""
+    """All workers of a server; with `origin`, they reload the policy when its file changes."""
 
     def __init__(
         self,
@@ -96,12 +96,12 @@ class BackgroundWorkers:
         )
         self.policy_monitor = process.policy_monitor(store)
         self.policy_reloader = _policy_reloader_of(origin, process)
-        """What takes over a changed policy; None where there is no settings file."""
+        """Reloads the policy when the settings file changes; None if there is no settings file."""
         loops = (self.task_runner, self.delivery, self.shadow_sender)
         self.clock_advancer = (
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
-        """What lets time pass; None where time is the machine's."""
+        """Advances the clock; None if the clock is the machine's."""
         beside = [self.batch_queue.run, storage.outage.run, self.policy_monitor.run]
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
@@ -116,18 +116,18 @@ class BackgroundWorkers:
         self._drain = process.settings.drain
 
     async def start(self) -> None:
-        """Take up what a dead process left open, and begin to send and to receive."""
+        """Recover the work that a dead process left, and begin to send and receive."""
         await self.supervisor.start()
         if self.network.gateway is not None:
             self.network.gateway.start(self._receive)
 
     def break_off(self) -> None:
-        """End what would keep a request waiting for as long as the workers run."""
+        """Interrupt an advance of the clock, whose request would otherwise hold up a stop."""
         if self.clock_advancer is not None:
             self.clock_advancer.break_off()
 
     async def stop(self) -> None:
-        """Begin nothing new, let what is under way end, and let go of the network."""
+        """Begin no new work, let the work under way end, and close the sockets."""
         self.break_off()
         gateway, within = self.network.gateway, self._drain
         if gateway is not None:
@@ -173,7 +173,7 @@ def _delivery_of(
 ) -> DeliveryService:
     settings = process.settings
     limits = DeliveryLimits(
-        # One that would have to wait for a connection is better left in the store.
+        # A callback that would have to wait for a connection is better left in the store.
         at_once=min(settings.at_once, process.shares.outgoing),
         per_destination=settings.per_destination,
         backlog=BacklogLimits(settings.backlog, settings.backlog_per_account),
@@ -218,7 +218,7 @@ def _policy_reloader_of(
 def _receiver(
     store: Store, clock: Clock, task_runner: LoopWaker, context: Callable[[], OperationContext]
 ) -> Received:
-    """Return what takes in a device's datagram, at the latest once the database is back."""
+    """Return a function that saves a device's datagram; in a database outage, it waits."""
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:
@@ -230,7 +230,7 @@ def _receiver(
         try:
             await store.transact(keep)
         except StoreUnavailable:
-            # One asks for all that wait whether the database is back.
+            # Only one of the waiting datagrams polls the database.
             async with outage:
                 await outlast(lambda: store.transact(keep), clock=clock)
         task_runner.wake()

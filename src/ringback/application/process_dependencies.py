@@ -1,4 +1,4 @@
-"""What storage, workers and API have in common when they run in one process."""
+"""The clock, settings, policy and counters that storage, workers and API of a process share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ SYSTEM_RANDOM_SOURCE: Final = SystemRandomSource()
 
 @dataclass(slots=True, eq=False)
 class ProcessDependencies:
-    """What all that runs in one process shares."""
+    """The settings, clock, policy, signing keys and counters that all parts of a process share."""
 
     settings: Settings
     clock: Clock = SYSTEM_CLOCK
@@ -32,19 +32,19 @@ class ProcessDependencies:
     checkpoint: Callable[[str], None] = no_checkpoint
     policy: ActivePolicy = field(init=False)
     shares: DescriptorShares = field(init=False)
-    """How many connections there may be, of clients and to receivers."""
+    """The most connections from clients and to receivers that the open-files limit allows."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
 
     def __post_init__(self) -> None:
-        """Share out what files may be open, and begin the calendar at the date asked for."""
+        """Divide the limit on open files, and start the policy's calendar at the `at` setting."""
         settings = self.settings
         self.shares = divide(open_files_limit(), settings.connections_wanted)
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()
         self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:
-        """Return what an operation works with now; its callbacks go into this queue."""
+        """Return the context of an operation that runs now; its callbacks go into `queue`."""
         settings, policy = self.settings, self.policy.policy
         now, simulation, sources = self.clock.now(), settings.simulation, settings.sources
         return OperationContext(
@@ -52,7 +52,7 @@ class ProcessDependencies:
         )
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:
-        """Return a monitor of the policy, which counts and warns while it is run."""
+        """Return a policy monitor; it does its work only while its `run` runs."""
         return PolicyMonitor(
             self.policy,
             count=partial(count_last_week, store),

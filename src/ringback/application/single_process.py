@@ -1,4 +1,4 @@
-"""A whole server in one process: storage, workers and API."""
+"""Builds and starts a whole server in one process: storage, workers and API."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 @dataclass(frozen=True, slots=True)
 class SingleProcessApplication:
-    """Everything that runs."""
+    """A running server: its storage, workers and API in one process."""
 
     process: ProcessDependencies
     storage: OpenStorage
     workers: BackgroundWorkers
     api: HttpApi
     phase: Phase
-    """The phase of the transition in which everything started."""
+    """The phase of the transition in which the server started."""
 
     @classmethod
     async def start(
@@ -41,13 +41,13 @@ class SingleProcessApplication:
         origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
-        """Open the data file and start the engine; a VirtualClock can be advanced over HTTP, too.
+        """Open the data file and start the workers; a VirtualClock can be advanced over HTTP, too.
 
-        Where the settings came from a file, its policy is in force also when it changes. With
-        `accept_data_loss`, a data file that is missing, or has lost something, is no reason not to.
+        With `origin`, the policy is reloaded when the settings file changes. With
+        `accept_data_loss`, the server starts even if the data file is missing or has lost data.
 
-        Raises ConfigurationError where the data folder, a file or the gateway's address can't be
-        used.
+        Raises ConfigurationError if the data folder, a certificate or the gateway's address can't
+        be used.
         """
         process = ProcessDependencies(settings, clock, random_source, checkpoint)
         network = OpenTransports.open(process)
@@ -61,7 +61,7 @@ class SingleProcessApplication:
         return cls(process, storage, workers, api, phase)
 
     async def stop(self) -> None:
-        """Drain the engine, and let go of the data file."""
+        """Stop the workers, letting requests under way end, and close the data file."""
         await self.workers.stop()
         await self.storage.store.close()
 

@@ -1,4 +1,4 @@
-"""The storage of a server: its data file, opened, and watched while it can't be written to."""
+"""Opens the data file of a server, and watches for times at which it can't be written to."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,17 +12,17 @@ from ringback.stores.sqlite.store import SqliteStore
 
 @dataclass(frozen=True, slots=True)
 class OpenStorage:
-    """The open data file, and whether it can be written to."""
+    """The open data file, and a monitor of whether it can be written to."""
 
     store: SqliteStore
     outage: DatabaseOutageMonitor
-    """Workers `run` it; a process without workers has to do so itself."""
+    """Workers call its `run`; a process without workers must do so itself."""
 
     @classmethod
     def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:
-        """Open the data file as its only server.
+        """Open the data file, for this server alone.
 
-        Raises ConfigurationError where it can't be used.
+        Raises ConfigurationError if the data file can't be used.
         """
         settings = process.settings
         outage = DatabaseOutageMonitor(

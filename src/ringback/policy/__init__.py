@@ -1,5 +1,5 @@
-"""The policy while a server runs: the active one, its reloading, and warnings of what is ahead.
+"""The policy of a running server: the active one, its reloading, and warnings before it changes.
 
-May import `ports`, `runtime` and `core`; it knows no settings.
+May import `ports`, `runtime` and `core`, but not `settings`.
 Start with `active_policy`.
 """

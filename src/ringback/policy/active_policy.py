@@ -1,4 +1,4 @@
-"""The active policy: one value, which another can replace while the server runs."""
+"""Holds the policy of a running server, which can be replaced without a restart."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,32 +7,32 @@ from ringback.core.policy.source_policy import Policy
 
 
 class ActivePolicy:
-    """Holds the policy that new callbacks are created by, and why a newer one is not active.
+    """The policy that chooses the source of new callbacks, and why a newer one was refused.
 
-    A callback keeps the source that it was created with, so nothing else has to ask here.
+    A callback keeps the source that it was created with, so only its creation needs the policy.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._listeners = list[Callable[[], None]]()
         self.problem: str | None = None
-        """Why what the settings file has now is not active; None where it is."""
+        """Why the policy in the settings file is not active; None if it is active."""
         self.refusals = 0
-        """How often the file could not be used since the start."""
+        """How often the settings file has been refused since the start."""
 
     @property
     def policy(self) -> Policy:
-        """The policy that picks the source of a callback that is created now."""
+        """The policy that chooses the source of a callback that is created now."""
         return self._policy
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have this called after each change of the policy."""
+        """Call `listener` after each change of the policy."""
         self._listeners.append(listener)
 
     def activate(self, policy: Policy) -> bool:
-        """Put this policy in force, and return whether it differs from the one before.
+        """Replace the active policy, and return True if the new one differs.
 
-        Its calendar goes on from the date that the server has reached.
+        The date in the policy's calendar stays as it is.
         """
         self.problem = None
         policy = replace(policy, ahead=self._policy.ahead)
@@ -44,6 +44,6 @@ class ActivePolicy:
         return True
 
     def refuse(self, problem: str) -> None:
-        """Keep the policy, since what the file has now can't be used."""
+        """Keep the active policy, and note the problem with the one in the settings file."""
         self.problem = problem
         self.refusals += 1

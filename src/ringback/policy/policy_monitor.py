@@ -1,4 +1,4 @@
-"""Warns of changes that the active policy makes by its dates, and counts who is affected."""
+"""Warns before the active policy changes at its dates, and counts the affected callbacks."""
 
 import asyncio
 import logging
@@ -36,26 +36,26 @@ from ringback.runtime.wakeup import Wakeup
 
 _COUNT_EVERY: Final = timedelta(hours=1)
 _REST: Final = 1000
-"""So many times as long as it counted it rests, at the least: there may be very much to count."""
+"""After a count, the monitor waits at least this many times as long as the count took."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUsageByAccount:
-    """Who was called in the last week, and which source sends to them by the active policy."""
+    """The URLs called in the last week, and the sources that the active policy gives them."""
 
     counted: datetime
-    """Until when callbacks were counted."""
+    """The end of the week whose callbacks were counted."""
     by_account: Mapping[str, Sequence[UrlForecast]]
     of_all: Mapping[SourceName, PolicyImpact]
-    """How much depends on each source that is sent from."""
+    """The callbacks, URLs and accounts that depend on each source."""
 
     @classmethod
     def of(
         cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
-        """Forecast all that was sent by this policy; that may be much, so it takes a while."""
+        """Apply a policy to the totals of a week's callbacks; this can take long."""
         found = forecast_urls(policy, sent, now=date, then=date)
         by_account = groupby(found, key=lambda one: one.account_sid)
         return cls(
@@ -65,32 +65,38 @@ class SourceUsageByAccount:
         )
 
     def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
-        """Return how much depends on a source, of an account or of all."""
+        """Return the callbacks, URLs and accounts that depend on a source.
+
+        With `account_sid`, only those of this account count.
+        """
         if account_sid is None:
             return self.of_all.get(source, PolicyImpact())
         return impact_of(depending_on(source, self.by_account.get(account_sid, ())))
 
     def holding(self, account_sid: str) -> frozenset[PhaseHold | None]:
-        """Return the holds that decide for an account, where it was called."""
+        """Return the holds that decide for an account's URLs of the last week.
+
+        None stands for URLs without a hold.
+        """
         return frozenset(one.hold for one in self.by_account.get(account_sid, ()))
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyMetrics:
-    """The figures of a policy at one moment."""
+    """The figures of the active policy, for `/metrics`."""
 
     seconds_to_changes: Mapping[str, float]
-    """To the next change, by its label."""
+    """The seconds to the next change of each kind, by the kind's label."""
     dependents: Mapping[SourceName, int]
-    """How many callbacks of the last week came from where a source that ends sends now."""
+    """For each source that will end: the callbacks of the last week that depend on it."""
     refusals: int
-    """How often the settings file could not be used."""
+    """How often the settings file has been refused since the start."""
     is_current: bool
-    """Whether what the file has is in force."""
+    """Whether the policy in the settings file is active."""
 
 
 class PolicyMonitor:
-    """Watches the coming changes of the active policy; it warns by log lines."""
+    """Watches for changes of the active policy at its dates, and logs warnings before them."""
 
     def __init__(
         self,
@@ -100,17 +106,17 @@ class PolicyMonitor:
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
-        """Watch a policy; `count` returns what was sent in the week before an instant.
+        """Watch a policy; `count` returns the totals of callbacks in the week before an instant.
 
-        It may raise StoreUnavailable, and is called again later.
+        If `count` raises StoreUnavailable, it is called again later.
         """
         self.active = active
         self.dependents: SourceUsageByAccount | None = None
-        """None until they have been counted, or need not be: that is at once after the start."""
+        """The usage of each source in the last week; None until it has been counted."""
         self._count = count
         self._clock = clock
         self.before = before
-        """How long before a change there is a warning of it."""
+        """How long before a change to warn of it, once for each of these durations."""
         self._wakeup = Wakeup(clock)
         self._reminded = set[UpcomingPolicyChange]()
         self._sent: Sequence[UrlDeliveryTotals] | None = None
@@ -125,28 +131,31 @@ class PolicyMonitor:
 
     @property
     def date(self) -> datetime:
-        """Which instant it is in the policy's calendar."""
+        """The present instant in the policy's calendar."""
         return self.policy.date_at(self._clock.now())
 
     def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
-        """Return the changes that are near now, and those that were reached since a date."""
+        """Return the changes that a warning is due for, and those reached since a date."""
         date = self.date
         return reminders(self.policy, since=since or date, at=date, before=self.before)
 
     def near_in_words(self) -> list[str]:
-        """Return the changes that are near now, and when each of them is."""
+        """Return a sentence for each change that a warning is due for, with its date."""
         date = self.date
         return [in_words(reminder.change, date) for reminder in self.near()]
 
     def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
-        """Return how much depends on each source that ends, of an account or of all."""
+        """Return, for each source that will end, the callbacks, URLs and accounts depending on it.
+
+        With `account_sid`, only those of this account count. Empty before the first count.
+        """
         if self.dependents is None:
             return {}
         ending = sources_that_end(self.policy, at=self.date)
         return {source: self.dependents.on(source, account_sid) for source in ending}
 
     def figures(self) -> PolicyMetrics:
-        """Return the figures of the policy now."""
+        """Return the present figures of the active policy."""
         policy, date = self.policy, self.date
         seconds = dict[str, float]()
         for change in policy_changes(policy, after=date):
@@ -159,7 +168,7 @@ class PolicyMonitor:
         )
 
     async def run(self) -> None:
-        """Count and warn until the task is cancelled."""
+        """Count callbacks and warn of changes, until the task is cancelled."""
         reminded = self.date
         while True:
             await self._count_at_times()
@@ -178,7 +187,7 @@ class PolicyMonitor:
     async def _count_at_times(self) -> None:
         now = self._clock.now()
         if is_settled(self.policy, at=self.date):
-            # Nobody depends on what changes no more, whoever was called.
+            # Without a change ahead, nobody can be affected, so there is nothing to count.
             self._sent, self._next_count = self._sent or [], None
             return
         if self._next_count is not None and self._counted <= now < self._next_count:
@@ -187,13 +196,13 @@ class PolicyMonitor:
         try:
             self._sent = await self._count(now)
         except StoreUnavailable as failure:
-            _log.warning("%s; the callbacks of the last week are counted later", failure)
+            _log.warning("%s; the callbacks of the last week will be counted later", failure)
         self._next_count = now + max(_COUNT_EVERY, _REST * (self._clock.now() - now))
 
     async def _look_at_dependents(self) -> None:
         if self._sent is None:
             return
-        # In a thread: a week of callbacks may be very many, and others are sent meanwhile.
+        # In a thread, since there may be very many callbacks, and others are sent meanwhile.
         self.dependents = await asyncio.to_thread(
             SourceUsageByAccount.of, self.policy, self._sent, counted=self._counted, date=self.date
         )
@@ -204,7 +213,7 @@ class PolicyMonitor:
         self._reminded.add(reminder)
         change = reminder.change
         concerned = await self._concerned(change)
-        shown = "" if concerned is None else f"; of the last week it would change {concerned}"
+        shown = "" if concerned is None else f"; it would have affected {concerned} last week"
         left = max(change.at - date, timedelta(0))
         extra = {
             "change": change.kind.label,
@@ -215,7 +224,7 @@ class PolicyMonitor:
         _log.warning("policy: %s%s", in_words(change, date), shown, extra=extra)
 
     async def _concerned(self, change: PolicyChange) -> PolicyImpact | None:
-        """Return how much of the last week another source sends from a change on."""
+        """Return the last week's callbacks whose source changes with this, or None if unknown."""
         if self._sent is None:
             return None
         return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._sent))

@@ -11,7 +11,7 @@ from ringback.core.policy.source_policy import Policy
 from ringback.policy.active_policy import ActivePolicy
 from ringback.runtime.file_watch import FilesState, FileWatch
 
-# A change is taken over when two looks have found the same, and that within a second.
+# A change takes effect when two looks have found the same file, which is within a second.
 _LOOK_EVERY_SECONDS: Final = 0.4
 
 _log = logging.getLogger(__name__)
@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 class PolicyReloader:
     """Looks at the settings file every 0.4 seconds, and reads it when it has changed.
 
-    What somebody writes to between two looks, or while it is read, is left for a later one.
+    A file that changes between two looks, or while it is read, is read again later.
     """
 
     def __init__(
         self, path: str, load: Callable[[], tuple[Policy, Sequence[str]]], active: ActivePolicy
     ) -> None:
-        """Keep a policy that is active the same as in a file.
+        """Keep the active policy up to date with the settings file at `path`.
 
         `load` returns the file's policy and the names of other settings that changed, which need a
-        restart; it raises ConfigurationError for what can't be used.
+        restart; it raises ConfigurationError if the file is invalid.
         """
         self._path = path
         self._load = load
@@ -42,7 +42,7 @@ class PolicyReloader:
         self._watch.look_now()
 
     async def run(self) -> None:
-        """Look at the file until the task is cancelled."""
+        """Watch the file and reload the policy, until the task is cancelled."""
         while True:
             await self._reload(await self._watch.changed())
 
@@ -55,16 +55,16 @@ class PolicyReloader:
             return  # it was changed while it was read, so half of it may be missing
         if isinstance(found, ConfigurationError):
             self._active.refuse(str(found))
-            _log.error("the policy stays as it was: %s", found)
+            _log.error("the policy stays as it is: %s", found)
             return
         policy, changed = found
         self._warn_of(changed)
         was_refused = self._active.problem is not None
         if self._active.activate(policy) or was_refused:
-            _log.info("the policy is that of %s now", self._path)
+            _log.info("the policy of %s is active now", self._path)
 
     def _warn_of(self, changed: Sequence[str]) -> None:
         if changed and changed != self._waiting_for_restart:
             names = ", ".join(changed)
-            _log.warning("%s: what changed of %s needs a restart", self._path, names)
+            _log.warning("%s: the changes of %s need a restart", self._path, names)
         self._waiting_for_restart = changed

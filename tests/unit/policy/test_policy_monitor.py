@@ -123,7 +123,7 @@ async def test_a_start_near_a_change_warns_at_once_and_says_whom_it_concerns(
     line = next(line for line in caplog.records if "default" in line.getMessage())
     assert line.getMessage() == (
         "policy: the default moves from twilio to kore at 2024-10-16T00:00:00Z, in 3 days;"
-        " of the last week it would change 2 callbacks to 2 URLs of 1 account"
+        " it would have affected 2 callbacks to 2 URLs of 1 account last week"
     )
     told = {name: vars(line)[name] for name in ("change", "date", "seconds_left", "callbacks")}
     assert told == {
@@ -164,7 +164,7 @@ async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
         active.activate(Policy(NOTICE.phases, (PhaseHold("after", ACCOUNT_SID, until=end),)))
         await until(lambda: warned(caplog))
         assert f"the hold of {ACCOUNT_SID} in phase 'after' ends" in warned(caplog)[0]
-        assert "would change 1 callback to 1 URL" in warned(caplog)[0]
+        assert "would have affected 1 callback to 1 URL" in warned(caplog)[0]
         assert monitor.dependents is not None
         assert monitor.dependents.on(KORE) == PolicyImpact(1, 1, 1)
 
@@ -252,7 +252,7 @@ async def test_whom_the_last_change_concerned_is_still_known_when_it_is_reached(
         await until(lambda: warned(caplog))
     assert warned(caplog) == [
         "policy: twilio ends now, at 2024-11-02T00:00:00Z;"
-        " of the last week it would change 1 callback to 1 URL of 1 account"
+        " it would have affected 1 callback to 1 URL of 1 account last week"
     ]
 
 
@@ -276,7 +276,7 @@ async def test_a_database_that_is_away_is_asked_again_later(
     away.is_away = True
     async with running(monitor):
         await until(lambda: len(warned(caplog)) > 1)
-        assert "the disk is full; the callbacks of the last week are counted later" in warned(
+        assert "the disk is full; the callbacks of the last week will be counted later" in warned(
             caplog
         )
         # It warns all the same, and leaves out what it doesn't know.

@@ -74,7 +74,7 @@ async def test_a_file_that_changes_puts_its_policy_in_force(
     async with reloading(file, active):
         write(file, HOLD)
         await until(lambda: active.policy == HELD)
-    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+    assert logged(caplog, logging.INFO) == [f"the policy of {file} is active now"]
     assert logged(caplog, logging.WARNING) == []
 
 
@@ -169,14 +169,14 @@ async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
         await asyncio.sleep(0.03)
         assert active.policy == NOTICE
         (line,) = logged(caplog, logging.ERROR)
-        assert line.startswith("the policy stays as it was: ")
+        assert line.startswith("the policy stays as it is: ")
         assert problem in line
         assert str(file) in line
         assert active.refusals == 1
 
         write(file, "# as it was\n")
         await until(lambda: active.problem is None)
-    assert logged(caplog, logging.INFO) == [f"the policy is that of {file} now"]
+    assert logged(caplog, logging.INFO) == [f"the policy of {file} is active now"]
 
 
 async def test_what_else_changed_needs_a_restart_and_is_named_once(
@@ -188,7 +188,7 @@ async def test_what_else_changed_needs_a_restart_and_is_named_once(
         write(file, "backlog = 11\nport = 7777\n")
         await until(lambda: active.policy == NOTICE)
     assert logged(caplog, logging.WARNING) == [
-        f"{file}: what changed of port, backlog needs a restart"
+        f"{file}: the changes of port, backlog need a restart"
     ]
 
 
