@@ -92,11 +92,11 @@ async def test_https_is_served_and_a_renewed_certificate_needs_no_restart(tmp_pa
         first, status = await asyncio.to_thread(shown_by, server)
         assert status == 200
         write_certificate(tmp_path)
-        await server.log.says("HTTPS shows the new certificate")
+        await server.log.says("HTTPS uses the new certificate")
         second, _ = await asyncio.to_thread(shown_by, server)
         assert second != first
         (tmp_path / "key.pem").unlink()
-        await server.log.says("HTTPS goes on with the certificate of before")
+        await server.log.says("HTTPS keeps the old certificate")
         assert await asyncio.to_thread(shown_by, server) == (second, 200)
         assert await server.stop() == 0
 
@@ -111,4 +111,4 @@ def test_one_file_without_the_other_is_refused_by_name(missing: str, tmp_path: P
     )
     assert ended.returncode == 1
     name = missing.removeprefix("--").replace("-", "_")
-    assert f"{name} has to say which file it is" in json.loads(ended.stderr)["message"]
+    assert f"so give {name}, too" in json.loads(ended.stderr)["message"]

@@ -32,7 +32,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
         assert (await why(server))[0] == "kore"
 
         write(file, f"backlog = 7\nlog_level = 'info'\n{HOLD}")
-        await server.wait_for_log("is active now")
+        await server.wait_for_log("the policy of")
         assert await why(server) == (
             "twilio",
             "twilio is the default in phase 'before'; a hold keeps every callback in that phase",
@@ -50,7 +50,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
 
         write(file, f"log_level = 'info'\n{HOLD}until = 2025-01-01\n")
         server.process.send_signal(signal.SIGHUP)
-        await server.wait_for_log("is active now")
+        await server.wait_for_log("the policy of")
         assert await why(server) == (
             "kore",
             "kore is the default in phase 'after', since 2024-11-02;"

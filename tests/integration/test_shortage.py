@@ -81,9 +81,9 @@ async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted()
         requests = len(receiver.requests)
     assert output.decode().splitlines() == ["delivered delivered"] * COUNT
     assert requests == COUNT
-    lines = [line for line in errors.decode().splitlines() if "callbacks wait" in line]
+    lines = [line for line in errors.decode().splitlines() if "callbacks have to wait" in line]
     assert lines == [
-        "WARNING:ringback.delivery.fair_scheduler:callbacks wait, and nothing of them is lost:"
+        "WARNING:ringback.delivery.fair_scheduler:callbacks have to wait, but none is lost:"
         " Too many open files"
     ]
 

@@ -1,5 +1,5 @@
-"""The delivery of callbacks: queued, claimed fairly, sent, settled, tried again.
+"""Delivers callbacks: queues and claims them fairly, sends them, and saves and retries attempts.
 
-May import `ports`, `runtime` and `core`; the HTTP client is a port to it.
-Start with `delivery_loop`, which is the whole way in one module.
+May import `ports`, `runtime` and `core`; it uses the HTTP client through a port.
+Start with `delivery_loop`, which has all steps of a delivery.
 """

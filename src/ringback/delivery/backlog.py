@@ -1,4 +1,4 @@
-"""Counts the callbacks that wait, and limits how many more may come."""
+"""Counts the unfinished callbacks, and limits their number."""
 
 import logging
 from collections import Counter
@@ -11,23 +11,23 @@ from ringback.core.errors import BacklogFull
 from ringback.delivery.counters import DeliveryCounters
 
 _ASK_AGAIN: Final = 5
-"""Seconds; a backlog of any size has moved on by then."""
+"""The `Retry-After` in seconds; a backlog of any size has become shorter by then."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class BacklogLimits:
-    """How many callbacks may be unfinished before no more are taken on."""
+    """The most callbacks that may be unfinished, in all and for each account."""
 
     in_all: int = 1_000_000
     per_account: int = 1_000_000
 
 
 class Backlog:
-    """The callbacks that have been accepted and have not ended, by account.
+    """The number of callbacks that have been accepted and have not ended, by account.
 
-    It also counts each that is accepted, and each that ends.
+    It also counts each accepted and each ended callback for `/metrics`.
     """
 
     def __init__(self, bounds: BacklogLimits, counters: DeliveryCounters) -> None:
@@ -35,20 +35,20 @@ class Backlog:
         self._counters = counters
         self._unfinished = Counter[str]()
         self.in_all = 0
-        """How many callbacks of all accounts have not ended."""
+        """The number of unfinished callbacks of all accounts."""
 
     def start_with(self, unfinished: Mapping[str, int]) -> None:
-        """Start with the counts of the store."""
+        """Start with the number of unfinished callbacks in the store, by account."""
         self._unfinished = Counter(unfinished)
         self.in_all = sum(unfinished.values())
 
     def accepted(self, callback: CallbackRecord) -> None:
-        """Note that a new callback is unfinished."""
+        """Count a new callback as unfinished."""
         self._counters.accepted(callback.source)
         self.change(callback.account_sid, 1)
 
     def ended(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Note that a callback has come to this ending."""
+        """Count a callback as ended; log a warning if it failed."""
         self.change(callback.account_sid, -1)
         took = (progress.date_updated - callback.date_created).total_seconds()
         self._counters.ended(progress.status, callback.source, took)
@@ -56,15 +56,12 @@ class Backlog:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
 
     def change(self, account_sid: str, by: int) -> None:
-        """Add to the number of unfinished callbacks, or take from it."""
+        """Change the number of an account's unfinished callbacks by this many."""
         self._unfinished[account_sid] += by
         self.in_all += by
 
     def check(self, account_sid: str, count: int) -> None:
-        """Check that there is room for this many more.
-
-        Raises BacklogFull where there is not.
-        """
+        """Raise BacklogFull if there is no room for this many more callbacks of an account."""
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:
             raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)
@@ -74,6 +71,6 @@ class Backlog:
 
 def _overloaded(what: str, bound: int) -> BacklogFull:
     return BacklogFull(
-        f"{what}, and {bound} may; nothing was taken on, ask again in {_ASK_AGAIN} s",
+        f"{what}, and {bound} may; nothing was accepted, ask again in {_ASK_AGAIN} s",
         retry_after=_ASK_AGAIN,
     )

@@ -1,8 +1,8 @@
-"""Takes big batches in: each is durable as a whole first, and then added a few at a time.
+"""Accepts big batches: one commit makes a batch durable, and others add its callbacks in parts.
 
-One commit that adds a thousand callbacks keeps all others waiting for as long as that takes. So the
-first one only writes the batch down, and small ones make its callbacks, which leave others their
-turn. What a dead process left is added by the next: a batch is kept whole or not at all.
+One commit that adds a thousand callbacks would hold up all other commits. So the first commit only
+writes the batch down, and small ones add its callbacks, with other commits in between. What a dead
+process has not added is added at the next start: a batch is kept as a whole or not at all.
 """
 
 import asyncio
@@ -21,61 +21,63 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.database_outage import outlast
 
 _FEW: Final = 4
-"""How many are added at once where several accounts have callbacks to send."""
+"""How many callbacks are added in one commit while several accounts send callbacks."""
 _MANY: Final = 64
+"""How many callbacks are added in one commit while only one account does."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 Add = Callable[[Transaction, Sequence[CallbackRecord], NewCallbackQueue], list[CallbackRecord]]
-"""Keeps new callbacks, and returns their records; see `operations.create_callbacks`."""
+"""Saves new callbacks, and returns their records; see `operations.create_callbacks`."""
 
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """A batch that is durable."""
+    """A batch that is durable, and whose callbacks are being added."""
 
     numbers: Sequence[int]
-    """Those that its callbacks are written down under until all are added."""
+    """The numbers under which its callbacks are written down until all are added."""
     callbacks: Sequence[CallbackRecord]
     added: asyncio.Future[list[CallbackRecord]]
     records: list[CallbackRecord] = field(default_factory=list[CallbackRecord])
     failures: dict[str, Exception] = field(default_factory=dict[str, Exception])
-    """Why some can't be added, by their SIDs."""
+    """The errors of the callbacks that can't be added, by SID."""
 
     @property
     def settled(self) -> list[int]:
-        """The numbers of those that need not be written down any more."""
+        """The numbers of the callbacks that need not be written down any more."""
         pairs = zip(self.numbers, self.callbacks, strict=True)
         return [number for number, callback in pairs if callback.sid not in self.failures]
 
 
 @dataclass(eq=False, kw_only=True)
 class BatchIngestionQueue:
-    """Answers `ports.BulkCallbackQueue`; see `run`."""
+    """Implements `ports.BulkCallbackQueue`; `run` adds the callbacks of the batches."""
 
     store: Store
     clock: Clock
     stopwatch: Callable[[], float]
-    """Returns seconds."""
+    """Returns a time in seconds, to measure durations."""
     queue: NewCallbackQueue
     add: Add
     are_others_there: Callable[[], bool]
+    """Returns True while several accounts send callbacks."""
 
     def __post_init__(self) -> None:
         """Begin without any batch."""
         self._turns = FairSemaphore(1)
-        """One batch is added at a time."""
+        """Lets one batch be added at a time."""
         self._batches = deque[_Batch]()
-        """Those that are to be added, in their order."""
+        """The batches to add, in order."""
         self._is_held_up = False
-        """Whether nothing can be added, since the database is away."""
+        """Whether nothing can be added because the database is unavailable."""
         self._wakeup = asyncio.Event()
 
     async def keep(
         self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
     ) -> list[CallbackRecord]:
-        """Keep a batch; see `ports.BulkCallbackQueue`."""
+        """Save a batch, and return its records; see `ports.BulkCallbackQueue`."""
         added = asyncio.get_running_loop().create_future()
 
         def write_down(tx: Transaction) -> _Batch:
@@ -94,9 +96,9 @@ class BatchIngestionQueue:
             self._turns.give_back(account_sid)
 
     async def run(self) -> None:
-        """Add the callbacks of durable batches, also those that a killed process left; for ever."""
+        """Add the callbacks of all durable batches, for ever; first those of a killed process."""
         left = await self._do(_find_left)
-        # One that has come meanwhile, and somebody waits for, may be among them.
+        # A batch that arrived meanwhile, and whose request waits, may be among them.
         for batch in self._batches:
             for number in batch.numbers:
                 left.pop(number, None)
@@ -121,7 +123,7 @@ class BatchIngestionQueue:
             await self._add_part(batch, part)
             at += len(part)
             if self.are_others_there():
-                # So that half of the time is theirs.
+                # The pause leaves half of the time to the other accounts.
                 await asyncio.sleep(self.stopwatch() - began)
         if not batch.added.done():
             if not batch.failures:
@@ -137,7 +139,7 @@ class BatchIngestionQueue:
     async def _add_part(self, batch: _Batch, part: Sequence[CallbackRecord]) -> None:
         try:
             batch.records += await self._do(lambda tx: self.add(tx, part, self.queue))
-        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+        except Exception as failure:  # noqa: BLE001 (one bad callback must not stop the others)
             if len(part) > 1:
                 for one in part:
                     await self._add_part(batch, [one])
@@ -147,7 +149,7 @@ class BatchIngestionQueue:
                 batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
-        """Tell that a batch is durable, where the rest has to wait until the database is back."""
+        """Answer the request of a durable batch, though the rest is added after the outage."""
         if batch.added.done():
             return
         rest = batch.callbacks[len(batch.records) :]
@@ -171,7 +173,7 @@ class BatchIngestionQueue:
 
 
 def _known_as(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
-    """Return the callback that its key led to, as far as is known; itself where it has none."""
+    """Return the saved callback with the same idempotency key, or else the callback itself."""
     key = callback.idempotency_key
     return (key and tx.callbacks.with_key(callback.account_sid, key)) or callback
 
@@ -184,7 +186,8 @@ def _find_left(tx: Transaction) -> dict[int, CallbackRecord]:
             callback = read_new(text)
         except ValueError:
             _log.exception(
-                "callback %d of those written down can't be read, and stays there", number
+                "the callback that is written down under number %d can't be read, and stays there",
+                number,
             )
             continue
         if tx.callbacks.find(callback.sid) is None:

@@ -1,4 +1,4 @@
-"""Renders a callback's request, signs it and sends it; whatever fails is an ending, too."""
+"""Renders, signs and sends a callback's request; any failure is an outcome, not an error."""
 
 import logging
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class CallbackSender:
-    """Sends callbacks, signed by the secrets of the moment at which they leave."""
+    """Sends callbacks, signed with the secrets that are valid when each request leaves."""
 
     transport: Transport
     signing_keys: CurrentSigningKeys
@@ -35,9 +35,10 @@ class CallbackSender:
         turn: int = 0,
         fresh: bool = False,
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
-        """Send it once; return how that ended, and the request as it was rendered last.
+        """Send a callback once; return the result, and the request that was rendered last.
 
-        It suspends only where the transport does; see `ports.Transport` for the arguments.
+        The request is None if it couldn't be rendered. No errors are raised: they are results.
+        It suspends only when the transport does; see `ports.Transport` for the arguments.
         """
         request: OutgoingRequest | None = None
 
@@ -57,7 +58,7 @@ class CallbackSender:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, str(gone)))
         except CallbackSourceNotConfigured as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, str(gone)))
-        except Exception as failure:  # noqa: BLE001 (such an attempt has to be settled, too)
+        except Exception as failure:  # noqa: BLE001 (this attempt must be settled, too)
             _log.exception("an attempt of %s failed", callback.sid)
             why = f"Ringback itself failed: {type(failure).__name__}"
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))

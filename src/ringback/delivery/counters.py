@@ -1,7 +1,7 @@
-"""Counters that are updated while things happen, as plain numbers; `/metrics` reads them.
+"""Counters of callbacks, attempts and commits, as plain numbers, which `/metrics` reads.
 
-Counting is on the way of every callback, so a call here costs about as much as a few lines of
-arithmetic. Nothing is locked: each number has one writer, and a reader may miss the last one.
+Every callback is counted, so a call here costs about as much as a few lines of arithmetic. Nothing
+is locked: each number has one writer, and a reader may miss its last change.
 """
 
 from bisect import bisect_left
@@ -14,13 +14,13 @@ from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackSt
 from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
-"""Bounds for an attempt, whose round ends after 15 seconds at the most."""
+"""Histogram bounds for the duration of an attempt, which ends after at most 15 seconds."""
 
 DELAY_SECONDS: Final = (
     *(0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0),
     *(300.0, 3600.0, 21600.0, 86400.0),
 )
-"""Bounds for what a schedule can put off: from milliseconds to days."""
+"""Histogram bounds for waits that a retry schedule can cause: from milliseconds to days."""
 
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -28,7 +28,7 @@ _ENDINGS: Final = tuple(s for s in CallbackStatus if s is not CallbackStatus.SCH
 
 
 class Histogram:
-    """How often a value was up to each of some bounds, and all values together."""
+    """A histogram: the number of values up to each bound, and the sum of all values."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -43,7 +43,7 @@ class Histogram:
         self.total += value
 
     def up_to(self) -> list[tuple[float, int]]:
-        """Return for each bound, and for infinity, how many values were no greater.
+        """Return each bound, and infinity, with the number of values up to it.
 
         >>> histogram = Histogram((1.0, 2.0))
         >>> for value in (0.5, 1.0, 1.5, 9.0):
@@ -55,42 +55,42 @@ class Histogram:
 
 
 def _of_each_source(bounds: tuple[float, ...]) -> defaultdict[SourceName, Histogram]:
-    """Return a histogram for each source; one that the settings add has its own from its first."""
+    """Return a histogram for each source; an added source gets one with its first value."""
     return defaultdict(lambda: Histogram(bounds), {s: Histogram(bounds) for s in Source})
 
 
 class DeliveryCounters:
-    """The counts of one process, from its start on."""
+    """The counters of one process since its start."""
 
     def __init__(self) -> None:
         self.acceptances = defaultdict[str, int](int, dict.fromkeys(Source, 0))
-        """Callbacks taken in, by source."""
+        """Accepted callbacks, by source."""
         self.attempts = defaultdict[tuple[str, str, str], int](int)
-        """Attempts that ended, by source, result and failure (empty where none is named)."""
+        """Ended attempts, by source, result and failure (empty for none)."""
         self.endings = defaultdict[tuple[str, str], int](
             int, dict.fromkeys(product(Source, _ENDINGS), 0)
         )
-        """Callbacks that ended, by source and status."""
+        """Ended callbacks, by source and status."""
         self.attempt_seconds = _of_each_source(ATTEMPT_SECONDS)
         self.first_attempt_seconds = Histogram(DELAY_SECONDS)
-        """From acceptance to first attempt."""
+        """The seconds from the acceptance of a callback to its first attempt."""
         self.delivery_seconds = _of_each_source(DELAY_SECONDS)
-        """From acceptance to delivery."""
+        """The seconds from the acceptance of a callback to its delivery, by source."""
         self.shadows = defaultdict[tuple[str, str], int](int)
-        """Copies of callbacks that ended, by their source and result."""
+        """Ended shadow copies of callbacks, by the source and result of the copy."""
         self.shadows_skipped = defaultdict[tuple[str, str], int](int)
-        """Those that were not made, by account and reason."""
+        """Shadow copies that were not made, by account and reason."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
-        """How long commits of the store took; written by its own thread."""
+        """The seconds that commits of the store took; only the store's thread writes them."""
 
     def accepted(self, source: SourceName) -> None:
-        """Count a callback that was taken in."""
+        """Count an accepted callback."""
         self.acceptances[source] += 1
 
     def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:
-        """Count an attempt of a callback by its settled row, and how long it took if that is known.
+        """Count an ended attempt of a callback, and its duration if that is known.
 
-        With a first attempt, how long the callback waited for it is counted, too.
+        For a first attempt, the time that the callback waited for it is counted, too.
         """
         self.attempts[callback.source, attempt.result, attempt.failure or ""] += 1
         if attempt.timings is not None:
@@ -102,13 +102,13 @@ class DeliveryCounters:
     def ended(
         self, status: CallbackStatus, source: SourceName, seconds_since_created: float
     ) -> None:
-        """Count a callback that nothing more will be done about."""
+        """Count an ended callback, and, if it was delivered, the seconds until then."""
         self.endings[source, status] += 1
         if status is CallbackStatus.DELIVERED:
             self.delivery_seconds[source].add(seconds_since_created)
 
     def skipped_copies(self, account_sid: str) -> dict[str, int]:
-        """Return how many copies of an account's callbacks were not made, by reason."""
+        """Return the number of an account's shadow copies that were not made, by reason."""
         skipped = dict[str, int]()
         for (owner, why), count in self.shadows_skipped.items():
             if account_sid in (EVERY, owner):

@@ -1,25 +1,24 @@
-"""Which secrets sign callbacks: those of the newest known state of their account.
+"""Keeps the newest known state of each account, whose secrets sign its callbacks.
 
-A claim brings the account as it was when the claim was made, and may wait for its turn, or for a
-connection. A change that was answered in the meantime has to hold for it: a secret that was
-disabled signs nothing more.
+A claimed callback has the account as it was at the claim, and may then wait for its turn or for a
+connection. If the account's secrets change in the meantime, the new ones must sign the callback.
 """
 
 from ringback.core.accounts.account import Account
 
 
 class CurrentSigningKeys:
-    """Answers `ports.CallbackSigningKeys`."""
+    """Implements `ports.CallbackSigningKeys`: the newest known state of each account."""
 
     def __init__(self) -> None:
         self._newest = dict[str, Account]()
 
     def learn(self, account: Account) -> None:
-        """Sign by this state of an account from now on, unless a newer one is known."""
+        """Use this state of an account for signing from now on, unless a newer one is known."""
         self.newest(account)
 
     def newest(self, account: Account) -> Account:
-        """Return the newest state of this account: this one, or one that was learned."""
+        """Return the newest known state of an account: the given one, or one learned before."""
         known = self._newest.get(account.sid)
         if known is None or known.revision < account.revision:
             self._newest[account.sid] = known = account

@@ -1,10 +1,10 @@
-"""The delivery loop: claim -> render -> send -> decide -> settle -> what follows, in this order.
+"""The delivery loop: claim -> render -> send -> decide -> settle -> follow up, in this order.
 
-What is committed with what: a claim commits the attempt's open row before its request leaves. A
-settlement commits how the attempt ended, what becomes of the callback and, where its round goes
-on, the open row of the next attempt. So no request leaves without a row, and the next start knows
-what a crash left open. A new callback that gets a slot at once is claimed by the commit that keeps
-it (`enqueue`), and joins at the second step. Checkpoints: `claimed`, `sent`, `settled`.
+A claim commits the attempt's open row before its request leaves. A settlement commits the result of
+the attempt, the new state of the callback and, if its round goes on, the open row of the next
+attempt. So no request leaves without a row, and the next start finds what a crash left open. A new
+callback that gets a slot at once is claimed by the commit that saves it (`enqueue`), and starts at
+the second step. Checkpoints: `claimed`, `sent`, `settled`.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ from ringback.runtime.wakeup import Wakeup
 
 @dataclass(eq=False, kw_only=True)
 class DeliveryLoop:
-    """Takes each callback that is due through the steps of its delivery."""
+    """Takes each due callback through the steps of its delivery."""
 
     due_callbacks: DueCallbacks
     scheduler: FairScheduler
@@ -52,7 +52,7 @@ class DeliveryLoop:
     clock: Clock
     random_source: RandomSource
     schedule: RetrySchedule
-    """For accounts that have none of their own."""
+    """The retry schedule of accounts without their own."""
     backlog: Backlog
     counters: DeliveryCounters
     wakeup: Wakeup
@@ -62,20 +62,21 @@ class DeliveryLoop:
     is_stopping: bool = False
 
     def __post_init__(self) -> None:
-        """Have workers call `_attempt` for each claim, and the writer `_follow_up` afterwards."""
+        """Let workers call `_attempt` for each claim, and the writer `_follow_up` afterwards."""
         self.workers = DeliveryWorkers(self._attempt, per_destination=self.per_destination)
         self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
 
     async def run(self) -> None:
-        """Claim callbacks as they come due, until told to stop."""
+        """Claim callbacks as they come due, until `is_stopping` is set."""
         while not self.is_stopping:
             for claim in await self.due_callbacks.claim():
                 self.workers.add(claim)
 
     async def _attempt(self, claim: DeliveryClaim) -> None:
-        """Render, send and decide, in a worker of the destination; have the result settled.
+        """Make one attempt: render, send and decide; then hand the result over to be settled.
 
-        Only sending may suspend. Where it doesn't, one worker makes one attempt after the other.
+        It runs in a worker of the destination. Only sending may suspend; if it doesn't, one worker
+        makes one attempt after the other.
         """
         self.checkpoint("claimed")
         callback, progress, account, is_fresh = claim
@@ -90,13 +91,13 @@ class DeliveryLoop:
         self.checkpoint("sent")
         outcome, lane = exchange.outcome, lane_of(callback)
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
-            # Nothing has left, for want of something on this machine: that was no attempt.
+            # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
             now = self.clock.now()
             due = self.scheduler.rest(lane, now, outcome)
             self.settlements.add(Settlement(callback, None, put_back(progress, now, due=due)))
             return
         if exchange.waited:
-            # Waiting for a connection of ours costs neither the attempt nor its round any time.
+            # Waiting for a connection does not count as time of the attempt or of its round.
             waited = timedelta(seconds=exchange.waited)
             claim = claim._replace(progress=progress.held_up(waited))
             started += waited
@@ -110,13 +111,13 @@ class DeliveryLoop:
         self.counters.attempt_ended(callback, attempt)
 
     def decide(self, claim: DeliveryClaim, outcome: Outcome, started: datetime) -> DeliveryProgress:
-        """Return the next state of a callback after this outcome, by the rules of `core/retry`."""
+        """Return a callback's next state after this outcome, as `core.callbacks.retry` decides."""
         callback, progress, account, _ = claim
         now = self.clock.now()
         if isinstance(outcome, DeliveredOutcome):
             return delivered(progress, now)
         if progress.round_attempts == 1:
-            # A round begins when its first request leaves; waiting until then is our affair.
+            # A round begins when its first request leaves; the wait before that doesn't count.
             progress = progress._replace(round_began=started)
         rules = callback.retry_rules(account.schedule or self.schedule)
         jitter = int.from_bytes(self.random_source.bytes(2)) / 0xFFFF
@@ -128,7 +129,10 @@ class DeliveryLoop:
         return after
 
     def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
-        """Go on with a callback whose settlement is durable; an account comes with each retry."""
+        """Continue after a durable settlement: the next attempt, a later retry, or the end.
+
+        The account is there if the callback's next attempt is under way.
+        """
         self.checkpoint("settled")
         callback, attempt, progress = settlement
         if attempt is not None and attempt.number == 1:

@@ -1,6 +1,6 @@
-"""The delivery of callbacks as a whole: put together, taken up at the start, drained at the stop.
+"""Assembles the delivery of callbacks, recovers it at the start, and drains it at the stop.
 
-`delivery_loop` is where to read what happens to a callback.
+`delivery_loop` has the steps of a delivery.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """How much goes on at the same time, and how much may wait."""
+    """The most callbacks that may be under way at the same time, and that may wait."""
 
     at_once: int = 800
-    """Callbacks under way: claimed, and not yet answered."""
+    """The most callbacks under way: claimed, and not answered yet."""
     per_destination: int = 64
-    """Requests to one destination."""
+    """The most requests under way to one destination."""
     backlog: BacklogLimits = BacklogLimits()
 
 
@@ -116,37 +116,37 @@ class DeliveryService:
 
     @property
     def under_way(self) -> int:
-        """How many callbacks are claimed, and not yet answered."""
+        """The number of callbacks that are claimed, and not answered yet."""
         return self._scheduler.under_way
 
     @property
     def unfinished(self) -> int:
-        """How many callbacks have been accepted, and have not ended."""
+        """The number of callbacks that have been accepted, and have not ended."""
         return self._backlog.in_all
 
     @property
     def waiting(self) -> int:
-        """How many callbacks wait, for their turn or for later."""
+        """The number of callbacks that wait for their turn, or for a later time."""
         return max(self.unfinished - self.under_way, 0)
 
     @property
     def is_shared(self) -> bool:
-        """Whether several accounts have had callbacks sent of late."""
+        """Whether callbacks of several accounts have been sent within the last second."""
         return self._scheduler.are_shared(self._clock.now())
 
     @property
     def is_still(self) -> bool:
-        """Whether nothing is under way, and nothing happens until something is due or comes."""
+        """Whether nothing is under way until a callback comes due, or a new one arrives."""
         return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
 
     async def next_due(self) -> datetime | None:
-        """Return when the next callback that waits is due."""
+        """Return when the next waiting callback is due, or None if none waits."""
         return self._scheduler.next_due()
 
     async def recover(self) -> int:
-        """Settle what a dead process left open as unknown, due again; return how many.
+        """Settle attempts that a dead process left open as unknown, and return their number.
 
-        It also takes up what waits.
+        Their callbacks are tried again as the retry rules say. It also loads the waiting callbacks.
         """
         count = await self._store.transact(self._settle_left_open)
         await self._store.transact(self._count_unfinished)
@@ -154,7 +154,7 @@ class DeliveryService:
         return count
 
     async def run(self) -> None:
-        """Deliver callbacks as they come due, until told to stop."""
+        """Deliver callbacks as they come due, until `stop` is called."""
         self._loop_ended = asyncio.Event()
         try:
             await self._loop.run()
@@ -162,11 +162,12 @@ class DeliveryService:
             self._loop_ended.set()
 
     async def stop(self, *, within: timedelta) -> None:
-        """Begin nothing new, and let the attempts under way end within this time.
+        """Begin no new attempts, and let those under way end within this time.
 
-        What has not left is put back; what is not answered by then is settled at the next start.
+        Callbacks that have not been sent are put back. Attempts that are not answered by then are
+        settled at the next start.
         """
-        # The flags first: what is claimed or decided from here on begins no new attempt.
+        # The flags come first: a claim or decision after them begins no new attempt.
         self._loop.is_stopping = True
         self.queue.is_closed = True
         self._loop.workers.close()
@@ -181,7 +182,7 @@ class DeliveryService:
 
     async def _put_back_unsent(self) -> None:
         try:
-            # When this ends, the workers have what was claimed before the queue was closed.
+            # When this ends, the workers have all that was claimed before the queue was closed.
             await self._store.transact(lambda _: None)
             unsent, now = self._loop.workers.take_unsent(), self._clock.now()
             await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now))
@@ -190,7 +191,7 @@ class DeliveryService:
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()
-        # In its turn: whoever replays or discards something in the meantime is counted after it.
+        # On commit, so that later replays and discards are counted after it.
         tx.on_commit(lambda: self._backlog.start_with(unfinished))
 
     def _settle_left_open(self, tx: Transaction) -> int:
@@ -199,7 +200,7 @@ class DeliveryService:
         return len(left_open)
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
-        """Return the settlement of an attempt of which nobody can say whether it arrived."""
+        """Return the settlement of an attempt that may or may not have arrived."""
         unknown, started = AttemptResult(UnknownOutcome()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)
         return Settlement(

@@ -1,7 +1,7 @@
-"""Workers that deliver claimed callbacks, up to a number at a time to each destination.
+"""Workers that deliver claimed callbacks, with a limited number for each destination.
 
-A worker takes one callback of its destination after the other, and waits for another destination
-when there is none left: starting a task costs three times as much as waking one that waits.
+A worker delivers one callback of its destination after the other. When none is left, it waits for
+another destination, since starting a task costs three times as much as waking a waiting one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class _Destination:
 
 
 class DeliveryWorkers:
-    """Calls `deliver` for each claim that is added."""
+    """Calls `deliver` for each added claim, in at most `per_destination` tasks at a time each."""
 
     def __init__(
         self, deliver: Callable[[DeliveryClaim], Coroutine[Any, Any, None]], *, per_destination: int
@@ -31,33 +31,33 @@ class DeliveryWorkers:
         self._destinations = dict[str, _Destination]()
         self._workers = set[asyncio.Task[None]]()
         self._idle = list[asyncio.Future[_Destination]]()
-        """Of each worker that waits: what to give it the next destination by."""
+        """A future for each waiting worker, whose result is the worker's next destination."""
         self._busy = 0
         self._all_are_idle = asyncio.Event()
         self._all_are_idle.set()
         self._is_closed = False
 
     def add(self, claim: DeliveryClaim) -> None:
-        """Deliver this after all others that are ready for the same destination."""
+        """Deliver a claim after all others that are ready for the same destination."""
         destination = self._destination_of(claim)
         destination.ready.append(claim)
         self._employ(destination)
 
     def add_first(self, claim: DeliveryClaim) -> None:
-        """Deliver this before what is ready for the same destination: its round goes on."""
+        """Deliver a claim, whose round goes on, before all others for the same destination."""
         destination = self._destination_of(claim)
         destination.ready.appendleft(claim)
         self._employ(destination)
 
     def close(self) -> None:
-        """Deliver nothing more: what has not left by now, or is added later, is unsent."""
+        """Deliver no more claims: those not begun yet, and those added later, stay unsent."""
         self._is_closed = True
         for worker in self._idle:
             worker.cancel()
         self._idle.clear()
 
     def take_unsent(self) -> list[DeliveryClaim]:
-        """Return the claims that have not been sent, and forget them."""
+        """Remove the claims that have not been sent, and return them."""
         unsent = list[DeliveryClaim]()
         for destination in self._destinations.values():
             unsent += destination.ready
@@ -65,11 +65,11 @@ class DeliveryWorkers:
         return unsent
 
     async def finish(self) -> None:
-        """Return when the requests under way are answered, or given up."""
+        """Wait until no request is under way any more."""
         await self._all_are_idle.wait()
 
     async def cancel(self) -> None:
-        """Wait no longer for answers, and deliver nothing more."""
+        """Cancel the requests under way, and deliver no more claims."""
         self.close()
         for worker in self._workers:
             worker.cancel()

@@ -1,4 +1,4 @@
-"""Claims the callbacks that are due, and looks once a minute for any that were missed."""
+"""Claims due callbacks in the store, and looks for missed ones once a minute."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ringback.runtime.wakeup import Wakeup
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is searched for callbacks that the scheduler does not know of."""
 _SWEPT_AT_ONCE: Final = 250
-"""Lanes: a few milliseconds of the store's time, then others have their turn."""
+"""How many lanes one transaction reads; it holds up others for a few milliseconds."""
 _PLANNED_ANEW_AT_ONCE: Final = 256
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class DueCallbacks:
-    """The callbacks in the store that are due, lane by lane as the scheduler has slots for them."""
+    """Claims due callbacks in the store, lane by lane, as far as the scheduler has free slots."""
 
     store: Store
     scheduler: FairScheduler
@@ -31,15 +31,16 @@ class DueCallbacks:
     clock: Clock
 
     def __post_init__(self) -> None:
-        """Be about to look the store through."""
+        """Make the first search of the store due at once."""
         self._next_sweep = self.clock.now()
 
     async def claim(self) -> list[DeliveryClaim]:
-        """Claim what is due, in one commit; where nothing is, wait, and return nothing.
+        """Claim the due callbacks in one commit, and return the claims.
 
-        It returns when something may have come due, or when it is woken.
+        If none is due, it waits until one may have come due, or until it is woken, and returns an
+        empty list.
         """
-        # A clock that was set back must not put it off.
+        # A clock that was set back must not delay the search.
         if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:
             await outlast(self.sweep, clock=self.clock)
         now = self.clock.now()
@@ -57,12 +58,12 @@ class DueCallbacks:
         return [claim for claims, _ in claimed for claim in claims]
 
     async def sweep(self) -> None:
-        """Tell the scheduler of all lanes in which something waits."""
+        """Search the store for lanes with waiting callbacks, and pass them to the scheduler."""
         last, is_over = None, False
         while not is_over:
             ahead, some = await self.store.transact(partial(self._look_through, last))
             if ahead:
-                _log.warning("the clock was set back: %d callbacks wait from now on", ahead)
+                _log.warning("the clock was set back: the waits of %d callbacks begin now", ahead)
             for lane, due in some:
                 self.scheduler.expect(lane, due)
             if ahead < _PLANNED_ANEW_AT_ONCE:
@@ -70,9 +71,9 @@ class DueCallbacks:
         self._next_sweep = self.clock.now() + _SWEEP
 
     def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
-        """Return the next lanes after the last one, and first a number of corrected callbacks.
+        """Return the number of corrected callbacks, and the next lanes after the last one.
 
-        A clock that was ahead has put those off too far; they are due from now on.
+        A clock that was ahead has postponed callbacks too far; these are corrected.
         """
         ahead = 0 if last else _plan_anew(tx, self.clock.now())
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
@@ -81,7 +82,7 @@ class DueCallbacks:
 def _claim(
     tx: Transaction, quota: ClaimQuota, now: datetime
 ) -> tuple[list[DeliveryClaim], datetime | None]:
-    """Claim of one lane what there is, and say when there is more."""
+    """Claim due callbacks of one lane, and return them and when the lane's next one is due."""
     claims = tx.callbacks.claim(quota.lane, now, limit=quota.limit)
     next_due = now if len(claims) == quota.limit else tx.callbacks.next_due(quota.lane)
     return claims, next_due

@@ -1,8 +1,8 @@
-"""Takes new callbacks in: a transaction keeps them, and claims those for which there is a slot.
+"""Saves new callbacks, and claims those that have a free slot, in the same transaction.
 
-The row of such a callback's first attempt is opened by the very transaction that keeps it, so that
-writing ahead costs no commit of its own. All others wait in the store until they are claimed.
-What is called within a transaction runs in the thread of the store.
+The transaction that saves such a callback also opens the row of its first attempt, so that the row
+needs no commit of its own. All other callbacks wait in the store until they are claimed.
+Methods with a transaction run in the thread of the store.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from ringback.ports import Clock, DeliveryClaim, LoopWaker, Store, Transaction, 
 
 @dataclass(eq=False, kw_only=True)
 class CallbackEnqueuer:
-    """Answers `ports.NewCallbackQueue`; `claimed` gets each callback that may be sent at once."""
+    """Implements `ports.NewCallbackQueue`; calls `claimed` for callbacks to be sent at once."""
 
     scheduler: FairScheduler
     backlog: Backlog
@@ -27,16 +27,16 @@ class CallbackEnqueuer:
     wakeup: LoopWaker
     clock: Clock
     is_closed: bool = False
-    """Whether nothing is claimed any more: what comes is kept, and waits for the next start."""
+    """Whether new callbacks are only saved, and wait for the next start."""
     is_paused: bool = False
-    """Whether nothing is taken in, since the database is away."""
+    """Whether new callbacks are refused because the database is unavailable."""
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Check that this many new callbacks may wait; see `ports.NewCallbackQueue`."""
+        """Raise BacklogFull if there is no room for this many; see `ports.NewCallbackQueue`."""
         self.backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
-        """Keep a new callback, and claim it at once where it may go.
+        """Save a new callback, and claim it at once if it is due and a slot is free.
 
         Raises StoreUnavailable while paused.
         """
@@ -52,7 +52,7 @@ class CallbackEnqueuer:
             claim = DeliveryClaim(
                 callback, begin(callback.progress, now, total_timeout=limit), account
             )
-            # First, so that the slot comes back where the callback can't be kept.
+            # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(lambda: self._taken(claim), undone=lambda: self._free(callback))
             tx.callbacks.add(callback.having(claim.progress))
         else:
@@ -60,7 +60,7 @@ class CallbackEnqueuer:
             tx.on_commit(lambda: self._kept(callback))
 
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Keep the new progress of a callback that has no attempt under way."""
+        """Save the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self._changed(callback, progress))
 
@@ -95,9 +95,9 @@ class CallbackEnqueuer:
 
 
 class StoreOnlyQueue:
-    """Answers both ports for new callbacks where no workers run: they are stored, and wait.
+    """Implements both ports for new callbacks in a process without workers: it only stores them.
 
-    How many may wait is not bounded here, since only workers know when one ends.
+    It does not limit the number of callbacks, since only workers know when one ends.
     """
 
     def __init__(self, store: Store, counters: DeliveryCounters, *, add: Add) -> None:
@@ -106,15 +106,15 @@ class StoreOnlyQueue:
         self._add = add
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Let any number wait; see `ports.NewCallbackQueue`."""
+        """Do nothing, since any number may wait; see `ports.NewCallbackQueue`."""
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
-        """Keep a new callback, for workers to find."""
+        """Save a new callback, for workers to find."""
         tx.callbacks.add(callback)
         tx.on_commit(lambda: self._counters.accepted(callback.source))
 
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Keep the new progress of a callback that has no attempt under way."""
+        """Save the new progress of a callback that has no attempt under way."""
         tx.callbacks.change(callback.having(progress))
 
     async def keep(
@@ -123,5 +123,5 @@ class StoreOnlyQueue:
         callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002
     ) -> list[CallbackRecord]:
-        """Keep a batch in one transaction; see `ports.BulkCallbackQueue`."""
+        """Save a batch in one transaction, and return its records, as `ports.BulkCallbackQueue`."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

@@ -1,15 +1,15 @@
-"""Which callbacks may be under way: fairly, and within bounds.
+"""Decides which callbacks may be under way, fairly among accounts and destinations.
 
-Callbacks wait in lanes, one for each account and destination. What may be under way at once is
-bounded by shares of what is free, as switches share their buffers (Choudhury and Hahne, 1998): an
-account may hold as many slots as it leaves free, and a lane as many as its account leaves itself.
-So whoever floods or hangs takes half, the next one a third, and something is left for everybody.
-Beside that each lane has a window, as TCP has: it grows by one with each answer, and is halved by
-a failure, so that a destination that fails or hangs soon holds next to nothing. Where it is this
-machine that lacks something, no window changes: the lane rests for a while, or all of them do.
+Callbacks wait in lanes, one for each account and destination. A callback that is under way takes a
+slot. The slots are shared as switches share their buffers (Choudhury and Hahne, 1998): an account
+may take as many slots as are left free, and a lane as many as are left to its account. So the first
+account that floods or hangs takes half, the second a third, and some are left for all others.
+Each lane also has a window, as in TCP: it grows by one with each answer and is halved by each
+failure, so that a destination that fails or hangs soon has very few slots. If this machine lacks a
+resource, no window changes: instead, the lane or all lanes pause for a while.
 
-New callbacks ask for their slot in the thread of the store, within the transaction that keeps them:
-a slot decides whether that opens an attempt. All else runs in the event loop; hence the lock.
+New callbacks take their slot in the thread of the store, within the transaction that saves them,
+since the slot decides whether it opens an attempt. All else runs in the event loop; hence the lock.
 """
 
 import heapq
@@ -27,21 +27,21 @@ from ringback.ports import Lane
 
 _CLAIMED_AT_ONCE: Final = 256
 _CLAIMED_BESIDE_OTHERS: Final = 32
-"""What is claimed at once is sent and settled almost at once, too, and others wait meanwhile: for
-the event loop, and for the commits that write it. One account alone has nobody wait."""
+"""The claim limit while several accounts send. Callbacks claimed together are also sent and settled
+together, and meanwhile other accounts wait for the event loop and for commits."""
 _OVERLOADED: Final = (429, 503)
-# A window instead of a circuit breaker, which would need thresholds of its own, and would stop
-# everything where little still gets through (decision 9).
+# A window instead of a circuit breaker, which would need its own thresholds, and would stop
+# everything although a little still gets through (decision 9).
 _FIRST_WINDOW: Final = 16
 _LEAST_WINDOW: Final = 2
-# So that the next ones are claimed while the last ones are being sent and settled.
+# The next callbacks are claimed while the last ones are being sent and settled.
 _CLAIMED_AHEAD: Final = 4
 _MOST_IDLE: Final = 10_000
 _FEW: Final = 64
 _TOGETHER: Final = timedelta(seconds=1)
-"""How long after two accounts had slots one after the other they count as there together."""
+"""How long the scheduler counts as shared after a slot went to another account than before."""
 _SHORTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
-"""How long nothing may be short until the next shortage is news."""
+"""How long no shortage may occur until the next one is logged again."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class _Account:
     taken: int = 0
     ready: deque["_State"] = field(default_factory=deque["_State"])
-    """Lanes in which something is due."""
+    """The account's lanes with due callbacks."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,45 +60,48 @@ class _State:
     taken: int = 0
     window: int = _FIRST_WINDOW
     next_due: datetime | None = None
-    """When the first of those that wait in the store is due."""
+    """When the first of the lane's callbacks in the store is due; None if none waits."""
     is_ready: bool = False
     rest: ShortagePause | None = None
-    """Where this machine had no port left towards its destination."""
+    """The pause of the lane, if this machine had no port left for its destination."""
 
 
 class ClaimQuota(NamedTuple):
-    """How many callbacks of a lane to claim; as many slots are taken for them."""
+    """The number of callbacks to claim from a lane; their slots are taken already."""
 
     lane: Lane
     limit: int
 
 
 class FairScheduler:
-    """All lanes in which something waits or is under way."""
+    """Distributes the slots for callbacks under way fairly among accounts and lanes."""
 
     def __init__(self, *, at_once: int, per_destination: int) -> None:
         self._at_once = at_once
         self._most_per_lane = per_destination * _CLAIMED_AHEAD
         self.under_way = 0
-        """How many slots are taken."""
+        """The number of slots that are taken."""
         self._lanes = dict[Lane, _State]()
         self._accounts = dict[str, _Account]()
         self._latest: _Account | None = None
-        """Who was the last to get a slot."""
+        """The account that took a slot last."""
         self._latest_since: datetime | None = None
-        """Since when that is another one than before."""
+        """When the account that took a slot last became another one than before."""
         self._turn = deque[_Account]()
-        """Accounts with lanes that are ready; the first one is next."""
+        """The accounts with lanes that are ready; the first account is next."""
         self._future: list[tuple[datetime, int, _State]] = []
         self._order = count()
         self._rest = ShortagePause()
-        """Of all lanes."""
+        """The pause of all lanes, after a shortage that concerns all of them."""
         self._last_short = dict[AttemptFailure, datetime]()
         self._forget_beyond = _MOST_IDLE
         self._lock = Lock()
 
     def try_take(self, lane: Lane, now: datetime) -> bool:
-        """Take a slot for a new callback, where there is one and nothing waits in front of it."""
+        """Take a slot for a new callback and return True, if one is free and no others wait for it.
+
+        It returns False while the lane, or all lanes, pause.
+        """
         with self._lock:
             state = self._state_of(lane)
             is_behind = state.next_due is not None and state.next_due <= now
@@ -110,19 +113,19 @@ class FairScheduler:
             return True
 
     def give_back(self, lane: Lane) -> None:
-        """Return a slot: its callback is under way no longer."""
+        """Return a slot, whose callback is not under way any more."""
         with self._lock:
             self._return(self._lanes[lane], 1)
 
     def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
-        """Return slots after an attempt, and learn from it how much the destination can take."""
+        """Return slots after an attempt, and widen or narrow the lane's window by the outcome."""
         if isinstance(outcome, NoAnswerOutcome) or status_of(outcome) in _OVERLOADED:
             self.failed(lane, slots=slots)
         else:
             self.answered(lane, slots=slots)
 
     def answered(self, lane: Lane, *, slots: int) -> None:
-        """Return slots, and widen the lane's window: its destination has answered."""
+        """Return slots, and widen the lane's window, since its destination has answered."""
         with self._lock:
             state = self._lanes[lane]
             if state.window < self._most_per_lane:
@@ -133,14 +136,17 @@ class FairScheduler:
             self._return(state, slots)
 
     def failed(self, lane: Lane, *, slots: int) -> None:
-        """Return slots, and narrow the lane's window: its destination can't keep up, or is gone."""
+        """Return slots, and narrow the lane's window: its destination is overloaded or down."""
         with self._lock:
             state = self._lanes[lane]
             state.window = max(state.window // 2, _LEAST_WINDOW)
             self._return(state, slots)
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
-        """Return a slot unused, and until when nothing more of this lane, or of all, is claimed."""
+        """Return an unused slot after a shortage on this machine, and pause the lane or all lanes.
+
+        Returns the end of the pause.
+        """
         self._warn_of(shortage, now)
         with self._lock:
             state = self._lanes[lane]
@@ -151,26 +157,26 @@ class FairScheduler:
             return state.rest.take(now)
 
     def expect(self, lane: Lane, due: datetime) -> None:
-        """Note that something waits in the store."""
+        """Note that a callback of a lane waits in the store, and when it is due."""
         with self._lock:
             state = self._state_of(lane)
             if state.next_due is None or due < state.next_due:
                 self._wait(state, due)
 
     def claimed(self, quota: ClaimQuota, count: int, *, next_due: datetime | None) -> None:
-        """Note how many callbacks a quota has yielded, and when the next of its lane is due."""
+        """Note how many callbacks a quota has claimed, and when the lane's next one is due."""
         with self._lock:
             state = self._lanes[quota.lane]
             self._take(state, count - quota.limit)
-            # Something that is due earlier may have come since the store was asked.
+            # A callback that is due earlier may have arrived since the store was read.
             if next_due is not None and (state.next_due is None or next_due < state.next_due):
                 self._wait(state, next_due)
 
     def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
-        """Take slots for callbacks that are due, an account and a lane in turn; at most `limit`.
+        """Take slots for due callbacks, and return how many to claim from each lane.
 
-        Without a limit there are fewer where accounts share the engine. The lanes of the quotas
-        count as empty until `claimed` says otherwise.
+        Accounts and lanes take turns. There are at most `limit` slots; the default is lower while
+        several accounts send. The lanes count as empty until `claimed` is called.
         """
         if limit is None:
             limit = _CLAIMED_AT_ONCE
@@ -193,12 +199,12 @@ class FairScheduler:
             return quotas
 
     def are_shared(self, now: datetime) -> bool:
-        """Whether several accounts have had slots of late, so that one may wait for another."""
+        """Return True if several accounts took slots within the last second."""
         since = self._latest_since
         return since is not None and abs(now - since) < _TOGETHER
 
     def next_due(self) -> datetime | None:
-        """Return when the next lane becomes due; those due already wait for slots."""
+        """Return when the next lane becomes due, or None; lanes that wait for slots don't count."""
         with self._lock:
             if self._rest.until is not None:
                 return self._rest.until
@@ -210,7 +216,7 @@ class FairScheduler:
         last = self._last_short.get(shortage.failure)
         self._last_short[shortage.failure] = now
         if last is None or now - last > _SHORTAGE_ENDS_AFTER:
-            _log.warning("callbacks wait, and nothing of them is lost: %s", shortage.why)
+            _log.warning("callbacks have to wait, but none is lost: %s", shortage.why)
 
     def _state_of(self, lane: Lane) -> _State:
         state = self._lanes.get(lane)
@@ -225,16 +231,16 @@ class FairScheduler:
         idle = [one for one in self._lanes.values() if not one.taken and one.next_due is None]
         for state in idle:
             del self._lanes[state.lane]
-        # Where most of them wait, it is of no use to look at all of them again soon.
+        # If most lanes are in use, it does not help to look at all of them again soon.
         self._forget_beyond = max(_MOST_IDLE, 2 * len(self._lanes))
         accounts = {lane.account_sid for lane in self._lanes}
         self._accounts = {sid: one for sid, one in self._accounts.items() if sid in accounts}
 
     def _room_of(self, state: _State) -> int:
-        """Return how many slots the lane could take one after the other."""
+        """Return the number of slots that the lane may take now."""
         free = self._at_once - self.under_way
         account_room = free - state.account.taken
-        # With each of them one less is free, and the account and the lane hold one more.
+        # Each slot taken leaves one less free, and gives the account and the lane one more.
         share = -((state.taken - account_room) // 3)
         return min(state.window - state.taken, share)
 
@@ -244,7 +250,7 @@ class FairScheduler:
         self.under_way += count
 
     def _note(self, account: _Account, now: datetime) -> None:
-        """Note which account gets a slot, and when that last changed."""
+        """Note which account gets a slot, and when it was last another account."""
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now
@@ -266,7 +272,7 @@ class FairScheduler:
                 self._forget_outdated()
 
     def _forget_outdated(self) -> None:
-        """Keep one entry for each lane: those far ahead would pile up until they are due."""
+        """Keep one entry for each lane; others would stay until they are due."""
         up_to_date = [entry for entry in self._future if not self._is_outdated(*entry)]
         self._future = list({entry[-1].lane: entry for entry in up_to_date}.values())
         heapq.heapify(self._future)
@@ -281,7 +287,7 @@ class FairScheduler:
                 self._get_in_line(entry[-1])
 
     def _return(self, state: _State, slots: int) -> None:
-        """Take slots back; a lane that was left out for want of one takes its turn again."""
+        """Free a lane's slots; the lane takes its turn again if callbacks of it wait."""
         if not slots:
             return
         self._take(state, -slots)
@@ -295,11 +301,11 @@ class FairScheduler:
         state.account.ready.append(state)
 
     def _next_in_turn(self, skipped: deque[_Account]) -> _State | None:
-        """Return the next lane that has room, one of each account in turn.
+        """Return the next lane that may take a slot, from each account in turn, or None.
 
-        A lane whose own window is full leaves the line until it gives a slot back. Where it is the
-        account, or the whole, that has no room, its lanes keep their places; the account is
-        skipped, and has to be put in front again.
+        A lane whose own window is full leaves the queue until it returns a slot. If its account has
+        no room, the lanes keep their places; the account is added to `skipped`, and the caller has
+        to put it in front again.
         """
         while self._turn and self.under_way < self._at_once:
             account = self._turn.popleft()

@@ -1,6 +1,6 @@
-"""How long sending pauses after this machine ran out of ports, descriptors or memory.
+"""Determines how long sending pauses after this machine ran out of ports, descriptors or memory.
 
-The receiver is not at fault, and nothing was sent: the callback is put back without an attempt.
+The receiver is not the cause, and nothing was sent: the callback is put back without an attempt.
 """
 
 from datetime import datetime, timedelta
@@ -12,23 +12,23 @@ _LONGEST: Final = timedelta(seconds=8)
 
 
 class ShortagePause:
-    """A rest after a shortage, twice as long as the last one until something gets through."""
+    """A pause after a shortage; each one is twice as long as the last, until a request succeeds."""
 
     def __init__(self) -> None:
         self.until: datetime | None = None
-        """When to try again; None where there is no pause."""
+        """When to try again; None if there is no pause."""
         self.length = NO_TIME
-        """How long the last one was; none, where something got through since."""
+        """The length of the last pause; zero if a request has succeeded since."""
 
     def take(self, now: datetime) -> datetime:
-        """Return until when to rest; all that fail during one rest wait for its end together."""
+        """Begin a pause, unless one is running, and return its end."""
         if self.until is None or not NO_TIME < self.until - now <= _LONGEST:
             self.length = min(max(2 * self.length, _FIRST), _LONGEST)
             self.until = now + self.length
         return self.until
 
     def is_over(self, now: datetime) -> bool:
-        """Whether there is none now; a clock that was set back does not prolong one."""
+        """Return True if no pause is running; setting the clock back does not prolong a pause."""
         if self.until is not None and not NO_TIME < self.until - now <= _LONGEST:
             self.until = None
         return self.until is None

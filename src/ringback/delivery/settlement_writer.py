@@ -1,4 +1,4 @@
-"""Writes how attempts ended: all that ended while the last commit ran share the next one."""
+"""Saves the results of attempts; all that ended during the last commit share the next one."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ _log = logging.getLogger(__name__)
 
 
 class SettlementWriter:
-    """Makes settlements durable in their order, and calls `settled` for each of them.
+    """Saves settlements in order, and then calls `settled` for each of them.
 
-    The account comes with those whose next attempt is under way: as it is by then.
+    `settled` also gets the present account, if the callback's next attempt is under way.
     """
 
     def __init__(
@@ -28,17 +28,17 @@ class SettlementWriter:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was added is durable, and followed up."""
+        """Whether all added settlements are durable, and `settled` was called for each."""
         return self._writing is None
 
     def add(self, settlement: Settlement) -> None:
-        """Have this written soon."""
+        """Queue a settlement to be saved soon."""
         self._waiting.append(settlement)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
     async def finish(self) -> None:
-        """Return when all is durable."""
+        """Wait until all added settlements are durable."""
         if self._writing is not None:
             await asyncio.wait((self._writing,))
 
@@ -55,7 +55,7 @@ class SettlementWriter:
             accounts = await outlast(
                 lambda: self._store.transact(lambda tx: _settle(tx, settlements)), clock=self._clock
             )
-        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+        except Exception as failure:  # noqa: BLE001 (one that fails must not stop the others)
             await self._settle_one_by_one(settlements, failure)
         else:
             for settlement in settlements:
@@ -74,7 +74,7 @@ class SettlementWriter:
 
 
 def _settle(tx: Transaction, settlements: list[Settlement]) -> dict[str, Account | None]:
-    """Settle, and return the accounts whose callbacks have their next attempts under way."""
+    """Save settlements; return the accounts of callbacks whose next attempts are under way."""
     tx.callbacks.settle(settlements)
     going_on = {one.callback.account_sid for one in settlements if one.progress.is_under_way}
     return {sid: tx.accounts.get(sid) for sid in going_on}

@@ -1,9 +1,9 @@
-"""Sends copies of callbacks from another source, beside the callbacks and never in their way.
+"""Sends shadow copies of callbacks from another source, without affecting the callbacks.
 
 Laws of this file. A copy is made when the first attempt of its callback is settled, and is sent
-once. Its row is written before its request leaves, and settled after it. Rows are opened only for
-copies that leave at once: what waits, waits in memory, so much and no more, and is forgotten when
-the process ends. Nothing here touches a callback, its lane, or what is counted of either.
+once. Its row is written before its request leaves, and settled afterwards. Rows are opened only for
+copies that leave at once. The others wait in memory, up to a limit, and are lost when the process
+ends. Nothing here changes a callback, its lane, or the counters of either.
 Checkpoints: `shadow_opened`, `shadow_sent`, `shadow_settled`.
 """
 
@@ -31,29 +31,29 @@ from ringback.runtime.database_outage import outlast
 _log = logging.getLogger(__name__)
 
 FULL: Final = "full"
-"""A copy is skipped since too many wait already."""
+"""A copy is not made because too many wait already."""
 STOPPED: Final = "stopped"
-"""A copy is skipped since Ringback stops."""
+"""A copy is not made because Ringback stops."""
 FAILED: Final = "failed"
-"""A copy is skipped since its row can't be written."""
+"""A copy is not made because its row can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowLimits:
-    """How many copies are under way at once, and how many may wait."""
+    """The most copies that may be under way at the same time, and that may wait."""
 
     at_once: int = 8
     per_destination: int = 2
     waiting: int = 1000
     waiting_per_destination: int = 250
-    """So that one that hangs leaves room for others."""
+    """Leaves room for others if one destination hangs."""
 
 
 _LIMITS: Final = ShadowLimits()
 
 
 class _Copied(NamedTuple):
-    """A callback, and its copy."""
+    """A callback, and its shadow copy."""
 
     callback: CallbackRecord
     copy: CallbackRecord
@@ -68,7 +68,7 @@ class _Destination:
 
 
 class ShadowSender:
-    """Copies callbacks by these rules."""
+    """Sends shadow copies of the callbacks that the rules cover."""
 
     def __init__(
         self,
@@ -109,11 +109,11 @@ class ShadowSender:
         return not self._waiting and not self._sending and self._writing is None
 
     async def next_due(self) -> datetime | None:
-        """Return None: nothing here happens by time."""
+        """Return None, since nothing here waits for a time."""
         return None
 
     async def recover(self) -> int:
-        """Settle what a dead process left open as unknown; return how many."""
+        """Settle copies that a dead process left open as unknown, and return their number."""
         return await self._store.transact(self._settle_left_open)
 
     def consider(self, callback: CallbackRecord) -> None:
@@ -138,7 +138,7 @@ class ShadowSender:
     async def stop(self, *, within: timedelta) -> None:
         """Make no more copies, and let those under way end within this time.
 
-        What is not answered by then is settled at the next start.
+        Copies that are not answered by then are settled at the next start.
         """
         self._is_stopping = True
         self._drop_waiting()
@@ -178,7 +178,7 @@ class ShadowSender:
             self._writing = asyncio.create_task(self._write())
 
     def _pick(self) -> list[_Copied]:
-        """Take what may leave now out of what waits, destination by destination in turn."""
+        """Take the waiting copies that may leave now, and return them; destinations take turns."""
         picked = list[_Copied]()
         free = self._limits.at_once - self._under_way
         for name, destination in list(self._destinations.items()):
@@ -187,7 +187,7 @@ class ShadowSender:
             if taken > 0:
                 picked += [self._copy(*destination.waiting.popleft()) for _ in range(taken)]
                 destination.under_way += taken
-                # The next turn is that of others.
+                # The destination goes to the end, so that others have the next turn.
                 self._destinations[name] = self._destinations.pop(name)
         self._waiting -= len(picked)
         self._under_way += len(picked)
@@ -199,7 +199,7 @@ class ShadowSender:
         return _Copied(callback, copy)
 
     def _leave(self, copy: CallbackRecord) -> None:
-        """Give back the place that a copy had at its destination."""
+        """Count a copy as not under way any more."""
         name = copy.url.destination
         destination = self._destinations[name]
         destination.under_way -= 1
@@ -210,7 +210,7 @@ class ShadowSender:
     # ---- writing --------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        """Write what has ended, and open what may leave, until there is nothing of either."""
+        """Save ended copies and open the rows of new ones, until there are none of either."""
         try:
             while True:
                 ended, self._ended = self._ended, []
@@ -227,7 +227,7 @@ class ShadowSender:
                 lambda: self._store.transact(lambda tx: _write(tx, ended, picked)),
                 clock=self._clock,
             )
-        except Exception as failure:  # noqa: BLE001 (one that can't be kept takes no other with it)
+        except Exception as failure:  # noqa: BLE001 (one that fails must not stop the others)
             await self._commit_one_by_one(ended, picked, failure)
             return
         for shadow in ended:
@@ -285,7 +285,7 @@ class ShadowSender:
 
 
 def _write(tx: Transaction, ended: list[ShadowCallback], picked: list[_Copied]) -> list[Account]:
-    """Settle and open rows; return the accounts whose secrets sign the copies."""
+    """Settle ended copies, open rows for new ones, and return the accounts of the new ones."""
     tx.shadows.settle(ended)
     tx.shadows.open([ShadowCallback.opened(copy, of=callback) for callback, copy in picked])
     return [_account_of(tx, callback) for callback, _ in picked]

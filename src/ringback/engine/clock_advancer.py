@@ -1,7 +1,7 @@
-"""Lets much time pass within moments: all that comes due meanwhile is done, in its order.
+"""Advances a virtual clock quickly, and lets all that comes due meanwhile happen in order.
 
-Time jumps from one instant at which something is due to the next one, and only while the engine is
-still. Requests under way are made in real time, and waited for.
+The time jumps from one instant at which something is due to the next, and only while the engine is
+idle. Requests under way take their real time, and the clock waits for them.
 """
 
 import asyncio
@@ -12,25 +12,25 @@ from typing import Final, Protocol
 from ringback.core.errors import ApiError
 from ringback.runtime.virtual_clock import VirtualClock
 
-# It runs only during an advance, and costs the engine nothing otherwise.
+# This polls only during an advance of the clock.
 _LOOK_AGAIN_SECONDS: Final = 0.001
 
 
 class ClockDrivenLoop(Protocol):
-    """A loop of the engine, as far as time's passing has to wait for it."""
+    """A loop of the engine that an advance of the clock has to wait for."""
 
     @property
     def is_still(self) -> bool:
-        """Whether it has nothing to do until something is due, or it is woken."""
+        """Whether the loop has nothing to do until something is due, or it is woken."""
         ...
 
     async def next_due(self) -> datetime | None:
-        """Return the first instant at which it has something to do, or None where it has none."""
+        """Return when the loop next has something to do, or None if nothing is planned."""
         ...
 
 
 class AdvanceInterrupted(ApiError):
-    """The engine stops, and less time has passed than was asked for."""
+    """The server stops, and less time has passed than was requested."""
 
     status = 503
 
@@ -42,7 +42,7 @@ class AdvanceInterrupted(ApiError):
 
 
 class ClockAdvancer:
-    """Advances a clock through all that is due."""
+    """Advances a clock step by step, so that everything due meanwhile happens at its time."""
 
     def __init__(self, clock: VirtualClock, loops: Sequence[ClockDrivenLoop]) -> None:
         self.clock = clock
@@ -51,14 +51,14 @@ class ClockAdvancer:
         self._is_broken_off = False
 
     def break_off(self) -> None:
-        """Let no more time pass: the engine stops."""
+        """Interrupt a running advance, because the server stops."""
         self._is_broken_off = True
 
     async def advance(self, by: timedelta) -> datetime:
-        """Let this much time pass, and return the instant that it is when all due is done.
+        """Advance the clock by this much, and return the time when everything due has been done.
 
-        What the base of the clock goes on by itself meanwhile comes on top. Raises
-        AdvanceInterrupted where the engine stops before that.
+        The real time that passes meanwhile is added. Raises AdvanceInterrupted if the server stops
+        before the end.
         """
         async with self._one_at_a_time:
             left = by
@@ -71,18 +71,18 @@ class ClockAdvancer:
             return self.clock.now()
 
     async def stillness(self) -> None:
-        """Wait until nothing more happens by itself at this instant."""
+        """Wait until all loops have nothing to do at the present instant."""
         while not self._is_still:
             await self._look_again()
 
     async def _next_wait(self) -> timedelta | None:
-        """Return how long it is until anything is due, or None; the engine is still."""
+        """Wait until all loops are idle; return the time until anything is due, or None."""
         while True:
             await self.stillness()
             instants = [await loop.next_due() for loop in self._loops]
             due = min(filter(None, instants), default=None)
             wait = None if due is None else due - self.clock.now()
-            # Something may have come, or come due, while the loops were asked.
+            # New work may have arrived or come due while the loops were asked.
             if self._is_still and (wait is None or wait > timedelta(0)):
                 return wait
             await self._look_again()

@@ -1,4 +1,4 @@
-"""Starts, watches and drains the loops, in order."""
+"""Starts, watches and stops the loops of the engine, in order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -15,7 +15,7 @@ from ringback.runtime.database_outage import outlast
 
 @dataclass(eq=False)
 class Supervisor:
-    """The running engine, and what else is to run for as long as it does."""
+    """The loops for tasks and delivery, and all other loops that run beside them."""
 
     task_runner: ScheduledTaskRunner[Any]
     delivery: DeliveryService
@@ -27,20 +27,20 @@ class Supervisor:
     """The other loops; each starts and stops with the engine."""
 
     def __post_init__(self) -> None:
-        """Start nothing yet."""
+        """Begin without any running loop."""
         self._has_recovered = asyncio.Event()
         self._loops = list[asyncio.Task[None]]()
 
     @property
     def is_running(self) -> bool:
-        """Whether all loops are going."""
+        """Whether all loops are running."""
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     async def start(self) -> None:
-        """Take up what a dead process left open, and start the loops.
+        """Recover the work that a dead process left open, and start the loops.
 
-        Where the database can't be written to, that is done as soon as it can. Until then nothing
-        new is taken in: it could not be told from what the dead process left.
+        If the database can't be written to, the recovery runs as soon as it can be. Until then no
+        new callbacks are accepted: the recovery would take them for work of the dead process.
         """
         try:
             await self._recover()
@@ -69,17 +69,17 @@ class Supervisor:
         await self.task_runner.run()
 
     async def watch(self) -> None:
-        """Wait for ever, or until a loop ends; raises its error."""
+        """Wait until a loop ends, which it never should, and raise the loop's error, if any."""
         done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in done:
             loop.result()
 
     async def stop(self, *, within: timedelta) -> None:
-        """Begin nothing new, and let the attempts under way end within this time."""
+        """Stop all loops; let the attempts under way end within this time."""
         tasks, delivery, *beside = self._loops
         for loop in (tasks, *beside):
             loop.cancel()
         await self.delivery.stop(within=within)
-        # Its last claim may wait for a database that is away.
+        # Its last claim may wait for a database that is unavailable.
         delivery.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

@@ -1,8 +1,8 @@
-"""Carries out due tasks; each ends in the transaction that changes its resource and calls back.
+"""Carries out due tasks; the last transaction of each changes a resource and adds a callback.
 
-A task that can't be begun or ended, for whatever reason, is put off alone: no other waits for it.
+A task that can't be begun or ended, for whatever reason, is postponed, and no other waits for it.
 
-Checkpoints: `carried_out`, before the transaction; `announced`, after it.
+Checkpoints: `carried_out`, before that transaction; `announced`, after it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from ringback.runtime.database_outage import outlast
 from ringback.runtime.wakeup import Wakeup
 
 PAUSE: Final = timedelta(hours=1)
-"""After which a task is tried again that couldn't be begun or ended."""
+"""How long a task that couldn't be begun or ended waits until it is tried again."""
 _AT_ONCE: Final = 100
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ Ended = tuple[ScheduledTask, CarrierResult | None]
 
 @dataclass(eq=False, kw_only=True)
 class ScheduledTaskRunner(Generic[C]):
-    """The loop that has due tasks carried out, each kind by its handler."""
+    """The loop that carries out due tasks, each kind by its handler."""
 
     store: Store
     carrier: Carrier
@@ -44,24 +44,24 @@ class ScheduledTaskRunner(Generic[C]):
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
-        """Have nothing to do yet."""
+        """Begin without a known task."""
         self._wakeup = Wakeup(self.clock)
 
     @property
     def is_still(self) -> bool:
-        """Whether it waits for the next task to come due."""
+        """Whether the loop waits for the next task to come due."""
         return self._wakeup.is_quiet
 
     async def next_due(self) -> datetime | None:
-        """Return when the next task is due, or None where there is none."""
+        """Return when the next task is due, or None if there is none."""
         return await self.store.transact(lambda tx: tx.tasks.next_due())
 
     def wake(self) -> None:
-        """Let the loop see a new task."""
+        """Let the loop look for a new task."""
         self._wakeup.wake()
 
     async def run(self) -> None:
-        """Have tasks carried out as they come due, until cancelled."""
+        """Carry out tasks as they come due, until cancelled."""
         while True:
             await outlast(self._step_or_wait, clock=self.clock)
 
@@ -70,13 +70,13 @@ class ScheduledTaskRunner(Generic[C]):
             await self._wakeup.wait(await self.next_due())
 
     async def step(self) -> int:
-        """Carry out the tasks that are due now; return how many there were."""
+        """Carry out the tasks that are due now, and return their number."""
         begun = await self._begin_due(self.clock.now())
         going_on = [(task, it) for task, it in begun if not isinstance(it, TaskPostponed)]
         if going_on:
             ended = await asyncio.gather(*[self._carry_out(*one) for one in going_on])
             self.checkpoint("carried_out")
-            # What the network did is not to be done again for want of a database.
+            # In a database outage, the network must not repeat what it did, so the result waits.
             await outlast(partial(self._end_all, ended), clock=self.clock)
             self.checkpoint("announced")
         return len(begun)
@@ -89,7 +89,7 @@ class ScheduledTaskRunner(Generic[C]):
             return await self.store.transact(begin_all)
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 (it is logged for the task that it is about)
+        except Exception:  # noqa: BLE001 (it is logged below for the task that caused it)
             due = await self.store.transact(lambda tx: _due(tx, now))
             return [(task, await self._alone(task, partial(self._begin, task))) for task in due]
 
@@ -100,7 +100,7 @@ class ScheduledTaskRunner(Generic[C]):
             return task, carrier_request
         try:
             return task, await self.carrier.carry_out(carrier_request)
-        except Exception:  # noqa: BLE001 (a task has to end, whatever is wrong with the carrier)
+        except Exception:  # noqa: BLE001 (a task must end even if the carrier fails)
             _log.exception("%s of %s failed", task.step, task.subject_sid)
             return task, CarrierTimeout()
 
@@ -129,14 +129,14 @@ class ScheduledTaskRunner(Generic[C]):
             self.handlers[task.step].end(tx, task, ending, self.context())
 
     async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
-        """Run the work on one task; where it fails, put the task off."""
+        """Run the work on one task in a transaction; if it fails, postpone the task."""
         try:
             return await self.store.transact(work)
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 (whatever it is, it must not stop the others)
+        except Exception:  # noqa: BLE001 (no failure may stop the other tasks)
             _log.exception(
-                "%s of %s can't go on; it is tried again in an hour", task.step, task.subject_sid
+                "%s of %s failed; it is tried again in an hour", task.step, task.subject_sid
             )
             until = self.clock.now() + PAUSE
             await self.store.transact(lambda tx: _put_off(tx, task, until))

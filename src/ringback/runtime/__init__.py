@@ -1,5 +1,5 @@
-"""What a process has of its machine: clocks, wake-ups, certificates, files, outages.
+"""Gives a process clocks, wake-ups, certificates, files, and waits for the database.
 
-May import `ports` and `core`; it knows nothing of callbacks.
+May import `ports` and `core`, and has nothing to do with callbacks.
 Start with `wakeup`.
 """

@@ -1,8 +1,8 @@
-"""A semaphore whose turns are handed out among accounts, whoever came first.
+"""A semaphore that gives its turns to waiting accounts fairly, not in the order of requests.
 
-Accounts that wait get the next turn one after the other, so a long queue of one is no other's. What
-an account may hold is bounded besides: as many turns as it leaves free. So one that holds on to
-its turns has half of them, the next one a third, and something is left for everybody.
+Waiting accounts get turns one after the other, so a long queue of one delays no other. An account
+may hold at most as many turns as are left free. So the first account that keeps its turns has half
+of them, the second a third, and some are left for all others.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 EVERYBODY: Final = ""
-"""The account of those who ask for themselves."""
+"""The account name for requests that belong to no account."""
 
 
 @dataclass(eq=False, slots=True)
 class SemaphoreWaiter:
-    """Someone who waits for a turn, and what to call when it is there."""
+    """A request for a turn, and the function to call when the turn is granted."""
 
     account: str
     granted: Callable[[], None]
@@ -24,31 +24,31 @@ class SemaphoreWaiter:
 
 
 class FairSemaphore:
-    """Turns for one event loop; where they are not `shared`, one account may hold all of them."""
+    """A semaphore of one event loop; if not `shared`, one account may hold all its turns."""
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
         self.taken = 0
-        """How many turns are held."""
+        """The number of turns that are held."""
         self._count = count
         self._shared = shared
         self._held = dict[str, int]()
         self._waiting = dict[str, dict[SemaphoreWaiter, None]]()
-        """What each account waits for, in its order; the account whose turn is next comes first."""
+        """The requests of each waiting account, in order; the next account comes first."""
 
     @property
     def are_waited_for(self) -> bool:
-        """Whether anybody waits."""
+        """Whether any request waits for a turn."""
         return bool(self._waiting)
 
     def try_take(self, account: str) -> bool:
-        """Take a turn that is free for this account now, and for which nobody of it waits."""
+        """Take a free turn and return True; return False if none is free, or the account waits."""
         if account in self._waiting or not self._may_have(account):
             return False
         self._take(account)
         return True
 
     async def take(self, account: str) -> None:
-        """Wait for a turn, and take it."""
+        """Wait for a turn of the account, and take it; `give_back` returns it."""
         there = asyncio.Event()
         request = self.ask(account, there.set)
         try:
@@ -61,21 +61,21 @@ class FairSemaphore:
             raise
 
     def ask(self, account: str, granted: Callable[[], None]) -> SemaphoreWaiter:
-        """Have this called once there is a turn, which is held from then on; at once, maybe."""
+        """Request a turn; `granted` is called when the account holds it, which may be at once."""
         request = SemaphoreWaiter(account, granted)
         self._waiting.setdefault(account, {})[request] = None
         self._hand_out()
         return request
 
     def withdraw(self, request: SemaphoreWaiter) -> None:
-        """Wait no longer; does nothing where the turn is there already."""
+        """Cancel a request for a turn; does nothing if the turn has been granted."""
         queue = self._waiting.get(request.account, {})
         queue.pop(request, None)
         if not queue:
             self._waiting.pop(request.account, None)
 
     def give_back(self, account: str) -> None:
-        """Return a turn of this account's."""
+        """Return a turn that the account holds, and grant it to a waiting request."""
         self.taken -= 1
         self._held[account] -= 1
         if not self._held[account]:

@@ -1,4 +1,4 @@
-"""Certificates and keys in files: what can't be used is found out at once, and named."""
+"""Loads certificates and keys from files; errors name the file that can't be used."""
 
 import ssl
 from pathlib import Path
@@ -8,13 +8,13 @@ from ringback.runtime.os_error_messages import error_text
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:
-    """Have these settings show a certificate, which messages call so.
+    """Load a certificate and its key into a TLS context; errors call the certificate `called`.
 
-    Raises ConfigurationError, naming the file, where it can't be used.
+    Raises ConfigurationError, naming the file, if it can't be used.
     """
 
     def no_password() -> str:
-        # Without this, OpenSSL asks whoever sits at the terminal.
+        # Without this, OpenSSL would ask for a password on the terminal.
         raise ConfigurationError(f"the key {key} is encrypted; give one that needs no password")
 
     for path in (certificate, key):
@@ -29,7 +29,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, call
 
 
 def require_readable(path: Path) -> None:
-    """Check that a file can be read; raises ConfigurationError, naming it, where it can't."""
+    """Raise ConfigurationError, naming the file, if it can't be read."""
     try:
         path.read_bytes()
     except OSError as error:

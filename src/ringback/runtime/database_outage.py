@@ -1,4 +1,4 @@
-"""A database that is away for a while: loops try again, and one line of the log says so."""
+"""Handles outages of the database: loops try again, and the log says when one begins and ends."""
 
 import asyncio
 import logging
@@ -22,17 +22,17 @@ async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
         try:
             return await work()
         except StoreUnavailable as failure:
-            # That it is away was said when it went.
+            # The outage itself was logged when it began.
             _log.debug("%s; trying again in %g s", failure, PAUSE.total_seconds())
             await clock.sleep_until(clock.now() + PAUSE)
 
 
 @dataclass(eq=False)
 class DatabaseOutageMonitor:
-    """Whether the database can be written to; one line of the log says when that ends, and begins.
+    """Knows whether the database can be written to, and logs when an outage begins and ends.
 
-    `try_to_commit` has the store commit something, and raises StoreUnavailable where it can't;
-    `stopwatch` returns seconds.
+    `try_to_commit` commits something, and raises StoreUnavailable if it can't; `stopwatch` returns
+    seconds.
     """
 
     try_to_commit: Callable[[], Awaitable[object]]
@@ -40,31 +40,31 @@ class DatabaseOutageMonitor:
     stopwatch: Callable[[], float]
 
     def __post_init__(self) -> None:
-        """Take the database for one that can be written to."""
+        """Assume that the database can be written to."""
         self._began = 0.0
         self._refused = 0
         self._has_begun = asyncio.Event()
 
     @property
     def is_over(self) -> bool:
-        """Whether the database can be written to, as far as is known."""
+        """Whether no outage of the database is known."""
         return not self._has_begun.is_set()
 
     def failed(self, reason: str) -> None:
-        """Take note that a commit has failed, and why."""
+        """Note that a commit has failed; the first failure begins an outage and is logged."""
         if self.is_over:
             self._began, self._refused = self.stopwatch(), 0
             self._has_begun.set()
             _log.error("%s; requests are refused with 503 until it can", reason)
 
     def refused(self) -> None:
-        """Count a request that was answered 503."""
+        """Count a request that was answered with 503."""
         self._refused += 1
 
     async def commit(self) -> None:
-        """Find out whether the database can be written to.
+        """Try to write to the database; the result begins or ends an outage.
 
-        Raises StoreUnavailable where it can't.
+        Raises StoreUnavailable if it can't be written to.
         """
         try:
             await self.try_to_commit()
@@ -82,7 +82,7 @@ class DatabaseOutageMonitor:
             )
 
     async def run(self) -> None:
-        """While the database is away, look every second whether it is back; for ever."""
+        """Try to write to the database every second during an outage; this runs for ever."""
         while True:
             await self._has_begun.wait()
             await self.clock.sleep_until(self.clock.now() + PAUSE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Return once a file is on disk, or a folder with what was made or renamed in it."""
+    """Wait until a file is on the disk; for a folder, until its new and renamed entries are."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,18 +1,18 @@
-"""Waits until files have changed, and are whole again."""
+"""Waits until files have changed, and have been written completely."""
 
 import asyncio
 from contextlib import suppress
 from pathlib import Path
 
 FilesState = tuple[tuple[int, int, int] | None, ...]
-"""What tells one state of some files from another; None for a file that can't be read."""
+"""The time, inode and size of each watched file; None for a file that can't be read."""
 
 
 class FileWatch:
-    """Looks at some files every few tenths of a second.
+    """Watches files for changes, by looking at them every `look_every` seconds.
 
-    It polls because that costs one question to the file system: what tells programs of changes to
-    files differs from system to system, and not every file system has it.
+    It polls because that needs only one call for each file. Notifications of file changes differ
+    from system to system, and not every file system has them.
     """
 
     def __init__(self, *paths: Path, look_every: float) -> None:
@@ -22,20 +22,20 @@ class FileWatch:
         self._read = self._seen = self.state()
 
     def state(self) -> FilesState:
-        """Return the present state of the files."""
+        """Return the present time, inode and size of each file."""
         return tuple(map(_state_of, self._paths))
 
     def look_now(self) -> None:
-        """Let `changed` return at once, whether the files have changed or not."""
+        """Let `changed` return at once, even if the files have not changed."""
         self._asked.set()
 
     async def changed(self) -> FilesState:
-        """Return the new state once the files are others than the last time."""
+        """Wait until the files differ from the last time, and return their new state."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._look_every)
             now = self.state()
-            # A file may be half written: it is read when two looks in a row found the same.
+            # A file may be half written, so two looks in a row must find the same state.
             is_settled, self._seen = now == self._seen, now
             if self._asked.is_set() or (is_settled and now != self._read):
                 self._asked.clear()

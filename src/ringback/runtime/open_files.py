@@ -1,4 +1,4 @@
-"""The limit on open files of this process, raised as far as it may be."""
+"""Raises this process's limit on open files as far as the system allows."""
 
 import sys
 from contextlib import suppress
@@ -8,11 +8,11 @@ if sys.platform != "win32":
     import resource
 
 _ENOUGH: Final = 65_536
-"""Above this nothing is gained, and some systems' own bounds lie lower than what they allow."""
+"""The highest limit that is useful; some systems refuse higher ones than this."""
 
 
 def raise_limit(needed: int) -> int:
-    """Raise the soft limit on open files towards the hard one, and return what it is then."""
+    """Raise the soft limit on open files to at least `needed`, if allowed; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(needed, _ENOUGH)
     if hard != resource.RLIM_INFINITY:
@@ -25,6 +25,6 @@ def raise_limit(needed: int) -> int:
 
 
 def open_files_limit() -> int:
-    """Return how many files this process may have open."""
+    """Return the number of files that this process may have open at the same time."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _ENOUGH if soft == resource.RLIM_INFINITY else soft

@@ -1,4 +1,4 @@
-"""Errors of the operating system and its libraries, in plain words."""
+"""Explains errors of the operating system and its libraries in plain words."""
 
 import errno
 import os
@@ -12,14 +12,14 @@ from typing import Final
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.outcome import AttemptFailure
 
-# Descriptors, buffers, memory.
+# The machine has no descriptors, buffers or memory left.
 _SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# Towards one address, as all ports are taken for it alone.
+# All local ports for one destination address are taken; others may have some.
 _NO_PORT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
 
 def error_text(error: OSError) -> str:
-    """Return what went wrong, without a class name, a number or a file of the library's source.
+    """Return the reason of an error in words, without class name, error number or source file.
 
     >>> error_text(ConnectionRefusedError(111, "[Errno 111] Connect call failed"))
     'Connection refused'
@@ -32,13 +32,13 @@ def error_text(error: OSError) -> str:
         case socket.gaierror():
             return error.strerror or "name error"
         case _:
-            # asyncio puts words of its own in `strerror`; the number is the system's.
+            # asyncio puts its own words in `strerror`; the number is the system's.
             return os.strerror(error.errno) if error.errno else str(error) or "no answer"
 
 
 @contextmanager
 def refusing(text: str, advice: str = "") -> Generator[None]:
-    """Turn an OSError into ConfigurationError: this text, the system's reason, and any advice."""
+    """Turn an OSError in the block into ConfigurationError: `text`, the reason, and `advice`."""
     try:
         yield
     except OSError as failure:
@@ -59,7 +59,7 @@ def shortage_of(error: OSError) -> AttemptFailure | None:
     <AttemptFailure.SHORTAGE: ('shortage', 11205, None)>
     """
     if isinstance(error, socket.gaierror):
-        # Its numbers are others.
+        # The error numbers of name look-ups are different ones.
         return AttemptFailure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
     if error.errno in _SCARCE:
         return AttemptFailure.SHORTAGE

@@ -1,6 +1,6 @@
-"""The certificate that `ringback serve` shows: read at the start, and again when it is renewed.
+"""The TLS certificate of `ringback serve`: read at the start, and again when its file changes.
 
-Laws of this file. A certificate that can't be used never takes the place of one that can.
+Laws of this file. A certificate that can't be used never replaces one that can.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ _log = logging.getLogger(__name__)
 def server_context(
     certificate: Path | None, key: Path | None, *, now: datetime | None = None
 ) -> ssl.SSLContext:
-    """Return TLS settings with a certificate and its key.
+    """Return a TLS context for a server, with this certificate and key.
 
-    Raises ConfigurationError, naming the file, where one is missing or can't be used; with `now`,
-    also where the certificate isn't valid then.
+    Raises ConfigurationError, naming the file, if one is missing or can't be used; with `now`, also
+    if the certificate isn't valid at that time.
     """
     if certificate is None or key is None:
         there, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
         raise ConfigurationError(
-            f"HTTPS needs both: beside {there}, {missing} has to say which file it is"
+            f"HTTPS needs both a certificate and a key: {there} is given, so give {missing}, too"
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -45,9 +45,9 @@ def server_context(
 
 
 class ServerCertificate:
-    """The certificate that is shown now.
+    """The server's present certificate, which is read again when its files change.
 
-    Raises ConfigurationError, naming the file, where it can't be used at the start.
+    Raises ConfigurationError, naming the file, if it can't be used at the start.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class ServerCertificate:
         self._context = server_context(certificate, key, now=clock.now())
 
     def look_now(self) -> None:
-        """Read the files at once, whether they have changed or not."""
+        """Read the files at once, even if they have not changed."""
         self._watch.look_now()
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings for a new connection."""
+        """Return the TLS context for a new connection, with the present certificate."""
         return self._context
 
     async def watch(self) -> None:
-        """Read the files again when they have changed, for ever."""
+        """Read the files again whenever they change; this runs for ever."""
         while True:
             await self._watch.changed()
             await self._reload()
@@ -80,9 +80,9 @@ class ServerCertificate:
                 server_context, certificate, key, now=self._clock.now()
             )
         except ConfigurationError as problem:
-            _log.error("HTTPS goes on with the certificate of before: %s", problem)
+            _log.error("HTTPS keeps the old certificate: %s", problem)
         else:
-            _log.info("HTTPS shows the new certificate of %s now", certificate)
+            _log.info("HTTPS uses the new certificate of %s now", certificate)
 
 
 def _refuse_outside_of_its_time(certificate: Path, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The real clock and real randomness; nothing else asks the machine for either."""
+"""The machine's clock and random numbers; no other module uses them directly."""
 
 import asyncio
 import secrets
@@ -8,33 +8,33 @@ from datetime import UTC, datetime
 from typing import Final
 
 _LONGEST_NAP: Final = 60.0
-"""Seconds."""
+"""In seconds."""
 
 stopwatch = time.perf_counter
-"""Seconds from some instant on; for how long a thing took, to the microsecond."""
+"""Returns seconds since some instant, to measure durations to the microsecond."""
 
 
-# In seconds; Python's own 5 ms are as long as a whole commit.
+# In seconds; Python's default of 5 ms is as long as a whole commit.
 _TURN: Final = 0.0005
 
 
 def let_threads_take_turns() -> None:
-    """Have threads hand the interpreter on often: the store's waits for it beside the loop's."""
+    """Let Python switch threads more often, since the store's thread and the event loop compete."""
     sys.setswitchinterval(_TURN)
 
 
 class SystemClock:
-    """Answers `ports.Clock` with the machine's own."""
+    """Implements `ports.Clock` with the machine's clock."""
 
     def now(self) -> datetime:
         """Return the present instant, in UTC."""
         return datetime.now(UTC)
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at this instant, or at once where it has passed.
+        """Sleep until this instant; return at once if it has passed.
 
-        Where the clock is put forward meanwhile that is found within a minute; where it is set
-        back, it returns after as much time as it took to be, and whoever asked looks again.
+        If the machine's clock is set forward meanwhile, this is noticed within a minute. If it is
+        set back, the sleep ends after the original duration, and the caller has to check the time.
         """
         left = (instant - self.now()).total_seconds()
         while left > 0:
@@ -44,8 +44,8 @@ class SystemClock:
 
 
 class SystemRandomSource:
-    """Answers `ports.RandomSource` with the machine's own."""
+    """Implements `ports.RandomSource` with the machine's secure random numbers."""
 
     def bytes(self, count: int) -> bytes:
-        """Return this many bytes that nobody can foresee."""
+        """Return this many unpredictable bytes."""
         return secrets.token_bytes(count)

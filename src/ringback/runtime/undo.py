@@ -1,4 +1,4 @@
-"""Undoes what was begun, where what follows fails."""
+"""Undoes an earlier step if a later one fails."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def on_failure(undo: Callable[[], object]) -> Generator[None]:
-    """Call this where the block fails, in whatever way; the failure goes on."""
+    """Call `undo` if the block raises any exception, and raise the exception again."""
     try:
         yield
     except BaseException:

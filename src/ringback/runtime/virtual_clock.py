@@ -1,4 +1,4 @@
-"""A clock that can be put forward: the time of another one, and as much as it has been advanced."""
+"""A clock that can be advanced: the time of another clock, plus the advance."""
 
 import asyncio
 from bisect import insort
@@ -10,11 +10,11 @@ from typing import Final, Self
 from ringback.ports import Clock
 
 MOST_AHEAD: Final = timedelta(days=365_000)
-"""So that whatever is put off from then on still has its place in the calendar."""
+"""The largest advance; Python's calendar still has room for later dates after it."""
 
 
 def keep_nowhere(ahead: timedelta) -> None:
-    """Let it be forgotten how far ahead a clock is."""
+    """Do nothing: the default `keep`, which does not save how far ahead a clock is."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,9 +25,9 @@ class _Sleeper:
 
 
 class VirtualClock:
-    """Answers `ports.Clock`; it goes as its base goes, and is `ahead` of that.
+    """Implements `ports.Clock` with the time of a `base` clock, plus `ahead`.
 
-    `keep` gets the new distance before it takes effect, so that a restart is never behind.
+    `keep` is called with a new `ahead` before it takes effect, so that a restart is never behind.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class VirtualClock:
         self._ahead = ahead
         self._keep = keep
         self._sleepers = list[_Sleeper]()
-        """In the order of their instants."""
+        """The sleepers, in the order of their instants."""
 
     @classmethod
     def stopped(cls, at: datetime) -> Self:
@@ -50,7 +50,7 @@ class VirtualClock:
 
     @property
     def ahead(self) -> timedelta:
-        """How far it is ahead of its base."""
+        """How far the clock is ahead of its base."""
         return self._ahead
 
     def now(self) -> datetime:
@@ -58,7 +58,7 @@ class VirtualClock:
         return self._base.now() + self._ahead
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at this instant, or at once where it has passed."""
+        """Sleep until this instant; return at once if it has passed."""
         if instant <= self.now():
             return
         sleeper = _Sleeper(instant, asyncio.get_running_loop().create_future())
@@ -71,7 +71,7 @@ class VirtualClock:
             sleeper.alarm.cancel()
 
     def advance(self, by: timedelta) -> None:
-        """Let this much time pass at once; who sleeps no longer wakes, in order of the instants."""
+        """Advance the clock by this much at once, and wake the sleepers that are due, in order."""
         ahead = self._ahead + by
         self._keep(ahead)
         self._ahead = ahead
@@ -97,16 +97,16 @@ def _wake(sleeper: _Sleeper) -> None:
 
 
 class _Standing:
-    """Answers `ports.Clock`: it is always the same instant."""
+    """Implements `ports.Clock` with a time that always stays the same."""
 
     def __init__(self, at: datetime) -> None:
         self._at = at
 
     def now(self) -> datetime:
-        """Return that instant."""
+        """Return the instant at which the clock stands still."""
         return self._at
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at once where this has passed, and never otherwise."""
+        """Return at once if this instant has passed; otherwise wait for ever."""
         if instant > self._at:
             await asyncio.get_running_loop().create_future()

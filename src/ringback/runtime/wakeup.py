@@ -1,4 +1,4 @@
-"""How a loop sleeps until it is woken, or until an instant. It never polls."""
+"""Lets a loop sleep until it is woken, or until an instant, without polling."""
 
 import asyncio
 from datetime import datetime
@@ -7,7 +7,7 @@ from ringback.ports import Clock
 
 
 class Wakeup:
-    """Wakes one waiting loop; if that is busy, its next wait returns at once."""
+    """Wakes one waiting loop; if the loop is busy, its next wait returns at once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -17,16 +17,16 @@ class Wakeup:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether somebody waits, and is neither woken nor due to go on."""
+        """Whether the loop waits, has not been woken, and its instant has not come."""
         is_over = self._until is not None and self._until <= self._clock.now()
         return self._is_waited_for and not self._woken.is_set() and not is_over
 
     def wake(self) -> None:
-        """Let the loop look again."""
+        """Wake the loop, or let its next wait return at once."""
         self._woken.set()
 
     async def wait(self, until: datetime | None) -> None:
-        """Return when it is woken, or at this instant if there is one."""
+        """Wait until `wake` is called, or until this instant if one is given."""
         alarm = None if until is None else asyncio.create_task(self._wake_at(until))
         self._is_waited_for, self._until = True, until
         try:

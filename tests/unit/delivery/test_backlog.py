@@ -26,7 +26,7 @@ def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
     with pytest.raises(BacklogFull) as refused:
         backlog.check(OURS, count)
     assert str(refused.value) == (
-        "5 callbacks of this account wait, and 10 may; nothing was taken on, ask again in 5 s"
+        "5 callbacks of this account wait, and 10 may; nothing was accepted, ask again in 5 s"
     )
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 

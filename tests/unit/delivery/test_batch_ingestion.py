@@ -162,7 +162,7 @@ async def test_what_a_dead_process_left_and_cannot_be_read_is_told_and_stays(
     assert await kept(bench.store) == [1, 2]
     assert await bench.store.transact(lambda tx: tx.batches.all()) == {2: "no callback"}
     assert [record.message for record in caplog.records] == [
-        "callback 2 of those written down can't be read, and stays there"
+        "the callback that is written down under number 2 can't be read, and stays there"
     ]
 
 

@@ -426,7 +426,7 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
     assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
-    assert f"update_sim of {SIM_SID} can't go on" in caplog.text
+    assert f"update_sim of {SIM_SID} failed" in caplog.text
     task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
     assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
 

@@ -44,8 +44,8 @@ def refusal_of(certificate: Path | None, key: Path | None, now: datetime | None 
 
 def test_both_are_needed(tmp_path: Path) -> None:
     certificate, key = write(tmp_path)
-    assert "beside tls_cert, tls_key has to say" in refusal_of(certificate, None)
-    assert "beside tls_key, tls_cert has to say" in refusal_of(None, key)
+    assert "tls_cert is given, so give tls_key, too" in refusal_of(certificate, None)
+    assert "tls_key is given, so give tls_cert, too" in refusal_of(None, key)
 
 
 def test_files_that_can_not_be_used_are_named(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_renewed_one_is_taken_over(
     async with watching(tmp_path) as shown:
         before = shown.context()
         write(tmp_path)
-        await until_said(caplog, "HTTPS shows the new certificate")
+        await until_said(caplog, "HTTPS uses the new certificate")
         assert shown.context() is not before
 
 
@@ -107,7 +107,7 @@ async def test_a_broken_one_is_not_and_is_reported_once(
     async with watching(tmp_path) as shown:
         before = shown.context()
         write(tmp_path, only="cert.pem")
-        await until_said(caplog, "HTTPS goes on with the certificate of before: the certificate")
+        await until_said(caplog, "HTTPS keeps the old certificate: the certificate")
         await asyncio.sleep(0.1)
         assert len(caplog.messages) == 1
         assert shown.context() is before
@@ -118,7 +118,7 @@ async def test_a_broken_one_is_not_and_is_reported_once(
         assert shown.context() is before
         caplog.set_level(logging.INFO)
         write(tmp_path)
-        await until_said(caplog, "HTTPS shows the new certificate")
+        await until_said(caplog, "HTTPS uses the new certificate")
         assert shown.context() is not before
 
 
@@ -128,4 +128,4 @@ async def test_it_is_read_again_when_somebody_asks_for_that(
     caplog.set_level(logging.INFO)
     async with watching(tmp_path) as shown:
         shown.look_now()
-        await until_said(caplog, "HTTPS shows the new certificate")
+        await until_said(caplog, "HTTPS uses the new certificate")
