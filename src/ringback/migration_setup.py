@@ -61,7 +61,7 @@ class OpenedUrlSource:
     url_source: UrlSource
     clock: Clock
     deliveries: UrlDeliveryHistory | None = None
-    """None if the URL source has no record of deliveries."""
+    """The past deliveries to the URLs; None if the URL source has no record of them."""
 
 
 @asynccontextmanager

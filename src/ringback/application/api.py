@@ -37,7 +37,7 @@ class WorkerServicesForApi:
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
     notifier: LoopWaker
-    """Woken after each new task."""
+    """Wakes the loop for scheduled tasks after each new task."""
     policy_monitor: PolicyMonitor
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
@@ -51,7 +51,7 @@ class WorkerServicesForApi:
 
     @classmethod
     def without_workers(cls, process: ProcessDependencies, storage: OpenStorage) -> Self:
-        """Return services that only store callbacks and tasks, for workers elsewhere to find."""
+        """Return services that only store callbacks and tasks; workers find them in the store."""
         queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
         return cls(
             queue=queue,

@@ -52,7 +52,7 @@ class ProcessDependencies:
         )
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:
-        """Return a policy monitor; it does its work only while its `run` runs."""
+        """Return a monitor of the active policy; the caller has to call its `run`."""
         return PolicyMonitor(
             self.policy,
             count=partial(count_last_week, store),

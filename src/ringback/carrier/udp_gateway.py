@@ -91,7 +91,7 @@ class UdpGateway:
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
     async def stop_receiving(self, *, within: timedelta) -> None:
-        """Read the datagrams that have arrived, and no more; wait at most `within` for handling."""
+        """Stop receiving, and wait at most `within` for datagrams that have arrived already."""
         if self._inbox is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)
@@ -103,7 +103,7 @@ class UdpGateway:
         self._log.end()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the gateway's UDP socket."""
         self._socket.close()
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:

@@ -149,7 +149,7 @@ class BatchIngestionQueue:
                 batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
-        """Answer the request of a durable batch, though the rest is added after the outage."""
+        """Answer the request of a durable batch now, though the database outage delays the rest."""
         if batch.added.done():
             return
         rest = batch.callbacks[len(batch.records) :]
@@ -159,7 +159,7 @@ class BatchIngestionQueue:
             batch.added.set_result([*batch.records, *rest])
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
-        """Run work; in an outage of the database, answer the waiting batches at once."""
+        """Run work in a transaction; in an outage, answer the waiting batches and try again."""
         try:
             return await self.store.transact(work)
         except StoreUnavailable:
@@ -179,7 +179,7 @@ def _known_as(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
 
 
 def _find_left(tx: Transaction) -> dict[int, CallbackRecord]:
-    """Return the callbacks that a killed process wrote down and did not add, by number."""
+    """Return the callbacks, by number, that a killed process wrote down but did not add."""
     left, added = dict[int, CallbackRecord](), list[int]()
     for number, text in tx.batches.all().items():
         try:

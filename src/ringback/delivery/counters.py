@@ -43,7 +43,7 @@ class Histogram:
         self.total += value
 
     def up_to(self) -> list[tuple[float, int]]:
-        """Return each bound, and infinity, with the number of values up to it.
+        """Return pairs of a bound and the number of values up to it; the last bound is infinity.
 
         >>> histogram = Histogram((1.0, 2.0))
         >>> for value in (0.5, 1.0, 1.5, 9.0):

@@ -136,7 +136,7 @@ class DeliveryService:
 
     @property
     def is_still(self) -> bool:
-        """Whether nothing is under way until a callback comes due, or a new one arrives."""
+        """Whether delivery is idle until a waiting callback comes due, or a new one arrives."""
         return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
 
     async def next_due(self) -> datetime | None:
@@ -144,7 +144,7 @@ class DeliveryService:
         return self._scheduler.next_due()
 
     async def recover(self) -> int:
-        """Settle attempts that a dead process left open as unknown, and return their number.
+        """Settle attempts that a dead process left open, as unknown, and return their number.
 
         Their callbacks are tried again as the retry rules say. It also loads the waiting callbacks.
         """

@@ -21,7 +21,7 @@ class _Destination:
 
 
 class DeliveryWorkers:
-    """Calls `deliver` for each added claim, in at most `per_destination` tasks at a time each."""
+    """Calls `deliver` for each added claim, with at most `per_destination` calls at a time."""
 
     def __init__(
         self, deliver: Callable[[DeliveryClaim], Coroutine[Any, Any, None]], *, per_destination: int
@@ -57,7 +57,7 @@ class DeliveryWorkers:
         self._idle.clear()
 
     def take_unsent(self) -> list[DeliveryClaim]:
-        """Remove the claims that have not been sent, and return them."""
+        """Return the claims that have not been sent, and remove them from the queues."""
         unsent = list[DeliveryClaim]()
         for destination in self._destinations.values():
             unsent += destination.ready

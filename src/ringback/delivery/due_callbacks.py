@@ -71,7 +71,7 @@ class DueCallbacks:
         self._next_sweep = self.clock.now() + _SWEEP
 
     def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
-        """Return the number of corrected callbacks, and the next lanes after the last one.
+        """Return the number of corrected callbacks, and the waiting lanes that follow `last`.
 
         A clock that was ahead has postponed callbacks too far; these are corrected.
         """

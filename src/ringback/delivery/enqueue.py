@@ -95,7 +95,7 @@ class CallbackEnqueuer:
 
 
 class StoreOnlyQueue:
-    """Implements both ports for new callbacks in a process without workers: it only stores them.
+    """Implements the ports for new callbacks in a process without workers: it only stores them.
 
     It does not limit the number of callbacks, since only workers know when one ends.
     """
@@ -123,5 +123,5 @@ class StoreOnlyQueue:
         callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002
     ) -> list[CallbackRecord]:
-        """Save a batch in one transaction, and return its records, as `ports.BulkCallbackQueue`."""
+        """Save a batch in one transaction, and return its records."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

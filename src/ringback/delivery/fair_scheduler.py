@@ -39,9 +39,9 @@ _CLAIMED_AHEAD: Final = 4
 _MOST_IDLE: Final = 10_000
 _FEW: Final = 64
 _TOGETHER: Final = timedelta(seconds=1)
-"""How long the scheduler counts as shared after a slot went to another account than before."""
+"""How long several accounts count as sending after a slot went to another account than before."""
 _SHORTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
-"""How long no shortage may occur until the next one is logged again."""
+"""A shortage is logged again only if none of its kind occurred for this long."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,19 +113,19 @@ class FairScheduler:
             return True
 
     def give_back(self, lane: Lane) -> None:
-        """Return a slot, whose callback is not under way any more."""
+        """Free a slot of a lane, whose callback is not under way any more."""
         with self._lock:
             self._return(self._lanes[lane], 1)
 
     def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
-        """Return slots after an attempt, and widen or narrow the lane's window by the outcome."""
+        """Free slots after an attempt, and widen or narrow the lane's window by the outcome."""
         if isinstance(outcome, NoAnswerOutcome) or status_of(outcome) in _OVERLOADED:
             self.failed(lane, slots=slots)
         else:
             self.answered(lane, slots=slots)
 
     def answered(self, lane: Lane, *, slots: int) -> None:
-        """Return slots, and widen the lane's window, since its destination has answered."""
+        """Free slots, and widen the lane's window, since its destination has answered."""
         with self._lock:
             state = self._lanes[lane]
             if state.window < self._most_per_lane:
@@ -136,14 +136,14 @@ class FairScheduler:
             self._return(state, slots)
 
     def failed(self, lane: Lane, *, slots: int) -> None:
-        """Return slots, and narrow the lane's window: its destination is overloaded or down."""
+        """Free slots, and narrow the lane's window: its destination is overloaded or down."""
         with self._lock:
             state = self._lanes[lane]
             state.window = max(state.window // 2, _LEAST_WINDOW)
             self._return(state, slots)
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
-        """Return an unused slot after a shortage on this machine, and pause the lane or all lanes.
+        """Free a slot that a shortage on this machine left unused, and pause the lane or all lanes.
 
         Returns the end of the pause.
         """
@@ -250,7 +250,7 @@ class FairScheduler:
         self.under_way += count
 
     def _note(self, account: _Account, now: datetime) -> None:
-        """Note which account gets a slot, and when it was last another account."""
+        """Note which account gets a slot, and, if another one had the last slot, the time."""
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now
@@ -272,7 +272,7 @@ class FairScheduler:
                 self._forget_outdated()
 
     def _forget_outdated(self) -> None:
-        """Keep one entry for each lane; others would stay until they are due."""
+        """Remove outdated entries from the queue of lanes, where they would stay until due."""
         up_to_date = [entry for entry in self._future if not self._is_outdated(*entry)]
         self._future = list({entry[-1].lane: entry for entry in up_to_date}.values())
         heapq.heapify(self._future)

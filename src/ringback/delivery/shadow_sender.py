@@ -109,11 +109,11 @@ class ShadowSender:
         return not self._waiting and not self._sending and self._writing is None
 
     async def next_due(self) -> datetime | None:
-        """Return None, since nothing here waits for a time."""
+        """Return None, since shadow copies don't wait for a time."""
         return None
 
     async def recover(self) -> int:
-        """Settle copies that a dead process left open as unknown, and return their number."""
+        """Settle copies that a dead process left open, as unknown, and return their number."""
         return await self._store.transact(self._settle_left_open)
 
     def consider(self, callback: CallbackRecord) -> None:

@@ -22,9 +22,9 @@ class Supervisor:
     _: KW_ONLY
     clock: Clock
     recover: Callable[[], Awaitable[object]] | None = None
-    """Runs at the start, before the engine's own recovery."""
+    """Called at the start, before the delivery recovers its own work."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """The other loops; each starts and stops with the engine."""
+    """Functions that run the other loops, from the start of the engine to its stop."""
 
     def __post_init__(self) -> None:
         """Begin without any running loop."""
@@ -69,7 +69,7 @@ class Supervisor:
         await self.task_runner.run()
 
     async def watch(self) -> None:
-        """Wait until a loop ends, which it never should, and raise the loop's error, if any."""
+        """Wait until a loop ends, and raise its error; while all goes well, none ends."""
         done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in done:
             loop.result()

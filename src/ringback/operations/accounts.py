@@ -19,7 +19,7 @@ _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
 _TOKEN_BYTES: Final = 16
 _SECRET_BYTES: Final = 9
-"""The samples in KORE's documentation have 18 hex digits."""
+"""Makes secrets of 18 hex digits, like the samples in KORE's documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
 
 
 def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Account:
-    """Return the one of an account and its subaccounts that has this KORE id.
+    """Return the account itself, or its subaccount, whichever has this KORE id.
 
     Raises NotFound for any other id, whether it exists or not, so that nobody can probe for ids.
     """
@@ -123,9 +123,10 @@ def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Accoun
 def check_transfer(
     tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
 ) -> None:
-    """Raise InvalidParameter, with the fitting error code, if a SIM can't move to this account.
+    """Raise InvalidParameter if a SIM can't be moved to this account.
 
-    A SIM can move to its account's subaccounts (else `not_permitted`) while new (else `not_new`).
+    The error code is `not_permitted` if the account is not a subaccount of the SIM's account, and
+    `not_new` if the SIM is not new any more.
     """
     target = tx.accounts.get(account_sid)
     if target is None or target.parent_sid != sim.account_sid:

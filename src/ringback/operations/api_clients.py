@@ -26,7 +26,7 @@ _USUAL_LIFETIME: Final = LIFETIMES["1h"]
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiClient:
-    """A new API client with its secret, which is known only now: just its hash is saved."""
+    """A new API client and its secret; the store has only a hash of the secret."""
 
     client: ClientCredentials
     secret: str = field(repr=False)

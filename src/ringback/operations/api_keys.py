@@ -16,7 +16,7 @@ _SECRET_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiKey:
-    """A new API key with its secret, which is known only now: just its hash is saved."""
+    """A new API key and its secret; the store has only a hash of the secret."""
 
     key: ApiKey
     secret: str = field(repr=False)

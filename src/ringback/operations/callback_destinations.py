@@ -27,7 +27,7 @@ class CallbackUrlAndMethod(NamedTuple):
 
 
 def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMethod]:
-    """Return the different destinations of an account's callbacks, at most `MOST`.
+    """Return the destinations of an account's callbacks without duplicates, at most `MOST`.
 
     The URLs configured for its newest fleets and SIMs come first, then those of its newest
     callbacks. Test events don't count: they may go to URLs that somebody only tries out.

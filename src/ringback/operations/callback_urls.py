@@ -23,7 +23,7 @@ PAGE_SIZE: Final = 1000
 """How many fleets, or SIMs, one page reads."""
 
 Replaced = Literal["done", "changed", "gone"]
-"""The result of replacing a URL: replaced; another URL is set meanwhile; no URL is set any more."""
+"""The result of replacing a URL: done, or another URL was set meanwhile, or there is none now."""
 
 
 class CallbackUrlSetting(NamedTuple):
@@ -32,7 +32,7 @@ class CallbackUrlSetting(NamedTuple):
     sid: str
     """The SID of the fleet or the SIM."""
     parameter: str
-    """The API parameter that sets it, such as `SmsCommandsUrl`."""
+    """The API parameter that sets the URL, such as `SmsCommandsUrl`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ConfiguredUrl:
 
 
 class UrlPageStart(NamedTuple):
-    """The start of a page of URLs: after the record `after` of this kind, or at the first."""
+    """The start of a page of URLs: the record of this kind after the SID `after`, or the first."""
 
     kind: SidKind
     after: str | None = None
@@ -78,7 +78,7 @@ def configured_urls(
     account_sid: str | None = None,
     size: int = PAGE_SIZE,
 ) -> ConfiguredUrlPage:
-    """Return a page of the configured URLs of one account, or of all accounts for None."""
+    """Return a page of one account's configured URLs; with None, of those of all accounts."""
     owner = EVERY if account_sid is None else account_sid
     records = _records(tx, start.kind).page(owner, {}, PageWindow(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]

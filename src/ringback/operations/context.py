@@ -38,7 +38,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountOperationContext:
-    """The dependencies of operations on accounts, which commands also run without a server."""
+    """The dependencies of operations on accounts; commands can use it without a server, too."""
 
     now: datetime
     random_source: RandomSource

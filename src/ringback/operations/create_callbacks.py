@@ -19,7 +19,7 @@ class NewCallback(NamedTuple):
     """The encoded form parameters."""
     idempotency_key: str | None = None
     due: datetime | None = None
-    """When to send it; None for at once."""
+    """When to send the callback; None for at once."""
 
 
 def prepare_callback(

@@ -24,7 +24,10 @@ def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None
 def end_when_used(
     sessions: DataSessions[F], session: F, left: int, now: datetime
 ) -> datetime | None:
-    """Let a session end after `left` more bytes; return when that is, or None for never."""
+    """Set a session's end to when it has used `left` more bytes, and return that time.
+
+    If it never will, the session stays open, and None is returned.
+    """
     reached = when_used(left, session, since=now)
     if reached is not None:
         sessions.end(session.sid, reached)

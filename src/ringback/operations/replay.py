@@ -52,7 +52,7 @@ class BulkReplayTotals:
         return self.matched - self.skipped.total()
 
     def __add__(self, later: Self) -> Self:
-        """Return the totals of both together."""
+        """Return the sum of both totals."""
         return type(self)(
             self.matched + later.matched,
             self.skipped + later.skipped,

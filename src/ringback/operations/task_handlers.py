@@ -62,7 +62,7 @@ def by_itself(
     find: Callable[[Transaction, str], F | None],
     take: Callable[[Transaction, F, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a task that needs no network: `take` does all of it."""
+    """Return the handler of a task that does not need the network, and only calls `take`."""
 
     def begin(
         tx: Transaction, task: ScheduledTask, found: F, context: OperationContext

@@ -1,4 +1,4 @@
-"""Checks names: that unique names of records are free, and that labels are printable."""
+"""Checks that unique names of records are not taken, and that labels are printable."""
 
 from typing import Final
 
@@ -18,7 +18,8 @@ def check_name_is_free(
 ) -> None:
     """Raise InvalidParameter if another record of the account has this unique name or SID.
 
-    The error code is that of the product (83011 or 33101). `own_sid` is the record to be named.
+    The error code is that of the product (83011 or 33101). `own_sid` is the record that gets the
+    name.
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:

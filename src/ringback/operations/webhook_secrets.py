@@ -14,7 +14,7 @@ from ringback.operations.unique_names import check_label
 from ringback.ports import Transaction
 
 SecretAndStatus = tuple[WebhookSecretStatus, WebhookSecret]
-"""A secret and its status."""
+"""A webhook secret and its status."""
 
 
 def create_secret(

@@ -7,7 +7,7 @@ from ringback.core.policy.source_policy import Policy
 
 
 class ActivePolicy:
-    """The policy that chooses the source of new callbacks, and why a newer one was refused.
+    """The active policy, which chooses the source of new callbacks, and why a newer was refused.
 
     A callback keeps the source that it was created with, so only its creation needs the policy.
     """

@@ -49,13 +49,13 @@ class SourceUsageByAccount:
     """The end of the week whose callbacks were counted."""
     by_account: Mapping[str, Sequence[UrlForecast]]
     of_all: Mapping[SourceName, PolicyImpact]
-    """The callbacks, URLs and accounts that depend on each source."""
+    """The numbers of callbacks, URLs and accounts that depend on each source."""
 
     @classmethod
     def of(
         cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
-        """Apply a policy to the totals of a week's callbacks; this can take long."""
+        """Return the usage of sources by these callbacks under a policy; this can take long."""
         found = forecast_urls(policy, sent, now=date, then=date)
         by_account = groupby(found, key=lambda one: one.account_sid)
         return cls(
@@ -65,7 +65,7 @@ class SourceUsageByAccount:
         )
 
     def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
-        """Return the callbacks, URLs and accounts that depend on a source.
+        """Return the numbers of callbacks, URLs and accounts that depend on a source.
 
         With `account_sid`, only those of this account count.
         """
@@ -135,17 +135,17 @@ class PolicyMonitor:
         return self.policy.date_at(self._clock.now())
 
     def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
-        """Return the changes that a warning is due for, and those reached since a date."""
+        """Return the policy changes to warn of now, and those that came after the date `since`."""
         date = self.date
         return reminders(self.policy, since=since or date, at=date, before=self.before)
 
     def near_in_words(self) -> list[str]:
-        """Return a sentence for each change that a warning is due for, with its date."""
+        """Return a sentence about each policy change to warn of now, with its date."""
         date = self.date
         return [in_words(reminder.change, date) for reminder in self.near()]
 
     def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
-        """Return, for each source that will end, the callbacks, URLs and accounts depending on it.
+        """Return the numbers of callbacks, URLs and accounts for each source that will end.
 
         With `account_sid`, only those of this account count. Empty before the first count.
         """
@@ -224,7 +224,7 @@ class PolicyMonitor:
         _log.warning("policy: %s%s", in_words(change, date), shown, extra=extra)
 
     async def _concerned(self, change: PolicyChange) -> PolicyImpact | None:
-        """Return the last week's callbacks whose source changes with this, or None if unknown."""
+        """Return how many of the last week's callbacks a change affects, or None if unknown."""
         if self._sent is None:
             return None
         return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._sent))

@@ -41,7 +41,10 @@ class FairSemaphore:
         return bool(self._waiting)
 
     def try_take(self, account: str) -> bool:
-        """Take a free turn and return True; return False if none is free, or the account waits."""
+        """Take a turn without waiting; return False if none is free for the account.
+
+        It also returns False if other requests of the account wait.
+        """
         if account in self._waiting or not self._may_have(account):
             return False
         self._take(account)

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
-    """Repeat the work until the store is available, and return its result."""
+    """Repeat the work every second while it raises StoreUnavailable, and return its result."""
     while True:
         try:
             return await work()

@@ -53,7 +53,7 @@ def refuse_windows(what: str) -> None:
 
 
 def shortage_of(error: OSError) -> AttemptFailure | None:
-    """Return the resource that this machine ran out of, or None for other errors.
+    """Return the kind of shortage on this machine that caused an error, or None for other errors.
 
     >>> shortage_of(OSError(errno.EMFILE, "Too many open files"))
     <AttemptFailure.SHORTAGE: ('shortage', 11205, None)>

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 _LONGEST_NAP: Final = 60.0
-"""In seconds."""
+"""How long to sleep, in seconds, before looking at the clock again."""
 
 stopwatch = time.perf_counter
-"""Returns seconds since some instant, to measure durations to the microsecond."""
+"""Returns the seconds since some instant; for measuring durations to the microsecond."""
 
 
 # In seconds; Python's default of 5 ms is as long as a whole commit.

@@ -10,7 +10,7 @@ from typing import Final, Self
 from ringback.ports import Clock
 
 MOST_AHEAD: Final = timedelta(days=365_000)
-"""The largest advance; Python's calendar still has room for later dates after it."""
+"""The largest possible advance; it leaves room in Python's calendar for later dates."""
 
 
 def keep_nowhere(ahead: timedelta) -> None:

@@ -1,4 +1,4 @@
-"""Settings: flags, environment and a file, read once into one frozen record.
+"""Reads the settings of a server from flags, environment and file into one frozen record.
 
 A flag beats the environment, the environment beats the file, the file beats the default. The error
 for an unusable value names the place that the value came from; for the file, also the line.

@@ -98,7 +98,7 @@ def policy_in(file: SettingsFile) -> Policy:
 def _refuse_unknown_names(
     environment: Mapping[str, str], file: SettingsFile, command: ServerCommand
 ) -> None:
-    """Raise ConfigurationError for an unknown setting, and for one of the other command only."""
+    """Raise ConfigurationError for an unknown setting, and for one that the command lacks."""
     # A misspelt setting would otherwise leave its default in force, and nobody would notice.
     by_name = {setting.name: setting for setting in SETTINGS}
     by_variable = {setting.variable: setting for setting in SETTINGS}

@@ -106,7 +106,7 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """Return a parser that accepts only these names, and returns the name as it is."""
+    """Return a parser that accepts only these names, and returns them unchanged."""
 
     def read(text: str) -> str:
         if text in names:

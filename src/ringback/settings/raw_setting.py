@@ -24,7 +24,7 @@ _IN_WORDS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RawSetting:
-    """The unparsed text of a setting; `where` is its place, with which error messages begin."""
+    """The unparsed text of a setting; error messages begin with `where`, the place of the text."""
 
     setting: Setting
     where: str

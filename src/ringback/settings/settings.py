@@ -61,9 +61,9 @@ class Settings:
     backlog: int
     backlog_per_account: int
     response_storage: int
-    """In bytes."""
+    """The most bytes of receiver responses that are stored for all accounts."""
     response_storage_per_account: int
-    """In bytes."""
+    """The most bytes of receiver responses that are stored for one account."""
     rate_limit: int | None
     """Callbacks and other API requests that an account may make per second; None for no limit."""
     twilio_egress: Egress
@@ -91,7 +91,7 @@ class Settings:
 
     @property
     def connections_wanted(self) -> DescriptorShares:
-        """The numbers of incoming and outgoing connections to allow if file descriptors suffice."""
+        """The most incoming and outgoing connections, if the limit on open files allows them."""
         return DescriptorShares(
             incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
         )

@@ -36,7 +36,7 @@ def lines_of(text: str) -> dict[KeyPath, int]:
 
 
 def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each statement of a TOML text, after the number of its first line.
+    """Yield each statement of a TOML text as a pair: the number of its first line, and its text.
 
     Comments and blank lines are statements, too. Each ends with a newline, also the last one.
     """

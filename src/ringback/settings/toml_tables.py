@@ -22,7 +22,7 @@ class TomlTableError(ValueError):
 def tables_in(
     file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
 ) -> list[T]:
-    """Return the result of `read` for each `[[name]]` table; errors end with `form`, the keys.
+    """Call `read` for each `[[name]]` table, and return the results; errors end with `form`.
 
     Raises ConfigurationError, naming the line, if `read` refuses a table, or if there is a value
     of this name that isn't a list of tables.

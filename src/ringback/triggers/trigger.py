@@ -52,12 +52,12 @@ class TriggerRun:
 
     @property
     def api(self) -> PortalClient:
-        """The product's API of the same server."""
+        """The client for the product's API, on the same server as `portal`."""
         return self.portal.for_api(f"{self.product}/v1")
 
     @property
     def callback_parameters(self) -> Mapping[str, str]:
-        """The parameters that ask for a callback."""
+        """The request parameters `CallbackUrl` and `CallbackMethod`, which ask for a callback."""
         return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
 
     def fetch_sim(self) -> JsonObject:
@@ -114,7 +114,7 @@ class TriggerRun:
         )
 
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
-        """Call `ask` until `is_so` is true for the answer, and return the answer.
+        """Call `ask` until `is_so` returns True for its result, and return the result.
 
         Raises ConfigurationError, which says that `awaited` did not come, if it takes too long.
         """
@@ -161,7 +161,7 @@ class TriggerRun:
 
 
 TriggerStep = Callable[[TriggerRun], None]
-"""Makes one request to the server, and reports it."""
+"""A step of a trigger: a function that makes one request to the server, and reports it."""
 ExpectedParameters = Mapping[str, str]
 """Parameters that a callback must have; it may have others."""
 
@@ -215,12 +215,12 @@ def device_sends(kind: str, **form: str) -> TriggerStep:
 
 
 def sim_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses a scenario for the SIM, until the end."""
+    """Return a step that chooses a scenario for the SIM, until the end of the run."""
     return lambda run: _choose_scenario(run, name, Sim=run.fetch_sim()["sid"])
 
 
 def account_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses a scenario for the account, until the end."""
+    """Return a step that chooses a scenario for the account, until the end of the run."""
     return lambda run: _choose_scenario(run, name)
 
 

@@ -58,7 +58,7 @@ def access_profile_named(
 def list_access_profiles(
     tx: Transaction, account_sid: str, window: PageWindow
 ) -> list[NetworkAccessProfile]:
-    """Return one page of an account's profiles, newest first."""
+    """Return one page of an account's Network Access Profiles, newest first."""
     return tx.supersim.access_profiles.page(account_sid, {}, window)
 
 

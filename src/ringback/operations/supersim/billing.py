@@ -1,4 +1,4 @@
-"""Billing Periods: they begin when a SIM becomes ready or active, and are renewed every month."""
+"""Begins Billing Periods when SIMs become ready or active, and renews them every month."""
 
 from dataclasses import replace
 from datetime import datetime

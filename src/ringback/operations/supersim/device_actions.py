@@ -127,7 +127,7 @@ def download_profile(
 
 
 def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Count an SMS to or from a SIM; a SIM that is ready becomes active after a few."""
+    """Count an SMS to or from a SIM; after a few SMS, a SIM that is ready becomes active."""
     if sim.status is SimStatus.READY:
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
         tx.supersim.sims.save(sim)

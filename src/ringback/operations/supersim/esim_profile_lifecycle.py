@@ -1,4 +1,4 @@
-"""The life cycle of eSIM Profiles and Settings Updates: how each step of theirs ends."""
+"""The life cycles of eSIM Profiles and of Settings Updates: the results of their steps."""
 
 from dataclasses import replace
 from typing import Final
@@ -30,7 +30,7 @@ _TO: Final = {
     TaskKind.DOWNLOAD_PROFILE: EsimStatus.DOWNLOADED,
     TaskKind.INSTALL_PROFILE: EsimStatus.INSTALLED,
 }
-"""The status after each of the steps that only change the status."""
+"""The steps that only change an eSIM Profile's status, each with the new status."""
 
 STEPS: Final = (*_TO, TaskKind.OFFER_PROFILE)
 """All steps in the life cycle of an eSIM Profile."""
@@ -48,7 +48,7 @@ _Settings = tuple[OtaSettingsUpdate, SuperSim]
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
-    """Return a profile, paired with None because it has no SIM yet; None if it is gone."""
+    """Return an eSIM Profile, paired with None as its tasks need no SIM; None if it is gone."""
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)
 
@@ -110,7 +110,7 @@ def end_settings(
 
 
 def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -> EsimProfile:
-    """Return the profile as available for download, with a new SIM, or as failed."""
+    """Create a SIM for a profile, and return the profile as available, or as failed if it can't."""
     try:
         sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, context), context=context)
     except InvalidParameter as refused:

@@ -22,7 +22,7 @@ _DEVICE_IP: Final = "127.0.0.1"
 
 
 def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
-    """Create the account's fleet, and a SIM in it."""
+    """Create a fleet for the account, and a SIM in the fleet."""
     profile = create_access_profile(
         tx, account_sid, unique_name=_PROFILE_NAME, networks=(), context=context
     )

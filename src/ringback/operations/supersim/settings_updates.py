@@ -1,4 +1,4 @@
-"""Schedule Settings Updates, when a SIM is connected for the first time, and list them."""
+"""Schedules Settings Updates for SIMs that are connected for the first time, and lists them."""
 
 from dataclasses import replace
 

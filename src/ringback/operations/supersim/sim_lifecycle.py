@@ -42,7 +42,7 @@ def end_update(
 
 
 def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Activate a SIM that is ready; it comes due after enough time or enough use."""
+    """Activate a SIM if it is still ready, when its use or its time as ready suffices."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)

@@ -1,5 +1,5 @@
 """Operations on Programmable Wireless resources, and the life cycles of SIMs and Commands.
 
-May import what `operations` may, and nothing of `supersim`.
+May import whatever `operations` may, except `supersim`.
 Start with `sims`, then `sim_lifecycle`.
 """

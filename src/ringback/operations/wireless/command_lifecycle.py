@@ -94,7 +94,7 @@ def begin_forgetting(
 def end_forgetting(
     tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Delete a Command whose time to be kept is over."""
+    """Delete a Command that has been kept for long enough."""
     command, _ = found
     forget_command(tx, command.sid)
 
@@ -119,7 +119,7 @@ def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
 
 
 def _count(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Count a sent Command as usage; a SIM that is ready becomes active after a few."""
+    """Count a sent Command; after a few Commands, a SIM that is ready becomes active."""
     note_use(tx, sim, Direction.TO_SIM, context)
     if sim.status is WirelessStatus.READY:
         sim = replace(sim, commands_while_ready=sim.commands_while_ready + 1)

@@ -102,7 +102,7 @@ def forget_command(tx: Transaction, sid: str) -> None:
 
 
 def transport_of(sim: WirelessSim) -> CommandTransport:
-    """Return the transport of Commands to and from a SIM."""
+    """Return the transport of a SIM's Commands: IP for a Narrowband SIM, SMS for others."""
     return CommandTransport.IP if sim.is_narrowband else CommandTransport.SMS
 
 

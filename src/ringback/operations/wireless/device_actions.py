@@ -75,7 +75,7 @@ def transfer_data(
 def note_use(
     tx: Transaction, sim: WirelessSim, direction: Direction, context: OperationContext
 ) -> None:
-    """Record a Command to or from a SIM's device in the SIM's usage."""
+    """Add a Command to or from a SIM's device to the SIM's usage records."""
     plan = plan_of(tx, sim)
     if plan is not None:
         network = network_of(sim, plan, context)

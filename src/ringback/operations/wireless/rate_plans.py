@@ -47,7 +47,10 @@ def list_rate_plans(tx: Transaction, account_sid: str, window: PageWindow) -> li
 
 
 def fetch_rate_plan(tx: Transaction, account_sid: str, sid_or_name: str) -> RatePlan:
-    """Return the account's rate plan with this SID or unique name; raises NotFound if none has."""
+    """Return the account's rate plan with this SID or unique name.
+
+    Raises NotFound if there is no such plan.
+    """
     return fetch_named(tx.wireless.rate_plans, account_sid, sid_or_name, "RatePlan")
 
 

@@ -54,7 +54,7 @@ def end_change(
 
 
 def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Give a SIM the final status that follows its status, such as `active` after `ready`.
+    """Move a SIM on to its final status: from `ready` to `active`, `deactivated` to `canceled`.
 
     The callback URL of the request for the earlier status gets a callback.
     """
@@ -95,7 +95,10 @@ def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None
 
 
 def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Schedule a SIM's change to its final status, for when its time or its use suffices."""
+    """Schedule the change from `ready` to `active`, or from `deactivated` to `canceled`.
+
+    A SIM that is ready becomes active after enough time or enough use.
+    """
     since = sim.status_since
     if sim.status not in FINAL or since is None:
         tx.tasks.drop(sim.sid, TaskKind.FINALIZE_SIM)

@@ -179,7 +179,7 @@ def delete_sim(
 
 
 def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:
-    """Return the SIM, moved to another account, if one is given; it has no rate plan there yet."""
+    """Return the SIM in the given account, without a rate plan; with None, the SIM is unchanged."""
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=33201, not_new=33201)
@@ -206,7 +206,7 @@ def _noted(
 def _changed(
     tx: Transaction, sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM after its change of status or rate plan was made, or begun by the network."""
+    """Begin the requested change of status or rate plan, if any, and return the SIM."""
     rate_plan_sid = _rate_plan_sid(tx, sim, asked.rate_plan)
     change = plan_change(sim, status=asked.status, rate_plan_sid=rate_plan_sid)
     match change:
@@ -241,7 +241,10 @@ def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> 
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
-    """Schedule a SIM's change: at once, or, if the operator is busy in its scenario, for later."""
+    """Schedule a SIM's change, and return the SIM: `scheduled` if its operator is busy at first.
+
+    Otherwise it is `updating`.
+    """
     scenario, _ = context.in_force(tx, sim.account_sid, sim)
     if scenario.wait_before(TaskKind.TAKE_ON_CHANGE):
         step, status = TaskKind.TAKE_ON_CHANGE, WirelessStatus.SCHEDULED
@@ -268,6 +271,6 @@ def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
 def _resetting(
     tx: Transaction, sim: WirelessSim, told: CallbackTarget, context: OperationContext
 ) -> WirelessSim:
-    """Begin the reset of a SIM's connectivity; `told` gets the callback when it is over."""
+    """Begin the reset of a SIM's connectivity; `told` gets a callback when the reset is over."""
     context.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)
