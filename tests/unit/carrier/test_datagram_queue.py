@@ -1,4 +1,4 @@
-"""Datagrams are handed on in order for each sender, and no sender waits for another."""
+"""The queue handles datagrams in order for each sender, and no sender waits for another."""
 
 import asyncio
 from collections import defaultdict
@@ -14,7 +14,7 @@ def of(address: str, payload: bytes) -> Datagram:
 
 
 class Taker:
-    """Takes datagrams; those of an address that is held wait until it is let go."""
+    """Handles datagrams; those from a blocked address wait until the test unblocks it."""
 
     def __init__(self, *held: str) -> None:
         self.begun = list[bytes]()

@@ -1,4 +1,4 @@
-"""A flood of warnings is a few lines, and a count."""
+"""A flood of warnings becomes a few log lines, and a count of the others."""
 
 import logging
 
@@ -8,7 +8,7 @@ from ringback.carrier.rate_limited_log import EVERY, MOST, RateLimitedLog
 
 
 class Watch:
-    """A stopwatch that a test moves on."""
+    """A stopwatch that a test advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

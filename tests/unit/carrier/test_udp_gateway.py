@@ -1,4 +1,4 @@
-"""The gateway sends and receives real datagrams, and raises for none of them."""
+"""The gateway sends and receives real datagrams, and no datagram makes it raise an error."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ IS_LINUX = pytest.mark.skipif(
 
 
 class Recorder:
-    """Takes datagrams in, and says when there are enough."""
+    """Collects datagrams, and lets a test wait for a number of them."""
 
     def __init__(self) -> None:
         self.datagrams = list[tuple[str, int, bytes]]()
@@ -265,7 +265,7 @@ async def test_what_comes_before_the_start_waits_for_it(device: socket.socket) -
 
 
 async def test_a_burst_comes_in_whole_and_in_order(device: socket.socket) -> None:
-    # So many fit into the buffer that any system gives without being asked.
+    # This many fit into the buffer that every system has by default.
     payloads = [b"%d" % number for number in range(100)]
     async with receiving(recorder := Recorder()) as gateway:
         for _ in range(20):
@@ -414,7 +414,7 @@ async def test_one_that_was_never_started_can_be_stopped() -> None:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Let the loop go round until this is so."""
+    """Wait until this is true, with a pause for the event loop in between."""
     turn = asyncio.Event()
     async with asyncio.timeout(10):
         while not is_so():

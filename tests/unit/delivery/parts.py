@@ -1,4 +1,4 @@
-"""What the tests of the delivery put together, and how they wait without any time passing."""
+"""Parts for tests of the delivery, and functions that wait without real time passing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ OTHER_ACCOUNT_SID: Final = "AC" + "d" * 32
 HOST: Final = "http://a.example"
 OTHER_HOST: Final = "http://b.example"
 LANE: Final = Lane(ACCOUNT_SID, "http://a.example:80")
-"""Of the callbacks that go to `HOST`."""
+"""The lane of the callbacks to `HOST`."""
 
 DELIVERED: Final = AttemptResult(DeliveredOutcome(200))
 REFUSED: Final = AttemptResult(RefusedOutcome(503))
@@ -48,7 +48,7 @@ def callbacks_to(url: str, numbers: Sequence[int]) -> list[CallbackRecord]:
 
 
 class Steps:
-    """Notes each checkpoint that is passed, and lets a test wait for it."""
+    """Counts the checkpoints that are passed, and lets a test wait for one."""
 
     def __init__(self) -> None:
         self.passed = list[str]()
@@ -61,7 +61,7 @@ class Steps:
                 reached.set()
 
     async def reach(self, name: str, count: int = 1) -> None:
-        """Return once this step was passed this often."""
+        """Wait until this checkpoint was passed this often."""
         if self.passed.count(name) < count:
             reached = asyncio.Event()
             self._waiting.append((name, count, reached))
@@ -70,17 +70,17 @@ class Steps:
 
 
 class FailingStore:
-    """A store that can be told to be unavailable for its next few transactions."""
+    """A store that a test can make unavailable for the next few transactions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.failures_to_come = 0
         self.transactions = 0
         self.steps = Steps()
-        """Passes `failed` with each transaction that fails."""
+        """Passes the checkpoint `failed` with each failed transaction."""
 
     def go_away(self) -> None:
-        """Be unavailable for good."""
+        """Make the store unavailable for ever."""
         self.failures_to_come = 1_000_000
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
@@ -96,7 +96,7 @@ class FailingStore:
 
 
 class PausedStore:
-    """A store that a test can pause: before a transaction begins, or before its end is told."""
+    """A store that a test can pause: before a transaction, or after it, before it returns."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -136,13 +136,13 @@ class FunctionTransport:
 
 
 class GatedTransport:
-    """Keeps each request until its host's gate is opened, and counts those under way."""
+    """Blocks each request until its host's gate is opened, and counts those under way."""
 
     def __init__(self) -> None:
         self.requests = list[OutgoingRequest]()
         self.under_way = dict[str, int]()
         self.most = dict[str, int]()
-        """How many requests to each host were under way at the same time, at the most."""
+        """The largest number of requests to each host under way at the same time."""
         self._gates = dict[str, asyncio.Event]()
 
     def open(self, host: str) -> None:
@@ -174,7 +174,7 @@ class GatedTransport:
 
 @dataclass
 class SteadyRandomness:
-    """The same byte, over and over: the least jitter with 0x00, the most with 0xFF."""
+    """The same byte again and again: the least jitter with 0x00, the most with 0xFF."""
 
     byte: int = 0
 
@@ -184,7 +184,7 @@ class SteadyRandomness:
 
 @dataclass
 class Bench:
-    """A delivery, and what it works with."""
+    """A delivery service and its dependencies."""
 
     store: Store
     transport: Transport
@@ -214,7 +214,7 @@ class Bench:
             await all_has_run()
 
     async def take(self, *callbacks: CallbackRecord) -> None:
-        """Take new callbacks in, in one transaction."""
+        """Queue new callbacks in one transaction."""
 
         def work(tx: Transaction) -> None:
             for callback in callbacks:
@@ -242,7 +242,7 @@ async def add(store: Store, *callbacks: CallbackRecord) -> None:
 async def claim_of(
     store: Store, callback: CallbackRecord, *, limit: int = 1
 ) -> list[DeliveryClaim]:
-    """Claim what is due in this callback's lane, as a worker does before it sends."""
+    """Claim the due callbacks of this callback's lane, as the delivery does before it sends."""
     lane = lane_of(callback)
     return await store.transact(lambda tx: tx.callbacks.claim(lane, NOW, limit=limit))
 
@@ -262,14 +262,14 @@ async def results_in(store: Store, sid: str = CALLBACK_SID) -> list[str]:
 
 
 async def all_has_run() -> None:
-    """Return when the tasks that can go on without time, or help, have done so."""
+    """Wait until all tasks that need neither time nor help to go on have gone on."""
     for _ in range(50):
         await asyncio.sleep(0)
 
 
 @asynccontextmanager
 async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a loop beside the test, and raise here what ends it."""
+    """Run a loop beside the test, and raise the error that ends the loop."""
 
     async def run() -> None:
         await loop()

@@ -1,4 +1,4 @@
-"""The backlog: how many wait, and how many more may."""
+"""The backlog: the number of unfinished callbacks, and its limits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Big batches: durable as a whole, then added a few at a time, so that others have their turn."""
+"""Big batches: made durable as a whole, then added in parts, so that others don't wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,19 +28,19 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """A queue of batches that runs, and what it works with."""
+    """A running queue of batches, and its dependencies."""
 
     store: Store = field(default_factory=MemoryStore)
     are_others_there: bool = True
     queue: RecordingQueue = field(default_factory=RecordingQueue)
     clock: FakeClock = field(default_factory=FakeClock)
     sizes: list[int] = field(default_factory=list[int])
-    """How many callbacks were added at a time."""
+    """The number of callbacks in each added part."""
     added_before_outage: int | None = None
-    """After how many the database goes away, for two commits; None for never."""
+    """The number of added parts after which the database fails for two commits; None for never."""
     outage: int = 2
     unkept: str = ""
-    """The body of a callback that can't be kept."""
+    """The body of a callback that can't be saved."""
 
     def __post_init__(self) -> None:
         self.batches = BatchIngestionQueue(
@@ -120,7 +120,7 @@ async def test_it_is_durable_as_a_whole_before_any_of_it_is_added() -> None:
     bench = Bench()
     bench.keep(1, 2, 3)
     await all_has_run()
-    # Nobody adds anything: as if the process had died here.
+    # Nothing is added, as if the process had died here.
     assert await kept(bench.store) == []
     assert await left(bench.store) == 3
 
@@ -170,7 +170,7 @@ async def test_what_comes_while_that_is_looked_for_is_not_taken_for_it(tmp_path:
     async with opened(tmp_path / "ringback.db") as store:
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         bench = Bench(store)
-        # Both are done in one commit, and the second sees what the first has written.
+        # Both run in one commit, and the second sees what the first has written.
         ours = bench.keep(*range(6))
         await asyncio.sleep(0)
         async with bench.running():
@@ -263,7 +263,7 @@ async def test_those_that_come_while_the_database_is_away_are_told_as_durable_to
     bench = Bench(added_before_outage=0)
     async with bench.running():
         await bench.keep(*range(5))
-        # There is room to write it down, and none to add it.
+        # The disk has room to write the batch down, but not to add its callbacks.
         assert numbers_of(await bench.keep(*range(5, 10))) == list(range(5, 10))
         assert await kept(bench.store) == []
         bench.clock.advance(PAUSE)

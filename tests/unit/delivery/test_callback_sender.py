@@ -1,4 +1,4 @@
-"""The callback sender: signed by the secrets of the moment, and whatever fails is an ending."""
+"""The callback sender: it signs with the present secrets, and returns failures as results."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ LIMITS = ConnectionOverrides().limits
 
 @dataclass
 class Bench:
-    """A sender, and what it works with."""
+    """A callback sender and its dependencies."""
 
     transport: Transport
     clock: FakeClock = field(default_factory=FakeClock)

@@ -1,4 +1,4 @@
-"""A clock that jumps a century ahead, and is right again: retries come as if it had not."""
+"""A clock that jumps a century ahead and back: retries come as if it had not jumped."""
 
 from datetime import datetime, timedelta
 
@@ -67,7 +67,7 @@ async def test_it_is_found_by_the_minutes_look_of_the_same_process(
     async with running(bench.delivery.run):
         await bench.steps.reach("settled")
         await all_has_run()
-        # It is right again, and somebody wakes the loop.
+        # The clock is right again, and the loop is woken.
         bench.clock.set(NOW)
         await bench.take(a_callback(sid=sid(2), url=f"{HOST}:81"))
         await all_has_run()

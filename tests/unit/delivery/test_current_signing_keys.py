@@ -1,4 +1,4 @@
-"""By which state of an account callbacks are signed: the newest one that is known."""
+"""Signing keys: callbacks are signed with the newest known state of their account."""
 
 from dataclasses import replace
 

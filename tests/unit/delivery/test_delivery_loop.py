@@ -1,4 +1,4 @@
-"""The delivery: every request is an attempt row, written before it leaves and settled after."""
+"""The delivery: each request has an attempt row, written before it leaves, settled after."""
 
 import asyncio
 import sqlite3
@@ -88,7 +88,7 @@ def header(request: OutgoingRequest, name: str) -> str:
 
 
 class SlowTransport(RecordingTransport):
-    """Answers by a script, and takes this long for each attempt."""
+    """Answers as a script says, and takes a given time for each attempt."""
 
     def __init__(self, clock: FakeClock, takes: timedelta, script: list[AttemptResult]) -> None:
         super().__init__(script)
@@ -256,7 +256,7 @@ async def test_what_comes_while_its_lane_is_being_claimed_does_not_wait_for_that
         store.may_tell.clear()
         bench.clock.advance(SECOND)
         await all_has_run()
-        # Now the claim is durable, and nobody knows yet what it has yielded.
+        # Now the claim is durable, but its result has not been returned yet.
         taking = asyncio.create_task(bench.take(*callbacks_to(HOST, [3])))
         await all_has_run()
         store.may_tell.set()
@@ -404,7 +404,7 @@ async def test_a_retry_has_only_the_time_that_its_round_has_left() -> None:
 async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_claimed() -> None:
     clock = FakeClock()
     first, second = callbacks_to(HOST, [1, 2])
-    # The first one takes ten seconds; then both attempts of the second one take four each.
+    # The first callback takes ten seconds; then both attempts of the second take four each.
     transport = SlowTransport(clock, 10 * SECOND, [DELIVERED, REFUSED])
     store = await a_store(first, second)
     await Bench(store, transport, clock=clock, limits=DeliveryLimits(per_destination=1)).settle(3)
@@ -439,7 +439,7 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
     bench = Bench(store, FunctionTransport(send))
     await bench.take(a_callback(source=Source.KORE))
     await all_has_run()
-    # One to keep the callback, and one that settles its attempt and opens the next.
+    # One commit saves the callback, and one settles its attempt and opens the next.
     assert store.transactions == 2
     assert await results_in(store) == ["refused", "open"]
     assert bench.delivery.under_way == 1
@@ -459,7 +459,7 @@ async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
 
     store = await a_store(*(a_callback(sid=sid(n), url=f"{HOST}/{n}") for n in range(1, 5)))
     await Bench(store, FunctionTransport(send), limits=DeliveryLimits(per_destination=1)).settle(5)
-    # The second one had left by the time at which the ending of the first one was durable.
+    # The second attempt had left when the result of the first became durable.
     assert paths == ["/1", "/2", "/1", "/3", "/4"]
 
 
@@ -485,7 +485,7 @@ async def test_a_cut_over_between_two_attempts_keeps_source_and_token() -> None:
 
 
 async def rounds(bench: Bench, *, most: int) -> list[float]:
-    """Run through a callback's rounds; return how many seconds it waited for each but the first."""
+    """Run all rounds of a callback; return the seconds of waiting before each but the first."""
     waits = list[float]()
     async with running(bench.delivery.run):
         for number in range(1, most + 1):
@@ -661,7 +661,7 @@ async def test_no_more_are_under_way_than_there_are_slots() -> None:
     bench = Bench(store, transport, limits=DeliveryLimits(at_once=10))
     async with running(bench.delivery.run):
         await all_has_run()
-        # One account takes no more than half, whatever waits.
+        # One account takes at most half of the slots, however many callbacks wait.
         assert bench.delivery.under_way == 5
         assert len(await store.transact(lambda tx: tx.callbacks.left_open())) == 5
         for number in range(20):
@@ -782,7 +782,7 @@ async def test_a_crash_in_the_middle_of_a_round_costs_no_round_of_the_schedule()
 
 
 class ClaimCounts:
-    """A store that notes how many callbacks each claim took."""
+    """A store that notes the number of callbacks in each claim."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -845,7 +845,7 @@ async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn
     store, transport = FailingStore(sqlite), RecordingTransport()
     bench = Bench(store, transport)
     await bench.delivery.recover()
-    # What was left open, how much there is, and the lanes in three parts.
+    # One transaction for open attempts, one for the count, and three for the lanes.
     assert store.transactions == 5
     await bench.settle(600)
     assert len(transport.requests) == 600
@@ -873,7 +873,7 @@ async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended(
     store.may_tell.clear()
     store.may_begin.set()
     await all_has_run()
-    # What is left open is settled, and what there is is counted, which nobody has been told yet.
+    # Open attempts are settled and callbacks counted, but the count is not returned yet.
     assert store.transactions == 2
     discarded = discard(a_callback().progress, "no use", NOW)
     await inner.transact(lambda tx: bench.delivery.queue.change(tx, a_callback(), discarded))
@@ -942,7 +942,7 @@ async def test_a_store_that_is_away_while_claiming_is_asked_again_every_second(
             bench.clock.advance(SECOND)
         await bench.steps.reach("settled")
     assert len(transport.requests) == 1
-    # That it is away is said by who looks after outages, and once.
+    # Only the outage monitor logs that the database is unavailable, and only once.
     assert caplog.messages == []
 
 
@@ -978,7 +978,7 @@ async def test_a_store_that_is_away_at_the_minutes_look_is_asked_again() -> None
 
 
 class SettlesNothing:
-    """A store with a fault: from some moment on it refuses everything, and no outage is why."""
+    """A faulty store: from some moment on it refuses everything, without an outage."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -1265,7 +1265,7 @@ async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -
     async with running(bench.delivery.run):
         await bench.steps.reach("sent")
         await all_has_run()
-        # Durable by now: the first attempt's ending, and the second one's beginning.
+        # The first attempt's result and the second attempt's row are durable by now.
         stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
         await all_has_run()
         store.may_tell.set()

@@ -1,4 +1,4 @@
-"""The workers: so many to each destination at once, in order, and none holds up another."""
+"""The workers: a limited number per destination, in order, and none holds up another."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ A, B = "a.example", "b.example"
 
 
 class Bench:
-    """Workers, and deliveries that each take until the gate of their host is opened."""
+    """Workers whose deliveries end when the test opens the gate of their host."""
 
     def __init__(self, *open_hosts: str, per_destination: int = 2) -> None:
         self.begun, self.ended = list[str](), list[str]()

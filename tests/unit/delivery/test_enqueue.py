@@ -1,4 +1,4 @@
-"""The queue: a transaction keeps a new callback, and sends it off if there is a slot for it."""
+"""The queue: a transaction saves a new callback, and claims it if a slot is free."""
 
 import asyncio
 import threading
@@ -264,7 +264,7 @@ async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_pat
     blocking = asyncio.create_task(store.transact(lambda _: both_wait.wait(10)))
     await all_has_run()
     good = asyncio.create_task(bench.take(*callbacks_to(HOST, [2])))
-    # The same SID once more: the commit fails, and is made again for each by itself.
+    # The same SID again: the commit fails, and is repeated for each callback alone.
     bad = asyncio.create_task(add(store, *callbacks_to(HOST, [1])))
     await all_has_run()
     both_wait.set()

@@ -1,4 +1,4 @@
-"""Lanes: whose turn it is, and who may have how much of what can be under way at once."""
+"""The scheduler: which lane is next, and how many slots each account and lane may take."""
 
 import sys
 from collections.abc import Callable
@@ -25,12 +25,12 @@ NO_PORT = NoAnswerOutcome(AttemptFailure.NO_LOCAL_PORT, "all ports are taken")
 
 
 def many(*, at_once: int = 1000, per_destination: int = 64) -> FairScheduler:
-    """Return a scheduler with slots enough for what a test is not about."""
+    """Return a scheduler; limits that a test does not set are large."""
     return FairScheduler(at_once=at_once, per_destination=per_destination)
 
 
 def take_all(scheduler: FairScheduler, lane: Lane) -> int:
-    """Take slots one by one until there is none; return how many there were."""
+    """Take slots one by one until none is free; return their number."""
     return next(taken for taken in count() if not scheduler.try_take(lane, NOW))
 
 
@@ -42,9 +42,9 @@ def widen(scheduler: FairScheduler, lane: Lane, by: int) -> None:
 def claim_all(
     scheduler: FairScheduler, *, limit: int = 1000, now: datetime = NOW
 ) -> dict[Lane, int]:
-    """Claim as the delivery does, where each lane has no end, until nothing more may be.
+    """Claim as the delivery does, from lanes with endless callbacks, until no slot is free.
 
-    Return how many slots each lane got.
+    Return the number of slots of each lane.
     """
     taken = dict[Lane, int]()
     while quotas := scheduler.due(now, limit=limit):
@@ -134,7 +134,7 @@ def test_a_new_callback_goes_before_what_is_due_later() -> None:
 
 
 def test_while_a_lane_is_being_claimed_it_counts_as_empty() -> None:
-    # So that one claim does not send all that comes meanwhile through the store.
+    # Otherwise one claim would send all new callbacks of that time through the store.
     scheduler = many()
     scheduler.expect(A1, NOW)
     (quota,) = scheduler.due(NOW, limit=1)
@@ -154,7 +154,7 @@ def test_what_is_due_in_one_lane_holds_no_other_up() -> None:
 
 
 def test_a_lane_takes_no_more_than_its_account_leaves_itself() -> None:
-    # Of 90: 30 for the lane, as many for others of its account, as many for other accounts.
+    # Of 90 slots, 30 go to the lane, 30 to others of its account, and 30 to other accounts.
     scheduler = many(at_once=90)
     scheduler.expect(A1, NOW + SECOND)
     widen(scheduler, A1, 100)
@@ -175,7 +175,7 @@ def test_the_next_account_takes_a_third_and_the_one_after_it_a_quarter() -> None
         for number in range(100):
             take_all(scheduler, Lane(f"account {account}", f"destination {number}"))
         taken.append(scheduler.under_way - before)
-    # Each leaves as many free as it takes: 60 of 120, 30 of 60, and so on.
+    # Each account leaves as many free as it takes: 60 of 120, 30 of 60, and so on.
     assert taken == [60, 30, 15, 8]
 
 
@@ -328,7 +328,7 @@ def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
     assert scheduler.due(NOW, limit=1) == [ClaimQuota(B1, 1)]
     for _ in range(2):
         scheduler.give_back(A1)
-    # Two may go on now; the account that was passed over is in front.
+    # Two slots are free now; the account that was skipped is in front.
     assert scheduler.due(NOW, limit=1) == [ClaimQuota(A3, 1)]
 
 
@@ -336,7 +336,7 @@ def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
 
 
 def a_full_lane() -> FairScheduler:
-    """Return a scheduler with a lane that has its whole window under way, and more that is due."""
+    """Return a scheduler with a lane whose window is full, and more callbacks due in it."""
     scheduler = many()
     scheduler.expect(A1, NOW)
     assert claim_all(scheduler) == {A1: 16}
@@ -425,7 +425,7 @@ def test_what_comes_while_its_lane_is_being_claimed_is_not_forgotten() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     (quota,) = scheduler.due(NOW, limit=16)
-    # The claim has seen one that is due, and one for later; then something new came that is due.
+    # The claim saw one due callback and a later one; then a new due callback arrived.
     scheduler.expect(A1, NOW)
     scheduler.claimed(quota, 1, next_due=NOW + 3600 * SECOND)
     assert scheduler.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
@@ -494,7 +494,7 @@ def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.Monke
 
 
 def take_and_give_back(scheduler: FairScheduler, seed: int, highest: list[int]) -> None:
-    """Take slots and give them back in some order, and hold none in the end."""
+    """Take slots and free them in some order, until none is taken."""
     random, held = Random(seed), list[Lane]()
     for _ in range(3000):
         lane = random.choice((A1, A2, B1, B2, C1))
@@ -508,7 +508,7 @@ def take_and_give_back(scheduler: FairScheduler, seed: int, highest: list[int]) 
 
 
 def claim_and_answer(scheduler: FairScheduler, seed: int, highest: list[int]) -> None:
-    """Claim what is due, some of which is there, and have it all answered."""
+    """Claim due callbacks, of which only some exist, and answer all of them."""
     random = Random(seed)
     for number in range(3000):
         scheduler.expect(random.choice((A1, A2, B1, B2, C1)), NOW + timedelta(microseconds=number))
@@ -531,7 +531,7 @@ def end(scheduler: FairScheduler, lane: Lane, random: Random) -> None:
 
 
 def run_at_once(*jobs: Callable[[], None]) -> None:
-    """Run each job in a thread of its own; they switch as often as they can."""
+    """Run each job in its own thread; the threads switch as often as possible."""
     all_are_there = Barrier(len(jobs))
 
     def run(job: Callable[[], None]) -> None:
@@ -556,7 +556,7 @@ def test_threads_that_take_and_give_back_at_once_end_with_nothing_taken() -> Non
     run_at_once(*takers, partial(claim_and_answer, scheduler, 4, highest))
     assert scheduler.under_way == 0
     assert 1 < max(highest) <= 40
-    # Nothing is left over in an account, either.
+    # No account has a slot left, either.
     assert take_all(scheduler, Lane("account A", "new")) == take_all(many(at_once=40), A1)
 
 
@@ -600,7 +600,7 @@ def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
 
 
 def rests(scheduler: FairScheduler, count: int) -> list[float]:
-    """How long so many rests are, one right after the other, in seconds."""
+    """Return the seconds of this many pauses, one right after the other."""
     now, lengths = NOW, list[float]()
     for _ in range(count):
         assert scheduler.try_take(A1, now)

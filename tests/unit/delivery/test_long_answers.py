@@ -1,4 +1,4 @@
-"""What long answers leave on the disk: their first parts, and what is kept of the last one."""
+"""The disk space of long answers: their first parts, and the rest of the last answer."""
 
 import sqlite3
 from contextlib import closing
@@ -27,7 +27,7 @@ async def test_two_hundred_callbacks_that_are_answered_64_kib_six_times_each_sta
         await bench.settle(6 * (first + 50))
     responses = [one.response for one in await attempts_in(store, sid(7))]
     await store.close()
-    # Of each attempt there may be 4 KiB, and of each callback one answer.
+    # Each attempt may take 4 KiB, and each callback the rest of one answer.
     assert size_of(path) < 1200 * 4 * KIB + 200 * 72 * KIB
     assert responses[5] == LONG
     assert [one and len(one.body) for one in responses] == [KIB] * 5 + [64 * KIB]

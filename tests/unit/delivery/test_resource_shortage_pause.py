@@ -1,4 +1,4 @@
-"""Rests after a shortage: how long they are, and when they are over."""
+"""Pauses after a resource shortage: how long they are, and when they end."""
 
 from datetime import timedelta
 

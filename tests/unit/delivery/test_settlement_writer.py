@@ -1,4 +1,4 @@
-"""What ended while the last commit ran shares the next one, and nothing is lost."""
+"""Settlements that arrive during a commit share the next one, and none is lost."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -32,7 +32,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Bench:
-    """A writer, and what it says."""
+    """A settlement writer, and the settlements that it reports."""
 
     def __init__(self, store: Store) -> None:
         self.clock = FakeClock()
@@ -196,7 +196,7 @@ async def test_with_nothing_to_write_it_is_finished_at_once() -> None:
 
 
 class Particular:
-    """A store that can't keep what becomes of one callback."""
+    """A store that can't save the settlement of one callback."""
 
     def __init__(self, store: Store, sid: str) -> None:
         self._store = store

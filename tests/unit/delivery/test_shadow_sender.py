@@ -1,4 +1,4 @@
-"""Copies: sent beside the callbacks, once, and never in their way."""
+"""Shadow copies: sent once beside their callbacks, without affecting them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -74,7 +74,7 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """What copies callbacks, and a delivery that sends them."""
+    """A shadow sender, and a delivery whose callbacks it copies."""
 
     store: Store
     transport: Transport
@@ -116,7 +116,7 @@ class Bench:
             await all_has_run()
 
     async def consider(self, *callbacks: CallbackRecord) -> None:
-        """Have callbacks copied, as if their first attempts had been settled."""
+        """Let callbacks be copied, as if their first attempts had been settled."""
         for callback in callbacks:
             self.shadow_sender.consider(callback)
         await all_has_run()
@@ -131,7 +131,7 @@ def to(url: str, *numbers: int, account_sid: str = ACCOUNT_SID) -> list[Callback
 
 
 async def rows_in(store: Store) -> list[ShadowCallback]:
-    """Return all rows, the oldest first; their callbacks need not be there."""
+    """Return the rows of all copies, oldest first; their callbacks need not exist."""
     return await store.transact(_rows)
 
 
@@ -193,7 +193,7 @@ async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_
         Source.TWILIO: ReceiverSecrets(twilio_auth_tokens=(AUTH_TOKEN,)),
         Source.KORE: ReceiverSecrets(kore_secrets=(KORE_SECRET,)),
     }
-    called = [request.url.wire]  # a GET has what it tells behind the URL
+    called = [request.url.wire]  # a GET has its parameters in the URL
     assert called[0].startswith(url)
     genuine, rejected = (
         check(received(request), urls=called, secrets=secrets[one]) for one in (source, other)
@@ -414,7 +414,7 @@ async def test_a_row_that_cannot_be_kept_takes_no_other_with_it(
 
 
 class ForgetfulStore:
-    """A store that can't write how a copy ended, for a reason of its own."""
+    """A store that can't save the result of a copy, although it is available."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""An advance: all that comes due is done at its own time, and nothing is jumped over."""
+"""Advancing the clock: everything due is done at its own time, and nothing is skipped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ DAY = timedelta(days=1)
 
 
 class TimedJobs:
-    """A loop beside the delivery: it does jobs at their times, one after the other."""
+    """A loop beside the delivery that does jobs at their times, one after the other."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.done = list[tuple[str, datetime]]()
@@ -74,7 +74,7 @@ class TimedJobs:
 
 
 class Bench:
-    """A delivery and jobs, by a clock that stands still, and what was done when."""
+    """A delivery and a loop of jobs, with a stopped clock, and the times of what they did."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Bench:
         self.store = store
         self.clock = clock or VirtualClock.stopped(at=NOW)
         self.sent = list[tuple[str, datetime]]()
-        """The path of each request, and when it left."""
+        """The path of each request, and the time at which it was sent."""
         self.transport = transport or FunctionTransport(self.note)
         self.steps = Steps()
         self.delivery = DeliveryService(
@@ -293,7 +293,7 @@ async def test_it_returns_only_when_the_last_is_settled() -> None:
 
 
 class BusyAtFirst:
-    """A loop that is busy when it is looked at for the first time, and never again."""
+    """A loop that is busy only at the first look."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -314,7 +314,7 @@ async def test_one_advance_follows_the_other() -> None:
 
 
 class SurprisingJobs(TimedJobs):
-    """A loop during whose first answer something else comes."""
+    """A loop that gets new work while it answers for the first time."""
 
     surprise: Callable[[], Awaitable[None]] | None = None
 

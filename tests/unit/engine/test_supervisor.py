@@ -1,4 +1,4 @@
-"""The supervisor: takes up what was left, runs both loops, and ends them without loss."""
+"""The supervisor: recovers open work, runs all loops, and stops them without loss."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 @dataclass
 class Bench:
-    """A whole engine."""
+    """A supervisor with its task runner and delivery."""
 
     store: Store
     transport: RecordingTransport = field(default_factory=RecordingTransport)
@@ -78,7 +78,7 @@ class Bench:
 
 
 class BreakingStore:
-    """A store that breaks down when a test says so."""
+    """A store that fails when a test says so."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -146,7 +146,7 @@ async def test_a_start_with_a_database_that_is_away_recovers_when_it_is_back() -
     await bench.supervisor.start()
     assert bench.supervisor.is_running
     await all_has_run()
-    # Nobody could tell a new attempt from those that are left open.
+    # A new attempt would look the same as those that were left open.
     with pytest.raises(StoreUnavailable, match="is not settled yet"):
         await there.transact(lambda tx: bench.delivery.queue.take(tx, a_callback(sid="CB2")))
     while store.failures_to_come:
@@ -180,7 +180,7 @@ async def test_a_stop_leaves_what_was_not_recovered_yet_to_the_next_start() -> N
     store.go_away()
     await bench.supervisor.start()
     store.failures_to_come = 0
-    # It is not looked for before a second has passed that the database is back.
+    # The supervisor looks only after a second whether the database is back.
     await bench.supervisor.stop(within=10 * SECOND)
     assert bench.transport.requests == []
     assert [attempt.result for attempt in await attempts_in(there)] == ["open"]

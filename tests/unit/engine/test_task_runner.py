@@ -1,4 +1,4 @@
-"""Progress: changes are carried out when due, and each one's ending is one transaction."""
+"""The task runner: tasks are carried out when due, and each ends in one transaction."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ FAILURE = CarrierFailure(83004, "the network did not answer")
 
 @dataclass
 class FailingCarrier:
-    """A network in which each change ends like this."""
+    """A network in which each change has the same result."""
 
     ending: CarrierResult
 
@@ -65,7 +65,7 @@ class FailingCarrier:
 
 @dataclass
 class Bench:
-    """A task runner and what it works with."""
+    """A task runner and its dependencies."""
 
     store: Store
     carrier: Carrier = field(default_factory=SimulatedCarrier)
@@ -209,7 +209,7 @@ async def test_a_name_given_meanwhile_stays() -> None:
 
 
 class WatchedStore:
-    """A store that notes, after each transaction, what others can see of a change."""
+    """A store that notes, after each transaction, what is visible of a change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -238,7 +238,7 @@ async def test_nobody_sees_the_new_status_without_the_callback() -> None:
 
 
 class BrokenRandomness:
-    """Chance that fails when a callback needs its token."""
+    """A random source that fails when a callback needs its token."""
 
     def bytes(self, count: int) -> bytes:
         raise OSError("no entropy")
@@ -359,7 +359,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
 
 
 class BrokenCarrier:
-    """A network that does not keep its own promise."""
+    """A network that breaks its contract: it raises an error."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
         raise RuntimeError("the network is made of sand")
@@ -378,7 +378,7 @@ async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() 
 
 
 class SoreUpdates:
-    """Handlers that can't do with one SIM what they are asked to do."""
+    """Handlers that fail for one SIM."""
 
     def __init__(self, sore_sid: str, *, where: str) -> None:
         self.sore_sid: str | None = sore_sid
@@ -445,7 +445,7 @@ async def test_a_task_that_was_put_off_goes_on_when_it_can() -> None:
 
 
 class CountingCarrier(SimulatedCarrier):
-    """A network that counts what it was asked to do, and takes the store away."""
+    """A network that counts its requests, and makes the store unavailable."""
 
     def __init__(self, store: FailingStore) -> None:
         self.times = 0
@@ -479,6 +479,6 @@ async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_i
     runner = Bench(store).task_runner
     assert [await runner.step() for _ in range(3)] == [2, 1, 0]
     told = await store.transact(lambda tx: tx.supersim.sms_commands.get(sms.sid))
-    # The SIM was inactive by then; before its change, the SMS would have gone out.
+    # The SIM is inactive by then; before its change, the SMS would have been sent.
     assert told is not None
     assert told.status == "failed"

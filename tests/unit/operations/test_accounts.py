@@ -1,4 +1,4 @@
-"""Making accounts: a readable name, and secrets that nobody has seen."""
+"""Creating accounts: a printable name, and new random secrets."""
 
 import re
 from dataclasses import replace

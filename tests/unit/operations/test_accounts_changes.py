@@ -1,4 +1,4 @@
-"""A changed account: a newer state, by which callbacks are signed once it is durable."""
+"""A changed account signs callbacks with its new secrets after the commit."""
 
 from dataclasses import replace
 

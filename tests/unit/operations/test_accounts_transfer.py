@@ -1,4 +1,4 @@
-"""Whether a SIM can be moved to another account, on plain tables."""
+"""Checks whether a SIM can be moved to another account, in a store in memory."""
 
 from dataclasses import replace
 

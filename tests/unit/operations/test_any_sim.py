@@ -1,4 +1,4 @@
-"""SIMs of whichever product, on plain tables."""
+"""Finding SIMs of either product, in a store in memory."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What has come to devices, on plain tables."""
+"""The inboxes of devices: messages that have arrived, in a store in memory."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def keep(
     status: MessageStatus = MessageStatus.DELIVERED,
     direction: Direction = Direction.TO_SIM,
 ) -> None:
-    """Keep a message of each product."""
+    """Save a message of each product."""
     sms = an_sms(
         sid=f"HC{number:032}", payload=text, status=status, direction=direction, date_updated=LATER
     )

@@ -1,4 +1,4 @@
-"""API clients: made, found by their owners, signed in, taken back."""
+"""API clients: created, found by their owners, signed in, deleted."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""API keys: their secret is shown once, and they end at once."""
+"""API keys: their secret is shown once, and a deleted key is invalid at once."""
 
 import pytest
 

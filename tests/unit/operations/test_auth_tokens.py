@@ -1,4 +1,4 @@
-"""Auth Tokens: the secondary one signs in beside the primary, and takes its place."""
+"""Auth Tokens: the secondary token can sign in, too, and then replaces the primary."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Signing in: which credentials lead to which account, and what the others are told."""
+"""Signing in: the account for valid credentials, and the error for others."""
 
 from dataclasses import replace
 
@@ -136,7 +136,7 @@ def test_nobody_signs_in_to_a_suspended_account(
     assert forbidden(tx, *pair) == (
         f"account {ACCOUNT_SID} is suspended; its operator can activate it again"
     )
-    # Whoever can't sign in learns nothing of it.
+    # Without valid credentials, a client learns nothing about the account.
     refusal_of(tx, pair[0], "wrong")
     tx.accounts.save(an_account())
     assert sign_in(tx, *pair).account == an_account()

@@ -1,4 +1,4 @@
-"""Where the callbacks of an account go, as a rehearsal of a new secret finds them."""
+"""The destinations of an account's callbacks, which a rehearsal of a new secret tests."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The instant that an operation works in: what it makes, tells, puts off, in which scenario."""
+"""The context of operations: new SIDs and callbacks, scheduled steps, and scenarios."""
 
 import re
 from datetime import datetime, timedelta

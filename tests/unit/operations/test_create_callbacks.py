@@ -1,4 +1,4 @@
-"""Callbacks as a service: what is kept, and what a key that was seen before comes to."""
+"""Creating callbacks: they are saved, and a repeated idempotency key gives the first one."""
 
 from datetime import datetime, timedelta
 

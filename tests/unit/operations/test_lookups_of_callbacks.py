@@ -1,4 +1,4 @@
-"""Looking at callbacks: one's own and no others."""
+"""Finding callbacks: an account finds only its own."""
 
 import pytest
 

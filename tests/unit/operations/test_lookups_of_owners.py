@@ -1,4 +1,4 @@
-"""Whose a record is, whatever kind it is of."""
+"""Finding the account that owns a record of any kind."""
 
 from collections.abc import Callable
 from typing import Any

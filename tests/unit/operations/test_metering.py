@@ -1,4 +1,4 @@
-"""Flows of data: begun, ended, and cut off at a limit, on plain tables."""
+"""Data sessions: begun, ended, and ended at a limit, in a store in memory."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Replaying and discarding: what is sent again, from which source, and what is left alone."""
+"""Replaying and discarding callbacks: which are sent again, and from which source."""
 
 from collections import Counter
 from collections.abc import Callable

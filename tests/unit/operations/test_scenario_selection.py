@@ -1,4 +1,4 @@
-"""Choosing how the simulated network behaves, on plain tables."""
+"""Choosing how the simulated network behaves, in a store in memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The account of the notice, which a new store begins with."""
+"""The account of KORE's notice, which a new store starts with."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""All steps have somebody to take them, and what they do is done at the present instant."""
+"""Every kind of task has a handler, which works at the present instant."""
 
 from ringback.core.scheduled_task import CarrierRequest, ScheduledTask
 from ringback.core.sims.scenario import CARRIED_OUT, TaskKind

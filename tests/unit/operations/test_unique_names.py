@@ -13,7 +13,7 @@ OTHER_SID = "HF" + "d" * 32
 
 @pytest.fixture
 def tx() -> MemoryTransaction:
-    """There is one fleet, `my_fleet`."""
+    """Make one fleet, `my_fleet`."""
     tx = MemoryTransaction()
     tx.supersim.fleets.add(a_fleet())
     return tx

@@ -1,4 +1,4 @@
-"""Webhook secrets: made, renamed, activated; the account signs by the active one."""
+"""Webhook secrets: created, renamed, activated; the active one signs callbacks."""
 
 import re
 from datetime import timedelta
@@ -19,7 +19,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 class Ours:
-    """The account, and what it does with its secrets."""
+    """An account, and the operations on its webhook secrets."""
 
     def __init__(self, kore_secret: str = KORE_SECRET) -> None:
         self.tx = MemoryTransaction()

@@ -1,4 +1,4 @@
-"""What the small worlds of both products have in common: plain tables, and time that passes."""
+"""The common part of both products' worlds: a store in memory, and a clock."""
 
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
@@ -19,13 +19,13 @@ DAY: Final = timedelta(days=1)
 
 
 class TimedWorld:
-    """An account; what comes due in its tables is done one instant after another."""
+    """An account in memory, whose due tasks are carried out in the order of their time."""
 
     def __init__(self, *, data_per_day: int = 0, devices: str = "100.64.0.0/10") -> None:
         self.tx = MemoryTransaction()
         self.now = NOW
         self.results = dict[TaskKind, CarrierResult]()
-        """How the network ends steps, whatever the scenario."""
+        """The results of the network's steps, which override the scenario."""
         self.simulation = SimulationSettings(TAKES, IPv4Network(devices), data_per_day=data_per_day)
         self._random_source = SeededRandomness()
         self.tx.accounts.add(an_account(), [])
@@ -36,7 +36,7 @@ class TimedWorld:
         )
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass, and have done whatever comes due meanwhile, in its order."""
+        """Let time pass, and carry out the tasks that come due meanwhile, in order."""
         until = self.now + by
         while (due := self.tx.tasks.next_due()) is not None and due <= until:
             self.now = max(self.now, due)
@@ -44,7 +44,7 @@ class TimedWorld:
         self.now = until
 
     def step(self) -> None:
-        """Have done what is due now, all at a time, as the loop does it."""
+        """Carry out all tasks that are due now, together, as the task runner does."""
         due = self.tx.tasks.due(self.now, limit=100)
         for task, begun in [(task, self.begin_task(task)) for task in due]:
             if isinstance(begun, TaskPostponed):
@@ -61,11 +61,11 @@ class TimedWorld:
         TASK_HANDLERS[task.step].end(self.tx, task, result, self.context())
 
     def callbacks(self) -> list[CallbackRecord]:
-        """Return the callbacks that were made, in their order."""
+        """Return the callbacks that were created, in order."""
         return self.tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(999))[::-1]
 
     def reported(self) -> list[dict[str, str]]:
-        """Return the parameters of the callbacks, in their order."""
+        """Return the parameters of the callbacks, in order."""
         return [dict(callback.parameters) for callback in self.callbacks()]
 
     def due_of(self, step: TaskKind, sid: str) -> datetime | None:

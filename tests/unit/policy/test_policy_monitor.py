@@ -1,4 +1,4 @@
-"""What is ahead of a policy: warned of in time, once each, with whom it concerns."""
+"""Warnings before a policy changes: in time, once each, with the affected callbacks."""
 
 import asyncio
 import logging
@@ -57,7 +57,7 @@ def monitor(active: ActivePolicy, away: CountingStore, clock: FakeClock) -> Poli
 
 
 async def keep(store: Store, created: datetime, *urls: str, account_sid: str = ACCOUNT_SID) -> None:
-    """Keep a callback to each of these URLs, from the source that it asks for, or from twilio."""
+    """Save a callback to each of these URLs, from the source in its fragment, or from twilio."""
 
     def work(tx: Transaction) -> None:
         for url in urls:
@@ -279,7 +279,7 @@ async def test_a_database_that_is_away_is_asked_again_later(
         assert "the disk is full; the callbacks of the last week will be counted later" in warned(
             caplog
         )
-        # It warns all the same, and leaves out what it doesn't know.
+        # It still warns, without the numbers that it doesn't know.
         assert warned(caplog)[-1].endswith("in 20 days")
         assert monitor.figures().dependents == {}
         away.is_away = False

@@ -1,4 +1,4 @@
-"""A changed settings file: its policy is taken over, and whatever else happens is told."""
+"""A changed settings file: its policy becomes active, and all problems are logged."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ def active() -> ActivePolicy:
 
 
 def write(file: Path, text: str | None) -> None:
-    """Have this in the file; None takes it away."""
+    """Write this text to the file; None deletes the file."""
     if text is None:
         file.unlink()
     else:
@@ -97,7 +97,7 @@ async def test_a_file_that_is_being_written_is_left_alone(
     looks = 0
 
     def state(_: Path) -> tuple[int, int, int]:
-        """Say that there is more in the file at each of twenty looks."""
+        """Make the file look longer at each of twenty looks."""
         nonlocal looks
         looks += 1
         write(file, HOLD if looks >= 20 else "[[hol")
@@ -120,7 +120,7 @@ async def test_a_change_takes_two_looks_which_are_less_than_a_second(
         looks.clear()
         write(file, HOLD)
         await until(lambda: looks_when_taken)
-    # The third makes sure that nobody wrote while it was read.
+    # The third look makes sure that nobody wrote to the file while it was read.
     assert (looks_when_taken, 2 * LOOK_EVERY < 1) == ([3], True)
 
 

@@ -1,4 +1,4 @@
-"""Turns: how many an account may hold, and who is next."""
+"""The fair semaphore: how many turns an account may hold, and which account is next."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 
 
 class Turns:
-    """Turns, and whom they were given to, in order."""
+    """A semaphore, and the accounts that got its turns, in order."""
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
         self.given = list[str]()

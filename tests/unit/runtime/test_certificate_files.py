@@ -1,4 +1,4 @@
-"""Files of certificates: shown where they can be used, and named where they can't."""
+"""Certificate files: usable ones are loaded, and errors name the others."""
 
 import ssl
 from collections.abc import Callable

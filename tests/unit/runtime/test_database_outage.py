@@ -1,4 +1,4 @@
-"""An outage of the database: one line when it begins, one when it ends, and what it refused."""
+"""An outage of the database: a log line at its start, and one at its end with the refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ FULL = "the database can't be used just now: database or disk is full"
 
 
 class Bench:
-    """A database that can be taken away, and the outage that is looked after."""
+    """A database that a test can make unavailable, and its outage monitor."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()

@@ -1,4 +1,4 @@
-"""Syncing: files and folders reach the disk, and no descriptor is left."""
+"""Syncing: files and folders reach the disk, and no descriptor stays open."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Watched files: when they count as changed."""
+"""Watching files: when they count as changed."""
 
 import asyncio
 from pathlib import Path

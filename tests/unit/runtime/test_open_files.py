@@ -1,4 +1,4 @@
-"""The limit on open files: raised where it may be, and never lowered."""
+"""The limit on open files: raised if the system allows it, and never lowered."""
 
 import resource
 

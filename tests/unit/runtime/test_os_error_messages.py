@@ -1,4 +1,4 @@
-"""Errors of the machine: what is said of them, and which of them mean that it lacks something."""
+"""Errors of the system: their texts, and which of them mean that a resource is short."""
 
 import errno
 import socket

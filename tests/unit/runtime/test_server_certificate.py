@@ -1,4 +1,4 @@
-"""The certificate of `ringback serve`: what is refused, and that a renewed one is taken over."""
+"""The certificate of `ringback serve`: invalid ones are refused, renewed ones are loaded."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ def test_a_certificate_outside_of_its_time_is_named(tmp_path: Path) -> None:
     assert refusal_of(certificate, key) == expired
     write(tmp_path, since=1, until=30)
     assert "is valid from 2026-11-02 12:00 UTC only" in refusal_of(certificate, key)
-    # What a settings file names is looked at without a clock.
+    # The certificates that a settings file names are checked without a clock.
     assert server_context(certificate, key)
 
 

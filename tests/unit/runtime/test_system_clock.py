@@ -1,4 +1,4 @@
-"""The machine's clock, which somebody may set while it is slept by."""
+"""The machine's clock, which may be set while a loop sleeps."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 class SetClock(SystemClock):
-    """The machine's clock, where an event loop's time is all that passes, and tests may set it."""
+    """A system clock that follows the event loop's time, and that tests can set."""
 
     def __init__(self, loop: MadeUpTime) -> None:
         self.ahead = timedelta(0)
@@ -30,7 +30,7 @@ class SetClock(SystemClock):
 
 
 def slept(until: timedelta, jump: Callable[[SetClock], Coroutine[Any, Any, None]]) -> float:
-    """Return how many seconds really pass until this instant is there."""
+    """Return how many seconds really pass until the sleep to this instant ends."""
 
     async def story(loop: MadeUpTime) -> float:
         clock = SetClock(loop)

@@ -1,4 +1,4 @@
-"""Undoing: what a failure leaves is undone, and the failure goes on."""
+"""Undoing: a failure calls the undo function, and is raised again."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The clock that can be put forward: what it shows, and who wakes when, and in which order."""
+"""The virtual clock: the time that it shows, and when and in which order sleepers wake."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 
 
 class Sleepers:
-    """Those who sleep by one clock, and in which order they woke."""
+    """Sleepers of one clock, and the order in which they woke."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.woken = list[str]()

@@ -1,4 +1,4 @@
-"""A wake-up: by a call, or at an instant, and never by itself."""
+"""Wake-ups: by a call, or at an instant, and never otherwise."""
 
 import asyncio
 from collections.abc import AsyncIterator

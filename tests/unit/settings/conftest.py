@@ -1,4 +1,4 @@
-"""A settings file, written as a test says."""
+"""A fixture that writes a settings file."""
 
 from collections.abc import Callable
 from pathlib import Path

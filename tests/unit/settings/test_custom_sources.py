@@ -1,4 +1,4 @@
-"""Sources that a settings file adds."""
+"""Sources that a settings file adds: how they are read, and which are refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings: a flag beats the environment, that beats the file, that beats the default."""
+"""Settings: a flag beats the environment, which beats the file, which beats the default."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -587,7 +587,7 @@ def test_what_callbacks_may_go_to_is_one_guard() -> None:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A folder with ca.pem, cert.pem, key.pem and other.pem, a key that is another one's."""
+    """A folder with ca.pem, cert.pem, key.pem, and other.pem, the key of another certificate."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     ours, theirs = (authority.issue_cert("localhost") for _ in range(2))
@@ -890,7 +890,7 @@ def test_a_policy_that_is_no_table_is_refused_by_its_line(
 
 
 def uncommented(text: str) -> str:
-    """The example with all that its comments offer to serve; of the rest, the tables alone."""
+    """The example file with all settings of `serve` in its comments, and its tables."""
     names = [setting.name for setting in SETTINGS if setting.is_for(ServerCommand.SERVE)]
     head, mark, tables = text.partition("# ---- tables")
     setting = re.compile(rf"^# (?=({'|'.join(names)}) = )", re.MULTILINE)

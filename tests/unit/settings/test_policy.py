@@ -1,4 +1,4 @@
-"""How long it takes to read a policy: a file may have a hold for each of thousands."""
+"""The cost of reading a policy: a file may have a hold for each of thousands of accounts."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def file_with_holds(count: int, last: str = "") -> SettingsFile:
 
 
 def steps_of(work: Callable[[], object]) -> int:
-    """Return how many lines of this project's code are run for some work."""
+    """Return the number of this project's lines that are run for some work."""
     count, before = 0, sys.gettrace()
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Edits of the policy in a settings file: what was asked for changes, and no other letter."""
+"""Edits of the policy in a settings file: they change nothing else in the file."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Where settings came from: the file that was named, and what its policy comes to."""
+"""Reading settings again: which file is read, and which changes need a restart."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which callbacks are copied, as the settings file says it."""
+"""Shadow rules in a settings file: which callbacks are copied, and to where."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is set for the simulated network, and for which SIMs and accounts it is another."""
+"""The settings of the simulated network, also for single SIMs and accounts."""
 
 from collections.abc import Callable
 from datetime import timedelta

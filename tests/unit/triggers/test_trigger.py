@@ -1,4 +1,4 @@
-"""The table of triggers: what each promises, and which API it asks."""
+"""The table of triggers: the callbacks that each causes, and the API that it uses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A small world of plain tables, in which time passes when a test says so."""
+"""A Super SIM account in memory, whose time passes only when a test advances it."""
 
 from datetime import datetime
 from typing import Final
@@ -42,7 +42,7 @@ class World(TimedWorld):
         return found
 
     def update(self, status: SimStatus | None = None, *, url: CallbackUrl | None = None) -> None:
-        """Ask for another status of the SIM."""
+        """Request another status of the SIM."""
         asked = SuperSimUpdateRequest(status=status, callback=CallbackTarget(url))
         update_sim(self.tx, ACCOUNT_SID, SIM_SID, asked, self.context())
 

@@ -1,4 +1,4 @@
-"""Network Access Profiles and the networks in them, on plain tables."""
+"""Network Access Profiles and the networks in them, in a store in memory."""
 
 import copy
 import re

@@ -1,4 +1,4 @@
-"""Billing Periods, on plain tables."""
+"""Billing Periods, in a store in memory."""
 
 import copy
 import re

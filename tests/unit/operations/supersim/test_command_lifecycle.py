@@ -1,4 +1,4 @@
-"""What becomes of commands, and which of it is told, on plain tables."""
+"""The life cycle of SMS and IP Commands, and the callbacks about it, in a store in memory."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -214,7 +214,7 @@ def test_a_command_waits_for_a_change_that_was_asked_for_before_it_however_late_
     world.now += INSTANT
     sms(world)
     datagram(world)
-    # As after a restart: the change and both commands are overdue, and taken on together.
+    # As after a restart: the change and both commands are overdue, and begin together.
     world.now += DAY
     world.step()
     assert (world.sim.status, world.reported()) == (after, [])

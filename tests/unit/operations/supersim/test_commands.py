@@ -1,4 +1,4 @@
-"""Commands to SIMs: taken on, found and listed, on plain tables."""
+"""Commands to SIMs: sent, found and listed, in a store in memory."""
 
 import re
 from typing import Final

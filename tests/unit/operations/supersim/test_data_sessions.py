@@ -1,4 +1,4 @@
-"""How much data SIMs use, on plain tables."""
+"""The data usage of Super SIMs, in a store in memory."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""What devices send and use, on plain tables."""
+"""Devices of Super SIMs send messages and use data, in a store in memory."""
 
 import copy
 import re

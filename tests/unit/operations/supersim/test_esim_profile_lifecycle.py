@@ -1,4 +1,4 @@
-"""What becomes of eSIM Profiles and Settings Updates, and which of it is told, on plain tables."""
+"""The life cycles of eSIM Profiles and Settings Updates, and the callbacks about them."""
 
 import re
 from typing import Final

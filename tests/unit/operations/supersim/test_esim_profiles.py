@@ -1,4 +1,4 @@
-"""eSIM Profiles: ordered, found and listed, on plain tables."""
+"""eSIM Profiles: ordered, found and listed, in a store in memory."""
 
 import re
 from typing import Any, Final

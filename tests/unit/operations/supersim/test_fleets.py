@@ -1,4 +1,4 @@
-"""Fleets: made, found and updated, on plain tables."""
+"""Fleets: created, found and updated, in a store in memory."""
 
 import copy
 import re
@@ -42,7 +42,7 @@ URL = CallbackUrl.parse(TO)
 
 @pytest.fixture
 def tx() -> MemoryTransaction:
-    """There are two profiles, and a fleet that tells of both kinds of command."""
+    """Make two profiles, and a fleet with callback URLs for both kinds of command."""
     tx = MemoryTransaction()
     tx.supersim.access_profiles.add(a_profile())
     tx.supersim.access_profiles.add(a_profile(sid=OTHER_PROFILE, unique_name="other_profile"))

@@ -1,4 +1,4 @@
-"""Settings Updates: begun once for each card, on plain tables."""
+"""Settings Updates: begun once for each SIM card, in a store in memory."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What becomes of SIMs by themselves, on plain tables."""
+"""The life cycle of Super SIMs: changes that come due, in a store in memory."""
 
 from datetime import UTC, datetime
 from typing import Final

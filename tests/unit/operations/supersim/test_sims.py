@@ -1,4 +1,4 @@
-"""Registering, finding and updating SIMs, on plain tables."""
+"""Super SIMs: registered, found and updated, in a store in memory."""
 
 import copy
 import re
@@ -53,7 +53,7 @@ CALLBACK: Final = CallbackTarget(URL)
 
 @pytest.fixture
 def tx() -> MemoryTransaction:
-    """Two accounts; ours has two fleets."""
+    """Make two accounts, of which ours has two fleets."""
     tx = MemoryTransaction()
     tx.accounts.add(an_account(), [])
     tx.accounts.add(an_account(sid=THEIRS), [])

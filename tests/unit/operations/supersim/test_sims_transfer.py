@@ -1,4 +1,4 @@
-"""SIMs that are moved to a subaccount, on plain tables."""
+"""Super SIMs that move to a subaccount, in a store in memory."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A small world of Programmable Wireless, in which time passes when a test says so."""
+"""A Programmable Wireless account in memory, whose time passes only when a test advances it."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -52,7 +52,7 @@ class World(TimedWorld):
         resets: bool = False,
         told: CallbackTarget = NO_TARGET,
     ) -> WirelessSim:
-        """Ask for another status or plan of the SIM, or for a reset."""
+        """Request another status or plan of the SIM, or a reset."""
         asked = WirelessUpdateRequest(status=status, rate_plan=rate_plan, resets=resets, told=told)
         return update_sim(self.tx, ACCOUNT_SID, WIRELESS_SIM_SID, asked, self.context())
 
@@ -69,16 +69,16 @@ class World(TimedWorld):
         return send_command(self.tx, ACCOUNT_SID, new, self.context())
 
     def command(self) -> WirelessCommand:
-        """Return the only Command that there is."""
+        """Return the only Command in the store."""
         (command,) = self.tx.wireless.commands.records.values()
         return command
 
     def use(self, upload: int, download: int = 0) -> None:
-        """Have the SIM's device use data."""
+        """Let the SIM's device use data."""
         transfer_data(self.tx, self.sim, upload=upload, download=download, context=self.context())
 
     def choose(self, scenario: NetworkScenario | None) -> None:
-        """Choose how the network behaves towards the SIM."""
+        """Choose how the simulated network behaves for the SIM."""
         choose_scenario(self.tx, ACCOUNT_SID, sim=WIRELESS_SIM_SID, scenario=scenario)
 
     def due(self, step: TaskKind, sid: str = WIRELESS_SIM_SID) -> datetime | None:
@@ -86,7 +86,7 @@ class World(TimedWorld):
         return self.due_of(step, sid)
 
     def reported_where(self) -> list[tuple[str, str]]:
-        """Return where callbacks about SIMs went, and the statuses in them, in their order."""
+        """Return the paths and statuses of the callbacks about SIMs, in order."""
         return [
             (callback.url.wire, dict(callback.parameters)["SimStatus"])
             for callback in self.callbacks()
@@ -94,7 +94,7 @@ class World(TimedWorld):
 
 
 def sim_that_is(status: WirelessStatus, *, iccid: str | None = None) -> WirelessSim:
-    """Return a SIM that has had a status since now, and everything that goes with it."""
+    """Return a SIM that has this status from now on, with all that follows from it."""
     sim = a_wireless_sim(
         status=status,
         status_since=NOW if status in FINAL else None,
@@ -104,7 +104,7 @@ def sim_that_is(status: WirelessStatus, *, iccid: str | None = None) -> Wireless
 
 
 def a_card_in(zone: RoamingZone, plan: RatePlan) -> str:
-    """Return the number of a card whose network under this plan is in a zone."""
+    """Return the ICCID of a card whose network under this plan is in a zone."""
     simulation = SimulationSettings(TAKES)
     cards = (f"890134{number:013}" for number in count())
     return next(

@@ -1,4 +1,4 @@
-"""What becomes of Commands, and which of it is told, on plain tables."""
+"""The life cycle of Commands, and the callbacks about it, in a store in memory."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -281,7 +281,7 @@ def test_a_command_waits_for_a_change_however_late_both_are(world: World) -> Non
     send(world, wants_receipt=True)
     world.now += INSTANT
     world.update(SUSPENDED)
-    # As after a restart: both are overdue, and taken on together.
+    # As after a restart: both are overdue, and begin together.
     world.now += DAY
     world.step()
     assert (world.sim.status, world.reported()) == (SUSPENDED, [])
@@ -342,7 +342,7 @@ def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -
 
 def test_a_command_is_not_forgotten_before_its_end_is_reported(world: World) -> None:
     send(world, wants_receipt=True)
-    # As after a month without a process: it is to be sent, and to be forgotten.
+    # As after a month without a process: both its sending and its deletion are due.
     world.now += 31 * DAY
     world.step()
     assert (world.command().status, world.reported()) == ("sent", [])

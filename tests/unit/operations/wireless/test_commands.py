@@ -1,4 +1,4 @@
-"""Commands to Programmable Wireless SIMs: taken on, found, listed and deleted, on plain tables."""
+"""Commands to Programmable Wireless SIMs: sent, found, listed and deleted."""
 
 import copy
 import re
@@ -53,7 +53,7 @@ def send(world: World, new: NewWirelessCommand) -> WirelessCommand:
 
 
 def refusal(world: World, new: NewWirelessCommand) -> InvalidParameter:
-    """Return how a Command is refused, which leaves nothing."""
+    """Return the error that refuses a Command, of which nothing is saved."""
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
     with pytest.raises(InvalidParameter) as refused:
         send(world, new)

@@ -1,4 +1,4 @@
-"""How much data Programmable Wireless SIMs use, on plain tables."""
+"""The data usage of Programmable Wireless SIMs, in a store in memory."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

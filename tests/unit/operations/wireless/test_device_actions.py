@@ -1,4 +1,4 @@
-"""What devices of Programmable Wireless SIMs send, on plain tables."""
+"""Devices of Programmable Wireless SIMs send Commands and use data."""
 
 import copy
 import re
@@ -44,7 +44,7 @@ TO: Final = "http://127.0.0.1:9000/commands"
 def world_with(
     status: WirelessStatus = ACTIVE, plan: RatePlan | None = None, *, is_narrowband: bool = False
 ) -> World:
-    """Return a world whose SIM has somebody told of the Commands from its device."""
+    """Return a world whose SIM has a callback URL for Commands from its device."""
     told = a_target(TO, HttpMethod.GET)
     sim = replace(sim_that_is(status), commands_to=told, is_narrowband=is_narrowband)
     return World(sim, plan)

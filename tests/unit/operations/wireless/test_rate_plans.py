@@ -1,4 +1,4 @@
-"""Rate plans: made, found, renamed and deleted, on plain tables."""
+"""Rate plans: created, found, renamed and deleted, in a store in memory."""
 
 import copy
 import re
@@ -36,7 +36,7 @@ PLAN: Final = a_rate_plan(
 
 @pytest.fixture
 def tx() -> MemoryTransaction:
-    """There is one plan, and another account has one too."""
+    """Make a rate plan, and one of another account."""
     tx = MemoryTransaction()
     tx.wireless.rate_plans.add(PLAN)
     tx.wireless.rate_plans.add(

@@ -1,4 +1,4 @@
-"""The rate plan and the SIM of Programmable Wireless that an account begins with."""
+"""The Programmable Wireless rate plan and SIM that a seeded account starts with."""
 
 from dataclasses import replace
 

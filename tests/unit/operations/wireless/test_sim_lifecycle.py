@@ -1,4 +1,4 @@
-"""What becomes of Programmable Wireless SIMs by themselves, on plain tables."""
+"""The life cycle of Programmable Wireless SIMs: changes that come due."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -47,7 +47,7 @@ def world_with(status: WirelessStatus, *, data_per_day: int = 0) -> World:
 
 
 def promised(status: WirelessStatus) -> World:
-    """Return a world in which somebody was promised to be told of the SIM's final status."""
+    """Return a world whose SIM has a callback URL for its final status."""
     world = world_with(status)
     world.tx.wireless.sims.save(replace(world.sim, final_to=ASKS))
     return world

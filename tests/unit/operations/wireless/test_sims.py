@@ -1,4 +1,4 @@
-"""Registering, finding, updating and deleting Programmable Wireless SIMs, on plain tables."""
+"""Programmable Wireless SIMs: registered, found, updated and deleted."""
 
 import copy
 import re
