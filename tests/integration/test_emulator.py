@@ -232,7 +232,7 @@ def test_a_wireless_device_sends_what_its_sim_tells_of(emulator: Emulator) -> No
 
 def test_a_device_can_not_do_what_the_other_product_has(emulator: Emulator) -> None:
     with pytest.raises(
-        InvalidParameter, match="is a Super SIM, whose devices send SMS and IP Commands"
+        InvalidParameter, match="is a Super SIM, whose devices send only SMS and IP Commands"
     ):
         emulator.device().send_command("hello")
     device = emulator.device(emulator.wireless_sim_sid)

@@ -330,7 +330,7 @@ async def test_a_command_that_is_sent_is_shown_as_json(tmp_path: Path) -> None:
     [
         (("--sms", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
         (("--ip", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
-        (("--command", "--sim", SIM_NAME), "is a Super SIM, whose devices send SMS and IP"),
+        (("--command", "--sim", SIM_NAME), "is a Super SIM, whose devices send only SMS"),
         (("--sim", "nobody"), "there is no SIM with the SID or unique name 'nobody'"),
     ],
 )
