@@ -10,6 +10,7 @@ them. A page marks the place of a table, and everything around it is written by 
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from html import escape
 from inspect import cleandoc
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,11 @@ from ringback.triggers import TRIGGERS
 
 PAGES: Final = Path(__file__).parents[1] / "docs" / "reference"
 
-_BLOCK: Final = re.compile(r"<!-- (\w+)(?:: ([\w -]+))? -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"<!-- (commands|options|settings|scenarios|triggers)(?:: ([\w -]+))? -->\n"
+    r"(?:.*?\n)??<!-- end -->",
+    re.DOTALL,
+)
 _NO_VALUE: Final = "\N{EN DASH}"
 _SERVERS: Final = {f"ringback {command}": command for command in ServerCommand}
 
@@ -169,7 +174,7 @@ def _as_markdown(paragraph: str) -> Iterator[str]:
 def _names(option: click.Option, context: click.Context) -> str:
     """Return an option's names with its value, `--port PORT`, each name in backticks."""
     names, _ = option.get_help_record(context) or ("", "")
-    return ", ".join(f"`{_cell(name)}`" for name in names.split(", "))
+    return ", ".join(_code(name) for name in names.split(", "))
 
 
 def _meaning(option: click.Option, context: click.Context) -> str:
@@ -179,7 +184,7 @@ def _meaning(option: click.Option, context: click.Context) -> str:
     if extra.get("required"):
         sentences.append("Required.")
     if default := extra.get("default"):
-        sentences.append(f"Default: `{_cell(default)}`.")
+        sentences.append(f"Default: {_code(default)}.")
     if limits := extra.get("range"):
         sentences.append(f"Range: {_range(limits)}.")
     if variables := extra.get("envvars"):
@@ -207,11 +212,17 @@ def _without_default(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Return a text as a cell of a Markdown table, in which a pipe would end the cell."""
-    plain_or_code = re.split(r"(`[^`]*`)", text)
-    escaped = [
-        part if part.startswith("`") else re.sub(r"([*<])", r"\\\1", part) for part in plain_or_code
-    ]
-    return "".join(escaped).replace("|", "\\|")
+    return "".join(
+        _code(part[1:-1]) if part.startswith("`") else re.sub(r"([*<|])", r"\\\1", part)
+        for part in re.split(r"(`[^`]*`)", text)
+    )
+
+
+def _code(text: str) -> str:
+    """Return code in a cell; for a pipe within code, Markdown has no way that works everywhere."""
+    if "|" not in text:
+        return f"`{text}`"
+    return f"<code>{escape(text).replace('|', '&#124;')}</code>"
 
 
 def main(*arguments: str) -> int:

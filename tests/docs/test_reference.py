@@ -62,7 +62,7 @@ def test_a_pipe_or_an_asterisk_of_a_help_text_stays_a_character_of_its_cell() ->
     command = click.Command(
         "show",
         params=[
-            click.Option(["--url", "-u"], metavar="URL|FILE", help="All of `a|b*` and a.example/*"),
+            click.Option(["--url", "-u"], metavar="URL|FILE", help="See `a|b*` and a.example/*"),
             click.Option(
                 ["--wait"], type=click.IntRange(1), default=5, show_default=True, help="S"
             ),
@@ -70,7 +70,7 @@ def test_a_pipe_or_an_asterisk_of_a_help_text_stays_a_character_of_its_cell() ->
     )
     options = [param for param in command.params if isinstance(param, click.Option)]
     assert list(reference.option_rows(options, click.Context(command))) == [
-        r"| `-u`, `--url URL\|FILE` | All of `a\|b*` and a.example/\* |",
+        r"| `-u`, <code>--url URL&#124;FILE</code> | See <code>a&#124;b*</code> and a.example/\* |",
         "| `--wait INTEGER RANGE` | S Default: `5`. Range: 1 or more. |",
     ]
 

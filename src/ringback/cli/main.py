@@ -43,8 +43,9 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "policy": ("policy.command", "Show, simulate or change which source sends when."),
         "migrate": ("migrate.command", "Find, plan and move callback URLs, or move them back."),
     },
-    "Set up your shell": {
-        "completion": ("completion", "Let the Tab key complete commands, options and values.")
+    "Read, and set up your shell": {
+        "docs": ("docs", "Open the documentation in the browser."),
+        "completion": ("completion", "Let the Tab key complete commands, options and values."),
     },
 }
 """By section and name: the module of each command, and what the list of commands says about it.

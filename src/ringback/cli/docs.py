@@ -1,0 +1,38 @@
+"""`ringback docs`: opens the documentation, which the installed package carries."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+import ringback
+from ringback.core.errors import ConfigurationError
+
+PACKAGE: Final = Path(ringback.__file__).parent
+
+
+@click.command()
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the address instead of opening it."
+)
+def docs(only_print: bool) -> None:
+    """Open the documentation in a browser; it needs no network."""
+    address = start_page(PACKAGE).as_uri()
+    if not only_print:
+        click.launch(address)
+    click.echo(address)
+
+
+def start_page(package: Path) -> Path:
+    """Return the first page of the site: the installed one, or the one that a checkout has built.
+
+    Raises ConfigurationError if there is neither.
+    """
+    checkout = package.parents[1]
+    for site in (package / "_site", checkout / "build" / "site"):
+        if (site / "index.html").is_file():
+            return site / "index.html"
+    raise ConfigurationError(
+        "the documentation is not built here: run `make docs` in a checkout of Ringback, or install"
+        " a released package, which contains it"
+    )
