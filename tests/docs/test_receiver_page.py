@@ -50,7 +50,7 @@ def test_each_example_is_python(example: str) -> None:
 
 
 def test_the_reasons_and_their_statuses_are_those_that_there_are() -> None:
-    rows = rows_after("| reason | status | |")
+    rows = rows_after("| reason | status | meaning |")
     assert {(name.strip("`"), int(status)) for name, status, _ in rows} == {
         (reason.value, reason.status) for reason in Reason
     }
@@ -58,7 +58,9 @@ def test_the_reasons_and_their_statuses_are_those_that_there_are() -> None:
 
 def test_the_table_of_a_callback_names_all_that_it_has() -> None:
     named = {
-        name for row in rows_after("| of `callback` | |") for name in re.findall(r"`(\w+)`", row[0])
+        name
+        for row in rows_after("| of `callback` | meaning |")
+        for name in re.findall(r"`(\w+)`", row[0])
     }
     fields = {field.name for field in dataclasses.fields(Callback)}
     properties = {name for name in vars(Callback) if not name.startswith("_")}
