@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak reference smoke dist lock swagger-ui clean
+        damage soak reference docs smoke dist lock swagger-ui clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -66,15 +66,22 @@ soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500
 
 reference: install-dev ## Write the tables of docs/reference: options, settings, triggers
 	@$(BIN)/python -m docs_build.reference --write
+
 smoke: install-dev ## Install the wheel on each other Python here, and run the first commands
 	@$(BIN)/python -m tests.installed
 
-# The wheel is built from the sdist, so that both are known to be complete. A documentation site in
-# src/ringback/_site/ becomes part of both; it has to be built before.
-dist: install-dev ## Build the sdist and the wheel into dist/
+# The wheel is built from the sdist, so that both are known to be complete. Both hold the site, which
+# `ringback docs` opens.
+dist: install-dev ## Build the sdist and the wheel into dist/, with the documentation inside
 	@rm -rf dist
+	@$(BIN)/python -m docs_build.site src/ringback/_site
 	@$(BIN)/uv --quiet build --no-build-isolation --python $(BIN)/python --out-dir dist
 	@ls dist
+
+SITE ?= build/site
+
+docs: install-dev ## Build the documents as a site (SITE=build/site is where)
+	@$(BIN)/python -m docs_build.site "$(SITE)"
 
 # A release gets a week to be withdrawn before it is pinned here. uv keeps the pins there are;
 # ARGS=--upgrade looks for newer ones. No registry address is written: anyone's own will do.
@@ -100,7 +107,7 @@ swagger-ui: ## Replace the Swagger UI files by those of VERSION=… (needs npm)
 	cp SHA256SUMS $$(sed -n 's/^[0-9a-f]*  //p' SHA256SUMS) "$(CURDIR)/$(SWAGGER_UI)"
 
 clean: ## Remove .venv, caches and reports; never ringback-data
-	@rm -rf .venv .coverage .coverage.* htmlcov dist src/ringback/_site \
+	@rm -rf .venv .coverage .coverage.* htmlcov dist build src/ringback/_site \
 	        .hypothesis .import_linter_cache .pytest_cache .ruff_cache benchmarks/.peers-venv
 	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 

@@ -1,0 +1,142 @@
+"""Builds the site of the documents: `python -m docs_build.site [FOLDER]`, `make docs`.
+
+The pages of docs/ are copied to build/docs, with recordings of real commands in the places that
+they name, and zensical makes the site of the copy. Nothing comes from the network, and a link or an
+anchor that leads nowhere fails the build.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from docs_build.runs import Recording, recordings
+
+ROOT: Final = Path(__file__).parents[1]
+SITE: Final = ROOT / "build" / "site"
+
+_HERE: Final = Path(__file__).parent
+_EXAMPLES: Final = {".md", ".py", ".toml"}
+_PLACE: Final = re.compile(r"^<!-- (picture|cast|screenshot): ([\w-]+) -->$", re.MULTILINE)
+
+
+def build(site: Path = SITE) -> None:
+    """Build the site in a folder, in the place of what was there.
+
+    Raises RuntimeError if zensical finds a mistake, such as a broken link.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        pages = folder / "pages"
+        _copy_pages(pages)
+        picture = pages / "pictures" / "api-page.png"
+        recorded = recordings(picture)
+        for name, recording in recorded.items():
+            (pages / "pictures" / f"{name}.cast").write_text(recording.as_asciicast(), "utf-8")
+        for page in pages.rglob("*.md"):
+            text = page.read_text("utf-8")
+            depth = "../" * (len(page.relative_to(pages).parts) - 1)
+            page.write_text(
+                _with_recordings(text, recorded, depth, has_picture=picture.exists()), "utf-8"
+            )
+        shutil.copy(_HERE / "zensical.toml", folder)
+        run_zensical(folder)
+        shutil.rmtree(site, ignore_errors=True)
+        site.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / "site", site)
+
+
+def _copy_pages(pages: Path) -> None:
+    """Copy the documents, and what they link to in other folders of the repository."""
+    shutil.copytree(ROOT / "docs", pages)
+    shutil.copytree(
+        ROOT / "examples",
+        pages / "examples",
+        ignore=lambda _, names: (
+            {name for name in names if Path(name).suffix and Path(name).suffix not in _EXAMPLES}
+            | {"__pycache__"}
+        ),
+    )
+    for page in pages.rglob("*.md"):
+        text = page.read_text("utf-8")
+        page.write_text(re.sub(r"\]\(((?:\.\./)*)\.\./examples/", r"](\1examples/", text), "utf-8")
+    shutil.copytree(_HERE / "assets", pages / "assets")
+    (pages / "changelog.md").write_text(_changelog(), "utf-8")
+    decisions = pages / "decisions" / "README.md"
+    decisions.write_text(decisions.read_text("utf-8") + _list_of_decisions(), "utf-8")
+
+
+def _changelog() -> str:
+    """Return the changelog, with the changes that are not released yet at its top."""
+    command = ("towncrier", "build", "--draft", "--version", "Not released yet", "--date", "")
+    program = Path(sys.executable).with_name(command[0])
+    draft = subprocess.run(
+        (program, *command[1:]), cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    news = draft[draft.index("## Not released yet") :].replace(
+        "Not released yet ()", "Not released yet"
+    )
+    head, _, released = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("<!--")
+    intro = head.partition(" Changes not yet released")[0]
+    text = f"{intro}\n\n{news}\n{released.partition('-->')[2]}"
+    return text.replace("](docs/", "](")
+
+
+def _list_of_decisions() -> str:
+    lines = [""]
+    for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
+        title = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"{title.partition('. ')[0]}. [{title.partition('. ')[2]}]({path.name})")
+    return "\n".join(lines) + "\n"
+
+
+def _with_recordings(
+    text: str, recorded: dict[str, Recording], to_root: str, *, has_picture: bool
+) -> str:
+    """Return a page with what was recorded in the marked places; others become empty."""
+
+    def shown(place: re.Match[str]) -> str:
+        kind, name = place.groups()
+        if kind == "screenshot":
+            return (
+                f"![The page of the API in a browser: its operations, and the form of one]"
+                f"({to_root}pictures/{name}.png)"
+                if has_picture
+                else ""
+            )
+        html = recorded[name].as_html(plays=kind == "cast")
+        if kind == "picture":
+            return html
+        return f"{html}\n\n[The recording as an asciicast]({to_root}pictures/{name}.cast)"
+
+    return _PLACE.sub(shown, text)
+
+
+def run_zensical(folder: Path) -> None:
+    """Build the site of a folder that has a zensical.toml; raises RuntimeError for a mistake."""
+    program = Path(sys.executable).with_name("zensical")
+    built = subprocess.run(
+        (program, "build", "--strict"), cwd=folder, capture_output=True, text=True, check=False
+    )
+    if built.returncode != 0:
+        said = re.sub(r"\x1b\[[0-9;]*m", "", built.stdout + built.stderr)
+        raise RuntimeError(said.partition("Traceback")[0])
+
+
+def main(*arguments: str) -> int:
+    """Build the site, and say where it is, or what is wrong."""
+    site = Path(arguments[0]).resolve() if arguments else SITE
+    try:
+        build(site)
+    except RuntimeError as mistake:
+        print(mistake, file=sys.stderr)
+        return 1
+    print(f"built {site}/index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""The site of the documents: it builds, leads nowhere wrong, and every reader can read it."""
+
+import re
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs_build import site as builder
+from tests.browser.chromium import PROGRAM, Browser, a_browser
+
+AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
+NARROW = 360
+KINDS_OF_PAGES = [
+    "index.html",  # with a cast
+    "tutorials/receiver.html",
+    "concepts.html",  # with pictures
+    "cheat-sheet.html",
+    "troubleshooting.html",
+    "reference/commands/callbacks.html",  # with a terminal
+    "reference/settings.html",  # with the widest table
+    "migrate.html",  # with prompts
+    "changelog.html",
+]
+STOP_MOVING = """{
+  const style = document.createElement("style");
+  style.textContent = "* { transition: none !important; animation: none !important }";
+  document.head.append(style);
+}"""
+SETTLED = "new Promise(done => setTimeout(done, 100))"
+
+needs_a_browser = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class has it
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Generator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "site"
+    builder.build(folder)
+    return folder
+
+
+def faults_of(browser: Browser, base: str, page: str) -> Iterator[str]:
+    """Yield what is wrong with a page, in light and dark colours, wide and narrow."""
+    browser.requests.clear()
+    browser.errors.clear()
+    browser.prefer("light")
+    browser.resize(1280)
+    browser.open(f"{base}/{page}")
+    browser.run(f"{AXE};{STOP_MOVING}")
+    for scheme, rules in (("light", ""), ("dark", ', runOnly: ["color-contrast"]')):
+        browser.prefer(scheme)
+        browser.run(SETTLED)
+        found = browser.run(
+            f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(result =>"
+            " result.violations.map(each => each.id + ': ' + each.nodes[0].html))"
+        )
+        yield from (f"{page}, {scheme}: {each}" for each in found)
+    browser.resize(NARROW)
+    browser.run(SETTLED)
+    if (width := browser.run("document.documentElement.scrollWidth")) > NARROW:
+        yield f"{page}: is {width} pixels wide"
+    yield from (f"{page}: {error}" for error in browser.errors)
+    for url in browser.requests:
+        if not url.startswith((f"{base}/", "data:", "blob:")):
+            yield f"{page}: asks for {url}"
+
+
+def faults_of_pages(site: Path, pages: list[str], profile: Path) -> list[str]:
+    with served(site) as base, a_browser(profile) as browser:
+        return [fault for page in pages for fault in faults_of(browser, base, page)]
+
+
+def test_the_site_has_its_recordings_and_names_nothing_from_elsewhere(site: Path) -> None:
+    pages = {str(path.relative_to(site)): path.read_text("utf-8") for path in site.rglob("*.html")}
+    assert set(KINDS_OF_PAGES) <= set(pages)
+    assert "data-at=" in pages["index.html"]
+    assert "ringback callbacks list" in pages["reference/commands/callbacks.html"]
+    assert (site / "pictures" / "first-minute.cast").read_text("utf-8").startswith('{"version": 2')
+    loaded = re.compile(
+        r'<(?:script|img|iframe|source)[^>]* src="([^"]*)"|<link[^>]* href="([^"]*)"'
+    )
+    for name, text in pages.items():
+        assert "<!-- picture" not in text, name
+        for urls in loaded.findall(text):
+            assert not re.match("(https?:)?//", "".join(urls)), (name, urls)
+
+
+@needs_a_browser
+def test_pages_of_every_kind_are_readable_by_everybody(site: Path, tmp_path: Path) -> None:
+    assert faults_of_pages(site, KINDS_OF_PAGES, tmp_path) == []
+
+
+@needs_a_browser
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_all_pages_are_readable_by_everybody(site: Path, tmp_path: Path) -> None:
+    pages = sorted(str(path.relative_to(site)) for path in site.rglob("*.html"))
+    assert len(pages) > 60
+    assert faults_of_pages(site, pages, tmp_path) == []
+
+
+SEARCH = """(async () => {
+  document.querySelector(".md-search__button").click();
+  const inside = [...document.querySelectorAll("*")].find(each => each.shadowRoot).shadowRoot;
+  const input = await appears("input");
+  input.value = "idempotency";
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+  return (await appears("a[href]")).href;
+
+  async function appears(selector) {
+    for (let i = 0; i < 400; i++) {
+      const found = inside.querySelector(selector);
+      if (found) return found;
+      await new Promise(done => setTimeout(done, 25));
+    }
+    throw new Error(`there is no ${selector}`);
+  }
+})()"""
+
+
+@needs_a_browser
+def test_the_search_works_from_the_disk(site: Path, tmp_path: Path) -> None:
+    with a_browser(tmp_path) as browser:
+        browser.open((site / "index.html").as_uri())
+        assert browser.run(SEARCH).startswith(site.as_uri())
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "index.md#nowhere"])
+def test_a_link_that_leads_nowhere_fails_the_build(link: str, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text(f"# Start\n\n[Somewhere]({link})\n", "utf-8")
+    (tmp_path / "zensical.toml").write_text(
+        '[project]\nsite_name = "a"\ndocs_dir = "docs"\nsite_dir = "site"\n', "utf-8"
+    )
+    with pytest.raises(RuntimeError, match=r"index\.md:3"):
+        builder.run_zensical(tmp_path)
