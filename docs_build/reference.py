@@ -113,13 +113,12 @@ def option_rows(options: Iterable[click.Option], context: click.Context) -> Iter
 
 def _settings_block(_name: str) -> Iterator[str]:
     """Yield the table of all settings."""
-    titles = ("flag", "variable", "key", "default of `dev`", "default of `serve`", "meaning")
-    yield from ("", f"| {' | '.join(titles)} |", "| --- | --- | --- | --- | --- | --- |")
+    titles = ("flag, variable, key", "default of `dev`", "default of `serve`", "meaning")
+    yield from ("", f"| {' | '.join(titles)} |", "| --- | --- | --- | --- |")
     for setting in SETTINGS:
+        names = (setting.flag if setting.has_flag else "", setting.variable, setting.name)
         cells = (
-            f"`{setting.flag}`" if setting.has_flag else _NO_VALUE,
-            f"`{setting.variable}`",
-            f"`{setting.name}`",
+            "<br>".join(f"`{name}`" for name in names if name),
             *(_default(setting, command) for command in ServerCommand),
             _cell(_without_default(setting.help)),
         )

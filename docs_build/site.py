@@ -18,8 +18,10 @@ from docs_build.runs import Recording, recordings
 ROOT: Final = Path(__file__).parents[1]
 SITE: Final = ROOT / "build" / "site"
 
-_HERE: Final = Path(__file__).parent
-_EXAMPLES: Final = {".md", ".py", ".toml"}
+HERE: Final = Path(__file__).parent
+_EXAMPLES: Final = {".md": "", ".py": ".txt", ".toml": ".txt"}
+"""What files of examples, by how their names end, get at their ends: browsers show text, and save
+programs. Nor does a package with the site then have programs that are not its own."""
 _PLACE: Final = re.compile(r"^<!-- (picture|cast|screenshot): ([\w-]+) -->$", re.MULTILINE)
 
 
@@ -42,7 +44,7 @@ def build(site: Path = SITE) -> None:
             page.write_text(
                 _with_recordings(text, recorded, depth, has_picture=picture.exists()), "utf-8"
             )
-        shutil.copy(_HERE / "zensical.toml", folder)
+        shutil.copy(HERE / "zensical.toml", folder)
         run_zensical(folder)
         shutil.rmtree(site, ignore_errors=True)
         site.parent.mkdir(parents=True, exist_ok=True)
@@ -52,18 +54,17 @@ def build(site: Path = SITE) -> None:
 def _copy_pages(pages: Path) -> None:
     """Copy the documents, and what they link to in other folders of the repository."""
     shutil.copytree(ROOT / "docs", pages)
-    shutil.copytree(
-        ROOT / "examples",
-        pages / "examples",
-        ignore=lambda _, names: (
-            {name for name in names if Path(name).suffix and Path(name).suffix not in _EXAMPLES}
-            | {"__pycache__"}
-        ),
-    )
+    for path in sorted((ROOT / "examples").rglob("*")):
+        if path.suffix in _EXAMPLES:
+            copy = pages / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy.with_name(path.name + _EXAMPLES[path.suffix]))
     for page in pages.rglob("*.md"):
         text = page.read_text("utf-8")
-        page.write_text(re.sub(r"\]\(((?:\.\./)*)\.\./examples/", r"](\1examples/", text), "utf-8")
-    shutil.copytree(_HERE / "assets", pages / "assets")
+        text = re.sub(r"\]\(((?:\.\./)*)\.\./examples/", r"](\1examples/", text)
+        page.write_text(re.sub(r"(\]\([^():#]+\.(?:py|toml))\)", r"\1.txt)", text), "utf-8")
+    shutil.move(pages / "ringback.toml", pages / "ringback.toml.txt")
+    shutil.copytree(HERE / "assets", pages / "assets")
     (pages / "changelog.md").write_text(_changelog(), "utf-8")
     decisions = pages / "decisions" / "README.md"
     decisions.write_text(decisions.read_text("utf-8") + _list_of_decisions(), "utf-8")
@@ -89,7 +90,7 @@ def _list_of_decisions() -> str:
     lines = [""]
     for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
         title = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
-        lines.append(f"{title.partition('. ')[0]}. [{title.partition('. ')[2]}]({path.name})")
+        lines.append(f"- [{title}]({path.name})")
     return "\n".join(lines) + "\n"
 
 

@@ -72,15 +72,16 @@ for (const block of document.querySelectorAll(".md-typeset .highlight")) {
   block.append(button);
 }
 
-// Wide tables can be reached, and scrolled, with the keyboard. The theme does it for code alone.
+// What is too wide can be reached, and scrolled, with the keyboard. The theme does it for code alone.
 
 const letScroll = () => {
-  for (const part of document.querySelectorAll(".md-typeset__scrollwrap")) {
+  for (const part of document.querySelectorAll(".md-typeset__scrollwrap, p:has(> img)")) {
     if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
     else part.removeAttribute("tabindex");
   }
 };
 letScroll();
+addEventListener("load", letScroll);
 addEventListener("resize", letScroll);
 // The theme wraps tables a little later.
 new MutationObserver(letScroll).observe(document.querySelector("article"), {

@@ -1,7 +1,11 @@
 """The site of the documents: it builds, leads nowhere wrong, and every reader can read it."""
 
+import fcntl
+import json
+import os
 import re
 import threading
+import tomllib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -53,11 +57,17 @@ def served(folder: Path) -> Generator[str]:
         server.server_close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site") / "site"
-    builder.build(folder)
-    return folder
+    """Build the site once, for all of the suite's processes: the first one that comes does it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "site").exists():
+            builder.build(folder / "site")
+    return folder / "site"
 
 
 def faults_of(browser: Browser, base: str, page: str) -> Iterator[str]:
@@ -106,6 +116,15 @@ def test_the_site_has_its_recordings_and_names_nothing_from_elsewhere(site: Path
             assert not re.match("(https?:)?//", "".join(urls)), (name, urls)
 
 
+def test_each_page_is_in_the_contents() -> None:
+    with (builder.HERE / "zensical.toml").open("rb") as file:
+        contents = json.dumps(tomllib.load(file)["project"]["nav"])
+    docs = builder.ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    decisions = {page for page in pages if re.match(r"decisions/\d", page)}  # by their own list
+    assert {page for page in pages - decisions if f'"{page}"' not in contents} == set()
+
+
 @needs_a_browser
 def test_pages_of_every_kind_are_readable_by_everybody(site: Path, tmp_path: Path) -> None:
     assert faults_of_pages(site, KINDS_OF_PAGES, tmp_path) == []
@@ -118,6 +137,21 @@ def test_all_pages_are_readable_by_everybody(site: Path, tmp_path: Path) -> None
     pages = sorted(str(path.relative_to(site)) for path in site.rglob("*.html"))
     assert len(pages) > 60
     assert faults_of_pages(site, pages, tmp_path) == []
+
+
+@needs_a_browser
+def test_a_cast_plays_and_what_is_copied_can_be_pasted(site: Path, tmp_path: Path) -> None:
+    hidden = "document.querySelectorAll('.rb-cast [data-at][hidden]').length"
+    prompts = r"$ one \\\n  two\n1\n$ cat <<'END'\n$ x\nEND\n2\n"
+    with served(site) as base, a_browser(tmp_path) as browser:
+        browser.open(f"{base}/index.html")
+        assert browser.run(hidden) == 0
+        browser.run("document.querySelector('.rb-cast button').click()")
+        assert browser.run(hidden) > 0
+        browser.run("document.querySelector('.rb-cast button').click()")
+        assert browser.run(hidden) == 0
+        assert browser.run(f'pasteable("{prompts}")') == "one \\\n  two\ncat <<'END'\n$ x\nEND\n"
+        assert browser.run("pasteable('make run\\n')") == "make run\n"
 
 
 SEARCH = """(async () => {
