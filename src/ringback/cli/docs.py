@@ -6,15 +6,14 @@ from typing import Final
 import click
 
 import ringback
+from ringback.cli.base_command import command, option
 from ringback.core.errors import ConfigurationError
 
 PACKAGE: Final = Path(ringback.__file__).parent
 
 
-@click.command()
-@click.option(
-    "--print", "only_print", is_flag=True, help="Print the address instead of opening it."
-)
+@command(examples={"ringback docs --print": "Print where the documentation is:"})
+@option("--print", "only_print", is_flag=True, help="Print the address instead of opening it.")
 def docs(only_print: bool) -> None:
     """Open the documentation in a browser; it needs no network."""
     address = start_page(PACKAGE).as_uri()
