@@ -38,7 +38,7 @@ class _SignedIn(NamedTuple):
     since: datetime
 
     def holds_at(self, now: datetime) -> bool:
-        """Return True if the sign-in is still valid without asking the store again."""
+        """Return True if this sign-in is recent enough at `now` to be used without a look-up."""
         has_ended = self.caller.until is not None and self.caller.until <= now
         # After the clock was set back, the sign-in is not remembered for longer than usual.
         return not has_ended and self.since <= now < self.since + _REMEMBERED_FOR
@@ -47,9 +47,9 @@ class _SignedIn(NamedTuple):
 class Authenticator:
     """Authenticates requests, and remembers each successful sign-in for a second.
 
-    A change by another process therefore takes effect within a second, and a client that makes
-    thousands of calls causes one read of the store per second. Only a digest of the credentials is
-    kept. Wrong credentials are not remembered, but counted.
+    So if another process changes or deletes credentials, this takes effect within a second, and a
+    client that makes thousands of calls causes one read of the store per second. Only a digest of
+    the credentials is kept. Wrong credentials are not remembered, but counted.
     """
 
     def __init__(
@@ -88,8 +88,9 @@ class Authenticator:
     def charge(self, request: Request, cost: int, *, may_owe: bool = False) -> None:
         """Charge an extra cost of an authenticated request to the rate limit of its account.
 
-        Raises TooManyRequests if the account is over its limit. With `may_owe` the cost may exceed
-        what is left; TooManyRequests is then raised only if the account is in debt already.
+        Raises TooManyRequests if the cost is more than the account has left. With `may_owe`, the
+        cost is charged even then and puts the account into debt; TooManyRequests is raised only if
+        the account is in debt already.
         """
         caller: Principal = request.scope[_CALLER]
         if self.rate_limit.is_on and caller.account is not None:
@@ -151,7 +152,7 @@ async def caller_of(request: Request, authenticator: Authenticator) -> Principal
 async def account_of(request: Request, authenticator: Authenticator) -> Account:
     """Return the account that a request is about: the account that is signed in.
 
-    With an operator's key it is the account that the request names in a header, or the owner of the
+    For an operator's key, it is the account that the request names in a header, or the owner of the
     resource in its path. Raises the errors of `caller_of`, and InvalidParameter if a request with
     an operator's key names no account.
     """
@@ -175,7 +176,7 @@ async def reach_of(request: Request, authenticator: Authenticator) -> str:
 
 
 async def _account_asked_for(request: Request, authenticator: Authenticator) -> Account | None:
-    """Return the account that is signed in or that an operator names; None if neither exists."""
+    """Return the account that is signed in or that an operator's request names, or None."""
     caller = await caller_of(request, authenticator)
     if caller.account is not None:
         return caller.account
@@ -188,9 +189,10 @@ def address_of(request: Request) -> str:
 
 
 def _named(tx: Transaction, request: Request) -> Account | None:
-    """Return the account that an operator's request names, or the owner of the resource it names.
+    """Return the account named by an operator's request, or the owner of the resource in its path.
 
-    Returns None if it names neither; raises NotFound if the named one does not exist.
+    Returns None if the request names neither; raises NotFound if the account or resource does not
+    exist.
     """
     named = request.headers.get(ACT_FOR)
     if named is not None:

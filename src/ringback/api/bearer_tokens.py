@@ -35,11 +35,11 @@ _ACCESS: Final = ("Read", "Write", "Modify", "Delete")
 _CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes"]
 _TEXTS: Final = ("sub", "jti", "client_id", "account-id", "client-type")
 _LAST_SECOND: Final = 253_402_300_799
-"""The last second of the calendar: 9999-12-31T23:59:59Z."""
+"""9999-12-31T23:59:59Z, the last second that a datetime can hold: the latest time in a claim."""
 
 
 class _Loaded(NamedTuple):
-    """The server's signing key, parsed from the store."""
+    """The key with which this server signs tokens, read from the store and parsed."""
 
     id: str
     private_key: rsa.RSAPrivateKey
@@ -67,7 +67,7 @@ class BearerTokens:
     ) -> str:
         """Return a new bearer token for an API client of this account.
 
-        It makes and stores the server's signing key if there is none yet.
+        If the server has no signing key yet, this makes and stores one.
         """
         key = await self._key(random_source)
         now = self._clock.now()
@@ -126,7 +126,7 @@ def _account_of(tx: Transaction, client_sid: str) -> Account:
 
 
 def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:
-    """Store a signing key if there is none yet, and return the stored key."""
+    """Store a signing key if the store has none yet, and return the stored key."""
     known = tx.api_clients.token_key()
     if known is None:
         tx.api_clients.keep_token_key(key)
@@ -178,8 +178,8 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
 def _read_claims(claims: dict[str, Any]) -> _Claims:
     """Parse the claims of a token whose signature is valid.
 
-    A claim can still have any type, since another program may have used the key. Raises
-    InvalidBearerToken, which names the malformed claim, but does not repeat its value.
+    A claim can still have a wrong type, since another program may have used the signing key. Raises
+    InvalidBearerToken, which names the malformed claim but does not repeat its value.
     """
     for name in _TEXTS:
         given = claims.get(name, "")

@@ -11,7 +11,7 @@ _MAX_DISCARDED: Final = 64 * 1024 * 1024
 
 
 def media_type_of(request: Request) -> str | None:
-    """Return the media type from a request's Content-Type in lower case; None without one."""
+    """Return the media type in a request's Content-Type, in lower case; None without the header."""
     given = request.headers.get("content-type")
     return None if given is None else given.partition(";")[0].strip().lower()
 

@@ -8,15 +8,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LONGEST: Final = 0.00025
-"""Seconds of a slice: short, since another request may wait for a slice several times."""
+"""Seconds that a slice takes: few, since another request may wait for several slices in a row."""
 
 
 class CooperativeYield:
-    """Splits long work into short slices of the event loop.
+    """Splits long work into short slices, between which the event loop runs other work.
 
     Batches that share one object take turns: in each iteration the event loop runs at most one
-    slice, however many batches there are. `stopwatch` returns a time in seconds; a slice takes at
-    most `longest` seconds and the item that it has begun.
+    slice, however many batches there are. `stopwatch` returns a time in seconds. After `longest`
+    seconds, a slice ends as soon as the current item is done.
     """
 
     def __init__(self, stopwatch: Callable[[], float], *, longest: float = _LONGEST) -> None:
@@ -36,7 +36,7 @@ class CooperativeYield:
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:
-        """Work for one slice, and append results to `made`; return True if no items are left."""
+        """Do one slice of the work, and add results to `made`; return True if no items are left."""
         ends = self._stopwatch() + self._longest
         for item in left:
             made.append(work(item))

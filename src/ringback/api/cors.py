@@ -1,8 +1,8 @@
 """Lets web pages of any origin call the two SIM APIs (CORS), as both vendors do.
 
 All other APIs stay closed to pages of other origins: the APIs that make or show secrets (webhook
-secrets, API clients, tokens, accounts), the portal, health and metrics. The headers are the same
-for every origin: with `*`, browsers do not let a page use credentials that they remember.
+secrets, API clients, tokens, accounts), the portal, health and metrics. The SIM APIs allow every
+origin with `*`: browsers then don't let a page use credentials that the browser has stored.
 """
 
 from typing import Final

@@ -23,14 +23,14 @@ class ApiDependencies:
     context: Callable[[], OperationContext]
     """Returns the context that an operation needs: the time, the random source and others."""
     task_runner: LoopWaker
-    """Woken after a change has created tasks."""
+    """Runs scheduled tasks; endpoints wake it after a change that has created tasks."""
     callback_queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
-    """Returns the number of shadow copies not made for an account since the start, by reason."""
+    """Returns how many shadow copies of an account were skipped since the start, by reason."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))

@@ -1,7 +1,7 @@
 """The common steps of API operations: authentication, one transaction, the response.
 
-`lists`, `fetches`, `changes` and similar methods build an operation from the parts that differ: its
-parameters, the serializer of its records, and its work within a transaction.
+`lists`, `fetches`, `changes` and similar methods build an operation from the parts in which
+operations differ: the parameters, the serializer of the records, and the work in a transaction.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,16 +47,16 @@ Change = Callable[[Transaction, OperationContext], R]
 
 
 _READ_AT_ONCE: Final = 2000
-"""How many records one transaction reads when a whole list is read."""
+"""The number of records that one transaction reads when all records of a list are read."""
 
 
 class ApiRequest(NamedTuple):
-    """A request: its account, resource and parameters."""
+    """An authenticated request: its account, the resource in its path, and its parameters."""
 
     account_sid: str
     """The account's SID; EVERY if an operator's key asks for all accounts."""
     sid: str
-    """The SID or unique name of the resource in its path; empty if the path names none."""
+    """The SID or unique name of the resource in the request's path; empty if there is none."""
     given: RequestParameters
     request: Request
 
@@ -72,7 +72,7 @@ class ApiOperationOptions(TypedDict, total=False):
 
 
 class EndpointGroup:
-    """The operations on one kind of resource."""
+    """Base class: builds the API operations on one kind of resource."""
 
     codes: ClassVar[ErrorCodes] = SUPER_SIM
     """The error codes of the API to which the group belongs."""
@@ -94,9 +94,9 @@ class EndpointGroup:
     ) -> ApiOperation:
         """Return an operation that responds with the result of `work`.
 
-        It reads its parameters from a form if it is a POST, otherwise from the query. If `work`
-        returns a JSON object, the status is the first of `statuses`. If `work` has to choose the
-        status or sends no body, it returns a whole response.
+        The operation reads its parameters from a form if it is a POST, otherwise from the query. If
+        `work` returns a JSON object, the response's status is the first of `statuses`. A `work`
+        that has to choose the status, or that sends no body, returns a whole response.
         """
         takes, for_all = about.get("takes", ()), about.get("for_all", False)
 
@@ -130,9 +130,10 @@ class EndpointGroup:
         statuses: Sequence[int] = (200,),
         **about: Unpack[ApiOperationOptions],
     ) -> ApiOperation:
-        """Return a POST operation that changes data in a transaction; `name` is its full name.
+        """Return a POST operation that changes data in a transaction.
 
-        `asked` parses the request into the change.
+        `name` is the operation's whole name in OpenAPI, such as `CreateSim`. `asked` parses the
+        request, and returns the change to make.
         """
 
         async def work(call: ApiRequest) -> dict[str, Any]:
@@ -159,9 +160,9 @@ class EndpointGroup:
         return ApiRequest(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
     def _called_back(self, call: ApiRequest) -> CallbackTarget:
-        """Return the callback URL and method of a request.
+        """Return the URL and method that a request gives for callbacks about its result.
 
-        Raises BacklogFull if there is a URL and the queue of callbacks is full.
+        Raises BacklogFull if the request gives a URL and the queue of callbacks is full.
         """
         url = callback_url(call.given, self._dependencies.read_url)
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
@@ -321,6 +322,6 @@ class RecordOperations(Generic[R]):
 
 
 class WirelessEndpointGroup(EndpointGroup):
-    """The operations on one kind of resource of Programmable Wireless."""
+    """Base class: builds the API operations on one kind of Programmable Wireless resource."""
 
     codes: ClassVar[ErrorCodes] = WIRELESS

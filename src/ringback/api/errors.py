@@ -1,4 +1,4 @@
-"""Turns errors into JSON responses with the fields code, message, more_info or info, status."""
+"""Turns errors into JSON responses with the fields code, message, status, and more_info or info."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ _LONGEST_PATH: Final = 200
 
 
 class _Link(NamedTuple):
-    """The field in which an API links to the page about an error, and the base of its URL."""
+    """The field in which an API links to the page about an error, and the beginning of its URL."""
 
     field: str
     place: str
@@ -69,7 +69,7 @@ def unreadable(why: str, *, status: int = 400) -> Response:
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:
-    """Return the response to an unknown path (404) or a verb that the resource lacks (405)."""
+    """Return the response for an unknown path (404), or a verb that the resource lacks (405)."""
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]

@@ -17,7 +17,7 @@ from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
 
 _PATIENCE: Final = 2.0
-"""Seconds that a commit may take; most supervisors stop waiting soon after."""
+"""Maximum seconds to wait for a commit; most supervisors give up soon after that."""
 
 _NOT_RUNNING: Final = "the engine does not run; the log says why"
 

@@ -35,9 +35,9 @@ KORE_HOSTS: Final = (
 )
 """The host names of KORE's other APIs: tokens, API clients, accounts, webhook secrets."""
 OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
-"""The host names of Twilio's API for accounts and keys, which Ringback does not have."""
+"""The host names of Twilio's account and key APIs; Ringback doesn't serve these APIs."""
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
-"""The host names of this machine, which need no setting."""
+"""Host names that reach this machine without any setup: `localhost` and its subdomains."""
 SUPER_SIM: Final = "/supersim"
 """The path prefix of Super SIM in our routes."""
 WIRELESS: Final = "/wireless"
@@ -52,13 +52,13 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0
 
 
 class HostRouting:
-    """Adds the API's prefix to the path of each request, and keeps the original path."""
+    """Middleware that adds the API's prefix to each request's path, and keeps the original path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its new path; `asked_path` in its scope is the original."""
+        """Pass the request on with its new path; the scope's `asked_path` is the original path."""
         if scope["type"] == "http":
             asked = scope["path"]
             prefix = _prefix_for(_host_of(scope), asked)
@@ -90,7 +90,7 @@ def is_at_kore(request: Request) -> bool:
 
 
 def own_url(request: Request) -> str:
-    """Return the URL that a request is for, without its query."""
+    """Return the full URL of the resource that a request is for, without the query."""
     parts = request.scope["path"].split(_SLASH)
     return url_of(request, "%2F".join(map(quote, parts)))
 

@@ -27,7 +27,7 @@ MOST_OF_A_NAME: Final = 20
 MOST_OF_A_NAME_IN_ALL: Final = 50
 MOST_OF_AN_ADDRESS: Final = 100
 REMEMBERED_FOR: Final = timedelta(days=30)
-"""How long credentials stay known at an address after the last sign-in with them from there."""
+"""How long credentials stay known at an address after the last correct sign-in from there."""
 
 _WITHIN: Final = timedelta(minutes=1)
 _KEPT: Final = 10_000
@@ -50,7 +50,7 @@ class LoginAttempt(NamedTuple):
 
 
 class LoginRateLimiter:
-    """Checks credentials, unless too many were wrong within the last minute."""
+    """Checks credentials, but refuses to while too many were wrong within the last minute."""
 
     def __init__(self, *, kept: int = _KEPT) -> None:
         self.refused = 0
@@ -68,8 +68,8 @@ class LoginRateLimiter:
     async def look(self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
         """Call `look` to check credentials, and return its result.
 
-        `look` raises Unauthorized if they are wrong. Raises LoginRateLimited, without calling
-        `look`, after too many failures.
+        `look` raises Unauthorized if the credentials are wrong. After too many failures, `look` is
+        not called, and LoginRateLimited is raised.
         """
         under_way = self._under_way.get(tried)
         if under_way is None:
@@ -115,7 +115,7 @@ class LoginRateLimiter:
             )
 
     def _closed_to_name(self, tried: LoginAttempt, now: datetime) -> datetime:
-        """Return the end of the wait for this user name from this address; `now` if none."""
+        """Return the end of the wait for this name from this address; `now` if there is no wait."""
         count, over = self._of_names.at(tried.name, now)
         own, own_over = self._of_both.at(tried.name + tried.address, now)
         if count >= MOST_OF_A_NAME_IN_ALL:
@@ -133,7 +133,7 @@ class LoginRateLimiter:
 
 
 class _Minutes:
-    """Counts the failures of each key within a minute, and keeps only the newest keys."""
+    """Counts failures per minute by key (name, address or both), for a limited number of keys."""
 
     def __init__(self, most: int) -> None:
         self._counts = NewestEntries[bytes, tuple[int, datetime]](most)
@@ -177,7 +177,7 @@ class _Known:
 
 
 def _holder_of(address: str) -> str:
-    """Return the key for counting the failures of an address: for IPv6 its /64, else itself."""
+    """Return the key under which failures of an address count: its /64 for IPv6, else itself."""
     known = peer_address(address)
     return address if known is None else holder_of(known)
 

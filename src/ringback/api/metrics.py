@@ -2,8 +2,9 @@
 
 As usual for exporters it needs no credentials; the operator's firewall should block it from
 outside. Most metrics are updated as they change. Only overdue callbacks and stored bytes are
-counted in the database, at intervals. All requests that wait share one collection, at most two per
-second, so even frequent requests cost little.
+counted in the database, at intervals. Gathering all values is called a collection here. All
+requests that wait share one collection, and there are at most two per second, so even frequent
+requests cost little.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,11 +40,11 @@ _PAUSE: Final = 0.5
 """Minimum seconds between two collections of the metrics; each takes milliseconds."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
-"""Minimum seconds for which counts from the database are reused."""
+"""Minimum seconds for which the counts from the database are reused."""
 _OF_THE_TIME: Final = 100
-"""Counts are reused for 100 times as long as counting took, so counting is a load of 1 %."""
+"""Counts are reused for 100 times as long as counting took, so counting takes 1 % of the time."""
 _AGAIN_AFTER: Final = 1.0
-"""Seconds after which counting is tried again if the database was unavailable."""
+"""Seconds until the next try to count after the database was unavailable."""
 
 _OF_COPIES: Final = ("source", "result")
 
@@ -52,7 +53,7 @@ Counts = Mapping[tuple[str, ...], int]
 """A count for each combination of label values; the key holds the values of the labels."""
 
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
-"""Returns for each given instant the number of waiting callbacks that are due before it."""
+"""Returns, for each of the given times, how many waiting callbacks are due before it."""
 
 
 class _StoredCounts(NamedTuple):
@@ -96,7 +97,7 @@ class PrometheusMetrics:
     _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
-        """Prepare the collection that simultaneous requests share."""
+        """Make simultaneous requests share a collection."""
         self._collected = SingleFlight(self._collect, pause=self.pause)
 
     async def show(self, request: Request) -> Response:
@@ -115,7 +116,7 @@ class PrometheusMetrics:
     async def _stored_counts(self) -> _StoredCounts | None:
         """Return the counts from the database, reused for a while; None if it is unavailable.
 
-        Collections never overlap, so counts don't either.
+        Only one collection runs at a time, so this is never called while it is still counting.
         """
         began = self.stopwatch()
         if began < self._stored_until:
@@ -206,7 +207,7 @@ class _Collected(Collector):
 
 
 _Values = Mapping[tuple[str, ...], float] | Mapping[str, float] | float
-"""The values of a metric: a single value, or one for each value of its label or labels."""
+"""The values of a metric: a single number, or one for each value of its label (or labels)."""
 
 
 def _counter(name: str, help_: str, counts: _Values, *labels: str) -> Metric:

@@ -48,7 +48,7 @@ class PageResponseSchema(NamedTuple):
 
     shown: Serializer[Any]
     meta: Schema | None = None
-    """The schema of the list's `meta`; None for the usual one."""
+    """The schema of the list's `meta` object; None for the schema that most lists use."""
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class PageResponseSchema(NamedTuple):
 
 
 Body = Serializer[Any] | PageResponseSchema | None
-"""The body of a response; None if it is empty."""
+"""Describes the body of a response: the serializer of a record, or a page; None for no body."""
 
 
 class ApiOperation(NamedTuple):
@@ -82,9 +82,9 @@ class ApiOperation(NamedTuple):
     calls_back: str | None = None
     """The name of the OpenAPI callback that the operation causes; None if it causes none."""
     conflicts: bool = False
-    """True if it responds 409 while another change of the same resource is pending."""
+    """True if the operation responds 409 while another change of the same resource is pending."""
     takes_json: CustomJsonSerializer | None = None
-    """The JSON body of its requests; None if it reads a form or a query."""
+    """The schema of the operation's JSON request body; None if it reads a form or a query."""
 
 
 CALLED_BACK: Final = (

@@ -37,16 +37,16 @@ PAGING: Final = (
         "PageToken", TEXT, "The start of the page; copy it from the page URLs in `meta`."
     ),
 )
-"""The parameters of every list."""
+"""The parameters that choose a page; every list has them."""
 
 _AFTER, _BEFORE = "PA", "PB"
 # A limit instead of an index for each filter: each index would slow down every new callback.
 EXAMINED: Final = 10_000
-"""Maximum number of records examined for a page; it takes a few hundredths of a second."""
+"""Maximum number of records examined for a page, which takes a few hundredths of a second."""
 
 
 class RecordWithSid(Protocol):
-    """A record with a SID, by which a list of such records is split into pages."""
+    """A record with a SID, as required to split a list of records into pages."""
 
     @property
     def sid(self) -> str:
@@ -63,7 +63,7 @@ class PageParameters:
 
     size: int
     number: int
-    """The page number from 0, which is only repeated in `meta`; above 0 there is a token."""
+    """The page number from 0; only repeated in `meta`, since the token determines pages above 0."""
     token: str | None
     filters: tuple[tuple[str, str], ...]
 
@@ -164,7 +164,8 @@ def _edges(
 ) -> tuple[str | None, str | None]:
     """Return the SIDs at the start and end of a page, for the tokens of the pages around it.
 
-    `stopped_at` is the last examined record. Both SIDs are None for an empty page without it.
+    `stopped_at` is the SID of the record at which examining stopped early, or None. If the page is
+    empty, both SIDs are `stopped_at`.
     """
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
     if paging.window.before is None:

@@ -1,13 +1,14 @@
 """Limits the requests per second of each account, with a token bucket for each account.
 
-A request costs 1, and a batch 1 for each of its callbacks. A bucket holds the number that a second
-allows, or the size of the largest batch if that is more, and fills up evenly. A refused request
-costs nothing.
+A request costs 1, and a batch 1 for each of its callbacks. A bucket holds as many requests as one
+second allows, or the size of the largest batch if that is more, and fills up evenly. A refused
+request costs nothing.
 
-The size of a batch is known only after its body was read. A batch that was let in may therefore
-take more than the bucket holds. Until this debt is made up, requests are refused before their
-bodies are read, and after a pause: a client that repeats requests at once can then do so only a few
-times per second and connection.
+The size of a batch is known only after its body was read. A batch whose body was read is accepted
+even if it costs more than the bucket holds, which puts the account into debt. Until the bucket is
+out of debt again, the account's requests are refused before their bodies are read, and after a
+pause: a client that repeats requests at once can then do so only a few times per second and
+connection.
 """
 
 import asyncio
@@ -23,11 +24,11 @@ LEAST_BURST: Final = 1000
 """The minimum size of a bucket: a batch of the largest size."""
 _KEPT: Final = 10_000
 _PAUSE: Final = 0.25
-"""Seconds before a refusal is sent: less than the shortest `Retry-After`."""
+"""Seconds of the pause before a refusal is sent: less than the shortest `Retry-After`."""
 
 
 class _Bucket(NamedTuple):
-    """The requests that an account had left at an instant; negative if it is in debt."""
+    """The number of requests that an account had left at a time; negative if it was in debt."""
 
     left: float
     at: datetime
@@ -57,7 +58,10 @@ class AccountRateLimit:
         return self._per_second is not None
 
     async def let_in(self, account_sid: str, now: datetime) -> None:
-        """Take the cost of a request; raises TooManyRequests, after a pause, if nothing is left."""
+        """Take the cost of one request from the account's bucket.
+
+        Raises TooManyRequests, after a pause, if the bucket is empty.
+        """
         try:
             self.take(account_sid, 1, now)
         except TooManyRequests:
@@ -67,8 +71,8 @@ class AccountRateLimit:
     def take(self, account_sid: str, cost: int, now: datetime, *, may_owe: bool = False) -> None:
         """Take this cost out of an account's bucket.
 
-        Raises TooManyRequests, and takes nothing, if the bucket holds less. With `may_owe` the
-        account may go into debt; TooManyRequests is then raised only if it is in debt already.
+        Raises TooManyRequests, and takes nothing, if the bucket holds less. With `may_owe`, the
+        account may go into debt; TooManyRequests is raised only if it is in debt already.
         """
         if self._per_second is None or cost == 0:
             return

@@ -42,7 +42,7 @@ class RequestParameters:
     unknown: tuple[str, ...]
     """The names of parameters that the operation doesn't have; they have no effect."""
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """All values of the parameters that may be given more than once, by name."""
+    """The values of each parameter that may be given more than once, by the parameter's name."""
     codes: ErrorCodes = SUPER_SIM
     """The error codes of the API that the request is for."""
 
@@ -75,7 +75,7 @@ class RequestParameters:
         )
 
     def wrong(self, message: str, *, code: int | None = None) -> InvalidParameter:
-        """Return the error for an invalid value, with this message."""
+        """Return the error for a parameter with an invalid value, with this message."""
         return InvalidParameter(message, code=code or self.codes.invalid)
 
     def label(self, name: str, *, longest: int = LONGEST_NAME) -> str | None:

@@ -14,7 +14,7 @@ FLAG: Final[Schema] = {"type": "boolean"}
 INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 URL: Final[Schema] = {"type": "string", "format": "uri"}
 URL_OR_EMPTY: Final[Schema] = {"type": "string", "anyOf": [{"format": "uri"}, {"maxLength": 0}]}
-"""The schema of a URL that can be empty, for fields in which KORE does not document null."""
+"""The schema of a URL or an empty string, for fields in which KORE does not document null."""
 REMOVABLE_URL: Final[Schema] = {"type": "string", "maxLength": 4096}
 """The schema of a parameter that sets a URL; empty to remove the stored URL."""
 METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}

@@ -33,23 +33,23 @@ class ExclusiveFieldVendor(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SerializedField(Generic[R]):
-    """A field of a JSON object: its name, its schema, and the origin of its value."""
+    """A field of a JSON object: its name, its schema, and how its value is found in a record."""
 
     name: str
     schema: Schema
     value: Callable[[R, UrlOf], object] | str
-    """A function that computes the value, or the name of the record's attribute."""
+    """A function that computes the value from a record, or the name of the record's attribute."""
     vendor: ExclusiveFieldVendor | None = None
     """The only vendor whose API has the field; None if both have it."""
 
 
 class _Layout(NamedTuple):
-    """The fields of a record in the API of one vendor."""
+    """Shows records as JSON objects with the fields that one vendor's API has."""
 
     names: Sequence[str]
     """The names of all fields, in order."""
     read: Callable[[Any], Sequence[object]]
-    """Reads all plain attributes at once, with a placeholder for each computed field."""
+    """Reads all plain attributes of a record at once; computed fields get a placeholder."""
     worked_out: Sequence[tuple[str, Callable[[Any, UrlOf], object]]]
     """The names of the computed fields, with the functions that compute them."""
 
@@ -99,7 +99,7 @@ class Serializer(Generic[R]):
         return {self.name: self.schema, **{part.name: part.schema for part in self.parts}}
 
     def at(self, request: Request) -> Callable[[R], dict[str, Any]]:
-        """Return a function that serializes a record for the client of this request."""
+        """Return a function that turns records into JSON objects for the client of this request."""
         return self.show_by(
             partial(url_of, request),
             ExclusiveFieldVendor.KORE if is_at_kore(request) else ExclusiveFieldVendor.TWILIO,
@@ -116,7 +116,7 @@ class Serializer(Generic[R]):
 
 
 class CustomJsonSerializer(Serializer[Any]):
-    """A serializer with a given schema instead of a table of fields; `show` builds the object."""
+    """Builds whole JSON objects with the function `show`, instead of by a table of fields."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ def field(name: str, schema: Schema = TEXT, attribute: str | None = None) -> Ser
 
 
 def maybe(name: str, schema: Schema = TEXT, attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows an attribute of the record, and may be null."""
+    """Return a field that shows an attribute of the record; null if the attribute is None."""
     return field(name, or_null(schema), attribute)
 
 
@@ -166,7 +166,7 @@ def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> Ser
 
 
 def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows an attribute which is a record itself, or null."""
+    """Return a field that shows a record within the record as a JSON object; null if it is None."""
     get, show = attrgetter(attribute or name), of.show_by(str)
     return SerializedField(
         name, or_null(of.schema), lambda record, _: (inner := get(record)) and show(inner)
@@ -174,12 +174,12 @@ def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> Seri
 
 
 def of_vendor(vendor: ExclusiveFieldVendor, field: SerializedField[Any]) -> SerializedField[Any]:
-    """Return a copy of a field that only this vendor's API has."""
+    """Return a copy of `field` that appears only in this vendor's API."""
     return replace(field, vendor=vendor)
 
 
 def configured(name: str, attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows a callback URL as its owner gave it, or null."""
+    """Return a field that shows a callback URL as the client configured it, or null without one."""
     get = attrgetter(attribute or name)
     return SerializedField(
         name, or_null(URL), lambda record, _: (url := get(record)) and url.configured
@@ -187,7 +187,7 @@ def configured(name: str, attribute: str | None = None) -> SerializedField[Any]:
 
 
 def link(name: str, path: Callable[[Any], str]) -> SerializedField[Any]:
-    """Return a field with the full URL of a path in this API."""
+    """Return a field that shows the full URL of a path in the same API."""
     return SerializedField(name, URL, lambda record, url: url(path(record)))
 
 
@@ -210,7 +210,7 @@ def dated_at(path: str) -> tuple[SerializedField[Any], ...]:
 
 
 def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
-    """Return a response with this value as its JSON body; instants are written in UTC."""
+    """Return a response with this value as its JSON body; times are written in UTC."""
     return Response(orjson.dumps(value, option=_DATES), status, media_type="application/json")
 
 

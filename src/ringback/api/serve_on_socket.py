@@ -14,7 +14,7 @@ from ringback.runtime.system_clock import SystemClock
 _MOST_OPEN: Final = 1024
 """Maximum number of connections that `serve` keeps open."""
 _WAITING: Final = 1024
-"""Maximum number of connections that may wait to be accepted."""
+"""Maximum number of connections that the system queues until they are accepted."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -48,7 +48,7 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 
 
 def listen(listener: socket.socket, *, flag: str = "--port") -> None:
-    """Start to accept connections on a socket; no change if it does so already.
+    """Start to accept connections on a socket; do nothing if it accepts connections already.
 
     Raises ConfigurationError, like `reserve`, and closes the socket if another process listens on
     the address: two processes can reserve an address at once, but only one can listen there.

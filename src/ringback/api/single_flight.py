@@ -1,4 +1,4 @@
-"""Runs work once for all callers that wait for it, so that many requests cost little."""
+"""Shares one run of an expensive function among all callers that wait for its result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,11 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs work once for all callers that wait for it, with a pause between two runs.
+    """Runs `work` once for all callers that wait for its result, with a pause between two runs.
 
-    So frequent callers can't make it run more often, and an occasional caller does not wait. Each
-    run begins after all its callers have called, so nobody gets a result from before the call.
+    So frequent callers can't make it run more often, and an occasional caller does not wait for the
+    pause. A call never joins a run that has already begun, since its result may be older than the
+    call: it waits for the next run.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, pause: float) -> None:
@@ -22,7 +23,10 @@ class SingleFlight(Generic[T]):
         self._not_before = 0.0
 
     async def __call__(self) -> T:
-        """Return the result of the next run, or raise its error."""
+        """Wait for the next run, which all waiting callers share, and return its result.
+
+        Raises the run's error if it fails.
+        """
         if self._next is None:
             self._next = asyncio.create_task(self._run())
             # If all callers were cancelled, asyncio would log an error that nobody retrieves.

@@ -42,7 +42,8 @@ def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -
 
     The fast parser that made the document keeps only the last of equal names. Each string has two
     quotes around it: if the body has more quotes than the document's strings need, a string was
-    dropped or contains quotes, and a slower parser checks the body. The document must be shallow.
+    dropped or contains quotes, and a slower parser checks the body. The caller must have refused
+    deeply nested documents, since this function is recursive.
     """
     if may_repeat_names(body, document):
         refuse_repeats(body, code=code)
@@ -54,7 +55,7 @@ def may_repeat_names(body: bytes, document: Json) -> bool:
 
 
 def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise InvalidParameter if an object has a name twice; takes milliseconds for a batch."""
+    """Raise InvalidParameter if an object has a name twice; takes milliseconds for a big batch."""
     try:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:

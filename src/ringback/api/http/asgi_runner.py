@@ -1,4 +1,4 @@
-"""Turns requests into calls of an ASGI application, and the messages that it sends into bytes."""
+"""Runs an ASGI application for each request, and turns the messages that it sends into bytes."""
 
 import asyncio
 import logging
@@ -22,9 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class AsgiServer:
-    """Passes requests to an ASGI application.
+    """Runs an ASGI application for each request.
 
-    It uses X-Forwarded-For and X-Forwarded-Proto only from the proxies in `trusted`.
+    It believes the headers X-Forwarded-For and X-Forwarded-Proto only if a proxy in `trusted` sent
+    them.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
@@ -65,7 +66,7 @@ class AsgiServer:
     ) -> tuple[tuple[str, int], str]:
         """Return the client's address and scheme, as a trusted proxy reports them.
 
-        Without a trusted proxy they are those of the connection itself.
+        If the connection is not from a trusted proxy, they are those of the connection itself.
         """
         if not connection.is_trusted:
             self._warn(connection.peer[0])
@@ -96,14 +97,14 @@ class AsgiServer:
 
 @dataclass(slots=True, eq=False)
 class AsgiCall:
-    """One call of the ASGI application, which answers one request."""
+    """Runs the ASGI application for one request, and sends its messages as the response."""
 
     connection: ServerConnection
     head: RequestHead
     task: asyncio.Task[None] = field(init=False)
     has_begun: bool = field(init=False, default=False)
     _start: Message | None = field(init=False, default=None)
-    """The response's status and headers, until they are sent with the first part of the body."""
+    """The application's message with status and headers; sent with the first part of the body."""
     _is_chunked: bool = field(init=False, default=False)
     _is_taken: bool = field(init=False, default=False)
     """True once the application has received the whole body of the request."""
@@ -158,7 +159,7 @@ class AsgiCall:
             self.connection.write(head + body)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
-        """Return the head of the response, with its length or the chunked coding."""
+        """Return the response's head; add its length or chunked coding if neither is given."""
         start = self._start
         if start is None:
             raise RuntimeError("a response must be started before its body is sent")

@@ -1,8 +1,8 @@
 """One connection of a client: reads its requests in order, and enforces time limits.
 
-Rules of this file. One request is answered at a time; only a limited number of bytes after it is
-read ahead. Everything that a client can delay has a time limit. Connections have no timers:
-`OpenConnections` calls `check` of each connection once a second.
+Rules of this file. One request is answered at a time; of the bytes that follow it, only a limited
+number is read ahead. Everything that a client can delay has a time limit. Connections have no
+timers of their own: `OpenConnections` calls `check` of each connection once a second.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class InFlightResponse(Protocol):
 
 
 Begin = Callable[["ServerConnection", RequestHead], InFlightResponse]
-"""Starts to answer a request, and returns at once."""
+"""Starts a task that answers a request, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._unsent = 0
         """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
-        """Bytes that arrived since the body's time limit was extended; later the bytes dropped."""
+        """Bytes since the body's time limit was last extended; or bytes of unwanted input."""
         self._deadline = self._loop.time() + context.timeouts.handshake
 
     # ---- called by the event loop ------------------------------------------------------------
@@ -157,8 +157,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Finish the current response if the client has closed its side; then close.
 
-        A handler that waits for the client to disconnect is woken, since a client that closes its
-        side has usually left. Returns False if the connection can be closed at once.
+        Wakes a handler that waits for the client to disconnect, since a client that closes its side
+        has usually left. Returns False if the connection can be closed at once.
         """
         if self._state is not _State.ANSWERING or not self._parser.has_whole_request:
             return False
@@ -169,19 +169,19 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self.scheme == "http"
 
     def pause_writing(self) -> None:
-        """Start the time limit for a client that is slow to receive the response."""
+        """Start a time limit for a client that is slow: much of the response is still unsent."""
         self._drained = self._loop.create_future()
         self._expect_taking(self._loop.time())
 
     def resume_writing(self) -> None:
-        """Continue to send: the client has received most of the response so far."""
+        """Continue to send, since the client has received most of the data sent so far."""
         self._drained = _let_go(self._drained)
         self._unsent = 0
         if self._state is _State.ANSWERING:
             self._deadline = inf
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection, and wake the task that answers, so that it can end."""
+        """Forget the connection; wake the task that answers a request, so that it can end."""
         self._state = _State.CLOSING
         self._context.connections.remove(self)
         self._abandon()
@@ -204,12 +204,13 @@ class ServerConnection(asyncio.BufferedProtocol):
     def will_close(self) -> bool:
         """True if the connection closes after the current response.
 
-        That is also so if the client still waits for `100 Continue`: it may or may not send a body.
+        If the client still waits for `100 Continue`, this is always True: after the response, it is
+        unknown whether the client's next bytes are the body or another request.
         """
         return self._expects_continue or not self._keeps_alive
 
     def close_with_answer(self) -> None:
-        """Close the connection after the current response."""
+        """Close the connection once the current response is sent."""
         self._keeps_alive = False
 
     def date_line(self) -> bytes:
@@ -249,7 +250,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         await self._arrival
 
     def write(self, data: bytes) -> None:
-        """Send data to the client; drop it if the connection is over."""
+        """Send data to the client; if the connection is over, drop the data."""
         if self._transport is not None and not self.is_over:
             self._transport.write(data)
 
@@ -318,7 +319,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._refuse(_TOO_LATE, "it did not arrive within the time limit")
 
     def stop(self) -> None:
-        """Close the connection now, or after the current request."""
+        """Close the connection at once if it is idle, otherwise after the current response."""
         self._keeps_alive = False
         if self._state is _State.SETTING_UP:
             self.evict()
@@ -353,7 +354,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._pause_or_resume()
 
     def _has_come(self) -> None:
-        """Note that the whole request has arrived: the client has nothing left to send."""
+        """Note that the whole request has arrived, so its time limit ends."""
         self._is_awaited = self._expects_continue = False
         self._context.connections.serves(self)
         if self._drained is None:
@@ -374,7 +375,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline = self._loop.time() + self._context.timeouts.body
 
     def _drop_body(self) -> None:
-        """Drop the part of the body that has arrived; after the last part, await a request."""
+        """Drop the arrived part of an unwanted body; after the last part, wait for a request."""
         self.take_body()
         if self._state is _State.DROPPING and self._parser.is_body_complete:
             self._came = 0
@@ -413,7 +414,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._end(refusal(status, why, self.date_line()))
 
     def _abandon(self) -> None:
-        """Let the task that answers the request finish, and drop its result."""
+        """Let the task that answers the request finish without a client, and drop its result."""
         if (task := self.answering) is not None:
             self._request = None
             self._context.abandoned.add(task)
@@ -427,7 +428,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     def _linger(self) -> None:
         """Close this side, and give the client time to read the response before closing the other.
 
-        Closing a socket that has unread input would discard the data that it has sent.
+        If the socket were closed with unread input, the system would discard the end of the
+        response.
         """
         if self._transport is None or not self._transport.can_write_eof():
             self._close()
@@ -438,7 +440,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._pause_or_resume()
 
     def _close(self) -> None:
-        """Close the connection once everything is sent."""
+        """Close the connection once the client has been sent everything."""
         self._enter_last(_State.CLOSING)
         if self._transport is not None:
             self._transport.close()
@@ -461,6 +463,6 @@ class ServerConnection(asyncio.BufferedProtocol):
 
 
 def _let_go(waiting: asyncio.Future[None] | None) -> None:
-    """Wake the coroutines that wait for this future, if any."""
+    """Wake the coroutine that waits for this future, if there is one."""
     if waiting is not None and not waiting.done():
         waiting.set_result(None)

@@ -1,8 +1,8 @@
 """Tracks the open connections of clients, and limits their number.
 
-Rules of this file. Below the limit, addresses can have any number of connections. At the limit,
-each new connection replaces one of the address that has most, so that no address can lock the
-others out. The cost of that does not depend on the number of connections.
+Rules of this file. Below the limit, an address can have any number of connections. At the limit,
+each new connection replaces a connection of the address that has the most, so that no address can
+lock the others out. The cost of a replacement does not depend on the number of connections.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 # One check of all connections instead of a timer for each: time limits may be a second late.
 _SWEEP_SECONDS: Final = 1.0
 _SHARE: Final = 4
-"""At the limit, an address that is not trusted keeps at most 1/`_SHARE` of all connections."""
+"""At the limit, an address keeps at most 1/`_SHARE` of all connections unless it is trusted."""
 # So that the cost of a new connection does not grow with the number of addresses.
 _MOST_LOOKED_AT: Final = 32
 
@@ -27,7 +27,7 @@ class EvictableServerConnection(Protocol):
         ...
 
     def stop(self) -> None:
-        """Close the connection now, or after the current request."""
+        """Close the connection at once if it is idle, otherwise after the current response."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class EvictableServerConnection(Protocol):
         ...
 
     def evict(self) -> None:
-        """Close the connection at once, without a response."""
+        """Close the connection at once, without a response: to make room, or after a time limit."""
         ...
 
     def check(self, now: float) -> None:
@@ -74,9 +74,9 @@ class OpenConnections:
         return iter(tuple(self._all))
 
     def admit(self, connection: EvictableServerConnection) -> bool:
-        """Add a new connection, replacing another one at the limit.
+        """Add a new connection; at the limit, close another connection to make room for it.
 
-        Returns False if there is no room for it; the caller then closes it.
+        Returns False if no other connection may be closed; the caller then closes the new one.
         """
         if len(self._all) >= self.most and not self._make_room(connection):
             return False
@@ -88,17 +88,17 @@ class OpenConnections:
         return True
 
     def waits(self, connection: EvictableServerConnection) -> None:
-        """Note that a connection waits for its client, so it can be closed to make room."""
+        """Note that a connection is idle, so that it can be closed to make room for another."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting[connection] = None
 
     def serves(self, connection: EvictableServerConnection) -> None:
-        """Note that a connection is busy with a request, so waiting ones are closed first."""
+        """Note that a request of this connection is being answered; idle ones are closed first."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting.pop(connection, None)
 
     def remove(self, connection: EvictableServerConnection) -> None:
-        """Forget a connection that is closed; no change if it was removed before."""
+        """Remove a connection that is closed; do nothing if it was removed before."""
         if connection in self._all:
             del self._all[connection]
             self._held[connection.is_trusted].remove(connection)
@@ -126,7 +126,7 @@ class OpenConnections:
         return True
 
     def _to_give(self, newcomer: EvictableServerConnection) -> "_Holding":
-        """Return the connections of the address that has to lose one for a new connection."""
+        """Return all connections of the address that must give up a connection to make room."""
         own, share = self._held[newcomer.is_trusted], max(1, self.most // _SHARE)
         trusted, strangers = self._held[True], self._held[False]
         mine = own.count_of(newcomer)
@@ -152,7 +152,7 @@ class OpenConnections:
 
 
 class _Holding:
-    """The connections of one address; `waiting` has the longest waiting first."""
+    """The connections of one address, and those of them that are idle, the longest idle first."""
 
     __slots__ = ("all", "waiting")
 
@@ -162,13 +162,13 @@ class _Holding:
 
 
 class _Holdings:
-    """The connections of each address, indexed by their number, so that the largest is known."""
+    """Groups connections by address, and finds the address with the most connections at once."""
 
     def __init__(self) -> None:
         self.most = 0
         self._of = dict[str, _Holding]()
         self._with = defaultdict[int, dict[str, None]](dict)
-        """Maps a number of connections to the addresses that have this number of them."""
+        """Maps each number of connections to the addresses that have exactly that many."""
 
     def of(self, connection: EvictableServerConnection) -> _Holding:
         return self._of[connection.holder]
@@ -178,9 +178,9 @@ class _Holdings:
         return 0 if holding is None else len(holding.all)
 
     def largest(self) -> _Holding:
-        """Return the connections of the address that has most.
+        """Return the connections of the address that has the most.
 
-        If several addresses have most, prefer one of which a connection is waiting.
+        If several addresses have equally many, an address with an idle connection is preferred.
         """
         names = iter(self._with[self.most])
         candidates = [

@@ -54,19 +54,20 @@ class RequestHead(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     """The headers in their order, with names in lower case."""
     length: int | None
-    """The length of the body in bytes; None for a body in chunks."""
+    """The length of the body in bytes; None if the body comes in chunks."""
     keeps_alive: bool
     """True if the client may send another request on the same connection."""
     expects_continue: bool
     """True if the client waits for 100 Continue before it sends the body."""
     is_forwarded: bool
-    """True if there is an X-Forwarded-For or X-Forwarded-Proto header."""
+    """True if there is an X-Forwarded-For or X-Forwarded-Proto header, as a proxy adds them."""
 
 
 def parse_head(data: bytes) -> RequestHead:
-    """Parse the head of a request; `data` ends with its empty line.
+    """Parse the head of a request; `data` ends with the empty line that ends the head.
 
-    Raises MalformedRequest if RFC 9112 forbids the head, or lets servers choose how to read it.
+    Raises MalformedRequest if RFC 9112 forbids the head, or if servers may read it in different
+    ways.
     """
     match = _HEAD.fullmatch(data)
     if match is None:
@@ -91,9 +92,9 @@ def parse_head(data: bytes) -> RequestHead:
 
 
 def check_partial_head(data: bytes, *, seen: int) -> None:
-    """Raise MalformedRequest if the beginning of a head is invalid, whatever follows.
+    """Raise MalformedRequest if an incomplete head is already invalid, whatever follows.
 
-    The first `seen` bytes were checked before.
+    Earlier calls have checked the first `seen` bytes.
     """
     if _BARE.search(data, max(0, seen - 1)):
         raise MalformedRequest(_LINE_ENDS)
@@ -106,9 +107,9 @@ def check_partial_head(data: bytes, *, seen: int) -> None:
 
 
 def _headers_of(fields: bytes) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
-    """Return all headers in their order, and by name, with repeated headers joined by commas.
+    """Return the headers as a list in order, and as a dict that joins repeated headers by commas.
 
-    Raises MalformedRequest if there are too many, or if one is repeated that must not be.
+    Raises MalformedRequest if there are too many, or if a header is repeated that must be unique.
     """
     headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(fields)]
     if len(headers) > MAX_HEADERS:
@@ -127,9 +128,9 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
-    """Return the length of the body in bytes, or None for a body in chunks.
+    """Return the length of the body in bytes, or None if the body comes in chunks.
 
-    Raises MalformedRequest if the headers about it are invalid or contradict each other.
+    Raises MalformedRequest if the headers about the length are invalid or contradict each other.
     """
     coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
     if coding is not None:

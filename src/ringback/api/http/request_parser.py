@@ -1,8 +1,9 @@
 """Splits the bytes of a connection into the heads and bodies of its requests; no I/O.
 
 Rules of this file. The parser holds at most one head and the bytes that were read with it: the
-connection stops reading while bytes wait to be taken. The next request is not parsed before the
-whole current one was taken, so that no byte is parsed as a part of two requests.
+connection stops reading until it has taken these bytes out of the parser. The parser starts on the
+next request only after the whole current request was taken out, so that no byte is parsed as a part
+of two requests.
 """
 
 import re
@@ -37,30 +38,30 @@ class RequestParser:
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
-        """The position in the data up to which it was taken; 0 between calls."""
+        """While a body is parsed, the position of the next byte in the data; 0 at other times."""
         self._seen = 0
-        """The number of bytes at the start of the data that were searched for a head's end."""
+        """The number of bytes at the start of the data in which no end of a head was found."""
         self._body_left = 0
-        """The number of bytes of the body, or of its current chunk, that were not taken yet."""
+        """The number of bytes of the body, or of its current chunk, that were not returned yet."""
         self._is_chunked = False
         self._is_in_chunk = False
-        """True until the line end after the current chunk was read."""
+        """True until the current chunk and the line end after it were parsed."""
         self._trails = False
-        """True once the last chunk was read, so that only trailers can follow."""
+        """True once the last chunk was parsed, so that only trailers can follow."""
 
     @property
     def held(self) -> int:
-        """The number of bytes that wait to be taken."""
+        """The number of bytes that were fed to the parser and not returned yet."""
         return len(self._data)
 
     @property
     def is_body_complete(self) -> bool:
-        """True once the whole body of the current request was taken."""
+        """True once `take_body` has returned the whole body of the current request."""
         return not self._body_left and not self._is_chunked
 
     @property
     def has_whole_request(self) -> bool:
-        """True once the whole current request has arrived; False while a chunked body lasts."""
+        """True once the whole current request has arrived; a chunked body must be taken as well."""
         return not self._is_chunked and self._body_left <= len(self._data)
 
     def feed(self, data: bytes) -> None:
@@ -70,7 +71,8 @@ class RequestParser:
     def next_head(self) -> RequestHead | None:
         """Return the head of the next request, or None if it has not arrived completely.
 
-        The body of the previous request must have been taken. Raises MalformedRequest.
+        Call it only after `take_body` has returned the whole previous body. Raises
+        MalformedRequest.
         """
         data = self._data
         end = data.find(_END, self._seen)
@@ -121,7 +123,7 @@ class RequestParser:
         return parts
 
     def _read_between(self) -> bool:
-        """Parse the bytes between two chunks or after the last; return False if more must come."""
+        """Parse the bytes between two chunks or after the last; return False if any are missing."""
         if self._trails:
             return self._read_trailers()
         return self._read_chunk_end() if self._is_in_chunk else self._read_size()

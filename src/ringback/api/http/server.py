@@ -1,4 +1,4 @@
-"""Accepts connections from listening sockets, and closes them in order at the end.
+"""Accepts connections from listening sockets, and closes all connections when the server stops.
 
 Rules of this file. If no more connections can be accepted (for example because no file descriptors
 are left), the server pauses and tries again: waiting clients are accepted later.
@@ -26,20 +26,20 @@ from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.client_address import holder_of, is_in, peer_address
 
 _BUFFER: Final = 64 * 1024
-"""Bytes of the read buffer that all connections share, since each read is copied at once."""
+"""Size in bytes of the read buffer; all connections share it, since each read is copied at once."""
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
 """Maximum number of connections accepted before other work of the event loop runs."""
 _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
-"""Seconds until connections are accepted again after a shortage."""
+"""Seconds until connections are accepted again after the system had no resources for one."""
 _ENDING_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 0.3
 _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _TIMEOUTS: Final = ServerTimeouts()
 
 ContextOf = Callable[[], ssl.SSLContext]
-"""Returns the TLS context for a new connection; it changes when the certificate is renewed."""
+"""Returns the TLS context for a new connection; another one once the certificate is renewed."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 class ApiHttpServer:
     """Serves an ASGI application on any number of sockets.
 
-    `connections` limits the number of connections of all sockets together.
+    `connections` limits the total number of connections of all sockets.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ApiHttpServer:
                 await asyncio.wait(pending)
 
     async def _say_goodbye(self) -> None:
-        """Wait a moment for clients to close their TLS connections, then close the rest.
+        """Give clients a moment to close their TLS connections, then close the rest.
 
         Idle clients may never close theirs.
         """
@@ -128,7 +128,7 @@ class ApiHttpServer:
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
-    """Return a peer's address, the address or network it counts for, and True if it is trusted."""
+    """Return a peer's address, the address or network it counts for, and if the peer is trusted."""
     address = peer_address(host)
     peer = host if address is None else str(address)
     return peer, holder_of(address), address is not None and is_in(address, trusted)
@@ -158,7 +158,7 @@ class _Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more connections; connections that still wait are refused."""
+        """Accept no more connections; the system refuses those that still wait to be accepted."""
         if self._pausing is not None:
             self._pausing.cancel()
         else:
@@ -166,7 +166,7 @@ class _Acceptor:
         self._listener.close()
 
     async def ended(self) -> None:
-        """Wait until no connection is being set up."""
+        """Wait until all accepted connections are set up."""
         if self._opening:
             await asyncio.wait(self._opening)
 
@@ -195,7 +195,7 @@ class _Acceptor:
             self._take(sock, address[0], address[1])
 
     def _pause(self, problem: OSError) -> None:
-        """Stop accepting for a moment: retrying at once would be a busy loop."""
+        """Stop accepting for a moment after an error: retrying at once would be a busy loop."""
         self._loop.remove_reader(self._listener)
         self._pausing = self._loop.call_later(_PAUSE_SECONDS, self._resume)
         if not self._is_short:

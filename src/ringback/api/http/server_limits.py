@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_HELD: Final = 16 * 1024
-"""Bytes that a connection reads ahead: of a body, or of the next request."""
+"""Maximum bytes that a connection reads ahead: of a body, or of the next request."""
 MAX_DISCARDED: Final = 1024 * 1024
-"""Bytes of an unwanted body that are read and dropped, so that the client can read the response."""
+"""Maximum bytes of an unwanted body to read and drop, so that the client reads the response."""
 PROGRESS: Final = 4 * 1024
 """Bytes of a body that a client must send within `ServerTimeouts.body`."""
 
@@ -30,4 +30,4 @@ class ServerTimeouts:
     answer: float = 30.0
     """Seconds in which the client must receive some more of a response."""
     closing: float = 2.0
-    """Seconds for the client to close its side at the end."""
+    """Seconds that the client has to close its side after this side was closed."""

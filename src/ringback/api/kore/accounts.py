@@ -39,7 +39,7 @@ class KoreAccountEndpoints(EndpointGroup):
         return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 
     async def fetch_all(self, request: Request) -> Response:
-        """Show the account and its subaccounts, or only the one that the query names."""
+        """Show the account and its subaccounts, or only the account that the query names."""
         query, found, family = await self._asked_for(request)
         shown = [_show(one, family) for one in found]
         return with_unknown(query.unknown, json_answer({"accounts": shown}))

@@ -62,6 +62,6 @@ def wrong(message: str) -> InvalidParameter:
 
 
 def _is_deeper(value: Json, most: int) -> bool:
-    """Return True if a value has more than `most` levels, without looking any deeper."""
+    """Return True if a JSON value has more than `most` nested levels; looks no deeper than that."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return most == 0 or any(_is_deeper(one, most - 1) for one in inner)

@@ -1,7 +1,7 @@
-"""Describes callbacks in the OpenAPI document, which the vendors' own documents leave out.
+"""Describes callbacks in the OpenAPI document; the vendors' own documents leave them out.
 
-Names, order and values of the parameters come from the table in `core/events/payload` and the
-event classes in it.
+Names, order and values of the parameters come from the table in `core/events/payload` and the event
+classes in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ class CallbackDescription(NamedTuple):
     name: str
     event: type[Event]
     sids: Mapping[str, SidKind]
-    """The names of the parameters that hold a SID, with the kind of SID."""
+    """The names of the parameters that contain a SID, each with the kind of SID."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """The possible values of parameters that can have only some values of their type."""
+    """The possible values of parameters that use only some of the values of their type."""
     url_parameter: str = "CallbackUrl"
     """The parameter of the operation that sets the callback's URL."""
     meanings: Mapping[str, str] = _NO_MEANINGS
-    """Descriptions of parameters with a different meaning than in other callbacks."""
+    """The descriptions of parameters that mean something else here than in other callbacks."""
 
 
 Callbacks = Mapping[str, Sequence[CallbackDescription]]
@@ -116,13 +116,13 @@ def payload_of(described: CallbackDescription) -> Schema:
 
 
 def callback_of(described: CallbackDescription) -> dict[str, Any]:
-    """Describe a callback: a POST with a form, or a GET with the same parameters in its query."""
+    """Return the description of a callback: a POST with a form, or a GET with the same query."""
     expression = f"{{$request.body#/{described.url_parameter}}}"
     return {expression: {"post": _post(described), "get": _get(described)}}
 
 
 def header_parameters() -> dict[str, Any]:
-    """Describe the headers of callbacks from both sources, by name."""
+    """Return the descriptions of the headers of callbacks from both sources, by name."""
     return {
         name: {"name": name, "in": "header", "description": meaning, "schema": schema}
         for name, (meaning, schema) in _HEADERS.items()

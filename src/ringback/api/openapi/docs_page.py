@@ -86,7 +86,7 @@ async def show_file(request: Request) -> Response:
 
 
 def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the pages; each shows the `openapi.json` with the same path prefix."""
+    """Return the routes of the Swagger UI pages; each shows the `openapi.json` with its prefix."""
     return [
         resource("/docs", get=show_page),
         resource(f"{WIRELESS}/docs", get=show_page),

@@ -43,7 +43,7 @@ The {name} API as Ringback implements it, and the callbacks that Ringback sends{
 
 
 def document_of(product: ProductApiDescription, operations: Sequence[ApiOperation]) -> Document:
-    """Return the OpenAPI document of a product; the list of its servers is still empty."""
+    """Return the OpenAPI document of a product; its list of servers is empty, to be filled in."""
     tags = dict.fromkeys(map(_tag_of, operations))
     beside = ", and Ringback's own portal" if "Portal" in tags else ""
     return {
@@ -97,7 +97,7 @@ def _describe(product: ProductApiDescription, operation: ApiOperation) -> dict[s
 
 
 def _asked_of(operation: ApiOperation) -> dict[str, Any]:
-    """Describe the input of an operation: JSON, a form if it is a POST, otherwise a query."""
+    """Return the description of an operation's input: JSON, a form for a POST, or else a query."""
     if operation.takes_json is not None:
         return {"requestBody": {"required": True, **content_of(operation.takes_json.name)}}
     parameters = operation.parameters

@@ -46,7 +46,7 @@ _HEADERS_OF_ERRORS: Final = {401: "WWW-Authenticate", 429: "Retry-After"}
 
 
 def headers() -> dict[str, Any]:
-    """Describe the headers of responses, by name."""
+    """Return the descriptions of the headers of responses, by name."""
     allowed = {
         name: {"description": "CORS: for web pages of any origin.", "schema": _exactly(value)}
         for name, value in CROSS_ORIGIN.items()
@@ -60,24 +60,24 @@ def headers() -> dict[str, Any]:
 
 
 def error_answers() -> dict[str, Any]:
-    """Describe all error responses, by the names under which operations refer to them."""
+    """Return the descriptions of all error responses, by the names that operations refer to."""
     return {str(status): _error_answer(status, *CROSS_ORIGIN) for status in ERRORS}
 
 
 def _error_answer(status: int, *beside: str) -> dict[str, Any]:
-    """Describe an error response, with these headers in addition to its own."""
+    """Return the description of an error response, with these headers beside the common ones."""
     own = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
     described = {"description": ERRORS[status], **content_of("error")}
     return described | {"headers": _refer(*own, *beside)}
 
 
 def content_of(name: str) -> dict[str, Any]:
-    """Describe a body that is JSON of the schema with this name."""
+    """Return the description of a JSON body that has the schema with this name."""
     return {"content": {JSON_TYPE: {"schema": refer(name)}}}
 
 
 def answers_of(operation: ApiOperation) -> dict[str, Any]:
-    """Describe all responses of an operation, by status."""
+    """Return the descriptions of all responses of an operation, by status."""
     is_open = operation.path.startswith(OPEN)
     headers = _refer("Ringback-Warning", *(CROSS_ORIGIN if is_open else ()))
     good = {
@@ -111,7 +111,7 @@ def _errors_of(operation: ApiOperation) -> list[int]:
 
 
 def _body(body: Body) -> dict[str, Any]:
-    """Describe the content of a response; a response without a body gets a description of that."""
+    """Return the description of a response's content, or a sentence saying that it has no body."""
     if body is None:
         return {"description": "The operation succeeded; the response has no body."}
     return content_of(body.name)

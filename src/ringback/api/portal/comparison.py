@@ -1,4 +1,4 @@
-"""Two requests side by side over HTTP."""
+"""The portal's operation that compares a callback's request from one source with another's."""
 
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ COMPARISON: Final = CustomJsonSerializer(
 
 
 def show_comparison(comparison: RequestComparison) -> dict[str, Any]:
-    """Return a comparison as the portal shows it."""
+    """Return a comparison of two requests as the portal's JSON object."""
     return {
         "first": _show_request(comparison.first),
         "second": _show_request(comparison.second),
@@ -142,10 +142,10 @@ _SOURCE: Final = OperationParameter(
 
 
 class ComparisonEndpoints(EndpointGroup):
-    """The operation that compares requests."""
+    """The operation that compares a callback's request with another callback's or source's."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation."""
+        """Return the operation that compares requests."""
         return [
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/comparison", "CompareCallback"),

@@ -35,7 +35,7 @@ from ringback.operations.create_callbacks import prepare_callback, send_callback
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
-"""Batches of more callbacks go to the batch queue, as a single commit would delay others."""
+"""Batches of more callbacks go to the batch queue: committing one at once would delay others."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """Maximum number of callbacks in an account's batches that are processed at the same time."""
 
@@ -117,7 +117,8 @@ class CreateCallbacksEndpoints(EndpointGroup):
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
         """Count an account's callbacks in memory while a batch is processed.
 
-        They count even if the client has disconnected. Raises BacklogFull if there are too many.
+        They are counted even if the client has disconnected. Raises BacklogFull if the account has
+        too many.
         """
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:

@@ -276,7 +276,7 @@ def _show(
 
 
 def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
-    """Return the fields with a device's address and the callback URLs for what it sends."""
+    """Return the fields with a device's address and with the callback URLs for its messages."""
     match card:
         case SuperSim():
             fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)

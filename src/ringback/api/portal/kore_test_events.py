@@ -1,4 +1,8 @@
-"""The portal's operations that send test events, signed with the active or pending secret."""
+"""The portal's operations that send test events, signed with the active or pending secret.
+
+Sending test events signed with the pending secret to an account's URLs is called a rehearsal: it
+shows if the receivers know the secret before it becomes active.
+"""
 
 from typing import Any, Final
 
@@ -88,9 +92,9 @@ class TestEventEndpoints(EndpointGroup):
 def _asked(
     tx: Transaction, account_sid: str, urls: list[CallbackUrl]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the destinations of a rehearsal.
+    """Return the URLs and methods to which a rehearsal sends test events.
 
-    Raises Conflict if the account has no pending secret, or if there are no destinations.
+    Raises Conflict if the account has no pending secret, or if there are no URLs to send to.
     """
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)

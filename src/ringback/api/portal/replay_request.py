@@ -67,7 +67,7 @@ class ReplayRequest:
 def read_replays(
     form: RequestParameters, *, now: datetime, sources: Collection[SourceName]
 ) -> ReplayRequest:
-    """Return the replays that the parameters ask for; raises InvalidParameter."""
+    """Return the request to replay that the form's parameters describe; raises InvalidParameter."""
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
     if bool(sids) is (since is not None):

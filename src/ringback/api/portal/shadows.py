@@ -1,4 +1,4 @@
-"""The portal's operations that show shadow copies, and compare the responses to them."""
+"""The portal's operations on shadow copies: list them, and compare the responses to them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,7 +40,7 @@ from ringback.operations.shadow_reports import report_on
 from ringback.ports import ComparedShadow, ShadowCallbackFilter
 
 MOST_URLS: Final = 500
-"""Maximum number of URLs in a report: those with most differences."""
+"""Maximum number of URLs in a report; the URLs with most differences are shown."""
 
 
 def _answer(name: str, at: int) -> SerializedField[Any]:

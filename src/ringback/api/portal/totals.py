@@ -23,7 +23,7 @@ from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Transaction
 
 MOST_ACCOUNTS: Final = 500
-"""Maximum number of accounts whose stored bytes the operator sees: those with most."""
+"""Maximum number of accounts whose stored bytes the operator sees; those with most are shown."""
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
 
 TOTALS: Final = CustomJsonSerializer(

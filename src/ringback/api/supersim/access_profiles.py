@@ -50,7 +50,7 @@ _NETWORKS_PATH: Final = "/supersim/v1/Networks"
 
 @dataclass(frozen=True, slots=True)
 class NetworkInProfile:
-    """A network in a Network Access Profile."""
+    """A network in a Network Access Profile, as a record to serialize."""
 
     network: MobileNetwork
     network_access_profile_sid: str

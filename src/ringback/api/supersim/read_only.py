@@ -47,7 +47,7 @@ _ONE_SIM: Final = "/supersim/v1/Sims/{sid}"
 
 
 class SimIpAddress(NamedTuple):
-    """The IP address of a SIM's device."""
+    """The IP address of a SIM's device, as a record to serialize."""
 
     sid: str
     """The IP address, which serves as the SID in page tokens."""
@@ -90,9 +90,10 @@ IP_ADDRESS: Final = Serializer[SimIpAddress](
 
 
 def _of(name: str, kind: SidKind | None = None) -> Any:
-    """Return a function that shows an attribute of a Usage Record.
+    """Return a function that returns an attribute of a Usage Record to show.
 
-    It returns None if the record has no such attribute, or if a filter named an invalid SID.
+    The function returns None if the record has no such attribute. An attribute may come from a
+    filter, so it also returns None if the attribute should be a SID and isn't a valid one.
     """
 
     def value(record: UsageRecord) -> str | None:
@@ -225,7 +226,7 @@ def _addresses_of(sim: SuperSim) -> list[SimIpAddress]:
 def _usage_filters(
     tx: Transaction, account_sid: str, query: RequestParameters
 ) -> Mapping[str, str]:
-    """Return the filters of data sessions; an unknown name is kept, and matches no session."""
+    """Return the filters of data sessions; the name of no SIM or fleet matches no session."""
     filters = dict[str, str]()
     for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
         asked = query.text(name)

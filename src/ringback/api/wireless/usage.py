@@ -74,7 +74,7 @@ _DATA: Final = Serializer[UsageTotals](
 
 
 def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
-    """Return a field with the totals in all, at home, in national roaming, and in each country."""
+    """Return a field with the totals of all usage, and of the usage in each roaming zone."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
@@ -123,10 +123,11 @@ _META: Final[Schema] = {
 
 
 def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
-    """Return the `meta` of a list in KORE's form, which KORE documents only for usage.
+    """Return the `meta` object of a list of Usage Records in KORE's form.
 
-    That form has empty strings instead of null, and requires two fields that it does not describe.
-    A direct token would itself contain the place of a page; ours name the record next to the page.
+    KORE documents this form only for Usage Records: it has empty strings instead of null, and two
+    more fields, which KORE does not describe. `direct_token` is false, since our page tokens name
+    the record next to the page instead of containing the page's position.
     """
     without_null = {name: "" if value is None else value for name, value in meta.items()}
     return {**without_null, "list_key": meta["key"], "direct_token": False}
@@ -204,7 +205,7 @@ class WirelessUsageEndpoints(WirelessEndpointGroup):
         slots: Sequence[UsagePeriod],
         now: datetime,
     ) -> list[WirelessUsage]:
-        """Return the Usage Records of these periods; `sim_sid` is None for the whole account."""
+        """Return a Usage Record for each period; `sim_sid` is None for the whole account."""
         if not slots:
             return []
         which, start, end = {"sim_sid": sim_sid}, slots[-1].start, slots[0].end
