@@ -23,7 +23,7 @@ _MOST_REMEMBERED: Final = 16_384
 
 
 class SecretCipher:
-    """Encrypts (seals) and decrypts (opens) secrets with its keys."""
+    """Encrypts (seals) and decrypts (opens) secrets; the first of its keys seals."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Create a cipher with one or more keys, the newest first.
@@ -38,7 +38,7 @@ class SecretCipher:
                 " `ringback accounts new-key` prints"
             ) from None
         self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
-        """Ids of the keys, hashes that reveal nothing; first the id of the key that seals."""
+        """The keys' ids: hashes that reveal nothing. The first is the id of the key that seals."""
         # Each commit reads its accounts again; the cache saves decrypting their secrets each time.
         self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
 
@@ -46,7 +46,8 @@ class SecretCipher:
     def in_file(cls, path: Path) -> Self:
         """Return the cipher whose keys are the lines of a file.
 
-        Raises ConfigurationError if the file is missing, can't be read, or holds something else.
+        Raises ConfigurationError if the file is missing, can't be read, or contains anything but
+        keys.
         """
         with _refusing_unusable(path):
             try:
@@ -88,7 +89,7 @@ def new_key() -> str:
 
 
 def has_key_file(path: Path) -> bool:
-    """Return True if this file exists, whatever it contains.
+    """Return True if a key file exists at this path, whatever it contains.
 
     Raises ConfigurationError if the folder can't be read.
     """

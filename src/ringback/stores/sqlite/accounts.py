@@ -123,7 +123,7 @@ class SqliteAccounts:
         return sealed and self._cipher.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
 
     def _written(self, account: Account) -> Row:
-        """Return the values of the columns that can change, and the SID."""
+        """Return an account's values for the columns that can change, followed by its SID."""
         schedule = account.schedule
         return (
             account.name,

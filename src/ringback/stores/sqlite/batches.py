@@ -10,7 +10,7 @@ _NEW: Final = BulkStatement.insert("batched_callbacks", "number, callback")
 _ADDED: Final = BulkStatement.delete("batched_callbacks", "number")
 
 TABLES: Final = (_NEW, _ADDED)
-"""The statements whose rows are written many at a time, in this order."""
+"""The statements for queued rows, in the order in which `WriteBatch` runs them."""
 
 
 class SqliteIncomingBatches:
@@ -19,7 +19,7 @@ class SqliteIncomingBatches:
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
         self._numbers: count[int] | None = None
-        """The next numbers; numbers of a rolled-back transaction are not used again."""
+        """Yields the numbers of new rows; numbers of rolled-back rows are not used again."""
 
     def add(self, callbacks: Sequence[str]) -> range:
         if self._numbers is None:

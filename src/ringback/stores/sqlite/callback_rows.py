@@ -87,7 +87,7 @@ def write_progress(progress: DeliveryProgress) -> Row:
 
 
 def read_callback(row: sqlite3.Row) -> CallbackRecord:
-    """Return the callback in a row of `COLUMNS`; if it is claimed, its progress says so."""
+    """Return the callback in a row of `COLUMNS`; with an open attempt, its progress is claimed."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
     source, source_asked, source_reason, token, key, replay_of, *rest = rest
     is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
@@ -146,8 +146,8 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
 def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
     """Return the request line and headers to store; a long request line is stored without target.
 
-    A GET has all its parameters in the target, and would otherwise store them again with each
-    attempt; `read_attempt` takes the target from the callback instead.
+    The target of a GET contains all parameters, which each attempt would store again.
+    `read_attempt` takes the target from the callback instead.
     """
     head = request.head
     if len(head) <= _LONG_HEAD:
@@ -166,7 +166,7 @@ def write_response_head(response: ReceiverResponseRecord) -> str:
 
 
 def write_headers(rest: ReceiverResponseRecord) -> str:
-    """Return an answer's headers as text, one per line; used for the part stored separately."""
+    """Return headers as text, one per line, for the separately stored part of a long answer."""
     return "\n".join(map(": ".join, rest.headers))
 
 

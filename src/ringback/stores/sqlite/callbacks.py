@@ -1,10 +1,10 @@
 """Callbacks and attempts in SQLite.
 
-An attempt under way has a row in `open_attempts`. A claim writes only that row: until the attempt
-is settled, the callback's own row has the progress from before the attempt. The exception is a
-callback that the same transaction writes anyway and begins at once: its row has the new progress,
-without a due time. One process owns the file, so at a start all rows in `open_attempts` are from a
-process that has died.
+An attempt under way has a row in `open_attempts`. A claim (the start of an attempt) writes only
+that row: until the attempt has ended and its result is saved, the callback's own row has the
+progress from before the attempt. The exception is a callback that is saved and claimed in one
+transaction: its row has the new progress, without a due time. One process owns the file, so when it
+starts, all rows in `open_attempts` are from a process that has died.
 """
 
 import sqlite3
@@ -67,7 +67,7 @@ _OPENED: Final = BulkStatement.insert("open_attempts", "callback_sid, number, st
 _ENDED: Final = BulkStatement.insert("attempts", f"callback_sid, number, {ATTEMPT_COLUMNS}")
 
 TABLES: Final = (_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED)
-"""The statements whose rows are written many at a time, in the order that foreign keys require."""
+"""The statements for queued rows, in the order that foreign keys require."""
 
 _ENDED_ATTEMPTS: Final = """
     SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
@@ -107,19 +107,20 @@ class SqliteCallbacks:
         self._accounts = accounts
         self._responses = responses
         self._claimed = dict[Lane, tuple[int, int]]()
-        """Due time and `seq` up to which each lane is claimed: the next claim begins after them.
+        """For each lane, the due time and `seq` of the callback that was claimed last.
 
-        Without this, each claim would read all rows again that are claimed but not settled yet.
+        The next claim begins after it; otherwise each claim would read all rows again that are
+        claimed and whose attempts have not ended.
         """
         self._keyed = dict[tuple[str, str], CallbackRecord]()
-        """Callbacks with an idempotency key that this commit adds; maybe not written yet."""
+        """Callbacks with an idempotency key that this commit adds; maybe queued still."""
 
     def begin_commit(self) -> None:
-        """Clear the cache of the callbacks that the last commit added: their rows are written."""
+        """Clear the cache of the callbacks that the previous commit added and has written."""
         self._keyed.clear()
 
     def forget(self) -> None:
-        """Clear everything cached about rows, after changes of some rows have been undone."""
+        """Clear everything cached about rows, after a job was undone that changed some of them."""
         self._claimed.clear()
         if self._keyed:
             self._session.flush()
@@ -317,7 +318,7 @@ class SqliteCallbacks:
         return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the lane after this one, or None; takes one index step, however long the lane."""
+        """Return the lane that sorts after this one, or None; costs one index step for any lane."""
         return self._session.read_queued(
             "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
             " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
@@ -344,7 +345,7 @@ class SqliteCallbacks:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
     def _rewind(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Make the next claim of the lane begin early enough to find this callback again."""
+        """Make the lane's next claim begin early enough to find this callback again."""
         if progress.due is None:
             return
         lane = lane_of(callback)
@@ -363,15 +364,15 @@ class SqliteCallbacks:
 
 
 def _sid_at(instant: datetime, random_bytes: bytes) -> str:
-    """Return the callback SID of this time with the given random byte throughout.
+    """Return the callback SID of this time in which every random byte is the given one.
 
-    With zero bytes it is the lowest SID of that time, with 0xff bytes the highest.
+    Of all SIDs of that time, it is the lowest with a zero byte, and the highest with 0xff.
     """
     return make_sid(SidKind.CALLBACK, dated(random_bytes * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
-    """Return the query for an account's callbacks, with the index that leaves the fewest rows.
+    """Return the query for an account's callbacks, using the index that leaves the fewest rows.
 
     The query names the index, since SQLite has no statistics here to choose an index by.
     """

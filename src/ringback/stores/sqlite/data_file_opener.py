@@ -1,4 +1,8 @@
-"""Opens the data file, as its owner or beside the owner; refuses a file that has lost data."""
+"""Opens the data file, as its owner or beside the owner; refuses a file that has lost data.
+
+The owner, usually the server, is the one process that may claim callbacks and upgrade the schema.
+Other processes open the file beside it.
+"""
 
 import logging
 import sqlite3
@@ -55,12 +59,12 @@ Reopen = Callable[[], "OpenDataFile"]
 
 
 class OpenDataFile(NamedTuple):
-    """An open data file: its connection, and the numbering of its commits."""
+    """An open data file: its connection, the numbering of its commits, and how to reopen it."""
 
     connection: sqlite3.Connection
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
-    """Opens the file in shared mode; set only if a full disk allowed just one connection."""
+    """Opens the file again in shared mode; None unless a full disk allowed just one connection."""
 
 
 def open_as_owner(
@@ -88,7 +92,7 @@ def open_as_owner(
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
-    """Open the data file while its owner may be using it, or create it; never upgrade it.
+    """Open the data file while a server may be using it, or create it; never upgrade it.
 
     Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
     """
@@ -108,7 +112,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 
 
 def refuse_to_upgrade(path: Path) -> None:
-    """Raise ConfigurationError if the file has another schema version or can't be read."""
+    """Raise ConfigurationError if the file has another schema version, or can't be read."""
     with _refusing_unusable(path):
         gap = gap_of(path)
     if gap is not None:
@@ -129,8 +133,8 @@ def connect(
 ) -> sqlite3.Connection:
     """Open the file, upgrade its schema, encrypt its secrets, and return the connection.
 
-    `before` is called before an older schema is upgraded. With `alone`, no other connection can use
-    the file; then SQLite needs no shared-memory file, for which a full disk has no room.
+    `before` is called before an older schema is upgraded. With `alone`, this is the only connection
+    to the file: SQLite then needs no shared-memory file, for which a full disk has no room.
     """
     if isinstance(path, Path):
         # Set the mode before SQLite opens the file: SQLite gives `-wal` and `-shm` the same mode.

@@ -25,7 +25,8 @@ _INSTEAD: Final = (
 def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
     """Raise ConfigurationError if the data file is missing or empty, although it had data.
 
-    The watermark file shows that there was data; `expects_data` says that something else does.
+    The watermark file shows that it had data. `expects_data` is True if the caller knows so for
+    another reason, such as an existing key file.
     """
     mark = read_mark(path)
     if is_missing(path) and (expects_data or (mark is not None and mark.number)):
@@ -83,7 +84,7 @@ def is_missing(path: Path) -> bool:
 
 
 def begin_new_data(path: Path) -> None:
-    """Record in the watermark file that a data file is being created, if there is no record yet."""
+    """Write a watermark file which says that a data file is being created, if there is none yet."""
     if read_mark(path) is None:
         write_mark(path, DurableCommitMark(0))
 
@@ -95,5 +96,5 @@ def is_being_made(path: Path) -> bool:
 
 
 def forget_lost_data(path: Path) -> None:
-    """Accept the loss, as the operator asked for: expect only the present data from now on."""
+    """Accept that data is lost, as the operator asked: from now on expect only the present data."""
     write_mark(path, DurableCommitMark(0))

@@ -1,4 +1,4 @@
-"""Data Sessions in SQLite: rows with a start and maybe an end, found by the time they cover."""
+"""Data Sessions in SQLite: each has a start and maybe an end; queries find those in a period."""
 
 from datetime import datetime
 

@@ -10,14 +10,14 @@ from typing import Final, Self
 from ringback.stores.sqlite.write_batch import WriteBatch
 
 _BYTES: Final = 512 << 10
-"""Space to check for: more than one request writes, including its share of the indexes."""
+"""Bytes to check for: more than one request writes, including the indexes."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _WANT_OF_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """The disk that a database is on."""
+    """Checks the free space of the disk that a database is on."""
 
     folder: Path | None
     """The database's folder; None if the database is in memory."""
@@ -25,7 +25,7 @@ class DiskSpace:
 
     @classmethod
     def beside(cls, session: WriteBatch) -> Self:
-        """Return the disk that holds the session's database."""
+        """Return the disk on which the session's database is."""
         (_, _, path) = session.read("PRAGMA database_list").fetchone()
         return cls(Path(path).parent if path else None)
 

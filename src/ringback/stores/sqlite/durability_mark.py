@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 EVERY: Final = 1.0
-"""Seconds between two commit numbers, at least."""
+"""Minimum seconds between two commits that get a number."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
@@ -83,7 +83,7 @@ def this_boot() -> str:
 
 
 class CommitNumbering:
-    """Numbers a connection's commits and updates the watermark; only for the data file's owner."""
+    """Numbers a connection's commits and updates the watermark; for the data file's owner only."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class CommitNumbering:
             write_mark(database, DurableCommitMark(self._number, self._boot))
 
     def before_commit(self) -> None:
-        """Give the commit a new number if it writes and the last number is a second old."""
+        """Give this commit a new number if it changes rows and the last number is a second old."""
         changes = self._connection.total_changes
         if changes == self._changes:
             return

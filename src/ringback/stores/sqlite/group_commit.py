@@ -1,4 +1,7 @@
-"""Runs several jobs in one commit; `store` decides when and in which thread."""
+"""Runs several jobs (functions that each need a transaction) in one commit, to share its cost.
+
+`store` decides which jobs run together, when, and in which thread.
+"""
 
 import sqlite3
 from collections.abc import Callable
@@ -30,14 +33,14 @@ _OF_A_ROW: Final = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""Errors caused by a row's values; all other SQLite errors come from the file or the machine."""
+"""Errors that a row's values cause; all other SQLite errors come from the file or the machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
-"""The statements whose rows are written many at a time, in the order that foreign keys require."""
+"""The statements for queued rows, in the order that foreign keys require."""
 
 
 class CommitJob:
-    """A function to run in a transaction, and its result or failure."""
+    """One caller's function to run in a transaction, and its result or failure."""
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
@@ -47,9 +50,9 @@ class CommitJob:
         self._undone: list[CommitHooks] = []
 
     def begin(self) -> list[CommitHooks]:
-        """Begin the job, perhaps again after a rolled-back commit.
+        """Begin the job, or begin it again after its commit was rolled back.
 
-        Returns the list to which `on_commit` adds the functions to call afterwards.
+        Returns a new list to which `on_commit` adds the functions to call after the commit.
         """
         self._undone += self.endings
         self.failure = None
@@ -57,7 +60,7 @@ class CommitJob:
         return self.endings
 
     def end(self) -> None:
-        """Call the functions that the work has registered with `on_commit`."""
+        """Call the functions registered with `on_commit`, now that the commit has ended."""
         for ending in self._undone:
             ending.undone()
         for ending in self.endings:
@@ -86,12 +89,12 @@ class SqliteTransaction(Transaction):
         self._session = session
 
     def begin_commit(self) -> None:
-        """Clear the last commit's caches: its rows are written, and accounts may have changed."""
+        """Clear the previous commit's caches: its rows are written; accounts may have changed."""
         self._accounts.forget()
         self._callbacks.begin_commit()
 
     def forget(self) -> None:
-        """Clear everything cached about rows, after changes of some rows have been undone."""
+        """Clear everything cached about rows, after a job was undone that changed some of them."""
         self._accounts.forget()
         self._callbacks.forget()
 

@@ -21,7 +21,7 @@ _MOST_SHOWN: Final = 20
 
 
 class IntegrityCheckResult(NamedTuple):
-    """The result of one check of the data file: its name, whether it passed, and the findings."""
+    """The result of one check of the data file: its name, True if passed, and the faults found."""
 
     name: str
     is_ok: bool
@@ -37,7 +37,7 @@ class _OpenFile(NamedTuple):
 
 
 def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheckResult]:
-    """Run all checks and return their results; a fault that prevents further checks ends them."""
+    """Run all checks and return their results; stop at a fault that makes others impossible."""
     return list(_checks(path, cipher))
 
 

@@ -1,4 +1,4 @@
-"""Functions that the migrations call, for conversions that SQL can't express."""
+"""Python functions that the migrations call from SQL, for conversions that SQL can't express."""
 
 import hashlib
 import json
@@ -66,11 +66,11 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     id_of_account,
     id_of_secret,
 )
-"""The functions to register with SQLite as deterministic."""
+"""The functions to register with SQLite, all of them deterministic."""
 
 
 class DeviceAddressBackfill:
-    """Assigns IP addresses to the devices of SIMs that had none so far, each only once."""
+    """Assigns a different IP address to the device of each SIM that has none so far."""
 
     def __init__(self) -> None:
         self._given = set[str]()

@@ -16,13 +16,13 @@ from ringback.ports import PageWindow
 from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
-"""An SQL condition and the value of its `?`; conditions with the value None are left out."""
+"""An SQL condition and the value of its `?`; a condition with the value None is left out."""
 Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteListQuery:
-    """The table, conditions and columns that make up a list."""
+    """Describes a list for `read_page`: its table, conditions and columns."""
 
     table: str
     found: Sequence[Condition] = ()
@@ -38,7 +38,7 @@ class SqliteListQuery:
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """A part of a list: up to `limit` rows from one place on, towards newer or older rows."""
+    """A part of a list: up to `limit` rows after a place in it, towards newer or older rows."""
 
     limit: int
     examining: int | None = None
@@ -51,7 +51,7 @@ class PageRange:
 def read_page(
     read: Read, listing: SqliteListQuery, *, account_sid: str, window: PageWindow
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
-    """Return the rows of one page, newest first, and where reading stopped (see `RecordPage`).
+    """Return the rows of a page, newest first, and where reading stopped early (see `RecordPage`).
 
     Raises PageNotFound if the account never had the record that the page begins at.
     """
@@ -113,5 +113,5 @@ def _place(read: Read, table: str, account_sid: str, window: PageWindow) -> int 
 
 
 def whose(account_sid: str) -> Condition:
-    """Return the condition that rows belong to this account; no condition for `EVERY`."""
+    """Return the condition that a row belongs to this account; it is always met for `EVERY`."""
     return "account_sid = ?", None if account_sid == EVERY else account_sid

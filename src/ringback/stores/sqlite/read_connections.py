@@ -94,7 +94,7 @@ class ReadConnection:
 
 
 class _Read(NamedTuple):
-    """Work that only reads, the account that asks for it, and the future for its result."""
+    """A waiting or running read: its work, the account that asked for it, and its future result."""
 
     work: Callable[[Transaction], Any]
     asked_by: str
@@ -102,7 +102,7 @@ class _Read(NamedTuple):
 
 
 class ReadConnectionPool:
-    """A pool of threads that run reads; threads are started as needed."""
+    """Runs reads in a few threads, which are started as needed."""
 
     def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
         self._path = path
@@ -127,13 +127,13 @@ class ReadConnectionPool:
         return await read.ended
 
     def hold(self) -> bool:
-        """Begin no more reads until `release`; return True if none is running."""
+        """Start no new reads until `release`; return True if no read is running now."""
         with self._changed:
             self._is_held = True
             return not self._running
 
     def release(self) -> None:
-        """Begin reads again after `hold`."""
+        """Start reads again after `hold`."""
         with self._changed:
             self._is_held = False
             self._changed.notify_all()
@@ -147,7 +147,7 @@ class ReadConnectionPool:
             thread.join()
 
     def _asked_for(self) -> int:
-        """Return the number of accounts with reads: as many threads would have work now."""
+        """Return how many accounts have waiting or running reads: more threads would be idle."""
         return len(self._running | self._waiting.keys())
 
     def _start(self) -> None:
@@ -191,7 +191,7 @@ class ReadConnectionPool:
             return read
 
     def _next(self) -> _Read | None:
-        """Return the next read, or None: accounts take turns, and each has one read at a time."""
+        """Return the next read to run, or None: accounts take turns, with one read at a time."""
         asked_by = next((one for one in self._waiting if one not in self._running), None)
         if asked_by is None or self._is_held:
             return None

@@ -1,4 +1,4 @@
-"""The tables in which each record is a row and each field one or more columns."""
+"""Tables in which each row is a record, and each of its fields is stored in one or more columns."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -81,7 +81,7 @@ class RowMapping(Generic[T]):
 
 
 class SqliteTable(Generic[T]):
-    """Implements `ports.RecordTable`: what all tables of records have in common."""
+    """Implements `ports.RecordTable`: the methods that all tables of records have."""
 
     def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session

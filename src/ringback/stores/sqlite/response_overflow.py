@@ -32,7 +32,7 @@ _KEPT: Final = BulkStatement.insert(
 )
 
 TABLES: Final = (_LONG, _REPLACED, _KEPT)
-"""The statements whose rows are written many at a time."""
+"""The statements for queued rows, in the order in which `WriteBatch` runs them."""
 
 _LARGEST: Final = (
     f"SELECT account_sid, bytes FROM kept_bytes WHERE account_sid <> '{EVERY}' AND bytes > 0"
@@ -73,7 +73,7 @@ class SqliteResponseOverflows:
         """Return the columns for the attempt's answer; if it is long, queue the rest separately.
 
         `sid` is the SID of the callback or the shadow. The rest is stored only if `is_last` is
-        true: it is false if the next attempt is under way already.
+        True, which means that no later attempt is under way.
         """
         response, number = attempt.response, attempt.number
         if response is None:

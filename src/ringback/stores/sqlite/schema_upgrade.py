@@ -23,7 +23,7 @@ class SchemaMigration(NamedTuple):
 
 
 class SchemaVersionGap(NamedTuple):
-    """The schema version that a file has, and the version that this Ringback needs."""
+    """The schema version of a data file, and the different version that this Ringback needs."""
 
     present: int
     wanted: int
@@ -34,7 +34,7 @@ BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
 
 
 def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-    """Allow the upgrade: a BeforeUpgrade that does nothing."""
+    """Allow the upgrade: the BeforeUpgrade for callers that need nothing done before it."""
 
 
 def gap_of(path: Path) -> SchemaVersionGap | None:
@@ -57,7 +57,7 @@ def open_existing(path: Path) -> sqlite3.Connection:
 
 
 def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
-    """Return the error for a command that finds a data file with an older schema."""
+    """Return the error for a command that finds an older schema, and must not upgrade it."""
     holder = FileLock.holder(path)
     who = (
         "no server is using it: run"

@@ -19,7 +19,7 @@ class SealedColumn(NamedTuple):
     column: str
 
     def place(self, owner: str) -> str:
-        """Return the table, column and owner that the encrypted secret is bound to, as text."""
+        """Return the place that an encrypted secret is bound to: table, column and owner."""
         return f"{self.table}.{self.column} of {owner}"
 
 
@@ -45,7 +45,7 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 
 
 def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
-    """Decrypt every secret as a check, change nothing, and return the number of secrets.
+    """Decrypt every secret to check that it can be decrypted; return the number of secrets.
 
     Raises ConfigurationError for the first secret that can't be decrypted.
     """
@@ -92,7 +92,10 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def _seal(
     connection: sqlite3.Connection, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
 ) -> int:
-    """Encrypt the secrets in one column, and return the number of them."""
+    """Encrypt the secrets in a column with the first key; `is_clear` means they are plain text.
+
+    Returns the number of secrets.
+    """
     table, owner, column = sealed
     rows = connection.execute(
         f"SELECT {owner}, {column} FROM {table} WHERE {column} IS NOT NULL"

@@ -1,7 +1,7 @@
 """Shadows (copies of callbacks that are sent from another source and compared) in SQLite.
 
-As with attempts, many rows are written per statement. The database itself compares the answers to a
-shadow and to its callback, so that no body has to be read from the file.
+Rows are queued and written many per statement, like those of attempts. The database itself compares
+the answers to a shadow and to its callback, so that no body has to be read from the file.
 """
 
 import sqlite3
@@ -28,7 +28,7 @@ _OPENED: Final = BulkStatement.insert(
 _SETTLED: Final = BulkStatement.update("shadows", ATTEMPT_COLUMNS)
 
 TABLES: Final = (_OPENED, _SETTLED)
-"""The statements whose rows are written many at a time, after the rows of callbacks."""
+"""The statements for queued rows; they run after those for callbacks."""
 
 
 def _excerpt(body: str) -> str:

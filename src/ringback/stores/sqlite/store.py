@@ -44,7 +44,7 @@ _GATHERING: Final = 0.001
 
 
 def _not_told(_: object) -> None:
-    """Do nothing: the default for `committed` and `unavailable`."""
+    """Do nothing: the default for the functions `committed` and `unavailable` in StoreOptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +63,14 @@ _OPTIONS: Final = StoreOptions()
 
 
 class _Entry(NamedTuple):
-    """A job, and the future that its caller waits for."""
+    """A queued job, and the future that is done once the job's commit has ended."""
 
     job: CommitJob
     ended: asyncio.Future[None]
 
 
 class SqliteStore:
-    """Implements `ports.Store`; see `open`."""
+    """Implements `ports.Store` on one data file; create it with `open` or `beside`."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class SqliteStore:
                 job.failure = unavailable
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
-        """Open the file again in shared mode if the disk has room for that now."""
+        """If the disk has room again, open the file again in shared mode, which allows readers."""
         if perf_counter() < self._next_try:
             return
         if not self._committer.has_room():

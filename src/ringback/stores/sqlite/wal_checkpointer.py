@@ -21,7 +21,7 @@ It is a little more than the 2000 pages after which SQLite itself tries to start
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
-"""Seconds between two checks of the log's size while reads are on hold; else `_LOOK_EVERY`."""
+"""Seconds between two checks while reads are held back; at other times it is `_LOOK_EVERY`."""
 _BUSY_TIMEOUT: Final = 5000
 """How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 
@@ -41,7 +41,7 @@ class WalCheckpointer:
 
     @property
     def patience(self) -> float | None:
-        """The most seconds to wait for work before calling `look` again; None for no limit."""
+        """The most seconds to wait for the next commit before calling `look`; None for no limit."""
         if self._is_held:
             return _HELD
         return _LOOK_EVERY if self._is_in_question else None
@@ -64,7 +64,7 @@ class WalCheckpointer:
             self._is_in_question = size > SMALL and not self._cut()
 
     def _hold(self) -> None:
-        """Make new reads wait; once those under way have ended, truncate the log."""
+        """Hold new reads back; once the running reads have ended, truncate the log and go on."""
         self._is_held = True
         if self._readers.hold():
             self._cut()
@@ -78,7 +78,7 @@ class WalCheckpointer:
             return 0
 
     def _cut(self) -> bool:
-        """Copy the log into the database and truncate it; False if another process is reading."""
+        """Copy the log into the database and truncate it; return False if another process reads."""
         try:
             self._connection.execute("PRAGMA busy_timeout = 0")
             is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

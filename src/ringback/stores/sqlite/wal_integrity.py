@@ -57,7 +57,7 @@ class _Frame(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """The data about the WAL from the index in shared memory (`-shm`)."""
+    """What the index in shared memory (`-shm`) says about the WAL."""
 
     frames: int
     """Number of committed frames."""
@@ -179,7 +179,10 @@ def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | 
 
 
 def _has_gone_on_after(broken: _Frame | None, frames: Iterator[_Frame], head: _Head) -> bool:
-    """Return True if a frame follows a commit at or after the damage: that commit was durable."""
+    """Return True if the damage destroyed a commit that was on disk.
+
+    A frame that follows a commit at or after the damage proves this.
+    """
     before = broken
     for frame in frames:
         is_commit = before is not None and before.is_commit and before.salts == head.salts
@@ -194,7 +197,10 @@ def _follows(before: Checksum, frame: _Frame, head: _Head) -> bool:
 
 
 def _is_later(salts: bytes, than: bytes) -> bool:
-    """Return True if the WAL with `salts` is newer; each new WAL adds 1 to the first salt."""
+    """Return True if the WAL with `salts` is newer than the WAL with the salts `than`.
+
+    SQLite adds 1 to the first salt for each new WAL.
+    """
     ahead = int.from_bytes(salts[:4], "big") - int.from_bytes(than[:4], "big") & _WORD
     return 0 < ahead < 1 << 31
 

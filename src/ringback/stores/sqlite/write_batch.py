@@ -1,9 +1,9 @@
 """The statements of one commit: rows are queued and written together, many per statement.
 
-One statement per row would cost more than its work: at each statement, the thread releases the
-interpreter lock and waits to get it back from a busy event loop. So rows of callbacks and attempts
-are queued, and written when a query has to see them or before the commit. If a job fails, only its
-own rows are dropped.
+A commit runs several jobs, each of them the transaction of one caller. One statement per row would
+cost more than its work: at each statement, the thread releases the interpreter lock and waits to
+get it back from a busy event loop. So rows of callbacks and attempts are queued, and written when a
+query has to see them or before the commit. If a job fails, only its own rows are dropped.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 class BulkStatement:
     """An SQL statement that writes many rows of a table at once, prepared for several row counts.
 
-    `columns` are the columns of each row.
+    `columns` are the columns of each row, separated by commas.
     """
 
     def __init__(self, before: str, columns: str, after: str = "") -> None:
@@ -52,7 +52,7 @@ class BulkStatement:
 
 
 class WriteBatch:
-    """A connection during one commit, and the rows queued to be written.
+    """Queues the rows that the jobs of a commit write, and runs all SQL of the commit.
 
     A job gets a savepoint only when it first writes or flushes: most jobs just queue rows, which
     are undone by dropping them from the queue.
@@ -85,7 +85,7 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Announce a change of the record with this key; earlier queued changes of it are written.
+        """Announce a change of the record with this key; an earlier queued change is written first.
 
         Rows are written table by table, not in the order in which they were queued, so two changes
         of one record must not be in the queue together.
@@ -96,7 +96,7 @@ class WriteBatch:
         self._touched.add(key)
 
     def queue(self, table: BulkStatement, row: Row) -> None:
-        """Queue a row, to be written with others of its table before the next query needs it."""
+        """Queue a row; it is written with others of its table, before a query that may need it."""
         self._rows[table].append(row)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -104,7 +104,7 @@ class WriteBatch:
         return self._connection.execute(statement, values)
 
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Write the rows queued so far, then run a query, which therefore sees them."""
+        """Write all queued rows, then run a query, so that the query sees them."""
         if any(self._rows.values()):
             self._save()
             self.flush()
@@ -133,7 +133,7 @@ class WriteBatch:
             self._connection.execute("ROLLBACK")
 
     def _save(self) -> None:
-        """Write the rows of earlier jobs, then set a savepoint to which this job can be undone."""
+        """Write the rows of earlier jobs, then set a savepoint to undo only the current job."""
         if self._is_saved:
             return
         own = [rows[mark:] for rows, mark in zip(self._rows.values(), self._mark, strict=True)]
