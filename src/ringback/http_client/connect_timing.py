@@ -20,14 +20,14 @@ class ConnectStep(Enum):
 
 
 class ConnectTimer:
-    """Times the steps of opening one connection; the stopwatch counts seconds.
+    """Measures how long each step of opening a connection takes; the stopwatch counts seconds.
 
     Time spent waiting for a free place (a connection or look-up slot of this process) does not
-    count: limits and timings stop meanwhile.
+    count: the timeout and the timings are paused meanwhile.
     """
 
     limit: asyncio.Timeout
-    """The timeout for opening the connection as a whole."""
+    """The timeout for opening the connection, all steps together."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
         self.at = ConnectStep.LOOK_UP
@@ -70,7 +70,7 @@ class ConnectTimer:
             self._took[step] = (self._stopwatch() - began - waited) * 1000
 
     def timings(self, *, total: float, first_byte: float | None = None) -> RequestTimings:
-        """Return the timings of the request, all in milliseconds; None for steps not taken."""
+        """Return the timings of the whole request in milliseconds; None for steps not taken."""
         took = self._took.get
         return RequestTimings(
             total,

@@ -10,7 +10,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 
 _MOST_CLOSERS: Final = 1024
-"""Maximum number of peers remembered because they have closed idle connections."""
+"""Maximum number of peers to remember that have closed idle connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,16 @@ class KeepAliveLimits:
     """How long connections are kept open between requests, and how many at most."""
 
     seconds: float = 4.0
-    """How long to keep an idle connection; less than the 5 s of common servers' own timeouts."""
+    """How long to keep an idle connection: less than the 5 s after which many servers close it."""
     per_peer: int = 64
     in_all: int = 512
 
 
 class ConnectionPool:
-    """Idle connections for reuse; of a peer's connections, the one used last is used next."""
+    """Keeps idle connections for reuse; of those to a peer, it reuses the one that was used last.
+
+    A peer is the same destination, reached by the same route.
+    """
 
     def __init__(self, limits: KeepAliveLimits) -> None:
         self._limits = limits
@@ -32,7 +35,7 @@ class ConnectionPool:
         self._until: dict[HttpConnection, float] = {}
         """The time at which to close each connection, by the loop's clock, in ascending order."""
         self._closers = NewestEntries[ConnectionPoolKey, None](_MOST_CLOSERS)
-        """Peers that have closed connections; the oldest entry comes first."""
+        """The peers that have closed an idle connection; the earliest of them comes first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -80,12 +83,12 @@ class ConnectionPool:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Remove an ended connection; from now on, check its peer's connections before reuse."""
+        """Remove a connection that its peer closed; check the peer's connections from now on."""
         self.forget(connection)
         self._closers[connection.peer] = None
 
     def make_room(self) -> None:
-        """Abort the connection that has been idle longest, if there is an idle one."""
+        """Abort the connection that has been idle longest, if any connection is idle."""
         if self._until:
             self._first().abort()
 

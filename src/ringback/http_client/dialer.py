@@ -38,7 +38,7 @@ class Dialer:
     async def first_of(
         self, peers: Sequence[ConnectionPoolKey], route: RequestRoute, timing: ConnectTimer
     ) -> HttpConnection | NoAnswerOutcome:
-        """Return a connection to the first peer that accepts, or the outcome saying why none did.
+        """Return a connection to the first peer that accepts, or an outcome saying why none did.
 
         Peers are tried one after the other; each gets an equal share of the time left.
         """

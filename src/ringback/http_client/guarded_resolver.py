@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 class _Remembered(NamedTuple):
     addresses: Addresses
-    """The addresses; empty if the look-up timed out, and so is not repeated before `until`."""
+    """The addresses; empty if the look-up timed out, so that it is not repeated before `until`."""
     until: float
 
 
@@ -48,7 +48,7 @@ class _UnderWay:
         self.waiting = 0
         """Number of callers waiting for the look-up."""
         self.requests = dict[str, SemaphoreWaiter]()
-        """Requests for a slot, one for each account; the first that is granted is used."""
+        """Each waiting account's request for a slot; the look-up uses the first that is granted."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -91,7 +91,7 @@ class CachingResolver:
         account: str = EVERYBODY,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Addresses | NoAnswerOutcome:
-        """Return one or more addresses that the guard allows, or the outcome saying why none.
+        """Return at least one address that the guard allows, or the outcome saying why none is.
 
         The context manager `waiting` is entered while the account waits for a free slot.
         """
@@ -129,7 +129,7 @@ class CachingResolver:
         account: str,
         waiting: Callable[[], AbstractContextManager[None]],
     ) -> asyncio.Task[Addresses | NoAnswerOutcome]:
-        """Wait until the look-up has a slot, this account's or another's, and return its task."""
+        """Wait until the look-up has a slot, taken by any waiting account, and return its task."""
         begun = under_way.begun
         if not begun.done() and host in self._going_on:
             # The old look-up still holds its slot, since `getaddrinfo` can't be cancelled: a new

@@ -35,7 +35,7 @@ _DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 3
 ExchangeEnding = tuple[
     DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
 ]
-"""The outcome of one exchange, and the part of the answer that was received, or None."""
+"""How one exchange ended: its outcome, and the part of the answer that was received, or None."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -103,9 +103,9 @@ class HttpConnection(asyncio.BufferedProtocol):
     def is_quiet(self) -> bool:
         """Return True if an idle connection's socket has nothing to read, and so is safe to use.
 
-        Anything that arrives without a request is the connection's end or not to be trusted: no
-        request may follow. The socket itself has to be asked, since the event loop may not have
-        read it yet: one step of the loop may end an exchange and begin the next.
+        Whatever arrives without a request is the end of the connection or can't be trusted, so no
+        request may follow it. The socket itself has to be checked, since the event loop may not
+        have read the data yet: one step of the loop may end an exchange and begin the next.
         """
         return self._poll is None or not self._poll.poll(0)
 

@@ -8,7 +8,7 @@ from ringback.runtime.account_fair_semaphore import EVERYBODY
 
 
 class ConnectionPoolKey(NamedTuple):
-    """The destination and route of a connection; those with equal keys are interchangeable."""
+    """The destination and route of a connection; a request can use any connection with its key."""
 
     host: str
     port: int
@@ -30,9 +30,9 @@ class RequestRoute(NamedTuple):
     says_name: bool
     egress: Egress
     turn: int
-    """A counter that chooses among the egress's local addresses in turn."""
+    """A counter: the egress's local addresses are used in turn, each for one value of it."""
     account: str = EVERYBODY
-    """The account that the request is for; accounts share scarce resources fairly."""
+    """The account that the request is for; accounts get equal shares of scarce resources."""
 
     @property
     def place(self) -> str:

@@ -34,7 +34,7 @@ class ResponseParser:
         self._bytes_read = 0
         self.is_complete = False
         self.is_cut = False
-        """True if the answer's body is longer than the part that is kept."""
+        """True if the answer's body is longer than the part that is stored."""
         self.keeps_alive = False
         """True if the answer is complete and the receiver keeps the connection open."""
 

@@ -1,8 +1,8 @@
 """The boundary to the network: all use of sockets and TLS is behind `NetworkBackend`.
 
-All decisions on connections and their data are made on this side of the boundary. So the sender
-also runs in a simulated network, on an event loop with simulated time. Such a network gives each
-protocol a transport and calls its methods as an event loop would.
+All decisions on connections and their data are made on this side of the boundary. So tests can run
+the sender in a simulated network, on an event loop with simulated time. Such a network gives each
+protocol a transport and calls the protocol's methods as an event loop would.
 """
 
 import asyncio

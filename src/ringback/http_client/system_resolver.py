@@ -1,7 +1,8 @@
 """Looks names up with the machine's own resolver, in threads.
 
 A look-up that hangs can't be cancelled: its thread stays until the machine's resolver gives up. So
-`CachingResolver`, which limits the number of look-ups, asks which ones are still `under_way`.
+`CachingResolver`, which limits the number of look-ups, uses `under_way` to find those still
+running.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from ipaddress import ip_address
 from threading import Thread
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""An async function that returns a host's addresses; raises OSError or UnicodeError if none."""
+"""An async function that returns a host's addresses, or raises OSError or UnicodeError."""
 
 
 def ask_system(host: str) -> list[str]:
@@ -31,7 +32,10 @@ def ask_system(host: str) -> list[str]:
 
 
 def _check_that_files_can_be_opened() -> None:
-    """Raise OSError if the process can't open files: then `getaddrinfo` says "unknown name"."""
+    """Raise OSError if the process can't open files.
+
+    `getaddrinfo` opens files, and misleadingly reports an unknown name if it can't.
+    """
     os.close(os.open(os.devnull, os.O_RDONLY))
 
 
@@ -56,7 +60,7 @@ class SystemResolver:
         return await asyncio.wrap_future(self._under_way.get(host) or self._begin(host))
 
     def under_way(self, host: str) -> Future[list[str]] | None:
-        """Return the future of the host's look-up that still runs, or None if none does."""
+        """Return the future of a look-up of this host that still runs, or None if there is none."""
         return self._under_way.get(host)
 
     def _begin(self, host: str) -> Future[list[str]]:

@@ -55,7 +55,7 @@ class Callback:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """All parameters as (name, value) pairs, in their order; empty for a JSON body.
 
-        For a GET, the parameters of the URL itself come first.
+        For a GET, the parameters in the receiver's own URL come first.
         """
         if self.request.method != "GET" and not self.request.is_form:
             return ()
@@ -78,7 +78,7 @@ class Callback:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of method, URL and content: the same for both sources' callbacks of an event."""
+        """A hash of method, URL and content: equal for both sources' callbacks about an event."""
         pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
         body = b"" if pairs else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))

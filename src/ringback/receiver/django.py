@@ -14,7 +14,7 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class DjangoRequestLike(Protocol):
-    """The attributes that `request_of` uses of `django.http.HttpRequest`."""
+    """The attributes of a `django.http.HttpRequest` that `request_of` reads."""
 
     @property
     def META(self) -> Mapping[str, Any]:  # noqa: N802 (Django's name)

@@ -13,7 +13,7 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class FlaskRequestLike(Protocol):
-    """The attributes that `request_of` uses of `flask.request` or any other Werkzeug request."""
+    """The attributes of `flask.request`, or another Werkzeug request, that `request_of` reads."""
 
     @property
     def environ(self) -> Mapping[str, Any]:

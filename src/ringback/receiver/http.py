@@ -15,7 +15,7 @@ _IN_PATH: Final = "/:@!$&'()*+,;="  # not escaped in a path: RFC 3986, 3.3
 
 
 def refusal_of(method: str) -> Answer | None:
-    """Return a 405 answer if callbacks don't use this method; None for GET and POST."""
+    """Return a 405 answer for a method that callbacks never use; None for GET and POST."""
     return None if method in _METHODS else _NOT_ALLOWED
 
 

@@ -92,8 +92,8 @@ class Duplicate:
     def answer(self) -> Answer:
         """Return the answer to send: 200 if the work is done, 503 while it is under way.
 
-        A 200 would be too early then: the sender would never retry, although the work may still
-        fail.
+        While the work is under way, a 200 would be too early: the sender would never retry,
+        although the work may still fail.
         """
         if self.busy_for is None:
             return _DONE

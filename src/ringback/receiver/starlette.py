@@ -13,7 +13,7 @@ from ringback.receiver.verification import ReceivedRequest
 
 
 class StarletteRequestLike(Protocol):
-    """The attributes that `request_of` uses of `starlette.requests.Request`, also in FastAPI."""
+    """The attributes of a Starlette or FastAPI request that `request_of` reads."""
 
     @property
     def scope(self) -> Mapping[str, Any]:

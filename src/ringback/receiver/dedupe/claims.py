@@ -39,7 +39,7 @@ class DedupeClaimRow:
     content: str | None
     """The content's fingerprint, to find the other source's callback; None to compare nothing."""
     owner: str
-    """The `owner` in the claim request that last claimed the work."""
+    """The random `owner` of the claim request that last claimed the work."""
     lease_ends: datetime | None
     """Until when the claim holds; None once the work is done and can't be claimed again."""
     first_claimed: datetime
@@ -86,7 +86,7 @@ class ClaimTableDedupe(ABC):
 
     @abstractmethod
     def _at_once(self, work: Work[T]) -> T:
-        """Run `work` in one transaction and return its result; no other change comes between."""
+        """Run `work` in one transaction and return its result; nobody else changes rows then."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Claim the callback's work for this delivery; see `DedupeStore.claim`."""
@@ -134,7 +134,7 @@ def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -
 
 
 def comparable(visit: DedupeClaimRequest) -> str | None:
-    """Return the fingerprint to find the other source's callback with; None if not compared."""
+    """Return the fingerprint by which to find the other source's callback; None to not compare."""
     return visit.content if visit.same_event_within > timedelta(0) else None
 
 
@@ -161,7 +161,7 @@ def _find(
 def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    """Return the other source's row for the same event with this token added, or None."""
+    """Return the other source's row for the same event, with this token added; None without one."""
     content = comparable(visit)
     if content is None:
         return None

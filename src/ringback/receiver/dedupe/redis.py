@@ -144,7 +144,7 @@ return 0
 
 
 class RedisClient(Protocol):
-    """The method used of a Redis client, with the signature that redis-py gives it."""
+    """The method of a Redis client that `RedisDedupe` calls, as redis-py declares it."""
 
     def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
         """Run a Lua script with these keys and arguments, and return its result."""

@@ -85,7 +85,7 @@ class DedupeClaimStatements:
 
 
 class DbCursor(Protocol):
-    """The methods used of a DB-API cursor."""
+    """The methods of a DB-API cursor that `SqlDedupeClaimTable` calls."""
 
     def execute(self, operation: str, parameters: Sequence[Any], /) -> object:
         """Run one SQL statement with these parameters."""

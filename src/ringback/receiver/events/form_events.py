@@ -33,11 +33,11 @@ _REQUIRED: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of an event record, and how its value is read from the parameters."""
+    """A field of an event record, and how to read its value from a callback's parameters."""
 
     name: str
     parameters: tuple[str, ...]
-    """The parameters that may hold the value, the newest name last."""
+    """The names of the parameter that holds the value: older names first, the newest last."""
     read: Callable[[str], object]
     """Converts the parameter's text to the value; raises ValueError if the text is invalid."""
     expected: str
@@ -45,7 +45,7 @@ class _Field:
     without: object
     """The value if none of the parameters is present; `_REQUIRED` if that is an error."""
     is_constant: bool = False
-    """True if all records of the kind have the same value, so that it is only compared."""
+    """True if the value is the same in all records of the kind: it is checked, but not stored."""
 
     def value_in(self, by_name: Mapping[str, str]) -> object:
         """Return the field's value; raises EventParseError if it is missing or invalid."""
@@ -132,7 +132,7 @@ def _number(text: str) -> int:
 
 
 class _Mark(NamedTuple):
-    """The parameters that identify a family of callbacks, such as those about commands."""
+    """Identifies a family of callbacks, such as those about commands, by their parameters."""
 
     parameter: str
     """A parameter that only this family has."""

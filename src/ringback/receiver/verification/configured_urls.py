@@ -94,7 +94,7 @@ class ConfiguredReceiverUrl:
 
 
 def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -> bool:
-    """Return True if the source adds these parameters: any to a GET, Twilio's hash to a POST."""
+    """Return True if a source adds these parameters: any to a GET, only Twilio's hash to a POST."""
     if request.method == "GET":
         return True
     is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
@@ -165,7 +165,7 @@ class _Template:
             )
 
     def _has_open_end(self) -> bool:
-        """Return True if nothing separates the last placeholder's value from the body."""
+        """Return True if nothing separates the last placeholder's value from the signed body."""
         _, *after = _PLACEHOLDER.split(self._split.path)
         if after:
             return "/" not in after[-1]

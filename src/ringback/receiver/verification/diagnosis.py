@@ -76,7 +76,7 @@ def find_mistake(
 ) -> SignatureMistake | None:
     """Return the mistake that explains this signature, or None if no usual mistake does.
 
-    `candidates` are the inputs whose signatures did not match; `urls` are the URLs in them.
+    `candidates` are the inputs that the receiver has tried in vain; `urls` are their URLs.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
@@ -167,7 +167,7 @@ def _other_url(
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
     """Yield the URLs that the sender may have signed if the receiver checks with this one.
 
-    They come with and without the query for both sources: Twilio's signature covers the query and
+    Each comes with and without the query for both sources: Twilio's signature covers the query and
     KORE's doesn't, and receivers easily mix the two up.
     """
     schemes = {"http", "https", url.scheme}

@@ -1,4 +1,4 @@
-"""The inputs of a signature: everything that sender and receiver have to agree on."""
+"""The inputs of a signature: everything that sender and receiver must have the same of."""
 
 import hmac
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ class ReceiverSecrets:
     twilio_shared_keys: tuple[str, ...] = field(default=(), repr=False)
     """Keys for requests whose headers say that Twilio signed them with a shared key."""
     pending_kore_secrets: tuple[str, ...] = field(default=(), repr=False)
-    """KORE secrets that are not active yet: not accepted, only used to explain a rejection."""
+    """KORE secrets that are not active yet: they verify nothing, but can explain a rejection."""
     not_accepted: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Names and values of further secrets that are only used to explain a rejection."""
+    """Names and values of further secrets that verify nothing, but can explain a rejection."""
 
     def by(self, scheme: VerificationScheme) -> tuple[str, ...]:
         """Return the secrets that verify signatures of this scheme."""
@@ -47,7 +47,7 @@ class ReceiverSecrets:
         return self.by(_SCHEMES[source])
 
     def others(self) -> list[tuple[str, str]]:
-        """Return the names and values of the secrets that are not accepted, without empty ones."""
+        """Return `not_accepted` without empty secrets, to explain why a signature is wrong."""
         return [(name, secret) for name, secret in self.not_accepted if secret]
 
     @cached_property
@@ -58,7 +58,7 @@ class ReceiverSecrets:
 
 @dataclass(frozen=True, slots=True)
 class SignatureCandidate:
-    """One possible set of inputs of a signature: method, URL, body and secret."""
+    """One possible set of inputs of a signature: scheme, method, URL, body and secret."""
 
     scheme: VerificationScheme
     method: str
@@ -74,7 +74,10 @@ class SignatureCandidate:
         return self.scheme.source
 
     def signature(self) -> str | None:
-        """Return the signature of these inputs; None if they can't be encoded as UTF-8."""
+        """Return the signature that these method, URL, body and secret give.
+
+        Returns None if the URL or the body's form can't be encoded as UTF-8.
+        """
         try:
             if self.source is Source.KORE:
                 return sign_as_kore(self.method, self.url, self.body, secret=self.secret)

@@ -24,7 +24,7 @@ _SETTINGS: Final = SETTINGS_HEADER.lower()
 
 
 class _Family:
-    """A family's header names in lower case, prepared once for all requests."""
+    """The header names of one source's requests in lower case, prepared once for all requests."""
 
     def __init__(self, source: Source) -> None:
         family = FAMILIES[source]
@@ -102,10 +102,11 @@ def _scheme_of_twilio(fields: Mapping[str, str]) -> VerificationScheme | None:
 
 @lru_cache(maxsize=64)  # a sender always sends the same value
 def _algorithm_of(settings: str) -> str | None:
-    """Return the algorithm named in Twilio's settings header; None if it names none.
+    """Return the algorithm named in Twilio's settings header.
 
-    Then the request is signed with the Auth Token. If the header names several algorithms, they are
-    returned joined by commas, which no scheme knows.
+    Returns None if the header names none; the request is then signed with the Auth Token. If the
+    header names several algorithms, they are returned joined by commas, which is not the name of
+    any scheme.
 
     >>> _algorithm_of("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     'HMAC_SHA256'

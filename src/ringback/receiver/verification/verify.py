@@ -150,7 +150,7 @@ def _not_covered(
     urls: Sequence[CalledUrlSpellings],
     form: Form,
 ) -> Rejected | None:
-    """Return Rejected if a Twilio signature can't cover this request, or None if it can."""
+    """Return Rejected if a Twilio signature would not cover this method or body, or else None."""
     if request.method not in _METHODS:
         return claim.rejected(
             Reason.METHOD_CHANGED,
