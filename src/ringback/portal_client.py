@@ -28,7 +28,7 @@ _LONGEST_ROUND_SECONDS: Final = 20
 
 JsonObject = dict[str, Any]
 RequestParameters = Mapping[str, str | Sequence[str] | None]
-"""Parameters by name; None leaves one out, and a sequence repeats it with several values."""
+"""Parameters by name; a parameter with None is left out, one with a sequence is repeated."""
 _NOTHING: Final[RequestParameters] = {}
 
 

@@ -51,7 +51,7 @@ class CapturedRequest:
         url: str | None = None,
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Return a capture of these parts, its body cut to the Content-Length (see `fitted`)."""
+        """Return a captured request made of these parts; its body is cut to fit (see `fitted`)."""
         body, more = fitted(body, headers)
         return cls(form, ReceivedRequest(method, target, headers, body), url, (*notes, *more))
 
@@ -99,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def sent_to(url: str) -> tuple[str, str, str]:
-    """Return the URL without fragment and credentials, its host and port, and its path and query.
+    """Return a URL without fragment and credentials; its host and port; its path and query.
 
     >>> sent_to("https://user:pass@a.example?x=1#cbs=kore")
     ('https://a.example?x=1', 'a.example', '/?x=1')

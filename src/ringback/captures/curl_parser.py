@@ -39,7 +39,7 @@ _SHORT: Final = {
     "w": "write-out",
     "x": "proxy",
 }
-"""Long names of the short curl options that take a value or affect the request."""
+"""The long names of those short curl options that have a value or affect the request."""
 
 _DATA: Final = frozenset({"data", "data-ascii", "data-binary", "data-raw", "data-urlencode"})
 _HEADERS: Final = {"user-agent": "User-Agent", "referer": "Referer", "cookie": "Cookie"}

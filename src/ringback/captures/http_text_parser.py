@@ -20,7 +20,7 @@ _HEADER: Final = re.compile(r"(?P<name>[\w!#$%&'*+.^`|~-]+):[ \t]*(?P<value>.*?)
 # HTTP/2 has pseudo-headers instead of a request line; browsers and proxies show them like this.
 _PSEUDO: Final = re.compile(r":(?P<name>method|path|scheme|authority):[ \t]*(?P<value>\S*)[ \t]*")
 _CONTENT, _HEADERS = "REQUEST CONTENT:", "HEADERS:"
-"""The titles in requests as KORE's notice prints them: the body first, then the headers."""
+"""The headings that KORE's notice prints in a request: above the body, then above the headers."""
 
 _LINE_BREAK: Final = re.compile(r"\r?\n")
 _EMPTY_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")

@@ -56,9 +56,9 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return the text that cmd makes of a caret: the next character, or a space for a line break.
+    """Return the text that Windows' cmd makes of a caret and the text after it.
 
-    Two line breaks after the caret give one line break.
+    That is the next character, or a space for a line break; two line breaks give one line break.
     """
     if match["end"] is None:
         return match["char"] or ""

@@ -17,7 +17,7 @@ from ringback.dev_environment.dev_file import write_private
 
 _NAME: Final = "Ringback dev CA"
 _WITHIN: Final = timedelta(days=1)
-"""Clients whose clocks are up to this time behind still accept a new certificate."""
+"""A certificate is valid from this time before now, for clients whose clocks are behind."""
 # Apple's systems reject certificates that are valid for more than 825 days.
 _VALID: Final = timedelta(days=365)
 

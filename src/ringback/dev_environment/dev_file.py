@@ -87,7 +87,7 @@ def known_key(folder: Path) -> tuple[str, str] | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; if that fails, the old file stays as it was."""
+    """Write a file that only its owner can read; if writing fails, the old file stays unchanged."""
     # Create the file with its final mode, so that no other user can open it in between.
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)

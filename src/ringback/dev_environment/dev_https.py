@@ -25,7 +25,7 @@ class DevHttps:
     """The socket, TLS context and CA file of the HTTPS listener."""
 
     listener: socket.socket
-    """Bound, but not listening yet, so that nobody can connect before dev.json is written."""
+    """The bound socket; it doesn't listen yet, so nobody connects before dev.json is written."""
     context: ssl.SSLContext
     ca_file: Path
 

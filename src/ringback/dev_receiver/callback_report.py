@@ -142,7 +142,7 @@ def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
 
 
 def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
-    """Yield a row with a binary payload decoded from Base64; nothing for other callbacks."""
+    """Yield a row with a binary payload, decoded from Base64; nothing for other callbacks."""
     parameters = dict(request.parameters)
     if parameters.get("PayloadType") != "binary":
         return

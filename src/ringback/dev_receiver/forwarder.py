@@ -30,7 +30,7 @@ class ForwardingResult:
     url: str
     answer: ListenerResponse
     why_not: str | None = None
-    """Why the application gave no answer (`answer` is the listener's 502 then); else None."""
+    """Why the application gave no answer; None if it did. Without one, `answer` is a 502."""
 
     @property
     def answered(self) -> int | None:

@@ -122,7 +122,7 @@ class ListenRequestHandler:
 
 
 def _answer(failure: FailureMode | None, forwarded: ForwardingResult | None) -> ListenerResponse:
-    """Return the intended failure if there is one, else the application's answer, else a 200."""
+    """Return the failure on purpose if there is one, else the application's answer, else a 200."""
     if failure is not None:
         return ListenerResponse(failure.status)
     return ListenerResponse(200) if forwarded is None else forwarded.answer

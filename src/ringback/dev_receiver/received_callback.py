@@ -21,5 +21,5 @@ class CheckedRequest:
     answered: int
     after: timedelta = timedelta(0)
     on_purpose: FailureMode | None = None
-    """The failure mode that made this answer fail on purpose; None if none did."""
+    """The failure mode by which the listener failed this request on purpose; None without one."""
     forwarded: ForwardingResult | None = None

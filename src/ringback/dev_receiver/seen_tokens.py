@@ -24,7 +24,7 @@ class SeenTokenCount:
 
 
 class SeenTokens:
-    """Counts tokens in memory; beyond the limit, forgets the least recently seen ones.
+    """Counts idempotency tokens in memory; beyond a limit, forgets those not seen for longest.
 
     The same token from different sources is two callbacks.
     """

@@ -1,11 +1,11 @@
-"""Check that the URLs that moved deliver at least as well as before the move.
+"""Check that the URLs that moved to a new source deliver at least as well as before the move.
 
 Laws of this file. A callback counts once its first attempt has ended. It fails if it is
 undelivered, or still being retried. Each URL is compared with its own share of failures before the
 move. It got worse if a greater share fails now, and either no callback gets through any more, or
 the increase has a probability of at most 1 % by coincidence. So a receiver that was already down
-before the move doesn't count against the move, and neither does one more failure at a receiver
-that fails now and then. A URL without callbacks after the move counts neither way.
+before the move doesn't count against the move, and neither does one more failure at a receiver that
+fails now and then. A URL without callbacks after the move counts neither way.
 """
 
 from collections import defaultdict
@@ -20,9 +20,10 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 
 DeliveryTarget = tuple[str | None, str]
-"""An account (None if it isn't known), and a URL without its fragment and credentials.
+"""What counts of deliveries are kept for: an account (None if unknown), and a URL.
 
-Several places may have the same URL with different fragments: all of them are one target.
+The URL is without its fragment and credentials. Several places may have the same URL with different
+fragments: all of them are one target.
 """
 
 
@@ -65,7 +66,7 @@ class DeliveryCounts(NamedTuple):
 
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""More than one worse receiver in this number probably has a common cause: the step stops."""
+"""A step stops if more than 1 in `_SINGLE` URLs got worse: this probably has a common cause."""
 
 
 class DeliveriesBeforeAndAfter(NamedTuple):
@@ -80,7 +81,7 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
     @property
     def is_worse(self) -> bool:
-        """True if a greater share fails than before, and a coincidence is improbable."""
+        """True if a greater share fails than before, and this is probably not a coincidence."""
         if self.after.share <= self.before.share:
             return False
         return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
@@ -88,7 +89,7 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """The result of a check of the URLs of one canary step: those that deliver worse."""
+    """Says which URLs of one canary step deliver worse than before they moved."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """The places whose deliveries got worse, each with a sentence that gives the figures."""
@@ -97,12 +98,12 @@ class CanaryResult:
 
     @property
     def is_general(self) -> bool:
-        """True if too many places got worse for single receivers to be the cause."""
+        """True if too many places got worse for the cause to be in single receivers."""
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
-    """Return the probability of at least this many failures afterwards if nothing has changed.
+    """Return the probability of at least this many failures after the move if nothing has changed.
 
     Computed by Fisher's exact test.
 

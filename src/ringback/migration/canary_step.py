@@ -1,4 +1,8 @@
-"""A step of a canary: choose the edits that it moves, and watch their deliveries."""
+"""A step of a canary: choose the edits that it moves, and watch their deliveries.
+
+A canary moves a plan's URLs in steps, a growing share at a time. After each step it watches the
+deliveries to the moved URLs for a time, the soak.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +27,10 @@ _SETTLES: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
-    """The shares in which a plan is moved, and the time for which each of them is watched."""
+    """The shares in which a canary moves a plan's URLs, and how long it watches each of them."""
 
     shares: tuple[int, ...]
-    """The share of edits moved after each step, in percent, ascending; a last step moves all."""
+    """For each step, the percentage of edits moved after it, ascending; a last step moves all."""
     soak: timedelta
     """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
@@ -76,7 +80,7 @@ def read_shares(text: str) -> tuple[int, ...]:
 
 
 def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
-    """Return the places that should have moved after the step for this share (in percent).
+    """Return the places that must have moved after the step for this share (in percent).
 
     All places of a receiver move together, and the order of the receivers is always the same.
     """

@@ -20,7 +20,7 @@ class EditState(StrEnum):
     PENDING = "pending"
     MOVED = "moved"
     THERE = "there already"
-    """The URL has its new form, but this plan didn't change it: a revert leaves it as it is."""
+    """The URL has its new form, but not by this plan: a revert leaves the URL as it is."""
     SKIPPED = "skipped"
     """The receiver was not ready; the next apply tries again."""
     BEHIND = "stays behind"
@@ -33,7 +33,7 @@ class EditState(StrEnum):
 MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
 """The states of edits that the next apply makes."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
-"""The states of edits that an apply left out: their URLs don't have the new form."""
+"""The states of edits that an apply left out or undid: their URLs don't have the new form."""
 
 
 _OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntryType.RETURNING})

@@ -29,7 +29,7 @@ _PROBES_AT_ONCE: Final = 25
 
 
 ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
-"""Returns a sentence why the URL's receiver isn't ready for the new source; None if it is."""
+"""Returns a sentence that says why a URL's receiver isn't ready for the new source, or None."""
 
 
 # ---- progress that is reported -------------------------------------------------------------------
@@ -37,7 +37,10 @@ ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class EditsMoved:
-    """Progress: `moved` of the `of` edits of the step for `share` percent have moved."""
+    """Reports progress: of the step's edits (`of`), this many (`moved`) have been made.
+
+    `share` is the percentage to which the step moves the plan's URLs.
+    """
 
     share: int
     moved: int
@@ -46,7 +49,7 @@ class EditsMoved:
 
 @dataclass(frozen=True, slots=True)
 class EditSkipped:
-    """An edit was left out; `why` is the reason as a sentence."""
+    """Reports that an edit was left out; `why` is the reason as a sentence."""
 
     edit: UrlEdit
     why: str
@@ -54,7 +57,7 @@ class EditSkipped:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStarted:
-    """The deliveries of a step's `count` edits are watched until the time `until`."""
+    """Reports that the deliveries of a step's `count` edits are watched until the time `until`."""
 
     share: int
     count: int
@@ -63,7 +66,7 @@ class CanaryStarted:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStopped:
-    """Too many URLs of a step deliver worse, so the whole step is rolled back."""
+    """Reports that too many URLs of a step deliver worse, so the whole step is rolled back."""
 
     share: int
     worse: int
@@ -73,7 +76,7 @@ class CanaryStopped:
 
 @dataclass(frozen=True, slots=True)
 class DeliveriesWorsened:
-    """Some URLs of a step deliver worse: they are rolled back, and aren't moved again."""
+    """Reports that some URLs of a step deliver worse: they are rolled back, and not moved again."""
 
     share: int
     count: int
@@ -84,7 +87,7 @@ class DeliveriesWorsened:
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """Progress: `returned` of `of` edits have been undone."""
+    """Reports progress: of all edits to undo (`of`), this many (`returned`) have been undone."""
 
     returned: int
     of: int
@@ -177,7 +180,7 @@ class PlanExecutor:
             )
 
     async def _see_what_was_cut_off(self) -> None:
-        """Write into the journal how edits ended that an earlier process left unfinished."""
+        """Check how edits ended that an earlier process left unfinished, and journal the result."""
         marks = self.journal.summary.marks
         unsure = [place for place, mark in marks.items() if mark in _UNDER_WAY]
         if not unsure:
@@ -192,7 +195,8 @@ class PlanExecutor:
     async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
         """Move the edits up to this share that haven't moved yet.
 
-        Returns True if there is a step to watch and end, False if no edit was left to move.
+        Returns True if a step is under way, which the caller watches and ends; False if no edit was
+        left to move.
         """
         if self._step is not None and self._step.watched_until is not None:
             return True
@@ -282,7 +286,7 @@ class PlanExecutor:
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
     async def _leave_behind(self, step: PlanStep, result: CanaryResult) -> None:
-        """Roll back the URLs that deliver worse at once; if they are too many, stop the step."""
+        """Roll back the URLs that deliver worse at once; if there are too many, stop the step."""
         summary = self.journal.summary
         worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
         self._note_places(JournalEntryType.WORSE, worse)

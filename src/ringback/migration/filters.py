@@ -1,4 +1,4 @@
-"""Select the URLs of a plan: by conditions, and by a share that is the same each time."""
+"""Select the URLs of a plan: by conditions, and by a share that always has the same URLs."""
 
 import re
 from collections.abc import Callable, Mapping

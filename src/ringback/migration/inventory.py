@@ -32,7 +32,7 @@ class InventoryLine:
     asked: SourceName | None
     """The source that the URL's fragment asks for; None if it asks for none."""
     sources: Mapping[str, SourceName]
-    """The source of the URL's callbacks in each phase, by name; empty if the URL is invalid."""
+    """The source of the URL's callbacks by the phase's name; empty if the URL is invalid."""
     warnings: tuple[str, ...]
 
     @property

@@ -2,7 +2,7 @@
 
 Laws of this file. Before a URL changes, the planned change is on the disk; afterwards, its outcome.
 So the journal names every URL that may have changed, wherever the work was cut off. A torn last
-line is ignored: nothing was done yet because of it.
+line is ignored: the change that it announces had not begun.
 """
 
 import json
@@ -29,7 +29,7 @@ Reasons = Mapping[UrlLocation, str]
 
 
 class JournalEntryType(StrEnum):
-    """The type of a journal line."""
+    """The type of a journal line, which says what happened to the plan or to the named URLs."""
 
     BEGAN = "began"
     """An apply began: the plan's id, the shares of the canary, and the soak."""
@@ -39,7 +39,7 @@ class JournalEntryType(StrEnum):
     """These edits are about to be made."""
     MOVED = "moved"
     LEFT = "left"
-    """These URLs were changed by somebody else, are gone, or were not moved after all."""
+    """These URLs are not moved: somebody else changed or removed them, or the edit wasn't made."""
     SKIPPED = "skipped"
     """The receivers of these URLs are not ready."""
     SOAKING = "soaking"
@@ -61,7 +61,7 @@ class JournalEntryType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApplyBegan:
-    """The canary settings with which a plan is applied."""
+    """The entry that an apply of the plan began, with the canary settings that it uses."""
 
     shares: tuple[int, ...]
     """The shares of the canary, in percent; empty without a canary."""
@@ -71,7 +71,7 @@ class ApplyBegan:
 
 @dataclass(slots=True)
 class PlanStep:
-    """Edits that move and are watched together."""
+    """A step of an apply: the edits that move together and are watched together."""
 
     share: int
     began: datetime
@@ -82,12 +82,12 @@ class PlanStep:
 
 @dataclass(slots=True)
 class JournalSummary:
-    """The state of a plan that results from all lines of its journal."""
+    """The state of a plan, computed from all lines of its journal."""
 
     plan_id: str | None = None
     began: ApplyBegan | None = None
     edits: dict[UrlLocation, UrlEdit] = field(default_factory=dict[UrlLocation, UrlEdit])
-    """All edits that were ever begun, even if they were deleted from the plan since."""
+    """All edits that were ever begun, even if people have deleted them from the plan since."""
     marks: dict[UrlLocation, JournalEntryType] = field(
         default_factory=dict[UrlLocation, JournalEntryType]
     )
@@ -100,7 +100,7 @@ class JournalSummary:
     """The step that is under way; None if none is."""
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Update this summary by a journal line.
+        """Update this summary with a journal line.
 
         Raises KeyError, TypeError or ValueError if the line isn't valid.
         """
@@ -153,7 +153,7 @@ class JournalSummary:
 
 
 class PlanJournal:
-    """The open journal of one plan, locked so that no other process writes it."""
+    """The open journal of one plan, locked so that no other process can write to it."""
 
     def __init__(self, path: Path, *, plan_id: str) -> None:
         """Open and lock the journal, or create it.
@@ -181,7 +181,7 @@ class PlanJournal:
     def append(
         self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
     ) -> None:
-        """Add a line, about `places` if given; it is on the disk when this returns.
+        """Add a line, about `places` if given; the line is on the disk when this returns.
 
         Raises ConfigurationError if it can't be written: the caller must not change any URL then.
         """

@@ -1,6 +1,7 @@
 """Predict which edits of a plan, or of its rollback, really change the source of callbacks.
 
-The policy decides: it may choose the same source for the old and the new form of a URL.
+The policy decides: it may choose the same source for the old and the new form of a URL. Such an
+edit is in vain.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:
-    """The effect that undoing edits would have under the policy."""
+    """The effect that undoing a plan's edits would have under the policy."""
 
     returning: int
     """The number of URLs whose callbacks will come from their old source again."""

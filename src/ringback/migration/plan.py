@@ -1,4 +1,6 @@
-"""The plan of a move: its exact edits, as a file that can be reviewed before anything changes.
+"""The plan of a migration: its exact edits, as a file to review before anything changes.
+
+An edit moves a URL to a source: it changes the URL's fragment, so that it asks for that source.
 
 Laws of this file. URLs in a plan have no credentials: an edit keeps the credentials of the
 configured URL. A plan is JSON Lines: a header, then one edit on each line, so that people can
@@ -38,10 +40,10 @@ class ExclusionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """The edits of a move, and the choices that led to them."""
+    """The edits that move URLs to a source, and the choices that led to these edits."""
 
     id: str
-    """Identifies the plan; also in its journal, so that another plan's journal is recognised."""
+    """Identifies the plan; its journal has the same id, so another plan's journal is refused."""
     to: SourceName
     made: datetime
     url_source: UrlSourceSpec

@@ -1,4 +1,4 @@
-"""The protocol of URL sources: places where callback URLs are configured, which a move changes.
+"""The interface of URL sources: places where callback URLs are configured, which a migration edits.
 
 A URL source is read as a whole, and changed edit by edit. Each edit states the old URL, so that a
 URL that somebody changed in the meantime is left as it is.
@@ -14,7 +14,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.ports import UrlDeliveryTotals
 
 UrlSourceSpec = Mapping[str, Any]
-"""How to open a URL source again, as a JSON object that a plan stores; without secrets."""
+"""A JSON object, without secrets, that a plan stores to open the same URL source again."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,7 +68,7 @@ class EditOutcome(StrEnum):
     """The outcome of an attempt to make an edit."""
 
     DONE = "done"
-    """The URL is the new one, or was so already."""
+    """The URL is the new one now, or had been already."""
     CHANGED = "changed"
     """The URL is neither the old nor the new one: somebody else changed it."""
     GONE = "gone"
@@ -100,7 +100,7 @@ class UrlSource(Protocol):
 
 
 class UrlDeliveryHistory(Protocol):
-    """The delivery totals of the callbacks to the URLs of a URL source."""
+    """Returns the delivery totals of callbacks to the URLs of a URL source."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return the totals of callbacks created from `since` to `until`, by account and URL."""

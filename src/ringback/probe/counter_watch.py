@@ -1,4 +1,7 @@
-"""Read and watch the receiver's own counter of processed callbacks, by HTTP or a command."""
+"""Read and watch the receiver's own counter of processed callbacks, by HTTP or a command.
+
+An effect of a callback is work that the receiver did because of it: the counter goes up.
+"""
 
 import asyncio
 import json
@@ -96,13 +99,13 @@ def _read(data: bytes, where: str) -> int:
 
 
 class CounterWatch:
-    """Measures how much the counter goes up, even if the receiver works after it has answered."""
+    """Measures how much the counter goes up, even if the receiver works on after its answer."""
 
     def __init__(self, read: ReadCounter, *, quiet: float, stopwatch: Callable[[], float]) -> None:
         """Watch the counter that `read` returns.
 
         The counter must stay the same for `quiet` seconds before its value is used. If effects come
-        late, this time is extended. Missing effects are awaited for ten times `quiet`.
+        late, this time is extended. Effects that are missing are awaited for ten times `quiet`.
         """
         self.read = read
         self._quiet = quiet
@@ -111,7 +114,10 @@ class CounterWatch:
         self._is_at_rest = False
 
     def disturb(self) -> None:
-        """Note that the counter may still go up because of requests that weren't counted."""
+        """Note that earlier requests may still make the counter go up.
+
+        The next measurement then waits until the counter stays the same before it begins.
+        """
         self._is_at_rest = False
 
     async def at_rest(self) -> int:

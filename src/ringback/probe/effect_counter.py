@@ -1,4 +1,8 @@
-"""Count the effects of callbacks by the receiver's own counter, if that proves reliable."""
+"""Count how often the receiver does a callback's work, by the receiver's own counter.
+
+The counter is used only if it goes up by one for a genuine callback. An effect is a piece of work
+that the receiver did: the counter goes up by one.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
@@ -14,7 +18,7 @@ _NOTHING_COUNTS: Final = "no genuine callback was accepted, so the counter could
 
 
 class EffectCounter:
-    """Counts the effects of requests; without a usable counter, gives the reason instead."""
+    """Counts the effects of requests; if no usable counter exists, gives the reason instead."""
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
@@ -24,8 +28,8 @@ class EffectCounter:
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
         """Check that a genuine callback makes the counter go up by one.
 
-        Sends callbacks until the receiver accepts one; if the counter doesn't go up by one then,
-        it isn't used. Raises ConfigurationError if the counter can't be read.
+        Sends callbacks until the receiver accepts one. If the counter doesn't go up by exactly one
+        then, it isn't used. Raises ConfigurationError if the counter can't be read.
         """
         if (watch := self._watch) is None:
             return
@@ -41,9 +45,10 @@ class EffectCounter:
                 return
 
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
-        """Call `send`, and return the effect on the counter and the result of `send`.
+        """Call `send`, and return how much the counter went up and the result of `send`.
 
-        `expected` is the right number of effects: the counter is watched until it is reached.
+        `expected` is the number of effects if the receiver is right: the counter is watched until
+        it is reached.
         """
         if self._watch is None:
             return self._why_uncounted, await send()
@@ -58,12 +63,12 @@ class EffectCounter:
             return self._give_up(str(failed)), came
 
     def _give_up(self, why: str) -> str:
-        """Stop counting: a counter that failed once costs time and isn't reliable."""
+        """Stop counting; return `why`. A counter that failed once costs time and isn't reliable."""
         self._watch, self._why_uncounted = None, why
         return why
 
     def disturb(self) -> None:
-        """Note that the counter may still go up because of requests that weren't counted."""
+        """Note that earlier requests may still have effects, for which the next count must wait."""
         if self._watch is not None:
             self._watch.disturb()
 

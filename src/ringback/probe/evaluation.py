@@ -60,14 +60,14 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the result of the case that all forgeries together have no effect."""
+    """Return the result of the case that requires that all forgeries together have no effect."""
     if isinstance(effect, str):
         return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return the result of the case that each answer comes within `within` seconds."""
+    """Return the result of the case that requires each answer within `within` seconds."""
     if not seconds:
         return not_run(case, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -94,7 +94,7 @@ _SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPP
 
 
 def _broken(answer: ProbeResponse, otherwise: ReceiverFaultKind) -> ReceiverFaultKind:
-    """Return the fault of a redirect, a missing or an incomplete answer; else `otherwise`."""
+    """Return the fault that a redirect, missing or incomplete answer shows; else `otherwise`."""
     if answer.is_redirect:
         return ReceiverFaultKind.REDIRECTS
     if answer.is_silence:
@@ -113,7 +113,7 @@ def _effects(count: int) -> str:
 
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
-    """Describe several answers in words; equal answers in a row are counted."""
+    """Describe several answers in words, with a count for equal answers in a row."""
     runs = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
     return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in runs)
 

@@ -28,7 +28,7 @@ _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GE
 
 
 class ProbeCallbackKind(Enum):
-    """A kind of callback payload: its label in the names of cases, and its description."""
+    """A kind of callback that the probe sends: its label in names of cases, and its description."""
 
     SIM_UPDATE = ("sim-update", "an update of a SIM")
     SIM_UPDATE_FAILED = ("sim-update-failed", "a failed update of a SIM")

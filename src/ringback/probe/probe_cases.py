@@ -24,7 +24,7 @@ class CaseGroup(StrEnum):
 
 
 class _Trial(Enum):
-    """Something that cases try: a label for their names, and the fault that they may show."""
+    """Something that cases try out: its label in the cases' names, and the fault it may reveal."""
 
     def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label
@@ -54,7 +54,7 @@ class Forgery(_Trial):
 
 
 class CallbackRepetition(_Trial):
-    """A way to repeat a callback, or to send a similar one, and the fault that this may show."""
+    """A way to repeat a callback, or to send a similar one, and the fault that it may reveal."""
 
     IN_SERIES = ("repeat-in-series", ReceiverFaultKind.NOT_IDEMPOTENT_IN_SERIES)
     AT_ONCE = ("repeat-at-once", ReceiverFaultKind.NOT_IDEMPOTENT_AT_ONCE)
@@ -102,12 +102,12 @@ class TokenCollisionCase:
 
 @dataclass(frozen=True, slots=True)
 class ForgeriesHadNoEffect:
-    """The case that all forgeries together have no effect; it sends nothing itself."""
+    """The case that passes if all forgeries together had no effect; it sends nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredInTime:
-    """The case that every answer came in time; it sends nothing itself."""
+    """The case that passes if every answer came in time; it sends nothing itself."""
 
 
 Plan = (
@@ -151,7 +151,7 @@ _REFUSES: Final[Mapping[ProbeCallbackKind, ReceiverFaultKind]] = {
     ProbeCallbackKind.REPEATED_PARAMETERS: ReceiverFaultKind.REFUSES_REPEATED_PARAMETERS,
     ProbeCallbackKind.LONG_VALUES: ReceiverFaultKind.REFUSES_LONG_VALUES,
 }
-"""The fault of a receiver that refuses this payload; REFUSES_PAYLOAD for all other payloads."""
+"""The fault of a receiver that refuses the payload; for all others it is REFUSES_PAYLOAD."""
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
 

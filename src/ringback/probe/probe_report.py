@@ -22,7 +22,7 @@ class CaseVerdict(StrEnum):
 
 
 OPEN: Final = frozenset({CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN})
-"""The verdicts that leave it open whether the receiver is ready."""
+"""The verdicts after which it is unknown whether the receiver would pass the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CaseResult:
     case: ProbeCase
     verdict: CaseVerdict
     came: str
-    """The receiver's answers and effects in words, or the reason why the case wasn't run."""
+    """The receiver's answers and effects in words, or why the case wasn't run."""
     fault: ReceiverFaultKind | None = None
     """The fault that the case shows if it failed; None if it didn't."""
     request: str = ""
@@ -41,7 +41,7 @@ class CaseResult:
 
     @property
     def told(self) -> dict[str, str]:
-        """The texts for `sent`, `expected` and `came`, which all report formats show."""
+        """The texts that every report format shows: what was `sent`, was `expected`, and `came`."""
         return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
 
 
@@ -80,4 +80,4 @@ class ProbeReport:
 
 
 Effect = int | str
-"""The increase of the receiver's counter, or a sentence why it wasn't counted."""
+"""How much the receiver's counter went up, or a sentence saying why that wasn't counted."""

@@ -104,7 +104,7 @@ async def probe(
 
 @dataclass(slots=True)
 class _Run:
-    """One run of the probe against one receiver, and its results so far."""
+    """Runs the cases of the probe against one receiver, and keeps the results so far."""
 
     requests: ProbeRequestFactory
     session: ProbeSession
@@ -125,7 +125,7 @@ class _Run:
         }
 
     async def all(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
-        """Run all cases, in an order that keeps their effects on the counter apart."""
+        """Run all cases, in an order that doesn't count the effects of one case for another."""
         genuine, forged, again, whole = (
             [case for case in cases if case.group is group] for group in CaseGroup
         )
@@ -321,7 +321,7 @@ def _sum(first: Effect, second: Effect) -> Effect:
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
-    """Return the first case of each source; it sends the plainest callback."""
+    """Return the first case of each source, which sends an ordinary SIM update."""
     firsts = dict[Source, GenuineCase]()
     for case in cases:
         if isinstance(case.plan, GenuineCase):

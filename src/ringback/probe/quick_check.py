@@ -29,7 +29,7 @@ async def quick_check(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> str | None:
-    """Return a sentence why a receiver isn't ready for a source; None if it is.
+    """Return a sentence saying why a receiver isn't ready for a source; None if it is ready.
 
     Sends one genuine callback of this account and, if the receiver accepts it, two forgeries at
     the same time. The caller provides the transport, and may check many receivers at once. If the

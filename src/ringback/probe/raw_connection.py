@@ -1,6 +1,6 @@
 """A raw connection to a receiver, which can hang up early, or send copies at the same moment.
 
-The HTTP client can do neither.
+The probe needs this because the HTTP client can do neither.
 """
 
 import asyncio

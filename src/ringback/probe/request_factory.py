@@ -106,7 +106,7 @@ class ProbeRequestFactory:
         return self.sources[source].token.make(self.random_source.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
-        """Return an account with the same SID, but with other, random secrets."""
+        """Return an account with the SID of the real account, but with random, wrong secrets."""
         secret = self.random_source.bytes(TOKEN_BYTES).hex()
         return account_of(
             self.account.sid, auth_token=secret, kore_secret=secret, at=self.account.date_created

@@ -1,4 +1,4 @@
-"""Find root causes: one fault that explains many failed cases replaces the fault of each. Pure."""
+"""Find root causes: if one fault explains many failed cases, it replaces their own faults. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Return the result of a case about queries, as a failure if refusing the query is a fault.
+    """Return the result of a case about queries, changed to a failure if refusing it is a fault.
 
     A receiver may accept callbacks only at its exact URL. But if it accepts a query that wasn't
     signed, it leaves the query out of the signature check, and that is a fault.
@@ -45,7 +45,10 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
 
 
 def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
-    """Return each case of this kind that passed or failed, with True if it shows its own fault."""
+    """Return the plan of each case of this kind that passed or failed.
+
+    Each plan comes with True if the case shows its own fault, otherwise False.
+    """
     return [
         (each.case.plan, each.fault is each.case.fault)
         for each in results

@@ -27,10 +27,10 @@ class TransactionRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM, which a test can let send messages, use data and so on.
+    """The device of one SIM: a test makes it send messages, use data and so on.
 
-    Each method raises InvalidParameter if the network would refuse the action, or if only the
-    other product (Super SIM or Programmable Wireless) has it.
+    Each method raises InvalidParameter if the network would refuse the action, or if only the other
+    product (Super SIM or Programmable Wireless) has it.
     """
 
     account_sid: str

@@ -103,7 +103,7 @@ class RunningServer:
         self._serving = asyncio.create_task(serve(self._hand_on, self._listener, until=self._until))
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the current application, which a reset replaces on the same port."""
+        """Pass a request to the current application; a reset replaces it, but keeps the port."""
         await self.application.api.app(scope, receive, send)
 
     async def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""The callbacks that tests see: with payload, URL, source and its reason, and attempts."""
+"""Callbacks as tests see them: payload, URL, source and the reason for it, and attempts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ class FileUrlSource:
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """The kind, root and paths, as a JSON object from which a plan finds the files again."""
+        """The kind, root and paths, as a JSON object by which a plan finds the files again."""
         return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
 
     async def entries(self) -> Sequence[UrlEntry]:

@@ -20,7 +20,7 @@ from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Clock, Store, Transaction, UrlDeliveryTotals
 
 _BATCH: Final = 100
-"""The edits in one transaction: few, so that a server on the same data doesn't wait for long."""
+"""The number of edits in one transaction: few, since a server may be waiting to write."""
 
 
 @dataclass(frozen=True, slots=True)

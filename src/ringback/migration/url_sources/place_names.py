@@ -1,4 +1,4 @@
-"""The names of the places of callback URLs in an account, like `fleet HF… SmsCommandsUrl`."""
+"""Names like `fleet HF… SmsCommandsUrl` for the places of callback URLs in an account."""
 
 from typing import Final
 

@@ -59,7 +59,7 @@ _LOST: Final = (
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
 _AROUND: Final = 1000
-"""The characters before a name that are read; a line of generated code may be very long."""
+"""The number of characters before a name that are read; lines of generated code may be long."""
 _NOT_WHOLE: Final = "it is built when the program runs; change the code that builds it"
 
 
@@ -118,7 +118,7 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlInText:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A form body with a URL parameter, in a curl command or in quotes."""
+    """The surroundings of a URL parameter in a form body: a curl command or a quoted string."""
 
     option: str | None
     """The curl option before the body, like `--data`; None outside a curl command."""
@@ -155,7 +155,7 @@ def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
 
 
 def _is_lost(value: str, rest: str) -> bool:
-    """Return True if the text after an & was meant to be part of the URL.
+    """Return True if the text after an & was probably meant as a part of the URL, and so is lost.
 
     The parameters of the APIs begin with a capital letter, those of URLs usually don't.
     """

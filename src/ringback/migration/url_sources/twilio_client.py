@@ -33,7 +33,7 @@ _CREDENTIALS: Final = re.compile(r"//\S*@")
 
 
 class _Resource(NamedTuple):
-    """A resource type of the client, and its attribute for each URL parameter of the API."""
+    """A resource type of the client, and the attribute that has each URL parameter of the API."""
 
     path: str
     urls: Mapping[str, str]

@@ -38,7 +38,10 @@ class UrlInText:
 def placed(
     matches: Iterable[UrlInText], text: str, file: str
 ) -> Iterator[tuple[UrlInText, UrlLocation]]:
-    """Yield each URL in a file with its place, like `app.py:12`; a line's second gets `(2)`."""
+    """Yield each URL in a file with its place, like `app.py:12`.
+
+    A second URL on the same line has a place like `app.py:12 (2)`.
+    """
     seen = Counter[int]()
     line, at = 1, 0
     for match in sorted(matches, key=lambda match: match.start):
