@@ -33,7 +33,7 @@ _NOTHING: Final[RequestParameters] = {}
 
 
 class PortalClientError(RingbackError):
-    """The server refused a request (with its own message), or no Ringback answers."""
+    """The server refused a request (the message is the server's), or no Ringback answers."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

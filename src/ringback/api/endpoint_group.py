@@ -116,7 +116,7 @@ class EndpointGroup:
         )
 
     def on(self, path: str, name: str, shown: Serializer[R]) -> "RecordOperations[R]":
-        """Return a builder of the usual operations on the records at this path."""
+        """Return a builder of the list, fetch, create and similar operations on these records."""
         return RecordOperations(self, path, name, shown)
 
     def changes(

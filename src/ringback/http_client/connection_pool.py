@@ -83,7 +83,7 @@ class ConnectionPool:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Remove a connection that its peer closed; check the peer's connections from now on."""
+        """Remove a connection that its peer closed; from now on check its others before reuse."""
         self.forget(connection)
         self._closers[connection.peer] = None
 

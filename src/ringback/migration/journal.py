@@ -32,9 +32,9 @@ class JournalEntryType(StrEnum):
     """The type of a journal line, which says what happened to the plan or to the named URLs."""
 
     BEGAN = "began"
-    """An apply began: the plan's id, the shares of the canary, and the soak."""
+    """An apply began; the line has the plan's id, the shares of the canary, and the soak."""
     STEP = "step"
-    """A step of the apply began: the share up to which it moves edits."""
+    """A step of an apply began; the line has the share of edits that are moved after it."""
     MOVING = "moving"
     """These edits are about to be made."""
     MOVED = "moved"

@@ -1,6 +1,7 @@
 """Read and watch the receiver's own counter of processed callbacks, by HTTP or a command.
 
-An effect of a callback is work that the receiver did because of it: the counter goes up.
+The effect of a callback is the work that the receiver does because of it. The counter goes up by
+one for each effect.
 """
 
 import asyncio

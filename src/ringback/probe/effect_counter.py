@@ -1,7 +1,7 @@
 """Count how often the receiver does a callback's work, by the receiver's own counter.
 
-The counter is used only if it goes up by one for a genuine callback. An effect is a piece of work
-that the receiver did: the counter goes up by one.
+The counter is used only if it goes up by one for a genuine callback. The effect of a callback is
+the work that the receiver does because of it; the counter goes up by one for each effect.
 """
 
 from collections.abc import Awaitable, Callable, Iterable

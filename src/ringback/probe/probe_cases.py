@@ -80,7 +80,7 @@ class GenuineCase:
 
 @dataclass(frozen=True, slots=True)
 class ForgedCase:
-    """A case that sends one forged request, which imitates the source."""
+    """A case that sends one forged request, which imitates a request of `source`."""
 
     source: Source
     method: HttpMethod
@@ -151,7 +151,7 @@ _REFUSES: Final[Mapping[ProbeCallbackKind, ReceiverFaultKind]] = {
     ProbeCallbackKind.REPEATED_PARAMETERS: ReceiverFaultKind.REFUSES_REPEATED_PARAMETERS,
     ProbeCallbackKind.LONG_VALUES: ReceiverFaultKind.REFUSES_LONG_VALUES,
 }
-"""The fault of a receiver that refuses the payload; for all others it is REFUSES_PAYLOAD."""
+"""Maps payloads to the fault of a receiver that refuses them; others show REFUSES_PAYLOAD."""
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
 

@@ -17,7 +17,10 @@ K = TypeVar("K", GenuineCase, ForgedCase)
 def report_of(
     url: str, started: datetime, seconds: float, results: Iterable[CaseResult]
 ) -> ProbeReport:
-    """Return the report with results in the order of the table of cases, and root causes found."""
+    """Return the report, in which a root cause that was found replaces the faults that it explains.
+
+    The results are in the order of the table of cases.
+    """
     order = {case.name: place for place, case in enumerate(CASES)}
     ordered = sorted(results, key=lambda result: order[result.case.name])
     settled = [_with_query_settled(result, ordered) for result in ordered]

@@ -63,7 +63,7 @@ class Callback:
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
-        """The parameters by name; of a repeated name the last value counts, the sender's own."""
+        """The parameters by name; if a name repeats, its last value, which the sender added."""
         return dict(self.pairs)
 
     @property

@@ -33,8 +33,8 @@ class FlaskRequestLike(Protocol):
 def request_of(request: FlaskRequestLike) -> ReceivedRequest:
     """Return the Flask request as a ReceivedRequest, to pass to `Receiver.handle`.
 
-    Raises RuntimeError if the request's form was read before: then the body is gone, and the
-    signature can't be checked.
+    Raises RuntimeError if the request's form was read before: this uses up the body, without which
+    the signature can't be checked.
     """
     body = request.get_data()
     if not body and request.content_length:

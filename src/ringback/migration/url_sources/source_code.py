@@ -127,7 +127,7 @@ class _Form:
 
     @classmethod
     def around(cls, before: str) -> Self | None:
-        """Return the form body in which this text ends; None if it doesn't look like one."""
+        """Return the form body that this text begins and does not end; None if it has none."""
         ends = [end.start() for end in _WORD_ENDS.finditer(before)]
         start = ends[-1] if ends else -1
         quote = before[start] if ends and not before[start].isspace() else ""

@@ -45,7 +45,7 @@ class _MemoryTable:
         self._firsts = dict[_Key, _Key]()
         """Maps the other token of a row to the row's first token."""
         self._unpaired = dict[_Key, dict[str, DedupeClaimRow]]()
-        """The rows without another token, by source and content, then by token."""
+        """Rows of events from only one source so far, by source and content, then by token."""
 
     def __len__(self) -> int:
         return len(self._rows)

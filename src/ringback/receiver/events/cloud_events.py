@@ -46,7 +46,7 @@ class CloudEvent:
     """One event of KORE's Event Streams."""
 
     id: str
-    """The event's identifier, the same in each delivery; the idempotency token is per request."""
+    """The event's identifier, the same in each delivery (idempotency tokens are for requests)."""
     source: str
     type: str
     time: datetime | None

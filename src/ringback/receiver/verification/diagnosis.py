@@ -165,7 +165,7 @@ def _other_url(
 
 
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
-    """Yield the URLs that the sender may have signed if the receiver checks with this one.
+    """Yield URLs that the sender may have signed, given that the receiver checks with `url`.
 
     Each comes with and without the query for both sources: Twilio's signature covers the query and
     KORE's doesn't, and receivers easily mix the two up.

@@ -21,7 +21,7 @@ class HeaderFamily:
     signature_header: str
     idempotency_header: str
     signs_with: str
-    """The name of the usual secret, for messages, such as "Auth Token"."""
+    """The name of the source's usual kind of secret, for messages: "Auth Token", for example."""
     more_headers: tuple[str, ...] = ()
 
     @property

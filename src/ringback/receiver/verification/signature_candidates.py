@@ -1,4 +1,4 @@
-"""The inputs of a signature: everything that sender and receiver must have the same of."""
+"""The inputs of a signature; sender and receiver must use exactly the same."""
 
 import hmac
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class SignatureCandidate:
         return self.scheme.source
 
     def signature(self) -> str | None:
-        """Return the signature that these method, URL, body and secret give.
+        """Return the signature made from this method, URL, body and secret.
 
         Returns None if the URL or the body's form can't be encoded as UTF-8.
         """

@@ -14,7 +14,7 @@ from ringback.stores.sqlite.durability_mark import (
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
-"""Pairs of a size in bytes and the check for files up to that size; it takes under a second."""
+"""Pairs of a file size and the check for files up to this size, so that it takes under a second."""
 
 _INSTEAD: Final = (
     "Restore it from a backup; or, to go on without the lost data, start the server once with"

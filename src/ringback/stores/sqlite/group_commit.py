@@ -85,7 +85,7 @@ class SqliteTransaction(Transaction):
         self.batches = SqliteIncomingBatches(session)
         self.endings: list[CommitHooks] = []
         self.room = DiskSpace.beside(session)
-        """The disk space into which the database can grow."""
+        """Checks that the disk has space for the database to grow."""
         self._session = session
 
     def begin_commit(self) -> None:

@@ -28,8 +28,7 @@ def copy_before_upgrade(
     """Copy the data file to `<name>.before-N` (N: old schema version), then call `copied`.
 
     The copy is synced to disk. An existing copy stays, and the new copy gets a further number.
-    Raises ConfigurationError if the disk has no room or copying fails; then no partial copy is left
-    behind.
+    Raises ConfigurationError if the disk has no room or copying fails, and deletes a partial copy.
     """
     size = _size_of(connection)
     _check_room(path, gap, size)

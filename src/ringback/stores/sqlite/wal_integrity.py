@@ -226,9 +226,11 @@ def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
 
 @lru_cache(4)
 def _weights(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
-    """Return each word's weight in the first and the second sum, and the weights of `before`.
+    """Return the weights by which `_sum` multiplies words, since SQLite adds them up one by one.
 
-    For each pair (x, y), SQLite computes `first += x + second` and then `second += y + first`.
+    They are each word's weight in the first and in the second sum, and the weights of the checksum
+    `before`. For each pair (x, y), SQLite computes `first += x + second` and then `second += y +
+    first`.
     """
     ones, twos = list[int](), list[int]()
     a, b, c = 1, 0, 1
