@@ -172,11 +172,12 @@ async def test_an_answer_that_is_none_of_the_apis_is_told(
     assert url_source.deliveries is not None
     now = datetime.now(UTC)
     with pytest.raises(
-        ConfigurationError, match=r"^the totals: the (API answers 502|answer is none)"
+        ConfigurationError, match=r"^the totals: (the API answers 502|this response does not come)"
     ):
         await url_source.deliveries.totals(since=now, until=now)
     with pytest.raises(
-        ConfigurationError, match=r"^supersim.v1.fleets: the (API answers 502|answer is none)"
+        ConfigurationError,
+        match=r"^supersim.v1.fleets: (the API answers 502|this response does not come)",
     ):
         await url_source.entries()
 

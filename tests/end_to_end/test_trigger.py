@@ -246,7 +246,7 @@ async def test_what_was_set_is_put_back_where_a_person_stops_it(tmp_path: Path) 
         process.send_signal(signal.SIGINT)
         _, said = await process.communicate()
         assert await chosen(dev, Sim=SIM_SID) is None
-    assert (process.returncode, said.decode().strip()) == (1, "Aborted!")
+    assert (process.returncode, said.decode().strip()) == (1, "ringback: aborted")
 
 
 # ---- what people are told ------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import shutil
+import signal
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from ringback.cli.comparison_output import comparison_lines, terminal_width, wra
 from ringback.cli.dev.command import details_of, seed_account
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.output import say, styled
-from ringback.cli.signals import event_of_signals, first_of, ignored_signals
+from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.calendar import iso
 from ringback.core.callbacks.request_comparison import ComparedRequest, RequestComparison, compared
 from ringback.core.errors import ConfigurationError
@@ -140,7 +141,8 @@ class _Result(NamedTuple):
 async def walk_through(*, keep: bool, as_json: bool) -> int:
     """Run the demo and return the exit code; Ctrl-C and SIGTERM end it early."""
     log_to_stderr("text", "warning")
-    stop = event_of_signals()
+    # A second Ctrl-C would leave the folder behind.
+    stop = event_of_signals(second=signal.SIG_IGN)
     tell: Callable[[str], None] = _say_nothing if as_json else click.echo
     async with _started() as running:
         done = list[_Result]()
@@ -173,9 +175,7 @@ async def _started() -> AsyncGenerator[_Running]:
     try:
         yield await _start(stack)
     finally:
-        # A second Ctrl-C would leave the folder behind.
-        with ignored_signals():
-            await stack.aclose()
+        await stack.aclose()
 
 
 async def _start(stack: AsyncExitStack) -> _Running:

@@ -2,24 +2,24 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_Handler = Callable[[int, FrameType | None], object] | int | None
 
 
-def event_of_signals() -> asyncio.Event:
-    """Return an event that Ctrl-C or a SIGTERM sets, from now on; a second one ends the process.
+def event_of_signals(*, second: signal.Handlers = signal.SIG_DFL) -> asyncio.Event:
+    """Return an event that Ctrl-C or SIGTERM sets from now on.
 
-    A second one loses nothing, since whatever was answered is on disk.
+    By default a second signal ends the process, which loses nothing: all that was acknowledged is
+    on disk. With `signal.SIG_IGN` it is ignored, so that the command can clean up.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    react = partial(_stop, stop, loop)
+    react = partial(_stop, stop, loop, second)
 
     def react_soon(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(react)
@@ -37,20 +37,6 @@ def on_hangup(call: Callable[[], None]) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
 
 
-@contextmanager
-def ignored_signals() -> Generator[None]:
-    """Ignore Ctrl-C and SIGTERM while a command cleans up, which must not take long."""
-    loop, earlier = asyncio.get_running_loop(), dict[signal.Signals, _Handler]()
-    for number in _SIGNALS:
-        loop.remove_signal_handler(number)
-        earlier[number] = signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-
 async def first_of(*awaited: Coroutine[None, None, object]) -> None:
     """Wait for the first of these to end, cancel the others, and raise its exception if any."""
     tasks = [asyncio.ensure_future(one) for one in awaited]
@@ -64,9 +50,9 @@ async def first_of(*awaited: Coroutine[None, None, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+def _stop(stop: asyncio.Event, loop: asyncio.AbstractEventLoop, second: signal.Handlers) -> None:
     for number in _SIGNALS:
         with suppress(NotImplementedError):
             loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, second)
     stop.set()

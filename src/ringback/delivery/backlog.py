@@ -71,6 +71,6 @@ class Backlog:
 
 def _overloaded(what: str, bound: int) -> BacklogFull:
     return BacklogFull(
-        f"{what}, and {bound} may; nothing was accepted, ask again in {_ASK_AGAIN} s",
+        f"{what}; the limit is {bound}. Nothing was accepted; try again in {_ASK_AGAIN} s",
         retry_after=_ASK_AGAIN,
     )

@@ -26,7 +26,7 @@ def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
     with pytest.raises(BacklogFull) as refused:
         backlog.check(OURS, count)
     assert str(refused.value) == (
-        "5 callbacks of this account wait, and 10 may; nothing was accepted, ask again in 5 s"
+        "5 callbacks of this account wait; the limit is 10. Nothing was accepted; try again in 5 s"
     )
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 
@@ -39,7 +39,7 @@ def test_what_one_account_has_waiting_takes_no_room_from_another() -> None:
 def test_the_bound_of_all_counts_for_everybody(account: str) -> None:
     backlog = a_backlog({OURS: 4, THEIRS: 5}, in_all=10)
     backlog.check(account, 1)
-    with pytest.raises(BacklogFull, match="9 callbacks wait, and 10 may"):
+    with pytest.raises(BacklogFull, match="9 callbacks wait; the limit is 10"):
         backlog.check(account, 2)
 
 

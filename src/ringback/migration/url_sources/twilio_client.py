@@ -137,7 +137,9 @@ def _translated(what: str) -> Generator[None]:
     except OSError as failure:
         raise ConfigurationError(f"{what}: the API can't be reached: {failure}") from None
     except (ValueError, KeyError, TypeError) as odd:
-        raise ConfigurationError(f"{what}: the API didn't send this response: {odd}") from None
+        raise ConfigurationError(
+            f"{what}: this response does not come from the API: {odd}"
+        ) from None
 
 
 def _why(refusal: Any) -> str:
@@ -147,4 +149,4 @@ def _why(refusal: Any) -> str:
         case TwilioException(args=[_, Response() as answer]):
             return f"the API answers {answer.status_code}: {answer.text[:_SHOWN]}"
         case _:
-            return f"the API didn't send this response: {refusal}"
+            return f"this response does not come from the API: {refusal}"
