@@ -6,7 +6,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Final
 
 INSTANT: Final = timedelta(microseconds=1)
-"""The smallest difference between two times."""
+"""The smallest difference that two `datetime` values can have."""
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))

@@ -156,7 +156,7 @@ class QueryTimeout(StoreUnavailable):
 
 
 def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Return the error to raise instead of this one: it names the extra to install.
+    """Return the error to raise in place of `missing`; it names the extra to install.
 
     `user` is the part of Ringback that imports the module. An error about one of Ringback's own
     modules is returned unchanged, since no extra adds that module.

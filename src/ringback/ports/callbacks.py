@@ -121,7 +121,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[CallbackRecord]:
         """Return an account's callbacks that match a filter, oldest first, after the SID `after`.
 
-        `examining` means the same as in a PageWindow.
+        `examining` limits how many callbacks are read, like the field of PageWindow.
         """
         ...
 
@@ -149,7 +149,10 @@ class Callbacks(Protocol):
         ...
 
     def left_open(self) -> list[DeliveryClaim]:
-        """Return claims for the attempts that a stopped process left open; called at startup."""
+        """Return claims for the attempts that a stopped process left without a result.
+
+        Called when Ringback starts.
+        """
         ...
 
     def next_due(self, lane: Lane) -> datetime | None:

@@ -64,7 +64,7 @@ class RecordPage(list[T]):
 
 
 class RecordTable(Protocol[T]):
-    """A table of all accounts' records of one kind, each found by its own SID or its SIM's SID."""
+    """A table of all accounts' records of one kind; finds a record by its own or its SIM's SID."""
 
     def add(self, record: T) -> None:
         """Save a new record."""
@@ -118,7 +118,7 @@ class DataSessions(Protocol[F]):
         ...
 
     def end(self, sid: str, at: datetime | None) -> None:
-        """Set the end of a session; None for a session without an end."""
+        """Set the time at which a session ends; None removes it, so that the session goes on."""
         ...
 
     def of_sim(self, sim_sid: str, *, since: datetime) -> list[F]:

@@ -26,7 +26,7 @@ class RandomSource(Protocol):
     """A source of random bytes for SIDs, tokens and secrets."""
 
     def bytes(self, count: int) -> bytes:
-        """Return this many unpredictable bytes."""
+        """Return `count` unpredictable bytes."""
         ...
 
 
@@ -61,7 +61,7 @@ class Carrier(Protocol):
 
 
 class LoopWaker(Protocol):
-    """An object that wakes a loop that waits for work."""
+    """An object that wakes a loop while the loop waits for work."""
 
     def wake(self) -> None:
         """Make the loop look for work at once; does nothing if the loop is working already."""
@@ -69,4 +69,4 @@ class LoopWaker(Protocol):
 
 
 def no_checkpoint(name: str) -> None:
-    """Do nothing at a named step; tests pass another function, which waits or stops there."""
+    """Do nothing at the step `name`; tests pass a function that waits or stops at the step."""

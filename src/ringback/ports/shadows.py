@@ -46,7 +46,10 @@ class ShadowCallbacks(Protocol):
         ...
 
     def left_open(self) -> list[ShadowCallback]:
-        """Return the copies that a stopped process left without a result; called at startup."""
+        """Return the copies that a stopped process left without a result.
+
+        Called when Ringback starts.
+        """
         ...
 
     def page(

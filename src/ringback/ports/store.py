@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 
 def nothing() -> None:
-    """Do nothing."""
+    """Do nothing; the default `undone` of `Transaction.on_commit`."""
 
 
 class CommitHooks(NamedTuple):
-    """Functions to call after a transaction: `durable` if it was saved, `undone` if it was not."""
+    """Functions to call after a transaction: `durable` if its changes are saved, else `undone`."""
 
     durable: Callable[[], None]
     undone: Callable[[], None]
@@ -112,7 +112,7 @@ class Transaction(Protocol):
     tasks: ScheduledTasks
     callbacks: Callbacks
     batches: IncomingCallbackBatches
-    """Large batches of callbacks that have not been added to `callbacks` yet."""
+    """Large batches of new callbacks that have not been added to `callbacks` yet."""
     shadows: ShadowCallbacks
     """Shadow copies of callbacks."""
     kept_responses: ResponseOverflows
@@ -183,10 +183,11 @@ class BulkCallbackQueue(Protocol):
     ) -> list[CallbackRecord]:
         """Save all new callbacks of an account, or none; `texts` are their texts from `write_new`.
 
-        Returns their records, in the same order, when all are added; see `send_callbacks`. If the
-        database becomes unavailable before that, the batch is durable already, and the records that
-        it will have are returned at once. Cancelling the caller does not stop the work. Raises
-        BacklogFull like `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was saved.
+        Returns their records in the same order, once all callbacks are added. If the database
+        becomes unavailable before that, the batch is durable already, and the records that the
+        callbacks will have are returned at once. Cancelling the caller does not stop the work.
+        Raises BacklogFull like `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was
+        saved.
         """
         ...
 
@@ -195,14 +196,14 @@ class CallbackSigningKeys(Protocol):
     """The secrets that sign the callbacks of each account at the moment."""
 
     def learn(self, account: Account) -> None:
-        """Use this account's secrets from now on, unless a newer state of it is already in use."""
+        """Sign with this account's secrets from now on, unless a newer state of it is in use."""
         ...
 
 
 class TaskHandler(NamedTuple, Generic[C]):
     """The two functions that carry out one kind of task, each in its own transaction.
 
-    The mobile network does its work between them, so that no transaction waits for it.
+    The mobile network works between the two transactions, so that no transaction waits for it.
     """
 
     begin: Callable[[Transaction, ScheduledTask, C], BeginResult]

@@ -11,7 +11,7 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""A value that means all accounts in place of an account's SID; only lists accept it."""
+"""Stands for all accounts in place of an account's SID; only functions that read data accept it."""
 
 
 class AccountStatus(StrEnum):
@@ -73,7 +73,7 @@ class ApiKey:
     date_created: datetime
 
     def opens_with(self, secret: str) -> bool:
-        """Return True if this is the key's secret; compares in constant time."""
+        """Return True if `secret` is the key's secret; compares in constant time."""
         return is_secret_of(self.secret_hash, secret)
 
 

@@ -54,7 +54,7 @@ class ClientCredentials:
     lifetime: timedelta = LIFETIMES["1h"]
     """How long each of the client's tokens is valid."""
     locked: bool | None = None
-    """Saved as given, but has no effect, since Ringback's API can't change a client anyway."""
+    """The API's `locked` field: saved, but without effect, since no operation changes a client."""
 
     @property
     def areas(self) -> frozenset[ApiScope]:
@@ -62,7 +62,7 @@ class ClientCredentials:
         return EVERYTHING if self.type is ApiClientType.ADMIN else self.products
 
     def opens_with(self, secret: str) -> bool:
-        """Return True if this is the client's secret; compares in constant time."""
+        """Return True if `secret` is the client's secret; compares in constant time."""
         return is_secret_of(self.secret_hash, secret)
 
 

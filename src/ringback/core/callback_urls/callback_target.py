@@ -1,4 +1,4 @@
-"""Callback URLs of resources with their methods, and how requests change them."""
+"""The callback URLs set on resources, each with its HTTP method, and how requests change them."""
 
 from dataclasses import dataclass
 from typing import Final

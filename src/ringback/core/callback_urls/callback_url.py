@@ -74,9 +74,10 @@ class CallbackUrl:
 
     @classmethod
     def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
-        """Parse a customer's callback URL; `sources` are those it may ask for (None: any source).
+        """Parse a customer's callback URL.
 
-        Raises InvalidCallbackUrl, with a message that names the part that is wrong.
+        `sources` lists the sources that the URL may ask for; None allows any source. Raises
+        InvalidCallbackUrl, with a message that names the part that is wrong.
         """
         _check_text(text)
         match = _FORM.fullmatch(text)
@@ -93,9 +94,9 @@ class CallbackUrl:
     def read_back(cls, text: str) -> Self:
         """Parse a stored callback URL, even if the rules have become stricter since it was stored.
 
-        If it is no longer valid, its fragment has no effect and it gets a warning: a promised
-        callback is still sent. It may ask for a source that no longer exists. Raises ValueError
-        if the text never was a callback URL.
+        A URL that is no longer valid still gets the promised callbacks, but its fragment has no
+        effect, and the URL gets a warning. A URL may ask for a source that no longer exists. Raises
+        ValueError if the text never was a callback URL.
         """
         try:
             return cls.parse(text, sources=None)

@@ -94,7 +94,7 @@ class Timeouts(NamedTuple):
 
 
 def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
-    """Return the time limits of an attempt if its round has the time `left` until its end.
+    """Return the time limits of an attempt whose round ends when the time `left` is over.
 
     >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
     Timeouts(connect=5.0, read=15.0, total=7.0)

@@ -96,13 +96,13 @@ class CallbackRecord(NamedTuple):
     date_created: datetime
     progress: DeliveryProgress
     idempotency_key: str | None = None
-    """The client's key, which prevents that the same callback is created twice; None without."""
+    """The client's key, which prevents that the callback is created twice; None if not given."""
     replay_of: str | None = None
     """The SID of the callback that this one repeats from another source; None for an original."""
     is_test: bool = False
     """True for a test event: JSON, sent by KORE's infrastructure, with only one round."""
     secret_id: str | None = None
-    """The id of the webhook secret that signs it; if None, each attempt uses the active secret."""
+    """The id of the webhook secret that signs the callback; None for whichever is active."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -185,7 +185,7 @@ def begin(
 def put_back(
     progress: DeliveryProgress, now: datetime, *, due: datetime | None = None
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose attempt was not sent, so that it does not count.
+    """Return the progress of a callback whose attempt was not sent: the attempt does not count.
 
     The callback is due again at `due`, or now if that is None.
     """
@@ -199,9 +199,9 @@ def put_back(
 
 
 def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that was scheduled while the clock was ahead of now.
+    """Return the progress of a callback that was scheduled while the clock was set too far ahead.
 
-    The callback's full wait starts again now.
+    The callback waits as long as planned then, but from now on.
     """
     if progress.due is None:
         return progress

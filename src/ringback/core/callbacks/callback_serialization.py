@@ -1,4 +1,7 @@
-"""Converts new callbacks to text and back, for batches saved before their database rows exist."""
+"""Converts new callbacks to text and back.
+
+A large batch of callbacks is first saved as text; afterwards, each callback gets its database row.
+"""
 
 import json
 from dataclasses import replace

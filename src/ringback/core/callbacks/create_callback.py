@@ -87,7 +87,7 @@ def repeat(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
-    """Return a new callback with the same content, but from another source and with a new token."""
+    """Return a new callback with the content of `callback`, but another source and a new token."""
     return callback._replace(
         sid=_sid(random_bytes, now),
         source=source,

@@ -49,10 +49,11 @@ def render(
 def render_unsent(
     callback: CallbackRecord, source: CallbackSourceDefinition, *, account: Account, has_token: bool
 ) -> tuple[OutgoingRequest, Mapping[str, str]]:
-    """Return the request of a callback as this source would send it now, and its open values.
+    """Return the request that this source would send for a callback, and the request's open values.
 
-    The open values are known only once it is sent. They are given by placeholder, and stand in the
-    headers as words in place of the value. With `has_token`, the callback's own token is used.
+    Open values, such as a time that is signed, are known only when the request is sent. The headers
+    contain descriptions in their place, which are also returned, by placeholder. With `has_token`,
+    the request has the callback's own token; otherwise the token is an open value.
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
@@ -68,7 +69,7 @@ def render_unsent(
 
 
 def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[str, str]:
-    """Return the values that are known only once a request is sent, by placeholder, in words."""
+    """Return the values that are known only when a request is sent: descriptions by placeholder."""
     scheme, found = source.signature, dict[str, str]()
     if not has_token:
         length = len(source.token.make(bytes(TOKEN_BYTES)))

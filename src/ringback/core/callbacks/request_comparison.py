@@ -1,8 +1,8 @@
-"""Two requests side by side: their headers, their bodies, and how each signature is computed.
+"""Compares two requests: their headers, their bodies, and how each signature is computed.
 
-It answers the question that KORE's notice leaves open: what changes between the two sources, and
-what has a receiver to change because of that? All of it follows from the two requests and the
-definitions of their sources, so it holds for sources of the settings as well.
+KORE's notice leaves open which differences between the two sources a receiver has to handle. The
+comparison finds them in the two requests and in the definitions of their sources, so it also works
+for sources that the settings add.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ from ringback.core.sources.source_definition import (
 _OF_EACH_REQUEST: Final = frozenset({"host", "content-length", "date", "authorization"})
 """Headers whose values differ from request to request, whatever the source."""
 _NAMED: Final = 5
-"""How many parameters a summary names."""
+"""The maximum number of parameters that a summary names."""
 
 
 class HeaderRole(StrEnum):
-    """What a receiver uses a header for."""
+    """The purpose for which a receiver needs a header."""
 
     IDEMPOTENCY = "token"
     SIGNATURE = "signature"
@@ -45,23 +45,23 @@ class HeaderChange(StrEnum):
     SAME = "same"
     DIFFERS = "differs"
     RENAMED = "renamed"
-    """The token or the signature has a header with another name."""
+    """The second request has the token or the signature in a header with another name."""
     REMOVED = "removed"
     ADDED = "added"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedHeader:
-    """A header of one request."""
+    """A header of one of the two requests that are compared."""
 
     name: str
     value: str | None
-    """None if it is known only once the request is sent."""
+    """The header's value; None if it is known only when the request is sent."""
     note: str | None = None
-    """What the value will be, in words, if it is not known yet."""
+    """A description of the value, if the value is not known yet."""
     role: HeaderRole | None = None
     hidden: str | None = field(default=None, repr=False)
-    """The secret that the value hides; it is compared, and never shown."""
+    """The credentials that `value` leaves out; the comparison uses them, but never shows them."""
 
     def is_like(self, other: "ComparedHeader") -> bool:
         """Return True if both values are known and equal."""
@@ -70,7 +70,7 @@ class ComparedHeader:
 
 
 class HeaderPair(NamedTuple):
-    """The same header of both requests; None for a request that doesn't have it."""
+    """A header of the first request and its counterpart in the second; None if there is none."""
 
     change: HeaderChange
     first: ComparedHeader | None
@@ -78,23 +78,23 @@ class HeaderPair(NamedTuple):
 
     @property
     def role(self) -> HeaderRole | None:
-        """The role of the header, if it has one."""
+        """The role of the header; None if it has no role."""
         header = self.second or self.first
         return None if header is None else header.role
 
 
 class ParameterDifference(NamedTuple):
-    """A parameter whose values are not the same in both requests."""
+    """A parameter with different values in the two requests."""
 
     name: str
     first: tuple[str, ...]
-    """Its values in their order; empty if the request doesn't have it."""
+    """The values in the first request, in their order; empty if that lacks the parameter."""
     second: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRequest:
-    """One of the two requests."""
+    """One of the two requests that are compared."""
 
     source: SourceName
     method: str
@@ -105,16 +105,16 @@ class ComparedRequest:
     headers: tuple[ComparedHeader, ...]
     body: str
     recipe: SignatureRecipe | None
-    """How its signature is computed; None if no header has one."""
+    """The steps by which the signature is computed; None if no header has a signature."""
     secret: SigningSecret
-    """The secret that its source signs with."""
+    """The kind of secret that the request's source signs with."""
     callback_sid: str | None = None
     date_sent: datetime | None = None
-    """None for a request that was not sent."""
+    """When the request was sent; None if it was not sent."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The parameters: of the URL of a GET, else of the body; a body of JSON has none."""
+        """The parameters in the URL of a GET, or else in the body; a JSON body has none."""
         if self.method == HttpMethod.GET:
             return decode(self.url.partition("?")[2])
         is_json = any(
@@ -138,10 +138,10 @@ def compared(
     callback_sid: str | None = None,
     date_sent: datetime | None = None,
 ) -> ComparedRequest:
-    """Return a request of this source, ready to be compared.
+    """Return a request of this source, prepared for a comparison.
 
-    `open_values` are the values that are known only once it is sent, as `render_unsent` returns
-    them. `credentials` are those of its URL, which the record hides.
+    `open_values` describes the values that are known only when the request is sent; it comes from
+    `render_unsent`. `credentials` are those of the request's URL, which `record` hides.
     """
     templates = {template.name.lower(): template for template in definition.headers}
     headers, values = list[ComparedHeader](), dict[str, str]()
@@ -181,9 +181,10 @@ def compared_unsent(
     source: SourceName,
     account: Account,
 ) -> ComparedRequest:
-    """Return the request of a callback as this source would send it now.
+    """Return the request that this source would send for a callback now, prepared for a comparison.
 
-    No token is made up for it: only the callback's own source uses the callback's token.
+    The request has the callback's token only if `source` is the callback's own source; other
+    sources make a new token when they send.
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
@@ -234,28 +235,28 @@ def _recipe_of(
 
 
 class RequestComparison:
-    """Two requests, compared."""
+    """Finds the differences between two requests, and what they mean for a receiver."""
 
     def __init__(self, first: ComparedRequest, second: ComparedRequest) -> None:
         self.first = first
         self.second = second
         self.headers: Sequence[HeaderPair] = _pairs(first.headers, second.headers)
-        """In the order in which the second request has them, the removed ones between."""
+        """The pairs of headers in the second request's order; removed headers are in between."""
         self.parameters: Sequence[ParameterDifference] = _parameter_differences(first, second)
-        """The parameters that differ."""
+        """The parameters whose values differ."""
 
     @property
     def is_same_line(self) -> bool:
-        """Return True if the request lines are equal."""
+        """True if the request lines are equal."""
         return self.first.line == self.second.line
 
     @property
     def is_same_body(self) -> bool:
-        """Return True if the bodies are equal, byte for byte."""
+        """True if the bodies are equal, byte for byte."""
         return self.first.body == self.second.body
 
     def count(self, change: HeaderChange) -> int:
-        """Return the number of headers that change like this."""
+        """Return the number of headers with this kind of change."""
         return sum(pair.change is change for pair in self.headers)
 
     @property
@@ -290,7 +291,7 @@ class RequestComparison:
 
     @property
     def receiver_changes(self) -> list[str]:
-        """What a receiver of the first source's requests has to change for the second's.
+        """The changes that a receiver of the first source's requests needs to accept the second's.
 
         Each change is a sentence or two; there are none if both have the same source.
         """
@@ -343,7 +344,10 @@ class RequestComparison:
             yield " ".join(parts)
 
     def _names_of(self, change: HeaderChange) -> list[str]:
-        """Return the names of the headers without a role that the source itself changes."""
+        """Return the names of the headers that have this change because the sources differ.
+
+        Left out are the token and the signature, and headers that differ in every request anyway.
+        """
         found = [(pair.first or pair.second) for pair in self.headers if pair.change is change]
         return [
             header.name
@@ -361,7 +365,7 @@ class RequestComparison:
 
 
 def _pairs(first: Sequence[ComparedHeader], second: Sequence[ComparedHeader]) -> list[HeaderPair]:
-    """Pair headers of the same role, then those of the same name, and place what is left."""
+    """Pair headers of the same role, then those of the same name; all others stay single."""
     partners = dict[int, int]()
     for is_partner in (_has_same_role, _has_same_name):
         for at, header in enumerate(second):
@@ -422,7 +426,7 @@ def _by_name(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]
 
 
 def _listed(names: Sequence[str], count: int) -> str:
-    """List names; `count` says how many there are, if these are only the first of them.
+    """Return these names as a list in words; if `count` is higher, it says how many more there are.
 
     >>> _listed(["A", "B", "C"], 3), _listed(["A", "B"], 7)
     ('A, B and C', 'A, B and 5 more')

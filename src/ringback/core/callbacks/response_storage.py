@@ -1,4 +1,4 @@
-"""Decides how much of an answer is stored: the first part always, the rest within a budget.
+"""Decides how much of a receiver's answer is stored: a first part always, the rest within a budget.
 
 The first part is stored with the attempt. The rest is stored separately, and only for the last
 answer to a callback or a shadow copy, until another answer replaces it or the budget is used up. An
@@ -31,7 +31,7 @@ class ResponseStorageBudget:
     per_account: int = 64 << 20
 
     def has_room_for(self, *, in_all: int, most_of_one: int) -> bool:
-        """Return True if `in_all` bytes in total, and `most_of_one` of one account, are allowed."""
+        """Return True if `in_all` bytes are allowed in total, and `most_of_one` for one account."""
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 

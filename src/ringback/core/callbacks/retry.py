@@ -1,10 +1,11 @@
 """Decides after an attempt whether the callback is done, is retried, or is given up.
 
-A round is the first attempt and up to `rc` immediate retries within the time `tt`, for the failures
-that `rp` names. There is one more retry if a kept connection turned out to be closed: keeping it
-was our choice, and the receiver may never have seen the request. After a round, the schedule gives
-further rounds, whatever the failure was. An attempt with an unknown result is always repeated,
-since the request may not have arrived.
+A round is a first attempt and its immediate retries. The fragment of the callback's URL sets how
+many retries there are (`rc`), within which time (`tt`), and for which failures (`rp`). There is one
+more retry if a kept connection turned out to be closed: keeping it was our choice, and the receiver
+may never have seen the request. After a round, the schedule gives further rounds, whatever the
+failure was. An attempt with an unknown result is always repeated, since the request may not have
+arrived.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,10 @@ Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged |
 
 
 def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
-    """Return pairs of a parameter and its event field: as in `fields`, or else of the same name."""
+    """Return each parameter in `names`, paired with the event's field that gives its value.
+
+    `fields` gives the fields; a parameter that it lacks has the field of the same name.
+    """
     return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
 
 

@@ -53,7 +53,7 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
 
 def refusal_of_name(host: str) -> str:
-    """Return the error for a host that callbacks may not be sent to, without its address."""
+    """Return the error message for a forbidden host; it does not show the host's address."""
     return f"{host} does not lead to a public address; {_WHERE_TO}"
 
 

@@ -20,7 +20,8 @@ class DescriptorShares:
 def outgoing_wanted(at_once: int) -> int:
     """Return the number of outgoing connections to allow for `at_once` concurrent requests.
 
-    It is an eighth higher, to keep connections alive to receivers that are called repeatedly.
+    The number is an eighth higher, so that connections to receivers that are called repeatedly stay
+    open.
     """
     return at_once + at_once // 8
 

@@ -30,9 +30,9 @@ class Direct:
     local_addresses: tuple[str, ...] = ()
 
     def local_address(self, *, towards: str, turn: int) -> str | None:
-        """Return the local address for the request number `turn` to the address `towards`.
+        """Return the local address for request number `turn`, which goes to the address `towards`.
 
-        None if the route has no local address of the same family (IPv4 or IPv6).
+        Returns None if the route has no local address of the same family (IPv4 or IPv6).
 
         >>> pool = Direct(("192.0.2.1", "192.0.2.2", "2001:db8::1"))
         >>> [pool.local_address(towards="198.51.100.7", turn=turn) for turn in range(3)]

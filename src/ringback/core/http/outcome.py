@@ -15,7 +15,7 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """A reason why no answer came: its name in records, error code, and `rp` value that retries."""
+    """A reason why no answer came: its name in records, error code, and key for retries (`rp`)."""
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)

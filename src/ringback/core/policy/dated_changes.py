@@ -84,7 +84,7 @@ class UpcomingPolicyChange(NamedTuple):
 
     change: PolicyChange
     within: timedelta
-    """The shortest reminder time that has been reached; zero once the change has taken effect."""
+    """How long before the change its latest reminder was due; zero once the change has begun."""
 
 
 def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
@@ -143,7 +143,7 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[UpcomingPolicyChange]:
-    """Return reminders of the changes after `since` that are near, or have taken effect, at `at`.
+    """Return a reminder of each change after `since` that is near or has taken effect at `at`.
 
     `before` lists the reminder times: how long before a change a reminder of it is due.
     """
@@ -159,7 +159,10 @@ def reminders(
 def next_reminder(
     policy: Policy, *, after: datetime, before: Sequence[timedelta]
 ) -> datetime | None:
-    """Return when the next reminder after this instant is due, or None if there is none."""
+    """Return when the next reminder of a policy change is due after this instant, or None.
+
+    `before` lists the reminder times: how long before a change a reminder of it is due.
+    """
     instants = [
         change.at - time
         for change in policy_changes(policy, after=after)
@@ -192,9 +195,10 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:
-    """Return the holds of an account or URL, grouped by the instant at which they end.
+    """Return the holds that cover only one account or some URLs, grouped by their ends.
 
-    Holds of every callback are left out: their ends are reported as changes of the phase.
+    Holds that cover every callback are left out: when one ends, `policy_changes` reports a change
+    of the default source or of the sources that URLs may ask for.
     """
     ends = dict[datetime, list[PhaseHold]]()
     for_all = list[PhaseHold]()

@@ -1,4 +1,4 @@
-"""The impact of a policy on last week's callbacks: the source that sends them, now and later."""
+"""Calculates which source sends last week's callbacks, now and later, and so a policy's impact."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class UrlDeliveryTotals(NamedTuple):
-    """Numbers of callbacks by status, for one account, URL, source used and source asked for."""
+    """The numbers of callbacks to one URL of an account, by status.
+
+    Different sources are counted separately: the source that sent the callbacks, and the source
+    that the URL asked for.
+    """
 
     account_sid: str
     url: str
@@ -82,7 +86,7 @@ class UrlForecast:
     """The callback URL as records show it: with its fragment, without its credentials."""
     asked: SourceName | None
     callbacks: int
-    """The number of callbacks that were created in the last week."""
+    """The number of callbacks to the URL that were created in the last week."""
     would_move: int
     """The number of last week's callbacks that another source would send at the other date."""
     now: CallbackSourceSelection
@@ -106,7 +110,7 @@ class UrlForecast:
 def forecast_urls(
     policy: Policy, sent: Iterable[UrlDeliveryTotals], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
-    """Return a forecast for each URL with callbacks in `sent`, sorted by account and URL."""
+    """Return forecasts from `now` to the date `then` for all URLs in `sent`, by account and URL."""
     ordered = sorted(sent, key=_configured)
     by_date = Policy(policy.phases)
     return [

@@ -131,7 +131,8 @@ class Policy:
     )
     """The holds by account, with their positions in `holds`.
 
-    A policy may have thousands of holds; a callback should be compared only with its account's.
+    A policy may have thousands of holds; so a callback is compared only with its account's holds
+    and with those of all accounts.
     """
 
     def __post_init__(self) -> None:
@@ -165,7 +166,10 @@ class Policy:
         return (*Source, *sorted(named - BOTH))
 
     def held_in(self, phase: str) -> Self:
-        """Return this policy with a hold added that keeps all other callbacks in this phase."""
+        """Return this policy with a further hold, for all callbacks that no earlier hold covers.
+
+        The hold keeps them in the phase with this name.
+        """
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:

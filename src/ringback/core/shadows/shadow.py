@@ -23,7 +23,7 @@ SHADOW_BYTES: Final = SID_BYTES + TOKEN_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ShadowQueryParameter:
-    """A kind of mark: the copy goes to the callback's URL with a parameter added to its query."""
+    """Marks a copy by its query: it goes to the callback's URL with this parameter added."""
 
     parameter: str
     """The encoded parameter, like `shadow=1`."""
@@ -31,14 +31,14 @@ class ShadowQueryParameter:
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetPath:
-    """A kind of mark: the copy goes to another path at the callback's scheme, host and port."""
+    """Marks a copy by its path: it goes to another path at the callback's scheme, host and port."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowTargetUrl:
-    """A kind of mark: the copy goes to another URL, with the settings in that URL's fragment."""
+    """Marks a copy by its URL: it goes to another URL, with the settings in that URL's fragment."""
 
     url: CallbackUrl
 

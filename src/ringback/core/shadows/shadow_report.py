@@ -182,7 +182,7 @@ class UrlShadowSummary:
     examples: dict[AnswerDifferenceGroup, AnswerComparison] = field(
         default_factory=dict[AnswerDifferenceGroup, AnswerComparison]
     )
-    """The first pair that was added to each group."""
+    """For each group of different answers, the first pair that was added to the group."""
     times_of_first: list[float] = field(default_factory=list[float])
     times_of_copy: list[float] = field(default_factory=list[float])
 
@@ -192,7 +192,7 @@ class UrlShadowSummary:
         return self.same + self.unknown + self.differing.total()
 
     def add(self, pair: AnswerComparison) -> None:
-        """Count one more pair."""
+        """Count one more pair of a callback and its copy."""
         if not pair.is_known:
             self.unknown += 1
             return
@@ -213,7 +213,7 @@ class ShadowReport:
     of_url: dict[str, UrlShadowSummary] = field(default_factory=dict[str, UrlShadowSummary])
 
     def add(self, pair: AnswerComparison) -> None:
-        """Count one more pair, at its URL."""
+        """Count one more pair of a callback and its copy, in the summary of the callback's URL."""
         known = self.of_url.get(pair.url)
         if known is None:
             self.of_url[pair.url] = known = UrlShadowSummary(pair.url)

@@ -40,7 +40,7 @@ class SimulationSettings:
         )
 
     def data_per_hour(self, iccid: str) -> tuple[int, int]:
-        """Return the bytes per hour that a SIM card sends and receives, close to the average.
+        """Return the bytes per hour that a SIM card sends, and receives: random, near the average.
 
         >>> settings = SimulationSettings(timedelta(0), data_per_day=2_400_000)
         >>> settings.data_per_hour("89883070000123456789")
@@ -52,7 +52,7 @@ class SimulationSettings:
         return upload, total - upload
 
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
-        """Return a SIM card's mobile network: one with these SIDs, or any if there is none.
+        """Return a SIM card's mobile network: one of those with these SIDs, or any if none has one.
 
         >>> settings = SimulationSettings(timedelta(0))
         >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])

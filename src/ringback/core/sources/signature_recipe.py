@@ -1,7 +1,7 @@
-"""How each signature is computed, step by step, for people who want to follow it.
+"""Describes how each signature is computed, as a recipe: a list of steps that people can follow.
 
-Each recipe describes the function of `signature` that signs the same way. It gets the finished
-signature, so it needs no secret: a step that takes a secret names it and shows no value.
+Each recipe describes the function of `signature` that signs the same way. The caller passes the
+finished signature, so a recipe needs no secret: a step that uses a secret names it without a value.
 """
 
 from collections.abc import Sequence
@@ -28,18 +28,21 @@ class RecipeStep(NamedTuple):
 
 
 class SignatureRecipe(NamedTuple):
-    """The steps from the parts of a request to its signature, in order."""
+    """A recipe: the steps, in order, that turn the parts of a request into its signature."""
 
     algorithm: str
     """The algorithm in a few words, as a title."""
     steps: tuple[RecipeStep, ...]
-    """The last one results in the signature."""
+    """The steps; the last one results in the signature."""
 
 
 def twilio_recipe(
     url: str, parameters: Sequence[tuple[str, str]], signature: str | None
 ) -> SignatureRecipe:
-    """Return the recipe of `sign_as_twilio`: a GET has no parameters in its body."""
+    """Return the steps by which `sign_as_twilio` computes a signature.
+
+    `parameters` are those in the body of a POST; a GET has none.
+    """
     pairs = sorted(set(parameters))
     parts = [RecipeStep("The URL, with its query and without its fragment", url)]
     if pairs:
@@ -62,7 +65,7 @@ def twilio_recipe(
 
 
 def kore_recipe(method: str, resource: str, body: str, signature: str | None) -> SignatureRecipe:
-    """Return the recipe of `sign_as_kore`."""
+    """Return the steps by which `sign_as_kore` computes a signature."""
     parts = [
         RecipeStep("The webhook secret", secret=SigningSecret.WEBHOOK),
         RecipeStep("The method", method),
@@ -81,7 +84,7 @@ def kore_recipe(method: str, resource: str, body: str, signature: str | None) ->
 def standard_webhooks_recipe(
     token: str | None, timestamp: int | None, body: str, signature: str | None
 ) -> SignatureRecipe:
-    """Return the recipe of `sign_as_standard_webhooks`.
+    """Return the steps by which `sign_as_standard_webhooks` computes a signature.
 
     Token, timestamp and signature are None if they are not known before sending.
     """
@@ -105,7 +108,7 @@ def standard_webhooks_recipe(
 
 
 def hmac_sha256_recipe(body: str, signature: str | None) -> SignatureRecipe:
-    """Return the recipe of `sign_by_hmac_sha256`."""
+    """Return the steps by which `sign_by_hmac_sha256` computes a signature."""
     parts = [_body(body)]
     return SignatureRecipe(
         "HMAC-SHA256, in hex",
@@ -129,7 +132,7 @@ def _hmac(
 
 
 def _sum(parts: Sequence[RecipeStep]) -> str:
-    """Return the numbers of these steps, whose texts are run together.
+    """Return words that join the texts of these steps, which are named by their numbers.
 
     >>> _sum([RecipeStep("a"), RecipeStep("b")])
     '1 + 2 run together'

@@ -47,7 +47,10 @@ PLACEHOLDERS: Final = (
     "timestamp",
     "static_proxy",
 )
-"""The placeholders that a header can have in braces; without the value, the header is left out."""
+"""The placeholders that a header's template can have in braces.
+
+A header is left out of a request if one of its placeholders has no value.
+"""
 
 _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -132,7 +135,7 @@ class SignatureScheme(NamedTuple):
     sign: Callable[[SigningInput, str], str]
     """The function that returns the signature of a request's parts, made with a secret."""
     recipe: Callable[[SigningInput, str | None], SignatureRecipe]
-    """The function that describes how the given signature of a request's parts was made.
+    """The function that describes the steps by which a request's signature was made.
 
     If the values are not known before sending, the token is empty, the timestamp 0 and the
     signature None.
@@ -243,7 +246,7 @@ class CallbackSourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""A header prepared for `fill`: the header if it has no placeholder, its name, key and template."""
+"""A header prepared for `fill`: the finished header, or None; then its name, key and template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by the names that URLs use in `#cbs=`."""

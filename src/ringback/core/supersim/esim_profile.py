@@ -53,7 +53,7 @@ class EsimProfile:
     date_created: datetime
     date_updated: datetime
     iccid: str | None = None
-    """The number of the card; like the SIM and the server, None until status `available`."""
+    """The SIM card's number; like the SIM and the server, None until the status is `available`."""
     sim_sid: str | None = None
     smdp_plus_address: str | None = None
     matching_id: str | None = None

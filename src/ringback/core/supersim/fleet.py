@@ -21,7 +21,7 @@ class NetworkAccessProfile:
 
 
 DATA_LIMIT: Final = 1000
-"""The default data limit in MB, from the create parameter (the resource's own text says 250)."""
+"""The default data limit in MB, as the create parameter documents it; the resource says 250."""
 
 DATA_LIMITS: Final = (1, 2_000_000)
 """The minimum and the maximum of the data limit, in MB."""

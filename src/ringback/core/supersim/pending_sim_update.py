@@ -37,7 +37,10 @@ def finish(
 
 
 def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
-    """Return a SIM with another status; outside `ready`, its counts while `ready` are reset."""
+    """Return a SIM with another status.
+
+    In any status but `ready`, the SIM's time in `ready` and its SMS in that time are reset.
+    """
     is_ready = status is SimStatus.READY
     return replace(
         sim,

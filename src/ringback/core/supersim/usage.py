@@ -84,7 +84,7 @@ class UsageRecord:
     start: datetime
     end: datetime
     of: Mapping[str, str]
-    """The record's group and filters: names of sessions' fields with their values."""
+    """The values that all counted sessions have in common, by field: the group and the filters."""
     upload: int
     download: int
 
@@ -144,7 +144,10 @@ def plan_query(
 def summarize(
     account_sid: str, query: UsageQuery, sessions: Iterable[SuperSimDataSession], now: datetime
 ) -> list[UsageRecord]:
-    """Return a query's records, newest period first; without a group, also those without usage."""
+    """Return a query's records, newest period first.
+
+    Records without usage are left out if the query groups its records.
+    """
     groups = _grouped([one for one in sessions if _fits(one, query.filters)], query)
     records = list[UsageRecord]()
     for start, end in query.periods():

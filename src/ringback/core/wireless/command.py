@@ -89,7 +89,7 @@ class WirelessCommand:
 
 
 def check_command(command: str, mode: PayloadType, include_sid: IncludeSid) -> None:
-    """Raise InvalidParameter (33101, 33111) unless this can be sent to a device as a Command.
+    """Raise InvalidParameter (33101, 33111) if `command` can't be sent to a device.
 
     >>> check_command("aGk=", PayloadType.BINARY, IncludeSid.NONE)
     """

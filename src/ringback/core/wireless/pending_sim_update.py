@@ -26,8 +26,8 @@ def finish(
 ) -> tuple[WirelessSim, SimUpdated]:
     """Return the SIM after its change has ended, and the event to report.
 
-    A failed change leaves the SIM in its old state, with the old callback URL for its final status.
-    After a successful change, only the URL of this change gets the callback for the final status.
+    After a failure, the SIM is as before. After a successful change of status, the URL given with
+    that change also gets the callback when the SIM later moves to its final status.
     """
     failure, before = failure_in(result, unanswered=33000), update.from_status
     status = update.to_status if failure is None else before

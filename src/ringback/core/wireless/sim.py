@@ -1,8 +1,8 @@
 """The life cycle of Programmable Wireless SIMs, and the effect of an update.
 
 The allowed changes are from the documentation of SIM statuses: a SIM never returns to `new`, only a
-new SIM becomes `ready`, and any SIM can be `deactivated`; 72 hours later it is `canceled`. That it
-can become `active` again within these 72 hours is our decision.
+new SIM becomes `ready`, and any SIM can be `deactivated`; 72 hours later it is `canceled`. It is
+our decision that a deactivated SIM can become `active` again within these 72 hours.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
     _READY: _ACTIVE,
     _DEACTIVATED: WirelessStatus.CANCELED,
 }
-"""The final status that follows each of these statuses by itself; both cause a callback."""
+"""The statuses that end by themselves, each with its final status; a callback reports the end."""
 
 CANCELED_AFTER: Final = timedelta(hours=72)
 """The time after which a deactivated SIM is canceled."""
@@ -179,7 +179,8 @@ def moved(
 ) -> WirelessSim:
     """Return a SIM with another status; `before` is the status it had when its change began.
 
-    In a new status, the time and the number of Commands that lead to its final status restart.
+    A new status restarts the time and the number of Commands after which the SIM moves to its
+    final status.
     """
     stays = status is (before or sim.status)
     since = now if status in FINAL else None
