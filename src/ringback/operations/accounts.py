@@ -19,7 +19,7 @@ _INVALID_VALUE: Final = 83600
 _FIRST: Final = "first"
 _TOKEN_BYTES: Final = 16
 _SECRET_BYTES: Final = 9
-"""Makes secrets of 18 hex digits, like the samples in KORE's documentation."""
+"""The number of random bytes in a secret: 18 hex digits, like KORE's documented samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def create_account(
 def add_credentials(
     tx: Transaction, bare: Account, context: AccountOperationContext
 ) -> CreatedAccount:
-    """Create a new account's first webhook secret and API key, and return all three."""
+    """Create a new account's first webhook secret and API key; return the account with both."""
     secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
     account = replace(bare, webhook_secrets=secrets)
     tx.accounts.save(account)
@@ -95,7 +95,7 @@ def set_status(
 
 
 def keep_changed(tx: Transaction, account: Account, context: AccountOperationContext) -> Account:
-    """Save an account's new state, sign its callbacks with the new keys, and return the account."""
+    """Save an account's new state, sign callbacks with its secrets from now on, and return it."""
     # The signing keys change only after the commit: a receiver must not see a signature by a secret
     # that a crash could still undo. The revision shows which of two commits is later.
     changed = replace(account, revision=account.revision + 1)
@@ -105,7 +105,7 @@ def keep_changed(tx: Transaction, account: Account, context: AccountOperationCon
 
 
 def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
-    """Return an account, read again from the store, and then its subaccounts, oldest first."""
+    """Return an account's present state in the store, and then its subaccounts, oldest first."""
     return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
 
 

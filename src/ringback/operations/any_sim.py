@@ -29,7 +29,7 @@ def transfer_data(
 ) -> None:
     """Record that the device of a SIM has just used this many bytes of data.
 
-    Raises InvalidParameter if the SIM may not use that much.
+    Raises InvalidParameter if the SIM's status, or its fleet or rate plan, does not allow that.
     """
     match sim:
         case SuperSim():
@@ -67,7 +67,8 @@ def fetch_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
 def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim:
     """Return the account's Super SIM with this SID or unique name.
 
-    Raises NotFound if there is no such SIM, and InvalidParameter if it is of the other product.
+    Raises NotFound if there is no such SIM, and InvalidParameter if it is a Programmable Wireless
+    SIM.
     """
     sim = tx.supersim.sims.find(account_sid, sid_or_name)
     if sim is None:
@@ -109,7 +110,7 @@ def any_sim_named(tx: Transaction, account_sid: str, sid_or_name: str) -> Either
 
 
 class InboxMessage(NamedTuple):
-    """A message that has arrived at a device."""
+    """A message that has arrived at a SIM's device."""
 
     sid: str
     date: datetime

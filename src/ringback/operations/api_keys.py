@@ -25,9 +25,10 @@ class CreatedApiKey:
 def create_key(
     tx: Transaction, account_sid: str | None, name: str, context: AccountOperationContext
 ) -> CreatedApiKey:
-    """Create an API key of an account, or with None one of the operator, who sees every account.
+    """Create an API key of an account, or, if `account_sid` is None, of the operator.
 
-    Raises InvalidParameter if the name is not 1 to 64 printable characters.
+    An operator's key signs in to all accounts. Raises InvalidParameter if the name is not 1 to 64
+    printable characters.
     """
     check_label(name, "a key's name")
     secret = context.random_source.bytes(_SECRET_BYTES).hex()

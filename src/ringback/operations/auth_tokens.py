@@ -1,8 +1,7 @@
 """Rotate Auth Tokens as Twilio does: create a secondary token, then promote it to primary.
 
-Clients can sign in with both. Only the primary token signs callbacks, so receivers have to know the
-secondary token before it is promoted.
-(twilio.com/docs/iam/api/authtoken)
+Clients can sign in with either token. Only the primary token signs callbacks, so receivers have to
+know the secondary token before it is promoted. (twilio.com/docs/iam/api/authtoken)
 """
 
 from dataclasses import replace

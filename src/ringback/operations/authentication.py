@@ -13,8 +13,8 @@ _NOT_ACTIVE = 20005
 def sign_in(tx: Transaction, username: str, password: str) -> Principal:
     """Return the account or operator with these credentials.
 
-    Valid are an Account SID with its primary or secondary Auth Token, and an API key SID with its
-    secret. Raises Unauthorized for anything else, and Forbidden for a suspended account.
+    Valid credentials are an account's SID with its primary or secondary Auth Token, or an API key's
+    SID with its secret. Raises Unauthorized for others, and Forbidden for a suspended account.
     """
     if username.startswith(SidKind.API_KEY):
         return _by_api_key(tx, username, password)

@@ -1,4 +1,4 @@
-"""Comparing the requests of two callbacks, or of one callback as two sources send it."""
+"""Compares the requests of two callbacks, or those that two sources send for one callback."""
 
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.request_comparison import (
@@ -18,10 +18,11 @@ from ringback.ports import Transaction
 def compare_two(
     tx: Transaction, account_sid: str, sid: str, other_sid: str, sources: Sources
 ) -> RequestComparison:
-    """Return the comparison of two callbacks' requests, as each was sent last.
+    """Compare the requests of two callbacks: for each, the request that was sent last.
 
-    The request of the source that is defined first comes first; of one source, the older one.
-    A callback that was not sent yet is compared as its source would send it now.
+    For a callback that was not sent yet, it is the request that its source would send now. The
+    requests are in the order in which their sources are defined; if they have the same source, the
+    older callback's request comes first.
 
     Raises NotFound if the account does not have both, and Conflict if a request can't be compared.
     """
@@ -33,12 +34,12 @@ def compare_two(
 def compare_sources(
     tx: Transaction, account_sid: str, sid: str, source: SourceName | None, sources: Sources
 ) -> RequestComparison:
-    """Return the comparison of a callback's request with the one that another source would send.
+    """Compare a callback's request with the one that `source` would send for the callback.
 
-    None means the other source of the two that are built in.
+    If `source` is None, it is the first defined source that is not the callback's own.
 
-    Raises NotFound if the account has no such callback, and Conflict if it is a test event, if it
-    came from this source, or if a request can't be compared.
+    Raises NotFound if the account has no such callback, and Conflict if the callback is a test
+    event, if `source` is the callback's own source, or if a request can't be compared.
     """
     callback = fetch_callback(tx, account_sid, sid)
     other = source or other_than(callback.source, sources)
@@ -53,7 +54,7 @@ def compare_sources(
 
 
 def _last_request(tx: Transaction, callback: CallbackRecord, sources: Sources) -> ComparedRequest:
-    """Return the request of a callback's last attempt, or the one that would be sent now."""
+    """Return the request that was sent last for a callback, or the one that would be sent now."""
     definition = sources.get(callback.source)
     if definition is None:
         raise Conflict(

@@ -22,7 +22,7 @@ class CallbackUrlAndMethod(NamedTuple):
 
     @property
     def called(self) -> tuple[str, str | None, HttpMethod]:
-        """The identity of the destination: its URL without fragment, credentials and method."""
+        """The values that identify a destination: URL without fragment, credentials, and method."""
         return self.url.wire, self.url.credentials, self.method
 
 
@@ -30,7 +30,7 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
     """Return the destinations of an account's callbacks without duplicates, at most `MOST`.
 
     The URLs configured for its newest fleets and SIMs come first, then those of its newest
-    callbacks. Test events don't count: they may go to URLs that somebody only tries out.
+    callbacks. Test events are left out, since they may go to URLs that somebody only tries out.
     """
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)

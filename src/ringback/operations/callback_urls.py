@@ -23,11 +23,11 @@ PAGE_SIZE: Final = 1000
 """How many fleets, or SIMs, one page reads."""
 
 Replaced = Literal["done", "changed", "gone"]
-"""The result of replacing a URL: done, or another URL was set meanwhile, or there is none now."""
+"""The result of replacing a URL: `changed` if another URL is configured now, `gone` if none is."""
 
 
 class CallbackUrlSetting(NamedTuple):
-    """The record and the parameter that configure a callback URL."""
+    """The place of a configured callback URL: a record, and the API parameter that sets the URL."""
 
     sid: str
     """The SID of the fleet or the SIM."""
@@ -46,7 +46,7 @@ class ConfiguredUrl:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings about the request that set the URL, without those about the URL's text."""
+        """The warnings from the request that set the URL, without those about the URL's text."""
         if not self.url.warnings:
             return ()
         # Parsing the text again gives the warnings about the text; a new URL doesn't need them.
@@ -55,7 +55,7 @@ class ConfiguredUrl:
 
 
 class UrlPageStart(NamedTuple):
-    """The start of a page of URLs: the record of this kind after the SID `after`, or the first."""
+    """The start of a page of URLs: the first record of this kind, or the one after `after`."""
 
     kind: SidKind
     after: str | None = None
@@ -99,8 +99,8 @@ def replace_callback_url(
 ) -> Replaced:
     """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
-    The method and the warnings about the original request stay. A record of another account than
-    the given one counts as gone. Raises InvalidCallbackUrl if `new` is invalid.
+    The method stays, and so do the warnings from the request that set `old`. With `account_sid`,
+    another account's record counts as gone. Raises InvalidCallbackUrl if `new` is invalid.
     """
     records = _records(tx, place.sid[:2])
     record: _Configuring | None = records.get(place.sid)

@@ -1,4 +1,4 @@
-"""Gives operations the time, randomness, the policy, the queue and the simulated network."""
+"""Defines the context that operations need: time, randomness, policy, queue, simulated network."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, 
 
 
 class EffectiveScenario(NamedTuple):
-    """The scenario that applies to a SIM or an account, and the reason for it in words."""
+    """The scenario that applies to a SIM or an account, and why it applies, in words."""
 
     scenario: NetworkScenario
     reason: str
@@ -38,7 +38,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountOperationContext:
-    """The dependencies of operations on accounts; commands can use it without a server, too."""
+    """The dependencies of operations on accounts; a CLI command can have them without a server."""
 
     now: datetime
     random_source: RandomSource
@@ -47,7 +47,7 @@ class AccountOperationContext:
 
 @dataclass(frozen=True, slots=True)
 class OperationContext(AccountOperationContext):
-    """The dependencies of all operations, with the time at which they run."""
+    """The dependencies of all operations, and the time at which an operation runs."""
 
     policy: Policy
     queue: NewCallbackQueue
@@ -112,14 +112,17 @@ class OperationContext(AccountOperationContext):
     def carrier_request(
         self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
     ) -> CarrierRequest:
-        """Return the request that asks the network to carry out a task, with its scenario."""
+        """Return the request to the network to carry out a task.
+
+        It includes the scenario, which decides how the simulated network answers.
+        """
         scenario, _ = self.in_force(tx, task.account_sid, sim)
         return CarrierRequest(task.step, scenario, subject, sim)
 
     def put_off(
         self, tx: Transaction, step: TaskKind, sim: AccountOwnedRecord, until: datetime
     ) -> None:
-        """Schedule a step of a resource for this instant; this replaces an earlier schedule."""
+        """Schedule this step of the record `sim` for `until`, in place of any earlier time."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
     def in_force(

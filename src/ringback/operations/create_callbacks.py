@@ -11,7 +11,7 @@ from ringback.ports import NewCallbackQueue, Transaction
 
 
 class NewCallback(NamedTuple):
-    """A callback as a request asks for it."""
+    """The parameters of a request to create a callback."""
 
     url: CallbackUrl
     method: HttpMethod
@@ -19,13 +19,13 @@ class NewCallback(NamedTuple):
     """The encoded form parameters."""
     idempotency_key: str | None = None
     due: datetime | None = None
-    """When to send the callback; None for at once."""
+    """When to send the callback; None to send it at once."""
 
 
 def prepare_callback(
     new: NewCallback, account_sid: str, context: OperationContext
 ) -> CallbackRecord:
-    """Return the record of the requested callback; the caller has to save it."""
+    """Return the record of the callback that `new` requests; the caller has to save the record."""
     url, method, body, key, due = new
     return context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
 
@@ -56,7 +56,7 @@ def send_callbacks(
 def _known(
     tx: Transaction, callbacks: Sequence[CallbackRecord]
 ) -> dict[str | None, CallbackRecord]:
-    """Return the saved callbacks that have these idempotency keys, by key."""
+    """Return the callbacks that are saved already with the same idempotency keys, by key."""
     known = dict[str | None, CallbackRecord]()
     for callback in callbacks:
         key = callback.idempotency_key

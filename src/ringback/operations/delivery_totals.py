@@ -1,4 +1,4 @@
-"""Counts callbacks over a period; it reads them in pieces, so that no single read takes long."""
+"""Counts the callbacks of a period, in several short reads so that none takes long."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,8 +23,9 @@ async def totals_of(
 ) -> list[UrlDeliveryTotals]:
     """Return the totals of callbacks created in this period, by account, URL and sources.
 
-    About `piece` callbacks are read in one transaction. A callback that changes meanwhile may be
-    counted with its old or its new status. See `ports.Callbacks.totals`. Raises StoreUnavailable.
+    About `piece` callbacks are read in one transaction. A callback that changes during the count
+    may be counted with its old or its new status. See `ports.Callbacks.totals`. Raises
+    StoreUnavailable.
     """
     summed = dict[_What, UrlDeliveryTotals]()
 

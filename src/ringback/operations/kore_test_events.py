@@ -1,4 +1,4 @@
-"""Sends KORE's test events, which try out a URL or rehearse a new webhook secret."""
+"""Sends KORE's test events, which try out a URL or a new webhook secret."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def send_test_event(
 ) -> CallbackRecord:
     """Queue a test event for a URL, and return its record.
 
-    It is signed with the webhook secret `secret_id`, or with the active one if that is None.
+    The event is signed with the webhook secret `secret_id`, or with the active one if that is None.
     Raises NotFound if the account has no such secret.
     """
     if secret_id is not None and account.webhook_secrets.find(secret_id) is None:

@@ -16,7 +16,7 @@ _A_BURST: Final = HOUR // INSTANT
 
 
 def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None:
-    """End all data sessions that a SIM has now."""
+    """End all data sessions of a SIM that are running now."""
     for session in sessions.of_sim(sim_sid, since=now):
         sessions.end(session.sid, now)
 
@@ -26,7 +26,7 @@ def end_when_used(
 ) -> datetime | None:
     """Set a session's end to when it has used `left` more bytes, and return that time.
 
-    If it never will, the session stays open, and None is returned.
+    If the session never uses that much, it stays open, and None is returned.
     """
     reached = when_used(left, session, since=now)
     if reached is not None:

@@ -1,4 +1,4 @@
-"""Makes the JSON record of `ringback policy simulate`: what a policy does at a date."""
+"""Makes the JSON record of `ringback policy simulate`: the effects of a policy on a date."""
 
 from collections.abc import Sequence
 from datetime import datetime

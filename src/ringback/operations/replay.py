@@ -20,14 +20,14 @@ from ringback.ports import CallbackFilter, Transaction
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
 _EXAMINED: Final = 1000
-"""How many callbacks one transaction reads; it holds up other commits for a few milliseconds."""
+"""How many callbacks one transaction reads, so that it delays other commits only briefly."""
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
 TEST: Final = "test"
 
 Replay = Callable[[Transaction, CallbackRecord], CallbackRecord]
-"""Sends a callback again, and returns the record of the callback that is sent."""
+"""A function that sends a callback again, and returns the record of the callback it sends."""
 
 
 class TestEventNotReplayable(Conflict):
@@ -36,7 +36,7 @@ class TestEventNotReplayable(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class BulkReplayTotals:
-    """The result of replaying many callbacks."""
+    """The numbers of callbacks that were replayed in bulk, and of those that were skipped."""
 
     matched: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
@@ -44,7 +44,7 @@ class BulkReplayTotals:
     last: str | None = None
     """The SID of the last callback that was read."""
     has_more: bool = False
-    """Whether there may be more callbacks after `last`."""
+    """True if there may be more callbacks after `last`."""
 
     @property
     def replayed(self) -> int:
@@ -123,8 +123,8 @@ def replay_callback(
 ) -> CallbackRecord:
     """Send one callback again, and return the record of the callback that is sent.
 
-    Raises NotFound if it doesn't exist, and Conflict if an attempt is under way, if its status is
-    not in `statuses`, or if it is a test event that would come from the other source.
+    Raises NotFound if the callback doesn't exist, and Conflict if an attempt is under way, if its
+    status is not in `statuses`, or if it is a test event that would come from the other source.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)
@@ -143,7 +143,10 @@ def replay_named(
     *,
     statuses: frozenset[CallbackStatus],
 ) -> BulkReplayTotals:
-    """Send the callbacks with these SIDs again, except those in another status, and count them."""
+    """Send again those callbacks with these SIDs whose status is in `statuses`, and count them.
+
+    All others are counted as skipped, by reason.
+    """
     found = [tx.callbacks.get(account_sid, sid) for sid in sids]
     known = [callback for callback in found if callback is not None]
     strangers = Counter({UNKNOWN: len(sids) - len(known)})
@@ -161,7 +164,10 @@ def replay_oldest(
     after: str | None,
     limit: int,
 ) -> BulkReplayTotals:
-    """Send matching callbacks again, and count them: the oldest `limit` after the SID `after`."""
+    """Send callbacks that match `which` again, and count them.
+
+    They are the oldest `limit` callbacks after the SID `after`.
+    """
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)
     has_more = oldest.stopped_at is not None or len(oldest) == limit
@@ -173,8 +179,8 @@ def discard_callback(
 ) -> CallbackRecord:
     """Discard a callback, so that it is not sent any more, and return its record.
 
-    Raises NotFound if it doesn't exist, and Conflict if an attempt is under way, or if the callback
-    was delivered or discarded before.
+    Raises NotFound if the callback doesn't exist, and Conflict if an attempt is under way, or if
+    the callback was delivered or discarded before.
     """
     callback = fetch_callback(tx, account_sid, sid)
     _refuse_under_way(callback)

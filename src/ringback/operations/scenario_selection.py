@@ -9,7 +9,7 @@ from ringback.ports import Transaction
 
 
 class ScenarioAssignment(NamedTuple):
-    """The scenario of a SIM or account: the one chosen for it, and the one that applies to it."""
+    """The scenario that was chosen for a SIM or an account, and the one that applies to it."""
 
     sim_sid: str | None
     """The SID of the SIM; None for the account."""

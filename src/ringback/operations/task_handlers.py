@@ -1,7 +1,8 @@
 """The handlers of scheduled tasks: for each, how to find its subject, begin and end the task.
 
-A task has two transactions; in between, the network carries out the step. Meanwhile the subject can
-change. So each transaction looks the subject up again, and does nothing if it is gone.
+A task has two transactions, and between them the network carries out the step. In the meantime, the
+task's subject, such as a SIM or a Command, can change. So each transaction looks the subject up
+again, and does nothing if it is gone.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ def handler(
     begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
     end: Callable[[Transaction, F, CarrierResult, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return a task handler that finds the subject, and then begins or ends the task for it."""
+    """Return a task handler that finds the task's subject, and calls `begin` and `end` with it."""
 
     def begin_found(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
         found = find(tx, task.subject_sid)
@@ -62,7 +63,7 @@ def by_itself(
     find: Callable[[Transaction, str], F | None],
     take: Callable[[Transaction, F, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a task that does not need the network, and only calls `take`."""
+    """Return the handler of a task that needs no network: it only calls `take` with the subject."""
 
     def begin(
         tx: Transaction, task: ScheduledTask, found: F, context: OperationContext

@@ -18,8 +18,8 @@ def check_name_is_free(
 ) -> None:
     """Raise InvalidParameter if another record of the account has this unique name or SID.
 
-    The error code is that of the product (83011 or 33101). `own_sid` is the record that gets the
-    name.
+    The error code is the one for the product (83011 or 33101). `own_sid` is the SID of the record
+    that gets the name.
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:
@@ -29,9 +29,9 @@ def check_name_is_free(
 
 
 def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
-    """Raise InvalidParameter if a name is not 1 to 64 printable characters.
+    """Raise InvalidParameter if `text` is not 1 to 64 printable characters.
 
-    The message says that the text can't be `what`, such as "a key's name".
+    The error message says that the text can't be `what`, such as "a key's name".
     """
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
         raise InvalidParameter(

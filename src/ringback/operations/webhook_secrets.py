@@ -20,9 +20,9 @@ SecretAndStatus = tuple[WebhookSecretStatus, WebhookSecret]
 def create_secret(
     tx: Transaction, account: Account, name: str, context: AccountOperationContext
 ) -> SecretAndStatus:
-    """Create a webhook secret: the first of an account is active at once, a later one is pending.
+    """Create a webhook secret: an account's first is active at once, each later one is pending.
 
-    An earlier pending secret is deleted. Raises InvalidParameter if the name is not 1 to 64
+    A new pending secret replaces an earlier one. Raises InvalidParameter if the name is not 1 to 64
     printable characters.
     """
     check_label(name, "a secret's name", code=PLATFORM.invalid)

@@ -32,7 +32,7 @@ _TEXT: Final = re.compile("[ -~]+")
 
 
 class ConfiguredCallbackSources:
-    """All sources: the two built in, and those of the file's `[sources.NAME]` tables.
+    """Reads all sources: the two built in, and those of the file's `[sources.NAME]` tables.
 
     Raises ConfigurationError, naming the line, if a table is invalid.
     """

@@ -76,7 +76,7 @@ def load(
 def load_policy(
     file: SettingsFile, environment: Mapping[str, str]
 ) -> tuple[Policy, tuple[timedelta, ...]]:
-    """Return a file's policy, and how long before each change of the policy a warning is logged.
+    """Return a file's policy, and how long before each change of it a warning is logged.
 
     Raises ConfigurationError, naming the place, if the policy or `warn_before` is invalid.
     """
@@ -85,7 +85,7 @@ def load_policy(
 
 
 def policy_in(file: SettingsFile) -> Policy:
-    """Return the policy of a file, which may use the sources that the file adds.
+    """Return the policy of a file; it may use the sources that the file itself adds.
 
     Raises ConfigurationError, naming the line, if the policy or an added source is invalid.
     """
@@ -134,9 +134,9 @@ def _what_is_meant(name: str, names: Sequence[str]) -> str:
 def _phase_to_be_in(
     given: RawSetting, at: datetime | None, policy: Policy, command: ServerCommand
 ) -> str | None:
-    """Return the name of the phase to force, or None if the date decides.
+    """Return the name of the phase in which the policy stays, or None if the date decides.
 
-    `ringback dev` without `--phase` and `--at` is in the first phase.
+    `ringback dev` without `--phase` and `--at` stays in the first phase.
     """
     names = [known.name for known in policy.phases]
     phase = given.text

@@ -24,12 +24,12 @@ def read_port(text: str) -> int:
 
 
 class HttpsPortSetting(NamedTuple):
-    """The port to serve HTTPS on."""
+    """The port to serve HTTPS on, and what to do if it is taken."""
 
     port: int
     """The port number; 0 for any free port."""
     else_other: bool = False
-    """Whether another port may be used if this one isn't available."""
+    """True if another port may be used if this one isn't available."""
 
 
 def read_tls_port(text: str) -> HttpsPortSetting:
@@ -85,7 +85,7 @@ class UdpGatewayAddress(NamedTuple):
     port: int
     """The port number; 0 for any free port."""
     else_any: bool = False
-    """Whether any free port may be used if this one is taken."""
+    """True if any free port may be used if this one is taken."""
 
 
 def read_gateway(text: str) -> UdpGatewayAddress | None:
@@ -106,7 +106,7 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """Return a parser that accepts only these names, and returns them unchanged."""
+    """Return a parser that accepts only these names, and returns the given one unchanged."""
 
     def read(text: str) -> str:
         if text in names:

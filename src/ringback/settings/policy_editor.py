@@ -1,8 +1,9 @@
 """Edits the policy in the text of a settings file, and leaves the rest of the text as it is.
 
-The text is split into its statements. Each edit also computes the policy that should result, and
-refuses the new text if it would read as anything else. `tomlkit` 0.15 can't be used here: it moves
-comments to other tables, joins tables that are apart, and ends new lines with LF in a CRLF file.
+An edit splits the text into statements, and changes some of them. It also computes the policy that
+should result, and fails if the new text doesn't give exactly that policy. `tomlkit` 0.15 can't be
+used here: it moves comments to other tables, joins tables that are apart, and ends new lines with
+LF in a CRLF file.
 """
 
 import re
@@ -46,10 +47,10 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
 
 
 def put_hold(file: SettingsFile, hold: PhaseHold) -> str:
-    """Return the file's text with this hold; it replaces one of the same account and URL prefix.
+    """Return the file's text with this hold, which replaces any hold of its account and URL prefix.
 
-    The first hold that covers a callback decides, so a new hold goes before any that covers
-    everything it does. Raises ConfigurationError if the hold's phase doesn't exist.
+    The first hold that covers a callback decides, so a new hold is placed before any hold that
+    covers all of its callbacks. Raises ConfigurationError if the hold's phase doesn't exist.
     """
     policy, text = policy_in(file), _Text(file)
     holds = list(policy.holds)
@@ -142,8 +143,8 @@ class _Text:
     def checked(self, policy: Policy) -> str:
         """Return the edited text.
 
-        Raises ConfigurationError unless the text has exactly this policy, and all other settings
-        as before.
+        Raises ConfigurationError unless the text, when read, gives exactly this policy and leaves
+        all other settings as they were.
         """
         # `statements` has ended the last line, which may have no newline in the file.
         text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
@@ -157,7 +158,8 @@ class _Text:
     def _headers(self, name: str) -> list[int]:
         """Return the indexes of the statements `[[name]]`.
 
-        Raises ConfigurationError if the file writes these tables in another way.
+        Raises ConfigurationError if the file writes these tables in another form, such as an inline
+        array.
         """
         places = [
             place

@@ -48,7 +48,7 @@ class RawSetting:
     def refused(self, problem: str) -> ConfigurationError:
         """Return the ConfigurationError for this value: its place, and the problem with it.
 
-        A problem that would show a secret is replaced.
+        If the text of the problem would show a secret, a general text takes its place.
         """
         if self.setting.form.is_secret and _shows_secret(problem, self.text):
             problem = "this value can't be used; --help says what can"
@@ -80,7 +80,7 @@ def find(
 def in_file(
     setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
 ) -> RawSetting:
-    """Return the text for a setting from the `value` that the file has under these keys.
+    """Return the text for a setting from `value`, which the settings file has under these keys.
 
     Raises ConfigurationError if the value has the wrong type.
     """
@@ -104,7 +104,7 @@ def _is_one_of(value: Any, forms: tuple[type, ...]) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return a value of the settings file in the form that a flag would have."""
+    """Return a value of the settings file as the text that a flag would have for the same value."""
     match value:
         case bool():
             return "yes" if value else "no"
@@ -141,6 +141,6 @@ def without_secret(text: str) -> str:
 
 
 def _shows_secret(problem: str, text: str) -> bool:
-    """Return True if a message shows any part of the credentials in this text."""
+    """Return True if the error message `problem` contains part of the credentials in `text`."""
     secret = text.rpartition("@")[0].rpartition("//")[2]
     return any(part in problem for part in re.split("[:@,]", secret) if part)

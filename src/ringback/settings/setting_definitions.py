@@ -42,7 +42,7 @@ class SettingForm(NamedTuple):
     in_file: tuple[type, ...] = ()
     """The types, besides text, that the value may have in the settings file."""
     is_secret: bool = False
-    """Whether a value's part before an `@` is a secret, such as a proxy's password."""
+    """True if the part of a value before an `@` is a secret, such as a proxy's password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Setting:
     name: str
     form: SettingForm
     default: str | tuple[str, str]
-    """The default as a user would write it, empty for none; a pair is for `dev` and `serve`."""
+    """The default as a user would write it, empty for none; or a pair, for `dev` and `serve`."""
     help: str
     only: ServerCommand | None = None
-    """The only command that has this setting, or None for both; the other uses the default."""
+    """The only command that has this setting; None for both. The other command uses the default."""
     has_flag: bool = True
-    """Whether the setting has a flag; secrets have none, since flags show in process lists."""
+    """True if the setting has a flag; secrets have none, since flags show in process lists."""
 
     @property
     def flag(self) -> str:
@@ -66,7 +66,7 @@ class Setting:
 
     @property
     def is_yes_or_no(self) -> bool:
-        """Whether the value is yes or no."""
+        """True if the setting's value is `yes` or `no`."""
         return bool in self.form.in_file
 
     @property

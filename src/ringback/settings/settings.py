@@ -38,14 +38,14 @@ class Settings:
     sources: Sources
     """The two built-in sources, and those that the settings file adds."""
     phase: str | None
-    """The phase to be in whatever the date; None if the date decides."""
+    """The phase in which the policy stays whatever the date; None if the date decides."""
     at: datetime | None
-    """The instant at which the policy's calendar starts; None for today."""
+    """The instant at which the policy's calendar starts; None for the present time."""
     update_takes: timedelta
     scenario: NetworkScenario
-    """How the simulated network behaves for SIMs and accounts that `scenarios` doesn't name."""
+    """How the simulated network behaves for SIMs and accounts that are not in `scenarios`."""
     scenarios: Mapping[str, NetworkScenario]
-    """The network's scenario for single SIMs and accounts, by SID."""
+    """The simulated network's scenario for each of some SIMs and accounts, by SID."""
     data_per_day: int
     """The data that each connected SIM uses per day, in MB."""
     seed: int
@@ -73,7 +73,7 @@ class Settings:
     egress: Mapping[str, Egress]
     """The egress routes that a callback URL can name with `#e=`, by name."""
     shadows: tuple[ShadowRule, ...]
-    """Which callbacks are also sent from another source; the first rule that covers one decides."""
+    """The rules for callbacks that another source also sends; the first that covers one decides."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
@@ -91,7 +91,7 @@ class Settings:
 
     @property
     def connections_wanted(self) -> DescriptorShares:
-        """The most incoming and outgoing connections, if the limit on open files allows them."""
+        """The most incoming and outgoing connections; a low limit on open files reduces them."""
         return DescriptorShares(
             incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
         )

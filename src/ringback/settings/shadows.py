@@ -1,4 +1,4 @@
-"""Reads `[[shadows]]` in the settings file: whose callbacks are also sent from another source."""
+"""Reads the `[[shadows]]` rules in the settings file: which callbacks another source also sends."""
 
 import re
 from collections.abc import Callable, Collection, Mapping

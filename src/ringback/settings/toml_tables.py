@@ -22,10 +22,11 @@ class TomlTableError(ValueError):
 def tables_in(
     file: SettingsFile, name: str, form: str, read: Callable[[dict[str, Any]], T]
 ) -> list[T]:
-    """Call `read` for each `[[name]]` table, and return the results; errors end with `form`.
+    """Call `read` for each `[[name]]` table, and return the results.
 
-    Raises ConfigurationError, naming the line, if `read` refuses a table, or if there is a value
-    of this name that isn't a list of tables.
+    `form` says how such a table is written; error messages end with it. Raises ConfigurationError,
+    naming the line, if `read` refuses a table, or if `name` has a value that isn't a list of
+    tables.
     """
     tables, found = file.table.get(name, []), list[T]()
     for index, table in enumerate(cast("list[Any]", tables) if isinstance(tables, list) else [0]):
@@ -41,7 +42,10 @@ def tables_in(
 
 @contextmanager
 def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Turn errors in the block into ConfigurationError that names the table's line in the file."""
+    """Turn errors in the block into ConfigurationError that names the table's line in the file.
+
+    `form` says how such a table is written; the messages of TomlTableErrors end with it.
+    """
     try:
         yield
     except TomlTableError as wrong:

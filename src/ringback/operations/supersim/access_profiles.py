@@ -38,7 +38,10 @@ def create_access_profile(
 def fetch_access_profile(
     tx: Transaction, account_sid: str, sid_or_name: str
 ) -> NetworkAccessProfile:
-    """Return a profile by its SID or unique name; raises NotFound if there is none."""
+    """Return the account's Network Access Profile with this SID or unique name.
+
+    Raises NotFound if there is no such profile.
+    """
     return fetch_named(
         tx.supersim.access_profiles, account_sid, sid_or_name, "Network Access Profile"
     )
@@ -70,9 +73,10 @@ def rename_access_profile(
     unique_name: str | None,
     context: OperationContext,
 ) -> NetworkAccessProfile:
-    """Rename a profile and return it; an empty name removes the name, None leaves it as it is.
+    """Rename a Network Access Profile and return it; None leaves its name as it is.
 
-    Raises NotFound if there is no such profile, and InvalidParameter if the name is taken.
+    An empty name removes the name. Raises NotFound if there is no such profile, and
+    InvalidParameter if the name is taken.
     """
     profile = fetch_access_profile(tx, account_sid, sid_or_name)
     if unique_name is None:
@@ -90,7 +94,7 @@ def networks_of(profile: NetworkAccessProfile) -> list[MobileNetwork]:
 
 
 def fetch_network_of(profile: NetworkAccessProfile, sid: str) -> MobileNetwork:
-    """Return one network of a profile; raises NotFound if the profile does not have it."""
+    """Return one network of a profile; raises NotFound if the profile does not include it."""
     network = next((one for one in networks_of(profile) if one.sid == sid), None)
     if network is None:
         raise NotFound(f"there is no Network {sid!r} in {profile.sid}")
@@ -105,7 +109,7 @@ def add_network(
     network_sid: str,
     context: OperationContext,
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
-    """Add a network to a profile, if the profile does not have it, and return both.
+    """Add a mobile network to a Network Access Profile that lacks it, and return both.
 
     Raises NotFound if there is no such profile, and InvalidParameter if the network is unknown.
     """
@@ -122,7 +126,7 @@ def add_network(
 def remove_network(
     tx: Transaction, account_sid: str, profile_sid: str, network_sid: str, context: OperationContext
 ) -> None:
-    """Remove a network from a profile; raises NotFound if the profile does not have it."""
+    """Remove a network from a profile; raises NotFound if the profile does not include it."""
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = fetch_network_of(profile, network_sid)
     left = tuple(sid for sid in profile.network_sids if sid != network.sid)

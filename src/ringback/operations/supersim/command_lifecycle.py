@@ -42,12 +42,15 @@ def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
 def begin_sms(
     tx: Transaction, task: ScheduledTask, found: _Sms, context: OperationContext
 ) -> BeginResult:
-    """Return the request to send an SMS, the failure that prevents it, or a postponement."""
+    """Return the request to the network to send an SMS, or the failure that prevents it.
+
+    Returns a postponement while a change of the SIM is under way.
+    """
     return _begin(tx, task, found, _why_no_sms, context)
 
 
 def end_sms(tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext) -> None:
-    """Save whether an SMS was sent; if so, wait for its confirmation."""
+    """Save whether the network sent an SMS; if it did, schedule the step that confirms it."""
     command, sim = found
     failure = failure_in(result, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, context)
@@ -68,14 +71,17 @@ def end_confirmation(
 def begin_datagram(
     tx: Transaction, task: ScheduledTask, found: _Datagram, context: OperationContext
 ) -> BeginResult:
-    """Return the request to send a datagram, the failure that prevents it, or a postponement."""
+    """Return the request to the network to send a datagram, or the failure that prevents it.
+
+    Returns a postponement while a change of the SIM is under way.
+    """
     return _begin(tx, task, found, _why_no_datagram, context)
 
 
 def end_datagram(
     tx: Transaction, found: _Datagram, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save whether a datagram was sent, and send a callback about it."""
+    """Save whether the network sent a datagram, and send a callback about it."""
     command, sim = found
     failure = failure_in(result, unanswered=83400)
     if failure is None:
@@ -94,7 +100,10 @@ def _begin(
     why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
     context: OperationContext,
 ) -> BeginResult:
-    """Return the request to send a command, the failure that prevents it, or a postponement."""
+    """Return the request to the network to send a command, or the failure that `why_not` gives.
+
+    Returns a postponement while a change of the SIM is under way.
+    """
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:
         # Otherwise the order of change and command would depend on the number of parallel tasks.

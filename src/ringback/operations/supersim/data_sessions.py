@@ -15,7 +15,8 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """End a SIM's data sessions, and begin a new one if its status and fleet allow data.
 
-    The new session's end is set at once, since the time at which it reaches the limit is known.
+    The new session gets its end at once: the time at which its usage reaches the data limit is
+    known.
     """
     sessions = tx.supersim.sessions
     end_sessions(sessions, sim.sid, context.now)

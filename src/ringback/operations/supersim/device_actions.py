@@ -82,9 +82,9 @@ def receive_datagram(
 def receive_datagram_from(
     tx: Transaction, address: str, payload: bytes, *, port: int, context: OperationContext
 ) -> IpCommand:
-    """Receive a datagram from the device with this address.
+    """Receive a datagram from the device with the IP address `address`.
 
-    Raises NotFound if no SIM has the address, and otherwise the same as `receive_datagram`.
+    Raises NotFound if no SIM has the address, and the same errors as `receive_datagram`.
     """
     sim = tx.supersim.sims.first({"device_ip": address})
     if sim is None:
@@ -100,7 +100,7 @@ def transfer_data(
 ) -> None:
     """Record that a SIM's device has just used this many bytes.
 
-    Raises InvalidParameter if the SIM may not use that much.
+    Raises InvalidParameter if the SIM is not connected, or its fleet does not allow that.
     """
     fleet = _fleet_of(tx, sim)
     if not fleet.data_enabled:

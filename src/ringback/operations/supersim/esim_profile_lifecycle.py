@@ -39,7 +39,7 @@ _NEXT: Final = {
     TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
     TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
 }
-"""The step that follows a step automatically; a download is begun by the device instead."""
+"""The step that follows each step by itself; only a device's request begins a download."""
 
 _REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
 """The statuses that cause a callback to the order's callback URL."""
@@ -48,7 +48,10 @@ _Settings = tuple[OtaSettingsUpdate, SuperSim]
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
-    """Return an eSIM Profile, paired with None as its tasks need no SIM; None if it is gone."""
+    """Return an eSIM Profile and, in place of a SIM, None: the tasks of a profile need no SIM.
+
+    Returns None alone if the profile is gone.
+    """
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)
 
@@ -91,7 +94,7 @@ def end_profile(
 def begin_settings(
     tx: Transaction, found: _Settings, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save that a Settings Update has begun; there is no callback about it."""
+    """Save that the network has begun a Settings Update; there is no callback about it."""
     update, sim = found
     tx.supersim.settings_updates.save(
         update.moved(OtaSettingsUpdateStatus.IN_PROGRESS, context.now)
@@ -110,7 +113,10 @@ def end_settings(
 
 
 def _offered(tx: Transaction, profile: EsimProfile, context: OperationContext) -> EsimProfile:
-    """Create a SIM for a profile, and return the profile as available, or as failed if it can't."""
+    """Create a SIM for a profile, and return the profile as available.
+
+    Returns the profile as failed if the SIM can't be created.
+    """
     try:
         sim = add_sim(tx, profile.account_sid, iccid=_free_iccid(tx, context), context=context)
     except InvalidParameter as refused:

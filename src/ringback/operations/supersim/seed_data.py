@@ -52,7 +52,7 @@ def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
 
 
 def address_first_sim(tx: Transaction) -> None:
-    """Set the SIM's device address in data of an earlier Ringback, which chose another one."""
+    """Set the present default device address on the SIM that an earlier Ringback created."""
     sim = tx.supersim.sims.get(SIM_SID)
     if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
         tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

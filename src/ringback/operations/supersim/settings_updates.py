@@ -12,7 +12,7 @@ from ringback.ports import PageWindow, Transaction
 
 
 def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Schedule the update that writes the base settings to a SIM card, unless it had one before."""
+    """Schedule the update that writes the base settings to a SIM card, if no update ever did."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageWindow(1)):
         return
     update = _update_of(sim, OtaSettingsUpdateStatus.SCHEDULED, context)
@@ -21,7 +21,7 @@ def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext)
 
 
 def add_written_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Save a successful Settings Update, so that the SIM card counts as having its settings."""
+    """Save a Settings Update as successful at once, so that none is scheduled for the SIM card."""
     update = _update_of(sim, OtaSettingsUpdateStatus.SUCCESSFUL, context)
     tx.supersim.settings_updates.add(replace(update, date_completed=context.now))
 

@@ -42,7 +42,7 @@ def end_update(
 
 
 def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Activate a SIM if it is still ready, when its use or its time as ready suffices."""
+    """Make a SIM `active` if it is still `ready`, at the time that `plan_activation` scheduled."""
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)
@@ -50,14 +50,14 @@ def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
 
 
 def renew(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Begin a SIM's next Billing Period, in which it may use its fleet's data limit again."""
+    """Begin a SIM's next Billing Period, in which its fleet's data limit starts anew."""
     sim = _as_it_still_is(tx, sim)
     renew_period(tx, sim, context)
     plan_data(tx, sim, context)
 
 
 def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Apply a SIM's new status or fleet to its billing, data, settings and activation."""
+    """Adjust a SIM's billing, data sessions, settings and activation to its new status or fleet."""
     # The order matters: the data limit depends on the period, and the activation on the data.
     begin_period(tx, sim, context)
     plan_data(tx, sim, context)
@@ -67,7 +67,7 @@ def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
 
 
 def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Schedule the activation of a ready SIM for when its use, or its time as ready, suffices."""
+    """Schedule a `ready` SIM to become `active` after enough time, data usage or messages."""
     if sim.status is not SimStatus.READY or sim.ready_since is None:
         tx.tasks.drop(sim.sid, TaskKind.ACTIVATE_SIM)
         return
@@ -82,6 +82,6 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
-    """Return a SIM with the status that the network still has: the old one during a change."""
+    """Return a SIM with the status it has in the network: during a change, still the old one."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

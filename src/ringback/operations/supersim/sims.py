@@ -46,7 +46,7 @@ class SuperSimUpdateRequest:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedSuperSim:
-    """The SIM after an update request, and whether the network still has to carry out a change."""
+    """The SIM after an update request, and whether the network is still carrying out a change."""
 
     sim: SuperSim
     is_underway: bool

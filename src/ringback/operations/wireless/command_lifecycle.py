@@ -30,9 +30,9 @@ _Found = tuple[WirelessCommand, WirelessSim | None]
 
 
 def find_command(tx: Transaction, sid: str) -> _Found | None:
-    """Return a Command with its SIM, or with None if the SIM was deleted.
+    """Return a Command with its SIM; the SIM is None if it was deleted.
 
-    Returns None if the Command is gone.
+    Returns None alone if the Command is gone.
     """
     command = tx.wireless.commands.get(sid)
     return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
@@ -41,7 +41,10 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
 def begin_command(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Return the request to send a Command, the failure that prevents it, or a postponement."""
+    """Return the request to the network to send a Command, or the failure that prevents it.
+
+    Returns a postponement while a change of the SIM is under way.
+    """
     command, sim = found
     if sim is not None and sim.status in CHANGING:
         change = _first_due(tx, sim.sid, TaskKind.TAKE_ON_CHANGE, TaskKind.CHANGE_SIM)
@@ -52,7 +55,7 @@ def begin_command(
 def end_command(
     tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save whether a Command was sent; if a receipt was asked for, wait for it."""
+    """Save whether the network sent a Command; if a receipt was requested, schedule its arrival."""
     command, sim = found
     failure = failure_in(result, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
@@ -86,7 +89,7 @@ def end_receipt(
 def begin_forgetting(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Allow a Command to be deleted, or postpone that until no other step of it is scheduled."""
+    """Allow the deletion of a Command, or postpone it while another step of the Command is due."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else TaskPostponed(max(due, context.now))
 

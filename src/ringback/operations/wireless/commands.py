@@ -87,7 +87,7 @@ def list_commands(
 
 
 def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
-    """Delete a Command; if it has not been sent yet, it will not be.
+    """Delete a Command; if it has not been sent yet, it is never sent.
 
     Raises NotFound if there is no such Command.
     """
@@ -95,7 +95,7 @@ def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationCont
 
 
 def forget_command(tx: Transaction, sid: str) -> None:
-    """Remove a Command and its scheduled steps."""
+    """Delete a Command and its scheduled steps from the store."""
     for step in (TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND, TaskKind.FORGET_COMMAND):
         tx.tasks.drop(sid, step)
     tx.wireless.commands.remove(sid)

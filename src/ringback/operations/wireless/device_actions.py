@@ -28,7 +28,7 @@ _WARNING: Final = CarrierFailure(33111, "the Command was too long, and is cut of
 
 
 class _DeviceMessage(NamedTuple):
-    """A message from a device, cut off at the maximum length."""
+    """A message from a device, cut off if it is longer than a Command can be."""
 
     command: str
     mode: PayloadType
@@ -65,7 +65,7 @@ def transfer_data(
 ) -> None:
     """Record that a SIM's device has just used this many bytes.
 
-    Raises InvalidParameter if the SIM is not connected, or may not use that much.
+    Raises InvalidParameter if the SIM is not connected, or its rate plan does not allow that.
     """
     _check_connected(sim)
     use_data(tx, sim, upload=upload, download=download, context=context)

@@ -28,7 +28,10 @@ def find_change(tx: Transaction, sid: str) -> _Change | None:
 
 
 def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
-    """Return a SIM twice, as the subject of a reset and as its SIM; None if it is gone."""
+    """Return a SIM twice: as the subject of the reset task, and as the SIM that the task concerns.
+
+    Returns None if the SIM is gone.
+    """
     sim = tx.wireless.sims.get(sid)
     return None if sim is None else (sim, sim)
 
@@ -56,7 +59,7 @@ def end_change(
 def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Move a SIM on to its final status: from `ready` to `active`, `deactivated` to `canceled`.
 
-    The callback URL of the request for the earlier status gets a callback.
+    The callback goes to the URL that was given when the SIM became `ready` or `deactivated`.
     """
     if sim.status not in FINAL:
         # A change is under way; this task is scheduled again when it ends.
@@ -73,7 +76,7 @@ def end_reset(
     result: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Save that a reset is over, and send a callback about it."""
+    """Save that a reset of a SIM's connectivity is over, and send a callback with the result."""
     sim, _ = found
     done = replace(sim, is_resetting=False, reset_to=NO_TARGET, date_updated=context.now)
     tx.wireless.sims.save(done)
@@ -82,7 +85,7 @@ def end_reset(
 
 
 def meter(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Begin a SIM's next data session, at the end of its month or when its limit is reached."""
+    """Begin a SIM's next data session, when its month ends or it reaches its data limit."""
     update = tx.wireless.sim_updates.get(sim.sid)
     # During a change, the network still has the SIM's old status.
     plan_data(tx, sim if update is None else replace(sim, status=update.from_status), context)
@@ -97,7 +100,7 @@ def follow(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None
 def plan_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """Schedule the change from `ready` to `active`, or from `deactivated` to `canceled`.
 
-    A SIM that is ready becomes active after enough time or enough use.
+    A SIM that is `ready` becomes `active` after enough time, data usage or Commands.
     """
     since = sim.status_since
     if sim.status not in FINAL or since is None:

@@ -44,7 +44,7 @@ _STEPS: Final = (
 
 
 class SimCardRegistration(NamedTuple):
-    """A SIM card to register for an account; the vendors' API has no operation for that."""
+    """The data to register a SIM card for an account; the vendors' API has no such operation."""
 
     iccid: str
     registration_code: str | None = None
@@ -62,14 +62,14 @@ class WirelessUpdateRequest(NamedTuple):
     rate_plan: str | None = None
     """The SID or unique name of a rate plan; empty to remove the SIM's plan."""
     resets: bool = False
-    """Whether to reset the SIM's connectivity."""
+    """True to reset the SIM's connectivity."""
     account_sid: str | None = None
     """The SID of the account to move the SIM to."""
     commands_to: CallbackTargetUpdate = CallbackTargetUpdate()
     handlers: Mapping[str, str] = _NOTHING
     """The deprecated URLs and methods to change, by parameter; an empty text removes one."""
     told: CallbackTarget = NO_TARGET
-    """Where to send a callback when the change or the reset is over."""
+    """The URL that gets a callback when the change or the reset is over."""
 
 
 def register_sim(
@@ -116,8 +116,8 @@ def list_sims(
 ) -> list[WirelessSim]:
     """Return one page of an account's SIMs, newest first.
 
-    `given` has further field values to filter by, and `rate_plan`, the SID or unique name of a
-    plan. For an unknown plan, the page is empty.
+    `given` has further field values to filter by, and `rate_plan`, the SID or unique name of a rate
+    plan. For an unknown rate plan, the page is empty.
     """
     given |= {"eid": e_id, "registration_code": sim_registration_code}
     return list_of(tx.wireless.sims, account_sid, window, given, rate_plan=tx.wireless.rate_plans)
@@ -154,10 +154,10 @@ def update_sim(
 def delete_sim(
     tx: Transaction, account_sid: str, sid_or_name: str, context: OperationContext
 ) -> None:
-    """Delete a SIM; its Commands and usage stay, and it causes no more callbacks.
+    """Delete a SIM; its Commands and usage stay, and the SIM causes no more callbacks.
 
     Raises NotFound if there is no such SIM, Conflict while a change is under way (33010), and
-    InvalidParameter if the SIM's status does not allow it (33105).
+    InvalidParameter if the SIM's status does not allow its deletion (33105).
     """
     sim = fetch_sim(tx, account_sid, sid_or_name)
     if sim.status in CHANGING:
@@ -228,7 +228,7 @@ def _changed(
 
 
 def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> str | None:
-    """Return the SID of the requested rate plan; returns an empty text or None unchanged."""
+    """Return the SID of the rate plan that a request gives; empty text and None stay unchanged."""
     if not rate_plan:
         return rate_plan
     plan = rate_plan_named(tx, sim.account_sid, rate_plan)
@@ -241,9 +241,10 @@ def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> 
 
 
 def _begun(tx: Transaction, sim: WirelessSim, context: OperationContext) -> WirelessSim:
-    """Schedule a SIM's change, and return the SIM: `scheduled` if its operator is busy at first.
+    """Schedule a SIM's requested change, and return the SIM with its status during the change.
 
-    Otherwise it is `updating`.
+    The status is `scheduled` if the change first has to wait for the mobile operator, else
+    `updating`.
     """
     scenario, _ = context.in_force(tx, sim.account_sid, sim)
     if scenario.wait_before(TaskKind.TAKE_ON_CHANGE):
