@@ -54,10 +54,10 @@ class UpgradedSchema(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """The folder that holds the data file, and the key that encrypts the secrets in it.
+    """Opens, upgrades and checks the data file in a folder, and finds the key of its secrets.
 
-    The key is `seal_key` if given, else the content of `seal_key_file` if given, else the content
-    of the key file in the folder.
+    The key encrypts the secrets in the data file. It is `seal_key` if given, else the content of
+    `seal_key_file` if given, else the content of the key file in the folder.
     """
 
     folder: Path
@@ -73,8 +73,7 @@ class DataFolder:
     ) -> SqliteStore:
         """Open the data in this folder as its only server.
 
-        With `accept_data_loss`, missing data is given up as lost and the server continues with the
-        data that is left.
+        With `accept_data_loss`, the server continues with the data that is left if some is missing.
 
         Raises ConfigurationError if the folder or a file can't be used, if data is missing, or if
         another server uses the folder.
@@ -154,7 +153,7 @@ class DataFolder:
             refuse_damaged_wal(path)
 
     def _cipher(self) -> SecretCipher:
-        """Return the cipher of the secrets; a key is created only for a new data file."""
+        """Return the cipher for the secrets; creates its key only together with a new data file."""
         path, key_file = self._path, self._key_file
         if is_missing(path):
             begin_new_data(path)

@@ -56,7 +56,7 @@ class UrlSourceCredentials:
 
 @dataclass(frozen=True, slots=True)
 class OpenedUrlSource:
-    """An open URL source, its clock, and the history of its deliveries."""
+    """An open URL source, the clock that it uses, and the deliveries to its URLs."""
 
     url_source: UrlSource
     clock: Clock
@@ -124,7 +124,7 @@ def _api(
 
 
 def _refuse_another(server: str | None, given: str | None) -> None:
-    """Raise ConfigurationError if the plan's server isn't the `given` one.
+    """Raise ConfigurationError if the plan's `server` isn't the one that the user gave.
 
     Otherwise a forged plan could have the Auth Token sent to any server.
     """
@@ -145,7 +145,7 @@ def _refuse_another(server: str | None, given: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MigrationProbeOptions:
-    """The options of `ringback migrate` for probing receivers before their URLs move."""
+    """The options of `ringback migrate` for the probe that receivers must pass before URLs move."""
 
     no_probe: bool
     kore_secret: str | None = field(repr=False)
@@ -166,7 +166,7 @@ class ReceiverReadinessProbe:
 
     @property
     def missing_secret(self) -> str | None:
-        """The name of a secret that the probe needs and that was not given; else None."""
+        """The name of the secret that the probe needs and nobody gave; None if none is missing."""
         if isinstance(self.found.url_source, OwnDataUrlSource):
             return None
         if self.how.sources[self.to].signature.is_by_auth_token:
@@ -175,9 +175,9 @@ class ReceiverReadinessProbe:
 
     @asynccontextmanager
     async def check(self) -> AsyncGenerator[ReceiverReadinessCheck | None]:
-        """Yield the function that checks a receiver; None with --no-probe.
+        """Yield the function that checks a receiver; yields None with `--no-probe`.
 
-        `to` must be one of the sources in `how`, and no secret may be missing.
+        The sources in `how` must include `to`, and no secret may be missing.
         """
         if self.how.no_probe:
             yield None
@@ -195,9 +195,9 @@ class ReceiverReadinessProbe:
             await sender.close()
 
     async def _probe(self, transport: Transport, entry: UrlEntry) -> str | None:
-        """Send a receiver a genuine callback of `to`, and forged ones; return why it isn't ready.
+        """Send a receiver a genuine callback from the source `to`, and forged ones.
 
-        Returns None if the receiver is ready.
+        Returns why the receiver isn't ready, or None if it is.
         """
         account = await self._account(entry.place.account_sid)
         if account is None:

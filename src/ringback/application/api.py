@@ -27,12 +27,12 @@ from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
 
 _BETWEEN_PROBES: Final = 0.1
-"""The least time, in seconds, between two test writes to the database for `/readyz`."""
+"""The shortest time, in seconds, between two test writes to the database for `/readyz`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerServicesForApi:
-    """The services of workers that the API uses; the defaults are for a process without workers."""
+    """What the API uses of the workers; the defaults are for a process without workers."""
 
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
@@ -62,7 +62,7 @@ class WorkerServicesForApi:
 
 
 class HttpApi:
-    """The ASGI application with all APIs, and the dependencies of its endpoints."""
+    """Builds the ASGI application that serves all APIs, and the dependencies of its endpoints."""
 
     def __init__(
         self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi

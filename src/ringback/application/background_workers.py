@@ -36,7 +36,7 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 @dataclass(frozen=True, slots=True)
 class OpenTransports:
-    """The HTTP client and the UDP gateway, through which workers reach receivers and devices."""
+    """The open HTTP client and UDP gateway, through which workers reach receivers and devices."""
 
     sender: HttpTransport
     gateway: UdpGateway | None
@@ -44,7 +44,7 @@ class OpenTransports:
 
     @classmethod
     def open(cls, process: ProcessDependencies) -> Self:
-        """Read the certificates, and bind the gateway's address.
+        """Read the certificates for the HTTP client, and bind the UDP gateway to its address.
 
         Raises ConfigurationError if a certificate or the address can't be used.
         """
@@ -70,7 +70,10 @@ class OpenTransports:
 
 
 class BackgroundWorkers:
-    """All workers of a server; with `origin`, they reload the policy when its file changes."""
+    """Builds, starts and stops all workers of a server.
+
+    With `origin`, they also reload the policy when the settings file changes.
+    """
 
     def __init__(
         self,
@@ -122,7 +125,7 @@ class BackgroundWorkers:
             self.network.gateway.start(self._receive)
 
     def break_off(self) -> None:
-        """Interrupt an advance of the clock, whose request would otherwise hold up a stop."""
+        """Interrupt an advance of the clock, whose request would otherwise delay the stop."""
         if self.clock_advancer is not None:
             self.clock_advancer.break_off()
 

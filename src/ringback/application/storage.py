@@ -16,7 +16,7 @@ class OpenStorage:
 
     store: SqliteStore
     outage: DatabaseOutageMonitor
-    """Workers call its `run`; a process without workers must do so itself."""
+    """The monitor of outages, which workers run; a process without workers has to run it itself."""
 
     @classmethod
     def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:

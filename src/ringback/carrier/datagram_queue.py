@@ -1,7 +1,7 @@
 """Queues received datagrams for their handler, in order for each sender.
 
-Datagrams from one address are handled in the order of their arrival, and wait for no other sender.
-If too many wait in all, the queue accepts no more.
+Datagrams from one address are handled in the order of their arrival, without waiting for those of
+other senders. If too many datagrams wait in all, the queue accepts no more.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 MOST: Final = 10_000
-"""How many datagrams may wait; with 1301 bytes each, these are about 13 MB."""
+"""The most datagrams that may wait; of 1301 bytes each, they take about 13 MB."""
 _AT_ONCE: Final = 500
 
 
@@ -24,7 +24,7 @@ class Datagram(NamedTuple):
 
 
 class DatagramQueue:
-    """A queue of received datagrams; it calls `hand_on` for each, and holds `most` at a time."""
+    """A queue of received datagrams: calls `hand_on` for each, and lets at most `most` wait."""
 
     def __init__(self, hand_on: Callable[[Datagram], Awaitable[None]], *, most: int = MOST) -> None:
         self._hand_on = hand_on

@@ -11,7 +11,7 @@ MOST: Final = 10
 
 
 class RateLimitedLog:
-    """Logs each warning once per period, and only a few in all; it counts those left out."""
+    """Logs each warning once per period, at most `MOST` in all, and counts those left out."""
 
     def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:
         self._log = log
@@ -21,7 +21,7 @@ class RateLimitedLog:
         self._left_out = 0
 
     def warn(self, message: str, *, cause: Exception | None = None) -> None:
-        """Log a warning, unless it or too many others were logged in this period."""
+        """Log a warning, unless the same one or too many others were logged in this period."""
         now = self._stopwatch()
         if now - self._began >= EVERY:
             self.end()

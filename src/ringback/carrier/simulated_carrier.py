@@ -8,5 +8,5 @@ class SimulatedCarrier:
     """Implements `ports.Carrier` without a real network: the scenario decides every result."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        """Return the result of a step at once; the caller has already waited for its duration."""
+        """Return the result of a step at once; the caller has waited for the step's duration."""
         return carrier_request.scenario.result_of(carrier_request.step)

@@ -24,7 +24,7 @@ from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.undo import on_failure
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
-"""Handles a datagram from this address and port; raises ApiError if it can't be accepted."""
+"""A function that handles a datagram from this address and port; raises ApiError to refuse it."""
 
 _BUFFER: Final = 4 * 1024 * 1024
 """How many bytes of datagrams the system is asked to buffer while the event loop is busy."""
@@ -34,9 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 class UdpGateway:
-    """Implements `ports.Carrier`: sends IP Commands, and leaves all other steps to `behind`.
+    """Implements `ports.Carrier`: sends IP Commands, and passes all other steps on to `behind`.
 
-    `behind` also decides whether an IP Command is sent, so scenarios work as without a gateway.
+    `behind`, another carrier, also decides whether an IP Command is sent; so scenarios of the
+    simulated network work as without a gateway.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class BacklogLimits:
 
 
 class Backlog:
-    """The number of callbacks that have been accepted and have not ended, by account.
+    """Counts the callbacks that have been accepted and have not ended, by account.
 
     It also counts each accepted and each ended callback for `/metrics`.
     """
@@ -56,12 +56,12 @@ class Backlog:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
 
     def change(self, account_sid: str, by: int) -> None:
-        """Change the number of an account's unfinished callbacks by this many."""
+        """Add `by`, which may be negative, to the number of an account's unfinished callbacks."""
         self._unfinished[account_sid] += by
         self.in_all += by
 
     def check(self, account_sid: str, count: int) -> None:
-        """Raise BacklogFull if there is no room for this many more callbacks of an account."""
+        """Raise BacklogFull if `count` more callbacks of an account would exceed the limits."""
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:
             raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)

@@ -1,8 +1,9 @@
 """Accepts big batches: one commit makes a batch durable, and others add its callbacks in parts.
 
 One commit that adds a thousand callbacks would hold up all other commits. So the first commit only
-writes the batch down, and small ones add its callbacks, with other commits in between. What a dead
-process has not added is added at the next start: a batch is kept as a whole or not at all.
+saves the callbacks of the batch as text. Small commits then add the callbacks to the table from
+which they are sent, with other commits in between. If the process dies before all are added, the
+next start adds the rest: a batch is kept as a whole or not at all.
 """
 
 import asyncio
@@ -21,15 +22,15 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.database_outage import outlast
 
 _FEW: Final = 4
-"""How many callbacks are added in one commit while several accounts send callbacks."""
+"""How many callbacks one commit adds while several accounts send callbacks."""
 _MANY: Final = 64
-"""How many callbacks are added in one commit while only one account does."""
+"""How many callbacks one commit adds while only one account sends callbacks."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 Add = Callable[[Transaction, Sequence[CallbackRecord], NewCallbackQueue], list[CallbackRecord]]
-"""Saves new callbacks, and returns their records; see `operations.create_callbacks`."""
+"""A function that saves new callbacks, and returns their records, such as `send_callbacks`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,7 +38,7 @@ class _Batch:
     """A batch that is durable, and whose callbacks are being added."""
 
     numbers: Sequence[int]
-    """The numbers under which its callbacks are written down until all are added."""
+    """The numbers under which the batch's callbacks are saved as text, until all are added."""
     callbacks: Sequence[CallbackRecord]
     added: asyncio.Future[list[CallbackRecord]]
     records: list[CallbackRecord] = field(default_factory=list[CallbackRecord])
@@ -46,7 +47,7 @@ class _Batch:
 
     @property
     def settled(self) -> list[int]:
-        """The numbers of the callbacks that need not be written down any more."""
+        """The numbers of the callbacks whose texts can be deleted, since they have been added."""
         pairs = zip(self.numbers, self.callbacks, strict=True)
         return [number for number, callback in pairs if callback.sid not in self.failures]
 
@@ -58,26 +59,26 @@ class BatchIngestionQueue:
     store: Store
     clock: Clock
     stopwatch: Callable[[], float]
-    """Returns a time in seconds, to measure durations."""
+    """A function that returns a time in seconds, to measure durations."""
     queue: NewCallbackQueue
     add: Add
     are_others_there: Callable[[], bool]
-    """Returns True while several accounts send callbacks."""
+    """A function that returns True while several accounts send callbacks."""
 
     def __post_init__(self) -> None:
         """Begin without any batch."""
         self._turns = FairSemaphore(1)
-        """Lets one batch be added at a time."""
+        """Lets only one batch be added at a time; accounts take turns."""
         self._batches = deque[_Batch]()
         """The batches to add, in order."""
         self._is_held_up = False
-        """Whether nothing can be added because the database is unavailable."""
+        """True while no callbacks can be added because the database is unavailable."""
         self._wakeup = asyncio.Event()
 
     async def keep(
         self, account_sid: str, callbacks: Sequence[CallbackRecord], texts: Sequence[str]
     ) -> list[CallbackRecord]:
-        """Save a batch, and return its records; see `ports.BulkCallbackQueue`."""
+        """Save a batch, and return the records of its callbacks; see `ports.BulkCallbackQueue`."""
         added = asyncio.get_running_loop().create_future()
 
         def write_down(tx: Transaction) -> _Batch:
@@ -96,7 +97,10 @@ class BatchIngestionQueue:
             self._turns.give_back(account_sid)
 
     async def run(self) -> None:
-        """Add the callbacks of all durable batches, for ever; first those of a killed process."""
+        """Add the callbacks of all durable batches, for ever.
+
+        The callbacks that a killed process saved as text but did not add come first.
+        """
         left = await self._do(_find_left)
         # A batch that arrived meanwhile, and whose request waits, may be among them.
         for batch in self._batches:
@@ -149,7 +153,7 @@ class BatchIngestionQueue:
                 batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
-        """Answer the request of a durable batch now, though the database outage delays the rest."""
+        """Answer a batch's request now: the batch is durable, but an outage delays the rest."""
         if batch.added.done():
             return
         rest = batch.callbacks[len(batch.records) :]
@@ -179,7 +183,7 @@ def _known_as(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
 
 
 def _find_left(tx: Transaction) -> dict[int, CallbackRecord]:
-    """Return the callbacks, by number, that a killed process wrote down but did not add."""
+    """Return the callbacks, by number, that a killed process saved as text but did not add."""
     left, added = dict[int, CallbackRecord](), list[int]()
     for number, text in tx.batches.all().items():
         try:

@@ -35,10 +35,11 @@ class CallbackSender:
         turn: int = 0,
         fresh: bool = False,
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
-        """Send a callback once; return the result, and the request that was rendered last.
+        """Send a callback once; return the result, and the request that was sent.
 
-        The request is None if it couldn't be rendered. No errors are raised: they are results.
-        It suspends only when the transport does; see `ports.Transport` for the arguments.
+        The request is the last one that was rendered, since a request that had to wait for a
+        connection is rendered again; it is None if rendering failed. Failures are results, and
+        raise no error. For the arguments, see `ports.Transport`.
         """
         request: OutgoingRequest | None = None
 

@@ -18,7 +18,7 @@ class CurrentSigningKeys:
         self.newest(account)
 
     def newest(self, account: Account) -> Account:
-        """Return the newest known state of an account: the given one, or one learned before."""
+        """Return the newest known state of an account: the given one, or one from `learn`."""
         known = self._newest.get(account.sid)
         if known is None or known.revision < account.revision:
             self._newest[account.sid] = known = account

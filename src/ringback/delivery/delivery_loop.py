@@ -3,8 +3,8 @@
 A claim commits the attempt's open row before its request leaves. A settlement commits the result of
 the attempt, the new state of the callback and, if its round goes on, the open row of the next
 attempt. So no request leaves without a row, and the next start finds what a crash left open. A new
-callback that gets a slot at once is claimed by the commit that saves it (`enqueue`), and starts at
-the second step. Checkpoints: `claimed`, `sent`, `settled`.
+callback that gets a slot at once (see `enqueue`) is claimed by the commit that saves it, and starts
+at the second step. Checkpoints, where tests can stop the loop: `claimed`, `sent`, `settled`.
 """
 
 from collections.abc import Callable
@@ -73,9 +73,9 @@ class DeliveryLoop:
                 self.workers.add(claim)
 
     async def _attempt(self, claim: DeliveryClaim) -> None:
-        """Make one attempt: render, send and decide; then hand the result over to be settled.
+        """Make one attempt: render, send and decide; then queue the result to be settled.
 
-        It runs in a worker of the destination. Only sending may suspend; if it doesn't, one worker
+        A worker of the destination calls it. Only sending may suspend; if it doesn't, the worker
         makes one attempt after the other.
         """
         self.checkpoint("claimed")
@@ -131,7 +131,7 @@ class DeliveryLoop:
     def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
         """Continue after a durable settlement: the next attempt, a later retry, or the end.
 
-        The account is there if the callback's next attempt is under way.
+        `account` is given only if the callback's next attempt is under way.
         """
         self.checkpoint("settled")
         callback, attempt, progress = settlement

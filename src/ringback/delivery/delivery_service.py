@@ -1,4 +1,4 @@
-"""Assembles the delivery of callbacks, recovers it at the start, and drains it at the stop.
+"""Assembles the parts that deliver callbacks, recovers their work at startup, and stops them.
 
 `delivery_loop` has the steps of a delivery.
 """
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """The most callbacks that may be under way at the same time, and that may wait."""
+    """The most callbacks that may be under way at the same time, and the most that may wait."""
 
     at_once: int = 800
     """The most callbacks under way: claimed, and not answered yet."""
@@ -131,12 +131,12 @@ class DeliveryService:
 
     @property
     def is_shared(self) -> bool:
-        """Whether callbacks of several accounts have been sent within the last second."""
+        """True if callbacks of several accounts have been sent within the last second."""
         return self._scheduler.are_shared(self._clock.now())
 
     @property
     def is_still(self) -> bool:
-        """Whether delivery is idle until a waiting callback comes due, or a new one arrives."""
+        """True if delivery is idle until a waiting callback comes due or a new one arrives."""
         return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
 
     async def next_due(self) -> datetime | None:
@@ -144,9 +144,10 @@ class DeliveryService:
         return self._scheduler.next_due()
 
     async def recover(self) -> int:
-        """Settle attempts that a dead process left open, as unknown, and return their number.
+        """Settle the attempts that a dead process left open, and return their number.
 
-        Their callbacks are tried again as the retry rules say. It also loads the waiting callbacks.
+        Their result is `unknown`, and their callbacks are tried again as the retry rules say. Then
+        the lanes with waiting callbacks are loaded.
         """
         count = await self._store.transact(self._settle_left_open)
         await self._store.transact(self._count_unfinished)
@@ -200,7 +201,7 @@ class DeliveryService:
         return len(left_open)
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
-        """Return the settlement of an attempt that may or may not have arrived."""
+        """Return the settlement of an attempt whose request may or may not have arrived."""
         unknown, started = AttemptResult(UnknownOutcome()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)
         return Settlement(

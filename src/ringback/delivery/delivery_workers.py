@@ -21,7 +21,10 @@ class _Destination:
 
 
 class DeliveryWorkers:
-    """Calls `deliver` for each added claim, with at most `per_destination` calls at a time."""
+    """Calls `deliver` for each added claim.
+
+    At most `per_destination` calls for one destination run at a time.
+    """
 
     def __init__(
         self, deliver: Callable[[DeliveryClaim], Coroutine[Any, Any, None]], *, per_destination: int

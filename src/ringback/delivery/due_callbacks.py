@@ -15,7 +15,7 @@ from ringback.runtime.wakeup import Wakeup
 _SWEEP: Final = timedelta(minutes=1)
 """How often the store is searched for callbacks that the scheduler does not know of."""
 _SWEPT_AT_ONCE: Final = 250
-"""How many lanes one transaction reads; it holds up others for a few milliseconds."""
+"""How many lanes one transaction reads, so that it delays others only briefly."""
 _PLANNED_ANEW_AT_ONCE: Final = 256
 
 _log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ class DueCallbacks:
     async def claim(self) -> list[DeliveryClaim]:
         """Claim the due callbacks in one commit, and return the claims.
 
-        If none is due, it waits until one may have come due, or until it is woken, and returns an
-        empty list.
+        If none is due, waits until a callback may have come due, or until it is woken, and returns
+        an empty list.
         """
         # A clock that was set back must not delay the search.
         if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:
@@ -58,7 +58,7 @@ class DueCallbacks:
         return [claim for claims, _ in claimed for claim in claims]
 
     async def sweep(self) -> None:
-        """Search the store for lanes with waiting callbacks, and pass them to the scheduler."""
+        """Search the store for lanes with waiting callbacks, and report them to the scheduler."""
         last, is_over = None, False
         while not is_over:
             ahead, some = await self.store.transact(partial(self._look_through, last))
@@ -71,9 +71,10 @@ class DueCallbacks:
         self._next_sweep = self.clock.now() + _SWEEP
 
     def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
-        """Return the number of corrected callbacks, and the waiting lanes that follow `last`.
+        """Read the waiting lanes that follow `last`, and correct callbacks that are due too late.
 
-        A clock that was ahead has postponed callbacks too far; these are corrected.
+        Callbacks are due too late if the clock was ahead when they were postponed. Returns the
+        number of corrected callbacks, and the lanes.
         """
         ahead = 0 if last else _plan_anew(tx, self.clock.now())
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)

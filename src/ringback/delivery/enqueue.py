@@ -1,8 +1,10 @@
-"""Saves new callbacks, and claims those that have a free slot, in the same transaction.
+"""Saves new callbacks and, in the same transaction, claims those that can be sent at once.
 
-The transaction that saves such a callback also opens the row of its first attempt, so that the row
-needs no commit of its own. All other callbacks wait in the store until they are claimed.
-Methods with a transaction run in the thread of the store.
+A callback can be sent at once if it is due and its account and destination have a free slot: one of
+the limited places for callbacks under way (see `fair_scheduler`). The transaction that claims a
+callback also opens the row of its first attempt, so that the row needs no commit of its own. All
+other callbacks wait in the store until they are claimed. Methods with a transaction run in the
+thread of the store.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ from ringback.ports import Clock, DeliveryClaim, LoopWaker, Store, Transaction, 
 
 @dataclass(eq=False, kw_only=True)
 class CallbackEnqueuer:
-    """Implements `ports.NewCallbackQueue`; calls `claimed` for callbacks to be sent at once."""
+    """Implements `ports.NewCallbackQueue`; calls `claimed` for each callback to send at once."""
 
     scheduler: FairScheduler
     backlog: Backlog
@@ -27,12 +29,12 @@ class CallbackEnqueuer:
     wakeup: LoopWaker
     clock: Clock
     is_closed: bool = False
-    """Whether new callbacks are only saved, and wait for the next start."""
+    """True if new callbacks are only saved, and are not sent before the next start."""
     is_paused: bool = False
-    """Whether new callbacks are refused because the database is unavailable."""
+    """True if new callbacks are refused because the database is unavailable."""
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Raise BacklogFull if there is no room for this many; see `ports.NewCallbackQueue`."""
+        """Raise BacklogFull if there is no room for `count` more; see `ports.NewCallbackQueue`."""
         self.backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:

@@ -1,12 +1,15 @@
 """Decides which callbacks may be under way, fairly among accounts and destinations.
 
 Callbacks wait in lanes, one for each account and destination. A callback that is under way takes a
-slot. The slots are shared as switches share their buffers (Choudhury and Hahne, 1998): an account
-may take as many slots as are left free, and a lane as many as are left to its account. So the first
-account that floods or hangs takes half, the second a third, and some are left for all others.
-Each lane also has a window, as in TCP: it grows by one with each answer and is halved by each
-failure, so that a destination that fails or hangs soon has very few slots. If this machine lacks a
-resource, no window changes: instead, the lane or all lanes pause for a while.
+slot; the number of slots is limited. The slots are shared as switches share their buffers
+(Choudhury and Hahne, 1998): an account may take as many slots as are left free, and a lane as many
+as are left to its account. So the first account that floods or hangs takes half, the second a
+third, and some are left for all others.
+
+Each lane also has a window, the most slots it may take, which changes as in TCP: it grows by one
+with each answer and is halved by each failure, so that a destination that fails or hangs soon has
+very few slots. If this machine lacks a resource, no window changes: instead, the lane or all lanes
+pause for a while.
 
 New callbacks take their slot in the thread of the store, within the transaction that saves them,
 since the slot decides whether it opens an attempt. All else runs in the event loop; hence the lock.
@@ -39,7 +42,7 @@ _CLAIMED_AHEAD: Final = 4
 _MOST_IDLE: Final = 10_000
 _FEW: Final = 64
 _TOGETHER: Final = timedelta(seconds=1)
-"""How long several accounts count as sending after a slot went to another account than before."""
+"""Several accounts count as sending for this long after a slot went to a different account."""
 _SHORTAGE_ENDS_AFTER: Final = timedelta(minutes=1)
 """A shortage is logged again only if none of its kind occurred for this long."""
 
@@ -86,7 +89,7 @@ class FairScheduler:
         self._latest: _Account | None = None
         """The account that took a slot last."""
         self._latest_since: datetime | None = None
-        """When the account that took a slot last became another one than before."""
+        """When a slot last went to a different account than the slot before."""
         self._turn = deque[_Account]()
         """The accounts with lanes that are ready; the first account is next."""
         self._future: list[tuple[datetime, int, _State]] = []
@@ -100,7 +103,7 @@ class FairScheduler:
     def try_take(self, lane: Lane, now: datetime) -> bool:
         """Take a slot for a new callback and return True, if one is free and no others wait for it.
 
-        It returns False while the lane, or all lanes, pause.
+        Returns False while the lane, or all lanes, pause.
         """
         with self._lock:
             state = self._state_of(lane)
@@ -113,7 +116,7 @@ class FairScheduler:
             return True
 
     def give_back(self, lane: Lane) -> None:
-        """Free a slot of a lane, whose callback is not under way any more."""
+        """Free the slot of a callback in this lane that is not under way any more."""
         with self._lock:
             self._return(self._lanes[lane], 1)
 
@@ -157,14 +160,14 @@ class FairScheduler:
             return state.rest.take(now)
 
     def expect(self, lane: Lane, due: datetime) -> None:
-        """Note that a callback of a lane waits in the store, and when it is due."""
+        """Note that a callback of a lane waits in the store until `due`."""
         with self._lock:
             state = self._state_of(lane)
             if state.next_due is None or due < state.next_due:
                 self._wait(state, due)
 
     def claimed(self, quota: ClaimQuota, count: int, *, next_due: datetime | None) -> None:
-        """Note how many callbacks a quota has claimed, and when the lane's next one is due."""
+        """Note how many callbacks were claimed of a quota, and when the lane's next one is due."""
         with self._lock:
             state = self._lanes[quota.lane]
             self._take(state, count - quota.limit)
@@ -173,9 +176,9 @@ class FairScheduler:
                 self._wait(state, next_due)
 
     def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
-        """Take slots for due callbacks, and return how many to claim from each lane.
+        """Take slots for due callbacks, and return how many callbacks to claim from each lane.
 
-        Accounts and lanes take turns. There are at most `limit` slots; the default is lower while
+        Accounts and lanes take turns. At most `limit` slots are taken; the default is lower while
         several accounts send. The lanes count as empty until `claimed` is called.
         """
         if limit is None:
@@ -250,7 +253,7 @@ class FairScheduler:
         self.under_way += count
 
     def _note(self, account: _Account, now: datetime) -> None:
-        """Note which account gets a slot, and, if another one had the last slot, the time."""
+        """Note which account gets a slot, and the time if another account had the last slot."""
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now
@@ -287,7 +290,7 @@ class FairScheduler:
                 self._get_in_line(entry[-1])
 
     def _return(self, state: _State, slots: int) -> None:
-        """Free a lane's slots; the lane takes its turn again if callbacks of it wait."""
+        """Free a lane's slots, and queue the lane for its turn if callbacks wait in it."""
         if not slots:
             return
         self._take(state, -slots)

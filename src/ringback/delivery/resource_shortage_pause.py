@@ -1,6 +1,7 @@
 """Determines how long sending pauses after this machine ran out of ports, descriptors or memory.
 
-The receiver is not the cause, and nothing was sent: the callback is put back without an attempt.
+The receiver did not cause the failure, and nothing was sent: the callback is put back without an
+attempt.
 """
 
 from datetime import datetime, timedelta

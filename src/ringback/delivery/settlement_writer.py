@@ -1,4 +1,4 @@
-"""Saves the results of attempts; all that ended during the last commit share the next one."""
+"""Saves the results of attempts; all attempts that end during one commit share the next commit."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 class SettlementWriter:
     """Saves settlements in order, and then calls `settled` for each of them.
 
-    `settled` also gets the present account, if the callback's next attempt is under way.
+    If the callback's next attempt is under way, `settled` also gets the account's present state.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class SettlementWriter:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all added settlements are durable, and `settled` was called for each."""
+        """True if all added settlements are durable, and `settled` was called for each."""
         return self._writing is None
 
     def add(self, settlement: Settlement) -> None:

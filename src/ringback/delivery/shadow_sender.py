@@ -31,29 +31,29 @@ from ringback.runtime.database_outage import outlast
 _log = logging.getLogger(__name__)
 
 FULL: Final = "full"
-"""A copy is not made because too many wait already."""
+"""The reason if no copy is made because too many copies wait already."""
 STOPPED: Final = "stopped"
-"""A copy is not made because Ringback stops."""
+"""The reason if no copy is made because Ringback stops."""
 FAILED: Final = "failed"
-"""A copy is not made because its row can't be written."""
+"""The reason if no copy is made because its row can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowLimits:
-    """The most copies that may be under way at the same time, and that may wait."""
+    """The most copies that may be under way at the same time, and the most that may wait."""
 
     at_once: int = 8
     per_destination: int = 2
     waiting: int = 1000
     waiting_per_destination: int = 250
-    """Leaves room for others if one destination hangs."""
+    """The most copies that may wait for one destination; if it hangs, others still have room."""
 
 
 _LIMITS: Final = ShadowLimits()
 
 
 class _Copied(NamedTuple):
-    """A callback, and its shadow copy."""
+    """A callback, and the shadow copy made of it."""
 
     callback: CallbackRecord
     copy: CallbackRecord
@@ -105,7 +105,7 @@ class ShadowSender:
 
     @property
     def is_still(self) -> bool:
-        """Whether no copy waits, is under way, or is being written."""
+        """True if no copy waits, is under way, or is being written."""
         return not self._waiting and not self._sending and self._writing is None
 
     async def next_due(self) -> datetime | None:
@@ -113,7 +113,10 @@ class ShadowSender:
         return None
 
     async def recover(self) -> int:
-        """Settle copies that a dead process left open, as unknown, and return their number."""
+        """Settle the copies that a dead process left open, and return their number.
+
+        Their result is `unknown`, and they are not sent again.
+        """
         return await self._store.transact(self._settle_left_open)
 
     def consider(self, callback: CallbackRecord) -> None:
@@ -199,7 +202,7 @@ class ShadowSender:
         return _Copied(callback, copy)
 
     def _leave(self, copy: CallbackRecord) -> None:
-        """Count a copy as not under way any more."""
+        """Count a copy as no longer under way."""
         name = copy.url.destination
         destination = self._destinations[name]
         destination.under_way -= 1

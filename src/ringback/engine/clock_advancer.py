@@ -1,7 +1,7 @@
-"""Advances a virtual clock quickly, and lets all that comes due meanwhile happen in order.
+"""Advances a virtual clock quickly, and lets everything that comes due meanwhile happen in order.
 
-The time jumps from one instant at which something is due to the next, and only while the engine is
-idle. Requests under way take their real time, and the clock waits for them.
+The clock jumps from one instant at which something is due to the next, but only while all loops of
+the engine are idle. Requests under way take their real time, and the clock waits for them.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class ClockDrivenLoop(Protocol):
 
     @property
     def is_still(self) -> bool:
-        """Whether the loop has nothing to do until something is due, or it is woken."""
+        """True if the loop has nothing to do until something comes due, or until it is woken."""
         ...
 
     async def next_due(self) -> datetime | None:
@@ -30,7 +30,7 @@ class ClockDrivenLoop(Protocol):
 
 
 class AdvanceInterrupted(ApiError):
-    """The server stops, and less time has passed than was requested."""
+    """The server stopped during an advance, so the clock advanced less than requested."""
 
     status = 503
 
@@ -57,8 +57,8 @@ class ClockAdvancer:
     async def advance(self, by: timedelta) -> datetime:
         """Advance the clock by this much, and return the time when everything due has been done.
 
-        The real time that passes meanwhile is added. Raises AdvanceInterrupted if the server stops
-        before the end.
+        The real time that passes during the advance is added. Raises AdvanceInterrupted if the
+        server stops before the end.
         """
         async with self._one_at_a_time:
             left = by
@@ -71,7 +71,7 @@ class ClockAdvancer:
             return self.clock.now()
 
     async def stillness(self) -> None:
-        """Wait until all loops have nothing to do at the present instant."""
+        """Wait until no loop has anything left to do at the present instant."""
         while not self._is_still:
             await self._look_again()
 

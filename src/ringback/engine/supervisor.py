@@ -15,16 +15,16 @@ from ringback.runtime.database_outage import outlast
 
 @dataclass(eq=False)
 class Supervisor:
-    """The loops for tasks and delivery, and all other loops that run beside them."""
+    """Starts, watches and stops the loops for tasks and delivery, and all loops beside them."""
 
     task_runner: ScheduledTaskRunner[Any]
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock
     recover: Callable[[], Awaitable[object]] | None = None
-    """Called at the start, before the delivery recovers its own work."""
+    """A function that recovers other work than deliveries, before the delivery recovers its own."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """Functions that run the other loops, from the start of the engine to its stop."""
+    """Functions that run the other loops, from the start of the engine until it stops."""
 
     def __post_init__(self) -> None:
         """Begin without any running loop."""
@@ -33,7 +33,7 @@ class Supervisor:
 
     @property
     def is_running(self) -> bool:
-        """Whether all loops are running."""
+        """True if all loops are running."""
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Supervisor:
         await self.task_runner.run()
 
     async def watch(self) -> None:
-        """Wait until a loop ends, and raise its error; while all goes well, none ends."""
+        """Wait until a loop ends, and raise its error; a loop ends only if something is wrong."""
         done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in done:
             loop.result()

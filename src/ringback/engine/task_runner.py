@@ -1,8 +1,10 @@
-"""Carries out due tasks; the last transaction of each changes a resource and adds a callback.
+"""Carries out due tasks: scheduled steps of resources, such as the sending of a Command.
 
-A task that can't be begun or ended, for whatever reason, is postponed, and no other waits for it.
+The last transaction of each task changes the resource and adds a callback. A task that can't be
+begun or ended, for whatever reason, is postponed, and no other task waits for it.
 
-Checkpoints: `carried_out`, before that transaction; `announced`, after it.
+Checkpoints, at which tests can stop the loop: `carried_out`, before the last transaction;
+`announced`, after it.
 """
 
 import asyncio
@@ -34,7 +36,7 @@ Ended = tuple[ScheduledTask, CarrierResult | None]
 
 @dataclass(eq=False, kw_only=True)
 class ScheduledTaskRunner(Generic[C]):
-    """The loop that carries out due tasks, each kind by its handler."""
+    """The loop that carries out due tasks, with the handler for each kind of task."""
 
     store: Store
     carrier: Carrier
@@ -44,12 +46,12 @@ class ScheduledTaskRunner(Generic[C]):
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
-        """Begin without a known task."""
+        """Begin without knowing when a task is due."""
         self._wakeup = Wakeup(self.clock)
 
     @property
     def is_still(self) -> bool:
-        """Whether the loop waits for the next task to come due."""
+        """True while the loop waits for the next task to come due."""
         return self._wakeup.is_quiet
 
     async def next_due(self) -> datetime | None:
@@ -57,7 +59,7 @@ class ScheduledTaskRunner(Generic[C]):
         return await self.store.transact(lambda tx: tx.tasks.next_due())
 
     def wake(self) -> None:
-        """Let the loop look for a new task."""
+        """Let the loop look for new tasks at once."""
         self._wakeup.wake()
 
     async def run(self) -> None:
@@ -129,7 +131,7 @@ class ScheduledTaskRunner(Generic[C]):
             self.handlers[task.step].end(tx, task, ending, self.context())
 
     async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
-        """Run the work on one task in a transaction; if it fails, postpone the task."""
+        """Run work on a single task in its own transaction; if it fails, postpone the task."""
         try:
             return await self.store.transact(work)
         except StoreUnavailable:

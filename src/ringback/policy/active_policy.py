@@ -7,9 +7,10 @@ from ringback.core.policy.source_policy import Policy
 
 
 class ActivePolicy:
-    """The active policy, which chooses the source of new callbacks, and why a newer was refused.
+    """Holds the active policy, which chooses the source of new callbacks.
 
-    A callback keeps the source that it was created with, so only its creation needs the policy.
+    It also keeps the reason if the policy in the settings file was refused. A callback keeps the
+    source that it was created with, so only its creation needs the policy.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -32,7 +33,7 @@ class ActivePolicy:
     def activate(self, policy: Policy) -> bool:
         """Replace the active policy, and return True if the new one differs.
 
-        The date in the policy's calendar stays as it is.
+        The present date in the policy's calendar stays the same.
         """
         self.problem = None
         policy = replace(policy, ahead=self._policy.ahead)

@@ -36,14 +36,14 @@ from ringback.runtime.wakeup import Wakeup
 
 _COUNT_EVERY: Final = timedelta(hours=1)
 _REST: Final = 1000
-"""After a count, the monitor waits at least this many times as long as the count took."""
+"""The factor from the duration of a count to the shortest pause before the next count."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUsageByAccount:
-    """The URLs called in the last week, and the sources that the active policy gives them."""
+    """The URLs called in the last week, and the source of each under the active policy."""
 
     counted: datetime
     """The end of the week whose callbacks were counted."""
@@ -55,7 +55,7 @@ class SourceUsageByAccount:
     def of(
         cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
-        """Return the usage of sources by these callbacks under a policy; this can take long."""
+        """Return which sources these callbacks would have under a policy; this can take long."""
         found = forecast_urls(policy, sent, now=date, then=date)
         by_account = groupby(found, key=lambda one: one.account_sid)
         return cls(
@@ -74,9 +74,9 @@ class SourceUsageByAccount:
         return impact_of(depending_on(source, self.by_account.get(account_sid, ())))
 
     def holding(self, account_sid: str) -> frozenset[PhaseHold | None]:
-        """Return the holds that decide for an account's URLs of the last week.
+        """Return the holds that cover an account's URLs of the last week.
 
-        None stands for URLs without a hold.
+        None is among them if a URL has no hold.
         """
         return frozenset(one.hold for one in self.by_account.get(account_sid, ()))
 
@@ -92,7 +92,7 @@ class PolicyMetrics:
     refusals: int
     """How often the settings file has been refused since the start."""
     is_current: bool
-    """Whether the policy in the settings file is active."""
+    """True if the policy in the settings file is active."""
 
 
 class PolicyMonitor:
@@ -135,7 +135,7 @@ class PolicyMonitor:
         return self.policy.date_at(self._clock.now())
 
     def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
-        """Return the policy changes to warn of now, and those that came after the date `since`."""
+        """Return the policy changes to warn of now, and those that took effect after `since`."""
         date = self.date
         return reminders(self.policy, since=since or date, at=date, before=self.before)
 

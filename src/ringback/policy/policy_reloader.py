@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyReloader:
-    """Looks at the settings file every 0.4 seconds, and reads it when it has changed.
+    """Looks at the settings file every 0.4 seconds, and reloads the policy when it has changed.
 
-    A file that changes between two looks, or while it is read, is read again later.
+    If the file changes between two looks, or while it is read, it is read again later.
     """
 
     def __init__(

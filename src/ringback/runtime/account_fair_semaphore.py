@@ -1,6 +1,7 @@
 """A semaphore that gives its turns to waiting accounts fairly, not in the order of requests.
 
-Waiting accounts get turns one after the other, so a long queue of one delays no other. An account
+A turn is the right to run, which a request holds until it returns the turn. Waiting accounts get
+turns one after the other, so that a long queue of one account does not delay the others. An account
 may hold at most as many turns as are left free. So the first account that keeps its turns has half
 of them, the second a third, and some are left for all others.
 """
@@ -37,7 +38,7 @@ class FairSemaphore:
 
     @property
     def are_waited_for(self) -> bool:
-        """Whether any request waits for a turn."""
+        """True if any request waits for a turn."""
         return bool(self._waiting)
 
     def try_take(self, account: str) -> bool:

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
-    """Repeat the work every second while it raises StoreUnavailable, and return its result."""
+    """Call `work` again every second while it raises StoreUnavailable, then return its result."""
     while True:
         try:
             return await work()
@@ -31,8 +31,8 @@ async def outlast(work: Callable[[], Awaitable[T]], *, clock: Clock) -> T:
 class DatabaseOutageMonitor:
     """Knows whether the database can be written to, and logs when an outage begins and ends.
 
-    `try_to_commit` commits something, and raises StoreUnavailable if it can't; `stopwatch` returns
-    seconds.
+    `try_to_commit` writes something to the database, and raises StoreUnavailable if that fails;
+    `stopwatch` returns a time in seconds.
     """
 
     try_to_commit: Callable[[], Awaitable[object]]
@@ -47,7 +47,7 @@ class DatabaseOutageMonitor:
 
     @property
     def is_over(self) -> bool:
-        """Whether no outage of the database is known."""
+        """True if no outage of the database is known."""
         return not self._has_begun.is_set()
 
     def failed(self, reason: str) -> None:
@@ -58,7 +58,7 @@ class DatabaseOutageMonitor:
             _log.error("%s; requests are refused with 503 until it can", reason)
 
     def refused(self) -> None:
-        """Count a request that was answered with 503."""
+        """Count a request that the server refused with 503 because of an outage."""
         self._refused += 1
 
     async def commit(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Wait until a file is on the disk; for a folder, until its new and renamed entries are."""
+    """Wait until a file's content is on the disk; for a folder, its new and renamed entries."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 _LONGEST_NAP: Final = 60.0
-"""How long to sleep, in seconds, before looking at the clock again."""
+"""The longest sleep, in seconds, before the clock is read again: it may have been set."""
 
 stopwatch = time.perf_counter
-"""Returns the seconds since some instant; for measuring durations to the microsecond."""
+"""A function that returns the seconds since some instant, to measure durations precisely."""
 
 
 # In seconds; Python's default of 5 ms is as long as a whole commit.

@@ -27,7 +27,7 @@ class _Sleeper:
 class VirtualClock:
     """Implements `ports.Clock` with the time of a `base` clock, plus `ahead`.
 
-    `keep` is called with a new `ahead` before it takes effect, so that a restart is never behind.
+    `keep` saves a new `ahead` before it takes effect, so that a restart never sets the clock back.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class VirtualClock:
         self._ahead = ahead
         self._keep = keep
         self._sleepers = list[_Sleeper]()
-        """The sleepers, in the order of their instants."""
+        """The waiting calls of `sleep_until`, in the order of their instants."""
 
     @classmethod
     def stopped(cls, at: datetime) -> Self:
@@ -50,7 +50,7 @@ class VirtualClock:
 
     @property
     def ahead(self) -> timedelta:
-        """How far the clock is ahead of its base."""
+        """How far the clock is ahead of its base clock."""
         return self._ahead
 
     def now(self) -> datetime:
@@ -71,7 +71,7 @@ class VirtualClock:
             sleeper.alarm.cancel()
 
     def advance(self, by: timedelta) -> None:
-        """Advance the clock by this much at once, and wake the sleepers that are due, in order."""
+        """Advance the clock by this much at once, and wake in order the sleepers that are due."""
         ahead = self._ahead + by
         self._keep(ahead)
         self._ahead = ahead

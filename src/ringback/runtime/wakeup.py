@@ -17,7 +17,7 @@ class Wakeup:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the loop waits, has not been woken, and its instant has not come."""
+        """True if the loop waits, has not been woken, and its instant has not come."""
         is_over = self._until is not None and self._until <= self._clock.now()
         return self._is_waited_for and not self._woken.is_set() and not is_over
 

@@ -1,4 +1,4 @@
-"""The triggers of `ringback trigger`: each has a name, steps, and the callbacks that it causes.
+"""The triggers of `ringback trigger`: actions that make a running Ringback send certain callbacks.
 
 May import `portal_client`, `runtime` and `core`.
 Start with `trigger`; `supersim` and `wireless` have the tables.

@@ -1,4 +1,7 @@
-"""The steps of the Super SIM triggers: each makes one request to the server, and reports it."""
+"""The steps of triggers that make Super SIM send callbacks.
+
+Each step makes one request to the server, and reports it.
+"""
 
 from typing import Final
 
@@ -15,7 +18,7 @@ _DEVICE_PORT: Final = "4000"
 def bring_to(*wanted: SimStatus) -> TriggerStep:
     """Return a step that brings the SIM into one of these statuses, the first if possible.
 
-    It asks for no callback, since it only prepares the SIM.
+    The step only prepares the SIM, so it does not ask for a callback.
     """
 
     def bring(run: TriggerRun) -> None:
@@ -44,7 +47,7 @@ def _update(run: TriggerRun, sim: JsonObject, **form: str) -> None:
 
 
 def take_new_sim(run: TriggerRun) -> None:
-    """Use the SIM named by `--sim` if it is new; otherwise register another one."""
+    """Use the SIM named by `--sim` if it is new; otherwise register another SIM."""
     if run.sim is not None:
         sim = run.fetch_sim()
         if sim["status"] == SimStatus.NEW:
@@ -75,9 +78,10 @@ def send_sms(run: TriggerRun) -> None:
 
 
 def overtake_sms(run: TriggerRun) -> None:
-    """Wait until no confirmation of the SMS can come any more.
+    """Wait until the network can't confirm the SMS any more.
 
-    The network works in order: after a later SMS has been sent, no confirmation is pending.
+    The network works in order: once it has sent a later SMS, no confirmation of the first is
+    pending.
     """
     run.first_callbacks(1)
     form = {"Sim": run.sim, "Payload": "After that one"}
@@ -99,9 +103,9 @@ def send_datagram(run: TriggerRun) -> None:
 
 
 def listen_to_fleet(prefix: str) -> TriggerStep:
-    """Return a step that lets the SIM's fleet send callbacks to this run's URL, until the end.
+    """Return a step that sets the callback URL of the SIM's fleet to this run's, until the end.
 
-    `prefix` is `Sms` or `Ip`: the commands from devices that cause the callbacks.
+    `prefix` is `Sms` or `Ip`: the kind of message from devices that causes the callbacks.
     """
 
     def listen(run: TriggerRun) -> None:

@@ -1,6 +1,7 @@
 """Defines triggers, and runs them against a running Ringback, with one SIM and one callback URL.
 
-Nothing is printed here: each step passes what it did to the run's `report`.
+A trigger is a named list of steps that make Ringback send callbacks. Nothing is printed here: each
+step passes a sentence about what it did to the run's `report`.
 """
 
 import time
@@ -20,12 +21,12 @@ T = TypeVar("T")
 _PATIENCE: Final = 30.0
 _CHANGING: Final = ("scheduled", "updating")
 _LOOKED_THROUGH: Final = "200"
-"""How many callbacks are searched for the trigger's own; others may go to the same receiver."""
+"""How many callbacks are searched for those of the trigger; others may go to the same receiver."""
 
 
 @dataclass
 class TriggerRun:
-    """One run of a trigger: makes the requests, and remembers what to restore at the end."""
+    """One run of a trigger: makes its requests, and remembers what to restore at the end."""
 
     portal: PortalClient
     product: str
@@ -33,7 +34,7 @@ class TriggerRun:
     to: CallbackUrl
     method: str
     report: Callable[[str], None]
-    """Called with a sentence about each step that was taken."""
+    """The function that is called with a sentence about each step that was taken."""
     sim: str | None = None
     """The SID or unique name of the SIM to use; a step may replace it."""
     payload: str = ""
@@ -43,11 +44,11 @@ class TriggerRun:
     subject: str = ""
     """The SID of the SIM or command that the trigger's callbacks are about."""
     undo: ExitStack = field(default_factory=ExitStack)
-    """The clean-up at the end, which runs also after an error."""
+    """The functions that restore settings at the end, even after an error."""
     _mark: str | None = None
 
     def __post_init__(self) -> None:
-        """Remember the newest callback, since earlier runs may have caused some about the SIM."""
+        """Remember the newest callback: all callbacks up to it come from before this run."""
         self._mark = next((callback["sid"] for callback in self._newest("1")), None)
 
     @property
@@ -61,7 +62,7 @@ class TriggerRun:
         return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
 
     def fetch_sim(self) -> JsonObject:
-        """Return the SIM, once no change of it is under way any more.
+        """Return the SIM, once no change of the SIM is under way any more.
 
         Raises ConfigurationError if no SIM is named, or if the change takes too long.
         """
@@ -94,7 +95,7 @@ class TriggerRun:
         """Wait for `count` callbacks about the subject, and return the first ones, oldest first.
 
         A callback that reports a failure ends the wait, since no others follow it. Raises
-        ConfigurationError if they take too long.
+        ConfigurationError if the callbacks take too long.
         """
         return self.wait_until(
             self._callbacks_of_subject,
@@ -116,7 +117,7 @@ class TriggerRun:
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
         """Call `ask` until `is_so` returns True for its result, and return the result.
 
-        Raises ConfigurationError, which says that `awaited` did not come, if it takes too long.
+        If that takes too long, raises ConfigurationError, which says that `awaited` did not come.
         """
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
@@ -135,9 +136,9 @@ class TriggerRun:
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
     def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
-        """Set a record's callback URL and method to this run's, and restore them at the end.
+        """Set a record's callback URL and method to those of this run, and restore them at the end.
 
-        `before` has the names of the two parameters, and their values until now.
+        `before` has the names of the two parameters, and their values before the run.
         """
         url_field = next(iter(before))
 
@@ -168,7 +169,7 @@ ExpectedParameters = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class TriggerDefinition:
-    """Something that `ringback trigger` can make happen: its name, its steps, its callbacks."""
+    """A trigger of `ringback trigger`: its name, its steps, and the callbacks that they cause."""
 
     name: str
     words: str
@@ -177,12 +178,12 @@ class TriggerDefinition:
     steps: Sequence[TriggerStep]
     product: str = "supersim"
     has_sim: bool = True
-    """Whether the trigger uses a SIM, and so accepts `--sim`."""
+    """True if the trigger uses a SIM, and so accepts `--sim`."""
     has_payload: bool = False
-    """Whether the trigger sends a text, and so accepts `--payload`."""
+    """True if the trigger sends a text, and so accepts `--payload`."""
 
     def pull(self, run: TriggerRun) -> list[JsonObject]:
-        """Take the steps, and return the callbacks, which may not have been sent yet.
+        """Run the trigger's steps, and return the callbacks, which may not have been sent yet.
 
         Raises ConfigurationError if a step fails, or takes too long.
         """
@@ -215,12 +216,12 @@ def device_sends(kind: str, **form: str) -> TriggerStep:
 
 
 def sim_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses a scenario for the SIM, until the end of the run."""
+    """Return a step that chooses the SIM's simulated network scenario, until the run ends."""
     return lambda run: _choose_scenario(run, name, Sim=run.fetch_sim()["sid"])
 
 
 def account_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses a scenario for the account, until the end of the run."""
+    """Return a step that chooses the account's simulated network scenario, until the run ends."""
     return lambda run: _choose_scenario(run, name)
 
 

@@ -1,4 +1,4 @@
-"""The triggers for Programmable Wireless SIMs."""
+"""The triggers for Programmable Wireless SIMs, which make Ringback send callbacks about them."""
 
 from functools import partial
 from typing import Final

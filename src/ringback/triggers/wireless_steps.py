@@ -1,4 +1,7 @@
-"""The steps of the Programmable Wireless triggers: each makes one request, and reports it."""
+"""The steps of triggers that make Programmable Wireless send callbacks.
+
+Each step makes one request to the server, and reports it.
+"""
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.auto_activation import READY_DATA
@@ -26,7 +29,7 @@ def use_active_sim(run: TriggerRun) -> None:
 
 
 def register(run: TriggerRun) -> None:
-    """Use the SIM named by `--sim` if it is new; otherwise register another one."""
+    """Use the SIM named by `--sim` if it is new; otherwise register another SIM."""
     if run.sim is not None and run.fetch_sim()["status"] == WirelessStatus.NEW:
         run.report(f"SIM {run.sim} is new")
         return
@@ -38,7 +41,7 @@ def register(run: TriggerRun) -> None:
 
 
 def change_to(status: WirelessStatus) -> TriggerStep:
-    """Return a step that brings the SIM into this status, without a callback."""
+    """Return a step that brings the SIM into this status, without asking for a callback."""
 
     def change(run: TriggerRun) -> None:
         run.report(f"first it becomes {status}, without a callback")
@@ -52,7 +55,7 @@ def change_to(status: WirelessStatus) -> TriggerStep:
 
 
 def ask_for(**form: str) -> TriggerStep:
-    """Return a step that updates the SIM with these parameters, with a callback."""
+    """Return a step that updates the SIM with these parameters, and asks for a callback."""
 
     def ask(run: TriggerRun) -> None:
         run.subject = run.sim or ""
@@ -78,7 +81,7 @@ def send(**form: str) -> TriggerStep:
 
 
 def listen_to_sim(run: TriggerRun) -> None:
-    """Let the SIM send callbacks about its device's Commands to this run's URL, until the end."""
+    """Set the URL for callbacks about the device's Commands to this run's, until the end."""
     sim = run.fetch_sim()
     before = {
         "CommandsCallbackUrl": sim["commands_callback_url"] or "",
@@ -88,6 +91,6 @@ def listen_to_sim(run: TriggerRun) -> None:
 
 
 def device_sends_too_much(run: TriggerRun) -> None:
-    """Let the device send a text that is longer than a Command can be."""
+    """Let the device send a text that is longer than a Command can be, so that it is cut off."""
     run.payload = (run.payload * LONGEST_SMS)[: LONGEST_SMS + 1]
     device_sends("commands")(run)
