@@ -221,7 +221,7 @@ def _policy_reloader_of(
 def _receiver(
     store: Store, clock: Clock, task_runner: LoopWaker, context: Callable[[], OperationContext]
 ) -> Received:
-    """Return a function that saves a device's datagram; it waits while the database is down."""
+    """Return a function that saves a device's datagram; while the database is down, it waits."""
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Opens the data file of a server, and watches for times at which it can't be written to."""
+"""Opens the data file of a server, and notices when it can't be written to."""
 
 from dataclasses import dataclass
 from typing import Self

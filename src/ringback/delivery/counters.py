@@ -102,7 +102,7 @@ class DeliveryCounters:
     def ended(
         self, status: CallbackStatus, source: SourceName, seconds_since_created: float
     ) -> None:
-        """Count an ended callback, and, if it was delivered, the seconds until then."""
+        """Count an ended callback; if it was delivered, also record how long that took."""
         self.endings[source, status] += 1
         if status is CallbackStatus.DELIVERED:
             self.delivery_seconds[source].add(seconds_since_created)

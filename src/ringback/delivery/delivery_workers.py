@@ -47,7 +47,7 @@ class DeliveryWorkers:
         self._employ(destination)
 
     def add_first(self, claim: DeliveryClaim) -> None:
-        """Deliver a claim, whose round goes on, before all others for the same destination."""
+        """Deliver a claim before all others for the same destination, since its round goes on."""
         destination = self._destination_of(claim)
         destination.ready.appendleft(claim)
         self._employ(destination)

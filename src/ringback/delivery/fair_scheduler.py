@@ -30,8 +30,11 @@ from ringback.ports import Lane
 
 _CLAIMED_AT_ONCE: Final = 256
 _CLAIMED_BESIDE_OTHERS: Final = 32
-"""The claim limit while several accounts send. Callbacks claimed together are also sent and settled
-together, and meanwhile other accounts wait for the event loop and for commits."""
+"""The most callbacks that are claimed together while several accounts send.
+
+Callbacks that are claimed together are also sent and settled together, and meanwhile other accounts
+wait for the event loop and for commits.
+"""
 _OVERLOADED: Final = (429, 503)
 # A window instead of a circuit breaker, which would need its own thresholds, and would stop
 # everything although a little still gets through (decision 9).

@@ -22,7 +22,7 @@ class Supervisor:
     _: KW_ONLY
     clock: Clock
     recover: Callable[[], Awaitable[object]] | None = None
-    """A function that recovers other work than deliveries, before the delivery recovers its own."""
+    """A function that recovers other work, called before the delivery recovers its own."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """Functions that run the other loops, from the start of the engine until it stops."""
 

@@ -78,7 +78,7 @@ def configured_urls(
     account_sid: str | None = None,
     size: int = PAGE_SIZE,
 ) -> ConfiguredUrlPage:
-    """Return a page of one account's configured URLs; with None, of those of all accounts."""
+    """Return a page of an account's configured URLs; without `account_sid`, of all accounts'."""
     owner = EVERY if account_sid is None else account_sid
     records = _records(tx, start.kind).page(owner, {}, PageWindow(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]

@@ -14,7 +14,7 @@ CHUNK: Final = 500
 async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> ShadowReport:
     """Return a report that compares an account's shadow copies with their callbacks.
 
-    Copies that were started before `since` don't count; with None, all count.
+    Only copies that were started at `since` or later count; if that is None, all copies count.
     """
     report = ShadowReport()
     after: str | None = None

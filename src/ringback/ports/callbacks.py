@@ -47,7 +47,7 @@ def lane_of(callback: CallbackRecord) -> Lane:
 
 
 class DeliveryClaim(NamedTuple):
-    """A callback taken for one attempt; the attempt's row is saved, still without a result."""
+    """A callback that was claimed for one attempt, whose row is saved but has no result yet."""
 
     callback: CallbackRecord
     """The callback to send; its `progress` is from before the claim."""

@@ -38,7 +38,10 @@ def error_text(error: OSError) -> str:
 
 @contextmanager
 def refusing(text: str, advice: str = "") -> Generator[None]:
-    """Turn an OSError in the block into ConfigurationError: `text`, the reason, and `advice`."""
+    """Turn an OSError in the block into ConfigurationError.
+
+    The error's message is `text`, the reason of the OSError, and `advice`.
+    """
     try:
         yield
     except OSError as failure:

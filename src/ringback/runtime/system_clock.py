@@ -47,5 +47,5 @@ class SystemRandomSource:
     """Implements `ports.RandomSource` with the machine's secure random numbers."""
 
     def bytes(self, count: int) -> bytes:
-        """Return this many unpredictable bytes."""
+        """Return `count` unpredictable bytes."""
         return secrets.token_bytes(count)

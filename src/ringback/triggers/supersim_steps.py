@@ -60,7 +60,7 @@ def take_new_sim(run: TriggerRun) -> None:
 
 
 def update_to(status: SimStatus) -> TriggerStep:
-    """Return a step that changes the SIM's status, with a callback."""
+    """Return a step that changes the SIM's status, and asks for a callback."""
 
     def update(run: TriggerRun) -> None:
         sim = run.fetch_sim()

@@ -201,7 +201,7 @@ def put_back(
 def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that was scheduled while the clock was set too far ahead.
 
-    The callback waits as long as planned then, but from now on.
+    The callback's planned wait starts again now.
     """
     if progress.due is None:
         return progress

@@ -59,7 +59,7 @@ def compose_test(
 ) -> CallbackRecord:
     """Return a new test event to the URL `to`, due now.
 
-    `secret_id` is the webhook secret that signs it; None means the active one.
+    `secret_id` is the id of the webhook secret that signs the event; None for the active secret.
     """
     own = random_bytes[CALLBACK_BYTES:]
     return CallbackRecord(

@@ -60,7 +60,7 @@ class UsagePeriod(NamedTuple):
 
 
 class WirelessUsageQuery(NamedTuple):
-    """A request for usage: its time, and the length of each record's period."""
+    """A request for usage: the time that it covers, and the length of each record's period."""
 
     start: datetime
     end: datetime

@@ -12,7 +12,7 @@ from ringback.ports import PageWindow, Transaction
 
 
 def schedule_settings(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Schedule the update that writes the base settings to a SIM card, if no update ever did."""
+    """Schedule the Settings Update that writes the base settings, unless the SIM card had one."""
     if tx.supersim.settings_updates.page(sim.account_sid, {"sim_sid": sim.sid}, PageWindow(1)):
         return
     update = _update_of(sim, OtaSettingsUpdateStatus.SCHEDULED, context)

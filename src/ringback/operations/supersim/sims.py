@@ -186,7 +186,10 @@ def _free_address(tx: Transaction, iccid: str, context: OperationContext) -> str
 def _moved(
     tx: Transaction, sim: SuperSim, account_sid: str | None, context: OperationContext
 ) -> SuperSim:
-    """Return the SIM in the given account, without a fleet; with None, the SIM is unchanged."""
+    """Return the SIM as it is after a move to the account `account_sid`, without a fleet.
+
+    If `account_sid` is None, the SIM is unchanged.
+    """
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=20409, not_new=83010)

@@ -179,7 +179,10 @@ def delete_sim(
 
 
 def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:
-    """Return the SIM in the given account, without a rate plan; with None, the SIM is unchanged."""
+    """Return the SIM as it is after a move to the account `account_sid`, without a rate plan.
+
+    If `account_sid` is None, the SIM is unchanged.
+    """
     if account_sid is None or account_sid == sim.account_sid:
         return sim
     check_transfer(tx, sim, account_sid, not_permitted=33201, not_new=33201)
