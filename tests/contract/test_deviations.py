@@ -140,14 +140,14 @@ async def kores_own_are_closed(contract: Contract) -> None:
 
 
 CHECKS: Final[dict[tuple[str, str], tuple[Check, list[Contract]]]] = {
-    ("Super SIM of both", "`data_total_billed`"): (billed_is_text, SUPER_SIM),
-    ("Super SIM of both", "`smdp_plus_address`"): (address_is_a_host_name, SUPER_SIM),
+    ("Super SIM of both vendors", "`data_total_billed`"): (billed_is_text, SUPER_SIM),
+    ("Super SIM of both vendors", "`smdp_plus_address`"): (address_is_a_host_name, SUPER_SIM),
     ("Programmable Wireless of Twilio", "`reset_status`"): (reset_is_null, [TWILIOS]),
-    ("Programmable Wireless of both", "`UsageNotificationUrl`, `UsageNotificationMethod`"): (
-        notification_is_taken,
-        WIRELESS,
-    ),
-    ("Programmable Wireless of both", "`Sim` of `POST /v1/Commands`"): (
+    (
+        "Programmable Wireless of both vendors",
+        "`UsageNotificationUrl`, `UsageNotificationMethod`",
+    ): (notification_is_taken, WIRELESS),
+    ("Programmable Wireless of both vendors", "`Sim` of `POST /v1/Commands`"): (
         command_needs_a_sim,
         WIRELESS,
     ),
@@ -201,7 +201,9 @@ def listed_for(file: str) -> str:
     (contract,) = [one for one in CONTRACTS if one.file == file]
     product, _, vendor = contract.name.partition(" by ")
     return " ".join(
-        row.of for row in ROWS if row.document in (f"{product} of both", f"{product} of {vendor}")
+        row.of
+        for row in ROWS
+        if row.document in (f"{product} of both vendors", f"{product} of {vendor}")
     )
 
 
