@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -179,13 +180,21 @@ def test_one_of_several_entries_is_taken_by_its_number(verify: Callable[..., Res
     assert as_json(verify("--entry", "2", "--json", *SECRETS, given=given))["source"] == "kore"
 
 
-@pytest.mark.parametrize(
-    "flags", ["", " --url 'https://your-callback-url.com/path?foo=bar#cbs=kore'"]
-)
-def test_the_reference_shows_what_is_printed(flags: str, verify: Callable[..., Result]) -> None:
-    result = verify(golden("kore-post-active"), *SECRETS, *shlex.split(flags))
-    shown = f'$ ringback verify callback.http --kore-secret "$SECRET"{flags}\n{result.stdout}```'
-    assert shown in REFERENCE
+def test_the_reference_shows_what_is_printed(tmp_path: Path, verify: Callable[..., Result]) -> None:
+    (request,) = re.findall(r"^```http\n(.*?)^```$", REFERENCE, re.DOTALL | re.MULTILINE)
+    file = tmp_path / "callback.http"
+    file.write_text(request, "utf-8")
+    shown = re.findall(
+        r"^ringback verify callback\.http ([^\n]*)\n```\n\n```text\n(.*?)^```$",
+        REFERENCE,
+        re.DOTALL | re.MULTILINE,
+    )
+    for words, printed in shown:
+        flags = shlex.split(words.replace("$SAMPLE_SECRET", KORE_SECRET))
+        pattern = ".*".join(map(re.escape, printed.split("…")))
+        assert re.fullmatch(pattern, verify(str(file), *flags).stdout, re.DOTALL)
+    assert f"SAMPLE_SECRET={KORE_SECRET}\n" in REFERENCE
+    assert len(shown) == 2
 
 
 # ---- for which URL ------------------------------------------------------------------------------
