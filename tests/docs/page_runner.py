@@ -149,7 +149,7 @@ def reader_environment(folder: Path) -> dict[str, str]:
 
 
 def as_typed_with_a_wheel(commands: str) -> str:
-    """Return commands as a person types them who has installed the wheel and has no clone."""
+    """Return the commands that a person with the wheel, and without a clone, types instead."""
     lines = (
         line
         for line in commands.splitlines()
