@@ -131,23 +131,28 @@ class Terminal:
     ) -> str:
         """Start a command that keeps running; return its output as soon as `is_done` accepts it.
 
-        Raises Unexpected if the command ends, or if this output does not come in time.
+        `read_until` returns this output again. Raises Unexpected if the command ends, or if
+        `is_done` does not accept its output in time.
         """
         *first, last = command.splitlines()
         for line in first:
             self._type(line)
             self._until(_READY, within=within, unless=_CONTINUED)
         self._type(last)
-        return self.read_until(is_done, within=within)
+        return self._await(is_done, within=within)
 
     def read_until(self, is_done: Callable[[str], bool], *, within: float = 30) -> str:
         """Return the new output of the command that runs, as soon as `is_done` accepts it."""
+        shown = self._await(is_done, within=within)
+        self._unread = b""
+        return shown
+
+    def _await(self, is_done: Callable[[str], bool], *, within: float) -> str:
         end = time.monotonic() + within
         while not is_done(shown := _as_text(self._unread)):
             if ended := _READY.search(self._unread):
                 raise Unexpected(f"the command ended with exit status {int(ended[1])}", shown)
             self._read(end, "no such output", within, at_most=0.05)
-        self._unread = b""
         return shown
 
     def listens(self, port: int) -> bool:

@@ -8,7 +8,7 @@ The language of a block, and comments right above it that readers don't see, say
 - `<!-- file: NAME -->`: save the block under this name.
 - `<!-- terminal: NAME -->`: type this and the following blocks into this terminal. A new name opens
   a terminal in the same folder. Above a `text` block: wait until that terminal shows the text.
-- `<!-- keeps running -->`: don't wait for the end of the command, but for the `text` that follows.
+- `<!-- keeps running -->`: don't wait for the end of the command, but until it prints something.
 - `<!-- keeps running: on port 9000 -->`: wait until a program listens on this port instead.
 - `<!-- ends: NAME -->`: first press Ctrl-C in this terminal.
 - `<!-- exits with: 1 -->`: the last command of the block exits with this status.
@@ -20,6 +20,9 @@ The language of a block, and comments right above it that readers don't see, say
 - `<!-- not run: WHY -->`: it can't run in a test, for example because it needs a vendor's account.
 
 A block in another language is a program, a settings file or the like, and needs one of these notes.
+A block without a language is for another test, as the comment above it.
+
+Whatever `make reference` writes from the commands is left out: test_examples.py runs it.
 """
 
 import os
@@ -44,6 +47,7 @@ _BLOCK: Final = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
+_GENERATED: Final = re.compile(r"^<!-- options: .*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 _NOTE: Final = re.compile(r"<!-- *([a-z A-Z]+?)(?:: *(.*?))? *-->", re.DOTALL)
 _NOTES: Final = {
     "checked by",
@@ -98,6 +102,7 @@ def blocks(page: str) -> Iterator[Block]:
     A block without a language has no notes: the comment above it is for the test that reads it.
     Raises ValueError if a note has no meaning.
     """
+    page = _GENERATED.sub(lambda found: "\n" * found[0].count("\n"), page)
     for found in _BLOCK.finditer(page):
         line = page.count("\n", 0, found.start("language")) + 1
         notes = dict(_NOTE.findall(found["above"])) if found["language"] else {}
@@ -226,7 +231,7 @@ class PageReader:
             self._previous = None
             return 0
         if ended := notes.get("ends"):
-            self.terminal(ended).interrupt()
+            self.terminal(ended.removeprefix("terminal ")).interrupt()
         if block.language == "text":
             self._expect(block)
             return 0
@@ -259,7 +264,7 @@ class PageReader:
         try:
             terminal.start_until(
                 commands,
-                lambda _: port is None or terminal.listens(int(port[1])),
+                lambda shown: terminal.listens(int(port[1])) if port else bool(shown.strip()),
                 within=self._within,
             )
         except Unexpected as unexpected:
@@ -271,9 +276,8 @@ class PageReader:
         previous = self._previous
         name = block.notes.get("terminal")
         if name is not None or (previous is not None and "keeps running" in previous.notes):
-            # A terminal may have shown more before, but the command that was just started has not.
-            earlier = "…\n" if name is not None else ""
-            self._await(block, self.terminal(name or self._current), earlier + block.text)
+            # The terminal may have shown more before.
+            self._await(block, self.terminal(name or self._current), f"…\n{block.text}")
             return
         if previous is None:
             return

@@ -1,0 +1,247 @@
+"""Each page works as printed: its commands are typed into bash and zsh in an empty folder."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ringback.api.host_routing import KORE_HOSTS
+from ringback.core.policy.source_policy import Source
+from tests.docs.page_runner import (
+    PORTS,
+    ROOT,
+    Block,
+    PageReader,
+    as_typed_with_a_wheel,
+    blocks,
+    make_clone,
+    reader_environment,
+)
+from tests.installed import BUILT_BY, build, empty_environment, offline, pip_install, wheels_of
+from tests.terminals import SHELLS, Terminal, own_network
+
+PAGES: Final = [
+    ROOT / "README.md",
+    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
+"""The pages for which a person needs no clone."""
+
+# What no test has, which is the only reason for a command not to be run.
+IMPOSSIBLE: Final = re.compile(
+    r"\bsudo\b|changes the (network|whole machine)|account at (Twilio|KORE|the vendor)"
+    r"|on (macOS|Windows)|needs a (package registry|proxy|database|cluster|container)"
+)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks_of(page: Path) -> list[Block]:
+    return list(blocks(page.read_text("utf-8")))
+
+
+def runs(block: Block) -> bool:
+    return block.language == "sh" and not block.is_left_alone
+
+
+RUN: Final = [
+    page
+    for page in PAGES
+    if any(runs(block) and "once in CI" not in block.notes for block in blocks_of(page))
+]
+RUN_LONG: Final = [
+    page
+    for page in PAGES
+    if any(runs(block) and "once in CI" in block.notes for block in blocks_of(page))
+]
+
+
+def follow(page: Path, shell: str, folder: Path, *, is_long: bool = False) -> int:
+    clone = folder / "clone"
+    clone.mkdir()
+    make_clone(clone)
+    with PageReader(shell, clone, reader_environment(folder)) as reader:
+        return reader.follow(page.read_text("utf-8"), name=name_of(page), is_long=is_long)
+
+
+@pytest.mark.timeout(180)  # dozens of programs, while other tests may use the machine
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_each_command_works_as_printed(page: Path, shell: str, tmp_path: Path) -> None:
+    assert follow(page, shell, tmp_path) > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("page", RUN_LONG, ids=name_of)
+def test_each_long_command_works_as_printed(page: Path, shell: str, tmp_path: Path) -> None:
+    assert follow(page, shell, tmp_path, is_long=True) > 0
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the command of an installed wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    env = offline(wheels_of(folder / "wheels", "ringback[all]", BUILT_BY, "pip"))
+    commands = empty_environment(folder / "venv")
+    pip_install(commands, f"ringback[all] @ {build('wheel', folder).as_uri()}", env=env)
+    return commands
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "page", [page for page in RUN if name_of(page) in WITH_A_WHEEL], ids=name_of
+)
+def test_each_command_works_with_an_installed_wheel(
+    page: Path, shell: str, wheel: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    environment = reader_environment(tmp_path)
+    environment["PATH"] = f"{wheel}:{environment['PATH']}"
+    with PageReader(shell, work, environment, as_typed=as_typed_with_a_wheel) as reader:
+        assert reader.follow(page.read_text("utf-8"), name=name_of(page)) > 0
+
+
+# ---- no block escapes ----------------------------------------------------------------------------
+
+
+def escaped(page: str) -> Iterator[str]:
+    """Yield each block that nobody runs, saves or compares, with its line."""
+    lines, follows_a_command = page.splitlines(), False
+    for block in blocks(page):
+        where, language, notes = f"line {block.line}", block.language, block.notes
+        if (reason := notes.get("not run")) and not IMPOSSIBLE.search(reason):
+            yield f"{where}: a test could run it: {reason}"
+        if (test := notes.get("checked by")) and not (ROOT / test).is_file():
+            yield f"{where}: there is no file {test}"
+        if not language and not lines[block.line - 2].endswith("-->"):
+            yield f"{where}: the block has no language"
+        if language == "sh" and re.search(r"^\$ ", block.text, re.MULTILINE):
+            yield f"{where}: who pastes this, pastes the prompt too"
+        if language == "sh" and not block.is_left_alone and "…" in block.text:
+            yield f"{where}: the reader has to fill in …"
+        is_compared = follows_a_command or block.is_left_alone or "terminal" in notes
+        if language == "text" and not is_compared:
+            yield f"{where}: no command prints this text"
+        is_used = "file" in notes or block.is_left_alone
+        if language not in {"", "sh", "text", "mermaid"} and not is_used:
+            yield f"{where}: nobody saves or runs this {language} block"
+        follows_a_command = language == "sh" or (follows_a_command and language == "text")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_block_escapes(page: Path) -> None:
+    assert "\n".join(escaped(page.read_text("utf-8"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("block", "why"),
+    [
+        ("```python\npass\n```\n", "nobody saves or runs this python block"),
+        ("```text\nmoved 1 of 1\n```\n", "no command prints this text"),
+        ("```sh\n$ ringback dev\n```\n", "who pastes this, pastes the prompt too"),
+        ("```sh\nexport KORE_SECRET=…\n```\n", "the reader has to fill in …"),
+        ("```\nringback dev\n```\n", "the block has no language"),
+        ("<!-- not run: it is slow -->\n```sh\nfalse\n```\n", "a test could run it: it is slow"),
+        ("<!-- checked by: no.py -->\n```sh\nfalse\n```\n", "there is no file no.py"),
+    ],
+)
+def test_a_block_that_escapes_is_found(block: str, why: str) -> None:
+    (found,) = escaped(f"# A page\n\n{block}")
+    assert found.endswith(f": {why}")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "```sh\nringback dev\n```\n\nIt prints:\n\n```text\nRingback\n…\n```\n",
+        "<!-- post-inactive body -->\n```\nApiVersion=v1\n```\n",
+        "<!-- file: app.py -->\n```python\npass\n```\n",
+        "<!-- not run: changes the whole machine -->\n```sh\nsudo true\n```\n",
+        "<!-- checked by: tests/docs/test_pages.py -->\n```toml\nport = 1\n```\n",
+    ],
+)
+def test_blocks_that_are_run_or_say_why_not_do_not_escape(page: str) -> None:
+    assert list(escaped(page)) == []
+
+
+# ---- the banner ----------------------------------------------------------------------------------
+
+
+def pasted_from(banner: str) -> tuple[list[str], list[str]]:
+    """Return what a banner asks its reader to paste: into each terminal, and step by step."""
+    first, *steps = re.split(r"^\d\. ", banner.partition("\nPaste this")[2], flags=re.MULTILINE)
+    return _commands(first), [command for step in steps for command in _commands(step)]
+
+
+def _commands(text: str) -> list[str]:
+    return re.findall(r"^  (?! )((?:.*\\\n)*.*)$", text, re.MULTILINE)
+
+
+class Reader:
+    """A person with two more terminals, who pastes what the banner of the first one shows."""
+
+    def __init__(self, receiver: Terminal, other: Terminal) -> None:
+        self._receiver = receiver
+        self._other = other
+
+    def paste(self, banner: str) -> list[str]:
+        """Return the sources from which callbacks came, in their order."""
+        preparation, steps = pasted_from(banner)
+        for terminal in (self._receiver, self._other):
+            self._run(terminal, preparation)
+        sources = list[str]()
+        for step in steps:
+            if step == "ringback listen":
+                self._receiver.start_until(step, lambda shown: "listening on" in shown)
+            elif "sudo " not in step and not re.match(r"[\d.:a-f]+ ", step):  # a line of /etc/hosts
+                self._run(self._other, [step])
+            if "CallbackUrl" in step:
+                shown = self._receiver.read_until(lambda shown: "answered   200" in shown)
+                assert "signature  right" in shown
+                sources += re.findall(r"^\S+Z  (\w+)  POST /path\?foo=bar$", shown, re.MULTILINE)
+        return sources
+
+    def _run(self, terminal: Terminal, commands: list[str]) -> None:
+        for command in commands:
+            for result in terminal.run(command):
+                assert result.status == 0, result
+                assert '"code":' not in result.output, result
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("flags", "sources"),
+    [
+        ("--phase before --tls", [Source.TWILIO, Source.KORE]),
+        ("--phase between", [Source.KORE, Source.TWILIO]),
+        ("--phase after", [Source.KORE, Source.KORE]),
+    ],
+)
+def test_the_banner_works_as_printed(flags: str, sources: list[Source], tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    make_clone(clone)
+    environment = reader_environment(tmp_path)
+    with own_network(ports=PORTS) as network:
+        with Terminal("bash", clone, environment, network) as server:
+            last = KORE_HOSTS[-1] if "--tls" in flags else "ringback callbacks list"
+            server.start_until(f'make run ARGS="{flags}"', lambda shown: last in shown)
+            banner = server.read_until(lambda shown: shown.endswith("\n"))
+            assert ("curl --cacert" in banner) == ("--tls" in flags)
+            for shell in SHELLS:
+                with (
+                    Terminal(shell, tmp_path, environment, network) as receiver,
+                    Terminal(shell, tmp_path, environment, network) as other,
+                ):
+                    assert Reader(receiver, other).paste(banner) == sources
+            server.interrupt()
