@@ -178,7 +178,7 @@ def test_blocks_that_are_run_or_say_why_not_do_not_escape(page: str) -> None:
 
 
 def pasted_from(banner: str) -> tuple[list[str], list[str]]:
-    """Return what a banner asks its reader to paste: into each terminal, and step by step."""
+    """Return the commands in a banner: those for each terminal, and those of the steps."""
     first, *steps = re.split(r"^\d\. ", banner.partition("\nPaste this")[2], flags=re.MULTILINE)
     return _commands(first), [command for step in steps for command in _commands(step)]
 
@@ -232,16 +232,18 @@ def test_the_banner_works_as_printed(flags: str, sources: list[Source], tmp_path
     clone.mkdir()
     make_clone(clone)
     environment = reader_environment(tmp_path)
-    with own_network(ports=PORTS) as network:
-        with Terminal("bash", clone, environment, network) as server:
-            last = KORE_HOSTS[-1] if "--tls" in flags else "ringback callbacks list"
-            server.start_until(f'make run ARGS="{flags}"', lambda shown: last in shown)
-            banner = server.read_until(lambda shown: shown.endswith("\n"))
-            assert ("curl --cacert" in banner) == ("--tls" in flags)
-            for shell in SHELLS:
-                with (
-                    Terminal(shell, tmp_path, environment, network) as receiver,
-                    Terminal(shell, tmp_path, environment, network) as other,
-                ):
-                    assert Reader(receiver, other).paste(banner) == sources
-            server.interrupt()
+    with (
+        own_network(ports=PORTS) as network,
+        Terminal("bash", clone, environment, network) as server,
+    ):
+        last = KORE_HOSTS[-1] if "--tls" in flags else "ringback callbacks list"
+        server.start_until(f'make run ARGS="{flags}"', lambda shown: last in shown)
+        banner = server.read_until(lambda shown: shown.endswith("\n"))
+        assert ("curl --cacert" in banner) == ("--tls" in flags)
+        for shell in SHELLS:
+            with (
+                Terminal(shell, tmp_path, environment, network) as receiver,
+                Terminal(shell, tmp_path, environment, network) as other,
+            ):
+                assert Reader(receiver, other).paste(banner) == sources
+        server.interrupt()

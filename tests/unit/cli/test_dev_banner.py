@@ -62,6 +62,18 @@ def test_the_program_that_is_on_the_path_need_not_be_put_there(
     assert f"  export {data}" in shown_at("http://127.0.0.1:8080")
 
 
+def test_an_active_virtual_environment_is_put_on_the_path_of_other_terminals(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "ringback"
+    program.parent.mkdir()
+    program.touch(0o755)
+    monkeypatch.setattr("sys.argv", [str(program)])
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert f'  export PATH={program.parent}:"$PATH" ' in shown_at("http://127.0.0.1:8080")
+
+
 def test_without_the_program_its_name_is_an_alias(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

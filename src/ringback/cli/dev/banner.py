@@ -201,7 +201,9 @@ def _preparation(settings: Settings) -> str:
     if program is None:
         return f"alias ringback={shlex.quote(f'{sys.executable} -m ringback')}; export {data}"
     found = shutil.which(program.name)
-    if found is not None and Path(found).samefile(program):
+    # An active virtual environment is on the PATH of this terminal alone.
+    is_everywhere = program.parent != Path(sys.prefix, "bin")
+    if found is not None and Path(found).samefile(program) and is_everywhere:
         return f"export {data}"
     return f'export PATH={shlex.quote(str(program.parent))}:"$PATH" {data}'
 
