@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 import re
-import select
 import signal
 import socket
 import struct
@@ -15,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Final, Self
 
 SHELLS: Final = ("bash", "zsh")
@@ -82,6 +83,7 @@ class Terminal:
         termios.tcsetattr(slave, termios.TCSANOW, modes)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self._unread = b""
+        self._output = Queue[bytes]()
         self._process = subprocess.Popen(
             [*network, "setsid", "--ctty", *_COMMAND_LINES[shell]],
             cwd=folder,
@@ -91,21 +93,30 @@ class Terminal:
             stderr=slave,
         )
         os.close(slave)
+        # A program waits if nobody reads what it prints.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> Self:
         self._until(_READY, within=20)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        # The shell, and all that runs in it, gets the hang-up of the terminal.
-        os.close(self._master)
+        # All that was started here gets the signal of a terminal that is closed.
+        self._signal_all(signal.SIGHUP)
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for left in _processes_of_session(self._process.pid):
-            os.kill(left, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
+        self._reader.join(5)
+        os.close(self._master)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in _processes_of_session(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def run(self, commands: str, *, within: float = 30) -> list[CommandResult]:
         """Type the lines of `commands`; return the result of each command.
@@ -122,7 +133,6 @@ class Terminal:
                 results.append(CommandResult("\n".join(typed), output, status))
                 typed.clear()
         if typed:
-            self._press(b"\x03")
             raise Unexpected("the command is unfinished", "\n".join(typed))
         return results
 
@@ -152,7 +162,7 @@ class Terminal:
         while not is_done(shown := _as_text(self._unread)):
             if ended := _READY.search(self._unread):
                 raise Unexpected(f"the command ended with exit status {int(ended[1])}", shown)
-            self._read(end, "no such output", within, at_most=0.05)
+            self._wait(end, "no such output", within, at_most=0.05)
         return shown
 
     def listens(self, port: int) -> bool:
@@ -167,6 +177,19 @@ class Terminal:
         ended = self._until(_READY, within=within)
         assert ended is not None
         return CommandResult("^C", *ended)
+
+    def _read(self) -> None:
+        """Read to the end of the terminal, which comes after the last program in it."""
+        while True:
+            try:
+                printed = os.read(self._master, 65536)
+            except OSError as closed:
+                if closed.errno != errno.EIO:
+                    raise
+                printed = b""
+            self._output.put(printed)
+            if not printed:
+                return
 
     def _type(self, line: str) -> None:
         self._press(line.encode() + b"\n")
@@ -186,21 +209,20 @@ class Terminal:
             if self._unread.endswith(unless):
                 self._unread = self._unread.removesuffix(unless)
                 return None
-            self._read(end, "the command did not end", within)
+            self._wait(end, "the command did not end", within)
 
-    def _read(self, end: float, why: str, within: float, *, at_most: float = 60) -> None:
-        """Read what there is; wait for it up to `at_most` seconds, and never beyond `end`."""
+    def _wait(self, end: float, why: str, within: float, *, at_most: float = 60) -> None:
+        """Wait for more output: up to `at_most` seconds, and never beyond `end`."""
         left = end - time.monotonic()
         if left <= 0:
             raise Unexpected(f"{why} within {within} s", _as_text(self._unread))
-        if not select.select([self._master], [], [], min(left, at_most))[0]:
-            return
         try:
-            self._unread += os.read(self._master, 65536)
-        except OSError as closed:
-            if closed.errno != errno.EIO:  # on Linux, the end of a terminal
-                raise
-            raise Unexpected("the shell ended", _as_text(self._unread)) from closed
+            printed = self._output.get(timeout=min(left, at_most))
+        except Empty:
+            return
+        if not printed:
+            raise Unexpected("the shell ended", _as_text(self._unread))
+        self._unread += printed
 
 
 def _as_text(printed: bytes) -> str:

@@ -96,20 +96,24 @@ class Block:
         return bool(self.notes.keys() & _LEFT_ALONE)
 
 
+def wrong_notes(block: Block) -> list[str]:
+    """Return the notes of a block that have no meaning, or lack a value."""
+    return [
+        name
+        for name, value in block.notes.items()
+        if name not in _NOTES or (name in _NEED_A_VALUE and not value)
+    ]
+
+
 def blocks(page: str) -> Iterator[Block]:
     """Yield the blocks of a Markdown text.
 
     A block without a language has no notes: the comment above it is for the test that reads it.
-    Raises ValueError if a note has no meaning.
     """
     page = _GENERATED.sub(lambda found: "\n" * found[0].count("\n"), page)
     for found in _BLOCK.finditer(page):
         line = page.count("\n", 0, found.start("language")) + 1
         notes = dict(_NOTE.findall(found["above"])) if found["language"] else {}
-        if wrong := notes.keys() - _NOTES:
-            raise ValueError(f"line {line}: {wrong} is not a note; the notes are {sorted(_NOTES)}")
-        if empty := {name for name in notes.keys() & _NEED_A_VALUE if not notes[name]}:
-            raise ValueError(f"line {line}: {empty} needs a value")
         text = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
         yield Block(found["language"], text, notes, line)
 
@@ -225,6 +229,8 @@ class PageReader:
 
     def _take(self, block: Block, *, is_long: bool) -> int:
         notes = block.notes
+        if wrong := wrong_notes(block):
+            raise _Wrong(f"the note {wrong[0]!r} has no meaning or no value", printed="")
         if "part of" in notes and block.text not in (ROOT / notes["part of"]).read_text("utf-8"):
             raise _Wrong(f"this is not an excerpt of {notes['part of']}", printed=block.text)
         if block.is_left_alone or ("once in CI" in notes and not is_long):

@@ -213,9 +213,9 @@ def test_an_excerpt_that_its_file_does_not_have_fails(follow: Follow) -> None:
 
 
 @pytest.mark.parametrize("note", ["keep running", "file", "not run"])
-def test_a_note_without_a_meaning_is_refused(note: str) -> None:
-    with pytest.raises(ValueError, match=f"line 2: .*{note}"):
-        list(blocks(sh("true", note)))
+def test_a_note_without_a_meaning_fails(note: str, tmp_path: Path) -> None:
+    with pytest.raises(PageFailure, match=f"the note '{note}' has no meaning or no value"):
+        follower("bash", tmp_path)(sh("true", note))
 
 
 # ---- pages ---------------------------------------------------------------------------------------

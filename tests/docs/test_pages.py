@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import click
 import pytest
 
+from docs_build.reference import commands
 from ringback.api.host_routing import KORE_HOSTS
 from ringback.core.policy.source_policy import Source
 from tests.docs.page_runner import (
@@ -18,6 +20,7 @@ from tests.docs.page_runner import (
     blocks,
     make_clone,
     reader_environment,
+    wrong_notes,
 )
 from tests.installed import BUILT_BY, build, empty_environment, offline, pip_install, wheels_of
 from tests.terminals import SHELLS, Terminal, own_network
@@ -119,6 +122,8 @@ def escaped(page: str) -> Iterator[str]:
     lines, follows_a_command = page.splitlines(), False
     for block in blocks(page):
         where, language, notes = f"line {block.line}", block.language, block.notes
+        for note in wrong_notes(block):
+            yield f"{where}: the note {note!r} has no meaning or no value"
         if (reason := notes.get("not run")) and not IMPOSSIBLE.search(reason):
             yield f"{where}: a test could run it: {reason}"
         if (test := notes.get("checked by")) and not (ROOT / test).is_file():
@@ -151,6 +156,10 @@ def test_no_block_escapes(page: Path) -> None:
         ("```sh\n$ ringback dev\n```\n", "who pastes this, pastes the prompt too"),
         ("```sh\nexport KORE_SECRET=…\n```\n", "the reader has to fill in …"),
         ("```\nringback dev\n```\n", "the block has no language"),
+        (
+            "<!-- keep running -->\n```sh\nfalse\n```\n",
+            "the note 'keep running' has no meaning or no value",
+        ),
         ("<!-- not run: it is slow -->\n```sh\nfalse\n```\n", "a test could run it: it is slow"),
         ("<!-- checked by: no.py -->\n```sh\nfalse\n```\n", "there is no file no.py"),
     ],
@@ -172,6 +181,61 @@ def test_a_block_that_escapes_is_found(block: str, why: str) -> None:
 )
 def test_blocks_that_are_run_or_say_why_not_do_not_escape(page: str) -> None:
     assert list(escaped(page)) == []
+
+
+# ---- commands in sentences -----------------------------------------------------------------------
+
+COMMANDS: Final = {name.removeprefix("ringback "): each for name, each in commands().items()}
+_IN_A_SENTENCE: Final = re.compile(r"`(?:ringback ([^`]*)|make run ARGS=([^`]*))`")
+
+
+def unknown_words(page: str) -> Iterator[str]:
+    """Yield the commands and options in a page's sentences that don't exist."""
+    for found in _IN_A_SENTENCE.finditer(re.sub(r"^ *```.*?^ *```", "", page, flags=re.M | re.S)):
+        words = found[1].split() if found[1] else ["dev", *found[2].strip("\"'").split()]
+        name = ""
+        while words and f"{name} {words[0]}".strip() in COMMANDS:
+            name = f"{name} {words.pop(0)}".strip()
+        if words and re.match(r"[a-z]", words[0]) and is_group(name):
+            yield f"{found[0]}: there is no command {words[0]}"
+        flags = [match[0] for word in words if (match := re.match(r"--[a-z-]+", word))]
+        yield from (
+            f"{found[0]}: there is no {flag}" for flag in flags if flag not in flags_of(name)
+        )
+
+
+def is_group(name: str) -> bool:
+    return not name or isinstance(COMMANDS[name], click.Group)
+
+
+def flags_of(name: str) -> set[str]:
+    """Return the options of a command, and for a group those of all its commands."""
+    return {"--help", "--version"}.union(
+        *(
+            (*param.opts, *param.secondary_opts)
+            for each, command in COMMANDS.items()
+            if each == name or each.startswith(f"{name} ") or not name
+            for param in command.params
+        )
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_command_named_in_a_sentence_exists(page: Path) -> None:
+    assert list(unknown_words(page.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "`ringback serv`",
+        "`ringback callbacks lst`",
+        "`ringback dev --prt 1`",
+        "`make run ARGS=--tsl`",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(sentence: str) -> None:
+    assert list(unknown_words(f"Run {sentence}."))
 
 
 # ---- the banner ----------------------------------------------------------------------------------

@@ -1,16 +1,14 @@
-"""What the README tells a newcomer to paste is run, as it stands there."""
+"""What the README says about the client, the receiver and the settings is true."""
 
 import asyncio
 import os
 import re
-import shlex
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 from twilio.rest import Client
@@ -20,43 +18,11 @@ from ringback.settings.load import load
 from tests.docs import REFERENCE
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.ports import free_port
-from tests.receivers import RecordingReceiver
 from tests.senders import rendered
-from tests.served import Served, served
+from tests.served import served
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-
-
-def curl_commands() -> list[list[str]]:
-    """Return the arguments of each curl command in the README, as a shell splits them."""
-    blocks = re.findall(r"```\n(curl .*?)```", README, re.DOTALL)
-    return [shlex.split(block.replace("\\\n", "")) for block in blocks]
-
-
-async def call_as(dev: Served, command: list[str], receiver: RecordingReceiver) -> int:
-    """Do what a curl command does, with the port of a real receiver in place of 9000."""
-    url = next(word for word in command if word.startswith("http"))
-    data = [word for flag, word in pairwise(command) if flag == "-d"]
-    path = url.removeprefix("http://127.0.0.1:8080")
-    body = "&".join(data).replace("127.0.0.1:9000", f"127.0.0.1:{receiver.port}")
-    return (await dev.call("POST", path, body=body.encode())).status
-
-
-async def test_the_walkthroughs_commands_give_one_callback_from_each_source(tmp_path: Path) -> None:
-    commands = curl_commands()
-    assert len(commands) == 2
-    async with RecordingReceiver() as receiver, served(tmp_path, "--update-takes", "10ms") as dev:
-        for count, command in enumerate(commands, 1):
-            assert await call_as(dev, command, receiver) == 202
-            await receiver.wait_for(count)
-    agents = [
-        header
-        for request in receiver.requests
-        for header in request.headers
-        if header.startswith("User-Agent")
-    ]
-    assert agents == ["User-Agent: TwilioProxy/1.1", "User-Agent: KoreProxy/1.1"]
 
 
 async def test_the_official_client_reaches_each_product_where_it_is_told_to(tmp_path: Path) -> None:
