@@ -29,6 +29,7 @@ _READY: Final = re.compile(rb"\x1e(\d+)\x1f")
 """The prompt of both shells, which has the exit status of the last command."""
 _CONTINUED: Final = b"\x1d"
 """The prompt for the next line of an unfinished command."""
+_OVERWRITTEN: Final = re.compile(r"^.*\r", re.MULTILINE)
 _LISTENS: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 _CONTROL_SEQUENCES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
@@ -226,9 +227,9 @@ class Terminal:
 
 
 def _as_text(printed: bytes) -> str:
-    """Return output without colours and prompts, as lines."""
-    text = _READY.sub(b"", printed).decode(errors="replace")
-    return _CONTROL_SEQUENCES.sub("", text).replace("\r\n", "\n")
+    """Return output as a terminal shows it: lines without colours, prompts and what was overwritten."""
+    text = _READY.sub(b"", printed).decode(errors="replace").replace("\r\n", "\n")
+    return _OVERWRITTEN.sub("", _CONTROL_SEQUENCES.sub("", text))
 
 
 def _lines(file: Path) -> list[str]:
