@@ -91,6 +91,11 @@ class Block:
     line: int
 
     @property
+    def is_run(self) -> bool:
+        """True if the block is typed into a terminal, in each suite or in the long tests."""
+        return self.language == "sh" and "file" not in self.notes and not self.is_left_alone
+
+    @property
     def is_left_alone(self) -> bool:
         """True if nobody runs, saves or compares this block."""
         return bool(self.notes.keys() & _LEFT_ALONE)
@@ -245,7 +250,8 @@ class PageReader:
             file = self._folder / notes["file"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text, "utf-8")
-        if block.language != "sh":
+            return 0
+        if not block.is_run:
             return 0
         self._current = notes.get("terminal", self._current)
         self._previous = block

@@ -48,19 +48,15 @@ def blocks_of(page: Path) -> list[Block]:
     return list(blocks(page.read_text("utf-8")))
 
 
-def runs(block: Block) -> bool:
-    return block.language == "sh" and not block.is_left_alone
-
-
 RUN: Final = [
     page
     for page in PAGES
-    if any(runs(block) and "once in CI" not in block.notes for block in blocks_of(page))
+    if any(block.is_run and "once in CI" not in block.notes for block in blocks_of(page))
 ]
 RUN_LONG: Final = [
     page
     for page in PAGES
-    if any(runs(block) and "once in CI" in block.notes for block in blocks_of(page))
+    if any(block.is_run and "once in CI" in block.notes for block in blocks_of(page))
 ]
 
 
@@ -132,7 +128,7 @@ def escaped(page: str) -> Iterator[str]:
             yield f"{where}: the block has no language"
         if language == "sh" and re.search(r"^\$ ", block.text, re.MULTILINE):
             yield f"{where}: who pastes this, pastes the prompt too"
-        if language == "sh" and not block.is_left_alone and "…" in block.text:
+        if block.is_run and "…" in block.text:
             yield f"{where}: the reader has to fill in …"
         is_compared = follows_a_command or block.is_left_alone or "terminal" in notes
         if language == "text" and not is_compared:
@@ -140,7 +136,7 @@ def escaped(page: str) -> Iterator[str]:
         is_used = "file" in notes or block.is_left_alone
         if language not in {"", "sh", "text", "mermaid"} and not is_used:
             yield f"{where}: nobody saves or runs this {language} block"
-        follows_a_command = language == "sh" or (follows_a_command and language == "text")
+        follows_a_command = block.is_run or (follows_a_command and language == "text")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
