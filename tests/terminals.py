@@ -227,7 +227,7 @@ class Terminal:
 
 
 def _as_text(printed: bytes) -> str:
-    """Return output as lines, without colours and prompts, and without text that was overwritten."""
+    """Return output as lines, without colours, prompts, and text that was overwritten."""
     text = _READY.sub(b"", printed).decode(errors="replace").replace("\r\n", "\n")
     return _OVERWRITTEN.sub("", _CONTROL_SEQUENCES.sub("", text))
 
