@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
-MESSAGES = re.findall(r"(?<!<!-- from the shell -->\n)^```text\n(.*?)\n```$", PAGE, re.MULTILINE)
+MESSAGES = re.findall(r"^```text\n(?!zsh: )(.*?)\n```$", PAGE, re.MULTILINE)
 OF_THE_SYSTEM = [os.strerror(number) for number in (errno.EADDRINUSE, errno.ECONNREFUSED)]
 """Parts of messages that the operating system has the words for."""
 SHORTEST = 5
