@@ -28,8 +28,8 @@ def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
 def months_after(instant: datetime, *, months: int = 1) -> datetime:
     """Return the same day and time `months` later, or the month's last day if it is too short.
 
-    A negative number gives an earlier month. A result that no `datetime` can have becomes the
-    first or the last instant that one can have.
+    A negative number gives an earlier month. A result outside the range of `datetime` becomes the
+    first or the last instant in that range.
 
     >>> months_after(datetime(2024, 1, 31)).isoformat()
     '2024-02-29T00:00:00'
@@ -67,7 +67,7 @@ def floor(instant: datetime, span: timedelta) -> datetime:
 def next_boundary(instant: datetime, span: timedelta) -> datetime:
     """Return the next full hour or the next midnight, or the instant itself if it is one.
 
-    The last hour and the last day end at the last instant that a `datetime` can have.
+    `span` is HOUR or DAY. A result after the range of `datetime` becomes the last instant in it.
     """
     begun = floor(instant, span)
     if begun == instant:
@@ -80,7 +80,8 @@ def periods_between(
 ) -> list[tuple[datetime, datetime]]:
     """Return the periods of length `span` between two instants, the newest first.
 
-    If `span` is None, the whole time is one period. A remainder at the end is left out.
+    If `span` is None, there is one period: the whole time. A remainder at the end that is shorter
+    than `span` is left out.
     """
     if span is None:
         return [(start, end)]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a `__getattr__` for a module, which finds the new names for old ones in `names`.
+    """Return a `__getattr__` for a module, so that the old names in `names` still work.
 
-    It warns when an old name is used, and raises AttributeError for any other name.
+    `names` maps each old name to its new name. The returned function warns when an old name is
+    used, and raises AttributeError for any other name.
     """
 
     def find(name: str) -> object:

@@ -181,7 +181,7 @@ class ErrorCodes(NamedTuple):
     missing: int
     """The code for a required parameter that is missing."""
     paging: int
-    """The code for a page that can't exist."""
+    """The code for a page token that is not valid."""
     name_taken: int
     """The code for a unique name that another record already has."""
 

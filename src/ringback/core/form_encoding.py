@@ -1,4 +1,4 @@
-"""Form encoding of parameters for a POST's body or a GET's query, and their names in code."""
+"""Form-encodes and decodes parameters, and converts their names to snake case."""
 
 import re
 from typing import Final

@@ -18,7 +18,7 @@ EitherSim = SuperSim | WirelessSim
 
 
 class ScheduledTask(NamedTuple):
-    """A scheduled step of one resource; there is at most one task for each step."""
+    """A scheduled step of a resource; a resource has at most one task for each step."""
 
     step: TaskKind
     subject_sid: str
@@ -59,5 +59,4 @@ class CarrierRequest:
 
 
 BeginResult = CarrierRequest | CarrierResult | TaskPostponed | None
-"""How a task begins: with a request to the network; with a result, if the network has nothing to
-do; later, if it is postponed; or not at all (None), if it is obsolete."""
+"""The start of a task: a request, a result without one, a postponement, or None if obsolete."""

@@ -58,7 +58,7 @@ def is_sid(text: str, kind: SidKind) -> bool:
 def dated(random_bytes: bytes, now: datetime) -> bytes:
     """Return 16 bytes: the time, as in UUIDs of version 7 (RFC 9562, 5.7), then random bytes.
 
-    SIDs made from them sort by age, so that a large index grows only at its end.
+    SIDs made from these bytes sort by age, so that a large index grows only at its end.
 
     >>> dated(bytes(16), datetime(2024, 7, 3, tzinfo=UTC)).hex()
     '019075e4140000000000000000000000'

@@ -1,5 +1,5 @@
 """Accounts, the credentials that sign in to them, and the secrets that sign their callbacks.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `account`.
 """

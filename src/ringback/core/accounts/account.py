@@ -11,7 +11,7 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""Stands for all accounts in place of an account's SID; only functions that read data accept it."""
+"""Stands for all accounts in place of an account's SID; only functions that read accept it."""
 
 
 class AccountStatus(StrEnum):
@@ -63,11 +63,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key: credentials for signing in, of an account or of the operator."""
+    """An API key: a credential with which an account or the operator signs in."""
 
     sid: str
     account_sid: str | None
-    """The SID of the account that owns the key; None for an operator's key, for all accounts."""
+    """The SID of the account that owns the key; None for a key of the operator."""
     name: str
     secret_hash: str = field(repr=False)
     date_created: datetime

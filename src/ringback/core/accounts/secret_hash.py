@@ -1,7 +1,6 @@
-"""Hashes of secrets: Ringback stores a hash, which is enough to check a secret at sign-in.
+"""Hashes the secrets of API keys and API clients, so that Ringback stores only the hashes.
 
-Ringback generates the secrets with 128 random bits or more, so nobody can guess one: a slow hash,
-as for passwords, would add no protection, and would cost time at every sign-in.
+A fast hash, SHA-256, is enough: the secrets have at least 128 random bits, so nobody can guess one.
 """
 
 import hashlib

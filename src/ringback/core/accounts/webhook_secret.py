@@ -1,9 +1,9 @@
 """Webhook secrets, which sign callbacks from KORE's infrastructure, and their life cycle.
 
-KORE's rules: an account has at most one active and one pending secret. The first secret is active
-at once; each later secret is pending and replaces an earlier pending one. Activating the pending
-secret ends the active one at that instant, and can't be undone.
-(docs.korewireless.com/developers/how-to/webhooks/rotate-my-webhook-secret)
+The rules are KORE's. An account has at most one active and one pending secret. Its first secret is
+active at once. Each later secret is pending, and replaces an earlier pending one. When the pending
+secret is activated, it replaces the active one; this can't be undone
+(docs.korewireless.com/developers/how-to/webhooks/rotate-my-webhook-secret).
 """
 
 from dataclasses import dataclass, field, replace
@@ -63,7 +63,7 @@ class AccountWebhookSecrets:
         return replace(self, active=replace(self.pending, last_modified=now), pending=None)
 
     def with_name(self, secret_id: str, name: str, now: datetime) -> Self:
-        """Return the secrets, with the secret that has the id `secret_id` renamed to `name`."""
+        """Return the secrets after renaming the one with the id `secret_id` to `name`."""
         # The names of the fields are the values of the statuses.
         renamed = {
             status.value: replace(secret, name=name, last_modified=now)

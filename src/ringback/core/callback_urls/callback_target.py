@@ -20,7 +20,7 @@ NO_TARGET: Final = CallbackTarget()
 
 @dataclass(frozen=True, slots=True)
 class CallbackTargetUpdate:
-    """A request's change of a callback URL and its method; values it leaves out stay the same."""
+    """A request's change of a callback URL and its method; values it doesn't give stay the same."""
 
     url: CallbackUrl | None = None
     is_removed: bool = False

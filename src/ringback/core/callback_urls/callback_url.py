@@ -1,7 +1,7 @@
 """Callback URLs: the settings in their fragment, and the part of the URL that is sent.
 
-The fragment and the credentials never appear in the request line, the Host header or a signature.
-The rest is kept exactly as configured, since it is signed.
+The fragment and the credentials are never sent in the request line or the Host header, and never
+signed. The rest is sent exactly as configured, since it is signed.
 """
 
 import base64
@@ -94,9 +94,9 @@ class CallbackUrl:
     def read_back(cls, text: str) -> Self:
         """Parse a stored callback URL, even if the rules have become stricter since it was stored.
 
-        A URL that is no longer valid still gets the promised callbacks, but its fragment has no
-        effect, and the URL gets a warning. A URL may ask for a source that no longer exists. Raises
-        ValueError if the text never was a callback URL.
+        If the URL is not valid any more, its fragment has no effect, and the URL gets a warning.
+        The URL may ask for a source that no longer exists. Raises ValueError if the text is not a
+        URL at all.
         """
         try:
             return cls.parse(text, sources=None)
@@ -186,7 +186,7 @@ class CallbackUrl:
         return replace(self, warnings=(*self.warnings, *warnings))
 
     def with_credentials(self, credentials: str | None) -> Self:
-        """Return this URL with these credentials, which a stored URL lacks."""
+        """Return this URL with these credentials; they are stored apart from the URL's text."""
         return replace(self, credentials=credentials)
 
     @classmethod

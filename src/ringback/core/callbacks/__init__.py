@@ -1,5 +1,5 @@
 """A callback from its creation to its end: its exact request, its attempts and its retries.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `callback`, then `create_callback`, `rendering` and `retry`.
 """

@@ -71,7 +71,7 @@ class DeliveryProgress(NamedTuple):
         )
 
     def held_up(self, by: timedelta) -> Self:
-        """Return the progress with its round extended by a delay that Ringback itself caused."""
+        """Return the progress with its round prolonged by a delay that Ringback itself caused."""
         began = self.round_began
         return self._replace(round_began=None if began is None else began + by)
 
@@ -88,7 +88,7 @@ class CallbackRecord(NamedTuple):
     url: CallbackUrl
     method: HttpMethod
     body: str
-    """The encoded parameters, for a POST's body or the end of a GET's query; JSON for a test."""
+    """The encoded parameters, sent as a POST's body or in a GET's query; JSON for a test event."""
     source: SourceName
     source_asked: SourceName | None
     source_reason: str
@@ -96,13 +96,13 @@ class CallbackRecord(NamedTuple):
     date_created: datetime
     progress: DeliveryProgress
     idempotency_key: str | None = None
-    """The client's key, which prevents that the callback is created twice; None if not given."""
+    """The key that the client gave to avoid creating the callback twice; None if it gave none."""
     replay_of: str | None = None
     """The SID of the callback that this one repeats from another source; None for an original."""
     is_test: bool = False
     """True for a test event: JSON, sent by KORE's infrastructure, with only one round."""
     secret_id: str | None = None
-    """The id of the webhook secret that signs the callback; None for whichever is active."""
+    """The id of the webhook secret that signs the callback; None for the active secret."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -165,8 +165,8 @@ def begin(
 ) -> DeliveryProgress:
     """Return the progress of a callback whose next attempt begins now.
 
-    A retry is due at once. If it begins only after its round's time is over, Ringback delayed it,
-    for example because it was stopped: the round then gets its full time again.
+    If the round's `total_timeout` is already over, Ringback itself was late, for example because it
+    was stopped. The round then gets its full `total_timeout` again.
     """
     began = progress.round_began
     is_late = began is None or began + total_timeout <= now
@@ -199,9 +199,9 @@ def put_back(
 
 
 def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
-    """Return the progress of a callback that was scheduled while the clock was set too far ahead.
+    """Return the progress of a waiting callback whose wait starts again now.
 
-    The callback's planned wait starts again now.
+    This corrects a callback that was scheduled while the clock was set too far ahead.
     """
     if progress.due is None:
         return progress

@@ -1,6 +1,6 @@
 """Converts new callbacks to text and back.
 
-A large batch of callbacks is first saved as text; afterwards, each callback gets its database row.
+A large batch of new callbacks is first saved as text. Later, each callback gets its database row.
 """
 
 import json

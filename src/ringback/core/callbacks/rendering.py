@@ -1,7 +1,6 @@
-"""Turns a callback, its account's secrets and the time into the exact bytes of the request.
+"""Turns a callback into the exact bytes of its request, with a signature by the account's secrets.
 
-This request is signed, sent and recorded. Its headers, with their order and values, are defined in
-`sources/source_definition`.
+These bytes are signed, sent and recorded. The headers are defined in `sources/source_definition`.
 """
 
 from collections.abc import Mapping
@@ -49,11 +48,11 @@ def render(
 def render_unsent(
     callback: CallbackRecord, source: CallbackSourceDefinition, *, account: Account, has_token: bool
 ) -> tuple[OutgoingRequest, Mapping[str, str]]:
-    """Return the request that this source would send for a callback, and the request's open values.
+    """Return the request that this source would send for a callback, and its open values.
 
-    Open values, such as a time that is signed, are known only when the request is sent. The headers
-    contain descriptions in their place, which are also returned, by placeholder. With `has_token`,
-    the request has the callback's own token; otherwise the token is an open value.
+    An open value, such as the time of sending, is known only when the request is sent. The headers
+    contain a description in its place. The descriptions are also returned, by placeholder. The
+    callback's own token is used if `has_token` is True; otherwise the token is an open value.
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
@@ -69,7 +68,7 @@ def render_unsent(
 
 
 def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[str, str]:
-    """Return the values that are known only when a request is sent: descriptions by placeholder."""
+    """Return descriptions of the values known only when a request is sent, by placeholder."""
     scheme, found = source.signature, dict[str, str]()
     if not has_token:
         length = len(source.token.make(bytes(TOKEN_BYTES)))

@@ -1,8 +1,7 @@
 """Compares two requests: their headers, their bodies, and how each signature is computed.
 
-KORE's notice leaves open which differences between the two sources a receiver has to handle. The
-comparison finds them in the two requests and in the definitions of their sources, so it also works
-for sources that the settings add.
+It shows what a receiver of callbacks from one source has to change before another source sends
+them. This also works for sources that the settings add.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +32,7 @@ _NAMED: Final = 5
 
 
 class HeaderRole(StrEnum):
-    """The purpose for which a receiver needs a header."""
+    """The role of a header that receivers need: it has the idempotency token or the signature."""
 
     IDEMPOTENCY = "token"
     SIGNATURE = "signature"
@@ -70,7 +69,7 @@ class ComparedHeader:
 
 
 class HeaderPair(NamedTuple):
-    """A header of the first request and its counterpart in the second; None if there is none."""
+    """A header of the first request and its counterpart in the second; one of them may be None."""
 
     change: HeaderChange
     first: ComparedHeader | None
@@ -88,7 +87,7 @@ class ParameterDifference(NamedTuple):
 
     name: str
     first: tuple[str, ...]
-    """The values in the first request, in their order; empty if that lacks the parameter."""
+    """The values in the first request, in order; empty if the request lacks the parameter."""
     second: tuple[str, ...]
 
 
@@ -138,10 +137,11 @@ def compared(
     callback_sid: str | None = None,
     date_sent: datetime | None = None,
 ) -> ComparedRequest:
-    """Return a request of this source, prepared for a comparison.
+    """Return a request of this source, split into the parts that are compared.
 
-    `open_values` describes the values that are known only when the request is sent; it comes from
-    `render_unsent`. `credentials` are those of the request's URL, which `record` hides.
+    `open_values` are descriptions of the values that are not known before sending, by placeholder,
+    as `render_unsent` returns them. `credentials` are those of the callback's URL; `record` does
+    not contain them.
     """
     templates = {template.name.lower(): template for template in definition.headers}
     headers, values = list[ComparedHeader](), dict[str, str]()
@@ -181,7 +181,7 @@ def compared_unsent(
     source: SourceName,
     account: Account,
 ) -> ComparedRequest:
-    """Return the request that this source would send for a callback now, prepared for a comparison.
+    """Return the request that this source would send for a callback, split into compared parts.
 
     The request has the callback's token only if `source` is the callback's own source; other
     sources make a new token when they send.
@@ -291,9 +291,9 @@ class RequestComparison:
 
     @property
     def receiver_changes(self) -> list[str]:
-        """The changes that a receiver of the first source's requests needs to accept the second's.
+        """The changes that a receiver for the first source needs, to accept the second source too.
 
-        Each change is a sentence or two; there are none if both have the same source.
+        Each change is one or two sentences. There are none if both requests have the same source.
         """
         if self.first.source == self.second.source:
             return []
@@ -346,7 +346,7 @@ class RequestComparison:
     def _names_of(self, change: HeaderChange) -> list[str]:
         """Return the names of the headers that have this change because the sources differ.
 
-        Left out are the token and the signature, and headers that differ in every request anyway.
+        Tokens, signatures and headers that differ in every request are left out.
         """
         found = [(pair.first or pair.second) for pair in self.headers if pair.change is change]
         return [

@@ -1,8 +1,8 @@
 """Decides how much of a receiver's answer is stored: a first part always, the rest within a budget.
 
 The first part is stored with the attempt. The rest is stored separately, and only for the last
-answer to a callback or a shadow copy, until another answer replaces it or the budget is used up. An
-answer after which the round continues at once never counts as the last one.
+answer to a callback or a shadow copy. If the budget is exceeded, the rest of older answers is
+deleted.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ringback.core.http.http_exchange import ReceiverResponseRecord
 MOST_HEAD: Final = 2048
 """The maximum number of characters of status and headers in the first part, in whole lines.
 
-CDNs add about 1,500 characters at most, and an ordinary answer should fit into one row.
+An ordinary answer should fit: CDNs add about 1,500 characters at most.
 """
 MOST_BODY: Final = 1024
 """The maximum number of bytes of the body in the first part."""
@@ -24,7 +24,7 @@ _UNIT: Final = 1024
 class ResponseStorageBudget:
     """The maximum number of bytes of answers stored separately from attempts.
 
-    By default 64 MiB for each account, which is about 1,000 answers of 64 KiB, and 1 GiB in total.
+    The default is 1 GiB in total, and 64 MiB for each account, about 1,000 answers of 64 KiB.
     """
 
     in_all: int = 1 << 30
@@ -68,8 +68,8 @@ def rest_of(
 def size_of(rest: ReceiverResponseRecord) -> int:
     """Return the bytes that the rest of an answer uses of the budget, rounded up to whole KiB.
 
-    Rounding accounts for the cost of a row. So storing one new answer removes at most 128 others,
-    however short they are.
+    Rounding up accounts for the cost of a database row. It also limits the number of old answers
+    that are deleted to make room for a new one: at most 128, however short they are.
 
     >>> [size_of(ReceiverResponseRecord(200, (), bytes(length))) for length in (1, 1025)]
     [1024, 2048]

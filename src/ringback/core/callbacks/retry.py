@@ -1,11 +1,12 @@
 """Decides after an attempt whether the callback is done, is retried, or is given up.
 
 A round is a first attempt and its immediate retries. The fragment of the callback's URL sets how
-many retries there are (`rc`), within which time (`tt`), and for which failures (`rp`). There is one
-more retry if a kept connection turned out to be closed: keeping it was our choice, and the receiver
-may never have seen the request. After a round, the schedule gives further rounds, whatever the
-failure was. An attempt with an unknown result is always repeated, since the request may not have
-arrived.
+many retries there are (`rc`), how long the round may take (`tt`), and which failures are retried
+(`rp`). After a failed round, the retry schedule can give another round later.
+
+If the receiver had closed a kept-alive connection, the round has one more retry, since the receiver
+may never have seen the request. For the same reason, an attempt with an unknown result is always
+repeated.
 """
 
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def time_left(connection: ConnectionOverrides, round_: AttemptRound, now: dateti
 def attempt_timeouts(
     connection: ConnectionOverrides, round_: AttemptRound, now: datetime
 ) -> Timeouts:
-    """Return an attempt's timeouts; the first attempt may use the whole time of its round."""
+    """Return the timeouts of an attempt that begins now: at most the time left in its round."""
     if round_.attempts == 1:
         return connection.limits
     # `min`, since the clock may have been set back after the round began.

@@ -1,7 +1,6 @@
 """The test event that KORE's portal sends to try a URL: a JSON array with one CloudEvent.
 
-The names and their order are those of the sample in KORE's documentation, whose signature shows
-that the JSON has no spaces
+The names, their order and the lack of spaces follow the sample in KORE's documentation
 (docs.korewireless.com/developers/how-to/webhooks/validate-webhook-signatures).
 """
 

@@ -15,7 +15,7 @@ Event = SimUpdated | SmsCommandChanged | IpCommandChanged | EsimProfileChanged |
 def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
     """Return each parameter in `names`, paired with the event's field that gives its value.
 
-    `fields` gives the fields; a parameter that it lacks has the field of the same name.
+    The field is the one that `fields` gives, or else the parameter's name in snake case.
     """
     return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
 

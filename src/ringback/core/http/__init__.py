@@ -1,5 +1,5 @@
 """HTTP requests of callbacks: exchanges, outcomes, allowed addresses and egress routes.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `outcome`.
 """

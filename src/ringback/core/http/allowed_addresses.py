@@ -1,7 +1,7 @@
 """Decides to which IP addresses callbacks may be sent.
 
-The check is made on the address of the actual connection, so that neither an unusual spelling nor a
-host name gets around it.
+The check uses the address of the actual connection, so neither a host name nor an unusual spelling
+of an address gets around it.
 """
 
 from collections.abc import Sequence

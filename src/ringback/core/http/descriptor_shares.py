@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 RESERVE: Final = 384
-"""File descriptors kept free for up to 256 DNS lookups, the database, the log, the listeners."""
+"""File descriptors kept free for up to 256 DNS lookups, the database, the log and the listeners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class DescriptorShares:
 def outgoing_wanted(at_once: int) -> int:
     """Return the number of outgoing connections to allow for `at_once` concurrent requests.
 
-    The number is an eighth higher, so that connections to receivers that are called repeatedly stay
-    open.
+    It is an eighth higher than `at_once`, so that some idle connections stay open for later
+    requests.
     """
     return at_once + at_once // 8
 
@@ -29,7 +29,7 @@ def outgoing_wanted(at_once: int) -> int:
 def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
     """Return the shares that fit under a limit on open files: as wanted, if there is room.
 
-    Otherwise outgoing connections come first, but a quarter of the room stays for incoming ones.
+    If there is not, outgoing connections come first, but incoming ones keep a quarter of the room.
     Neither share is ever zero.
 
     >>> divide(20_000, DescriptorShares(incoming=4096, outgoing=900))

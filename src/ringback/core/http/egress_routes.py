@@ -1,7 +1,6 @@
 """Egress routes: how requests leave this machine, from a local address or through a proxy.
 
-A proxy's credentials are only for the proxy: of the texts that this module returns, only
-`Proxy.authorization` contains them.
+A proxy's credentials are sent only to the proxy; records and messages do not contain them.
 """
 
 import re

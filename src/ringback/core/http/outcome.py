@@ -15,7 +15,7 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """A reason why no answer came: its name in records, error code, and key for retries (`rp`)."""
+    """A reason why no answer came, with its name in records, its error code and its `rp` key."""
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)

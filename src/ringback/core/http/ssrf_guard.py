@@ -1,7 +1,7 @@
 """Decides where callbacks may be sent: which schemes, which ports and which IP addresses.
 
-The guard checks the address of the connection at every attempt: the URL's text does not show that
-address, and its host may have another address tomorrow.
+The IP address is checked at every attempt, since a host name can lead to another address at any
+time.
 """
 
 from dataclasses import dataclass

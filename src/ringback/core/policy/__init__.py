@@ -1,5 +1,5 @@
 """The dated policy that picks the source of each callback, and the changes on its dates.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `source_policy`.
 """

@@ -1,4 +1,4 @@
-"""The changes that a policy makes on its dates, and the reminders of them."""
+"""The changes that a policy makes on its dates, and reminders of these changes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ class UpcomingPolicyChange(NamedTuple):
 
     change: PolicyChange
     within: timedelta
-    """How long before the change its latest reminder was due; zero once the change has begun."""
+    """How long before the change the latest reminder was due; zero once the change has begun."""
 
 
 def policy_changes(policy: Policy, *, after: datetime) -> list[PolicyChange]:
@@ -143,9 +143,9 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[UpcomingPolicyChange]:
-    """Return a reminder of each change after `since` that is near or has taken effect at `at`.
+    """Return a reminder of each change after `since` that is near or has begun at `at`.
 
-    `before` lists the reminder times: how long before a change a reminder of it is due.
+    `before` lists how long before a change each of its reminders is due.
     """
     found = list[UpcomingPolicyChange]()
     for change in policy_changes(policy, after=since):
@@ -161,7 +161,7 @@ def next_reminder(
 ) -> datetime | None:
     """Return when the next reminder of a policy change is due after this instant, or None.
 
-    `before` lists the reminder times: how long before a change a reminder of it is due.
+    `before` lists how long before a change each of its reminders is due.
     """
     instants = [
         change.at - time

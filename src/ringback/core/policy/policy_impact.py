@@ -1,4 +1,4 @@
-"""Calculates which source sends last week's callbacks, now and later, and so a policy's impact."""
+"""Estimates how many callbacks a policy change affects, from the callbacks of the last week."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class UrlDeliveryTotals(NamedTuple):
     """The numbers of callbacks to one URL of an account, by status.
 
-    Different sources are counted separately: the source that sent the callbacks, and the source
-    that the URL asked for.
+    All these callbacks have the same source, and their URL asked for the same source.
     """
 
     account_sid: str
@@ -98,7 +97,7 @@ class UrlForecast:
 
     @property
     def wire(self) -> str:
-        """The URL without its fragment; prefixes of holds are compared with this form."""
+        """The URL without its fragment, which is compared with the URL prefixes of holds."""
         return _wire(self.url)
 
     @property
@@ -110,7 +109,7 @@ class UrlForecast:
 def forecast_urls(
     policy: Policy, sent: Iterable[UrlDeliveryTotals], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
-    """Return forecasts from `now` to the date `then` for all URLs in `sent`, by account and URL."""
+    """Return a forecast for each URL in `sent` at `now` and `then`, sorted by account and URL."""
     ordered = sorted(sent, key=_configured)
     by_date = Policy(policy.phases)
     return [

@@ -21,9 +21,10 @@ def policy_record(
     before: Sequence[timedelta],
     concerns: Callable[[PhaseHold], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Return a policy as JSON fields, as seen on a date, with the holds that concern the caller.
+    """Return a policy as JSON fields, as seen on this date.
 
-    `before` lists how long before a change there is a warning about it.
+    Holds for which `concerns` returns False are left out. `before` lists how long before a change
+    there is a warning about it.
     """
     ahead = list(_concerning(policy_changes(policy, after=date), concerns))
     near = (change for change, _ in reminders(policy, since=date, at=date, before=before))

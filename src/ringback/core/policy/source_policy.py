@@ -1,7 +1,7 @@
 """The policy that picks the source of each callback by date, account and URL.
 
-A policy consists of phases in the order of their dates, and of holds that keep an account or a URL
-prefix in a certain phase. `NOTICE` is the policy of KORE's notice about its two infrastructures.
+A policy consists of phases, one after the other, and of holds. A hold keeps an account or a URL
+prefix in a certain phase. `NOTICE` is the policy with the dates of KORE's migration notice.
 """
 
 import re
@@ -17,11 +17,11 @@ from typing import Final, Self
 from ringback.core.errors import ConfigurationError
 
 SourceName = str
-"""The name of a source, as in `#cbs=`: one of the two built in, or one that the settings add."""
+"""The name of a source, as in a URL's `#cbs=`: built in, or defined in the settings."""
 
 
 class Source(StrEnum):
-    """One of the two callback infrastructures of KORE's notice."""
+    """The two built-in sources: the callback infrastructures of KORE's migration notice."""
 
     TWILIO = "twilio"
     KORE = "kore"
@@ -57,15 +57,15 @@ class Phase:
 class PhaseHold:
     """A rule of a policy that keeps some callbacks in a certain phase, whatever the date.
 
-    If `account_sid` is None, it covers every account; if `url_prefix` is None, every URL; if
-    `until` is None, it never ends.
+    If `account_sid` is None, the hold covers every account; if `url_prefix` is None, every URL. If
+    `until` is None, the hold never ends.
     """
 
     phase: str
     account_sid: str | None = None
     url_prefix: str | None = None
     until: datetime | None = None
-    """The first instant, in UTC, at which the hold is no longer in force."""
+    """When the hold ends, in UTC: the first instant at which it is no longer in force."""
 
     @property
     def is_for_all(self) -> bool:
@@ -118,8 +118,8 @@ class CallbackSourceSelection:
 class Policy:
     """The rules that choose the source of each callback by date, account and URL.
 
-    The first hold in force that covers a callback decides its phase; if there is none, the date
-    decides.
+    The first hold in force that covers a callback decides the callback's phase. If there is no such
+    hold, the date decides.
     """
 
     phases: tuple[Phase, ...]
@@ -131,8 +131,8 @@ class Policy:
     )
     """The holds by account, with their positions in `holds`.
 
-    A policy may have thousands of holds; so a callback is compared only with its account's holds
-    and with those of all accounts.
+    A policy may have thousands of holds, so a callback is compared only with those of its account
+    and those of all accounts.
     """
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class Policy:
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
     def date_at(self, now: datetime) -> datetime:
-        """Return the policy calendar's time when the clock shows `now` (see `ahead`)."""
+        """Return the time in the policy's calendar: `now`, moved forward by `ahead`."""
         return now + self.ahead
 
     def phase_at(self, at: datetime) -> Phase:
@@ -210,7 +210,7 @@ class Policy:
         return hold, self._phase_in(hold, at)
 
     def general_phase(self, at: datetime) -> Phase:
-        """Return the phase of callbacks that no hold of one account or one URL covers."""
+        """Return the phase at an instant, decided by the date and by holds for every callback."""
         return self.phase_of(at=at, account_sid="", url="")[1]
 
     def _holds_of(

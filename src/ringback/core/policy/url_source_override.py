@@ -1,7 +1,7 @@
-"""Changes only the source that a callback URL asks for.
+"""Changes the source that a callback URL asks for, and nothing else in the URL.
 
-It works on the URL's text, not on a `CallbackUrl`, since everything else that the customer wrote
-must stay the same: credentials, the order of the fragment's keys, and unknown keys.
+It edits the URL's text, so that the credentials, the order of the fragment's keys and unknown keys
+stay as the customer wrote them.
 """
 
 from ringback.core.policy.source_policy import SourceName

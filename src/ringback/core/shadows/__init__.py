@@ -1,5 +1,5 @@
 """Shadows: copies of callbacks sent from another source, and the comparison of their answers.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `shadow`.
 """

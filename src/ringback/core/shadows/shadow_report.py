@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from ringback.core.policy.source_policy import SourceName
 
 EXCERPT: Final = 300
-"""The number of bytes of an answer's body that an excerpt has."""
+"""The maximum number of bytes of an answer's body in an excerpt."""
 
 _SIGNATURE: Final = (401, 403)
 _TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
@@ -170,7 +170,7 @@ def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
 
 @dataclass(slots=True)
 class UrlShadowSummary:
-    """A count of the same and the differing answers to one URL's callbacks and their copies."""
+    """Counts, for one URL, how often a callback and its copy got the same or different answers."""
 
     url: str
     same: int = 0

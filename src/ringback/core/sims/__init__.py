@@ -1,5 +1,5 @@
 """Parts that both SIM products share: messages, data, mobile networks, simulated failures.
 
-May import what `core` may, but neither product.
+May import the standard library and the rest of `core`, but not `supersim` or `wireless`.
 Start with `scenario`.
 """

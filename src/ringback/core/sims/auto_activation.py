@@ -1,7 +1,7 @@
 """Calculates when a SIM that is `ready` becomes `active` by itself.
 
-Source: the documentation of both products. They differ in the messages that count: SMS Commands in
-both directions for Super SIM, Commands to the SIM for Programmable Wireless.
+The limits are from the documentation of both products. They include a number of messages: SMS
+Commands in both directions for Super SIM, Commands to the SIM for Programmable Wireless.
 """
 
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ def when_active(
 ) -> datetime:
     """Return when a SIM that has been ready since `since` becomes active, if its sessions continue.
 
-    `used` (bytes) and `messages` are its usage until now. Returns `now` if a limit on them is
-    already reached.
+    `used` (in bytes) and `messages` are the SIM's usage until now. Returns `now` if one of them has
+    already reached its limit.
     """
     left = READY_DATA - used
     if left <= 0 or messages >= READY_MESSAGES:

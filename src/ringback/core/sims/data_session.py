@@ -1,7 +1,6 @@
-"""Data usage of SIMs, in sessions whose usage is calculated from the time.
+"""Data Sessions of SIMs, whose data usage is calculated from the time that has passed.
 
-A session uses a fixed number of bytes per hour from its beginning to its end, so nothing has to be
-saved while it runs. The bytes of adjoining periods add up exactly to those of the whole period.
+A session uses a fixed number of bytes per hour, so nothing has to be saved while it runs.
 """
 
 from bisect import bisect_left
@@ -39,8 +38,7 @@ class DataSession:
     def bytes_between(self, start: datetime, end: datetime) -> tuple[int, int]:
         """Return the bytes uploaded and downloaded from `start` until just before `end`.
 
-        At both ends, the bytes since the session's beginning are rounded down, so that adjoining
-        periods add up.
+        They are rounded so that the bytes of adjoining periods add up to those of the whole period.
         """
         start = max(start, self.date_created)
         end = end if self.date_ended is None else min(end, self.date_ended)
@@ -58,9 +56,9 @@ def _grown(per_hour: int, time: timedelta) -> int:
 
 
 def when_used(count: int, session: DataSession, *, since: datetime) -> datetime | None:
-    """Return when a session will have used `count` bytes since `since`, up and down together.
+    """Return when a session will have used `count` bytes since `since`, in both directions.
 
-    None if it never does, because it uses no data or ends earlier.
+    None if the session uses no data, or ends before that.
     """
     begin = max(since, session.date_created)
     end = session.date_ended or _END_OF_TIME

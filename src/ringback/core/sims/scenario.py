@@ -1,8 +1,7 @@
 """The steps of the simulated mobile network, and the scenarios in which some of them fail.
 
-The error codes are those of the documentation. For Super SIM, it has no code for a failed SMS or a
-profile that can't be downloaded, so 20500 is our choice. For Programmable Wireless, it has 33000
-for all failures of the network itself.
+The error codes are from the documentation of both products. The exception is 20500, our choice for
+failures of Super SIM that have no documented code.
 """
 
 from collections.abc import Mapping
@@ -68,7 +67,7 @@ CARRIED_OUT: Final = CarrierSucceeded()
 
 
 def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
-    """Return the failure in a result, or None; a missing answer is one with code `unanswered`.
+    """Return the failure in a result, or None; `unanswered` is the code if no answer comes.
 
     >>> failure_in(CarrierTimeout(), unanswered=83400)
     CarrierFailure(code=83400, message='the network did not answer')

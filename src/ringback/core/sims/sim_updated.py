@@ -1,4 +1,4 @@
-"""The event that a SIM's update has ended: the same for both products, as in KORE's notice."""
+"""The event that a SIM's update has ended, the same for Super SIM and Programmable Wireless."""
 
 from dataclasses import dataclass
 from enum import StrEnum

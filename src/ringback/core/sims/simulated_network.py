@@ -1,6 +1,7 @@
-"""The settings of the simulated mobile network, and the values that it derives from its seed.
+"""The settings of the simulated mobile network, and the values derived from its seed.
 
-The same seed always gives the same values. Device addresses do not depend on the seed.
+The same seed gives the same values for the same SIM card. A device's address depends only on the
+card and the settings, not on the seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ class SimulationSettings:
         )
 
     def data_per_hour(self, iccid: str) -> tuple[int, int]:
-        """Return the bytes per hour that a SIM card sends, and receives: random, near the average.
+        """Return the bytes that a SIM card sends and receives per hour, random around the average.
 
         >>> settings = SimulationSettings(timedelta(0), data_per_day=2_400_000)
         >>> settings.data_per_hour("89883070000123456789")
@@ -52,7 +53,7 @@ class SimulationSettings:
         return upload, total - upload
 
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
-        """Return a SIM card's mobile network: one of those with these SIDs, or any if none has one.
+        """Return a SIM card's mobile network, chosen among these SIDs; among all if none is known.
 
         >>> settings = SimulationSettings(timedelta(0))
         >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])

@@ -1,5 +1,5 @@
 """Sources of callbacks: their headers, signatures and idempotency tokens.
 
-May import what `core` may.
+May import the standard library and the rest of `core`.
 Start with `source_definition`.
 """

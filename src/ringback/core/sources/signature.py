@@ -26,8 +26,8 @@ def sign_as_twilio(
     """Return the X-Twilio-Signature of a request.
 
     `url` is the requested URL, with its query and without its fragment. `parameters` are those of a
-    form body, decoded; a GET request has none. `digest` is sha256 only for requests whose headers
-    name SHA-256, which are signed with a shared key instead of the Auth Token.
+    form body, decoded; a GET request has none. `digest` is `sha256` only for requests whose headers
+    name SHA-256; such requests are signed with a shared key instead of the Auth Token.
 
     >>> form = [("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]
     >>> form += [("Sid", "CA123"), ("SidAccount", "AC123")]
@@ -57,8 +57,9 @@ def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) 
 def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret: str) -> str:
     """Return the `webhook-signature` of a request; empty if the secret is empty.
 
-    A secret that begins with `whsec_` is followed by the key in Base64, as in the specification.
-    Any other secret is the key itself: give receivers `whsec_` and the secret in Base64.
+    If the secret begins with `whsec_`, the key is the rest of it, decoded from Base64, as in the
+    specification. Any other secret is the key itself; receivers then need `whsec_` and the secret
+    in Base64.
 
     >>> sign_as_standard_webhooks("msg_1", 1614265330, b"{}", secret="whsec_MTIzNDU=")
     'v1,1q0CuRN7WHFt/0BKCtxGxLpn19d+WLP9x43ktq4w4J4='

@@ -1,7 +1,7 @@
 """Describes how each signature is computed, as a recipe: a list of steps that people can follow.
 
-Each recipe describes the function of `signature` that signs the same way. The caller passes the
-finished signature, so a recipe needs no secret: a step that uses a secret names it without a value.
+Each recipe describes one function of `signature`. It names secrets, but never contains their
+values.
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from typing import NamedTuple
 
 
 class SigningSecret(StrEnum):
-    """A secret of an account that signs callbacks, by its name in prose."""
+    """The kinds of secret that sign callbacks; each value is the kind's name in prose."""
 
     ACCOUNT = "Auth Token"
     WEBHOOK = "webhook secret"
 
 
 class RecipeStep(NamedTuple):
-    """One step: a text that is signed, or what is done with the texts of earlier steps."""
+    """One step of a recipe: a part of the request to use, or a calculation from earlier steps."""
 
     text: str
-    """What the step takes or does; it names earlier steps by their numbers, from 1."""
+    """What the step uses or calculates, in words; earlier steps are named by number, from 1."""
     value: str | None = None
-    """The text that the step takes or results in; None if it is secret or not known yet."""
+    """The text that is used or calculated; None if it is secret or not known yet."""
     secret: SigningSecret | None = None
-    """The secret that the step takes; None if it takes no secret."""
+    """The secret that the step uses; None if it uses no secret."""
 
 
 class SignatureRecipe(NamedTuple):
@@ -132,7 +132,7 @@ def _hmac(
 
 
 def _sum(parts: Sequence[RecipeStep]) -> str:
-    """Return words that join the texts of these steps, which are named by their numbers.
+    """Return a phrase for the joined texts of these steps, which are named by their numbers.
 
     >>> _sum([RecipeStep("a"), RecipeStep("b")])
     '1 + 2 run together'

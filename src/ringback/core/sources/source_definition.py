@@ -1,10 +1,7 @@
 """Callback infrastructures (sources): their headers, signature schemes and token formats.
 
-The two sources of KORE's notice are built in. A platform can define others in its settings with
-the same three properties, without code.
-
-Names, letter case and order of the built-in headers are those of the notice: both senders put Host,
-User-Agent and Content-Length first and sort the rest, but Twilio's ends with Accept-Encoding.
+The sources `twilio` and `kore` are built in; their headers are those in KORE's migration notice,
+with the same order and letter case. The settings can define other sources, without code.
 """
 
 import re
@@ -137,8 +134,7 @@ class SignatureScheme(NamedTuple):
     recipe: Callable[[SigningInput, str | None], SignatureRecipe]
     """The function that describes the steps by which a request's signature was made.
 
-    If the values are not known before sending, the token is empty, the timestamp 0 and the
-    signature None.
+    Before sending, a token that is not known is empty, the timestamp is 0, and the signature None.
     """
     is_by_auth_token: bool = False
     """True if the secret is the account's Auth Token, False if it is the webhook secret."""
@@ -246,7 +242,7 @@ class CallbackSourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""A header prepared for `fill`: the finished header, or None; then its name, key and template."""
+"""The parts of a header that `fill` uses: the finished header or None, its name, key, template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by the names that URLs use in `#cbs=`."""

@@ -1,5 +1,5 @@
 """Super SIM: its resources, their life cycles, and the events that callbacks report.
 
-May import what `core` may, but nothing of `wireless`.
+May import the standard library and the rest of `core`, but not `wireless`.
 Start with `sim`.
 """

@@ -1,6 +1,7 @@
-"""SMS Commands and IP Commands, and the life cycle of IP Commands (for SMS see `sims/message`).
+"""SMS Commands and IP Commands, and the life cycle of IP Commands.
 
-The allowed changes of status are from the Super SIM documentation. IP Commands are not confirmed.
+The allowed changes of status are from the Super SIM documentation; `sims/message` has those of SMS
+Commands. The delivery of an IP Command is never confirmed.
 """
 
 from base64 import b64decode

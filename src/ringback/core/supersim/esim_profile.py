@@ -1,6 +1,6 @@
 """eSIM Profiles, which an account orders and a device downloads from an SM-DP+ server.
 
-The order of the statuses is that of the published enumeration.
+The order of the statuses is from the published API.
 """
 
 import re
@@ -47,13 +47,13 @@ class EsimProfile:
     account_sid: str
     status: EsimStatus
     eid: str | None
-    """The id of the only chip that may download it; None if anyone with the matching id may."""
+    """The id of the only chip that may download the profile; None if the matching id is enough."""
     has_matching_id: bool
-    """True if the order asked for a matching id, which a device can download the profile with."""
+    """True if the order asked for a matching id, with which a device can download the profile."""
     date_created: datetime
     date_updated: datetime
     iccid: str | None = None
-    """The SIM card's number; like the SIM and the server, None until the status is `available`."""
+    """The number of the profile's SIM card; None until the status is `available`."""
     sim_sid: str | None = None
     smdp_plus_address: str | None = None
     matching_id: str | None = None

@@ -21,7 +21,10 @@ class NetworkAccessProfile:
 
 
 DATA_LIMIT: Final = 1000
-"""The default data limit in MB, as the create parameter documents it; the resource says 250."""
+"""The default data limit in MB, from the documentation of the parameter for creating a Fleet.
+
+The documentation of the Fleet resource says 250 instead.
+"""
 
 DATA_LIMITS: Final = (1, 2_000_000)
 """The minimum and the maximum of the data limit, in MB."""
@@ -39,7 +42,7 @@ class Fleet:
     date_updated: datetime
     data_enabled: bool = True
     data_limit: int = DATA_LIMIT
-    """The data limit of each SIM for a billing period in MB, up and down together."""
+    """The data limit of each SIM for a billing period in MB, uploads and downloads together."""
     sms_commands_enabled: bool = True
     sms_commands: CallbackTarget = NO_TARGET
     """The URL that gets a callback for each SMS from a device."""

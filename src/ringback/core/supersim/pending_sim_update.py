@@ -39,7 +39,7 @@ def finish(
 def moved(sim: SuperSim, status: SimStatus, now: datetime) -> SuperSim:
     """Return a SIM with another status.
 
-    In any status but `ready`, the SIM's time in `ready` and its SMS in that time are reset.
+    A status other than `ready` resets `ready_since` and `sms_while_ready`.
     """
     is_ready = status is SimStatus.READY
     return replace(

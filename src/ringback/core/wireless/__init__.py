@@ -1,5 +1,5 @@
 """Programmable Wireless: its resources, their life cycles, and the events that callbacks report.
 
-May import what `core` may, but nothing of `supersim`.
+May import the standard library and the rest of `core`, but not `supersim`.
 Start with `sim`.
 """

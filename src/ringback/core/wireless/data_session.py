@@ -11,7 +11,7 @@ from ringback.core.wireless.radio import RadioTechnology
 from ringback.core.wireless.rate_plan import RoamingZone, zone_of
 
 THROTTLED: Final = 128_000 // 8 * int(HOUR.total_seconds())
-"""The bytes per hour of a throttled SIM, up and down each: 128 kbit/s, a value of our choice."""
+"""The bytes per hour that a throttled SIM can send, and receive: 128 kbit/s, our choice."""
 _BYTES_OF_A_PACKET: Final = 1_400
 """The bytes in a full packet, a value of our choice."""
 

@@ -1,4 +1,4 @@
-"""The event of Programmable Wireless that causes callbacks about Commands."""
+"""The event that causes callbacks about the Commands of Programmable Wireless."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The place and radio link of a SIM's device, derived from the card's ICCID, so they never change.
+"""Made-up places, radio links and IMEIs of SIMs' devices, always the same for the same ICCID.
 
 The formats are those of the published samples of Data Sessions, and of 3GPP TS 23.003 for the IMEI.
 """
@@ -57,14 +57,14 @@ PLACES: Final = {
 
 
 def radio_link_of(iccid: str, *, is_narrowband: bool) -> RadioTechnology:
-    """Return the radio technology that a SIM card's device uses."""
+    """Return the radio technology of a simulated device, derived from its SIM card's ICCID."""
     if is_narrowband:
         return RadioTechnology.NARROWBAND
     return RadioTechnology.THREE_G if _lot("link", iccid) % 5 == 0 else RadioTechnology.LTE
 
 
 def cell_of(iccid: str, network: MobileNetwork) -> str:
-    """Return the cell of a SIM card's device: the codes of country, network, area and cell.
+    """Return a simulated device's cell, derived from its ICCID: country, network, area, cell.
 
     >>> from ringback.core.sims.mobile_networks import NETWORKS
     >>> cell_of("8901340852295524703", NETWORKS[1])
@@ -76,7 +76,7 @@ def cell_of(iccid: str, network: MobileNetwork) -> str:
 
 
 def imei_of(iccid: str) -> str:
-    """Return the IMEI of a SIM card's device: 14 digits and a Luhn check digit.
+    """Return a simulated device's IMEI, derived from its ICCID: 14 digits and a check digit.
 
     >>> imei_of("8901340852295524703")
     '353626919159348'

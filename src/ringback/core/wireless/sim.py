@@ -1,8 +1,7 @@
 """The life cycle of Programmable Wireless SIMs, and the effect of an update.
 
-The allowed changes are from the documentation of SIM statuses: a SIM never returns to `new`, only a
-new SIM becomes `ready`, and any SIM can be `deactivated`; 72 hours later it is `canceled`. It is
-our decision that a deactivated SIM can become `active` again within these 72 hours.
+The allowed changes of status are from the documentation. A deactivated SIM is canceled 72 hours
+later; it is our decision that it can become `active` again before that.
 """
 
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ FINAL: Final[Mapping[WirelessStatus, WirelessStatus]] = {
     _READY: _ACTIVE,
     _DEACTIVATED: WirelessStatus.CANCELED,
 }
-"""The statuses that end by themselves, each with its final status; a callback reports the end."""
+"""The statuses that change by themselves, each with the one that follows; a callback reports it."""
 
 CANCELED_AFTER: Final = timedelta(hours=72)
 """The time after which a deactivated SIM is canceled."""
@@ -130,8 +129,8 @@ def plan_change(
 ) -> Change | None:
     """Return the effect of an update of a SIM that asks for this status and this rate plan.
 
-    An empty rate plan removes the SIM's. Returns None, for no effect and no callback, if the update
-    asks for neither.
+    An empty `rate_plan_sid` removes the SIM's rate plan. Returns None, for no effect and no
+    callback, if the update asks for neither a status nor a rate plan.
 
     Raises Conflict while an earlier change has not ended (33010), and InvalidParameter if the life
     cycle does not allow the change (33105), the SIM would be connected without a rate plan (33104),
@@ -179,8 +178,8 @@ def moved(
 ) -> WirelessSim:
     """Return a SIM with another status; `before` is the status it had when its change began.
 
-    A new status restarts the time and the number of Commands after which the SIM moves to its
-    final status.
+    A new status restarts the time and the count of Commands (`status_since`,
+    `commands_while_ready`).
     """
     stays = status is (before or sim.status)
     since = now if status in FINAL else None
