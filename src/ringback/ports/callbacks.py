@@ -47,7 +47,7 @@ def lane_of(callback: CallbackRecord) -> Lane:
 
 
 class DeliveryClaim(NamedTuple):
-    """A callback that was claimed for one attempt, whose row is saved but has no result yet."""
+    """A callback claimed for one attempt; the attempt is saved, but has no result yet."""
 
     callback: CallbackRecord
     """The callback to send; its `progress` is from before the claim."""
@@ -58,7 +58,7 @@ class DeliveryClaim(NamedTuple):
 
     @property
     def attempt(self) -> Attempt:
-        """The attempt's row, still without a result."""
+        """The attempt, still without a result."""
         callback, progress = self.callback, self.progress
         return Attempt(
             callback.sid, callback.account_sid, progress.attempt_count, progress.date_updated
@@ -70,9 +70,9 @@ class Settlement(NamedTuple):
 
     callback: CallbackRecord
     attempt: Attempt | None
-    """The attempt with its result; None if nothing was sent, so that its row is deleted."""
+    """The attempt with its result; None if nothing was sent, which deletes the attempt."""
     progress: DeliveryProgress
-    """The callback's new progress; if it is under way, the callback's next attempt begins."""
+    """The callback's new progress; it is under way if the next attempt begins at once."""
 
 
 class LaneDue(NamedTuple):
@@ -86,7 +86,7 @@ class Callbacks(Protocol):
     """The table of callbacks and their attempts."""
 
     def add(self, callback: CallbackRecord) -> None:
-        """Save a new callback; if it is under way, also add the open row of its first attempt."""
+        """Save a new callback, and its first attempt, without a result, if that is under way."""
         ...
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
@@ -121,7 +121,7 @@ class Callbacks(Protocol):
     ) -> RecordPage[CallbackRecord]:
         """Return an account's callbacks that match a filter, oldest first, after the SID `after`.
 
-        `examining` limits how many callbacks are read, like the field of PageWindow.
+        `examining` limits how many callbacks are read; see `PageWindow.examining`.
         """
         ...
 
@@ -136,7 +136,7 @@ class Callbacks(Protocol):
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         """Claim at most `limit` due callbacks of a lane, longest due first, for their attempts.
 
-        An open row is added for each attempt.
+        Each attempt is saved, still without a result.
         """
         ...
 
@@ -169,7 +169,7 @@ class Callbacks(Protocol):
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         """Return at most `limit` waiting callbacks that were saved after this instant.
 
-        These are mostly retries. New callbacks that are not due yet are left out.
+        New callbacks that are not due yet are left out.
         """
         ...
 
@@ -178,7 +178,7 @@ class Callbacks(Protocol):
         ...
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
-        """Return the number of waiting callbacks that are due before each instant."""
+        """Return, for each instant, the number of waiting callbacks that are due before it."""
         ...
 
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
@@ -193,8 +193,8 @@ class Callbacks(Protocol):
     ) -> list[UrlDeliveryTotals]:
         """Return the totals of callbacks created in this period, by account, URL and source.
 
-        Test events and replays from another source are left out. Callbacks are found by the time
-        in their SIDs, so those that were created before SIDs contained a time are not found.
+        Test events and replays from another source are left out. So are callbacks with old SIDs
+        that do not contain the time of creation.
         """
         ...
 

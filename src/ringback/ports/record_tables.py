@@ -64,7 +64,7 @@ class RecordPage(list[T]):
 
 
 class RecordTable(Protocol[T]):
-    """A table of all accounts' records of one kind; finds a record by its own or its SIM's SID."""
+    """A table of records of one kind, of all accounts."""
 
     def add(self, record: T) -> None:
         """Save a new record."""

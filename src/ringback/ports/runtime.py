@@ -31,7 +31,7 @@ class RandomSource(Protocol):
 
 
 class Transport(Protocol):
-    """An HTTP client that sends a single request that is ready to be sent."""
+    """An HTTP client that sends one finished request."""
 
     async def send(
         self,
@@ -44,10 +44,12 @@ class Transport(Protocol):
     ) -> AttemptResult:
         """Send a request once and return the result; a receiver's failure raises no error.
 
-        `turn` is the number of earlier attempts in the same round: if the URL names several egress
-        routes, attempts use them in turn. A `fresh` request uses a new connection. If the request
-        had to wait for a connection, `anew` makes a new request to send instead, since a signature
-        may cover the time; an error from `anew` is raised here, and nothing is sent.
+        `turn` is the number of earlier attempts in the same round; if the URL names several egress
+        routes, `turn` selects one of them. A `fresh` request uses a new connection.
+
+        If the request had to wait for a connection, `anew` makes a new request to send instead,
+        since a signature may cover the time. If `anew` raises an error, nothing is sent, and the
+        error is raised here.
         """
         ...
 
@@ -61,12 +63,12 @@ class Carrier(Protocol):
 
 
 class LoopWaker(Protocol):
-    """An object that wakes a loop while the loop waits for work."""
+    """Wakes a background loop that waits for work, such as the one that carries out tasks."""
 
     def wake(self) -> None:
-        """Make the loop look for work at once; does nothing if the loop is working already."""
+        """Make the loop look for work at once, or as soon as it is no longer busy."""
         ...
 
 
 def no_checkpoint(name: str) -> None:
-    """Do nothing at the step `name`; tests pass a function that waits or stops at the step."""
+    """Do nothing; tests pass another function, which waits or stops at the step `name`."""

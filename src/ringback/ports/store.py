@@ -1,8 +1,10 @@
 """The interface of the database: transactions over all tables.
 
-Work on the store is a plain function that takes a `Transaction`. All of its changes are saved, or
-none; once `Store.transact` returns, they are durable. The function must not await, and must not
-keep the transaction: a store may run many such functions in one commit, or run one again.
+A transaction runs a plain function, which gets a `Transaction`. All changes of the function are
+saved, or none. When `Store.transact` returns, they are durable.
+
+The function must not await, and must not keep the `Transaction`: a store may run many functions in
+one commit, or run a function again.
 """
 
 from collections.abc import Callable, Sequence
@@ -147,7 +149,8 @@ class Store(Protocol):
         """Run `work`, which may only read, and return its result; commits do not wait for it.
 
         The work sees everything that was durable before it began. `asked_by` names the account or
-        other caller: only one of its reads runs at a time, so that other callers need not wait.
+        other caller that asks. Only one read of each caller runs at a time, so that others need not
+        wait.
 
         An error that `work` raises is raised here. Raises RuntimeError if it writes or calls
         `on_commit`, QueryTimeout if it takes too long, and StoreUnavailable if the database can't
@@ -183,9 +186,10 @@ class BulkCallbackQueue(Protocol):
     ) -> list[CallbackRecord]:
         """Save all new callbacks of an account, or none; `texts` are their texts from `write_new`.
 
-        Returns their records in the same order, once all callbacks are added. If the database
-        becomes unavailable before that, the batch is durable already, and the records that the
-        callbacks will have are returned at once. Cancelling the caller does not stop the work.
+        Returns their records in the same order, once all callbacks are added. If the database fails
+        after the texts are durable, the callbacks are added later, and their future records are
+        returned at once. Cancelling the caller does not stop the work.
+
         Raises BacklogFull like `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was
         saved.
         """
