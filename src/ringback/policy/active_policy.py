@@ -9,8 +9,7 @@ from ringback.core.policy.source_policy import Policy
 class ActivePolicy:
     """Holds the active policy, which chooses the source of new callbacks.
 
-    It also keeps the reason if the policy in the settings file was refused. A callback keeps the
-    source that it was created with, so only its creation needs the policy.
+    It also holds the error if the policy in the settings file was refused.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -33,7 +32,7 @@ class ActivePolicy:
     def activate(self, policy: Policy) -> bool:
         """Replace the active policy, and return True if the new one differs.
 
-        The present date in the policy's calendar stays the same.
+        The policy's calendar stays as far ahead of the clock as before (see `Policy.ahead`).
         """
         self.problem = None
         policy = replace(policy, ahead=self._policy.ahead)

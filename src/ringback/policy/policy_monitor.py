@@ -36,7 +36,7 @@ from ringback.runtime.wakeup import Wakeup
 
 _COUNT_EVERY: Final = timedelta(hours=1)
 _REST: Final = 1000
-"""The factor from the duration of a count to the shortest pause before the next count."""
+"""The minimum time between two counts, as a multiple of the time that a count takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class SourceUsageByAccount:
     """The URLs called in the last week, and the source of each under the active policy."""
 
     counted: datetime
-    """The end of the week whose callbacks were counted."""
+    """When the callbacks were counted: the end of the counted week."""
     by_account: Mapping[str, Sequence[UrlForecast]]
     of_all: Mapping[SourceName, PolicyImpact]
     """The numbers of callbacks, URLs and accounts that depend on each source."""
@@ -55,7 +55,7 @@ class SourceUsageByAccount:
     def of(
         cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
     ) -> Self:
-        """Return which sources these callbacks would have under a policy; this can take long."""
+        """Return the source of each URL in `sent` under a policy at `date`; this can take long."""
         found = forecast_urls(policy, sent, now=date, then=date)
         by_account = groupby(found, key=lambda one: one.account_sid)
         return cls(
@@ -88,7 +88,7 @@ class PolicyMetrics:
     seconds_to_changes: Mapping[str, float]
     """The seconds to the next change of each kind, by the kind's label."""
     dependents: Mapping[SourceName, int]
-    """For each source that will end: the callbacks of the last week that depend on it."""
+    """The number of last week's callbacks that depend on each source that will end."""
     refusals: int
     """How often the settings file has been refused since the start."""
     is_current: bool
@@ -116,7 +116,7 @@ class PolicyMonitor:
         self._count = count
         self._clock = clock
         self.before = before
-        """How long before a change to warn of it, once for each of these durations."""
+        """How long before a change to warn of it; there is one warning for each duration."""
         self._wakeup = Wakeup(clock)
         self._reminded = set[UpcomingPolicyChange]()
         self._sent: Sequence[UrlDeliveryTotals] | None = None
@@ -131,7 +131,7 @@ class PolicyMonitor:
 
     @property
     def date(self) -> datetime:
-        """The present instant in the policy's calendar."""
+        """The current time in the policy's calendar."""
         return self.policy.date_at(self._clock.now())
 
     def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
@@ -145,7 +145,7 @@ class PolicyMonitor:
         return [in_words(reminder.change, date) for reminder in self.near()]
 
     def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
-        """Return the numbers of callbacks, URLs and accounts for each source that will end.
+        """Return how many callbacks, URLs and accounts depend on each source that will end.
 
         With `account_sid`, only those of this account count. Empty before the first count.
         """
