@@ -1,4 +1,4 @@
-"""Runs a server's loops: carries out due tasks, starts and stops in order, advances the clock.
+"""Runs the loops of a server, carries out due tasks, and advances the clock.
 
 May import `delivery`, `operations` and whatever these may import.
 Start with `supervisor`.

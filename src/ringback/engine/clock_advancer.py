@@ -1,7 +1,7 @@
-"""Advances a virtual clock quickly, and lets everything that comes due meanwhile happen in order.
+"""Advances a virtual clock, and lets everything that comes due meanwhile happen at its time.
 
-The clock jumps from one instant at which something is due to the next, but only while all loops of
-the engine are idle. Requests under way take their real time, and the clock waits for them.
+The clock jumps to the next time at which anything is due. Before each jump, it waits until all
+loops of the engine are idle, and so until all requests under way have ended.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class ClockDrivenLoop(Protocol):
 
     @property
     def is_still(self) -> bool:
-        """True if the loop has nothing to do until something comes due, or until it is woken."""
+        """True if the loop is idle: it has nothing to do until something comes due or arrives."""
         ...
 
     async def next_due(self) -> datetime | None:
@@ -55,10 +55,10 @@ class ClockAdvancer:
         self._is_broken_off = True
 
     async def advance(self, by: timedelta) -> datetime:
-        """Advance the clock by this much, and return the time when everything due has been done.
+        """Advance the clock by this much, and return the clock's time after all due work is done.
 
-        The real time that passes during the advance is added. Raises AdvanceInterrupted if the
-        server stops before the end.
+        The clock also runs on while it is advanced, so the returned time can be a little later than
+        expected. Raises AdvanceInterrupted if the server stops before the end.
         """
         async with self._one_at_a_time:
             left = by
@@ -71,12 +71,12 @@ class ClockAdvancer:
             return self.clock.now()
 
     async def stillness(self) -> None:
-        """Wait until no loop has anything left to do at the present instant."""
+        """Wait until all loops are idle at the clock's current time."""
         while not self._is_still:
             await self._look_again()
 
     async def _next_wait(self) -> timedelta | None:
-        """Wait until all loops are idle; return how long it is until anything is due, or None."""
+        """Wait until all loops are idle; return the time until anything is due, or None."""
         while True:
             await self.stillness()
             instants = [await loop.next_due() for loop in self._loops]

@@ -1,4 +1,4 @@
-"""Starts, watches and stops the loops of the engine, in order."""
+"""Starts, watches and stops the loops of a server: tasks, delivery and others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -15,16 +15,16 @@ from ringback.runtime.database_outage import outlast
 
 @dataclass(eq=False)
 class Supervisor:
-    """Starts, watches and stops the loops for tasks and delivery, and all loops beside them."""
+    """Starts, watches and stops the task runner, the delivery and all other loops of a server."""
 
     task_runner: ScheduledTaskRunner[Any]
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock
     recover: Callable[[], Awaitable[object]] | None = None
-    """A function that recovers other work, called before the delivery recovers its own."""
+    """A function that is called before callbacks are recovered, to recover other work."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
-    """Functions that run the other loops, from the start of the engine until it stops."""
+    """The functions that run the other loops; they are cancelled at the stop."""
 
     def __post_init__(self) -> None:
         """Begin without any running loop."""
@@ -39,8 +39,9 @@ class Supervisor:
     async def start(self) -> None:
         """Recover the work that a dead process left open, and start the loops.
 
-        If the database can't be written to, the recovery runs as soon as it can be. Until then no
-        new callbacks are accepted: the recovery would take them for work of the dead process.
+        If the database can't be written to, the recovery waits until it can. Until then, no new
+        callbacks are accepted, because the recovery would mistake them for work of the dead
+        process.
         """
         try:
             await self._recover()
@@ -75,7 +76,7 @@ class Supervisor:
             loop.result()
 
     async def stop(self, *, within: timedelta) -> None:
-        """Stop all loops; let the attempts under way end within this time."""
+        """Stop all loops; attempts under way may still end within this time."""
         tasks, delivery, *beside = self._loops
         for loop in (tasks, *beside):
             loop.cancel()

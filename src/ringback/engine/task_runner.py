@@ -1,9 +1,9 @@
-"""Carries out due tasks: scheduled steps of resources, such as the sending of a Command.
+"""Carries out scheduled tasks when they come due, such as the sending of a Command.
 
-The last transaction of each task changes the resource and adds a callback. A task that can't be
-begun or ended, for whatever reason, is postponed, and no other task waits for it.
+The last transaction of each task changes the task's resource and adds a callback. A task that
+fails, for whatever reason, is tried again an hour later, and no other task waits for it.
 
-Checkpoints, at which tests can stop the loop: `carried_out`, before the last transaction;
+Tests can stop the loop at two checkpoints: `carried_out`, before the last transaction, and
 `announced`, after it.
 """
 
@@ -46,7 +46,7 @@ class ScheduledTaskRunner(Generic[C]):
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
-        """Begin without knowing when a task is due."""
+        """Create the object that wakes the loop when a task is due."""
         self._wakeup = Wakeup(self.clock)
 
     @property
@@ -131,7 +131,7 @@ class ScheduledTaskRunner(Generic[C]):
             self.handlers[task.step].end(tx, task, ending, self.context())
 
     async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
-        """Run work on a single task in its own transaction; if it fails, postpone the task."""
+        """Run `work` for one task in its own transaction; if `work` fails, postpone the task."""
         try:
             return await self.store.transact(work)
         except StoreUnavailable:

@@ -1,9 +1,8 @@
-"""A semaphore that gives its turns to waiting accounts fairly, not in the order of requests.
+"""A semaphore that grants its turns fairly among accounts, not in the order of requests.
 
-A turn is the right to run, which a request holds until it returns the turn. Waiting accounts get
-turns one after the other, so that a long queue of one account does not delay the others. An account
-may hold at most as many turns as are left free. So the first account that keeps its turns has half
-of them, the second a third, and some are left for all others.
+A turn is the right to run; a request holds its turn until it gives the turn back. Waiting accounts
+get turns alternately, so that a long queue of one account does not delay the others. An account may
+hold at most as many turns as are free, so that other accounts always find free ones.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ class SemaphoreWaiter:
 
 
 class FairSemaphore:
-    """A semaphore of one event loop; if not `shared`, one account may hold all its turns."""
+    """A semaphore for one event loop; with `shared=False`, one account may hold all its turns."""
 
     def __init__(self, count: int, *, shared: bool = True) -> None:
         self.taken = 0
@@ -42,9 +41,10 @@ class FairSemaphore:
         return bool(self._waiting)
 
     def try_take(self, account: str) -> bool:
-        """Take a turn without waiting; return False if none is free for the account.
+        """Take a turn without waiting, and return True if the account may have one.
 
-        It also returns False if other requests of the account wait.
+        Returns False if no turn is free for the account, or if earlier requests of the account
+        wait.
         """
         if account in self._waiting or not self._may_have(account):
             return False
@@ -52,7 +52,7 @@ class FairSemaphore:
         return True
 
     async def take(self, account: str) -> None:
-        """Wait for a turn of the account, and take it; `give_back` returns it."""
+        """Wait until the account may have a turn, and take the turn; `give_back` returns it."""
         there = asyncio.Event()
         request = self.ask(account, there.set)
         try:

@@ -8,9 +8,9 @@ from ringback.runtime.os_error_messages import error_text
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path, called: str) -> None:
-    """Load a certificate and its key into a TLS context; errors call the certificate `called`.
+    """Load a certificate and its key into a TLS context; error messages call it `called`.
 
-    Raises ConfigurationError, naming the file, if it can't be used.
+    Raises ConfigurationError, naming the file, if a file can't be used.
     """
 
     def no_password() -> str:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 FilesState = tuple[tuple[int, int, int] | None, ...]
-"""The time, inode and size of each watched file; None for a file that can't be read."""
+"""The modification time, inode and size of each file; None for a file that can't be read."""
 
 
 class FileWatch:

@@ -8,7 +8,7 @@ if sys.platform != "win32":
     import resource
 
 _ENOUGH: Final = 65_536
-"""The highest limit that is useful; some systems refuse higher ones than this."""
+"""A limit that is always high enough; some systems refuse higher ones."""
 
 
 def raise_limit(needed: int) -> int:

@@ -1,6 +1,6 @@
 """The TLS certificate of `ringback serve`: read at the start, and again when its file changes.
 
-Laws of this file. A certificate that can't be used never replaces one that can.
+If the new certificate can't be used, the old one stays in use.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ def server_context(
 ) -> ssl.SSLContext:
     """Return a TLS context for a server, with this certificate and key.
 
-    Raises ConfigurationError, naming the file, if one is missing or can't be used; with `now`, also
-    if the certificate isn't valid at that time.
+    Raises ConfigurationError, naming the file, if the certificate or key is missing or can't be
+    used. With `now`, also raises it if the certificate isn't valid at that time.
     """
     if certificate is None or key is None:
         there, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
@@ -45,9 +45,9 @@ def server_context(
 
 
 class ServerCertificate:
-    """The server's present certificate, which is read again when its files change.
+    """The server's current certificate, which is read again when its files change.
 
-    Raises ConfigurationError, naming the file, if it can't be used at the start.
+    Raises ConfigurationError, naming the file, if the certificate can't be used at the start.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ServerCertificate:
         self._watch.look_now()
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context for a new connection, with the present certificate."""
+        """Return the TLS context for a new connection, with the current certificate."""
         return self._context
 
     async def watch(self) -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 _LONGEST_NAP: Final = 60.0
-"""The longest sleep, in seconds, before the clock is read again: it may have been set."""
+"""The longest sleep, in seconds, before the clock is read again, in case it was set meanwhile."""
 
 stopwatch = time.perf_counter
-"""A function that returns the seconds since some instant, to measure durations precisely."""
+"""A function that returns the seconds since an arbitrary time, to measure durations precisely."""
 
 
 # In seconds; Python's default of 5 ms is as long as a whole commit.
@@ -27,14 +27,15 @@ class SystemClock:
     """Implements `ports.Clock` with the machine's clock."""
 
     def now(self) -> datetime:
-        """Return the present instant, in UTC."""
+        """Return the current time, in UTC."""
         return datetime.now(UTC)
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Sleep until this instant; return at once if it has passed.
+        """Sleep until this time; return at once if it has passed.
 
-        If the machine's clock is set forward meanwhile, this is noticed within a minute. If it is
-        set back, the sleep ends after the original duration, and the caller has to check the time.
+        If the machine's clock is set forward meanwhile, this is noticed within a minute. If the
+        clock is set back, the sleep still ends after its original duration, so the caller has to
+        check the time.
         """
         left = (instant - self.now()).total_seconds()
         while left > 0:

@@ -41,11 +41,11 @@ class VirtualClock:
         self._ahead = ahead
         self._keep = keep
         self._sleepers = list[_Sleeper]()
-        """The waiting calls of `sleep_until`, in the order of their instants."""
+        """The waiting calls of `sleep_until`, in the order of the times that they wait for."""
 
     @classmethod
     def stopped(cls, at: datetime) -> Self:
-        """Return a clock that stands still at this instant until it is advanced."""
+        """Return a clock that stands still at this time until it is advanced."""
         return cls(_Standing(at))
 
     @property
@@ -54,11 +54,11 @@ class VirtualClock:
         return self._ahead
 
     def now(self) -> datetime:
-        """Return the present instant, in UTC."""
+        """Return the current time, in UTC."""
         return self._base.now() + self._ahead
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Sleep until this instant; return at once if it has passed."""
+        """Sleep until this time; return at once if it has passed."""
         if instant <= self.now():
             return
         sleeper = _Sleeper(instant, asyncio.get_running_loop().create_future())
@@ -71,7 +71,7 @@ class VirtualClock:
             sleeper.alarm.cancel()
 
     def advance(self, by: timedelta) -> None:
-        """Advance the clock by this much at once, and wake in order the sleepers that are due."""
+        """Advance the clock by this much at once, and wake all sleepers that are due, in order."""
         ahead = self._ahead + by
         self._keep(ahead)
         self._ahead = ahead
@@ -103,10 +103,10 @@ class _Standing:
         self._at = at
 
     def now(self) -> datetime:
-        """Return the instant at which the clock stands still."""
+        """Return the time at which the clock stands still."""
         return self._at
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at once if this instant has passed; otherwise wait for ever."""
+        """Return at once if this time has passed; otherwise wait for ever."""
         if instant > self._at:
             await asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Lets a loop sleep until it is woken, or until an instant, without polling."""
+"""Lets a loop sleep until it is woken or a given time comes, without polling."""
 
 import asyncio
 from datetime import datetime
@@ -17,7 +17,7 @@ class Wakeup:
 
     @property
     def is_quiet(self) -> bool:
-        """True if the loop waits, has not been woken, and its instant has not come."""
+        """True while the loop sleeps: it was not woken, and the time it waits for hasn't come."""
         is_over = self._until is not None and self._until <= self._clock.now()
         return self._is_waited_for and not self._woken.is_set() and not is_over
 
@@ -26,7 +26,7 @@ class Wakeup:
         self._woken.set()
 
     async def wait(self, until: datetime | None) -> None:
-        """Wait until `wake` is called, or until this instant if one is given."""
+        """Wait until `wake` is called, or until the time `until` if it is given."""
         alarm = None if until is None else asyncio.create_task(self._wake_at(until))
         self._is_waited_for, self._until = True, until
         try:
