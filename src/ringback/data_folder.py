@@ -1,8 +1,7 @@
 """The data folder: the data file, and the key that encrypts the secrets in it.
 
-This module is separate from `application` because most commands read or change the data without
-serving anything: without `application` they start twice as fast. Only these two modules may import
-a store.
+Most commands use the data without a server. They import this module and not `application`, and so
+start twice as fast. Only these two modules may import `stores`.
 """
 
 from collections.abc import Sequence
@@ -71,7 +70,7 @@ class DataFolder:
     def open_to_serve(
         self, options: StoreOptions, *, accept_data_loss: bool = False
     ) -> SqliteStore:
-        """Open the data in this folder as its only server.
+        """Open the data in this folder for a server; no other server can use it meanwhile.
 
         With `accept_data_loss`, the server continues with the data that is left if some is missing.
 

@@ -1,6 +1,6 @@
-"""Sets up `ringback migrate`: opens the URL source, and probes receivers before they move.
+"""Sets up `ringback migrate`: opens the URL source, and probes receivers before their URLs move.
 
-It assembles the parts of a migration, as `application` assembles those of the server.
+A URL source is a place where callback URLs are configured, such as Twilio's API or a CSV file.
 """
 
 from collections.abc import AsyncGenerator
@@ -46,7 +46,7 @@ _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 @dataclass(frozen=True, slots=True)
 class UrlSourceCredentials:
-    """The credentials and locations needed to open a URL source; they are never in a plan."""
+    """The credentials and locations needed to open a URL source; a plan never contains them."""
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None
@@ -126,7 +126,7 @@ def _api(
 def _refuse_another(server: str | None, given: str | None) -> None:
     """Raise ConfigurationError if the plan's `server` isn't the one that the user gave.
 
-    Otherwise a forged plan could have the Auth Token sent to any server.
+    Otherwise a forged plan could send the Auth Token to any server.
     """
     of_plan, named = (url and base_url(url) for url in (server, given))
     if of_plan != named:
@@ -145,7 +145,7 @@ def _refuse_another(server: str | None, given: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MigrationProbeOptions:
-    """The options of `ringback migrate` for the probe that receivers must pass before URLs move."""
+    """The options of `ringback migrate` for the probe of receivers before their URLs move."""
 
     no_probe: bool
     kore_secret: str | None = field(repr=False)
@@ -166,7 +166,7 @@ class ReceiverReadinessProbe:
 
     @property
     def missing_secret(self) -> str | None:
-        """The name of the secret that the probe needs and nobody gave; None if none is missing."""
+        """The name of a secret that the probe needs but does not have; None if none is missing."""
         if isinstance(self.found.url_source, OwnDataUrlSource):
             return None
         if self.how.sources[self.to].signature.is_by_auth_token:
@@ -177,7 +177,7 @@ class ReceiverReadinessProbe:
     async def check(self) -> AsyncGenerator[ReceiverReadinessCheck | None]:
         """Yield the function that checks a receiver; yields None with `--no-probe`.
 
-        The sources in `how` must include `to`, and no secret may be missing.
+        The caller makes sure that `how.sources` include `to`, and that `missing_secret` is None.
         """
         if self.how.no_probe:
             yield None
@@ -215,7 +215,7 @@ class ReceiverReadinessProbe:
         )
 
     async def _account(self, sid: str | None) -> Account | None:
-        """Return the account whose secrets sign the probe's callbacks, or None if it is gone."""
+        """Return the account whose secrets sign the probe's callbacks; None if it was deleted."""
         if isinstance(self.found.url_source, OwnDataUrlSource):
             return await self.found.url_source.account(sid or "")
         return account_of(

@@ -1,4 +1,4 @@
-"""Builds a server from settings: its storage, its workers and its API, each independently.
+"""Builds a server from its settings: the storage, the workers and the API.
 
 May import everything but `cli` and `testing`; API and workers import nothing from each other.
 Start with `single_process`; `WorkerServicesForApi` has all that the API needs from the workers.

@@ -72,7 +72,7 @@ class OpenTransports:
 class BackgroundWorkers:
     """Builds, starts and stops all workers of a server.
 
-    With `origin`, they also reload the policy when the settings file changes.
+    If `origin` is given, the workers also reload the policy when the settings file changes.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class BackgroundWorkers:
             self.network.gateway.start(self._receive)
 
     def break_off(self) -> None:
-        """Interrupt an advance of the clock, whose request would otherwise delay the stop."""
+        """Interrupt a running advance of the clock, since it would delay the server's stop."""
         if self.clock_advancer is not None:
             self.clock_advancer.break_off()
 
@@ -221,7 +221,7 @@ def _policy_reloader_of(
 def _receiver(
     store: Store, clock: Clock, task_runner: LoopWaker, context: Callable[[], OperationContext]
 ) -> Received:
-    """Return a function that saves a device's datagram; while the database is down, it waits."""
+    """Return a function that saves a device's datagram, waiting for the database if needed."""
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The clock, settings, policy and counters that storage, workers and API of a process share."""
+"""The objects that all parts of a server process share: settings, clock, policy and counters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ SYSTEM_RANDOM_SOURCE: Final = SystemRandomSource()
 
 @dataclass(slots=True, eq=False)
 class ProcessDependencies:
-    """The settings, clock, policy, signing keys and counters that all parts of a process share."""
+    """The objects that all parts of a server process share."""
 
     settings: Settings
     clock: Clock = SYSTEM_CLOCK
@@ -32,12 +32,12 @@ class ProcessDependencies:
     checkpoint: Callable[[str], None] = no_checkpoint
     policy: ActivePolicy = field(init=False)
     shares: DescriptorShares = field(init=False)
-    """The most connections from clients and to receivers that the open-files limit allows."""
+    """The maximum numbers of incoming and outgoing connections, given the limit on open files."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
 
     def __post_init__(self) -> None:
-        """Divide the limit on open files, and start the policy's calendar at the `at` setting."""
+        """Compute the connection limits and the active policy from the settings."""
         settings = self.settings
         self.shares = divide(open_files_limit(), settings.connections_wanted)
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()

@@ -28,7 +28,7 @@ class SingleProcessApplication:
     workers: BackgroundWorkers
     api: HttpApi
     phase: Phase
-    """The phase of the transition in which the server started."""
+    """The policy's phase when the server started."""
 
     @classmethod
     async def start(
@@ -41,10 +41,11 @@ class SingleProcessApplication:
         origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
     ) -> Self:
-        """Open the data file and start the workers; a VirtualClock can be advanced over HTTP, too.
+        """Open the data file and start the workers.
 
-        With `origin`, the policy is reloaded when the settings file changes. With
-        `accept_data_loss`, the server starts even if the data file is missing or has lost data.
+        If `clock` is a VirtualClock, it can be advanced over HTTP. If `origin` is given, the policy
+        is reloaded when the settings file changes. With `accept_data_loss`, the server starts even
+        if the data file is missing or has lost data.
 
         Raises ConfigurationError if the data folder, a certificate or the gateway's address can't
         be used.

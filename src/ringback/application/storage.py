@@ -16,11 +16,11 @@ class OpenStorage:
 
     store: SqliteStore
     outage: DatabaseOutageMonitor
-    """The monitor of outages, which workers run; a process without workers has to run it itself."""
+    """Monitors database outages; the workers, or else the process, have to call its `run`."""
 
     @classmethod
     def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:
-        """Open the data file, for this server alone.
+        """Open the data file, which no other server can use until this one closes it.
 
         Raises ConfigurationError if the data file can't be used.
         """

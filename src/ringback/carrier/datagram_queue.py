@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 MOST: Final = 10_000
-"""The most datagrams that may wait; of 1301 bytes each, they take about 13 MB."""
+"""The maximum number of waiting datagrams; at 1301 bytes each, they take about 13 MB."""
 _AT_ONCE: Final = 500
 
 

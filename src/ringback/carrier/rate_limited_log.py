@@ -11,7 +11,7 @@ MOST: Final = 10
 
 
 class RateLimitedLog:
-    """Logs each warning once per period, at most `MOST` in all, and counts those left out."""
+    """Logs each different warning once per period, at most `MOST` in all, and counts the rest."""
 
     def __init__(self, log: logging.Logger, *, stopwatch: Callable[[], float]) -> None:
         self._log = log

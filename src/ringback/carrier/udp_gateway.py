@@ -24,7 +24,7 @@ from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.undo import on_failure
 
 Received = Callable[[str, int, bytes], Awaitable[None]]
-"""A function that handles a datagram from this address and port; raises ApiError to refuse it."""
+"""A function of address, port and bytes that handles a datagram; raises ApiError to refuse it."""
 
 _BUFFER: Final = 4 * 1024 * 1024
 """How many bytes of datagrams the system is asked to buffer while the event loop is busy."""
@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 class UdpGateway:
     """Implements `ports.Carrier`: sends IP Commands, and passes all other steps on to `behind`.
 
-    `behind`, another carrier, also decides whether an IP Command is sent; so scenarios of the
-    simulated network work as without a gateway.
+    An IP Command is sent only if `behind`, another carrier, succeeds with it too. So the scenarios
+    of the simulated network also apply with a gateway.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class UdpGateway:
     ) -> None:
         """Bind a UDP socket to this address; port 0 stands for any free port.
 
-        The system buffers datagrams that arrive before `start`. Raises ConfigurationError, naming
-        the flag to change, if the address is not available.
+        The operating system buffers datagrams that arrive before `start`. Raises
+        ConfigurationError, naming the flag to change, if the address is not available.
         """
         self._socket = _bound_socket(host, port)
         self._behind = behind
