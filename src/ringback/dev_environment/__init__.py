@@ -1,4 +1,4 @@
-"""The files of `ringback dev` in its data folder: its address and secrets, clock and CA.
+"""The files that `ringback dev` keeps in its data folder: address, secrets, clock and CA.
 
 May import `api` and all packages below it.
 Start with `dev_file`.

@@ -1,4 +1,4 @@
-"""`clock.json`: stores how far ahead the clock of `ringback dev` is, for the next start."""
+"""`clock.json`: stores how far the clock of `ringback dev` was advanced, for the next start."""
 
 import json
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The CA of `ringback dev --tls`: made once and stored, so that users need to trust it only once.
 
-Laws of this file. The CA's key is in one file, which only its owner can read. The server's
-certificate and its key are made anew at each start, and are not stored.
+Only the owner can read the file with the CA's key. The server's certificate and its key are made
+anew at each start, and are not stored.
 """
 
 import ssl
@@ -17,7 +17,7 @@ from ringback.dev_environment.dev_file import write_private
 
 _NAME: Final = "Ringback dev CA"
 _WITHIN: Final = timedelta(days=1)
-"""A certificate is valid from this time before now, for clients whose clocks are behind."""
+"""Certificates are valid from this long before now, for clients whose clocks are slow."""
 # Apple's systems reject certificates that are valid for more than 825 days.
 _VALID: Final = timedelta(days=365)
 
@@ -30,7 +30,7 @@ def ca_file_in(data: Path) -> Path:
 def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
     """Return the CA of a data folder; makes it if there is none.
 
-    Raises ConfigurationError if its files can't be read or written, or don't belong together.
+    Raises ConfigurationError if the CA's files can't be read or written, or don't belong together.
     """
     file = ca_file_in(data)
     try:

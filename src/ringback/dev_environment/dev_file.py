@@ -62,7 +62,7 @@ class DevServerDetails:
             ) from None
 
     def write(self, folder: Path) -> None:
-        """Write the file so that only its owner can read it."""
+        """Write `dev.json` into this data folder; only the file's owner can read it."""
         write_private(path_in(folder), f"{json.dumps(asdict(self), indent=2)}\n")
 
 

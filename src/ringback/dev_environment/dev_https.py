@@ -25,7 +25,7 @@ class DevHttps:
     """The socket, TLS context and CA file of the HTTPS listener."""
 
     listener: socket.socket
-    """The bound socket; it doesn't listen yet, so nobody connects before dev.json is written."""
+    """The bound socket, which begins to listen only after `dev.json` is written."""
     context: ssl.SSLContext
     ca_file: Path
 
@@ -40,10 +40,10 @@ class DevHttps:
 
 @contextmanager
 def https_of(settings: Settings) -> Generator[DevHttps | None]:
-    """Reserve a port and find or make the CA, as a context manager; None if TLS is off.
+    """Yield the HTTPS listener with its port and certificate, or None if TLS is off.
 
-    The socket doesn't listen yet. Raises ConfigurationError if no port is free, or the CA can't be
-    used.
+    The socket is bound, but doesn't listen yet. Raises ConfigurationError if no port is free, or
+    the CA can't be used.
     """
     if not settings.tls:
         yield None
