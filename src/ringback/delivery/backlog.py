@@ -11,7 +11,7 @@ from ringback.core.errors import BacklogFull
 from ringback.delivery.counters import DeliveryCounters
 
 _ASK_AGAIN: Final = 5
-"""The `Retry-After` in seconds; a backlog of any size has become shorter by then."""
+"""The `Retry-After` in seconds; by then, any backlog has become shorter."""
 
 _log = logging.getLogger(__name__)
 

@@ -1,9 +1,8 @@
-"""Accepts big batches: one commit makes a batch durable, and others add its callbacks in parts.
+"""Accepts big batches of callbacks: one commit saves a batch, and others add its callbacks.
 
-One commit that adds a thousand callbacks would hold up all other commits. So the first commit only
-saves the callbacks of the batch as text. Small commits then add the callbacks to the table from
-which they are sent, with other commits in between. If the process dies before all are added, the
-next start adds the rest: a batch is kept as a whole or not at all.
+A commit that adds a thousand callbacks would delay all other commits. So the first commit saves the
+batch only as text. Small commits then add its callbacks to the table from which they are sent. If
+the process dies in between, the next start adds the rest: a batch is kept as a whole or not at all.
 """
 
 import asyncio
@@ -97,9 +96,9 @@ class BatchIngestionQueue:
             self._turns.give_back(account_sid)
 
     async def run(self) -> None:
-        """Add the callbacks of all durable batches, for ever.
+        """Add the callbacks of all saved batches, for ever.
 
-        The callbacks that a killed process saved as text but did not add come first.
+        First come the callbacks that a killed process saved as text but did not add.
         """
         left = await self._do(_find_left)
         # A batch that arrived meanwhile, and whose request waits, may be among them.
@@ -153,7 +152,7 @@ class BatchIngestionQueue:
                 batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
-        """Answer a batch's request now: the batch is durable, but an outage delays the rest."""
+        """Answer a batch's request during an outage: the batch is saved, and is added later."""
         if batch.added.done():
             return
         rest = batch.callbacks[len(batch.records) :]
@@ -163,7 +162,7 @@ class BatchIngestionQueue:
             batch.added.set_result([*batch.records, *rest])
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
-        """Run work in a transaction; in an outage, answer the waiting batches and try again."""
+        """Run `work` in a transaction; in an outage, answer the waiting batches and try again."""
         try:
             return await self.store.transact(work)
         except StoreUnavailable:

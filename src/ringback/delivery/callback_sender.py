@@ -1,4 +1,4 @@
-"""Renders, signs and sends a callback's request; any failure is an outcome, not an error."""
+"""Renders, signs and sends a callback's request; failures are returned as outcomes, not raised."""
 
 import logging
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ class CallbackSender:
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
         """Send a callback once; return the result, and the request that was sent.
 
-        The request is the last one that was rendered, since a request that had to wait for a
-        connection is rendered again; it is None if rendering failed. Failures are results, and
-        raise no error. For the arguments, see `ports.Transport`.
+        A request that has to wait for a connection is rendered again, and the last one is returned;
+        it is None if rendering failed. Failures are returned as results, not raised.
+        `ports.Transport` explains the arguments.
         """
         request: OutgoingRequest | None = None
 

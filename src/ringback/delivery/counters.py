@@ -1,7 +1,7 @@
 """Counters of callbacks, attempts and commits, as plain numbers, which `/metrics` reads.
 
-Every callback is counted, so a call here costs about as much as a few lines of arithmetic. Nothing
-is locked: each number has one writer, and a reader may miss its last change.
+Counting has to be fast, because every callback is counted; so nothing is locked. Each number has
+only one writer, and a reader may miss its last change.
 """
 
 from bisect import bisect_left
@@ -55,7 +55,7 @@ class Histogram:
 
 
 def _of_each_source(bounds: tuple[float, ...]) -> defaultdict[SourceName, Histogram]:
-    """Return a histogram for each source; an added source gets one with its first value."""
+    """Return a histogram for each source; a new source gets its histogram with its first value."""
     return defaultdict(lambda: Histogram(bounds), {s: Histogram(bounds) for s in Source})
 
 

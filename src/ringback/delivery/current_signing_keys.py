@@ -1,7 +1,7 @@
 """Keeps the newest known state of each account, whose secrets sign its callbacks.
 
-A claimed callback has the account as it was at the claim, and may then wait for its turn or for a
-connection. If the account's secrets change in the meantime, the new ones must sign the callback.
+A callback is claimed together with its account, and may then wait. If the account's secrets change
+in the meantime, the new secrets must sign the callback.
 """
 
 from ringback.core.accounts.account import Account

@@ -1,10 +1,11 @@
 """The delivery loop: claim -> render -> send -> decide -> settle -> follow up, in this order.
 
-A claim commits the attempt's open row before its request leaves. A settlement commits the result of
-the attempt, the new state of the callback and, if its round goes on, the open row of the next
-attempt. So no request leaves without a row, and the next start finds what a crash left open. A new
-callback that gets a slot at once (see `enqueue`) is claimed by the commit that saves it, and starts
-at the second step. Checkpoints, where tests can stop the loop: `claimed`, `sent`, `settled`.
+A claim commits a row for the attempt before the request leaves. So the next start finds every
+attempt that a crash interrupted. A settlement commits the attempt's result and the callback's new
+state; if the round goes on, it also opens the row of the next attempt.
+
+A new callback that gets a slot at once (see `enqueue`) is claimed by the commit that saves it.
+Tests can stop the loop at three checkpoints: `claimed`, `sent` and `settled`.
 """
 
 from collections.abc import Callable
@@ -62,7 +63,7 @@ class DeliveryLoop:
     is_stopping: bool = False
 
     def __post_init__(self) -> None:
-        """Let workers call `_attempt` for each claim, and the writer `_follow_up` afterwards."""
+        """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
         self.workers = DeliveryWorkers(self._attempt, per_destination=self.per_destination)
         self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
 
@@ -75,8 +76,7 @@ class DeliveryLoop:
     async def _attempt(self, claim: DeliveryClaim) -> None:
         """Make one attempt: render, send and decide; then queue the result to be settled.
 
-        A worker of the destination calls it. Only sending may suspend; if it doesn't, the worker
-        makes one attempt after the other.
+        A worker of the destination calls it.
         """
         self.checkpoint("claimed")
         callback, progress, account, is_fresh = claim

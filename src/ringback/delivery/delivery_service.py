@@ -57,7 +57,7 @@ _LIMITS: Final = DeliveryLimits()
 class DeliveryService:
     """Delivers callbacks, from the recovery at the start until the stop.
 
-    `first_settled` is called with each callback whose first attempt is settled.
+    `first_settled` is called with each callback whose first attempt has been settled.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class DeliveryService:
         """Settle the attempts that a dead process left open, and return their number.
 
         Their result is `unknown`, and their callbacks are tried again as the retry rules say. Then
-        the lanes with waiting callbacks are loaded.
+        the scheduler is informed of all lanes in which callbacks wait.
         """
         count = await self._store.transact(self._settle_left_open)
         await self._store.transact(self._count_unfinished)
@@ -165,8 +165,8 @@ class DeliveryService:
     async def stop(self, *, within: timedelta) -> None:
         """Begin no new attempts, and let those under way end within this time.
 
-        Callbacks that have not been sent are put back. Attempts that are not answered by then are
-        settled at the next start.
+        Claimed callbacks that have not been sent go back to the store. Attempts that are not
+        answered by then are settled at the next start.
         """
         # The flags come first: a claim or decision after them begins no new attempt.
         self._loop.is_stopping = True

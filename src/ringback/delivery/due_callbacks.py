@@ -1,4 +1,4 @@
-"""Claims due callbacks in the store, and looks for missed ones once a minute."""
+"""Claims due callbacks in the store, and searches for missed ones once a minute."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class DueCallbacks:
-    """Claims due callbacks in the store, lane by lane, as far as the scheduler has free slots."""
+    """Claims due callbacks in the store, lane by lane, while the scheduler has free slots."""
 
     store: Store
     scheduler: FairScheduler
@@ -71,9 +71,9 @@ class DueCallbacks:
         self._next_sweep = self.clock.now() + _SWEEP
 
     def _look_through(self, last: Lane | None, tx: Transaction) -> tuple[int, list[LaneDue]]:
-        """Read the waiting lanes that follow `last`, and correct callbacks that are due too late.
+        """Read the next lanes after `last` in which callbacks wait, and correct wrong due times.
 
-        Callbacks are due too late if the clock was ahead when they were postponed. Returns the
+        A due time is wrong if the clock was ahead when the callback was postponed. Returns the
         number of corrected callbacks, and the lanes.
         """
         ahead = 0 if last else _plan_anew(tx, self.clock.now())
@@ -83,7 +83,7 @@ class DueCallbacks:
 def _claim(
     tx: Transaction, quota: ClaimQuota, now: datetime
 ) -> tuple[list[DeliveryClaim], datetime | None]:
-    """Claim due callbacks of one lane, and return them and when the lane's next one is due."""
+    """Claim due callbacks of a lane; return the claims, and when its next callback is due."""
     claims = tx.callbacks.claim(quota.lane, now, limit=quota.limit)
     next_due = now if len(claims) == quota.limit else tx.callbacks.next_due(quota.lane)
     return claims, next_due

@@ -1,10 +1,10 @@
 """Saves new callbacks and, in the same transaction, claims those that can be sent at once.
 
-A callback can be sent at once if it is due and its account and destination have a free slot: one of
-the limited places for callbacks under way (see `fair_scheduler`). The transaction that claims a
-callback also opens the row of its first attempt, so that the row needs no commit of its own. All
-other callbacks wait in the store until they are claimed. Methods with a transaction run in the
-thread of the store.
+A callback can be sent at once if it is due and a slot is free for it; the number of slots, and so
+of callbacks under way, is limited (see `fair_scheduler`). All other callbacks wait in the store.
+
+Claiming a callback also opens the row of its first attempt, which then needs no commit of its own.
+Methods with a transaction run in the thread of the store.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,18 +1,17 @@
 """Decides which callbacks may be under way, fairly among accounts and destinations.
 
 Callbacks wait in lanes, one for each account and destination. A callback that is under way takes a
-slot; the number of slots is limited. The slots are shared as switches share their buffers
-(Choudhury and Hahne, 1998): an account may take as many slots as are left free, and a lane as many
-as are left to its account. So the first account that floods or hangs takes half, the second a
-third, and some are left for all others.
+slot, and the number of slots is limited. An account may take at most as many slots as are left
+free, so that some are always left for the others (as Choudhury and Hahne, 1998, share the buffers
+of switches). In the same way, a lane may take at most as many slots as are left to its account.
 
-Each lane also has a window, the most slots it may take, which changes as in TCP: it grows by one
-with each answer and is halved by each failure, so that a destination that fails or hangs soon has
-very few slots. If this machine lacks a resource, no window changes: instead, the lane or all lanes
-pause for a while.
+Each lane also has a window: the most slots that the lane may take. As in TCP, the window grows by
+one with each answer and is halved by each failure, so a destination that fails soon has few slots.
+If this machine lacks a resource, such as memory, no window changes; the lane or all lanes pause for
+a while.
 
-New callbacks take their slot in the thread of the store, within the transaction that saves them,
-since the slot decides whether it opens an attempt. All else runs in the event loop; hence the lock.
+New callbacks take their slots in the thread of the store, and everything else here runs in the
+event loop; hence the lock.
 """
 
 import heapq
@@ -32,8 +31,8 @@ _CLAIMED_AT_ONCE: Final = 256
 _CLAIMED_BESIDE_OTHERS: Final = 32
 """The most callbacks that are claimed together while several accounts send.
 
-Callbacks that are claimed together are also sent and settled together, and meanwhile other accounts
-wait for the event loop and for commits.
+Callbacks that are claimed together are also sent and settled together; a larger number would delay
+the callbacks of other accounts.
 """
 _OVERLOADED: Final = (429, 503)
 # A window instead of a circuit breaker, which would need its own thresholds, and would stop
@@ -66,14 +65,14 @@ class _State:
     taken: int = 0
     window: int = _FIRST_WINDOW
     next_due: datetime | None = None
-    """When the first of the lane's callbacks in the store is due; None if none waits."""
+    """When the next waiting callback of the lane is due; None if none waits."""
     is_ready: bool = False
     rest: ShortagePause | None = None
     """The pause of the lane, if this machine had no port left for its destination."""
 
 
 class ClaimQuota(NamedTuple):
-    """The number of callbacks to claim from a lane; their slots are taken already."""
+    """The number of callbacks to claim from a lane; the slots for them are taken already."""
 
     lane: Lane
     limit: int
@@ -104,9 +103,9 @@ class FairScheduler:
         self._lock = Lock()
 
     def try_take(self, lane: Lane, now: datetime) -> bool:
-        """Take a slot for a new callback and return True, if one is free and no others wait for it.
+        """Take a slot for a new callback; return False if none is free, or if others wait for it.
 
-        Returns False while the lane, or all lanes, pause.
+        Also returns False while the lane, or all lanes, pause.
         """
         with self._lock:
             state = self._state_of(lane)
@@ -149,7 +148,7 @@ class FairScheduler:
             self._return(state, slots)
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
-        """Free a slot that a shortage on this machine left unused, and pause the lane or all lanes.
+        """After a shortage on this machine, free a slot, and pause the lane or all lanes.
 
         Returns the end of the pause.
         """
@@ -182,7 +181,7 @@ class FairScheduler:
         """Take slots for due callbacks, and return how many callbacks to claim from each lane.
 
         Accounts and lanes take turns. At most `limit` slots are taken; the default is lower while
-        several accounts send. The lanes count as empty until `claimed` is called.
+        several accounts send. A returned lane counts as empty until `claimed` is called for it.
         """
         if limit is None:
             limit = _CLAIMED_AT_ONCE
@@ -307,11 +306,11 @@ class FairScheduler:
         state.account.ready.append(state)
 
     def _next_in_turn(self, skipped: deque[_Account]) -> _State | None:
-        """Return the next lane that may take a slot, from each account in turn, or None.
+        """Return the next lane that may take a slot, or None; accounts take turns.
 
-        A lane whose own window is full leaves the queue until it returns a slot. If its account has
-        no room, the lanes keep their places; the account is added to `skipped`, and the caller has
-        to put it in front again.
+        If a lane's window is full, the lane leaves the queue until it returns a slot. If an account
+        may take no more slots, its lanes stay in the queue, and the account is added to `skipped`:
+        the caller has to put it back in front.
         """
         while self._turn and self.under_way < self._at_once:
             account = self._turn.popleft()

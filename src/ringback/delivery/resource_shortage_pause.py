@@ -1,7 +1,6 @@
 """Determines how long sending pauses after this machine ran out of ports, descriptors or memory.
 
-The receiver did not cause the failure, and nothing was sent: the callback is put back without an
-attempt.
+Such a failure does not count as an attempt, since nothing was sent.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ _LONGEST: Final = timedelta(seconds=8)
 
 
 class ShortagePause:
-    """A pause after a shortage; each one is twice as long as the last, until a request succeeds."""
+    """A pause after a shortage; it is twice as long as the last, unless a request has succeeded."""
 
     def __init__(self) -> None:
         self.until: datetime | None = None
@@ -29,7 +28,7 @@ class ShortagePause:
         return self.until
 
     def is_over(self, now: datetime) -> bool:
-        """Return True if no pause is running; setting the clock back does not prolong a pause."""
+        """Return True if no pause is running; a clock that is set back does not prolong a pause."""
         if self.until is not None and not NO_TIME < self.until - now <= _LONGEST:
             self.until = None
         return self.until is None

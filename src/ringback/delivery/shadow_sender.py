@@ -1,10 +1,12 @@
-"""Sends shadow copies of callbacks from another source, without affecting the callbacks.
+"""Sends shadow copies: copies of callbacks as another source would send them.
 
-Laws of this file. A copy is made when the first attempt of its callback is settled, and is sent
-once. Its row is written before its request leaves, and settled afterwards. Rows are opened only for
-copies that leave at once. The others wait in memory, up to a limit, and are lost when the process
-ends. Nothing here changes a callback, its lane, or the counters of either.
-Checkpoints: `shadow_opened`, `shadow_sent`, `shadow_settled`.
+A copy is sent once, after the first attempt of its callback has been settled. It changes nothing
+about the callback, its lane or its counters. A row is saved before the copy is sent, and gets the
+result afterwards. Copies that can't be sent at once wait in memory, up to a limit, and are lost
+when the process ends.
+
+Tests can stop the process at three checkpoints: `shadow_opened`, when the row has been saved,
+`shadow_sent` and `shadow_settled`.
 """
 
 import asyncio
@@ -31,11 +33,11 @@ from ringback.runtime.database_outage import outlast
 _log = logging.getLogger(__name__)
 
 FULL: Final = "full"
-"""The reason if no copy is made because too many copies wait already."""
+"""The reason for making no copy: too many copies wait already."""
 STOPPED: Final = "stopped"
-"""The reason if no copy is made because Ringback stops."""
+"""The reason for making no copy: Ringback stops."""
 FAILED: Final = "failed"
-"""The reason if no copy is made because its row can't be written."""
+"""The reason for making no copy: the copy's row can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class ShadowSender:
     # ---- writing --------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        """Save ended copies and open the rows of new ones, until there are none of either."""
+        """Save ended copies and open the rows of new ones, until no copies are left."""
         try:
             while True:
                 ended, self._ended = self._ended, []
