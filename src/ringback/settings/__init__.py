@@ -1,10 +1,10 @@
-"""Reads the settings of a server from flags, environment and file into one frozen record.
+"""Reads the settings of a server from flags, environment and file into one immutable record.
 
 A flag beats the environment, the environment beats the file, the file beats the default. The error
-for an unusable value names the place that the value came from; for the file, also the line.
+for an invalid value says where the value came from, with the line if that is the file.
 
 May import `http_client`, `runtime` and `core`.
-Start with `setting_definitions`, which the flags, variables, keys and help texts are made from.
+Start with `setting_definitions`, from which flags, variables, keys and help texts are made.
 """
 
 import os

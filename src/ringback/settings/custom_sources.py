@@ -1,4 +1,4 @@
-"""Reads the `[sources.NAME]` tables: sources that the settings file adds to the built-in two."""
+"""Reads the `[sources.NAME]` tables, which add sources to the two built-in ones."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Combines flags, environment and file into one `Settings`; each error names its place."""
+"""Combines flags, environment and file into one `Settings`; errors say where a value came from."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ def load(
 ) -> Settings:
     """Return the settings that the flags, the environment and the settings file give together.
 
-    Without `file`, reads the settings file that the flags or the environment name, if any.
+    If `file` is None, reads the settings file that the flags or the environment name, if any.
     Raises ConfigurationError, naming the place, if a setting is unknown or its value invalid.
     """
     if file is None:
@@ -76,7 +76,7 @@ def load(
 def load_policy(
     file: SettingsFile, environment: Mapping[str, str]
 ) -> tuple[Policy, tuple[timedelta, ...]]:
-    """Return a file's policy, and how long before each change of it a warning is logged.
+    """Return a file's policy, and how long before its changes warnings are logged.
 
     Raises ConfigurationError, naming the place, if the policy or `warn_before` is invalid.
     """

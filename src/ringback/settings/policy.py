@@ -26,8 +26,8 @@ _HOLD: Final = "a hold has phase, account_sid or url_prefix or both, and may hav
 def read_policy(file: SettingsFile, sources: Collection[SourceName]) -> Policy:
     """Return the file's policy, which may name only these sources.
 
-    A file without phases gets the phases of KORE's notice. Raises ConfigurationError, naming the
-    line, if a phase or a hold is invalid.
+    A file without phases gets the phases of KORE's migration notice. Raises ConfigurationError,
+    naming the line, if a phase or a hold is invalid.
     """
     phases = list[Phase]()
 

@@ -1,9 +1,10 @@
 """Edits the policy in the text of a settings file, and leaves the rest of the text as it is.
 
-An edit splits the text into statements, and changes some of them. It also computes the policy that
-should result, and fails if the new text doesn't give exactly that policy. `tomlkit` 0.15 can't be
-used here: it moves comments to other tables, joins tables that are apart, and ends new lines with
-LF in a CRLF file.
+An edit splits the text into statements, and changes some of them. It fails unless the new text,
+when read, gives exactly the intended policy.
+
+`tomlkit` 0.15 can't be used here: it moves comments to other tables, joins tables that are apart,
+and ends new lines with LF in a CRLF file.
 """
 
 import re
@@ -28,8 +29,9 @@ _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n
 def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     """Return the file's text, changed so that the phase `name` begins at `since`.
 
-    A file without phases gets those of KORE's notice written out. Raises ConfigurationError if
-    there is no such phase, or if the phases would not be in the order of their dates any more.
+    If the file has no phases, those of KORE's migration notice are added to it first. Raises
+    ConfigurationError if there is no such phase, or if the phases would not be in the order of
+    their dates any more.
     """
     policy, text = policy_in(file), _Text(file)
     names = [phase.name for phase in policy.phases]

@@ -1,4 +1,4 @@
-"""Finds the text of a setting before it is parsed, and the place that the text came from."""
+"""Finds the unparsed text of a setting, and the place that the text comes from."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class RawSetting:
     def refused(self, problem: str) -> ConfigurationError:
         """Return the ConfigurationError for this value: its place, and the problem with it.
 
-        If the text of the problem would show a secret, a general text takes its place.
+        If `problem` would show a secret, a general text takes its place.
         """
         if self.setting.form.is_secret and _shows_secret(problem, self.text):
             problem = "this value can't be used; --help says what can"

@@ -1,4 +1,4 @@
-"""The parsed settings of a server, and the values that follow from several of them."""
+"""The parsed settings of a server, and values that are computed from several settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ class Settings:
     """The instant at which the policy's calendar starts; None for the present time."""
     update_takes: timedelta
     scenario: NetworkScenario
-    """How the simulated network behaves for SIMs and accounts that are not in `scenarios`."""
+    """How the simulated network behaves for all SIMs and accounts that are not in `scenarios`."""
     scenarios: Mapping[str, NetworkScenario]
-    """The simulated network's scenario for each of some SIMs and accounts, by SID."""
+    """The simulated network's scenarios for single SIMs and accounts, by SID."""
     data_per_day: int
     """The data that each connected SIM uses per day, in MB."""
     seed: int
@@ -65,7 +65,7 @@ class Settings:
     response_storage_per_account: int
     """The most bytes of receiver responses that are stored for one account."""
     rate_limit: int | None
-    """Callbacks and other API requests that an account may make per second; None for no limit."""
+    """The most API requests of an account per second; None for no limit."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]
@@ -73,7 +73,7 @@ class Settings:
     egress: Mapping[str, Egress]
     """The egress routes that a callback URL can name with `#e=`, by name."""
     shadows: tuple[ShadowRule, ...]
-    """The rules for callbacks that another source also sends; the first that covers one decides."""
+    """The rules for shadow copies, in order: the first rule that covers a callback applies."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
@@ -103,7 +103,7 @@ class Settings:
 
     @property
     def storage_budget(self) -> ResponseStorageBudget:
-        """How many bytes of long receiver responses are stored, in all and per account."""
+        """The most bytes of long receiver responses that are stored, in all and per account."""
         return ResponseStorageBudget(self.response_storage, self.response_storage_per_account)
 
     @property

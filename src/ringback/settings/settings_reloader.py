@@ -37,7 +37,7 @@ class SettingsReloader:
     def reload_policy(self, running: Settings) -> tuple[Policy, Sequence[str]]:
         """Return the file's policy, and the names of other settings that differ from `running`.
 
-        Changes of other settings take effect only after a restart. Raises ConfigurationError if the
+        The other settings take effect only after a restart. Raises ConfigurationError if the
         settings are invalid, or if the file adds sources, which need a restart too.
         """
         settings = self.load()

@@ -1,6 +1,6 @@
 """Finds the line of each key in a TOML file, which `tomllib` does not report.
 
-It has no grammar of its own: it adds line after line to a statement until `tomllib` can parse it.
+It splits the file into statements: lines are added to a statement until `tomllib` can parse it.
 """
 
 import tomllib
@@ -38,7 +38,7 @@ def lines_of(text: str) -> dict[KeyPath, int]:
 def statements(text: str) -> Iterator[tuple[int, str]]:
     """Yield each statement of a TOML text as a pair: the number of its first line, and its text.
 
-    Comments and blank lines are statements, too. Each statement ends with a newline, also the last.
+    Comments and blank lines are statements, too. Each statement ends with a newline, even the last.
     """
     begun, statement = 1, ""
     for line, content in enumerate(text.split("\n"), 1):

@@ -1,7 +1,7 @@
 """The triggers of `ringback trigger`: actions that make a running Ringback send certain callbacks.
 
 May import `portal_client`, `runtime` and `core`.
-Start with `trigger`; `supersim` and `wireless` have the tables.
+Start with `trigger`; `supersim` and `wireless` list all triggers.
 """
 
 from collections.abc import Mapping

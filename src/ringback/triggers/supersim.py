@@ -1,4 +1,4 @@
-"""The triggers for Super SIMs, which make Ringback send each kind of callback, for each outcome."""
+"""The triggers for Super SIMs, which make Ringback send callbacks about these SIMs."""
 
 from functools import partial
 from typing import Final

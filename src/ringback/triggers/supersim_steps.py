@@ -1,4 +1,4 @@
-"""The steps of triggers that make Super SIM send callbacks.
+"""The steps of the triggers that make Ringback send callbacks about Super SIMs.
 
 Each step makes one request to the server, and reports it.
 """
@@ -80,8 +80,7 @@ def send_sms(run: TriggerRun) -> None:
 def overtake_sms(run: TriggerRun) -> None:
     """Wait until the network can't confirm the SMS any more.
 
-    The network works in order: once it has sent a later SMS, no confirmation of the first is
-    pending.
+    The network works in order: once it has sent a later SMS, it confirms no earlier one.
     """
     run.first_callbacks(1)
     form = {"Sim": run.sim, "Payload": "After that one"}
@@ -103,7 +102,7 @@ def send_datagram(run: TriggerRun) -> None:
 
 
 def listen_to_fleet(prefix: str) -> TriggerStep:
-    """Return a step that sets the callback URL of the SIM's fleet to this run's, until the end.
+    """Return a step that sets the run's callback URL on the SIM's fleet, until the run ends.
 
     `prefix` is `Sms` or `Ip`: the kind of message from devices that causes the callbacks.
     """

@@ -1,7 +1,7 @@
-"""Defines triggers, and runs them against a running Ringback, with one SIM and one callback URL.
+"""Defines triggers, and runs them against a running server.
 
-A trigger is a named list of steps that make Ringback send callbacks. Nothing is printed here: each
-step passes a sentence about what it did to the run's `report`.
+A trigger is a named list of steps that make Ringback send callbacks. Each step describes what it
+did in a sentence, and passes the sentence to the `report` function of the run.
 """
 
 import time
@@ -26,7 +26,7 @@ _LOOKED_THROUGH: Final = "200"
 
 @dataclass
 class TriggerRun:
-    """One run of a trigger: makes its requests, and remembers what to restore at the end."""
+    """One run of a trigger: makes its requests, and at the end restores the changed settings."""
 
     portal: PortalClient
     product: str
@@ -34,7 +34,7 @@ class TriggerRun:
     to: CallbackUrl
     method: str
     report: Callable[[str], None]
-    """The function that is called with a sentence about each step that was taken."""
+    """The function that each step calls with a sentence about what the step did."""
     sim: str | None = None
     """The SID or unique name of the SIM to use; a step may replace it."""
     payload: str = ""
@@ -48,7 +48,7 @@ class TriggerRun:
     _mark: str | None = None
 
     def __post_init__(self) -> None:
-        """Remember the newest callback: all callbacks up to it come from before this run."""
+        """Remember the newest callback, since this run can only cause later ones."""
         self._mark = next((callback["sid"] for callback in self._newest("1")), None)
 
     @property
@@ -62,7 +62,7 @@ class TriggerRun:
         return {"CallbackUrl": self.to.configured, "CallbackMethod": self.method}
 
     def fetch_sim(self) -> JsonObject:
-        """Return the SIM, once no change of the SIM is under way any more.
+        """Return the SIM; if it is being changed, wait for the end of the change.
 
         Raises ConfigurationError if no SIM is named, or if the change takes too long.
         """
@@ -74,7 +74,7 @@ class TriggerRun:
         )
 
     def newest(self, resource: str, key: str) -> str:
-        """Return the SID of a resource's newest record; `key` is the records' key in the JSON list.
+        """Return the SID of a resource's newest record; `key` is the key of the list in the answer.
 
         Raises ConfigurationError if there is no record.
         """
@@ -106,7 +106,7 @@ class TriggerRun:
         )[:count]
 
     def settled(self, callback: JsonObject) -> JsonObject:
-        """Wait until a callback has ended, or waits for a retry, and return it."""
+        """Wait until a callback has ended, or waits for a retry, and return the callback."""
         fetch = partial(self.portal.get, "callbacks", callback["sid"])
         return self.wait_until(
             fetch,
@@ -117,7 +117,8 @@ class TriggerRun:
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
         """Call `ask` until `is_so` returns True for its result, and return the result.
 
-        If that takes too long, raises ConfigurationError, which says that `awaited` did not come.
+        Raises ConfigurationError if that takes too long; its message names what did not come,
+        `awaited`.
         """
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
@@ -136,7 +137,7 @@ class TriggerRun:
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
     def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
-        """Set a record's callback URL and method to those of this run, and restore them at the end.
+        """Set this run's callback URL and method on a record, and restore the old ones at the end.
 
         `before` has the names of the two parameters, and their values before the run.
         """
@@ -205,7 +206,7 @@ class TriggerDefinition:
 
 
 def device_sends(kind: str, **form: str) -> TriggerStep:
-    """Return a step that lets the device send the payload; `kind` is `sms`, `ip` or `commands`."""
+    """Return a step in which the device sends the payload; `kind` is `sms`, `ip` or `commands`."""
 
     def send(run: TriggerRun) -> None:
         path = ("devices", run.sim or "", kind)
@@ -216,12 +217,12 @@ def device_sends(kind: str, **form: str) -> TriggerStep:
 
 
 def sim_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses the SIM's simulated network scenario, until the run ends."""
+    """Return a step that sets the SIM's simulated network scenario, until the run ends."""
     return lambda run: _choose_scenario(run, name, Sim=run.fetch_sim()["sid"])
 
 
 def account_scenario(name: str) -> TriggerStep:
-    """Return a step that chooses the account's simulated network scenario, until the run ends."""
+    """Return a step that sets the account's simulated network scenario, until the run ends."""
     return lambda run: _choose_scenario(run, name)
 
 

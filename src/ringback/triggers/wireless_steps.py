@@ -1,4 +1,4 @@
-"""The steps of triggers that make Programmable Wireless send callbacks.
+"""The steps of the triggers that make Ringback send callbacks about Programmable Wireless SIMs.
 
 Each step makes one request to the server, and reports it.
 """
@@ -13,7 +13,7 @@ from ringback.triggers.trigger import TriggerRun, TriggerStep, device_sends
 def use_active_sim(run: TriggerRun) -> None:
     """Use the SIM named by `--sim`, and activate it if it is suspended.
 
-    Raises ConfigurationError if the SIM has any other status.
+    Raises ConfigurationError if the SIM is neither active nor suspended.
     """
     sim = run.fetch_sim()
     if sim["status"] == WirelessStatus.SUSPENDED:
@@ -67,7 +67,7 @@ def ask_for(**form: str) -> TriggerStep:
 
 
 def use_much_data(run: TriggerRun) -> None:
-    """Let the device use enough data to make a ready SIM active."""
+    """Let the device use enough data for a ready SIM to become active."""
     run.first_callbacks(1)
     form = {"Upload": str(READY_DATA)}
     used = run.portal.post("devices", run.subject, "data", form=form)
@@ -81,7 +81,7 @@ def send(**form: str) -> TriggerStep:
 
 
 def listen_to_sim(run: TriggerRun) -> None:
-    """Set the URL for callbacks about the device's Commands to this run's, until the end."""
+    """Set this run's URL for callbacks about Commands from the SIM's device, until the end."""
     sim = run.fetch_sim()
     before = {
         "CommandsCallbackUrl": sim["commands_callback_url"] or "",
