@@ -41,8 +41,8 @@ def create_account(
 ) -> Account:
     """Create an account as KORE does: with an Auth Token, but no webhook secret and no API key.
 
-    Without `sid`, the SID is random. Raises InvalidParameter if the name is not 1 to 64 printable
-    characters, and if the parent does not exist or is a subaccount itself.
+    If `sid` is None, the SID is random. Raises InvalidParameter if the name is not 1 to 64
+    printable characters, and if the parent does not exist or is a subaccount itself.
     """
     check_label(name, "an account's name")
     _check_parent(tx, parent_sid)
@@ -105,7 +105,7 @@ def keep_changed(tx: Transaction, account: Account, context: AccountOperationCon
 
 
 def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
-    """Return an account's present state in the store, and then its subaccounts, oldest first."""
+    """Return an account's current state in the store, and then its subaccounts, oldest first."""
     return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
 
 

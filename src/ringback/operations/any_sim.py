@@ -1,4 +1,4 @@
-"""Finds SIMs of either product, lets their devices use data, and reads the devices' inboxes."""
+"""Finds SIMs of both products, lets their devices use data, and reads the devices' inboxes."""
 
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, assert_never

@@ -1,4 +1,4 @@
-"""Compares the requests of two callbacks, or those that two sources send for one callback."""
+"""Compares the requests of two callbacks, or of two sources for the same callback."""
 
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.request_comparison import (
@@ -18,10 +18,10 @@ from ringback.ports import Transaction
 def compare_two(
     tx: Transaction, account_sid: str, sid: str, other_sid: str, sources: Sources
 ) -> RequestComparison:
-    """Compare the requests of two callbacks: for each, the request that was sent last.
+    """Compare the requests that were last sent for two callbacks.
 
-    For a callback that was not sent yet, it is the request that its source would send now. The
-    requests are in the order in which their sources are defined; if they have the same source, the
+    If a callback was not sent yet, its request is the one that its source would send now. The
+    requests are in the order in which their sources are defined; if both have the same source, the
     older callback's request comes first.
 
     Raises NotFound if the account does not have both, and Conflict if a request can't be compared.
@@ -36,7 +36,7 @@ def compare_sources(
 ) -> RequestComparison:
     """Compare a callback's request with the one that `source` would send for the callback.
 
-    If `source` is None, it is the first defined source that is not the callback's own.
+    If `source` is None, the first of `sources` is used that is not the callback's own source.
 
     Raises NotFound if the account has no such callback, and Conflict if the callback is a test
     event, if `source` is the callback's own source, or if a request can't be compared.

@@ -1,9 +1,8 @@
 """Lists the callback URLs that accounts have configured, and replaces one by another.
 
-A configured URL belongs to a fleet or a Programmable Wireless SIM and gets callbacks until somebody
-changes it. A URL given with one request, such as that of a command, is not configured: it isn't
-needed after the request. The URL that a SIM keeps for its final status may be needed months later,
-so it counts as configured.
+A configured URL is set on a fleet or a Programmable Wireless SIM, and gets callbacks until it is
+changed. So the URL that a SIM keeps for the callback about its final status is one too. A URL that
+is given with a single request, such as one that sends a Command, is not.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +77,7 @@ def configured_urls(
     account_sid: str | None = None,
     size: int = PAGE_SIZE,
 ) -> ConfiguredUrlPage:
-    """Return a page of an account's configured URLs; without `account_sid`, of all accounts'."""
+    """Return a page of the configured URLs of an account, or of all accounts if none is given."""
     owner = EVERY if account_sid is None else account_sid
     records = _records(tx, start.kind).page(owner, {}, PageWindow(size, after=start.after))
     found = [url for record in records for url in _urls_of(record)]
@@ -99,8 +98,8 @@ def replace_callback_url(
 ) -> Replaced:
     """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
-    The method stays, and so do the warnings from the request that set `old`. With `account_sid`,
-    another account's record counts as gone. Raises InvalidCallbackUrl if `new` is invalid.
+    The method stays, and so do the warnings from the request that set `old`. If `account_sid` is
+    given, records of other accounts count as gone. Raises InvalidCallbackUrl if `new` is invalid.
     """
     records = _records(tx, place.sid[:2])
     record: _Configuring | None = records.get(place.sid)

@@ -1,4 +1,4 @@
-"""Defines the context that operations need: time, randomness, policy, queue, simulated network."""
+"""Defines the context that an operation gets: time, random source, policy, queue and others."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +38,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountOperationContext:
-    """The dependencies of operations on accounts; a CLI command can have them without a server."""
+    """The dependencies of operations on accounts; CLI commands can run these without a server."""
 
     now: datetime
     random_source: RandomSource
@@ -55,7 +55,7 @@ class OperationContext(AccountOperationContext):
     sources: Sources
 
     def sid(self, kind: SidKind) -> str:
-        """Return a new SID of this kind; it begins with the present time."""
+        """Return a new SID of this kind, which contains the current time."""
         return make_sid(kind, dated(self.random_source.bytes(SID_BYTES), self.now))
 
     def record_fields(self, kind: SidKind, account_sid: str) -> NewRecordFields:
@@ -103,7 +103,7 @@ class OperationContext(AccountOperationContext):
     ) -> None:
         """Schedule a step of the simulated network; the SIM's scenario decides how long it takes.
 
-        Without a SIM, the account's scenario decides.
+        If `sim` is None, the account's scenario decides.
         """
         scenario, _ = self.in_force(tx, subject.account_sid, sim)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
@@ -112,7 +112,7 @@ class OperationContext(AccountOperationContext):
     def carrier_request(
         self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
     ) -> CarrierRequest:
-        """Return the request to the network to carry out a task.
+        """Return the network request that carries out a task.
 
         It includes the scenario, which decides how the simulated network answers.
         """
@@ -130,8 +130,9 @@ class OperationContext(AccountOperationContext):
     ) -> EffectiveScenario:
         """Return the scenario of a SIM, or of the account if no SIM is given, and the reason.
 
-        The first of these decides: the choice for the SIM, its unique name, the settings for the
-        SIM, the choice for its account, the settings for the account, the settings for all.
+        The first of these decides: the scenario chosen for the SIM, the SIM's unique name, the
+        settings for the SIM, the scenario chosen for the account, the settings for the account, the
+        settings for all.
         """
         if sim is None:
             return self._in_force_for_account(tx, account_sid)

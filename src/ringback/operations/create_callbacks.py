@@ -37,7 +37,6 @@ def send_callbacks(
 
     A callback whose idempotency key was used before, in this list or earlier, is not saved: the
     record of the first callback with the key is returned, even if its content differs.
-    Callers prepare the callbacks before the transaction, so that the transaction stays short.
     """
     # All keys are looked up before anything is added, so that a store can write all at once.
     first_with = _known(tx, callbacks)

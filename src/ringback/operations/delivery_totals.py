@@ -1,4 +1,4 @@
-"""Counts the callbacks of a period, in several short reads so that none takes long."""
+"""Counts the callbacks of a period, in several short transactions."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,8 +24,7 @@ async def totals_of(
     """Return the totals of callbacks created in this period, by account, URL and sources.
 
     About `piece` callbacks are read in one transaction. A callback that changes during the count
-    may be counted with its old or its new status. See `ports.Callbacks.totals`. Raises
-    StoreUnavailable.
+    may be counted with its old or its new status. Raises StoreUnavailable.
     """
     summed = dict[_What, UrlDeliveryTotals]()
 

@@ -25,8 +25,8 @@ def send_test_event(
 ) -> CallbackRecord:
     """Queue a test event for a URL, and return its record.
 
-    The event is signed with the webhook secret `secret_id`, or with the active one if that is None.
-    Raises NotFound if the account has no such secret.
+    The event is signed with the webhook secret `secret_id`, or, if that is None, with the active
+    secret. Raises NotFound if the account has no such secret.
     """
     if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")

@@ -40,9 +40,9 @@ def list_of(
 ) -> list[R]:
     """Return one page of an account's records with these field values, newest first.
 
-    In `given`, None stands for any value. `others` has tables of related records: with `sim=SIMS`,
-    the value of `sim` in `given` is the SID or unique name of a SIM, and the page has the records
-    whose `sim_sid` is that SIM's. If there is no such SIM, the page is empty.
+    In `given`, None stands for any value. Each of `others` is a table of related records: with
+    `sim=SIMS`, the value of `sim` in `given` is the SID or unique name of a SIM, and only records
+    of this SIM are returned. If there is no such SIM, the page is empty.
     """
     which = dict(given)
     for name, table in others.items():

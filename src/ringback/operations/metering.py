@@ -1,4 +1,4 @@
-"""Measures the data usage of SIMs of either product, and ends sessions at a data limit."""
+"""Measures the data usage of SIMs, and ends data sessions when a data limit is reached."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None
 def end_when_used(
     sessions: DataSessions[F], session: F, left: int, now: datetime
 ) -> datetime | None:
-    """Set a session's end to when it has used `left` more bytes, and return that time.
+    """Set a session to end once it has used `left` more bytes, and return that time.
 
     If the session never uses that much, it stays open, and None is returned.
     """
@@ -42,10 +42,10 @@ def used_since(
     *,
     of: Callable[[F], bool] = lambda _: True,
 ) -> int:
-    """Return how many bytes a SIM has sent and received since an instant, until `now`.
+    """Return how many bytes a SIM has sent and received from `since` until `now`.
 
-    `of` selects the sessions that count. A burst of data at exactly `since` counts too, although
-    `add_burst` dates it one instant earlier.
+    Only sessions for which `of` returns True count. A burst of data at exactly `since` counts too,
+    although `add_burst` dates it slightly earlier.
     """
     before = since - INSTANT
     own = [session for session in sessions.of_sim(sim_sid, since=before) if of(session)]

@@ -1,4 +1,4 @@
-"""Makes the JSON record of `ringback policy simulate`: the effects of a policy on a date."""
+"""Computes the JSON result of `ringback policy simulate`: the effects of a policy on a date."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
 def simulation_record(
     policy: Policy, sent: Sequence[UrlDeliveryTotals] | None, *, now: datetime, then: datetime
 ) -> dict[str, Any]:
-    """Return a record of the policy's phase and changes at a date, for JSON.
+    """Return the policy's phase on the date `then`, and its changes until then, for JSON.
 
     With the totals of last week's callbacks, it also says which of them would change sources.
     """

@@ -1,7 +1,8 @@
 """Replays callbacks that did not arrive, and discards those that should not be sent any more.
 
-A replay sends the same callback: source, token and payload stay, so the receiver can recognise a
-duplicate. A replay from the other source is a new callback with its own token.
+A replay sends the same callback again, with the same source, token and payload, so that the
+receiver can recognise a duplicate. A replay from the other source is a new callback with its own
+token.
 """
 
 from collections import Counter
@@ -76,7 +77,7 @@ def only_look_at_other(_tx: Transaction, callback: CallbackRecord) -> CallbackRe
 
 
 def from_same_source(context: OperationContext) -> Replay:
-    """Return a function that makes a callback due again, beginning with its first round."""
+    """Return a function that sends a callback again, beginning with its first round."""
 
     def send_again(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
         progress = replay(callback.progress, context.now)
@@ -164,9 +165,9 @@ def replay_oldest(
     after: str | None,
     limit: int,
 ) -> BulkReplayTotals:
-    """Send callbacks that match `which` again, and count them.
+    """Send the oldest callbacks that match `which` again, and count them.
 
-    They are the oldest `limit` callbacks after the SID `after`.
+    At most `limit` callbacks are taken, beginning after the SID `after`.
     """
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)

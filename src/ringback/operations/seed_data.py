@@ -1,4 +1,4 @@
-"""Creates the account that `ringback dev` starts with: that of KORE's notice, with two SIMs."""
+"""Creates the account with which `ringback dev` starts: the example of KORE's migration notice."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -33,7 +33,7 @@ def find_or_seed(
     uses_static_proxy: bool,
     known: tuple[str, str] | None = None,
 ) -> SeededAccount:
-    """Return the account of KORE's notice; if it doesn't exist, it is created with new secrets.
+    """Return the example account of KORE's migration notice, creating it if it doesn't exist.
 
     `known` is the SID and secret of the API key that was returned last time. The key is kept if it
     is still valid. Otherwise a new one is created, since only a hash of the secret is saved.

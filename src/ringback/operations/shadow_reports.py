@@ -8,7 +8,7 @@ from ringback.core.shadows.shadow_report import AnswerComparison, ShadowReport
 from ringback.ports import PageWindow, Store, Transaction
 
 CHUNK: Final = 500
-"""How many pairs of callback and copy one transaction reads; more would hold up callbacks."""
+"""How many pairs of callback and copy one transaction reads; more would delay callbacks."""
 
 
 async def report_on(store: Store, account_sid: str, *, since: datetime | None) -> ShadowReport:

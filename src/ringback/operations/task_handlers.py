@@ -1,8 +1,8 @@
-"""The handlers of scheduled tasks: for each, how to find its subject, begin and end the task.
+"""The handlers of scheduled tasks: each finds a task's subject, and begins and ends the task.
 
-A task has two transactions, and between them the network carries out the step. In the meantime, the
-task's subject, such as a SIM or a Command, can change. So each transaction looks the subject up
-again, and does nothing if it is gone.
+One transaction begins a task, another one ends it, and in between the network carries it out.
+Meanwhile the task's subject, such as a SIM or a Command, can change. So each transaction looks the
+subject up again, and does nothing if the subject is gone.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def ask_network(
     found: tuple[Subject, EitherSim | None],
     context: OperationContext,
 ) -> CarrierRequest:
-    """Return the request that asks the network to carry out a task for a subject and its SIM."""
+    """Return the network request that carries out a task for a subject and its SIM."""
     return context.carrier_request(tx, task, *found)
 
 

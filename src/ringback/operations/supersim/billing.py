@@ -28,8 +28,8 @@ def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeri
 def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Begin a Billing Period for a connected SIM's status, unless one for that status is running.
 
-    A period that has begun runs for its month whatever happens to the SIM, with one exception: the
-    period of a SIM that is ready ends when the SIM becomes active.
+    A Billing Period lasts a month, even if the SIM's status changes. Only the period of a SIM that
+    is ready ends early, when the SIM becomes active.
     """
     if not sim.is_connected:
         return

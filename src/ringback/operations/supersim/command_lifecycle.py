@@ -42,9 +42,9 @@ def find_datagram(tx: Transaction, sid: str) -> _Datagram | None:
 def begin_sms(
     tx: Transaction, task: ScheduledTask, found: _Sms, context: OperationContext
 ) -> BeginResult:
-    """Return the request to the network to send an SMS, or the failure that prevents it.
+    """Return the network request that sends an SMS, or the failure that prevents it.
 
-    Returns a postponement while a change of the SIM is under way.
+    Returns a postponement while the SIM is being changed.
     """
     return _begin(tx, task, found, _why_no_sms, context)
 
@@ -71,9 +71,9 @@ def end_confirmation(
 def begin_datagram(
     tx: Transaction, task: ScheduledTask, found: _Datagram, context: OperationContext
 ) -> BeginResult:
-    """Return the request to the network to send a datagram, or the failure that prevents it.
+    """Return the network request that sends a datagram, or the failure that prevents it.
 
-    Returns a postponement while a change of the SIM is under way.
+    Returns a postponement while the SIM is being changed.
     """
     return _begin(tx, task, found, _why_no_datagram, context)
 
@@ -100,9 +100,9 @@ def _begin(
     why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
     context: OperationContext,
 ) -> BeginResult:
-    """Return the request to the network to send a command, or the failure that `why_not` gives.
+    """Return the network request that sends a command, or the failure that `why_not` returns.
 
-    Returns a postponement while a change of the SIM is under way.
+    Returns a postponement while the SIM is being changed.
     """
     command, sim = found
     if sim.status is SimStatus.SCHEDULED:

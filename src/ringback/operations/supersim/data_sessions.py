@@ -15,8 +15,7 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 def plan_data(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """End a SIM's data sessions, and begin a new one if its status and fleet allow data.
 
-    The new session gets its end at once: the time at which its usage reaches the data limit is
-    known.
+    The end of the new session is set at once: the time at which the data limit will be reached.
     """
     sessions = tx.supersim.sessions
     end_sessions(sessions, sim.sid, context.now)

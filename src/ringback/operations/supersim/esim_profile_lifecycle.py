@@ -1,4 +1,4 @@
-"""The life cycles of eSIM Profiles and of Settings Updates: the results of their steps."""
+"""The life cycles of eSIM Profiles and Settings Updates: saves the result of each step."""
 
 from dataclasses import replace
 from typing import Final
@@ -39,7 +39,7 @@ _NEXT: Final = {
     TaskKind.RESERVE_PROFILE: TaskKind.OFFER_PROFILE,
     TaskKind.DOWNLOAD_PROFILE: TaskKind.INSTALL_PROFILE,
 }
-"""The step that follows each step by itself; only a device's request begins a download."""
+"""The step that automatically follows each step; a download begins only if a device requests it."""
 
 _REPORTED: Final = frozenset({EsimStatus.AVAILABLE, EsimStatus.DOWNLOADED, EsimStatus.FAILED})
 """The statuses that cause a callback to the order's callback URL."""
@@ -48,9 +48,9 @@ _Settings = tuple[OtaSettingsUpdate, SuperSim]
 
 
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
-    """Return an eSIM Profile and, in place of a SIM, None: the tasks of a profile need no SIM.
+    """Return the pair (eSIM Profile, None), or None if the profile is gone.
 
-    Returns None alone if the profile is gone.
+    A task needs the pair of a record and its SIM, but tasks of an eSIM Profile concern no SIM.
     """
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)

@@ -1,4 +1,4 @@
-"""Creates the Super SIM fleet and SIM that `ringback dev` starts with: those of KORE's notice."""
+"""Creates the example fleet and Super SIM of KORE's migration notice, for `ringback dev`."""
 
 from dataclasses import replace
 from typing import Final
@@ -52,7 +52,7 @@ def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
 
 
 def address_first_sim(tx: Transaction) -> None:
-    """Set the present default device address on the SIM that an earlier Ringback created."""
+    """Give the SIM that an earlier Ringback created the device address that is now the default."""
     sim = tx.supersim.sims.get(SIM_SID)
     if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
         tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

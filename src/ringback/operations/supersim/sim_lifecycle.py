@@ -1,4 +1,4 @@
-"""The life cycle of Super SIMs: changes, activation by use or time, and Billing Periods."""
+"""The life cycle of Super SIMs: changes of status or fleet, activation and Billing Periods."""
 
 from dataclasses import replace
 
@@ -82,6 +82,6 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
-    """Return a SIM with the status it has in the network: during a change, still the old one."""
+    """Return a SIM with its status in the network, which during a change is still the old one."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

@@ -136,8 +136,9 @@ def update_sim(
     """Change a SIM's name and account at once, and let the network change its status or fleet.
 
     The callback URL gets a callback when the network has carried out the change, or at once if the
-    SIM already has this status and fleet. A new name, or the first fleet of a new SIM, cause none.
-    If it raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), it
+    SIM already has this status and fleet. A new name, or the first fleet of a new SIM, causes none.
+
+    Raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), and then
     changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)

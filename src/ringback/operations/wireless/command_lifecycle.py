@@ -1,7 +1,7 @@
 """The life cycle of Commands: sent, delivered or failed, and deleted after a while.
 
-Each Command causes one callback: when it has failed, when it has been sent and no receipt was asked
-for, or when the receipt has arrived or will not arrive any more.
+Each Command causes one callback: when the Command has failed, when it was sent without asking for a
+receipt, or when its receipt has arrived or won't arrive any more.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ _Found = tuple[WirelessCommand, WirelessSim | None]
 def find_command(tx: Transaction, sid: str) -> _Found | None:
     """Return a Command with its SIM; the SIM is None if it was deleted.
 
-    Returns None alone if the Command is gone.
+    Returns None instead of the pair if the Command is gone.
     """
     command = tx.wireless.commands.get(sid)
     return None if command is None else (command, tx.wireless.sims.get(command.sim_sid))
@@ -41,9 +41,9 @@ def find_command(tx: Transaction, sid: str) -> _Found | None:
 def begin_command(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Return the request to the network to send a Command, or the failure that prevents it.
+    """Return the network request that sends a Command, or the failure that prevents it.
 
-    Returns a postponement while a change of the SIM is under way.
+    Returns a postponement while the SIM is being changed.
     """
     command, sim = found
     if sim is not None and sim.status in CHANGING:
@@ -89,7 +89,7 @@ def end_receipt(
 def begin_forgetting(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Allow the deletion of a Command, or postpone it while another step of the Command is due."""
+    """Allow the deletion of a Command, or postpone it while the Command has other steps left."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else TaskPostponed(max(due, context.now))
 

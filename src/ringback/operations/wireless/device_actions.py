@@ -75,7 +75,7 @@ def transfer_data(
 def note_use(
     tx: Transaction, sim: WirelessSim, direction: Direction, context: OperationContext
 ) -> None:
-    """Add a Command to or from a SIM's device to the SIM's usage records."""
+    """Count a Command in the SIM's usage records, as sent to or from the SIM's device."""
     plan = plan_of(tx, sim)
     if plan is not None:
         network = network_of(sim, plan, context)

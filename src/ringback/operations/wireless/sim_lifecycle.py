@@ -1,4 +1,4 @@
-"""The life cycle of Programmable Wireless SIMs: changes, final statuses, resets, metering."""
+"""The life cycle of Programmable Wireless SIMs: changes, final statuses, resets and data usage."""
 
 from dataclasses import replace
 
@@ -28,16 +28,16 @@ def find_change(tx: Transaction, sid: str) -> _Change | None:
 
 
 def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
-    """Return a SIM twice: as the subject of the reset task, and as the SIM that the task concerns.
+    """Return the pair (SIM, SIM), or None if the SIM is gone.
 
-    Returns None if the SIM is gone.
+    A task needs the pair of a record and its SIM; for a reset, the record is the SIM itself.
     """
     sim = tx.wireless.sims.get(sid)
     return None if sim is None else (sim, sim)
 
 
 def take_on(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Let the network begin a scheduled change of a SIM, which becomes `updating`."""
+    """Let the network begin a SIM's scheduled change; the SIM's status becomes `updating`."""
     if sim.status is WirelessStatus.SCHEDULED:
         updating = replace(sim, status=WirelessStatus.UPDATING, date_updated=context.now)
         tx.wireless.sims.save(updating)
@@ -57,7 +57,7 @@ def end_change(
 
 
 def end_in_final(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Move a SIM on to its final status: from `ready` to `active`, `deactivated` to `canceled`.
+    """Change a SIM from `ready` to `active`, or from `deactivated` to `canceled`.
 
     The callback goes to the URL that was given when the SIM became `ready` or `deactivated`.
     """

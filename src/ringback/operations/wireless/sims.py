@@ -134,8 +134,9 @@ def update_sim(
 
     The callback URL gets a callback when the change or the reset is over, and again when the new
     status changes to its final one. New names cause no callback.
-    If it raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119,
-    33120, 33121, 33201), it changes nothing.
+
+    Raises NotFound, Conflict or InvalidParameter (33010, 33101, 33104, 33105, 33108, 33119, 33120,
+    33121, 33201), and then changes nothing.
     """
     found = fetch_sim(tx, account_sid, sid_or_name)
     if asked.resets:
@@ -231,7 +232,7 @@ def _changed(
 
 
 def _rate_plan_sid(tx: Transaction, sim: WirelessSim, rate_plan: str | None) -> str | None:
-    """Return the SID of the rate plan that a request gives; empty text and None stay unchanged."""
+    """Return the SID of the rate plan that a request gives; return empty text and None as given."""
     if not rate_plan:
         return rate_plan
     plan = rate_plan_named(tx, sim.account_sid, rate_plan)
