@@ -32,7 +32,7 @@ class DatagramQueue:
         self._lines = dict[str, deque[Datagram]]()
         self._workers = set[asyncio.Task[None]]()
         self.waiting = 0
-        """The number of datagrams whose handling has not ended yet."""
+        """The number of accepted datagrams that have not been handled completely."""
 
     def put(self, datagram: Datagram) -> bool:
         """Accept a datagram and return True, or return False if too many wait."""

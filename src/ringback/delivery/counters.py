@@ -90,7 +90,7 @@ class DeliveryCounters:
     def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:
         """Count an ended attempt of a callback, and its duration if that is known.
 
-        For a first attempt, the time that the callback waited for it is counted, too.
+        For a first attempt, also counts how long the callback waited for the attempt.
         """
         self.attempts[callback.source, attempt.result, attempt.failure or ""] += 1
         if attempt.timings is not None:

@@ -58,10 +58,10 @@ def list_of(
 def named_in(
     records: NamedRecords[N], account_sid: str, given: tuple[str, str], kind: str, *, code: int
 ) -> N:
-    """Return the record whose SID or unique name a request gives; `given` is parameter and value.
+    """Return the record whose SID or unique name a request parameter gives.
 
-    Raises InvalidParameter, with this code, if the account has no such record; the message names
-    the `kind` of record.
+    `given` is the parameter's name and value. Raises InvalidParameter, with this code, if the
+    account has no such record; the message names the `kind` of record.
     """
     parameter, sid_or_name = given
     record = records.find(account_sid, sid_or_name)

@@ -144,7 +144,7 @@ def replay_named(
     *,
     statuses: frozenset[CallbackStatus],
 ) -> BulkReplayTotals:
-    """Send again those callbacks with these SIDs whose status is in `statuses`, and count them.
+    """Send the callbacks with these SIDs again if their status is in `statuses`, and count them.
 
     All others are counted as skipped, by reason.
     """

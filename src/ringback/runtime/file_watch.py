@@ -22,7 +22,7 @@ class FileWatch:
         self._read = self._seen = self.state()
 
     def state(self) -> FilesState:
-        """Return the present time, inode and size of each file."""
+        """Return the current modification time, inode and size of each file."""
         return tuple(map(_state_of, self._paths))
 
     def look_now(self) -> None:

@@ -206,7 +206,7 @@ def _rest(file: SettingsFile) -> dict[str, Any]:
 
 
 def _as_toml(value: Any) -> str:
-    """Return a value in TOML syntax; an instant in UTC, as a plain date if it is at midnight.
+    """Return a value in TOML syntax; a time is in UTC, or a plain date if it is midnight in UTC.
 
     >>> from datetime import UTC
     >>> _as_toml(datetime(2027, 6, 1, tzinfo=UTC)), _as_toml(datetime(2027, 6, 1, 12, tzinfo=UTC))

@@ -40,7 +40,7 @@ class Settings:
     phase: str | None
     """The phase in which the policy stays whatever the date; None if the date decides."""
     at: datetime | None
-    """The instant at which the policy's calendar starts; None for the present time."""
+    """The time at which the policy's calendar starts; None for the current time."""
     update_takes: timedelta
     scenario: NetworkScenario
     """How the simulated network behaves for all SIMs and accounts that are not in `scenarios`."""
@@ -119,7 +119,7 @@ class Settings:
 
     @property
     def egresses(self) -> Egresses:
-        """The egress routes: those of the sources, and those that callback URLs can name."""
+        """The egress routes of the sources, and the ones that callback URLs can name."""
         own: dict[SourceName, Egress] = {
             Source.TWILIO: self.twilio_egress,
             Source.KORE: self.kore_egress,

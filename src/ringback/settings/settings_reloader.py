@@ -28,7 +28,7 @@ class SettingsReloader:
         return self.flags.get("settings") or self.environment.get(FILE_VARIABLE) or None
 
     def load(self) -> Settings:
-        """Return the settings, with the present content of the settings file.
+        """Return the settings, with the current content of the settings file.
 
         Raises ConfigurationError, naming the place, if a setting is unknown or its value invalid.
         """

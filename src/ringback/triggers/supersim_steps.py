@@ -16,7 +16,7 @@ _DEVICE_PORT: Final = "4000"
 
 
 def bring_to(*wanted: SimStatus) -> TriggerStep:
-    """Return a step that brings the SIM into one of these statuses, the first if possible.
+    """Return a step that brings the SIM into one of these statuses, preferably the first.
 
     The step only prepares the SIM, so it does not ask for a callback.
     """
