@@ -47,9 +47,9 @@ class _SignedIn(NamedTuple):
 class Authenticator:
     """Authenticates requests, and remembers each successful sign-in for a second.
 
-    So if another process changes or deletes credentials, this takes effect within a second, and a
-    client that makes thousands of calls causes one read of the store per second. Only a digest of
-    the credentials is kept. Wrong credentials are not remembered, but counted.
+    A client that makes thousands of calls therefore causes only one read of the store per second.
+    If another process changes or deletes credentials, this takes effect within a second. Only a
+    digest of the credentials is kept.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Authenticator:
 
     @property
     def refusals(self) -> Mapping[tuple[str, ...], int]:
-        """How many requests were refused by a rate limit since the start, by reason."""
+        """The number of requests that a rate limit has refused since the start, by reason."""
         limiters = (self.of_passwords, self.of_tokens, self.of_clients)
         return {
             ("sign_in",): sum(each.refused for each in limiters),
@@ -86,18 +86,19 @@ class Authenticator:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
     def charge(self, request: Request, cost: int, *, may_owe: bool = False) -> None:
-        """Charge an extra cost of an authenticated request to the rate limit of its account.
+        """Count the extra cost of a request, such as a batch, against its account's rate limit.
 
         Raises TooManyRequests if the cost is more than the account has left. With `may_owe`, the
-        cost is charged even then and puts the account into debt; TooManyRequests is raised only if
-        the account is in debt already.
+        account may go into debt: TooManyRequests is raised only if it is in debt already.
         """
         caller: Principal = request.scope[_CALLER]
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
     async def caller_of(self, authorization: str | None, address: str = "") -> Principal:
-        """Return the client that an Authorization header from this address authenticates.
+        """Return the client whose credentials are in an Authorization header.
+
+        `address` is the IP address of the client.
 
         Raises Unauthorized if the header is missing, malformed or wrong, Forbidden if the account
         is suspended, and LoginRateLimited after too many wrong credentials.
@@ -132,7 +133,7 @@ class Authenticator:
 
 
 async def caller_of(request: Request, authenticator: Authenticator) -> Principal:
-    """Return the client that makes a request, after counting the request against its rate limit.
+    """Return the client that makes a request, and count the request against its rate limit.
 
     Raises the errors of `Authenticator.caller_of`, TooManyRequests if the client is over its rate
     limit, and Forbidden if the credentials are valid but not for this API.
@@ -152,9 +153,11 @@ async def caller_of(request: Request, authenticator: Authenticator) -> Principal
 async def account_of(request: Request, authenticator: Authenticator) -> Account:
     """Return the account that a request is about: the account that is signed in.
 
-    For an operator's key, it is the account that the request names in a header, or the owner of the
-    resource in its path. Raises the errors of `caller_of`, and InvalidParameter if a request with
-    an operator's key names no account.
+    An operator's key can act for any account. Its request names the account in a header, or has a
+    path to a resource of the account.
+
+    Raises the errors of `caller_of`, and InvalidParameter if a request with an operator's key names
+    no account.
     """
     account = await _account_asked_for(request, authenticator)
     if account is None:
@@ -166,17 +169,17 @@ async def account_of(request: Request, authenticator: Authenticator) -> Account:
 
 
 async def reach_of(request: Request, authenticator: Authenticator) -> str:
-    """Return the SID of the account whose records a request lists; EVERY for an operator's key.
+    """Return the SID of the account whose records a request may list; EVERY means all accounts.
 
-    If an operator's request names an account, it is the SID of that account. Raises the errors of
-    `caller_of`.
+    EVERY is returned only for an operator's key, if its request names no account. Raises the errors
+    of `caller_of`.
     """
     account = await _account_asked_for(request, authenticator)
     return EVERY if account is None else account.sid
 
 
 async def _account_asked_for(request: Request, authenticator: Authenticator) -> Account | None:
-    """Return the account that is signed in or that an operator's request names, or None."""
+    """Return the account that is signed in or that an operator's request is about, or None."""
     caller = await caller_of(request, authenticator)
     if caller.account is not None:
         return caller.account

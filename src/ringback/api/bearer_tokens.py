@@ -1,8 +1,9 @@
-"""Bearer tokens: signed JWTs that API clients get for their credentials (RFC 7519, 6749 §4.4).
+"""Issues and verifies bearer tokens: signed JWTs that API clients get for their credentials.
 
-Like KORE's, they are signed with an RSA key of this server (RS256) and hold the claims that KORE
-documents. A request with a token acts as the client to which the token was issued. The token lists
-what it permits, so a client's old tokens keep their rights until they expire.
+Like KORE's tokens, they are signed with RS256 and contain the claims that KORE documents. A token
+contains its permissions, and keeps them until it expires.
+
+Standards: RFC 7519, and RFC 6749, section 4.4.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ _ACCESS: Final = ("Read", "Write", "Modify", "Delete")
 _CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "client_id", "scopes"]
 _TEXTS: Final = ("sub", "jti", "client_id", "account-id", "client-type")
 _LAST_SECOND: Final = 253_402_300_799
-"""9999-12-31T23:59:59Z, the last second that a datetime can hold: the latest time in a claim."""
+"""The latest time that a claim may contain: 9999-12-31T23:59:59Z, the end of Python's datetime."""
 
 
 class _Loaded(NamedTuple):
@@ -67,7 +68,7 @@ class BearerTokens:
     ) -> str:
         """Return a new bearer token for an API client of this account.
 
-        If the server has no signing key yet, this makes and stores one.
+        If the server has no signing key yet, a new key is stored first.
         """
         key = await self._key(random_source)
         now = self._clock.now()
@@ -178,8 +179,8 @@ def _verified(token: str, key: _Loaded) -> dict[str, Any]:
 def _read_claims(claims: dict[str, Any]) -> _Claims:
     """Parse the claims of a token whose signature is valid.
 
-    A claim can still have a wrong type, since another program may have used the signing key. Raises
-    InvalidBearerToken, which names the malformed claim but does not repeat its value.
+    Raises InvalidBearerToken if a claim has a wrong type: another program may have used the signing
+    key. The message names the claim, but does not repeat its value.
     """
     for name in _TEXTS:
         given = claims.get(name, "")

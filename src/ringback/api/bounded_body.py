@@ -19,8 +19,9 @@ def media_type_of(request: Request) -> str | None:
 async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
     """Return a request's body of at most `most` bytes.
 
-    Raises InvalidParameter with this code if the body is longer or was cut off. A longer body is
-    still read and dropped, because most clients read the error only after sending everything.
+    Raises InvalidParameter with the error code `code` if the body is longer or was cut off. A
+    longer body is still read and dropped, because most clients read the error only after sending
+    everything.
     """
     parts, length, has_more = list[bytes](), 0, True
     while has_more:

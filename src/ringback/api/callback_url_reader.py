@@ -19,9 +19,8 @@ def callback_url(
 ) -> CallbackUrl | None:
     """Return the callback URL in the parameter `name` of a form, or None if it is empty or missing.
 
-    An unescaped `&` in a form ends the URL, and the rest of it arrives as further parameters. The
-    returned URL therefore carries a warning for each unknown parameter. Raises InvalidCallbackUrl;
-    its message names the parameter unless that is `CallbackUrl`.
+    Raises InvalidCallbackUrl if the URL is invalid. The URL gets a warning for each unknown
+    parameter of the form: the parameter may be the rest of the URL after an unescaped `&`.
     """
     text = form.text(name)
     if not text:
@@ -42,11 +41,10 @@ def callback_url(
 def callback_url_parser(
     guard: SsrfGuard, egresses: Egresses, sources: Collection[SourceName]
 ) -> Callable[[str], CallbackUrl]:
-    """Return a function that parses callback URLs, with a cache since accounts repeat their URLs.
+    """Return a function that parses callback URLs by the operator's rules, and caches the results.
 
-    The function raises InvalidCallbackUrl, which names the wrong part, if a URL is malformed or the
-    operator does not allow its scheme or port. The name of an unknown egress has no effect
-    and adds a warning to the URL.
+    The function raises InvalidCallbackUrl if a URL is malformed, or if the operator does not allow
+    its scheme or port. A URL that names an unknown egress gets a warning.
     """
 
     @lru_cache(_MOST_REMEMBERED)

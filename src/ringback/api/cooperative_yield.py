@@ -8,15 +8,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LONGEST: Final = 0.00025
-"""Seconds that a slice takes: few, since another request may wait for several slices in a row."""
+"""The length of a slice in seconds: short, since another request may wait for several slices."""
 
 
 class CooperativeYield:
     """Splits long work into short slices, between which the event loop runs other work.
 
-    Batches that share one object take turns: in each iteration the event loop runs at most one
-    slice, however many batches there are. `stopwatch` returns a time in seconds. After `longest`
-    seconds, a slice ends as soon as the current item is done.
+    Batches that share one object take turns, so other work runs between any two slices. A slice
+    ends as soon as it has lasted `longest` seconds and its current item is done. `stopwatch`
+    returns the time in seconds.
     """
 
     def __init__(self, stopwatch: Callable[[], float], *, longest: float = _LONGEST) -> None:
@@ -25,7 +25,7 @@ class CooperativeYield:
         self._turn = asyncio.Lock()
 
     async def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Return the result of `work` for each item, in order, or raise its first error."""
+        """Call `work` for each item, and return the results in order; raise the first error."""
         made, left = list[R](), iter(items)
         is_over = False
         while not is_over:
@@ -36,7 +36,7 @@ class CooperativeYield:
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:
-        """Do one slice of the work, and add results to `made`; return True if no items are left."""
+        """Do one slice of the work, add results to `made`, and return True if no items are left."""
         ends = self._stopwatch() + self._longest
         for item in left:
             made.append(work(item))

@@ -1,8 +1,8 @@
 """Lets web pages of any origin call the two SIM APIs (CORS), as both vendors do.
 
-All other APIs stay closed to pages of other origins: the APIs that make or show secrets (webhook
-secrets, API clients, tokens, accounts), the portal, health and metrics. The SIM APIs allow every
-origin with `*`: browsers then don't let a page use credentials that the browser has stored.
+Pages of other origins can't use any other API, such as the portal or the APIs that show secrets.
+The SIM APIs allow every origin with `*`: browsers then don't let a page use credentials that the
+browser has stored.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The CORS headers of all responses of the SIM APIs: the vendors', plus access to our headers."""
+"""The CORS headers of the SIM APIs: the vendors', which also let pages read Ringback's headers."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()

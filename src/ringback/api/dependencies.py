@@ -16,12 +16,12 @@ from ringback.runtime.system_clock import stopwatch
 
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
-    """The parts of the running server that API endpoints use: store, clock, queues and others."""
+    """The parts of the running server that API endpoints use, such as its store and its clock."""
 
     store: Store
     clock: Clock
     context: Callable[[], OperationContext]
-    """Returns the context that an operation needs: the time, the random source and others."""
+    """Returns an operation's context, which contains the current time and a random source."""
     task_runner: LoopWaker
     """Runs scheduled tasks; endpoints wake it after a change that has created tasks."""
     callback_queue: NewCallbackQueue
@@ -30,17 +30,17 @@ class ApiDependencies:
     """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
-    """Returns how many shadow copies of an account were skipped since the start, by reason."""
+    """Returns the number of an account's shadow copies skipped since the start, by reason."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
-    """Splits the work on big batches, so that other requests run in between."""
+    """Splits the work on big batches into slices, so that other requests run in between."""
     gateway: str | None = None
     """The address to which devices send datagrams; None without a gateway."""
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None
-    """Called for each request that is answered 503 because the database is unavailable."""
+    """Called for each request that gets a 503 because the database is unavailable."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:

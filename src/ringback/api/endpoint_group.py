@@ -1,7 +1,7 @@
-"""The common steps of API operations: authentication, one transaction, the response.
+"""Builds API operations, and does their common steps: authentication, transaction, response.
 
-`lists`, `fetches`, `changes` and similar methods build an operation from the parts in which
-operations differ: the parameters, the serializer of the records, and the work in a transaction.
+Subclasses give only the parts that differ: the parameters, the serializer of the records, and the
+work in the transaction.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ Change = Callable[[Transaction, OperationContext], R]
 
 
 _READ_AT_ONCE: Final = 2000
-"""The number of records that one transaction reads when all records of a list are read."""
+"""Maximum number of records that one transaction reads of a list."""
 
 
 class ApiRequest(NamedTuple):
@@ -68,7 +68,7 @@ class ApiOperationOptions(TypedDict, total=False):
     calls_back: str
     conflicts: bool
     for_all: bool
-    """True if the operation covers all accounts for an operator's key that names no account."""
+    """True if an operator's key may use the operation for all accounts at once."""
 
 
 class EndpointGroup:
@@ -94,9 +94,9 @@ class EndpointGroup:
     ) -> ApiOperation:
         """Return an operation that responds with the result of `work`.
 
-        The operation reads its parameters from a form if it is a POST, otherwise from the query. If
-        `work` returns a JSON object, the response's status is the first of `statuses`. A `work`
-        that has to choose the status, or that sends no body, returns a whole response.
+        A POST reads its parameters from a form; other verbs read them from the query. `work`
+        returns a JSON object, which is sent with the first status of `statuses`, or a whole
+        response.
         """
         takes, for_all = about.get("takes", ()), about.get("for_all", False)
 
@@ -132,8 +132,8 @@ class EndpointGroup:
     ) -> ApiOperation:
         """Return a POST operation that changes data in a transaction.
 
-        `name` is the operation's whole name in OpenAPI, such as `CreateSim`. `asked` parses the
-        request, and returns the change to make.
+        `name` is the operation's name in the OpenAPI document, such as `CreateSim`. `asked` parses
+        the request, and returns the change to make.
         """
 
         async def work(call: ApiRequest) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class EndpointGroup:
     async def _call(
         self, request: Request, takes: Sequence[OperationParameter], *, for_all: bool
     ) -> ApiRequest:
-        """Authenticate a request and parse its parameters, from its form if it is a POST."""
+        """Authenticate a request, and parse its form if it is a POST, or else its query."""
         if for_all:
             account_sid = await reach_of(request, self._dependencies.authenticator)
         else:
@@ -162,7 +162,7 @@ class EndpointGroup:
     def _called_back(self, call: ApiRequest) -> CallbackTarget:
         """Return the URL and method that a request gives for callbacks about its result.
 
-        Raises BacklogFull if the request gives a URL and the queue of callbacks is full.
+        Raises BacklogFull if the request gives a URL, but the queue of callbacks is full.
         """
         url = callback_url(call.given, self._dependencies.read_url)
         method = call.given.choice("CallbackMethod", HttpMethod) or HttpMethod.POST
@@ -179,9 +179,9 @@ class EndpointGroup:
         )
 
     def _address(self, form: RequestParameters, name: str) -> str | None:
-        """Return the URL in a parameter as text; empty to remove it, None if it was not given.
+        """Return the text of a parameter that is a URL: empty to remove the URL, None if not given.
 
-        Such a URL is only stored; Ringback never sends anything to it.
+        The URL is only stored; Ringback never sends anything to it.
         """
         url = callback_url(form, self._dependencies.read_url, name)
         return form.text(name) if url is None else url.configured
@@ -196,7 +196,7 @@ class EndpointGroup:
     async def _all(
         self, account_sid: str, listing: Callable[[Transaction, PageWindow], RecordPage[S]]
     ) -> list[S]:
-        """Return all records of a list, read in parts so that other requests run in between."""
+        """Return all records of a list, read in parts so that other requests can run in between."""
         records, last = list[S](), None
         while True:
             page = PageWindow(_READ_AT_ONCE, after=last, examining=EXAMINED)
@@ -216,7 +216,7 @@ class EndpointGroup:
 
 @dataclass(frozen=True, slots=True)
 class RecordOperations(Generic[R]):
-    """Builds the operations that most kinds of records have: list, fetch, create, and so on."""
+    """Builds the usual operations on one kind of record: list, fetch, create, update and delete."""
 
     group: EndpointGroup
     path: str

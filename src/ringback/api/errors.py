@@ -1,4 +1,4 @@
-"""Turns errors into JSON responses with the fields code, message, status, and more_info or info."""
+"""Turns errors into JSON responses, in the format of the API that was called."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ _LONGEST_PATH: Final = 200
 
 
 class _Link(NamedTuple):
-    """The field in which an API links to the page about an error, and the beginning of its URL."""
+    """How an API's errors link to their documentation: the field, and the beginning of the URL."""
 
     field: str
     place: str
@@ -85,7 +85,7 @@ def _form(
 
 
 def _link(request: Request) -> _Link:
-    """Return the link to the error pages of the API that the request is for."""
+    """Return how errors link to their documentation in the API that the request is for."""
     if not is_at_kore(request):
         return _TWILIO
     return _KORE_INFO if request.scope["path"].startswith(_WITH_INFO) else _KORE

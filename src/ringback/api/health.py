@@ -1,7 +1,7 @@
 """The health checks `/healthz` (the process is alive) and `/readyz` (it can do its work).
 
-They need no credentials, because process supervisors and load balancers call them. The operator's
-firewall should block them from outside.
+Process supervisors and load balancers call them without credentials. The operator's firewall should
+block them from outside.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ _NOT_RUNNING: Final = "the engine does not run; the log says why"
 class HealthChecks:
     """Answers the health checks of a supervisor.
 
-    `commit` makes the store commit something, and raises StoreUnavailable if it can't;
-    `is_running` returns True if all loops of the engine are running.
+    `commit` commits something to the database, and raises StoreUnavailable if that fails.
+    `is_running` returns True while the engine delivers callbacks and runs tasks.
     """
 
     commit: Callable[[], Awaitable[object]]

@@ -1,7 +1,7 @@
 """Chooses the API by a request's host name or path prefix, and builds URLs of resources.
 
-Both SIM products have `/v1/Sims`, so the path alone does not identify the API. A request uses one
-of the vendors' host names or of our path prefixes; a bare `/v1/…` on any other host is Super SIM.
+Both SIM products have `/v1/Sims`, so the path alone does not identify the API. The vendor's host
+name or a prefix such as `/wireless` identifies it. A request that has neither is for Super SIM.
 """
 
 import re
@@ -43,16 +43,16 @@ SUPER_SIM: Final = "/supersim"
 WIRELESS: Final = "/wireless"
 """The path prefix of Programmable Wireless in our routes."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
-"""Matches the host names of KORE, where responses have KORE's form instead of Twilio's."""
+"""Matches KORE's host names, at which responses have KORE's form instead of Twilio's."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
 """The path prefixes in our routes of the APIs that only KORE has."""
 _SLASH: Final = "\udc2f"
-"""Replaces an escaped slash within a name in a path; no client can send this character."""
+"""Represents an escaped slash while a path is split; no client can send this character."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class HostRouting:
-    """Middleware that adds the API's prefix to each request's path, and keeps the original path."""
+    """Middleware that adds the API's prefix to a request's path, and also keeps the original."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class HostRouting:
 
 
 def url_of(request: Request, path: str) -> str:
-    """Return the full URL of a path of our routes, for the host that the client used."""
+    """Return the full URL of one of our paths, at the host name that the client used."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         address, port = request.scope["server"]
@@ -78,7 +78,7 @@ def url_of(request: Request, path: str) -> str:
 
 
 def is_at_home(request: Request) -> bool:
-    """Return True if a bare `/v1/…` means Super SIM at the host that the client used."""
+    """Return True if a path without a prefix means Super SIM at the host that the client used."""
     return _prefix_for(_host_of(request.scope), "/v1/") == SUPER_SIM
 
 
@@ -101,7 +101,7 @@ def names_in_path(request: Request) -> dict[str, str]:
 
 
 def _with_slashes_in_names(scope: Scope) -> str:
-    """Return the unescaped path; an escaped slash does not split a path segment."""
+    """Return the unescaped path, with `_SLASH` in place of each escaped slash."""
     raw = scope["raw_path"].decode("latin-1")
     if "%2f" not in raw.lower():
         return scope["path"]

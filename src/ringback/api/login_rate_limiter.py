@@ -1,13 +1,10 @@
 """Limits password guessing: refuses sign-ins after too many wrong credentials within a minute.
 
-Failures count for the user name and for the client's address; all IPv6 addresses of a /64 count as
-one address. After `MOST_OF_A_NAME` failures for a name, the addresses that caused them must wait.
-After `MOST_OF_A_NAME_IN_ALL` every address must wait with this name. After `MOST_OF_AN_ADDRESS`
-failures the address must wait, whatever the name. So that nobody can lock an owner out, credentials
-that were right from an address before are always checked when they come from there.
+Wrong credentials are counted for the user name and for the client's address. All addresses of an
+IPv6 /64 count as one.
 
-Only a few credentials are checked at the same time, so that many parallel guesses cannot evade the
-limits. Names, addresses and credentials are stored as digests only, a limited number of each.
+Credentials that were right from an address in the last 30 days are always checked when they come
+from there. So nobody can lock out the owner of an account.
 """
 
 import asyncio
@@ -24,19 +21,23 @@ from ringback.core.newest_entries import NewestEntries
 T = TypeVar("T")
 
 MOST_OF_A_NAME: Final = 20
+"""After this many failures for a user name, the addresses that caused them must wait."""
 MOST_OF_A_NAME_IN_ALL: Final = 50
+"""After this many failures for a user name, the name must wait, whatever the address."""
 MOST_OF_AN_ADDRESS: Final = 100
+"""After this many failures from an address, the address must wait, whatever the user name."""
 REMEMBERED_FOR: Final = timedelta(days=30)
-"""How long credentials stay known at an address after the last correct sign-in from there."""
+"""How long credentials that were right from an address are always checked from there."""
 
 _WITHIN: Final = timedelta(minutes=1)
 _KEPT: Final = 10_000
 _ADDRESSES_OF_A_NAME: Final = 16
 _LOOKS_AT_ONCE: Final = 10
+"""Maximum number of checks at once, so that parallel guesses can't evade the limits."""
 
 
 class LoginAttempt(NamedTuple):
-    """Digests of the user name, the address and the credentials of a sign-in attempt."""
+    """A sign-in attempt, of which only digests are kept."""
 
     name: bytes
     address: bytes
@@ -44,7 +45,7 @@ class LoginAttempt(NamedTuple):
 
     @classmethod
     def of(cls, name: str, password: str, address: str) -> Self:
-        """Return the digests of an attempt to sign in with this name from this address."""
+        """Return a sign-in attempt that keeps name, password and address only as digests."""
         network = _digest(_holder_of(address))
         return cls(_digest(name), network, _digest(f"{len(name)} {name}{password}"))
 
@@ -66,10 +67,10 @@ class LoginRateLimiter:
         self._few_at_once = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]) -> T:
-        """Call `look` to check credentials, and return its result.
+        """Check credentials by calling the given function, and return its result.
 
-        `look` raises Unauthorized if the credentials are wrong. After too many failures, `look` is
-        not called, and LoginRateLimited is raised.
+        The function raises Unauthorized if the credentials are wrong. After too many wrong
+        credentials, LoginRateLimited is raised and the function is not called.
         """
         under_way = self._under_way.get(tried)
         if under_way is None:
@@ -133,7 +134,7 @@ class LoginRateLimiter:
 
 
 class _Minutes:
-    """Counts failures per minute by key (name, address or both), for a limited number of keys."""
+    """Counts failures per minute by key (a name, an address or both); old keys are forgotten."""
 
     def __init__(self, most: int) -> None:
         self._counts = NewestEntries[bytes, tuple[int, datetime]](most)
@@ -152,7 +153,7 @@ class _Minutes:
 
 
 class _Known:
-    """Remembers which credentials were right from which address, for a limited number of each."""
+    """Remembers which credentials were right from which address, for a limited number of names."""
 
     def __init__(self, most: int) -> None:
         self._names = NewestEntries[bytes, NewestEntries[bytes, datetime]](most)
@@ -177,7 +178,7 @@ class _Known:
 
 
 def _holder_of(address: str) -> str:
-    """Return the key under which failures of an address count: its /64 for IPv6, else itself."""
+    """Return the network that an address's failures count for: an IPv6 /64, else the address."""
     known = peer_address(address)
     return address if known is None else holder_of(known)
 

@@ -1,10 +1,7 @@
 """`/metrics`: the metrics of this process in Prometheus' text format.
 
-As usual for exporters it needs no credentials; the operator's firewall should block it from
-outside. Most metrics are updated as they change. Only overdue callbacks and stored bytes are
-counted in the database, at intervals. Gathering all values is called a collection here. All
-requests that wait share one collection, and there are at most two per second, so even frequent
-requests cost little.
+The route needs no credentials, so the operator's firewall should block it from outside. All
+requests that wait share one answer, so frequent requests cost little.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,20 +34,20 @@ from ringback.policy.policy_monitor import PolicyMetrics
 from ringback.ports import Clock
 
 _PAUSE: Final = 0.5
-"""Minimum seconds between two collections of the metrics; each takes milliseconds."""
+"""Minimum seconds from one collection of the metrics to the next."""
 _OVERDUE_SECONDS: Final = (0, 1, 10, 60, 600, 3600, 86400)
 _COUNTED_FOR: Final = 10.0
-"""Minimum seconds for which the counts from the database are reused."""
+"""Minimum seconds for which figures counted in the database are reused."""
 _OF_THE_TIME: Final = 100
-"""Counts are reused for 100 times as long as counting took, so counting takes 1 % of the time."""
+"""Figures are reused for 100 times as long as counting took, so counting takes 1 % of the time."""
 _AGAIN_AFTER: Final = 1.0
-"""Seconds until the next try to count after the database was unavailable."""
+"""Seconds to wait before counting again after the database was unavailable."""
 
 _OF_COPIES: Final = ("source", "result")
 
 
 Counts = Mapping[tuple[str, ...], int]
-"""A count for each combination of label values; the key holds the values of the labels."""
+"""Maps the values of a metric's labels to a count."""
 
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 """Returns, for each of the given times, how many waiting callbacks are due before it."""
@@ -60,21 +57,13 @@ class _StoredCounts(NamedTuple):
     """Figures that have to be counted in the database."""
 
     overdue: Sequence[int]
-    """The number of callbacks overdue for at least each of the times in `_OVERDUE_SECONDS`."""
+    """For each time in `_OVERDUE_SECONDS`, the number of callbacks overdue for at least as long."""
     kept_bytes: int
 
 
 @dataclass(slots=True, eq=False)
 class PrometheusMetrics:
-    """Collects the metrics, and answers Prometheus' requests for them.
-
-    `waiting`, `under_way` and `open_connections` return the current numbers of waiting callbacks,
-    attempts and connections to receivers. `kept_bytes` returns the bytes stored of receivers' long
-    responses, `datagrams` the number of devices' datagrams by result, `refusals` the number of
-    requests refused by a rate limit by reason, `policy` the metrics of the source policy.
-    `is_store_up` returns True if the database can be written to; `of_clients` are the connections
-    of API clients.
-    """
+    """Collects the metrics, and answers Prometheus' requests for them."""
 
     counters: DeliveryCounters
     _: KW_ONLY
@@ -82,14 +71,23 @@ class PrometheusMetrics:
     stopwatch: Callable[[], float]
     due_before: DueBefore
     waiting: Callable[[], int]
+    """Returns the number of callbacks that wait for an attempt."""
     under_way: Callable[[], int]
+    """Returns the number of attempts in progress."""
     open_connections: Callable[[], int]
+    """Returns the number of open connections to receivers."""
     kept_bytes: Callable[[], Awaitable[int]]
+    """Returns how many bytes of receivers' long responses are stored."""
     datagrams: Callable[[], Counts]
+    """Returns the number of datagrams to and from devices, by result."""
     refusals: Callable[[], Counts]
+    """Returns the number of requests that a rate limit has refused, by reason."""
     policy: Callable[[], PolicyMetrics]
+    """Returns the metrics of the source policy."""
     is_store_up: Callable[[], bool]
+    """Returns True if the database can be written to."""
     of_clients: OpenConnections
+    """The open connections of API clients."""
     pause: float = _PAUSE
     _stored: _StoredCounts | None = field(init=False, default=None)
     _stored_until: float = field(init=False, default=-inf)
@@ -97,7 +95,7 @@ class PrometheusMetrics:
     _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make simultaneous requests share a collection."""
+        """Create the function that collects the metrics once for all waiting requests."""
         self._collected = SingleFlight(self._collect, pause=self.pause)
 
     async def show(self, request: Request) -> Response:
@@ -116,7 +114,7 @@ class PrometheusMetrics:
     async def _stored_counts(self) -> _StoredCounts | None:
         """Return the counts from the database, reused for a while; None if it is unavailable.
 
-        Only one collection runs at a time, so this is never called while it is still counting.
+        This needs no lock, since the metrics are never collected twice at the same time.
         """
         began = self.stopwatch()
         if began < self._stored_until:
@@ -195,7 +193,7 @@ def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
 
 @dataclass(frozen=True, slots=True)
 class _Collected(Collector):
-    """All metrics at one moment, which encoders read like a Prometheus collector."""
+    """All metrics as they were at one moment, in the form of a Prometheus collector."""
 
     metrics: Sequence[Metric]
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -226,7 +224,7 @@ def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: _Values) ->
 
 
 def _histogram(name: str, help_: str, of_source: Mapping[Any, Histogram]) -> Metric:
-    """Return a metric with a histogram for each source; the key None means without a label."""
+    """Return a metric with one histogram for each source; the key None means without a label."""
     labels = () if None in of_source else ("source",)
     family = HistogramMetricFamily(f"ringback_{name}", help_, labels=labels)
     for source, histogram in of_source.items():

@@ -33,7 +33,7 @@ class OperationParameter(NamedTuple):
 def filtered(
     name: str, meaning: str, options: Collection[StrEnum] | None = None
 ) -> OperationParameter:
-    """Return a parameter that filters a list, by any text or by one of these options."""
+    """Return a parameter that filters a list; it accepts these options, or any text."""
     schema = TEXT if options is None else one_of(options)
     return OperationParameter(name, schema, meaning, options=options)
 
@@ -72,9 +72,9 @@ class ApiOperation(NamedTuple):
 
     verb: str
     path: str
-    """The path in our routes, with the API's prefix."""
+    """The path in our routes, including the API's prefix."""
     name: str
-    """The `operationId` in OpenAPI: the vendors' own if they have this operation."""
+    """The `operationId` in OpenAPI; if the vendors have this operation, it is theirs."""
     meaning: str
     handler: Handler
     answers: Mapping[int, Body]
@@ -84,7 +84,7 @@ class ApiOperation(NamedTuple):
     conflicts: bool = False
     """True if the operation responds 409 while another change of the same resource is pending."""
     takes_json: CustomJsonSerializer | None = None
-    """The schema of the operation's JSON request body; None if it reads a form or a query."""
+    """The schema of the operation's JSON body; None if its input is a form or a query."""
 
 
 CALLED_BACK: Final = (
@@ -117,7 +117,7 @@ def routes_of(operations: Sequence[ApiOperation]) -> list[BaseRoute]:
 
 
 def resource(path: str, **by_verb: Handler) -> Route:
-    """Return the route of a path, with a handler for each of its verbs in lower case.
+    """Return the route of a path; `by_verb` maps each verb in lower case to its handler.
 
     All verbs share one route, so that the response to a wrong verb can list the right ones.
     """

@@ -1,9 +1,10 @@
 """Splits lists into pages, with the same `meta` object as both vendors.
 
-A page token is `PA` (after) or `PB` (before) and the SID of the record next to the page, so records
-that are added meanwhile never make a client miss a record or get it twice. At most `EXAMINED`
-records are examined for a page. If filters match few of them, a page can have fewer records than
-requested, or none, although another page follows.
+A page token names the record next to the page. So a client neither misses a record nor gets it
+twice if records are added meanwhile.
+
+At most `EXAMINED` records are examined for a page. If filters match few of them, a page can be
+short or empty although another page follows.
 """
 
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class PageParameters:
 
     size: int
     number: int
-    """The page number from 0; only repeated in `meta`, since the token determines pages above 0."""
+    """The page number from 0, which `meta` repeats; the token says where the page begins."""
     token: str | None
     filters: tuple[tuple[str, str], ...]
 
@@ -76,15 +77,14 @@ class PageParameters:
         return PageWindow(self.size + 1, after=sid, examining=EXAMINED)
 
     def about(self, **filters: str) -> Self:
-        """Return a copy with these filters added; links to other pages then repeat them."""
+        """Return a copy with these filters added, so that the links to other pages contain them."""
         return replace(self, filters=tuple({**dict(self.filters), **filters}.items()))
 
 
 def read_paging(parameters: RequestParameters) -> PageParameters:
     """Return the page that a request's parameters ask for.
 
-    Raises InvalidParameter if a value is out of range or malformed, or if a `Page` above 0 has no
-    token.
+    Raises InvalidParameter if a parameter is invalid, or if a `Page` above 0 comes without a token.
     """
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
@@ -162,10 +162,10 @@ def _page_url(base: str, paging: PageParameters, number: int, token: str | None 
 def _edges(
     shown: Sequence[RecordWithSid], stopped_at: str | None, paging: PageParameters
 ) -> tuple[str | None, str | None]:
-    """Return the SIDs at the start and end of a page, for the tokens of the pages around it.
+    """Return the SIDs from which the tokens of the previous and the next page are made.
 
-    `stopped_at` is the SID of the record at which examining stopped early, or None. If the page is
-    empty, both SIDs are `stopped_at`.
+    `stopped_at` is the SID of the last examined record if `EXAMINED` records were examined, else
+    None.
     """
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
     if paging.window.before is None:

@@ -1,14 +1,10 @@
 """Limits the requests per second of each account, with a token bucket for each account.
 
-A request costs 1, and a batch 1 for each of its callbacks. A bucket holds as many requests as one
-second allows, or the size of the largest batch if that is more, and fills up evenly. A refused
-request costs nothing.
+A request costs 1, and a batch costs 1 for each of its callbacks. A refused request costs nothing.
 
-The size of a batch is known only after its body was read. A batch whose body was read is accepted
-even if it costs more than the bucket holds, which puts the account into debt. Until the bucket is
-out of debt again, the account's requests are refused before their bodies are read, and after a
-pause: a client that repeats requests at once can then do so only a few times per second and
-connection.
+The size of a batch is known only after its body was read. Such a batch is accepted even if its
+account has too little left: the account goes into debt, and its next requests are refused until the
+debt is gone.
 """
 
 import asyncio
@@ -21,14 +17,14 @@ from ringback.core.errors import TooManyRequests
 from ringback.core.newest_entries import NewestEntries
 
 LEAST_BURST: Final = 1000
-"""The minimum size of a bucket: a batch of the largest size."""
+"""The minimum size of a bucket, so that the largest batch fits."""
 _KEPT: Final = 10_000
 _PAUSE: Final = 0.25
-"""Seconds of the pause before a refusal is sent: less than the shortest `Retry-After`."""
+"""Seconds before a refusal is sent, so that a client can't repeat requests at once."""
 
 
 class _Bucket(NamedTuple):
-    """The number of requests that an account had left at a time; negative if it was in debt."""
+    """The number of requests that an account had left at this time; negative if it was in debt."""
 
     left: float
     at: datetime

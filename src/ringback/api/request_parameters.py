@@ -81,7 +81,7 @@ class RequestParameters:
     def label(self, name: str, *, longest: int = LONGEST_NAME) -> str | None:
         """Return a name of at most `longest` printable characters, or None if it was not given.
 
-        The name may be empty.
+        An empty name is allowed.
         """
         value = self.values.get(name)
         if value and (len(value) > longest or not value.isprintable()):
@@ -111,17 +111,17 @@ class RequestParameters:
         return self.meaning(name, _TRUE_OR_FALSE)
 
     def instant(self, name: str) -> datetime | None:
-        """Return the instant in a parameter, or None if it was not given."""
+        """Return the date and time in a parameter, or None if it was not given."""
         return self._read(name, read_instant)
 
     def instant_or_utc(self, name: str) -> datetime | None:
-        """Return the instant in a parameter, in UTC if it has no zone; None if not given."""
+        """Return the date and time in a parameter, in UTC if it has no zone; None if not given."""
         return self._read(name, read_instant_or_utc)
 
     def number(
         self, name: str, low: int, high: int, *, default: D, code: int | None = None
     ) -> int | D:
-        """Return the whole number in a parameter, `low` to `high`; `default` if not given."""
+        """Return the whole number in a parameter, from `low` to `high`; `default` if not given."""
         value = self.values.get(name)
         if value is None:
             return default

@@ -21,7 +21,7 @@ R = TypeVar("R")
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]
-"""Returns the full URL of a path of our routes, for the client of the request."""
+"""Returns the full URL of one of our paths, at the host name that the client used."""
 
 
 class ExclusiveFieldVendor(Enum):
@@ -44,7 +44,7 @@ class SerializedField(Generic[R]):
 
 
 class _Layout(NamedTuple):
-    """Shows records as JSON objects with the fields that one vendor's API has."""
+    """Shows records as JSON objects that have the fields of one vendor's API."""
 
     names: Sequence[str]
     """The names of all fields, in order."""
@@ -75,7 +75,7 @@ class Serializer(Generic[R]):
         self.name = name
         """The name of the schema in the OpenAPI document."""
         self.plural = plural
-        """The key of a list of such records."""
+        """The key under which a list of these records is shown."""
         self.parts = parts
         """The serializers of the objects that the schema refers to by name."""
         self._fields = fields
@@ -116,7 +116,7 @@ class Serializer(Generic[R]):
 
 
 class CustomJsonSerializer(Serializer[Any]):
-    """Builds whole JSON objects with the function `show`, instead of by a table of fields."""
+    """A serializer that calls the function `show` instead of using a table of fields."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class CustomJsonSerializer(Serializer[Any]):
     def show_by(
         self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
-        """Return the function that builds the object; it is the same for all clients."""
+        """Return the function `show`; `url` and `asked` have no effect."""
         return self._show
 
 
@@ -166,7 +166,7 @@ def worked_out(name: str, schema: Schema, value: Callable[[Any], object]) -> Ser
 
 
 def nested(name: str, of: Serializer[Any], attribute: str | None = None) -> SerializedField[Any]:
-    """Return a field that shows a record within the record as a JSON object; null if it is None."""
+    """Return a field that shows a nested record as a JSON object, or null if there is none."""
     get, show = attrgetter(attribute or name), of.show_by(str)
     return SerializedField(
         name, or_null(of.schema), lambda record, _: (inner := get(record)) and show(inner)
@@ -215,7 +215,7 @@ def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
 
 
 def shown_once(response: Response) -> Response:
-    """Forbid caches to store a response that shows a secret (RFC 6749, 5.1), and return it."""
+    """Return the response, which shows a secret, with headers that forbid caches to store it."""
     response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
     return response
 
@@ -223,7 +223,7 @@ def shown_once(response: Response) -> Response:
 def with_unknown(unknown: Sequence[str], response: Response) -> Response:
     """Add a warning header that names unknown parameters, and return the response.
 
-    Without the header a typing error would stay unnoticed: unknown parameters have no effect.
+    Unknown parameters have no effect, so a client would not notice a typing error otherwise.
     """
     if unknown:
         names = ", ".join(ascii(name)[:80] for name in unknown[:10])

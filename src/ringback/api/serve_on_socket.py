@@ -50,8 +50,8 @@ def reserve(host: str, port: int, *, flag: str = "--port") -> socket.socket:
 def listen(listener: socket.socket, *, flag: str = "--port") -> None:
     """Start to accept connections on a socket; do nothing if it accepts connections already.
 
-    Raises ConfigurationError, like `reserve`, and closes the socket if another process listens on
-    the address: two processes can reserve an address at once, but only one can listen there.
+    Raises ConfigurationError, and closes the socket, if another process listens on the address.
+    `reserve` does not notice this, since two processes can reserve the same address.
     """
     host, port = listener.getsockname()[:2]
     try:

@@ -10,9 +10,7 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Runs `work` once for all callers that wait for its result, with a pause between two runs.
 
-    So frequent callers can't make it run more often, and an occasional caller does not wait for the
-    pause. A call never joins a run that has already begun, since its result may be older than the
-    call: it waits for the next run.
+    A call during a run waits for the next run, since the current result may be older than the call.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, pause: float) -> None:
@@ -25,7 +23,7 @@ class SingleFlight(Generic[T]):
     async def __call__(self) -> T:
         """Wait for the next run, which all waiting callers share, and return its result.
 
-        Raises the run's error if it fails.
+        If the run fails, its error is raised.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._run())

@@ -23,7 +23,7 @@ async def read_json(
 ) -> tuple[bytes, Json]:
     """Return a request's JSON body of at most `most` bytes: the raw bytes and the parsed value.
 
-    Repeated names are not found here; the caller has to call `check_names` with both.
+    Does not look for repeated names; pass both results to `check_names` for that.
     """
     given = media_type_of(request)
     body = await read_body(request, most=most, code=code)
@@ -40,9 +40,8 @@ async def read_json(
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
     """Raise InvalidParameter if an object in a JSON body has the same name twice.
 
-    The fast parser that made the document keeps only the last of equal names. Each string has two
-    quotes around it: if the body has more quotes than the document's strings need, a string was
-    dropped or contains quotes, and a slower parser checks the body. The caller must have refused
+    The parsed `document` no longer contains repeated names. If the body has more quotes than the
+    strings of the document need, a slower parser checks the body. The caller must have refused
     deeply nested documents, since this function is recursive.
     """
     if may_repeat_names(body, document):
@@ -50,7 +49,7 @@ def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -
 
 
 def may_repeat_names(body: bytes, document: Json) -> bool:
-    """Return True if an object in a JSON body may have a name twice: a fast, rough check."""
+    """Return True if an object in a JSON body may have a name twice; fast, but not certain."""
     return body.count(b'"') != 2 * _texts_in(document)
 
 

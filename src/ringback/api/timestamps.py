@@ -1,4 +1,4 @@
-"""Parses the instants in requests: ISO 8601 with a time zone, optional in the vendors' APIs."""
+"""Parses the times in requests, in ISO 8601; the vendors' APIs don't require a time zone."""
 
 import re
 from datetime import UTC, datetime
@@ -13,9 +13,9 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def read_instant(text: str) -> datetime:
-    """Parse an instant that has a time zone; return it in UTC.
+    """Parse a date and time with a time zone, and return it in UTC.
 
-    Raises ValueError, which describes the right format, if the text is not such an instant.
+    Raises ValueError, which describes the right format, if the text is not in this format.
 
     >>> read_instant("2026-11-24T10:00:30+02:00").isoformat()
     '2026-11-24T08:00:30+00:00'
@@ -32,9 +32,9 @@ def read_instant(text: str) -> datetime:
 
 
 def read_instant_or_utc(text: str) -> datetime:
-    """Parse an instant; without a zone it is in UTC, and a mere date means midnight.
+    """Parse a date and time; without a zone it is in UTC, and a date alone means midnight.
 
-    Twilio's client for Java sends instants without a zone. Raises ValueError like `read_instant`.
+    Twilio's client for Java sends times without a zone. Raises ValueError like `read_instant`.
 
     >>> read_instant_or_utc("2026-11-24T10:00:30").isoformat()
     '2026-11-24T10:00:30+00:00'

@@ -1,4 +1,4 @@
-"""Runs an ASGI application for each request, and turns the messages that it sends into bytes."""
+"""Runs an ASGI application for each request, and sends the application's response as HTTP."""
 
 import asyncio
 import logging
@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 class AsgiServer:
     """Runs an ASGI application for each request.
 
-    It believes the headers X-Forwarded-For and X-Forwarded-Proto only if a proxy in `trusted` sent
-    them.
+    The headers X-Forwarded-For and X-Forwarded-Proto count only if a proxy in `trusted` sent them.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
@@ -66,7 +65,8 @@ class AsgiServer:
     ) -> tuple[tuple[str, int], str]:
         """Return the client's address and scheme, as a trusted proxy reports them.
 
-        If the connection is not from a trusted proxy, they are those of the connection itself.
+        If the connection is not from a trusted proxy, returns the connection's own address and
+        scheme.
         """
         if not connection.is_trusted:
             self._warn(connection.peer[0])
@@ -97,7 +97,7 @@ class AsgiServer:
 
 @dataclass(slots=True, eq=False)
 class AsgiCall:
-    """Runs the ASGI application for one request, and sends its messages as the response."""
+    """Runs the ASGI application for one request, and sends the response."""
 
     connection: ServerConnection
     head: RequestHead

@@ -1,8 +1,8 @@
 """One connection of a client: reads its requests in order, and enforces time limits.
 
-Rules of this file. One request is answered at a time; of the bytes that follow it, only a limited
-number is read ahead. Everything that a client can delay has a time limit. Connections have no
-timers of their own: `OpenConnections` calls `check` of each connection once a second.
+Requests are answered one at a time. While one is answered, only a limited number of further bytes
+is read. Everything that a client can delay has a time limit, which `OpenConnections` checks once a
+second.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class HttpServerContext:
     timeouts: ServerTimeouts
     date: DateHeader
     buffer: memoryview
-    """The read buffer of all connections: the event loop fills and empties it in one step."""
+    """The read buffer that all connections share; it is emptied at once after each read."""
     abandoned: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """Tasks that still work on the requests of clients that have disconnected."""
 
@@ -155,10 +155,9 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._more_of_body(nbytes)
 
     def eof_received(self) -> bool:
-        """Finish the current response if the client has closed its side; then close.
+        """Note that the client sends nothing more; finish the current response, then close.
 
-        Wakes a handler that waits for the client to disconnect, since a client that closes its side
-        has usually left. Returns False if the connection can be closed at once.
+        Returns False if the connection can be closed at once.
         """
         if self._state is not _State.ANSWERING or not self._parser.has_whole_request:
             return False
@@ -169,7 +168,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self.scheme == "http"
 
     def pause_writing(self) -> None:
-        """Start a time limit for a client that is slow: much of the response is still unsent."""
+        """Limit the time in which the client must receive the unsent part of the response."""
         self._drained = self._loop.create_future()
         self._expect_taking(self._loop.time())
 
@@ -181,7 +180,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline = inf
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; wake the task that answers a request, so that it can end."""
+        """Forget the connection, and wake the task that answers a request so that it can end."""
         self._state = _State.CLOSING
         self._context.connections.remove(self)
         self._abandon()
@@ -279,7 +278,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     def fail(self, request: InFlightResponse) -> None:
         """Respond 500 to a request that could not be answered, and close the connection.
 
-        If a part of the response was sent, close at once, so that the client sees it is incomplete.
+        If a part of the response was sent, the connection is closed at once, so that the client
+        notices that the response is incomplete.
         """
         if self._request is not request:
             return
@@ -375,7 +375,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._deadline = self._loop.time() + self._context.timeouts.body
 
     def _drop_body(self) -> None:
-        """Drop the arrived part of an unwanted body; after the last part, wait for a request."""
+        """Drop the part of an unwanted body that has arrived; after its end, wait for a request."""
         self.take_body()
         if self._state is _State.DROPPING and self._parser.is_body_complete:
             self._came = 0
@@ -426,10 +426,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close this side, and give the client time to read the response before closing the other.
+        """Stop sending, and drop further input for a while before closing the connection.
 
-        If the socket were closed with unread input, the system would discard the end of the
-        response.
+        If a socket is closed with unread input, the system discards the end of the response.
         """
         if self._transport is None or not self._transport.can_write_eof():
             self._close()
@@ -440,7 +439,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._pause_or_resume()
 
     def _close(self) -> None:
-        """Close the connection once the client has been sent everything."""
+        """Close the connection once everything has been sent to the client."""
         self._enter_last(_State.CLOSING)
         if self._transport is not None:
             self._transport.close()

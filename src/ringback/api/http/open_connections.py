@@ -1,8 +1,7 @@
 """Tracks the open connections of clients, and limits their number.
 
-Rules of this file. Below the limit, an address can have any number of connections. At the limit,
-each new connection replaces a connection of the address that has the most, so that no address can
-lock the others out. The cost of a replacement does not depend on the number of connections.
+At the limit, each new connection replaces a connection of the address that has the most. So no
+address can lock the others out.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from typing import Final, Protocol
 # One check of all connections instead of a timer for each: time limits may be a second late.
 _SWEEP_SECONDS: Final = 1.0
 _SHARE: Final = 4
-"""At the limit, an address keeps at most 1/`_SHARE` of all connections unless it is trusted."""
+"""At the limit, an address that is not trusted keeps at most 1/`_SHARE` of all connections."""
 # So that the cost of a new connection does not grow with the number of addresses.
 _MOST_LOOKED_AT: Final = 32
 
@@ -88,12 +87,12 @@ class OpenConnections:
         return True
 
     def waits(self, connection: EvictableServerConnection) -> None:
-        """Note that a connection is idle, so that it can be closed to make room for another."""
+        """Note that a connection is idle; idle connections are closed first to make room."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting[connection] = None
 
     def serves(self, connection: EvictableServerConnection) -> None:
-        """Note that a request of this connection is being answered; idle ones are closed first."""
+        """Note that a connection is not idle, since a request on it is being answered."""
         if connection in self._all:
             self._held[connection.is_trusted].of(connection).waiting.pop(connection, None)
 
@@ -126,7 +125,7 @@ class OpenConnections:
         return True
 
     def _to_give(self, newcomer: EvictableServerConnection) -> "_Holding":
-        """Return all connections of the address that must give up a connection to make room."""
+        """Choose the address that must give up a connection, and return its connections."""
         own, share = self._held[newcomer.is_trusted], max(1, self.most // _SHARE)
         trusted, strangers = self._held[True], self._held[False]
         mine = own.count_of(newcomer)
@@ -152,7 +151,7 @@ class OpenConnections:
 
 
 class _Holding:
-    """The connections of one address, and those of them that are idle, the longest idle first."""
+    """The connections of one address, and the idle ones among them, the longest idle first."""
 
     __slots__ = ("all", "waiting")
 
@@ -162,7 +161,7 @@ class _Holding:
 
 
 class _Holdings:
-    """Groups connections by address, and finds the address with the most connections at once."""
+    """Groups connections by address, and finds the address with the most connections fast."""
 
     def __init__(self) -> None:
         self.most = 0

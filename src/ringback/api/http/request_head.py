@@ -1,8 +1,8 @@
-"""Parses the head of a request (request line and headers) by one strict grammar; no I/O.
+"""Parses the head of a request: its request line and its headers. Does no I/O.
 
-Rules of this file. Two servers must not disagree about where a request ends, so nothing is guessed.
-Lenient forms that RFC 9110 and RFC 9112 let a server accept are refused: a bare LF, a folded line,
-a space before a colon, a repeated length. After a refusal nothing more is read.
+The parser is strict, because two servers must not disagree about where a request ends. It refuses
+some forms that RFC 9110 and RFC 9112 let a server accept: a bare LF, a folded line, a space before
+a colon, a repeated length.
 """
 
 import re
@@ -107,9 +107,10 @@ def check_partial_head(data: bytes, *, seen: int) -> None:
 
 
 def _headers_of(fields: bytes) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
-    """Return the headers as a list in order, and as a dict that joins repeated headers by commas.
+    """Return the headers in order, and as a dict that joins repeated headers by commas.
 
-    Raises MalformedRequest if there are too many, or if a header is repeated that must be unique.
+    Raises MalformedRequest if there are too many headers, or if a header is repeated that must be
+    unique.
     """
     headers = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(fields)]
     if len(headers) > MAX_HEADERS:
@@ -151,8 +152,8 @@ def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
 def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes]:
     """Return the path and the query of a request's target.
 
-    The target must be a path, `*` with OPTIONS, or an absolute URL with the host in the Host
-    header. Raises MalformedRequest if it is none of them.
+    Raises MalformedRequest unless the target is a path, `*` with OPTIONS, or an absolute URL with
+    the host of the Host header.
     """
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")

@@ -1,9 +1,7 @@
-"""Splits the bytes of a connection into the heads and bodies of its requests; no I/O.
+"""Splits the bytes received on a connection into request heads and bodies. Does no I/O.
 
-Rules of this file. The parser holds at most one head and the bytes that were read with it: the
-connection stops reading until it has taken these bytes out of the parser. The parser starts on the
-next request only after the whole current request was taken out, so that no byte is parsed as a part
-of two requests.
+The parser starts on a request only after the caller has taken the whole previous request. So no
+byte is parsed as a part of two requests.
 """
 
 import re
@@ -30,7 +28,8 @@ _TRAILERS: Final = re.compile(
 class RequestParser:
     """Parses the requests of one connection.
 
-    `next_head` and `take_body` raise MalformedRequest; nothing more can be parsed after that.
+    `next_head` and `take_body` raise MalformedRequest if a request is invalid. Nothing more can be
+    parsed after that.
     """
 
     __slots__ = ("_at", "_body_left", "_data", "_is_chunked", "_is_in_chunk", "_seen", "_trails")
@@ -61,7 +60,7 @@ class RequestParser:
 
     @property
     def has_whole_request(self) -> bool:
-        """True once the whole current request has arrived; a chunked body must be taken as well."""
+        """True once the current request has arrived; a chunked body must have been taken too."""
         return not self._is_chunked and self._body_left <= len(self._data)
 
     def feed(self, data: bytes) -> None:
@@ -71,8 +70,8 @@ class RequestParser:
     def next_head(self) -> RequestHead | None:
         """Return the head of the next request, or None if it has not arrived completely.
 
-        Call it only after `take_body` has returned the whole previous body. Raises
-        MalformedRequest.
+        Must be called only after `take_body` has returned the whole previous body. Raises
+        MalformedRequest if the head is invalid.
         """
         data = self._data
         end = data.find(_END, self._seen)

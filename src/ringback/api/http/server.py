@@ -1,7 +1,7 @@
 """Accepts connections from listening sockets, and closes all connections when the server stops.
 
-Rules of this file. If no more connections can be accepted (for example because no file descriptors
-are left), the server pauses and tries again: waiting clients are accepted later.
+If the system has no resources for another connection, such as file descriptors, the server waits a
+moment and tries again.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _BUFFER: Final = 64 * 1024
 """Size in bytes of the read buffer; all connections share it, since each read is copied at once."""
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
-"""Maximum number of connections accepted before other work of the event loop runs."""
+"""Maximum number of connections that are accepted before the event loop runs other work."""
 _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
 """Seconds until connections are accepted again after the system had no resources for one."""
@@ -39,7 +39,7 @@ _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 _TIMEOUTS: Final = ServerTimeouts()
 
 ContextOf = Callable[[], ssl.SSLContext]
-"""Returns the TLS context for a new connection; another one once the certificate is renewed."""
+"""Returns the TLS context for a new connection, which changes when the certificate is renewed."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,10 +116,7 @@ class ApiHttpServer:
                 await asyncio.wait(pending)
 
     async def _say_goodbye(self) -> None:
-        """Give clients a moment to close their TLS connections, then close the rest.
-
-        Idle clients may never close theirs.
-        """
+        """Give clients a moment to close their TLS connections, then close the rest."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._connections.emptied(), _GOODBYE_SECONDS)
         for connection in self._connections:
@@ -128,7 +125,7 @@ class ApiHttpServer:
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
-    """Return a peer's address, the address or network it counts for, and if the peer is trusted."""
+    """Return a peer's address, the address or network it counts for, and True if it is trusted."""
     address = peer_address(host)
     peer = host if address is None else str(address)
     return peer, holder_of(address), address is not None and is_in(address, trusted)
@@ -195,7 +192,7 @@ class _Acceptor:
             self._take(sock, address[0], address[1])
 
     def _pause(self, problem: OSError) -> None:
-        """Stop accepting for a moment after an error: retrying at once would be a busy loop."""
+        """Stop accepting for a moment after an error; trying again at once would waste CPU time."""
         self._loop.remove_reader(self._listener)
         self._pausing = self._loop.call_later(_PAUSE_SECONDS, self._resume)
         if not self._is_short:

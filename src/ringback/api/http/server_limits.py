@@ -13,7 +13,7 @@ PROGRESS: Final = 4 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ServerTimeouts:
-    """Time limits of a client's connection in seconds, which are checked once a second."""
+    """The time limits of a connection, in seconds; they are checked once a second."""
 
     handshake: float = 10.0
     """Seconds for the TLS handshake."""
@@ -24,8 +24,8 @@ class ServerTimeouts:
     idle: float = 75.0
     """Seconds between two requests.
 
-    Common load balancers close idle connections earlier, so the server does not close one just as
-    a load balancer sends the next request.
+    This is longer than load balancers usually wait, so that they close idle connections first.
+    Otherwise the server could close a connection just as a load balancer sends a request.
     """
     answer: float = 30.0
     """Seconds in which the client must receive some more of a response."""

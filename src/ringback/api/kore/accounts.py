@@ -1,4 +1,4 @@
-"""KORE's IaM API: `/v1/accounts` and `/v1/platform_account_mappings`.
+"""KORE's API for accounts (IaM): `/v1/accounts` and `/v1/platform_account_mappings`.
 
 Source: KORE's OpenAPI file of this API.
 """

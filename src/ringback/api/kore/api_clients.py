@@ -1,4 +1,4 @@
-"""KORE's client API: `/v1/clients`, and its `/v1/ping`.
+"""KORE's API for API clients: `/v1/clients` and `/v1/ping`.
 
 Source: KORE's OpenAPI file of this API, and
 docs.korewireless.com/en-us/api/global-resources/api-clients/clients.

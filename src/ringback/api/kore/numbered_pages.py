@@ -1,4 +1,4 @@
-"""Splits lists into numbered pages, with links to the next and previous page, like KORE's APIs."""
+"""Splits lists into numbered pages that link to each other, as KORE's APIs do."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -27,7 +27,7 @@ class NumberedPage(NamedTuple, Generic[T]):
 def read_page(records: Sequence[T], query: RequestParameters, request: Request) -> NumberedPage[T]:
     """Return the page of a list that a query asks for: by default the first, with 50 records.
 
-    Raises InvalidParameter if the number or the size is out of range. The URL of a page that does
+    Raises InvalidParameter if the number or the size is out of range. The link to a page that does
     not exist is an empty string, since KORE does not document null there.
     """
     number = query.number("page_number", 1, _FURTHEST, default=1)

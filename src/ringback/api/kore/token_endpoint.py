@@ -1,7 +1,8 @@
 """KORE's token endpoint: exchanges the credentials of an API client for a bearer token.
 
-Source: docs.korewireless.com/en-us/developers/api-management/auth (also for the form of errors),
-and KORE's OpenAPI file. There are no refresh tokens: clients repeat the exchange.
+There are no refresh tokens: clients repeat the exchange.
+
+Source: docs.korewireless.com/en-us/developers/api-management/auth, and KORE's OpenAPI file.
 """
 
 from datetime import timedelta
@@ -27,7 +28,7 @@ class TokenEndpoints(EndpointGroup):
     """The endpoint that exchanges credentials for tokens."""
 
     async def exchange(self, request: Request) -> Response:
-        """Issue a bearer token with status 200; wrong credentials get 401 in OAuth's form."""
+        """Issue a bearer token with status 200, or respond 401 in OAuth's format."""
         dependencies = self._dependencies
         form = await read_form(request, _KNOWN, codes=PLATFORM)
         if form.required("grant_type") != _GRANT:

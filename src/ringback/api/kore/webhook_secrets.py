@@ -1,6 +1,6 @@
-"""KORE's webhook API: `/v1/secrets`.
+"""KORE's API for webhook secrets: `/v1/secrets`.
 
-Source: KORE's OpenAPI file of this API, which can neither fetch a single secret nor delete one.
+Source: KORE's OpenAPI file of this API. The API can neither fetch a single secret nor delete one.
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
-"""Describes callbacks in the OpenAPI document; the vendors' own documents leave them out.
+"""Describes callbacks in the OpenAPI documents; the vendors' own documents leave them out.
 
-Names, order and values of the parameters come from the table in `core/events/payload` and the event
-classes in it.
+The descriptions are made from the event classes and the table of parameters in
+`core/events/payload`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,19 +27,19 @@ class CallbackDescription(NamedTuple):
     """The names of the parameters that contain a SID, each with the kind of SID."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """The possible values of parameters that use only some of the values of their type."""
+    """The possible values of parameters that use only some of the values of their enum."""
     url_parameter: str = "CallbackUrl"
-    """The parameter of the operation that sets the callback's URL."""
+    """The request parameter that sets the URL of this callback."""
     meanings: Mapping[str, str] = _NO_MEANINGS
-    """The descriptions of parameters that mean something else here than in other callbacks."""
+    """The descriptions of parameters that mean something else in this kind of callback."""
 
 
 Callbacks = Mapping[str, Sequence[CallbackDescription]]
-"""The callbacks that an operation can cause, by the value of its `calls_back`."""
+"""Maps the `calls_back` of an operation to the callbacks that the operation can cause."""
 
 
 class ProductApiDescription(NamedTuple):
-    """A SIM product, which has its own API and its own OpenAPI document."""
+    """One of the two SIM products, with its API and its callbacks."""
 
     name: str
     prefix: str
@@ -116,7 +116,7 @@ def payload_of(described: CallbackDescription) -> Schema:
 
 
 def callback_of(described: CallbackDescription) -> dict[str, Any]:
-    """Return the description of a callback: a POST with a form, or a GET with the same query."""
+    """Return the description of a callback, which is a POST with a form or a GET with a query."""
     expression = f"{{$request.body#/{described.url_parameter}}}"
     return {expression: {"post": _post(described), "get": _get(described)}}
 

@@ -1,4 +1,4 @@
-"""Serves Swagger UI, a page to browse and try the APIs, without files from other servers."""
+"""Serves Swagger UI, a page to browse and try the APIs; it loads no files from other servers."""
 
 import asyncio
 from collections.abc import Mapping
@@ -86,7 +86,7 @@ async def show_file(request: Request) -> Response:
 
 
 def docs_routes() -> list[BaseRoute]:
-    """Return the routes of the Swagger UI pages; each shows the `openapi.json` with its prefix."""
+    """Return the routes of Swagger UI: a page for each OpenAPI document, and the pages' files."""
     return [
         resource("/docs", get=show_page),
         resource(f"{WIRELESS}/docs", get=show_page),

@@ -43,7 +43,7 @@ The {name} API as Ringback implements it, and the callbacks that Ringback sends{
 
 
 def document_of(product: ProductApiDescription, operations: Sequence[ApiOperation]) -> Document:
-    """Return the OpenAPI document of a product; its list of servers is empty, to be filled in."""
+    """Return the OpenAPI document of a product; the caller fills in its empty list of servers."""
     tags = dict.fromkeys(map(_tag_of, operations))
     beside = ", and Ringback's own portal" if "Portal" in tags else ""
     return {
@@ -97,7 +97,7 @@ def _describe(product: ProductApiDescription, operation: ApiOperation) -> dict[s
 
 
 def _asked_of(operation: ApiOperation) -> dict[str, Any]:
-    """Return the description of an operation's input: JSON, a form for a POST, or else a query."""
+    """Return the description of an operation's input: a JSON body, a form or a query."""
     if operation.takes_json is not None:
         return {"requestBody": {"required": True, **content_of(operation.takes_json.name)}}
     parameters = operation.parameters
@@ -163,7 +163,7 @@ def _places() -> dict[str, Any]:
 
 
 def _tag_of(operation: ApiOperation) -> str:
-    """Return the tag of an operation: the resource that its path names."""
+    """Return the tag of an operation, which is the name of the resource in its path."""
     if operation.path.startswith(_PORTAL):
         return "Portal"
     found = _VERSIONED.search(operation.path)

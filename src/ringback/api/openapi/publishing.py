@@ -20,7 +20,7 @@ Servers = list[dict[str, str]]
 class OpenApiDocumentEndpoint:
     """Serves an OpenAPI document, which is built at the first request.
 
-    `servers` returns, for a request, the servers at which its client reaches the API.
+    `servers` returns the document's list of servers for a request.
     """
 
     def __init__(self, make: Callable[[], Document], servers: Callable[[Request], Servers]) -> None:
@@ -29,7 +29,7 @@ class OpenApiDocumentEndpoint:
         self._document = Document()
 
     async def show(self, request: Request) -> Response:
-        """Respond with the document, which lists the servers for the host that the client used."""
+        """Respond with the document; its servers have the host name that the client used."""
         self._document = self._document or self._make()
         document = {**self._document, "servers": self._servers(request)}
         return Response(orjson.dumps(document), media_type="application/json")

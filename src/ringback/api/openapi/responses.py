@@ -65,7 +65,7 @@ def error_answers() -> dict[str, Any]:
 
 
 def _error_answer(status: int, *beside: str) -> dict[str, Any]:
-    """Return the description of an error response, with these headers beside the common ones."""
+    """Return the description of an error response that also has these headers."""
     own = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
     described = {"description": ERRORS[status], **content_of("error")}
     return described | {"headers": _refer(*own, *beside)}
@@ -111,7 +111,7 @@ def _errors_of(operation: ApiOperation) -> list[int]:
 
 
 def _body(body: Body) -> dict[str, Any]:
-    """Return the description of a response's content, or a sentence saying that it has no body."""
+    """Return the description of a response's body, or of a response that has no body."""
     if body is None:
         return {"description": "The operation succeeded; the response has no body."}
     return content_of(body.name)

@@ -60,11 +60,11 @@ def show_parameters(pairs: Pairs) -> dict[str, str | list[str]]:
 def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> dict[str, Any]:
     """Return a callback as a JSON object.
 
-    If `parameters` are given, they need not be decoded from its body. The fields are written out:
-    a table of fields would take 1.5 times as long, and this runs for each new callback.
+    `parameters` are its decoded parameters, if the caller has them already.
     """
     pairs = callback.parameters if parameters is None else parameters
     progress = callback.progress
+    # Not by a table of fields: that would take 1.5 times as long for each new callback.
     return {
         "sid": callback.sid,
         "account_sid": callback.account_sid,
@@ -148,7 +148,7 @@ _RESPONSE: Final = Serializer[Any](
 
 
 def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
-    """Return the fields that show one attempt; the field `request` shows its request.
+    """Return the fields that show one attempt; `request` is the field that shows its request.
 
     `of` is the path of attributes from the record to the attempt, such as `shadow.attempt.`.
     """

@@ -1,4 +1,4 @@
-"""The portal's operations that show callbacks and their attempts, and the filters of lists."""
+"""The portal's operations that list and fetch callbacks, and the filters of the list."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -40,7 +40,7 @@ FILTERS: Final = (
     OperationParameter("CreatedAfter", INSTANT, "Only callbacks created at or after this instant."),
     OperationParameter("CreatedBefore", INSTANT, "Only callbacks created before this instant."),
 )
-"""The filters of a list of callbacks, except its status."""
+"""The filters of a list of callbacks, except the filter by status."""
 
 
 class CallbackEndpoints(EndpointGroup):

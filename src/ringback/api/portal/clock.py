@@ -1,4 +1,4 @@
-"""The portal's operations to read and advance the clock, if the server's clock can be advanced."""
+"""The portal's operations that show the server's clock and advance it."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,4 +1,4 @@
-"""The portal's operation that compares a callback's request from one source with another's."""
+"""The portal's operation that compares the requests of two callbacks or of two sources."""
 
 from typing import Any, Final
 
@@ -142,10 +142,10 @@ _SOURCE: Final = OperationParameter(
 
 
 class ComparisonEndpoints(EndpointGroup):
-    """The operation that compares a callback's request with another callback's or source's."""
+    """The operation that compares the requests of two callbacks or of two sources."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation that compares requests."""
+        """Return the operation that compares the requests of two callbacks or of two sources."""
         return [
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/comparison", "CompareCallback"),

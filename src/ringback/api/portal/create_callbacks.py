@@ -35,9 +35,9 @@ from ringback.operations.create_callbacks import prepare_callback, send_callback
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
-"""Batches of more callbacks go to the batch queue: committing one at once would delay others."""
+"""Batches of more callbacks go to the batch queue, since one big commit would delay others."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
-"""Maximum number of callbacks in an account's batches that are processed at the same time."""
+"""Maximum number of an account's callbacks in batches that are being processed."""
 
 _Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
 """A callback that is ready to be stored, and its parameters from the request."""
@@ -99,7 +99,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         return [operation._replace(takes_json=NEW_CALLBACKS)]
 
     async def send(self, request: Request) -> Response:
-        """Store one callback or a batch (all or none), and respond 201 once they are durable."""
+        """Store one callback or a batch (all or none), and respond 201 after the commit."""
         account = await self._account(request)
         body, document = await read_json(request, most=MAX_BODY)
         if isinstance(document, dict) and "callbacks" in document:
@@ -115,10 +115,9 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
-        """Count an account's callbacks in memory while a batch is processed.
+        """Limit how many callbacks of an account are in batches that are being processed.
 
-        They are counted even if the client has disconnected. Raises BacklogFull if the account has
-        too many.
+        Raises BacklogFull if there would be more than `_MOST_ARRIVING`.
         """
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:

@@ -1,7 +1,7 @@
 """Parses and validates the JSON body of a request to create callbacks.
 
-All functions here raise InvalidParameter if a value is invalid; the message names the item and the
-field. Values of parameters may be confidential, so messages show only their type.
+All functions here raise InvalidParameter if a value is invalid. The values of parameters may be
+confidential, so messages show only their type.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class NewCallbackRequest(NamedTuple):
 def read_one(
     item: Json, at: str = "", *, read_url: Callable[[str], CallbackUrl], now: datetime
 ) -> NewCallbackRequest:
-    """Parse one callback; `at` is its place in the body for messages, such as `callbacks[0].`."""
+    """Parse one callback; `at` is its position for messages, such as `callbacks[0].`."""
     if not isinstance(item, dict):
         where = at.rstrip(".") or "the body"
         raise _wrong(f"{where} is {_kind(item)}; it must be an object with url and parameters")

@@ -1,4 +1,4 @@
-"""The portal's operations on simulated devices: send, use data, download, read the inbox."""
+"""The portal's operations on simulated devices, such as sending an SMS or using data."""
 
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -116,7 +116,7 @@ _CARD: Final = (
 
 
 class DeviceEndpoints(EndpointGroup):
-    """The operations on simulated devices; most paths name the SIM in the device."""
+    """The operations on simulated devices; most paths contain the SID of the device's SIM."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations on devices and on the SIM cards in them."""
@@ -235,7 +235,7 @@ def _download(call: ApiRequest) -> Change[EsimProfile]:
 
 
 def _register(call: ApiRequest) -> Change[WirelessSim]:
-    """Return the change that registers a SIM card; its number is random if none is given."""
+    """Return the change that registers a SIM card; the ICCID is random if none is given."""
     form = call.given
     iccid, is_narrowband = form.text("Iccid"), form.flag("Narrowband") or False
     code, eid = (form.label(name, longest=_LONGEST) or None for name in ("RegistrationCode", "EId"))
@@ -276,7 +276,7 @@ def _show(
 
 
 def _reached(tx: Transaction, card: EitherSim, gateway: str | None) -> dict[str, Any]:
-    """Return the fields with a device's address and with the callback URLs for its messages."""
+    """Return the fields with a device's address and the URLs for callbacks about its messages."""
     match card:
         case SuperSim():
             fleet = None if card.fleet_sid is None else tx.supersim.fleets.get(card.fleet_sid)

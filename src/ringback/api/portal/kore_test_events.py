@@ -1,7 +1,7 @@
-"""The portal's operations that send test events, signed with the active or pending secret.
+"""The portal's operations that send KORE's test event, signed with a webhook secret.
 
-Sending test events signed with the pending secret to an account's URLs is called a rehearsal: it
-shows if the receivers know the secret before it becomes active.
+A rehearsal sends test events that are signed with the pending secret. It shows if the receivers
+know this secret before it becomes active.
 """
 
 from typing import Any, Final

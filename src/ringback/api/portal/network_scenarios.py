@@ -1,4 +1,4 @@
-"""The portal's operations on scenarios: the simulated network's behavior for a SIM or account."""
+"""The portal's operations on scenarios, which determine how the simulated network behaves."""
 
 from typing import Any, Final
 

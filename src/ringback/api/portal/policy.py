@@ -98,10 +98,10 @@ class PolicyEndpoints(EndpointGroup):
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
-        """Return a function that returns True if a hold concerns an account.
+        """Return a function that returns True for the holds that an account may see.
 
-        Holds of other accounts stay hidden, since they contain URLs. If `account_sid` is None, all
-        holds concern it.
+        Holds for other accounts stay hidden, since they contain URLs. If `account_sid` is None, the
+        function returns True for all holds.
         """
         if account_sid is None:
             return lambda _: True

@@ -1,4 +1,4 @@
-"""Parses the parameters that select the callbacks to replay, and the way to replay them."""
+"""Parses the parameters of a request to replay callbacks."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class ReplayRequest:
 def read_replays(
     form: RequestParameters, *, now: datetime, sources: Collection[SourceName]
 ) -> ReplayRequest:
-    """Return the request to replay that the form's parameters describe; raises InvalidParameter."""
+    """Parse the parameters of a request to replay callbacks; raises InvalidParameter."""
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
     if bool(sids) is (since is not None):

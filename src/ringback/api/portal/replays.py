@@ -40,7 +40,7 @@ MOST_AT_ONCE: Final = 10_000
 """Maximum number of callbacks that one request replays."""
 
 _MOST_CHUNKS: Final = 400
-"""Maximum number of transactions per request; each can examine 1,000 callbacks and match none."""
+"""Maximum number of transactions per request, even if few callbacks match the filter."""
 _LONGEST_REASON: Final = 200
 
 

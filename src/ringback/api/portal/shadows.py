@@ -1,4 +1,4 @@
-"""The portal's operations on shadow copies: list them, and compare the responses to them."""
+"""The portal's operations that list shadow copies, and compare the responses to them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -44,7 +44,7 @@ MOST_URLS: Final = 500
 
 
 def _answer(name: str, at: int) -> SerializedField[Any]:
-    """Return the field with the response to the callback (`at` 0) or to its copy (`at` 1)."""
+    """Return the field that shows the response to the callback (`at` 0) or to its copy (`at` 1)."""
     shown = Serializer[AnswerComparison](
         "answer",
         "",

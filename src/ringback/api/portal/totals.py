@@ -1,4 +1,4 @@
-"""The portal's operations that count callbacks and the stored bytes of long responses."""
+"""The portal's operations that count callbacks, and the stored bytes of receivers' responses."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -62,7 +62,7 @@ _TIME: Final = (
 
 
 class TotalsEndpoints(EndpointGroup):
-    """The operations that show totals of one account, or of all for an operator's key."""
+    """The operations that show totals, for one account or for all."""
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations that show totals."""

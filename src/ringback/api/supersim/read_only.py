@@ -1,4 +1,4 @@
-"""The read-only lists of Super SIM: Settings Updates, Billing Periods, IP addresses, usage."""
+"""The read-only lists of Super SIM: Settings Updates, Billing Periods, IP addresses and usage."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -90,10 +90,10 @@ IP_ADDRESS: Final = Serializer[SimIpAddress](
 
 
 def _of(name: str, kind: SidKind | None = None) -> Any:
-    """Return a function that returns an attribute of a Usage Record to show.
+    """Return a function that gets an attribute of a Usage Record by its name.
 
-    The function returns None if the record has no such attribute. An attribute may come from a
-    filter, so it also returns None if the attribute should be a SID and isn't a valid one.
+    The function returns None if the record has no such attribute, or if the attribute should be a
+    SID and is not a valid one.
     """
 
     def value(record: UsageRecord) -> str | None:
@@ -226,7 +226,7 @@ def _addresses_of(sim: SuperSim) -> list[SimIpAddress]:
 def _usage_filters(
     tx: Transaction, account_sid: str, query: RequestParameters
 ) -> Mapping[str, str]:
-    """Return the filters of data sessions; the name of no SIM or fleet matches no session."""
+    """Return the filters for data sessions; an unknown SIM or fleet matches no session."""
     filters = dict[str, str]()
     for name, records in (("Sim", tx.supersim.sims), ("Fleet", tx.supersim.fleets)):
         asked = query.text(name)

@@ -22,7 +22,7 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 
 
 class DataSessionSnapshot(NamedTuple):
-    """The state of a Data Session at an instant."""
+    """A Data Session as it was at the time `now`."""
 
     session: WirelessDataSession
     now: datetime
@@ -34,7 +34,7 @@ class DataSessionSnapshot(NamedTuple):
 
     @property
     def end(self) -> datetime | None:
-        """The end of the session; None while it goes on."""
+        """The end of the session; None if it has not ended at the time `now`."""
         ended = self.session.date_ended
         return ended if ended is not None and ended <= self.now else None
 

@@ -72,7 +72,7 @@ def _links(sim: WirelessSim, url: UrlOf) -> dict[str, str | None]:
 
 
 def _kores_links(sim: WirelessSim, url: UrlOf) -> dict[str, str]:
-    """Return a SIM's links as KORE shows them, with empty strings instead of null."""
+    """Return a SIM's links in KORE's form, which has empty strings instead of null."""
     return {name: link or "" for name, link in _links(sim, url).items()}
 
 

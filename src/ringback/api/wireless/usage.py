@@ -74,7 +74,7 @@ _DATA: Final = Serializer[UsageTotals](
 
 
 def _by_place(name: str, of: Serializer[UsageTotals]) -> SerializedField[Any]:
-    """Return a field with the totals of all usage, and of the usage in each roaming zone."""
+    """Return a field that shows the totals of all usage and of the usage in each roaming zone."""
     shape, show = of.schema["properties"], of.show_by(str)
     place, abroad = object_of(**shape), object_of(country_code=TEXT, **shape)
     places = {
@@ -125,11 +125,11 @@ _META: Final[Schema] = {
 def _kores_meta(meta: dict[str, Any]) -> dict[str, Any]:
     """Return the `meta` object of a list of Usage Records in KORE's form.
 
-    KORE documents this form only for Usage Records: it has empty strings instead of null, and two
-    more fields, which KORE does not describe. `direct_token` is false, since our page tokens name
-    the record next to the page instead of containing the page's position.
+    KORE documents this form only for Usage Records. It has empty strings instead of null, and two
+    more fields that KORE does not explain.
     """
     without_null = {name: "" if value is None else value for name, value in meta.items()}
+    # `direct_token` is false, since our page tokens contain a record's SID instead of a position.
     return {**without_null, "list_key": meta["key"], "direct_token": False}
 
 
