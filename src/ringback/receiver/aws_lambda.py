@@ -2,13 +2,11 @@
 
     handler = lambda_handler(callbacks, work)
 
-This works behind a function URL, an API Gateway (HTTP or REST, payloads 1.0 and 2.0) or a load
-balancer.
+This works behind a function URL, an API Gateway (HTTP or REST) or a load balancer.
 
-A Twilio signature covers the query exactly as it was sent. Only HTTP APIs with payload 2.0 and
-function URLs pass it on unchanged. The others pass its parameters as a mapping without an order,
-and API Gateway decodes them as well. So a genuine GET may be rejected there; configure callbacks to
-be sent by POST.
+Have callbacks sent by POST. The parameters of a GET are in its query, and a Twilio signature covers
+the query exactly as it was sent. REST APIs, HTTP APIs with payload 1.0 and load balancers don't
+pass the query on unchanged, so a genuine GET may be rejected there.
 """
 
 from base64 import b64decode
@@ -46,10 +44,9 @@ def lambda_handler(callbacks: Receiver, work: Work) -> Handler:
 def request_of(event: Event) -> ReceivedRequest:
     """Return the ReceivedRequest of a Lambda event.
 
-    If the event of a POST gives several query parameters without their order, the target is left
-    empty: the receiver then verifies with the query of its own configured URL. A URL with
-    placeholders can't be verified without the target, so such a URL should have at most one query
-    parameter.
+    Some events contain the query parameters without their order. The target of a POST with several
+    query parameters is then left empty, and the receiver uses the query of its configured URL. This
+    does not work for a URL with placeholders, which should have at most one query parameter.
 
     Raises ValueError if the event is not an HTTP request.
     """

@@ -73,12 +73,12 @@ class Callback:
 
     @cached_property
     def sent_at(self) -> datetime | None:
-        """When this attempt was sent, by its unsigned Date header; None if that gives no time."""
+        """The time of this attempt in its unsigned Date header; None without a valid header."""
         return read_date(self.request)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of method, URL and content: equal for both sources' callbacks about an event."""
+        """A hash of method, URL and content: the same for both sources' callbacks of an event."""
         pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
         body = b"" if pairs else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))
@@ -87,10 +87,10 @@ class Callback:
 
 
 def read_date(request: ReceivedRequest) -> datetime | None:
-    """Return the time in the request's Date header, in UTC; None if there isn't exactly one.
+    """Return the time in the request's Date header, in UTC; None if missing, repeated or invalid.
 
-    KORE writes the time in ISO 8601 (docs.korewireless.com/developers/webhooks); other senders use
-    the HTTP date format. None also if the header's value is not a time.
+    KORE writes the time in ISO 8601 (docs.korewireless.com/developers/webhooks). Other senders use
+    the HTTP date format.
     """
     match request.values("date"):
         case [text]:

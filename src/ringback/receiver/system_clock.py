@@ -1,4 +1,4 @@
-"""The real clock and random source; the rest of `receiver` gets time and randomness from here."""
+"""The real clock and random source; all of `receiver` gets the time and random values here."""
 
 import secrets
 from datetime import UTC, datetime

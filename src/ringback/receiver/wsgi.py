@@ -24,7 +24,7 @@ _TARGETS: Final = ("RAW_URI", "REQUEST_URI")
 
 
 class BodyNotReceived(ValueError):
-    """The request's body is too long, incomplete or can't be read; `answer` is the HTTP answer."""
+    """The request's body is too long, incomplete or unreadable; `answer` is the answer to send."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"the request's body is not taken: {answer.text}")
@@ -80,9 +80,8 @@ def request_of(environ: Mapping[str, Any], body: bytes | None = None) -> Receive
 def read_body(environ: Mapping[str, Any], *, max_body: int = MAX_BODY) -> bytes:
     """Return the request's body, of at most `max_body` bytes.
 
-    A body without a Content-Length can be read only if the server marks its end
-    (`wsgi.input_terminated`). Raises BodyNotReceived if the body is too long, incomplete, or has no
-    valid length.
+    Raises BodyNotReceived if the body is too long, is incomplete, or has no valid length. A body
+    without a Content-Length can be read only if the server marks its end (`wsgi.input_terminated`).
     """
     given = environ.get("CONTENT_LENGTH") or ""
     if not given:

@@ -1,9 +1,8 @@
-"""Decides which delivery may do a callback's work, for every store that keeps rows.
+"""Decides which delivery may do a callback's work, for stores with a row for each event.
 
-This module assumes that the store lets nobody else change the rows during a call. If two callbacks
-(one from each source) are the same event, one row represents both. In this package, a "visit" is a
-DedupeClaimRequest: one delivery that wants to do the work. `redis.py` implements the same logic in
-Redis's Lua.
+A row represents one event, even if both sources have sent a callback for it. A "visit" is one
+delivery that asks to do the work. While a function of this module runs, the store must prevent
+others from changing the rows.
 """
 
 from abc import ABC, abstractmethod
@@ -37,18 +36,18 @@ class DedupeClaimRow:
     other_token: str | None
     """The other source's token for the same event; None until its callback arrives."""
     content: str | None
-    """The content's fingerprint, to find the other source's callback; None to compare nothing."""
+    """A fingerprint by which to find the other source's callback; None to not look for it."""
     owner: str
     """The random `owner` of the claim request that last claimed the work."""
     lease_ends: datetime | None
-    """Until when the claim holds; None once the work is done and can't be claimed again."""
+    """The time when the claim ends; None once the work is done."""
     first_claimed: datetime
     forget_at: datetime
-    """From this time on, the row is expired and treated as if it did not exist."""
+    """The time when the row expires; from then on, it is treated as if it did not exist."""
 
 
 class DedupeClaimTable(Protocol):
-    """The rows of a store, within one transaction."""
+    """Reads and writes the rows of a store, within one transaction."""
 
     def find(self, source: Source, token: str) -> DedupeClaimRow | None:
         """Return the row with this token as its first or its other token, even if expired."""
@@ -57,7 +56,7 @@ class DedupeClaimTable(Protocol):
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Return the source's oldest row with this content and no other token, or None.
+        """Return a source's oldest row that has this content and no other token, or None.
 
         Only rows count that were first claimed at `since` or later and have not expired at `now`.
         Of two equally old rows, the one whose token sorts first is returned.
@@ -73,7 +72,7 @@ class DedupeClaimTable(Protocol):
         ...
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Delete rows that have expired at `now`; look at no more than `limit` rows."""
+        """Delete expired rows, but look at no more than `limit` rows."""
         ...
 
 
@@ -86,7 +85,7 @@ class ClaimTableDedupe(ABC):
 
     @abstractmethod
     def _at_once(self, work: Work[T]) -> T:
-        """Run `work` in one transaction and return its result; nobody else changes rows then."""
+        """Run `work` in a transaction in which nobody else changes rows, and return its result."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
         """Claim the callback's work for this delivery; see `DedupeStore.claim`."""
@@ -134,12 +133,12 @@ def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -
 
 
 def comparable(visit: DedupeClaimRequest) -> str | None:
-    """Return the fingerprint by which to find the other source's callback; None to not compare."""
+    """Return the fingerprint to compare with the other source's callbacks; None to not compare."""
     return visit.content if visit.same_event_within > timedelta(0) else None
 
 
 def remembered(visit: DedupeClaimRequest) -> timedelta:
-    """Return how long to remember the callback: `keep`, but never less than the lease."""
+    """Return how long to remember a callback: for `keep`, but never for less than the lease."""
     return max(visit.keep, visit.lease)
 
 
@@ -161,7 +160,7 @@ def _find(
 def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    """Return the other source's row for the same event, with this token added; None without one."""
+    """Return the other source's row for the same event, with this token added, or None."""
     content = comparable(visit)
     if content is None:
         return None

@@ -1,8 +1,8 @@
-"""The interface of the stores that detect duplicates: claim a callback's work, then mark it done.
+"""The interface of the stores that detect duplicate callbacks.
 
-A receiver claims a callback for the length of a lease before its work begins, and marks it done
-when the work is finished. If the receiver is killed in between, the lease ends by itself, and then
-the next delivery may try again.
+A receiver claims a callback for a limited time (the lease) before it does the work, and marks the
+callback as done afterwards. If the receiver is killed in between, the lease ends, and the next
+delivery may try again.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class DedupeClaimRequest:
     owner: str
     """A random string that identifies this delivery; no other claim request has it."""
     lease: timedelta
-    """How long the claim keeps others away unless the work is done or released before."""
+    """How long nobody else can claim the work, unless it is done or released before."""
     keep: timedelta
-    """How long the token is kept after its last claim or `done`; at least as long as the lease."""
+    """How long the token is remembered after its last claim or `done`; at least for the lease."""
     content: str | None = None
     """A fingerprint of the callback's content; None if contents should not be compared."""
     same_event_within: timedelta = timedelta(0)
@@ -56,9 +56,9 @@ Claimed = ClaimWon | ClaimedByOther | WorkAlreadyDone
 
 
 class DedupeStore(Protocol):
-    """A store that detects duplicates. Its methods raise DedupeUnavailable if it can't be reached.
+    """A store that detects duplicate callbacks; receivers that share it see each other's claims.
 
-    Receivers that share a store see each other's claims.
+    Its methods raise DedupeUnavailable if it can't be reached.
     """
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
@@ -68,8 +68,8 @@ class DedupeStore(Protocol):
     def done(self, visit: DedupeClaimRequest) -> bool:
         """Record that the work is done, and return True if the claim was still this delivery's.
 
-        Returns False and changes nothing if the lease has ended and another delivery has claimed
-        the work meanwhile, or if the claim was deleted.
+        Returns False and changes nothing if the claim was deleted, or if the lease has ended and
+        another delivery has claimed the work.
         """
         ...
 

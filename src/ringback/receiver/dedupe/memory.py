@@ -1,4 +1,4 @@
-"""A store of received callbacks in the memory of one process; the reference for other stores."""
+"""A store that keeps received callbacks in the memory of one process."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,8 +18,8 @@ _Key = tuple[Source, str]
 class MemoryDedupe(ClaimTableDedupe):
     """A `DedupeStore` in memory, shared by the threads of one process.
 
-    Processes don't share it, and a restart empties it: use it in tests, or if doing a callback's
-    work twice costs little.
+    Use it in tests, or if doing a callback's work twice costs little: other processes don't see it,
+    and a restart empties it.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = system_clock.now) -> None:
@@ -45,7 +45,7 @@ class _MemoryTable:
         self._firsts = dict[_Key, _Key]()
         """Maps the other token of a row to the row's first token."""
         self._unpaired = dict[_Key, dict[str, DedupeClaimRow]]()
-        """Rows of events from only one source so far, by source and content, then by token."""
+        """Rows that have no other token yet, by source and content, then by token."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,7 +81,7 @@ class _MemoryTable:
         self._leave_unpaired(row)
 
     def drop_forgotten(self, now: datetime, *, limit: int) -> None:
-        """Delete expired rows among the next few; calls go round all rows, which are not sorted."""
+        """Delete expired rows among the next `limit` rows; calls go through all rows in turn."""
         for key, row in list(islice(self._rows.items(), limit)):
             if now < row.forget_at:
                 self._rows.move_to_end(key)

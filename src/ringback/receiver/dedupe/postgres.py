@@ -34,7 +34,7 @@ class PostgresDedupe(ClaimTableDedupe):
     `connect` is a function that returns a connection as a context manager: `pool.connection` of a
     `psycopg_pool.ConnectionPool`, or `lambda: psycopg.connect(dsn)`, which opens a new connection
     for each call. The driver must use `%s` as placeholder, and leaving the context must roll back
-    uncommitted changes. Each call is one short transaction. Times come from the database's clock.
+    uncommitted changes. Times come from the database's clock.
 
     Raises:
         TypeError: `connect` can't be called, for instance because it is a DSN.
@@ -78,9 +78,8 @@ class PostgresDedupe(ClaimTableDedupe):
     def _at_once(self, work: Work[T], names: Sequence[str] = ()) -> T:
         """Run `work` in a transaction in which nobody else can insert a row for these names.
 
-        Existing rows are locked when they are found; an advisory lock on the name protects a row
-        that doesn't exist yet. Advisory locks are taken in sorted order and before any row lock, so
-        two transactions can't deadlock.
+        Advisory locks on the names protect rows that don't exist yet; existing rows are locked when
+        they are found. All transactions take locks in the same order, so they can't deadlock.
         """
 
         def run(cursor: DbCursor) -> T:
@@ -143,7 +142,7 @@ def _now(cursor: DbCursor) -> datetime:
 
 
 def _is_of_driver(failure: Exception) -> bool:
-    """Return True for an OSError, or for any class derived from a driver's `Error` (PEP 249)."""
+    """Return True for an OSError, and for the errors of database drivers (PEP 249)."""
     return isinstance(failure, OSError) or any(
         kind.__name__ == "Error" for kind in type(failure).__mro__
     )

@@ -1,8 +1,7 @@
 """A store of received callbacks in Redis; the application passes the Redis client.
 
-This is the logic of `claims.py` as Lua scripts, each of which Redis runs atomically. An event is a
-hash under the key of its first token; the hash of its second token only refers to that key
-(`same_as`). Times are microseconds since 1970 by Redis's clock, and keys expire by themselves.
+Lua scripts, which Redis runs atomically, implement the same logic as `claims.py`. Times are
+microseconds since 1970 by Redis's clock.
 """
 
 from datetime import timedelta
@@ -28,6 +27,8 @@ class _Answer(IntEnum):
     DONE = 3
 
 
+# An event is a hash under the key of its first token. The hash of its second token only refers to
+# that key (`same_as`). Keys expire by themselves.
 # Lua formats large numbers with an exponent by default, so `text` sets the format.
 _COMMON: Final = """
 local time = redis.call('TIME')
@@ -155,11 +156,12 @@ class RedisDedupe:
     """A `DedupeStore` in Redis, shared by all receivers that use the same Redis and prefix.
 
     `client` is a `redis.Redis(…)`, a `redis.RedisCluster(…)`, or another client with the same
-    `eval`. Redis must be version 5 or newer and must not evict keys (`maxmemory-policy
-    noeviction`). The store is as durable as Redis is configured to be: if Redis loses keys in a
-    crash or a failover, the work of those callbacks may be done again. All keys begin with
-    `{prefix}`, so that they are on one node of a cluster. Receivers that share a prefix must use
-    the same `same_event_within`. Times come from Redis's clock.
+    `eval`. Redis must be version 5 or newer, and must not evict keys (`maxmemory-policy
+    noeviction`). If Redis loses keys in a crash or a failover, the work of those callbacks may be
+    done again.
+
+    All keys begin with `{prefix}`, so that they are on one node of a cluster. Receivers that share
+    a prefix must use the same `same_event_within`.
 
     Raises:
         TypeError: The client has no `eval`, for instance because it is a URL.

@@ -1,4 +1,4 @@
-"""The SQL of the stores in SQLite and PostgreSQL, which differ only in a few words.
+"""The SQL statements that the stores in SQLite and PostgreSQL share.
 
 Times are stored as whole microseconds since 1970, in UTC.
 """
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimStatements:
-    """The SQL statements on the table, in the dialect of one database."""
+    """The SQL statements on the table of rows, in the dialect of one database."""
 
     find: str
     find_unpaired: str
@@ -54,8 +54,8 @@ class DedupeClaimStatements:
     def of(cls, table: str, *, mark: str, locked: str = "", unless_locked: str = "") -> Self:
         """Return the statements for a table; `mark` is the driver's placeholder, such as `?`.
 
-        `locked` is the SQL clause that locks the rows found, waiting for rows that others have
-        locked; `unless_locked` is the clause that locks them and skips such rows.
+        `locked` is the SQL clause that locks the rows found, and waits if others have locked them.
+        `unless_locked` is the clause that skips such rows instead.
         """
         values = ", ".join([mark] * 8)
         return cls(

@@ -36,12 +36,12 @@ class SqliteDedupe(ClaimTableDedupe):
     """A `DedupeStore` in an SQLite file, shared by the threads and processes of one machine.
 
     The file is created at first use; its folder must exist. Don't put the file on a network drive,
-    since file locks don't work there. Nothing is lost if a process is killed at any moment. A power
-    failure may lose the last moments: the work done in them may be done again.
+    since file locks don't work there. Nothing is lost if a process is killed. After a power
+    failure, the last records may be missing, and their work may be done again.
 
-    A process has one connection, which its threads use in turn. The connection is closed before
-    the process forks, since SQLite connections don't survive a fork; then parent and child each
-    open their own.
+    A process has one connection, which its threads use in turn. The connection is closed before the
+    process forks, since SQLite connections don't survive a fork. Parent and child then each open a
+    new one.
     """
 
     def __init__(

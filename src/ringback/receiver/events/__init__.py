@@ -1,13 +1,12 @@
 """Read a callback's event as a typed record, such as SimUpdated or SmsCommandChanged.
 
-Needs nothing but the standard library. The sender uses the same frozen records; this package also
-exports the enums of their fields, so that an application can match on both:
-
     match read_event(request):
         case SimUpdated(sim_sid=sid, sim_status=SimStatus.ACTIVE): ...
         case SmsCommandChanged(status=MessageStatus.RECEIVED, payload=text): ...
         case TestEvent(): ...
         case UnknownEvent(why=why): ...
+
+The records are those that the sender uses. Needs nothing but the standard library.
 
 May import the same as `receiver`.
 Start with `parse`.

@@ -1,7 +1,7 @@
-"""Reads the JSON that KORE sends: arrays of CloudEvents, including the portal's test event.
+"""Reads the JSON that KORE sends: arrays of CloudEvents, or the test event of KORE's portal.
 
-The attributes are those of CloudEvents 1.0 in its JSON format; the array and the test event follow
-KORE's documented sample. Reading never raises, whatever the bytes are.
+The format is CloudEvents 1.0 in JSON, in an array as in KORE's documented sample. Reading never
+raises, whatever the body contains.
 """
 
 import json
@@ -46,7 +46,7 @@ class CloudEvent:
     """One event of KORE's Event Streams."""
 
     id: str
-    """The event's identifier, the same in each delivery (idempotency tokens are for requests)."""
+    """The event's identifier, which is the same in each delivery of the event."""
     source: str
     type: str
     time: datetime | None
@@ -79,8 +79,8 @@ class TestEvent:
 def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
     """Return the events of a JSON body, or an UnknownEvent if they can't be read; never raises.
 
-    A test event that comes alone, as KORE's portal sends it, is returned as a TestEvent. Attributes
-    that CloudEvent has no field for are ignored.
+    A single test event, as KORE's portal sends it, is returned as a TestEvent. Attributes that
+    CloudEvent has no field for are ignored.
 
     >>> event_of_json(b'{"id": "1"}').why
     'the body is an object; expected an array of CloudEvents'

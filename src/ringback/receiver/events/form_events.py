@@ -1,7 +1,7 @@
 """Turns a callback's form parameters back into the record that the sender made them from.
 
-This module guarantees: it uses the sender's own table of parameters, so that the two can't
-disagree. Parameters that fit no record become an UnknownEvent; reading never raises.
+Reading uses the sender's own table of parameters, so that reading and sending always agree.
+Parameters that fit no record become an UnknownEvent; reading never raises.
 """
 
 import re
@@ -79,8 +79,8 @@ def _layout(
 ) -> _Layout:
     """Return the layout of a record class, from the sender's table and the types of its fields.
 
-    `body` names the field that may be the empty string. `narrower` gives enums for fields whose
-    declared type does not say which statuses are allowed.
+    `body` names the field that may be the empty string. `narrower` replaces the types of fields
+    that can only have some of their type's values.
     """
     types = get_type_hints(record) | narrower
     settable = {field.name for field in fields(record)}
@@ -160,10 +160,11 @@ _LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
 def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | UnknownEvent:
     """Return the event of decoded parameters, or an UnknownEvent if none fits; never raises.
 
-    Of a repeated name the last value counts: in a GET the sender adds its parameters after the
-    URL's own query. So a URL's own `ErrorCode=1`, say, counts only if the sender sends no
-    `ErrorCode`; a URL should not use the names of callback parameters. Unknown names are ignored.
-    An empty value counts as missing, since senders leave out parameters without a value.
+    If a name repeats, its last value counts: in a GET, the sender adds its parameters after the
+    URL's own query. A URL's own query should therefore not use the names of callback parameters.
+
+    Unknown names are ignored. An empty value counts as missing, since senders leave out parameters
+    without a value.
 
     >>> event_of_form([("SimSid", "HS01"), ("SimStatus", "lost"), ("AccountSid", "AC01")]).why
     "SimStatus is 'lost'; expected new, ready, active, inactive or scheduled"

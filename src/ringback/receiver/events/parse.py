@@ -1,4 +1,4 @@
-"""Reads the event of a request, whose body is a form or JSON."""
+"""Reads the event of a request, from form parameters or from JSON."""
 
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json

@@ -1,4 +1,4 @@
-"""UnknownEvent, for requests that can't be read as an event, and the messages that say why."""
+"""Defines UnknownEvent, for requests that can't be read as an event, and its messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """A callback that can't be read: damaged, or of a kind or with a value unknown so far."""
+    """A callback that can't be read: it is damaged, or has an unknown kind or value."""
 
     parameters: tuple[tuple[str, str], ...]
     """The callback's decoded parameters, in order; empty if the body is JSON."""

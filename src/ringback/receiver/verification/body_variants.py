@@ -1,4 +1,4 @@
-"""Variants of a received body that the sender may have signed, and the body's hash in the URL."""
+"""Makes the variants of a received body that the sender may have signed, and the body's hash."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ _STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DO
 
 
 def hash_of(body: bytes) -> str:
-    """Return the body's SHA-256 in hex, as a Twilio URL has it in `bodySHA256`."""
+    """Return the body's SHA-256 in hex, the value of the URL parameter `bodySHA256`."""
     return hashlib.sha256(body).hexdigest()
 
 
@@ -27,9 +27,8 @@ def hashes_in(query: str) -> list[str]:
 def compact_forms(body: bytes) -> Iterator[bytes]:
     """Yield the variants of a JSON body that KORE may have signed, other than the body itself.
 
-    KORE signs JSON without white space. It is undocumented how KORE writes characters that are not
-    ASCII, and both ways occur, so both are yielded. The text is compacted without parsing, so that
-    the JSON read later is exactly the JSON that was verified.
+    KORE signs JSON without white space. KORE does not document if characters that are not ASCII are
+    escaped, so both variants are yielded.
     """
     compact = compacted(body)
     yield compact
@@ -38,6 +37,8 @@ def compact_forms(body: bytes) -> Iterator[bytes]:
 
 def compacted(body: bytes) -> bytes:
     r"""Return JSON without the white space between its tokens; never raises for invalid JSON.
+
+    The JSON is not parsed, so nothing but white space can change.
 
     >>> compacted(b'{ "a b": [1, "\\ "] }')
     b'{"a b":[1,"\\ "]}'

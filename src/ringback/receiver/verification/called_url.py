@@ -1,8 +1,7 @@
-"""The URL that a sender called, in the spellings that the sender may have signed.
+"""The URL that a sender called, in all spellings that the sender may have signed.
 
-The signatures of both sources cover the URL as it is configured at the sender. A receiver that is
-configured with the same URL gets it right. A receiver that rebuilds the URL from the request gets
-it right only if there is no proxy in between.
+A sender signs the URL that it is configured with. So a receiver should be configured with the same
+URL: a URL rebuilt from a request is wrong if a proxy has changed it.
 """
 
 import re
@@ -53,10 +52,9 @@ class SplitUrl:
         return str(replace(self, query="") if source is Source.KORE else self)
 
     def spellings(self) -> list[Self]:
-        """Return the spellings that give the same request line: with and without a lone `/`.
+        """Return this URL with the path `/` and without a path; any other path stays as it is.
 
-        A URL without a path is called with the path `/`, but signed as it is configured. A URL with
-        another path has only one spelling.
+        A URL without a path is called with the path `/`, but signed as it is configured.
 
         >>> [str(url) for url in SplitUrl.of("https://a.example/").spellings()]
         ['https://a.example/', 'https://a.example']
@@ -68,7 +66,7 @@ class SplitUrl:
     def ports(self) -> list[Self]:
         """Return this URL, and the same URL with its port removed or the default port added.
 
-        Twilio signs either spelling, and so its own validator accepts both.
+        Twilio may sign either of them.
 
         >>> [str(url) for url in SplitUrl.of("https://[::1]/p").ports()]
         ['https://[::1]/p', 'https://[::1]:443/p']
@@ -79,7 +77,7 @@ class SplitUrl:
 
 
 class SignedUrlSpellings:
-    """The spellings of a URL without its query that each source may sign; the likeliest first."""
+    """The spellings of a URL, without its query, that each source may sign; the likeliest first."""
 
     def __init__(self, split: SplitUrl) -> None:
         bare = replace(split, query="")
@@ -90,7 +88,7 @@ class SignedUrlSpellings:
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
 class CalledUrlSpellings:
-    """The spellings of the called URL, with its query, that each source may have signed."""
+    """The spellings of a called URL that each source may have signed."""
 
     resource: SignedUrlSpellings
     query: str
@@ -98,7 +96,7 @@ class CalledUrlSpellings:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the spellings of this URL that may be signed; never raises, even if invalid."""
+        """Return the spellings of this URL that may be signed; never raises for an invalid URL."""
         split = SplitUrl.of(text)
         return cls(SignedUrlSpellings(split), split.query)
 
@@ -140,8 +138,8 @@ def url_by_host(request: ReceivedRequest, *, scheme: str = "http") -> str:
 def url_as_configured(configured: CallbackUrl, request: ReceivedRequest) -> str:
     """Return the URL that the sender called: the configured URL with the request's query.
 
-    The query is taken from the request, since a GET has its parameters there. If the configured URL
-    has no path, the request's path is used.
+    The request's query is used because a GET has its parameters there. If the configured URL has no
+    path, the request's path is used.
     """
     path = request.path if configured.path in ("", "/") else configured.path
     query = request.target.removeprefix(request.path)

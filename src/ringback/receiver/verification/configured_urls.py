@@ -1,8 +1,8 @@
 """The URLs of a receiver, as they are configured at the senders.
 
-A sender signs the URL that it was configured with, even if proxies change it on the way. So the
-receiver is configured with the same URL, and takes from the request only the parameters that the
-sender has added.
+A sender signs the URL that it is configured with, even if a proxy changes it on the way. So the
+receiver is configured with the same URL, and only takes parameters that the sender has added from
+the request.
 """
 
 import re
@@ -27,7 +27,7 @@ _IN_PATH: Final = r"[^/?#]+"
 
 
 class ConfiguredReceiverUrl:
-    """A receiver's URL; for a request to it, gives the URL that the sender signed."""
+    """A receiver's URL as it is configured; finds the URL that the sender of a request signed."""
 
     def __init__(self, text: str) -> None:
         """Parse a URL as it is configured at the sender, with its fragment.
@@ -44,7 +44,7 @@ class ConfiguredReceiverUrl:
     def called_by(
         self, request: ReceivedRequest, claim: UnverifiedSignature
     ) -> CalledUrlSpellings | Rejected:
-        """Return this URL with the parameters that the sender added, or Rejected if it differs."""
+        """Return the URL that the sender called, or Rejected if the request's query doesn't fit."""
         if not request.target:
             return self._untold(request, claim)
         query = request.target.partition("?")[2]
@@ -63,8 +63,8 @@ class ConfiguredReceiverUrl:
     def _added_to(self, query: str) -> str | None:
         """Return the part of a query that the sender added to the configured query.
 
-        This also works if a proxy has re-encoded the query. None if the query doesn't begin with
-        the configured one.
+        Returns None if the query doesn't begin with the configured one. A proxy may have re-encoded
+        the query.
         """
         given, configured = read_form(query), read_form(self._query)
         added = given[len(configured) :]
@@ -94,7 +94,11 @@ class ConfiguredReceiverUrl:
 
 
 def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -> bool:
-    """Return True if a source adds these parameters: any to a GET, only Twilio's hash to a POST."""
+    """Return True if a source may have added these parameters to the URL.
+
+    Sources add all parameters to the URL of a GET. To the URL of a POST, only Twilio adds one: the
+    hash of the body.
+    """
     if request.method == "GET":
         return True
     is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
@@ -117,7 +121,7 @@ def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
     """Return a function that finds a request's URL; `given` is a URL, a template or a function.
 
     Raises InvalidCallbackUrl if the given URL or template is invalid. The returned function raises
-    it if the given function returns an invalid URL.
+    InvalidCallbackUrl if the given function returns an invalid URL.
     """
     if callable(given):
         return _by_function(given)
@@ -173,7 +177,7 @@ class _Template:
         return not set(after[-1]) & set(".:/")
 
     def find(self, request: ReceivedRequest) -> UrlTemplateMatch | None:
-        """Return the URL filled in with the request's values; None if the request doesn't match."""
+        """Return the URL filled with the request's values; None if the request doesn't match."""
         values: dict[str, str] = {}
         for pattern, text in ((self._host, _host_of(request)), (self._path, request.path)):
             if pattern is None:

@@ -1,7 +1,7 @@
 """Finds out why a signature is wrong, by trying the usual mistakes one after the other.
 
-A mistake is reported only if undoing it gives exactly the signature that was received, so a report
-is a proof. The order in which the mistakes are tried therefore does not matter.
+A mistake is reported only if it leads to exactly the signature that was received. So a reported
+mistake is certain, and the order of trying does not matter.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ Without this limit, a forged request could make the receiver compute signatures 
 """
 
 _MOST_PARAMETERS: Final = 100
-"""Most parameters to diagnose, for the same reason: Twilio's signature sorts them each time."""
+"""Most parameters to diagnose, since they are sorted to compute each of Twilio's signatures."""
 
 _FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
@@ -63,7 +63,7 @@ _PENDING: Final = SignatureMistake(
 )
 
 _Guess = tuple[str | None, SignatureMistake]
-"""A signature, and the mistake that was made if exactly this signature was received."""
+"""A mistake, after the signature that the request would have if this mistake was made."""
 
 
 def find_mistake(
@@ -76,7 +76,8 @@ def find_mistake(
 ) -> SignatureMistake | None:
     """Return the mistake that explains this signature, or None if no usual mistake does.
 
-    `candidates` are the inputs that the receiver has tried in vain; `urls` are their URLs.
+    The receiver has already tried `candidates`; none of them gives this signature. `urls` are their
+    URLs.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
@@ -98,7 +99,7 @@ def find_mistake(
 def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> SignatureMistake:
-    """Return the mistake found by comparing the request with the sender's own record of it."""
+    """Compare a request with the sender's record of it, and return the mistake found."""
     source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
     as_sent = [
@@ -165,10 +166,10 @@ def _other_url(
 
 
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
-    """Yield URLs that the sender may have signed, given that the receiver checks with `url`.
+    """Yield variants of `url` that the sender may have signed instead.
 
-    Each comes with and without the query for both sources: Twilio's signature covers the query and
-    KORE's doesn't, and receivers easily mix the two up.
+    Each variant is yielded with and without the query: only Twilio's signature covers the query,
+    and receivers easily mix this up.
     """
     schemes = {"http", "https", url.scheme}
     hosts = {url.authority, *_first(request, "Host"), *_first(request, "X-Forwarded-Host")}
@@ -187,10 +188,10 @@ def _with_fragments(urls: Sequence[SplitUrl]) -> Iterator[str]:
 
 
 def _first(request: ReceivedRequest, name: str) -> list[str]:
-    """Return a list with a header's first value, set by the proxy nearest to the sender.
+    """Return a list with a header's first value, which the proxy nearest to the sender has set.
 
-    Further values are ignored, since a request with a thousand of them would cost too much work.
-    The list is empty if there is no such header.
+    Further values are ignored, since a request with a thousand values would cost too much time. The
+    list is empty if there is no such header.
     """
     return [value.partition(",")[0].strip() for value in request.values(name)[:1]]
 
@@ -211,7 +212,7 @@ def _other_body(candidate: SignatureCandidate) -> Iterator[_Guess]:
 
 
 def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """Yield bodies that may have been signed instead of this one, each with what changed them."""
+    """Yield bodies that may have been signed instead of this one, and what changed each of them."""
     form = read_form(body)
     valued = [(name, value) for name, value in form if value]
     rewritten = "the form was parsed and written again"

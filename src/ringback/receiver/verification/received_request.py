@@ -1,4 +1,4 @@
-"""A request as the receiver got it, and the same request in the sender's record."""
+"""A request as the receiver got it, and the same request as the sender recorded it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ def _bare(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SenderCallbackRecord:
-    """The request in the sender's record of a callback; the same for all its attempts."""
+    """The request of a callback as the sender recorded it; it is the same for all attempts."""
 
     method: str
     url: str

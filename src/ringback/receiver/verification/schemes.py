@@ -1,4 +1,4 @@
-"""The headers that each source sends, and the ways in which it signs.
+"""The headers that each source sends, and the ways in which each source signs callbacks.
 
 A genuine request has the headers of one family (Twilio's or KORE's) and none of the other's.
 """
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from ringback.core.policy.source_policy import Source
 
 SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
-"""The header that says that Twilio signed with a shared key, and with which algorithm."""
+"""Twilio's header in requests signed with a shared key; it names the algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ FAMILIES: Final[Mapping[Source, HeaderFamily]] = {
 
 @dataclass(frozen=True, slots=True)
 class VerificationScheme:
-    """A way in which a source signs: the kind of secret, the hash and the signature's format."""
+    """A way to sign: the kind of secret, the hash function and the format of the signature."""
 
     source: Source
     digest: Literal["sha1", "sha256"]

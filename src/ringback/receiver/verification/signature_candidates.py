@@ -1,4 +1,4 @@
-"""The inputs of a signature; sender and receiver must use exactly the same."""
+"""The signatures that a genuine request may have: one for each possible URL, body and secret."""
 
 import hmac
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _SCHEMES: Final = {Source.TWILIO: BY_AUTH_TOKEN, Source.KORE: BY_WEBHOOK_SECRET}
 # Without slots, so that `_filled` is cached.
 @dataclass(frozen=True)
 class ReceiverSecrets:
-    """The secrets of a receiver; there are several of a kind while one replaces another.
+    """The secrets of a receiver; there can be several of a kind while one replaces another.
 
     An empty secret is ignored, since anybody could sign with it.
     """
@@ -58,14 +58,14 @@ class ReceiverSecrets:
 
 @dataclass(frozen=True, slots=True)
 class SignatureCandidate:
-    """One possible set of inputs of a signature: scheme, method, URL, body and secret."""
+    """A combination of scheme, method, URL, body and secret that may give a request's signature."""
 
     scheme: VerificationScheme
     method: str
     url: str
-    """The URL as it is signed: without the query if the source is KORE."""
+    """The URL as the source signs it, which is without the query for KORE."""
     body: bytes
-    """The signed body; empty if the signature covers it only by the hash in the URL."""
+    """The signed body; empty if only the hash of the body in the URL is signed."""
     secret: str = field(repr=False)
 
     @property
@@ -93,9 +93,9 @@ def _form_of(body: bytes) -> Sequence[tuple[str, str]]:
 
 
 def is_same(given: str, computed: str | None) -> bool:
-    """Return True if the signatures are equal; compares in constant time to prevent timing attacks.
+    """Return True if the signatures are equal, compared in constant time to prevent timing attacks.
 
-    `given` must be ASCII, as any signature is whose format was checked. `computed` may be None.
+    `given` must be ASCII.
     """
     if computed is None:
         return False

@@ -55,7 +55,7 @@ class UnverifiedSignature:
 def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
     """Return the request's claim, or Rejected if the headers have no signature to check.
 
-    KORE may send an empty signature; then the claim's signature is empty too.
+    The signature in the claim can be empty, since KORE may send an empty one.
     """
     fields = request.fields
     is_of_twilio = not _TWILIO.names.isdisjoint(fields)

@@ -1,7 +1,7 @@
 """Verifies a request's signature, and explains what is wrong if it isn't a genuine callback.
 
-This module guarantees: signatures are checked with the code that makes them, and compared in
-constant time. Whatever a request contains, checking it returns a verdict and never raises.
+Signatures are computed with the sender's own code, and compared in constant time. Checking never
+raises, whatever a request contains: it returns a verdict.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,9 +49,9 @@ def check(
 ) -> Verdict:
     """Return Verified if the request is a genuine callback, or Rejected with the reason.
 
-    `urls` are the URLs that the sender may have called, at least one, each with its query, since a
-    Twilio signature covers it. `sent` is the sender's record of the callback: it is only used to
-    explain a wrong signature with certainty, never to accept a request.
+    `urls` are the URLs that the sender may have called, including their queries; at least one is
+    needed. `sent` is the sender's record of the callback, which is only used to explain a wrong
+    signature.
     """
     match read_claim(request):
         case UnverifiedSignature() as claim:
@@ -150,7 +150,7 @@ def _not_covered(
     urls: Sequence[CalledUrlSpellings],
     form: Form,
 ) -> Rejected | None:
-    """Return Rejected if a Twilio signature would not cover this method or body, or else None."""
+    """Return Rejected if a Twilio signature does not cover this method or body, or else None."""
     if request.method not in _METHODS:
         return claim.rejected(
             Reason.METHOD_CHANGED,
@@ -178,12 +178,14 @@ def _not_covered(
 
 
 def _not_as_sent(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected | None:
-    """Return Rejected if the body can't be the signed one although the signature is right.
+    """Return Rejected if the body was changed in a way that leaves the signature right.
 
-    No signature marks where the URL ends, and Twilio's does not cover the method, so a GET with a
-    body is rejected. KORE's signature is not an HMAC, so it allows a length-extension attack: from
-    the signature and the length of a text, anybody can compute the signature of a longer text that
-    goes on after SHA-256's padding. That padding has NUL bytes, which no form or JSON contains.
+    A GET with a body is rejected: no signature marks where the URL ends and the body begins, and
+    Twilio's does not cover the method.
+
+    A body with a NUL byte is rejected if KORE signed it. KORE's signature is not an HMAC, so
+    anybody can append to a signed body (a length-extension attack). This always adds NUL bytes,
+    which no form or JSON contains.
     """
     if request.body and request.method == "GET":
         return claim.rejected(
