@@ -1,4 +1,4 @@
-"""A captured request, and the helpers that all the capture parsers share."""
+"""A captured request, and helpers that all the capture parsers use."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class CapturedRequest:
         url: str | None = None,
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Return a captured request made of these parts; its body is cut to fit (see `fitted`)."""
+        """Return a captured request made of these parts; `fitted` is applied to its body."""
         body, more = fitted(body, headers)
         return cls(form, ReceivedRequest(method, target, headers, body), url, (*notes, *more))
 
@@ -99,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def sent_to(url: str) -> tuple[str, str, str]:
-    """Return a URL without fragment and credentials; its host and port; its path and query.
+    """Return a URL without fragment and credentials, its host and port, and its request target.
 
     >>> sent_to("https://user:pass@a.example?x=1#cbs=kore")
     ('https://a.example?x=1', 'a.example', '/?x=1')
@@ -116,7 +116,7 @@ def with_host(headers: Headers, host: str) -> Headers:
 
 
 def as_bytes(text: str) -> bytes:
-    """Return the body's text as UTF-8 bytes; bytes decoded with surrogateescape are restored.
+    """Return the text of a body as UTF-8; bytes decoded with surrogateescape are restored.
 
     Raises UnreadableCapture if the text contains half of a surrogate pair.
     """
@@ -130,10 +130,10 @@ def as_bytes(text: str) -> bytes:
 
 
 def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body, without trailing line breaks beyond its Content-Length, and notes.
+    """Cut trailing line breaks beyond the Content-Length off a body; return the body and notes.
 
-    If the Content-Length differs from the body in any other way, the body is returned unchanged
-    and a note says so.
+    If the Content-Length differs from the body in any other way, the body is returned unchanged,
+    and a note explains the difference.
     """
     length = _content_length(headers)
     if length is None or length == len(body):

@@ -39,7 +39,7 @@ _SHORT: Final = {
     "w": "write-out",
     "x": "proxy",
 }
-"""The long names of those short curl options that have a value or affect the request."""
+"""Maps short curl options to their long names, if they have a value or affect the request."""
 
 _DATA: Final = frozenset({"data", "data-ascii", "data-binary", "data-raw", "data-urlencode"})
 _HEADERS: Final = {"user-agent": "User-Agent", "referer": "Referer", "cookie": "Cookie"}
@@ -55,7 +55,7 @@ _IGNORED: Final = frozenset(
         *("max-time", "output", "proxy", "resolve", "retry", "user", "write-out"),
     }
 )
-"""Options whose value is not part of the request, or is not covered by any signature."""
+"""Options whose value is not a part of the request, or is not covered by any signature."""
 
 _WITH_VALUE: Final = (
     _DATA | _HEADERS.keys() | _REFUSED.keys() | _IGNORED | {"header", "json", "request", "url"}
@@ -107,7 +107,7 @@ def read(text: str) -> CapturedRequest:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each option's long name and its value; other words yield `url`."""
+    """Yield the long name and the value of each option; other words are values of `url`."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--") and len(word) > 2:

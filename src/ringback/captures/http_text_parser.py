@@ -1,4 +1,7 @@
-"""Parses an HTTP request given as text: as on the wire, or as tools or KORE's notice print it."""
+"""Parses an HTTP request given as text, such as raw HTTP or the output of `curl -v`.
+
+Requests copied from KORE's migration notice, which have a form of their own, are parsed too.
+"""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +23,7 @@ _HEADER: Final = re.compile(r"(?P<name>[\w!#$%&'*+.^`|~-]+):[ \t]*(?P<value>.*?)
 # HTTP/2 has pseudo-headers instead of a request line; browsers and proxies show them like this.
 _PSEUDO: Final = re.compile(r":(?P<name>method|path|scheme|authority):[ \t]*(?P<value>\S*)[ \t]*")
 _CONTENT, _HEADERS = "REQUEST CONTENT:", "HEADERS:"
-"""The headings that KORE's notice prints in a request: above the body, then above the headers."""
+"""The headings above the body and the headers in the requests of KORE's migration notice."""
 
 _LINE_BREAK: Final = re.compile(r"\r?\n")
 _EMPTY_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
@@ -90,7 +93,7 @@ def _unmarked(text: str) -> str:
     return "".join(kept)
 
 
-# ---- requests in the format of KORE's notice ----------------------------------------------------
+# ---- requests in the format of KORE's migration notice ------------------------------------------
 
 
 def _has_titles(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Parses a line printed by `ringback listen --json` into the request it reports."""
+"""Parses a line printed by `ringback listen --json` into the request that the line reports."""
 
 import re
 from typing import Final

@@ -56,9 +56,9 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return the text that Windows' cmd makes of a caret and the text after it.
+    """Return the text that a caret and the text after it mean in Windows' cmd.
 
-    That is the next character, or a space for a line break; two line breaks give one line break.
+    The caret is dropped, and a line break after it becomes a space; two line breaks become one.
     """
     if match["end"] is None:
         return match["char"] or ""
