@@ -43,7 +43,7 @@ PORTS: Final = (8000, 8080, 9000, 9001)
 """The ports that the documents use."""
 
 _BLOCK: Final = re.compile(
-    r"(?P<above>(?:^ *<!--.*?-->\n\s*)*)"
+    r"(?P<above>(?:^ *<!--(?:(?!-->).)*-->\n\s*)*)"
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
