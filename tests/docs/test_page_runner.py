@@ -206,12 +206,6 @@ def test_output_that_does_not_settle_fails(follow: Follow) -> None:
         follow(sh("echo one", "settles") + text("two"), within=0.5)
 
 
-def test_an_excerpt_that_its_file_does_not_have_fails(follow: Follow) -> None:
-    assert follow(fenced("python", '"""Excerpt."""', "checked by: tests/docs")) == 0
-    with pytest.raises(PageFailure, match=r"not an excerpt of examples/device\.py"):
-        follow(fenced("python", "print('nowhere')", "part of: examples/device.py"))
-
-
 @pytest.mark.parametrize("note", ["keep running", "file", "not run"])
 def test_a_note_without_a_meaning_fails(note: str, tmp_path: Path) -> None:
     with pytest.raises(PageFailure, match=f"the note '{note}' has no meaning or no value"):

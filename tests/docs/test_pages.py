@@ -18,6 +18,7 @@ from tests.docs.page_runner import (
     PageReader,
     as_typed_with_a_wheel,
     blocks,
+    is_excerpt,
     make_clone,
     reader_environment,
     wrong_notes,
@@ -124,6 +125,8 @@ def escaped(page: str) -> Iterator[str]:
             yield f"{where}: a test could run it: {reason}"
         if (test := notes.get("checked by")) and not (ROOT / test).is_file():
             yield f"{where}: there is no file {test}"
+        if (whole := notes.get("part of")) and not is_excerpt(block.text, ROOT / whole):
+            yield f"{where}: this is not an excerpt of {whole}"
         if not language and not lines[block.line - 2].endswith("-->"):
             yield f"{where}: the block has no language"
         if language == "sh" and re.search(r"^\$ ", block.text, re.MULTILINE):
@@ -157,6 +160,10 @@ def test_no_block_escapes(page: Path) -> None:
             "the note 'keep running' has no meaning or no value",
         ),
         ("<!-- not run: it is slow -->\n```sh\nfalse\n```\n", "a test could run it: it is slow"),
+        (
+            "<!-- part of: examples/device.py -->\n```python\nimport no\n```\n",
+            "this is not an excerpt of examples/device.py",
+        ),
         ("<!-- checked by: no.py -->\n```sh\nfalse\n```\n", "there is no file no.py"),
     ],
 )
@@ -171,6 +178,7 @@ def test_a_block_that_escapes_is_found(block: str, why: str) -> None:
         "```sh\nringback dev\n```\n\nIt prints:\n\n```text\nRingback\n…\n```\n",
         "<!-- post-inactive body -->\n```\nApiVersion=v1\n```\n",
         "<!-- file: app.py -->\n```python\npass\n```\n",
+        "<!-- part of: examples/device.py -->\n```python\nimport socket\n```\n",
         "<!-- not run: changes the whole machine -->\n```sh\nsudo true\n```\n",
         "<!-- checked by: tests/docs/test_pages.py -->\n```toml\nport = 1\n```\n",
     ],
