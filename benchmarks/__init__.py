@@ -2,18 +2,18 @@
 
 Each family of figures is one module: `harness` (T0), `backlog` (T1), `end_to_end` (T2, T3),
 `latency` (T4, T5), `peers` (T6), `footprint` (T7), `receiver_checks` (T8), `isolation` (T10),
-`many_sims` (T11).
-They start processes of their own:
+`many_sims` (T11), `command_line` (T12).
 
-    receiver     answers every callback, counts it, and notes when it came
+They start these modules in processes of their own:
+
+    receiver     answers every callback, counts it, and notes when it arrived
     plain_loop   the reference: our rendering and sender, and nothing else
     filling      puts waiting callbacks into a data file
-    drain        an engine that delivers what is in a data file
-    looking_up   lists and fetches SIMs in a data file of few, and in one of many
-    checking     checks requests as a receiver does, and has other libraries do it
-    server       `ringback serve`, as a customer has it; `hanging_names` where some names hang
+    drain        an engine that delivers the callbacks in a data file
+    looking_up   lists and fetches SIMs, in a data file with few SIMs and in one with many
+    checking     verifies requests as a receiver does, with our code and with other libraries
+    server       `ringback serve`, as a customer runs it; `hanging_names` adds names that hang
 
-`against` has two commits take turns, and says whether this one is slower.
-
-`engine` is the one module that builds parts of Ringback by hand.
+`against` runs the benchmarks of two commits alternately, and reports if this one is slower.
+`engine` is the only module that builds parts of Ringback by hand.
 """

@@ -101,13 +101,13 @@ async def _measure(
 
 
 def _reference(run: Run) -> list[Figure]:
-    """Return the line that the other lines' ratios of rates are to."""
+    """Return the figure of the reference loop, which the ratios of rates compare with."""
     if not run.plains:
         return []
     rate = median(plain.per_second for plain in run.plains)
     spread = " to ".join(f"{each(p.per_second for p in run.plains):,.0f}" for each in (min, max))
     share = min(plain.share_of_core for plain in run.plains)
-    busy = "" if share > _UNDISTURBED else "; THE MACHINE WAS BUSY, mind the CPU column instead"
+    busy = "" if share > _UNDISTURBED else "; THE MACHINE WAS BUSY, see the CPU column instead"
     return [
         Figure(
             REFERENCE,
@@ -116,44 +116,52 @@ def _reference(run: Run) -> list[Figure]:
             "requests/s",
             1.0,
             cpu_us=median(plain.cpu_us for plain in run.plains),
-            note=f"measured {len(run.plains)} times, {spread}; each ratio is to its neighbours;"
-            f" it had {share:.0%} of its core at the least{busy}",
+            note=f"measured {len(run.plains)} times, {spread}; each ratio is to the nearest one;"
+            f" it had {share:.0%} of its core at least{busy}",
         )
     ]
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute in all; less exact")
+    parser.add_argument("--quick", action="store_true", help="take only a minute; less exact")
     parser.add_argument(
-        "--only", metavar="T1,T4", type=_ids, help=f"which to run, of {','.join(BENCHMARKS)}"
+        "--only",
+        metavar="T1,T4",
+        type=_ids,
+        help=f"which benchmarks to run, of {','.join(BENCHMARKS)}",
     )
     parser.add_argument(
         "--rounds",
         metavar="N",
         type=int,
-        help="of each rate, for its median [default: 3, quick: 1]",
+        help="how often to measure each rate, for the median [default: 3, quick: 1]",
     )
     parser.add_argument(
-        "--peers", action="store_true", help="also T6: taskiq and Celery, installed for it once"
+        "--peers", action="store_true", help="also T6: taskiq and Celery, installed once for this"
     )
     parser.add_argument(
-        "--profile", metavar="T1", type=_profilable, help="print where the time of these goes"
+        "--profile",
+        metavar="T1",
+        type=_profilable,
+        help="print where these benchmarks spend their time",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as one line, last")
+    parser.add_argument(
+        "--json", action="store_true", help="print the figures as one line of JSON at the end"
+    )
     parser.add_argument(
         "--against",
         metavar="COMMIT",
-        help="take turns with a commit, and print ratios to it"
-        f" [default of --only: {','.join(against.IDS)}]; fails where this one is slower",
+        help="alternate with a commit, and print ratios to it"
+        f" [default of --only: {','.join(against.IDS)}]; fails if this one is slower",
     )
     parser.add_argument(
         "--pairs",
         metavar="N",
         type=int,
         default=against.PAIRS,
-        help=f"how often they take turns [default: {against.PAIRS}; up to {against.MOST_PAIRS}"
-        " where that does not decide]",
+        help=f"how often the two run [default: {against.PAIRS}; up to {against.MOST_PAIRS}"
+        " if undecided by then]",
     )
     return parser.parse_args()
 

@@ -1,9 +1,9 @@
-"""Whether this commit is slower than another one: `make bench ARGS="--against COMMIT"`.
+"""Is this commit slower than another one? `make bench ARGS="--against COMMIT"`.
 
-The two take turns, each with the `benchmarks` and the dependencies of its own, so that what
-disturbs the machine disturbs both; a pair of runs gives one ratio for each figure. What counts is
-the median of 15 pairs. A figure whose median can't be told from its bound by then goes on, up to
-60 pairs.
+The benchmarks of both commits run alternately, each with the `benchmarks` and the dependencies of
+its own commit, so that a disturbance of the machine affects both. Each pair of runs gives one ratio
+for each figure. The median of 15 pairs decides. If 15 pairs can't decide on which side of its bound
+a figure's median is, they continue, up to 60 pairs.
 """
 
 import math
@@ -23,7 +23,7 @@ from benchmarks.processes import BenchmarkFailed
 PAIRS: Final = 15
 MOST_PAIRS: Final = 60
 IDS: Final = ("T1", "T2", "T3", "T4", "T5", "T7", "T10")
-"""The benchmarks that decide whether a commit is slower."""
+"""The benchmarks that decide if a commit is slower."""
 _MOST_CPU: Final = 1.03
 _MOST_LATENCY: Final = 1.10
 _BY_CPU: Final = frozenset({"T1", "T2", "T3", "T5"})
@@ -32,11 +32,11 @@ _ROOT: Final = Path(__file__).parents[1]
 
 
 Runner = Callable[[Sequence[str]], list[Figure]]
-"""Runs benchmarks, and returns their figures."""
+"""Runs the benchmarks with these ids, and returns their figures."""
 
 
 class Measure(NamedTuple):
-    """What is compared: the value of a figure, or its CPU."""
+    """A quantity that is compared: the value of a figure, or its CPU time."""
 
     id: str
     name: str
@@ -48,10 +48,10 @@ class Measure(NamedTuple):
 
 @dataclass(slots=True)
 class Comparison:
-    """The ratios of one measure, this commit's to the other's, pair by pair."""
+    """The ratios of one measure, this commit's to the other's, one for each pair of runs."""
 
     bound: float | None
-    """What the median may be at the most; None for one that decides nothing."""
+    """The largest median that is not slower; None for a measure that doesn't decide."""
     ratios: list[float] = field(default_factory=list[float])
 
     @property
@@ -60,15 +60,15 @@ class Comparison:
 
     @property
     def certain(self) -> tuple[float, float]:
-        """Between which ratios the true median lies, with a certainty of 95 %."""
+        """Return two ratios between which the true median is, with a confidence of 95 %."""
         ordered, count = sorted(self.ratios), len(self.ratios)
-        # By the normal form of the binomial distribution of how many lie below the median.
+        # The number of ratios below the median has a binomial distribution, taken here as normal.
         below = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
         return ordered[below], ordered[count - 1 - below]
 
     @property
     def is_open(self) -> bool:
-        """Whether more pairs could still change which side of its bound the median is on."""
+        """Return True if more pairs could still move the median to the other side of its bound."""
         low, high = self.certain
         return self.bound is not None and low <= self.bound < high
 
@@ -79,7 +79,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of the two commits, where it can be run."""
+    """One of the two commits, in a folder where it can run."""
 
     python: Path
     folder: Path
@@ -92,7 +92,7 @@ class _Side:
         return cls(python, folder, "--json" in options)
 
     def run(self, ids: Sequence[str]) -> list[Figure]:
-        """Run these benchmarks once; return what they measured, without those that failed."""
+        """Run these benchmarks once; return the figures of those that succeeded."""
         sizes = ("--quick", "--rounds", "1", "--only", ",".join(ids))
         how = (*sizes, "--json") if self.knows_json else sizes
         ended = _run(self.python, "-m", "benchmarks", *how, folder=self.folder)
@@ -107,9 +107,9 @@ class _Side:
 
 
 def compare(commit: str, ids: Sequence[str], *, pairs: int = PAIRS) -> bool:
-    """Compare this working tree with a commit; print how, and return whether it is slower.
+    """Compare this working tree with a commit, print the result, and return True if it is slower.
 
-    Raises BenchmarkFailed where the commit can't be had, or its benchmarks can't be run.
+    Raises BenchmarkFailed if the commit can't be checked out, or its benchmarks can't run.
     """
     with _worktree(commit) as folder:
         return compare_sides(_Side.at(_ROOT).run, _Side.at(folder).run, ids, pairs=pairs)
@@ -118,10 +118,9 @@ def compare(commit: str, ids: Sequence[str], *, pairs: int = PAIRS) -> bool:
 def compare_sides(
     ours: Runner, theirs: Runner, ids: Sequence[str], *, pairs: int = PAIRS, most: int = MOST_PAIRS
 ) -> bool:
-    """Have two sides run benchmarks in turn; print how they compare, return whether ours is slower.
+    """Run both sides' benchmarks alternately, print a comparison, return True if ours is slower.
 
-    What was compared by then is printed also before it goes on with what is undecided, and where it
-    is interrupted.
+    Prints the comparison also before continuing with undecided figures, and when interrupted.
     """
     comparisons = Comparisons()
     try:
@@ -144,7 +143,7 @@ def compare_sides(
 
 @dataclass(slots=True)
 class Comparisons:
-    """What was compared so far, and what can't be."""
+    """The comparisons made up to now, and the figures that can't be compared."""
 
     found: dict[Measure, Comparison] = field(default_factory=dict[Measure, Comparison])
     left_out: dict[str, str] = field(default_factory=dict[str, str])
@@ -167,13 +166,13 @@ class Comparisons:
             self.left_out[f"{id_} {name}"] = "only the other commit measures it"
 
     def undecided(self, ids: Sequence[str]) -> list[str]:
-        """Return the benchmarks of which a measure can't be told from its bound yet."""
+        """Return the ids of the benchmarks with a measure that more pairs could still decide."""
         still_open = {measure.id for measure, one in self.found.items() if one.is_open}
         return [id_ for id_ in ids if id_ in still_open]
 
     @property
     def is_slower(self) -> bool:
-        """Whether the median of a measure is beyond its bound."""
+        """Return True if the median of a measure is beyond its bound."""
         return any(comparison.is_slower for comparison in self.found.values())
 
     def __str__(self) -> str:
@@ -190,7 +189,7 @@ def _incomparable(figure: Figure, other: Figure | None) -> str | None:
 
 
 def _ratios(figure: Figure, other: Figure) -> Iterator[tuple[Measure, float | None, float]]:
-    """Yield each measure of a figure with its bound, and its ratio to the other commit's."""
+    """Yield each measure of a figure: its bound, and its ratio to the other commit's figure."""
     is_latency = figure.id in _BY_LATENCY and figure.name.endswith("p50")
     bound = _MOST_LATENCY if is_latency else None
     if figure.id == "T7" and figure.unit in ("MB", "% of a core"):
@@ -207,7 +206,7 @@ def _ratio(ours: float, theirs: float) -> float:
 
 
 def _table(found: Mapping[Measure, Comparison]) -> str:
-    """Return a line for each measure: median, spread, bound, verdict."""
+    """Return a table with a line for each measure: median, spread, bound, verdict."""
     lines = [f"{'median':>7} {'95 % certain':>14} {'least to most':>14} {'pairs':>5}  may be  what"]
     for measure, comparison in found.items():
         low, high = comparison.certain
@@ -224,12 +223,12 @@ def _table(found: Mapping[Measure, Comparison]) -> str:
 
 @contextmanager
 def _worktree(commit: str) -> Iterator[Path]:
-    """Check the commit out beside this one, and install what it needs there."""
+    """Check the commit out into a folder of its own, and install its dependencies there."""
     with tempfile.TemporaryDirectory(prefix="ringback-against-") as folder:
         place = Path(folder) / "ringback"
         _output("git", "worktree", "add", "--detach", place, commit, folder=_ROOT)
         try:
-            # The same interpreter, whatever is called python3 there.
+            # Use the same interpreter, not whichever one `python3` is.
             python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
             _output("make", "install-dev", f"PYTHON={python}", folder=place)
             yield place
@@ -238,9 +237,9 @@ def _worktree(commit: str) -> Iterator[Path]:
 
 
 def _output(*command: str | Path, folder: Path) -> str:
-    """Return what a command prints.
+    """Return a command's standard output.
 
-    Raises BenchmarkFailed with what it said where it fails.
+    Raises BenchmarkFailed with the command's error output if it fails.
     """
     ended = _run(*command, folder=folder)
     if ended.returncode:

@@ -1,7 +1,7 @@
-"""T1: a stored backlog, delivered by one process; every attempt written ahead, and settled.
+"""T1: one process delivers a stored backlog; every attempt is recorded before it is sent.
 
-The reference loop runs before each round. The second line lets the same engine use both cores,
-which it then shares with the receiver.
+The reference loop runs before each round. The second line is for the same engine on both cores, one
+of which it shares with the receiver.
 """
 
 from statistics import median
@@ -56,7 +56,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 async def drain(run: Run, count: int, *, cores: frozenset[int]) -> dict[str, Any]:
-    """Deliver so many stored callbacks in a process of their own; return how that went."""
+    """Deliver `count` stored callbacks in a separate process; return its report."""
     is_profiled = "T1" in run.profiled and cores == run.cores.measured
     async with run.filled(count, are_due=True) as folder:
         await run.receiver.counter.reset()

@@ -1,7 +1,8 @@
-"""Checks signed requests of 1 KiB: `python -m benchmarks.checking`.
+"""Verifies signed requests of 1 KiB: `python -m benchmarks.checking`.
 
-Ours and the libraries that people use today take turns, so that what disturbs the machine disturbs
-all. Each is given what a web server has: the method, the headers, the body as bytes.
+Our code and the libraries commonly used today run alternately, so that a disturbance of the machine
+affects all of them. Each gets what a web server has: the method, the headers, and the body as
+bytes.
 """
 
 import argparse
@@ -44,7 +45,7 @@ _IN_A_ROW: Final = 200
 
 
 def checks() -> Mapping[str, Check]:
-    """Return what is timed, by its name; each says whether it took its request for genuine."""
+    """Return the timed functions by name; each returns True if it accepted its request."""
     form = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
     digest = sign_as_kore("POST", _RESOURCE, _FORM, secret=_SECRET)
     by_kore = {"Kore-Idempotency-Token": "RQ" + "0" * 32, "Kore-Signature": digest}
@@ -111,11 +112,11 @@ def _standardwebhooks() -> Check:
 
 
 def run(rounds: int, times: int) -> dict[str, list[float]]:
-    """Return for each check how many µs it took in each round, the median of many goes."""
+    """Return, for each check, its µs in each round: the median of many calls."""
     named = checks()
     wrong = [name for name, check in named.items() if not check()]
     if wrong:
-        raise AssertionError(f"not taken for genuine: {wrong}")
+        raise AssertionError(f"rejected a genuine request: {wrong}")
     gc.collect()
     gc.freeze()
     took: dict[str, list[float]] = {name: [] for name in named}

@@ -1,7 +1,7 @@
-"""T12: how long the commands take that a newcomer starts with.
+"""T12: how long the commands take that a newcomer runs first.
 
 The reference is a Python that imports asyncio and click and ends: no command that uses them can be
-quicker. Bytecode is compiled before anything is measured, as it is after an installation.
+quicker. The bytecode is compiled before the measurement, as it is after an installation.
 """
 
 import os
@@ -25,11 +25,11 @@ from ringback.cli.main import main
 _RINGBACK: Final = (sys.executable, "-m", "ringback")
 _NOTHING: Final = (sys.executable, "-c", "import asyncio, click")
 _HELP_WITHIN: Final = 200
-"""In milliseconds, for each help text."""
+"""The bound for each help text, in milliseconds."""
 
 
 async def measure(run: Run) -> list[Figure]:
-    """Measure the help of every command, and commands that ask a running `ringback dev`."""
+    """Measure the help of every command, and commands that query a running `ringback dev`."""
     times = run.size(10, quick=3)
     with pinned(run.cores.measured), tempfile.TemporaryDirectory() as folder:
         helps = {" ".join(path): (*_RINGBACK, *path, "--help") for path in _paths(main)}
@@ -70,12 +70,12 @@ def _paths(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 def _interleaved(commands: dict[str, tuple[str, ...]], times: int) -> dict[str, list[float]]:
-    """Run the commands in turns, so that what disturbs the machine disturbs all alike."""
+    """Run the commands alternately, so that a disturbance of the machine affects all of them."""
     took = {name: list[float]() for name in commands}
     for turn in range(-1, times):
         for name, command in commands.items():
             milliseconds = _run(command)
-            if turn >= 0:  # the first turn compiles
+            if turn >= 0:  # the first turn compiles the bytecode
                 took[name].append(milliseconds)
     return took
 

@@ -1,7 +1,7 @@
-"""An engine that delivers what is due in a data file: `python -m benchmarks.drain FOLDER ...`.
+"""An engine that delivers the due callbacks of a data file: `python -m benchmarks.drain FOLDER …`.
 
-The time runs from the engine's start until every callback is settled in the store. The data file
-is open by then, and nothing of it has been read.
+The time runs from the engine's start until every callback is settled in the store. The data file is
+already open at the start, but none of it has been read.
 """
 
 import argparse

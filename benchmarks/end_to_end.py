@@ -1,8 +1,8 @@
-"""T2 and T3: authenticated accept -> committed -> signed POST -> attempt committed.
+"""T2 and T3: authenticated request -> committed -> signed POST -> attempt committed.
 
-A closed loop asks a served process for callbacks as fast as it answers; then all that was accepted
-has to be settled. The rate of settling counts from the first request to the last settled attempt,
-so that a server can't look fast by leaving a backlog.
+Clients create callbacks at a served process as fast as it answers; then all accepted callbacks have
+to be settled. The rate of settling counts from the first request to the last settled attempt, so
+that a server can't look fast by leaving a backlog.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ _SETTLES_WITHIN: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What went through a server in one round."""
+    """The rates at which callbacks went through a server in one round."""
 
     accepted: float
-    """A second, while requests were sent."""
+    """Callbacks accepted a second, while requests were sent."""
     settled: float
-    """A second, until there was nothing left to settle."""
+    """Callbacks settled a second, until none was left to settle."""
     backlog: int
-    """How many had yet to be sent when the last request was answered."""
+    """How many callbacks were not yet settled when the last request was answered."""
     cpu_us: float
     p95: float
     p99: float
@@ -50,7 +50,7 @@ async def batches(run: Run) -> list[Figure]:
 async def _measure(run: Run, id_: str, name: str, batch: int, target: Target) -> list[Figure]:
     plain, passages = list[float](), list[Passage]()
     async with run.server(id_) as server:
-        await pass_through(run, server, batch, seconds=run.size(2.0, quick=0.5))  # warms up
+        await pass_through(run, server, batch, seconds=run.size(2.0, quick=0.5))  # warm-up
         for _ in range(run.rounds):
             plain.append((await run.plain()).per_second)
             passages.append(
@@ -72,7 +72,7 @@ async def _measure(run: Run, id_: str, name: str, batch: int, target: Target) ->
 
 
 async def pass_through(run: Run, server: Server, batch: int, *, seconds: float) -> Passage:
-    """Have callbacks asked for, so many by a request, and wait until all are settled."""
+    """Create callbacks, `batch` of them in each request, and wait until all are settled."""
     counter = run.receiver.counter
     await counter.reset()
     cpu, began = usage(server.pid).cpu_seconds, perf_counter()

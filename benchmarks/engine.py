@@ -1,4 +1,4 @@
-"""The parts of Ringback that benchmarks build by hand: the one place to change with them."""
+"""The parts of Ringback that benchmarks build by hand: the only module to change with them."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ from ringback.runtime.system_clock import (
 from ringback.stores.sqlite.store import SqliteStore
 
 AT_ONCE: Final = 64
-"""How many requests the reference loop has under way, at the most."""
+"""The maximum number of requests that the reference loop has in flight."""
 _CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
@@ -50,11 +50,11 @@ ACCOUNT_SID: Final = _ACCOUNT.sid
 AUTH_TOKEN: Final = _ACCOUNT.auth_token
 FLEETS: Final = ("most", "others", "few")
 _FEW: Final = 60
-"""How many SIMs pass a filter: the oldest, so that whoever looks through all finds them last."""
+"""How many SIMs pass a filter: the oldest ones, so that a scan of all SIMs finds them last."""
 
 
 def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[CallbackRecord]:
-    """Make callbacks without end, due now or at a given time."""
+    """Make callbacks endlessly, due now or at a given time."""
     target = CallbackUrl.parse(f"{url}#cbs=kore")
     for _ in repeat(None):
         callback = compose(
@@ -70,14 +70,14 @@ def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[CallbackR
 
 
 def delivered_to(url: str) -> Iterator[CallbackRecord]:
-    """Make callbacks without end that were delivered at the first attempt."""
+    """Make callbacks endlessly that were delivered at the first attempt."""
     for callback in callbacks_to(url):
         progress = callback.progress._replace(attempt_count=1)
         yield callback.having(delivered(progress, callback.date_created))
 
 
 def stamped(callback: CallbackRecord, number: int) -> CallbackRecord:
-    """Return the callback with a number by which the receiver tells when it came."""
+    """Return the callback with a number, by which the receiver reports when it arrived."""
     return callback._replace(body=f"{callback.body}&Stamp={number}")
 
 
@@ -90,7 +90,7 @@ def a_sender() -> HttpTransport:
 
 
 async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
-    """Render and send a callback: all that the reference does."""
+    """Render and send a callback, as the reference loop does."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)
 
@@ -100,7 +100,7 @@ def open_store(folder: Path) -> SqliteStore:
 
 
 async def fill(store: SqliteStore, callbacks: Iterable[CallbackRecord]) -> None:
-    """Keep the callbacks, for an account of their own."""
+    """Store the callbacks, in an account of their own."""
     await store.transact(lambda tx: tx.accounts.add(_ACCOUNT, []))
     waiting = iter(callbacks)
     while some := list(islice(waiting, _ROWS_AT_ONCE)):
@@ -108,7 +108,7 @@ async def fill(store: SqliteStore, callbacks: Iterable[CallbackRecord]) -> None:
 
 
 async def fill_with_sims(store: SqliteStore, count: int) -> None:
-    """Keep so many SIMs in an account, and the fleets that they are in."""
+    """Store `count` SIMs in an account, and the fleets they belong to."""
     await store.transact(_add_fleets)
     numbers = iter(range(count))
     while some := list(islice(numbers, _ROWS_AT_ONCE)):
@@ -149,7 +149,7 @@ async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
 
 
 async def is_settled(store: SqliteStore) -> bool:
-    """Tell whether no callback waits, nor is under way."""
+    """Return True if no callback is waiting or in progress."""
     return not await store.transact(
         lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, PageWindow(1))
     )
@@ -197,7 +197,7 @@ def _add_sims(tx: Transaction, numbers: Iterable[int]) -> None:
 def _kind_of(number: int) -> tuple[SimStatus, str]:
     """Return a SIM's status and fleet.
 
-    Few are ready, and those are the few of one fleet. Half are inactive, half are in the largest
+    The few ready SIMs are all in one fleet. Half of the SIMs are inactive, half are in the largest
     fleet, and few are both.
     """
     if number < _FEW:

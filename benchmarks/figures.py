@@ -1,7 +1,7 @@
 """What a benchmark prints: figures, their ratios to the reference of the same run, and targets.
 
-Figures travel between two commits as JSON. A commit from before that prints the table alone, which
-is read back; it does not say what a figure's workload was.
+Two commits exchange figures as JSON. An older commit prints only the table, which is parsed; a
+table does not show the workload of a figure.
 """
 
 import json
@@ -15,7 +15,7 @@ _HEADINGS: Final = ("", "what", "figure", "unit", "ratio", "target", "met", "CPU
 _RIGHT: Final = frozenset({2, 4, 7})
 _NOTHING: Final = "-"
 REFERENCE: Final = "-"
-"""The id of the line that the ratios of rates are to."""
+"""The id of the reference's line: ratios of rates compare with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,16 @@ class Figure:
     value: float
     unit: str
     ratio: float | None = None
-    """To the reference, in the figure's own direction: 0.5 of a rate is half as fast."""
+    """The ratio to the reference, where higher is more: a rate half as fast has the ratio 0.5."""
     target: Target | None = None
     cpu_us: float | None = None
-    """What one callback cost the measured process, over all its threads."""
+    """CPU time that one callback cost the measured process, over all its threads."""
     note: str = ""
     workload: str | None = None
-    """What was measured, where the name does not say it; figures of other workloads can't be
-    compared. None where a table was read, which does not have it."""
+    """What was measured, if the name does not say it: other workloads can't be compared.
+
+    None for figures parsed from a table, which does not show it.
+    """
 
     def cells(self) -> tuple[str, ...]:
         met = _NOTHING if self.target is None else "yes" if self.target.is_met_by(self) else "NO"
@@ -85,7 +87,7 @@ class Figure:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Return the figures as a table, their notes below it."""
+    """Return the figures as a table, with their notes below it."""
     rows = [_HEADINGS, *(figure.cells() for figure in figures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
@@ -100,7 +102,7 @@ def to_json(figures: Sequence[Figure]) -> str:
 
 
 def from_json(line: str) -> list[Figure]:
-    """Return the figures of a line that `to_json` made; fields unknown here are left out."""
+    """Return the figures of a line that `to_json` made, ignoring unknown fields."""
     known = Figure.__dataclass_fields__.keys()
     return [
         Figure(**{name: value for name, value in fields.items() if name in known})
@@ -109,7 +111,7 @@ def from_json(line: str) -> list[Figure]:
 
 
 def from_table(printed: str) -> list[Figure]:
-    """Return the figures of the table in what `make bench` printed.
+    """Return the figures of the table in the output of `make bench`.
 
     >>> from_table("T7  idle: CPU  0.00  % of a core  -  ≤ 1  yes  -")[0].unit
     '% of a core'
@@ -123,13 +125,13 @@ def from_table(printed: str) -> list[Figure]:
 
 
 def cost(figures: Sequence[Figure]) -> str:
-    """Return what a callback costs in CPU, by benchmark."""
+    """Return a text with the CPU time that a callback costs, by benchmark."""
     lines = [f"  {f.cpu_us:>9,.1f}  {f.id} {f.name}" for f in figures if f.cpu_us is not None]
     return "\n".join(["CPU µs for each callback, in the measured process:", *lines])
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
-    """Return the smallest sample that at least this share of them does not exceed.
+    """Return the smallest sample such that at least this share of the samples is not larger.
 
     >>> quantile([3.0, 1.0, 2.0, 4.0], 0.5)
     2.0

@@ -1,7 +1,7 @@
 """Puts callbacks into a data file, directly: `python -m benchmarks.filling FOLDER ...`.
 
-They wait; or, with `--history`, they were delivered long ago. Of those a few are written by the
-store, and multiplied by SQL.
+The callbacks are waiting or, with `--history`, were delivered long ago. The store writes only a few
+delivered callbacks; SQL multiplies them.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _MULTIPLY = """
 
 
 async def remember(folder: Path, url: str, count: int) -> dict[str, object]:
-    """Put in callbacks that were delivered."""
+    """Insert delivered callbacks; return how many were inserted a second."""
     store = open_store(folder)
     began = time.perf_counter()
     await fill(store, islice(delivered_to(url), min(count, _SEED)))

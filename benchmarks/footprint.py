@@ -1,7 +1,7 @@
-"""T7: what a server uses while it has nothing to do, with no callbacks and with many waiting.
+"""T7: what an idle server uses, with no callbacks and with many waiting.
 
-The reference is the memory of the plain loop's process before it has anything to send. The idle
-CPU has none: what does nothing takes nothing.
+The reference is the memory of the plain loop's process before it has anything to send. The idle CPU
+has no reference: an idle process should use none.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 async def _idle(run: Run, server: Server) -> tuple[Usage, float]:
-    """Return what the server uses, and how much of a core it takes doing nothing."""
+    """Return the server's usage, and the share of a core that it takes while idle."""
     await asyncio.sleep(_SETTLING_IN)
     seconds = run.size(10.0, quick=3.0)
     before = usage(server.pid)

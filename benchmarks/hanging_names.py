@@ -1,9 +1,9 @@
-"""The command `ringback` on a machine with names whose server never answers.
+"""The command `ringback` on a machine with names whose name server never answers.
 
     python -m benchmarks.hanging_names serve ...
 
-All names under `hang.invalid` are looked up without end; a resolver that can't be reached would
-have the whole machine wait. All else is the real command's.
+Looking up a name under `hang.invalid` never ends; with a resolver that can't be reached, every name
+on the machine would hang. Everything else is the real command.
 """
 
 import socket

@@ -1,7 +1,7 @@
-"""T0: what the harness itself can do, so that nobody takes its limit for the server's.
+"""T0: the limit of the harness itself, so that nobody takes it for the server's limit.
 
-Load and receiver share a core, as they do in T2 to T5 and T10. There, each callback costs both of
-them one request.
+Load and receiver share a core, as they do in T2 to T5 and T10. In those, each callback costs both
+of them one request.
 """
 
 from itertools import repeat

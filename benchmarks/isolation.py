@@ -1,6 +1,6 @@
-"""T10: what others cost a quiet account, at the API and at its receiver.
+"""T10: how much others slow down a quiet account, at the API and at its receiver.
 
-The quiet account asks for callbacks to healthy destinations at a steady rate, first alone, then
+The quiet account creates callbacks to healthy destinations at a steady rate: first alone, then
 beside each kind of trouble that another account, or a stranger, makes. The reference is the same
 load alone on the same server; each row has a server of its own.
 """
@@ -26,24 +26,24 @@ _TROUBLED_RATE: Final = 50
 _CLIENTS: Final = 4
 _BATCH: Final = 1_000
 _POSTED: Final = 500
-"""Callbacks in each request that makes trouble ready."""
+"""Callbacks in each request that prepares trouble."""
 _ALL_COME_WITHIN: Final = 60.0
 _NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
 
 Trouble = Callable[[Run, Server], AbstractAsyncContextManager[None]]
-"""Trouble that another account makes on a server for as long as this is open."""
+"""A context manager: another account makes trouble on a server while it is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """One row: who is beside the quiet account."""
+    """One row of the table: the trouble made beside the quiet account."""
 
     name: str
     trouble: Trouble
     history: tuple[int, int] = (0, 0)
-    """How many callbacks the other account has had: in full, and where it has to be quick."""
+    """How many past callbacks the other account has: in a full run, and in a quick one."""
     seconds: float = 10.0
-    """For how long it is measured; a minute sees the sweep."""
+    """How many seconds are measured; a minute is long enough to include the sweep."""
     options: tuple[str, ...] = ()
     most_files: int | None = None
     target: Target | None = ratio_at_most(2)
@@ -55,7 +55,7 @@ class Neighbour:
 
 @dataclass(slots=True)
 class Times:
-    """How long requests took to their acceptance, and callbacks to their receiver, in ms."""
+    """Times until requests were accepted, and until callbacks reached their receiver, in ms."""
 
     accepted: list[float] = field(default_factory=list[float])
     received: list[float] = field(default_factory=list[float])
@@ -97,7 +97,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 async def _limited_flood(run: Run) -> Neighbour:
-    """Return the flood of batches where an account may ask for half of what the server can do."""
+    """Return the flood of batches with a rate limit of half of what the server can do."""
     async with run.server("T10") as server:
         seconds = run.size(5.0, quick=2.0)
         capacity = (await pass_through(run, server, _BATCH, seconds=seconds)).settled
@@ -109,7 +109,7 @@ async def _limited_flood(run: Run) -> Neighbour:
 
 
 async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
-    """Return how it went alone, and how beside the neighbour."""
+    """Return the times of the quiet account alone, and beside the neighbour."""
     full, quick = neighbour.history
     seconds = run.size(neighbour.seconds, quick=2.0)
     alone, beside = Times(), Times()
@@ -118,7 +118,7 @@ async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
             async with run.server(
                 "T10", folder, options=neighbour.options, most_files=neighbour.most_files
             ) as server:
-                await _quiet(run, server, seconds=0.5)  # warms up
+                await _quiet(run, server, seconds=0.5)  # warm-up
                 alone.add(await _quiet(run, server, seconds=min(seconds, 10.0)))
                 other = server.as_account(ACCOUNT_SID, AUTH_TOKEN)
                 async with neighbour.trouble(run, other):
@@ -127,7 +127,7 @@ async def _measure(run: Run, neighbour: Neighbour) -> tuple[Times, Times]:
 
 
 async def _quiet(run: Run, server: Server, *, seconds: float) -> Times:
-    """Return how the quiet account's requests and callbacks went."""
+    """Return how long the quiet account's requests and callbacks took."""
     await run.receiver.counter.reset()
     callbacks = cycle([a_callback(f"http://{place}/mark") for place in run.receiver.hooks])
     load = await open_loop(
@@ -142,7 +142,7 @@ async def _quiet(run: Run, server: Server, *, seconds: float) -> Times:
 
 
 async def _received(run: Run, load: Load) -> list[float]:
-    """Return how long the callbacks took; one that is not there after a minute took a minute."""
+    """Return how long the callbacks took; a callback missing after a minute counts as a minute."""
     due = dict(enumerate(load.due))
     deadline = asyncio.get_running_loop().time() + _ALL_COME_WITHIN
     while len(come := await run.latencies(due)) < len(due):
@@ -152,12 +152,12 @@ async def _received(run: Run, load: Load) -> list[float]:
     return come + [_ALL_COME_WITHIN * 1000] * (len(due) - len(come))
 
 
-# The troubles.
+# Kinds of trouble.
 
 
 @contextlib.asynccontextmanager
 async def _meanwhile(*works: asyncio.Task[None]) -> AsyncGenerator[None]:
-    """Let these go on for as long as this is open; fail where one has failed."""
+    """Run these coroutines while the context is open; raise the error of any that fails."""
     try:
         yield
         for work in works:
@@ -223,7 +223,7 @@ def _dead_destinations(count: int) -> Trouble:
 
 
 async def _post(server: Server, urls: Sequence[str]) -> None:
-    """Ask for a callback to each of these."""
+    """Create a callback to each of these URLs."""
     batches = (urls[at : at + _POSTED] for at in range(0, len(urls), _POSTED))
     requests = [server.create_many([a_callback(url) for url in batch]) for batch in batches]
     for request in requests:
@@ -232,7 +232,7 @@ async def _post(server: Server, urls: Sequence[str]) -> None:
 
 
 def _clients(request: Callable[[Run, Server], bytes], *, are_limited: bool = False) -> Trouble:
-    """Have four clients send the same request as fast as it is answered."""
+    """Make trouble with four clients that send the same request as fast as it is answered."""
 
     @contextlib.asynccontextmanager
     async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:

@@ -1,9 +1,9 @@
-"""T4 and T5: how long a callback takes to its receiver, and a request to its acceptance.
+"""T4 and T5: the time from a request to its callback at the receiver, and to its acceptance.
 
-Requests leave at a steady rate, whether the ones before are answered or not, and all times count
+Requests leave at a steady rate, whether or not the earlier ones are answered, and all times count
 from when a request was due (see `pacing`). The reference of T4 is the plain loop at the same rate:
-from due to received, with no API and no database in between. That of T5 is the same request sent
-to the receiver, which does nothing for it.
+from due to received, with no API and no database in between. The reference of T5 is the same
+request sent to the receiver, which does nothing with it.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ _ALL_COME_WITHIN: Final = 30.0
 async def to_the_receiver(run: Run) -> list[Figure]:
     seconds, figures = run.size(10.0, quick=2.0), list[Figure]()
     async with run.server("T4") as server:
-        await _delivered(run, server, rate=50, seconds=0.5)  # warms up
+        await _delivered(run, server, rate=50, seconds=0.5)  # warm-up
         for rate in _RATES:
             plain = await run.plain_latencies(rate, seconds)
             samples = await _delivered(run, server, rate=rate, seconds=seconds)
@@ -40,7 +40,7 @@ async def to_acceptance(run: Run) -> list[Figure]:
     seconds = run.size(10.0, quick=2.0)
     name = f"accept alone, at {_ACCEPT_RATE:,}/s"
     async with run.server("T5") as server:
-        await _accepted(run, server, server.place, seconds=0.5)  # warms up
+        await _accepted(run, server, server.place, seconds=0.5)  # warm-up
         floor = await _accepted(run, server, run.receiver.hooks[0], seconds=seconds)
         cpu = usage(server.pid).cpu_seconds
         load = await _accepted(run, server, server.place, seconds=seconds)

@@ -1,6 +1,6 @@
-"""A cheap HTTP/1.1 client that makes load: finished bytes out, a status in.
+"""A cheap HTTP/1.1 client that makes load: it sends ready-made bytes and reads the status.
 
-It reads a status and skips the body by its Content-Length; nothing else of an answer matters here.
+It reads the status and skips the body by its Content-Length; the rest of an answer is ignored.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _CREATED: Final = range(200, 300)
 
 @dataclass(slots=True)
 class Load:
-    """What the answers were; `latencies` in ms, those of an open loop from when it was due."""
+    """The answers to the requests; `latencies` in ms, in an open loop since the request was due."""
 
     took: float = 0.0
     accepted: int = 0
     refused: int = 0
     latencies: list[float] = field(default_factory=list[float])
     due: list[int] = field(default_factory=list[int])
-    """When each request of an open loop was to be sent, in ns of CLOCK_MONOTONIC."""
+    """When each request of an open loop was due, in ns of CLOCK_MONOTONIC."""
     first_refusal: str = ""
 
     def note(self, client: "Client", since_ns: int) -> None:
@@ -40,7 +40,7 @@ class Load:
             self.first_refusal = self.first_refusal or client.answer
 
     def expect_accepted(self) -> None:
-        """Raise BenchmarkFailed where a request was refused."""
+        """Raise BenchmarkFailed if a request was refused."""
         if self.refused or not self.accepted:
             raise BenchmarkFailed(
                 f"{self.refused} of {self.refused + self.accepted} requests were refused, first:"
@@ -49,7 +49,7 @@ class Load:
 
 
 class Client(asyncio.BufferedProtocol):
-    """One kept connection, with at most one request under way."""
+    """One keep-alive connection, with at most one request in flight."""
 
     def __init__(self) -> None:
         self._buffer = bytearray(_BUFFER)
@@ -94,7 +94,7 @@ class Client(asyncio.BufferedProtocol):
             self._finish(self.status, self.answer)
 
     def _read_head(self) -> bool:
-        """Read the status and what is left of the body; tell whether the head is complete."""
+        """Read the status and the length of the body; return True if the head is complete."""
         buffer, held = self._buffer, self._held
         head = buffer.find(b"\r\n\r\n", 0, held)
         if head < 0:
@@ -110,7 +110,8 @@ class Client(asyncio.BufferedProtocol):
     def _length(self, head: int) -> int:
         at = self._buffer[: head + 2].lower().find(_LENGTH)
         if at < 0:
-            # Where it ends can't be told, so this one counts as refused, and is the last here.
+            # The end of this answer is unknown: it counts as refused, and is the last on this
+            # connection.
             self.status, self.answer = 0, self._buffer[:head].decode("latin-1")
             return 0
         at += len(_LENGTH)
@@ -134,7 +135,7 @@ async def connect(place: str) -> Client:
 async def closed_loop(
     place: str, requests: Iterator[bytes], *, connections: int, seconds: float
 ) -> Load:
-    """Send as fast as the answers come, over this many connections at once."""
+    """Send requests as fast as they are answered, over this many connections at once."""
     load, idle = Load(), asyncio.Event()
     clients = [await connect(place) for _ in range(connections)]
     under_way = connections
@@ -163,7 +164,7 @@ async def closed_loop(
 
 
 class OpenLoop:
-    """Requests that leave when they are due, over as many connections as that takes."""
+    """Requests that leave when they are due, over as many connections as needed."""
 
     def __init__(self, place: str, request: Callable[[int], bytes]) -> None:
         self._place = place
@@ -180,7 +181,7 @@ class OpenLoop:
             await self._open()
         await paced(self._fire, rate=rate, count=count)
         async with asyncio.timeout(60):
-            # Looked at from time to time, since telling of each would cost what is measured.
+            # Polled now and then: a notification for each answer would cost the measured time.
             while self._waiting or self._opening or len(self._free) < len(self._clients):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         self._load.took = time.monotonic() - began
@@ -200,7 +201,7 @@ class OpenLoop:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Send what waits over the connections that are free and still open, or open another."""
+        """Send the waiting requests over the free open connections, or open another one."""
         while self._waiting and self._free:
             client = self._free.pop()
             if client.is_open:
@@ -224,5 +225,5 @@ class OpenLoop:
 async def open_loop(
     place: str, request: Callable[[int], bytes], *, rate: float, seconds: float
 ) -> Load:
-    """Send at this rate for so long, and wait for all answers."""
+    """Send requests at this rate for this many seconds, and wait for all answers."""
     return await OpenLoop(place, request).run(rate=rate, count=int(rate * seconds))

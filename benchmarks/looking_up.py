@@ -1,8 +1,8 @@
 """Looks SIMs up in two data files of its own: `python -m benchmarks.looking_up FOLDER FEW MANY`.
 
-The files are asked in turn, so that what disturbs the machine disturbs both, and their answers have
-the same number of SIMs in them. The time is the operation's with all that it reads, and not that of
-the transaction around it, which is the same everywhere.
+The files are queried alternately, so that a disturbance of the machine affects both, and their
+answers hold the same number of SIMs. The time is that of the operation with its reads, but not of
+the surrounding transaction, which is the same for both.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Took = dict[str, list[list[float]]]
 
 _PAGE: Final = 50
 _IN_A_ROW: Final = 20
-"""How many times in one transaction."""
+"""How many lookups there are in one transaction."""
 
 
 def _list(tx: Transaction, window: PageWindow, **which: Any) -> list[Any]:
@@ -53,11 +53,11 @@ LOOKS: Final[Mapping[str, Look]] = {
     "fetch by unique name": lambda tx, number: [fetch_sim(tx, ACCOUNT_SID, sim_called(number))],
     "fetch by SID": lambda tx, number: [fetch_sim(tx, ACCOUNT_SID, sim_sid(number))],
 }
-"""What is asked; of the SIM that is drawn by lot where it is about one."""
+"""The timed operations; those on a single SIM get one drawn at random."""
 
 
 async def run(folder: Path, counts: Sequence[int], *, rounds: int, times: int) -> Took:
-    """Return for each way to look how long it took in each round: in one file, and in the other."""
+    """Return, for each operation, its time in each round: in one file, and in the other."""
     stores = [(open_store(folder / str(count)), count) for count in counts]
     for store, count in stores:
         await fill_with_sims(store, count)
@@ -77,7 +77,7 @@ async def run(folder: Path, counts: Sequence[int], *, rounds: int, times: int) -
 
 
 async def _time(store: SqliteStore, look: Look, lot: random.Random, count: int) -> float:
-    """Return how many µs it takes to look once."""
+    """Return how many µs one lookup takes."""
     numbers = [lot.randrange(count) for _ in range(_IN_A_ROW)]
 
     def work(tx: Transaction) -> float:

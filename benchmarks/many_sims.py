@@ -1,4 +1,4 @@
-"""T11: what it costs to list, filter and fetch SIMs with many of them, to what it costs with few.
+"""T11: the cost to list, filter and fetch SIMs among many, compared with among few.
 
 The operations run on the embedded store, without HTTP around them, which costs the same for both.
 """

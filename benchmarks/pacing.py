@@ -1,4 +1,4 @@
-"""Calls at a steady rate, however long each of them takes."""
+"""Calls a function at a steady rate, however long each call takes."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 async def paced(fire: Callable[[int, int], None], *, rate: float, count: int) -> None:
-    """Call `fire(number, due)` in the loop, `rate` times a second.
+    """Call `fire(number, due)` in the event loop, `rate` times a second.
 
-    `due` is when the call was to be made, in ns of CLOCK_MONOTONIC: a latency counted from there
-    includes what our own lateness adds, so a stall is charged to all who would have come in it.
-    A thread keeps the time, since a loop's timers are only good to a millisecond.
+    `due` is when the call should start, in ns of CLOCK_MONOTONIC: a latency counted from it
+    includes our own lateness, so a stall counts for every request that was due meanwhile. A thread
+    keeps the time, because a loop's timers are only accurate to a millisecond.
     """
     loop = asyncio.get_running_loop()
     began = time.monotonic_ns() + 20_000_000

@@ -1,8 +1,8 @@
 """The reference of every ratio: one process that renders and sends, and does nothing else.
 
-Same requests, same client, same receiver as the engine; no database, no queue, no retries.
+It has the same requests, client and receiver as the engine, but no database, queue or retries.
 
-    python -m benchmarks.plain_loop URL --count N               as fast as it goes
+    python -m benchmarks.plain_loop URL --count N               as fast as possible
     python -m benchmarks.plain_loop URL --rate R --seconds S    at a steady rate, each one stamped
 """
 

@@ -1,7 +1,8 @@
-"""The processes that a benchmark starts: on which cores they run, and what they use.
+"""The processes that a benchmark starts: which cores they run on, and what they use.
 
-As in every figure here: the receiver and the load run on the first core, what is measured runs on
-the second, so that neither takes the other's time. Where the system can't pin, nothing is pinned.
+In every figure, the receiver and the load run on the first core and the measured process runs on
+the second, so that neither takes the other's time. If the system can't pin processes to cores, they
+run anywhere.
 """
 
 import asyncio
@@ -21,12 +22,12 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class BenchmarkFailed(Exception):
-    """A process did not do what its figure is about."""
+    """A process failed, so its benchmark has no figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Who runs where."""
+    """The cores on which each process of a benchmark runs."""
 
     load: frozenset[int]
     measured: frozenset[int]
@@ -51,7 +52,7 @@ class Cores:
 
 @contextlib.contextmanager
 def pinned(cores: frozenset[int]) -> Generator[None]:
-    """Let what is started meanwhile run on these cores."""
+    """Pin the processes started in this context to these cores."""
     if not cores:
         yield
         return
@@ -66,7 +67,7 @@ def pinned(cores: frozenset[int]) -> Generator[None]:
 async def run_module(module: str, *arguments: object, cores: frozenset[int]) -> dict[str, Any]:
     """Run one of our modules to its end; return the JSON line that it prints last.
 
-    What it prints before that goes on to the reader.
+    Its earlier output is printed.
     """
     return await run_json(sys.executable, "-m", module, *map(str, arguments), cores=cores)
 
@@ -90,17 +91,17 @@ async def run_json(*command: str, cores: frozenset[int]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process and its children have used up to now."""
+    """CPU time and memory that a process and its children have used up to now."""
 
     cpu_seconds: float
-    """In user and system mode."""
+    """CPU seconds in user and system mode."""
     rss_mb: float
     anonymous_mb: float
-    """The part of it that no file backs."""
+    """The part of the memory that no file backs."""
 
 
 def usage(pid: int) -> Usage:
-    """Read what a process and its children use; all zero where the system doesn't tell."""
+    """Read what a process and its children use; all zero if the system can't report it."""
     pids = _with_children(pid)
     return Usage(
         sum(map(_cpu_seconds, pids)), sum(map(_rss_mb, pids)), sum(map(_anonymous_mb, pids))
@@ -113,12 +114,12 @@ def _with_children(pid: int) -> list[int]:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process: that of its threads in ns, or of all it had in 1/100 s."""
+    """Return the CPU time of a process, exactly for its living threads or in steps of 1/100 s."""
     threads = [task.name for task in Path(f"/proc/{pid}/task").glob("*")]
     exact = [_read(pid, f"task/{thread}/schedstat").partition(" ")[0] for thread in threads]
     fields = _read(pid, "stat").rpartition(")")[2].split()
     coarse = (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
-    # Threads that have ended are in the second alone.
+    # Only the second figure includes threads that have ended.
     return max(coarse, sum(int(ns) for ns in exact if ns) / 1e9)
 
 

@@ -1,7 +1,7 @@
-"""Where the time goes: `python -m benchmarks.profiling MODULE ARGUMENT...` runs a module profiled.
+"""Where the time goes: `python -m benchmarks.profiling MODULE ARGUMENT...` profiles a module.
 
-All threads count, each by its own profiler; the report goes to standard error when it ends. The
-time is the clock's, so that waiting counts as well: the loop's in `run`, a thread's in its `get`.
+Each thread has a profiler of its own; the report goes to standard error at the end. Times are
+wall-clock times, so that waiting counts too: the loop's in `run`, a thread's in its `get`.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ _LINES: Final = 25
 
 @contextlib.contextmanager
 def profiled(report: TextIO) -> Generator[None]:
-    """Profile this thread and those that start meanwhile; write what took the most time.
+    """Profile this thread and those started meanwhile; write which functions took the most time.
 
-    The threads have to end by then. Before Python 3.12 a profiler sees its own thread only; since
-    then one sees them all.
+    The threads have to end before this does. Before Python 3.12 a profiler sees only its own
+    thread; since then one profiler sees them all.
     """
     mine, others = cProfile.Profile(), list[cProfile.Profile]()
 
     def begin(*_: Any) -> None:
         profile = cProfile.Profile()
         others.append(profile)
-        profile.enable()  # in the place of this function, in the thread that called it
+        profile.enable()  # replaces this function as profiler, in the thread that called it
 
     if sys.version_info < (3, 12):
         threading.setprofile(begin)

@@ -1,16 +1,16 @@
 """A receiver that answers every callback as cheaply as it can, and counts it.
 
-Run as a process: it prints one JSON line with its ports, and ends when its standard input does.
-The first four letters of the path say how a request is answered:
+Run as a process: it prints one JSON line with its ports, and ends when its standard input does. The
+start of the path decides how a request is answered:
 
-    /hook       200 at once, as everything else
-    /mark       200, and the time at which the request with this `Stamp=NUMBER` came first
+    /hook       200 at once, as for every other path
+    /mark       200, and records when the request with this `Stamp=NUMBER` first arrived
     /hang       never
     /throttle   429 with `Retry-After: 1`
 
-It finds the end of a request by its Content-Length alone. That is enough for the clients here,
-and costs a third of a parser. The control port takes a word a line: `count`, `marks` or `reset`.
-Times are those of CLOCK_MONOTONIC, the same in every process of the machine.
+It finds the end of a request by its Content-Length alone. That is enough for the clients here, and
+costs a third of a real parser. The control port takes one command a line: `count`, `marks` or
+`reset`. Times are those of CLOCK_MONOTONIC, the same in every process of the machine.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _BUFFER: Final = 256 * 1024
 
 
 class Received:
-    """What has come since the last reset."""
+    """What the receiver has received since the last reset."""
 
     def __init__(self) -> None:
         self.reset()
@@ -94,7 +94,7 @@ class Reception(asyncio.BufferedProtocol):
             self._refuse()
 
     def _after_request(self, begin: int, end: int) -> int:
-        """Return where the request that begins here ends; 0 where it has yet to."""
+        """Return where the request that starts here ends; 0 if it is not complete yet."""
         buffer = self._buffer
         head = buffer.find(b"\r\n\r\n", begin, end)
         if head < 0:
@@ -171,11 +171,11 @@ class Control(asyncio.Protocol):
                 self._received.reset()
                 return {}
             case _:
-                return {"error": f"no such word: {word}"}
+                return {"error": f"unknown command: {word}"}
 
 
 class UntilClosed(asyncio.Protocol):
-    """Standard input; its end is ours."""
+    """Ends the receiver when its standard input is closed."""
 
     def __init__(self, ended: asyncio.Event) -> None:
         self._ended = ended
@@ -185,7 +185,7 @@ class UntilClosed(asyncio.Protocol):
 
 
 def _host(number: int) -> str:
-    """Return a loopback address for a destination of its own; only Linux has more than one."""
+    """Return a loopback address for a separate destination; only Linux has more than one."""
     return f"127.0.0.{number}" if sys.platform == "linux" else "127.0.0.1"
 
 

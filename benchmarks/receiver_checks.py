@@ -1,8 +1,8 @@
-"""T8: what it costs a receiver to check a request of 1 KiB, beside the libraries used today.
+"""T8: what it costs a receiver to verify a request of 1 KiB, beside the libraries used today.
 
-The ratios are to the library that checks the same kind of signature, in the same round. Nobody
-checks KORE's plain hash, so it stands beside the nearest, `standardwebhooks`: one hash of the body.
-Twilio's JSON takes two, one of them for the body.
+The ratios are to the library that verifies the same kind of signature, in the same round. No
+library verifies KORE's plain hash, so its reference is the nearest, `standardwebhooks`: one hash of
+the body. Twilio's JSON takes two hashes, one of them for the body.
 """
 
 from statistics import median

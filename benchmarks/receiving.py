@@ -1,4 +1,4 @@
-"""The receiver, seen from the processes that use it."""
+"""Access to the receiver process, for the processes that use it."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from benchmarks.processes import BenchmarkFailed, pinned
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What has come since the last reset."""
+    """What the receiver has counted since the last reset."""
 
     count: int
     first_ns: int
@@ -25,12 +25,12 @@ class Count:
 
     @property
     def per_second(self) -> float:
-        """The rate from the first request to the last one."""
+        """The number of requests a second, from the first request to the last one."""
         return (self.count - 1) / max(1e-9, (self.last_ns - self.first_ns) / 1e9)
 
 
 class Counter:
-    """A line to the receiver's control port."""
+    """A connection to the receiver's control port."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -39,25 +39,25 @@ class Counter:
     @classmethod
     async def at(cls, place: str) -> Self:
         host, _, port = place.rpartition(":")
-        # All marks come in one line.
+        # All marks arrive in one line.
         return cls(*await asyncio.open_connection(host, int(port), limit=1 << 28))
 
     async def count(self) -> Count:
         return Count(**await self._ask("count"))
 
     async def marks(self) -> dict[int, int]:
-        """Return when the request with each stamp came first, in ns of CLOCK_MONOTONIC."""
+        """Return when the request with each stamp first arrived, in ns of CLOCK_MONOTONIC."""
         return dict(await self._ask("marks"))
 
     async def reset(self) -> None:
         await self._ask("reset")
 
     async def until(self, count: int, *, within: float) -> None:
-        """Wait until this many have come; raises BenchmarkFailed where they don't."""
+        """Wait until `count` requests have arrived; raises BenchmarkFailed after `within` s."""
         deadline = time.monotonic() + within
         while (come := (await self.count()).count) < count:
             if time.monotonic() > deadline:
-                raise BenchmarkFailed(f"{come} of {count} callbacks came within {within:g} s")
+                raise BenchmarkFailed(f"{come} of {count} callbacks arrived within {within:g} s")
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
@@ -70,12 +70,12 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A running receiver: its places are `host:port`."""
+    """A running receiver: its addresses are `host:port`."""
 
     hooks: Sequence[str]
     hanging: str
     hanging_port: int
-    """One at which every address of this machine can be asked."""
+    """The address that listens on all of this machine's addresses."""
     throttled: str
     refusing: str
     control: str
@@ -93,7 +93,7 @@ class Receiver:
 
 @contextlib.asynccontextmanager
 async def a_receiver(cores: frozenset[int]) -> AsyncGenerator[Receiver]:
-    """Run a receiver in a process of its own."""
+    """Run a receiver in a separate process."""
     with pinned(cores):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.receiver"),

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """What the reference loop does as fast as it goes."""
+    """The reference loop's result when it runs as fast as it can."""
 
     per_second: float
     cpu_us: float
@@ -24,13 +24,13 @@ class Plain:
 
     @property
     def share_of_core(self) -> float:
-        """How much of its core the loop had; it takes all that it gets."""
+        """Return the share of its core that the loop used; it uses all that it can get."""
         return self.per_second * self.cpu_us / 1e6
 
 
 @dataclass(slots=True)
 class Run:
-    """One run; `is_quick` makes everything smaller, and less exact."""
+    """One run of the benchmarks; `is_quick` makes everything smaller, and less exact."""
 
     receiver: Receiver
     cores: Cores
@@ -38,13 +38,13 @@ class Run:
     rounds: int
     profiled: frozenset[str] = frozenset()
     plains: list[Plain] = field(default_factory=list[Plain])
-    """Each time that the reference was measured in this run."""
+    """The results of the reference loop in this run."""
 
     def size(self, full: T, *, quick: T) -> T:
         return quick if self.is_quick else full
 
     async def plain(self) -> Plain:
-        """Measure the reference loop once more; what it is compared with runs next."""
+        """Measure the reference loop again, just before the benchmark that is compared with it."""
         await self.receiver.counter.reset()
         count = self.size(30_000, quick=10_000)
         plain = Plain(
@@ -58,7 +58,7 @@ class Run:
         return plain
 
     async def plain_latencies(self, rate: float, seconds: float) -> list[float]:
-        """Return how long after it was due a callback of the reference loop came, in ms."""
+        """Return how many ms after its due time each callback of the reference loop arrived."""
         await self.receiver.counter.reset()
         answer = await run_module(
             "benchmarks.plain_loop",
@@ -68,7 +68,7 @@ class Run:
         return await self.latencies(dict(enumerate(answer["due"])))
 
     async def latencies(self, due: Mapping[int, int]) -> list[float]:
-        """Return how long after it was due the callback with each stamp came, in ms."""
+        """Return how many ms after its due time the callback with each stamp arrived."""
         marks = await self.receiver.counter.marks()
         return [(marks[stamp] - at) / 1e6 for stamp, at in due.items() if stamp in marks]
 

@@ -1,4 +1,4 @@
-"""`ringback serve` as a customer has it: a process, an account, and its HTTP API."""
+"""`ringback serve` as a customer runs it: a process, an account, and its HTTP API."""
 
 import asyncio
 import contextlib
@@ -35,26 +35,26 @@ class Server:
     credentials: str
     pid: int
     started_in: float
-    """Seconds from the command to its being up."""
+    """Seconds from the command until the server was ready."""
 
     def as_account(self, sid: str, auth_token: str) -> Self:
-        """Return the same server, asked by this account."""
+        """Return the same server, used with this account's credentials."""
         return replace(self, credentials=_basic(sid, auth_token))
 
     def get(self, path: str) -> bytes:
-        """Return the request that reads this path."""
+        """Return the bytes of a request that reads this path."""
         return self._request("GET", path, b"")
 
     def create_one(self, callback: Mapping[str, Any]) -> bytes:
-        """Return the request that asks for a callback."""
+        """Return the bytes of a request that creates a callback."""
         return self._request("POST", _CALLBACKS, json.dumps(callback).encode())
 
     def create_many(self, callbacks: Sequence[Mapping[str, Any]]) -> bytes:
-        """Return the request that asks for a batch of callbacks."""
+        """Return the bytes of a request that creates a batch of callbacks."""
         return self._request("POST", _CALLBACKS, json.dumps({"callbacks": callbacks}).encode())
 
     async def until_settled(self, *, within: float) -> None:
-        """Wait until no callback waits or is under way."""
+        """Wait until no callback is waiting or in progress."""
         deadline = time.monotonic() + within
         while await self._ask(_UNSETTLED):
             if time.monotonic() > deadline:
@@ -83,7 +83,7 @@ class Server:
 
 
 def a_callback(url: str, **more: Any) -> dict[str, Any]:
-    """Return what is asked of the API for a callback of ordinary size."""
+    """Return the JSON body that creates a callback of ordinary size."""
     parameters = {
         "AccountSid": "AC" + "1" * 32,
         "SimSid": "HS" + "2" * 32,
@@ -94,7 +94,7 @@ def a_callback(url: str, **more: Any) -> dict[str, Any]:
 
 
 def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return the callback with a number by which the receiver tells when it came."""
+    """Return the callback with a number, by which the receiver reports when it arrived."""
     return {**callback, "parameters": {**callback["parameters"], "Stamp": str(number)}}
 
 
@@ -107,10 +107,10 @@ async def a_server(
     options: Sequence[str] = (),
     most_files: int | None = None,
 ) -> AsyncGenerator[Server]:
-    """Run a server on a data folder, a fresh one where none is given.
+    """Run a server on a data folder: the given one, or a new one.
 
-    `most_files` is how many files it may have open, connections included. The names under
-    `hang.invalid` are looked up without end.
+    `most_files` is the maximum number of open files, connections included. Looking up a name under
+    `hang.invalid` never ends.
     """
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -142,7 +142,7 @@ async def a_server(
 
 
 def _show(log: str, *, is_whole: bool) -> None:
-    """Pass on what the server said; of what it logs while it is hard pressed, the end will do."""
+    """Print the server's log: all of it, or only the end if an overloaded server logged a lot."""
     lines = log.splitlines()
     warnings = [line for line in lines if '"level": "info"' not in line]
     shown = lines if is_whole else warnings[-_SHOWN:]
@@ -168,7 +168,7 @@ async def _place_of(process: asyncio.subprocess.Process) -> str:
     async with asyncio.timeout(_STARTS_WITHIN):
         line = await process.stdout.readline()
     if not line:
-        raise BenchmarkFailed("the server did not start; what it said stands above")
+        raise BenchmarkFailed("the server did not start; see its output above")
     return urlsplit(json.loads(line)["base_url"]).netloc
 
 

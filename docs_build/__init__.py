@@ -1,1 +1,1 @@
-"""Builds the documents: tables from the code, pictures from real runs, and the site of both."""
+"""Builds the documents: tables from the code, pictures from real runs, and the website."""

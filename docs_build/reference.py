@@ -1,7 +1,7 @@
 """Writes the tables of commands, options and settings into docs/reference, from the code.
 
-`python -m docs_build.reference` lists the pages that differ from the code, and `--write` writes
-them. A page marks the place of a table, and everything around it is written by hand:
+`python -m docs_build.reference` lists the pages that differ from the code, and `--write` rewrites
+them. Markers on a page enclose each table; everything around them is written by hand:
 
     <!-- options: ringback listen -->
     <!-- end -->
@@ -35,7 +35,7 @@ _SERVERS: Final = {f"ringback {command}": command for command in ServerCommand}
 
 
 def written(page: str) -> str:
-    """Return the text of a page in which each marked table is what the code says now."""
+    """Return the text of a page with each marked table generated anew from the code."""
 
     def block(found: re.Match[str]) -> str:
         kind, name = found[1], found[2] or ""
@@ -51,7 +51,7 @@ def named(page: str, kind: str) -> list[str]:
 
 
 def commands() -> dict[str, Command]:
-    """Return all commands and groups of commands by their full names, except `ringback` itself."""
+    """Return all commands and command groups by full name, except `ringback` itself."""
     return dict(_within(ringback, "ringback"))
 
 
@@ -96,7 +96,7 @@ def _options_block(name: str) -> Iterator[str]:
 
 
 def _option_groups(command: Command) -> Iterator[tuple[str, Sequence[click.Option]]]:
-    """Yield the options by group; settings and --color are left out, since they have a page."""
+    """Yield the options by group, without settings and --color, which have a page of their own."""
     for group in command.option_groups:
         yield group.title, group.options
     title = "other options" if command.option_groups else "option"
@@ -127,7 +127,7 @@ def _settings_block(_name: str) -> Iterator[str]:
 
 
 def _scenarios_block(_name: str) -> Iterator[str]:
-    """Yield the table of the ways in which the simulated network can behave."""
+    """Yield the table of scenarios: the ways in which the simulated network can behave."""
     yield from ("", "| scenario | what happens |", "| --- | --- |")
     for scenario in SCENARIOS.values():
         yield f"| `{scenario.name}` | {_cell(scenario.meaning)} |"
@@ -135,7 +135,7 @@ def _scenarios_block(_name: str) -> Iterator[str]:
 
 
 def _triggers_block(_name: str) -> Iterator[str]:
-    """Yield the table of what `ringback trigger` can do."""
+    """Yield the table of the triggers of `ringback trigger`."""
     yield from ("", "| name | what happens | parameters of the callbacks |", "| --- | --- | --- |")
     for trigger in TRIGGERS.values():
         callbacks = (" ".join(map("=".join, sent.items())) for sent in trigger.calls_back)
@@ -162,7 +162,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def _as_markdown(paragraph: str) -> Iterator[str]:
-    """Yield the lines of a help text's paragraph; one that click prints as it is becomes code."""
+    """Yield the lines of a help text's paragraph, as code if click prints it unwrapped."""
     verbatim = paragraph.removeprefix("\b\n")
     if verbatim != paragraph:
         yield from ("```console", cleandoc(verbatim), "```")
@@ -192,7 +192,7 @@ def _meaning(option: click.Option, context: click.Context) -> str:
 
 
 def _range(limits: str) -> str:
-    """Return the words for limits as click writes them: `0<=x<=65535`, `x>=1`."""
+    """Return the words for a range as click writes it: `0<=x<=65535`, `x>=1`."""
     low, _, high = limits.partition("<=x<=")
     return f"{low} to {high}" if high else f"{limits.removeprefix('x>=')} or more"
 
@@ -205,7 +205,7 @@ def _default(setting: Setting, command: ServerCommand) -> str:
 
 
 def _without_default(text: str) -> str:
-    """Return a help text without a default at its end: tables have that apart."""
+    """Return a help text without the default at its end: tables have a column for defaults."""
     return re.sub(r"\s*\[default: [^]]*\]$", "", text)
 
 
@@ -225,7 +225,7 @@ def _code(text: str) -> str:
 
 
 def main(*arguments: str) -> int:
-    """Write the pages, or name those that differ from the code; return 1 if there are any."""
+    """Write the pages, or name those that differ from the code; return 1 if any differs."""
     different = 0
     for path in sorted(PAGES.rglob("*.md")):
         text = path.read_text("utf-8")

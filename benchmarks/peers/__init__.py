@@ -1,5 +1,5 @@
-"""T6: what one would otherwise pick, delivering the same signed POST to the same receiver.
+"""T6: alternatives to Ringback, delivering the same signed POST to the same receiver.
 
-The peers are no dependencies of ours: `make bench ARGS=--peers` puts them into an environment of
-their own beside this file, and needs a Redis server (see `environment`).
+The peers are not dependencies of ours: `make bench ARGS=--peers` installs them into an environment
+of their own beside this file, and needs a Redis server (see `environment`).
 """

@@ -19,7 +19,7 @@ app.conf.update(
 _sessions = list[requests.Session]()
 
 
-# Named, since the one who queues runs this as a script.
+# Named explicitly, because the process that queues runs this as a script.
 @app.task(name="deliver", acks_late=True, ignore_result=True, max_retries=3)
 def deliver(number: int, url: str, body: str) -> None:
     if not _sessions:  # one for each worker process, made after the fork

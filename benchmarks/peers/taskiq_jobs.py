@@ -26,7 +26,7 @@ async def close_session(state: TaskiqState) -> None:
     await state.http.close()
 
 
-@broker.task("deliver")  # named, since the one who queues runs this as a script
+@broker.task("deliver")  # named explicitly, because the process that queues runs this as a script
 async def deliver(
     number: int,
     url: str,
