@@ -1,19 +1,20 @@
-"""The whole engine in a world of its own: virtual time, a seed, and everything going wrong.
+"""The whole engine in a simulated world: virtual time, a seed, and faults of every kind.
 
-scheduler, loop      what happens next; asyncio on top of it, a clock that can be set, and a gate by
-                     which a process can be stopped
-database, store      a real database that is as slow as its work, fails and forgets as planned; the
-                     real committer on it
+scheduler, loop      the order of events; an asyncio event loop on top of it, a clock that can
+                     be set, and a gate that can stop a process
+database, store      a real database with planned delays, failures and losses; the real
+                     committer on it
 history              a database with a million rows, made once and copied
-network, receivers   connections, and whoever is at their other end
-names                look-ups, and the name server
-customers            those who ask for callbacks, replay and discard them
+network, receivers   connections, and the receivers at the other end
+names                lookups, and the name server
+customers            customers who create, replay and discard callbacks
 process              one life of the engine, from its start to its stop or its death
-plan                 what a world is: sizes, places, people, faults
-seeds                which world a seed stands for
-shortage             what a machine runs short of: files, ports, disk, time
-isolation            worlds in which somebody makes trouble, and how long others wait; large ones
-watch, invariants    what has to hold, and who sees whether it does
+plan                 the description of a world: sizes, places, customers, faults
+seeds                the world for each seed
+shortage             shortages of the machine: files, ports, disk, time
+isolation            worlds in which one account makes trouble, and how long others wait; large
+                     worlds
+watch, invariants    what must hold, and the checks for it
 world, runner        one run, and many
-mutants              engines that are broken on purpose, which have to be found out
+mutants              engines that are broken on purpose, which the simulation must detect
 """

@@ -15,10 +15,12 @@ _SHOWN = 20
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="show the trace of this one")
+    parser.add_argument("--seed", type=int, help="run only this seed, and print its trace")
     parser.add_argument("--seeds", type=int, default=10_000, metavar="COUNT")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="break the engine, with --seed")
+    parser.add_argument(
+        "--mutant", choices=sorted(MUTANTS), help="run this broken engine; needs --seed"
+    )
     asked = parser.parse_args()
     if asked.seed is not None:
         return _show(asked.seed, asked.mutant)
@@ -52,7 +54,7 @@ def _run_many(first: int, count: int) -> int:
     print(f"{requests} requests, {virtual / 3600:.0f} virtual hours, {len(failing)} failing")
     if failing:
         some = " ".join(map(str, islice(sorted(failing), _SHOWN)))
-        print(f"failing: {some}{' …' if len(failing) > _SHOWN else ''}; look with --seed SEED")
+        print(f"failing: {some}{' …' if len(failing) > _SHOWN else ''}; show one with --seed SEED")
     return 1 if failing else 0
 
 

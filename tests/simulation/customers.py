@@ -1,4 +1,4 @@
-"""Those who ask for callbacks, and those who replay and discard them, as the API would for them."""
+"""Customers who create, replay and discard callbacks, with the same calls as the API."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +32,7 @@ from tests.simulation.watch import Watch
 
 
 class Customers:
-    """Everybody who uses the API of one process."""
+    """All customers who use the API of one process."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Customers:
         batch_queue: BulkCallbackQueue,
         life: int,
     ) -> None:
-        """Ask for callbacks, all or none of them."""
+        """Create the callbacks of a request: all of them, or none."""
         account = self._accounts[request.callbacks[0].account]
         callbacks = [self._compose(asked, account, request.key) for asked in request.callbacks]
         batch = self._watch.asked(callbacks, self._schedule_of(account))
@@ -99,7 +99,7 @@ class Customers:
             self._watch.refused(batch)
 
     async def replay_some(self, *, store: Store, queue: NewCallbackQueue) -> None:
-        """Have callbacks sent again that were not delivered, and one that was."""
+        """Replay some callbacks that were not delivered, and one that was."""
 
         def work(tx: Transaction) -> None:
             for callback in self._some(tx, UNDELIVERED | {CallbackStatus.DELIVERED}):
@@ -110,7 +110,7 @@ class Customers:
         await self._try(store, work)
 
     async def discard_some(self, *, store: Store, queue: NewCallbackQueue) -> None:
-        """Give callbacks up that wait."""
+        """Discard some waiting callbacks."""
 
         def work(tx: Transaction) -> None:
             for callback in self._some(tx, frozenset({CallbackStatus.SCHEDULED})):

@@ -1,7 +1,7 @@
-"""The database of a simulation: a real SQLite database that fails, forgets and is slow as planned.
+"""The database of a simulation: a real SQLite database with planned delays, failures and losses.
 
-It outlives the processes. Its work takes time by what SQLite really does: the steps of its virtual
-machine are counted, which are the same wherever the rows and the plan of a statement are.
+It outlives the processes. The time that its work takes depends on what SQLite really does: it
+counts the steps of SQLite's virtual machine, which are the same for the same rows and query plan.
 """
 
 import errno
@@ -20,10 +20,13 @@ from tests.simulation.scheduler import Scheduler
 from tests.simulation.trace import Trace
 
 _A_STEP: Final = 50e-9
-"""Seconds: measured, 20 to 50 ns where rows are scanned, and more where they are written."""
+"""Seconds for one step: 20 to 50 ns were measured for scans of rows, and more for writes."""
 _COUNTED_BY: Final = 100
 _MOST_STEPS: Final = 5_000_000
-"""Of one commit, a quarter of a second; the largest has 65,000, and one with more is broken off."""
+"""The steps of a commit that takes a quarter of a second; the largest has 65,000.
+
+A commit with more steps is interrupted.
+"""
 _COMPLAINTS: Final = {
     "locked": "database is locked",
     "broken": "disk I/O error",
@@ -37,7 +40,7 @@ _SID: Final = ("CB", 34)
 
 @cache
 def template() -> sqlite3.Connection:
-    """Return a database without rows."""
+    """Return a database with the tables, and no rows."""
     return connect(":memory:", VAULT)
 
 
@@ -53,7 +56,7 @@ def _opened(plan: Plan) -> sqlite3.Connection:
 
 
 class Database:
-    """The file: a connection that fails as planned, and puts each COMMIT off."""
+    """The database file: a connection that fails as planned, and delays each COMMIT."""
 
     def __init__(self, scheduler: Scheduler, random: Random, plan: Plan, trace: Trace) -> None:
         self.scheduler = scheduler
@@ -62,14 +65,14 @@ class Database:
         self.plan = plan
         self.connection = _opened(plan)
         self.is_sound = True
-        """Whether nothing goes wrong with it any more."""
+        """True once no more faults are planned."""
         self.on_durable: Callable[[], None] = lambda: None
         self.on_runaway: Callable[[], None] = lambda: None
-        """Called where a commit does so much that it is broken off."""
+        """Called if a commit is interrupted because it does too much work."""
         self.was_away = -1.0
-        """When a commit failed for the last time."""
+        """When a commit last failed."""
         self.touched = dict[str, None]()
-        """SIDs of callbacks that were written since something became durable, if there are many."""
+        """SIDs of callbacks written since the last durable commit; empty except in large worlds."""
         self._notes_what = plan.has_many
         self._is_put_off = False
         self._fault: str | None = None
@@ -78,7 +81,7 @@ class Database:
         self._steps = 0
         self._changes = self.connection.total_changes
 
-    # What the committer calls.
+    # Called by the committer.
 
     @property
     def in_transaction(self) -> bool:
@@ -108,11 +111,11 @@ class Database:
     def close(self) -> None:
         self.connection.close()
 
-    # What the world does.
+    # Called by the world.
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count the steps of what is done with it."""
+        """Count the steps of the work done in this context."""
         self._steps = 0
         self.connection.set_progress_handler(self._count, _COUNTED_BY)
         try:
@@ -122,17 +125,17 @@ class Database:
 
     @property
     def took(self) -> float:
-        """How many seconds the last work took."""
+        """Return how many seconds the last work took."""
         return self._steps * _A_STEP
 
     def read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return the rows that a query finds."""
         cursor = self.connection.cursor()
         cursor.row_factory = None
         return cursor.execute(statement, values).fetchall()
 
     def commit(self) -> None:
-        """Make durable what was put off."""
+        """Make the work since the last commit durable."""
         if self._is_put_off:
             self._is_put_off = False
             self.connection.execute("COMMIT")
@@ -141,7 +144,7 @@ class Database:
                 self.on_durable()
 
     def lose(self) -> None:
-        """Undo what is not durable."""
+        """Undo all work that is not durable."""
         self._is_put_off = False
         self._fault = None
         if self.connection.in_transaction:

@@ -1,7 +1,7 @@
-"""A database with a history: made once by SQL for a process, then copied for each run.
+"""A database with a history: made once by SQL in each process, then copied for each run.
 
-A million rows take two seconds to make, half a second to copy, and 325 MB of disk. The files have
-no names any more as soon as they are open, so nothing is left of them, however a process ends.
+A million rows take two seconds to make, half a second to copy, and 325 MB of disk. The files are
+unlinked as soon as they are open, so nothing is left of them, however a process ends.
 """
 
 import shutil
@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final
 
 OWNER: Final = f"AC{1:032}"
-"""Whose history it is."""
-# As of a month before the simulation begins; one in fifty has failed.
+"""The account that the old callbacks belong to."""
+# A month older than the start of the simulation; one in fifty has failed.
 _ROWS: Final = """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
     INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
@@ -29,7 +29,7 @@ _ROWS: Final = """
 
 
 def copy_of_history(empty: sqlite3.Connection, count: int) -> sqlite3.Connection:
-    """Return a database like the empty one, but with this many callbacks that have ended."""
+    """Return a copy of the empty database, with this many ended callbacks."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "copy.db")
         original = _original(empty, count)
@@ -58,7 +58,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _fill(connection: sqlite3.Connection, count: int) -> None:
-    """Write the rows first, and their indexes then, which is several times as fast."""
+    """Write the rows first and their indexes afterwards, which is several times as fast."""
     indexes = connection.execute(
         "SELECT name, sql FROM sqlite_master"
         " WHERE type = 'index' AND tbl_name = 'callbacks' AND sql IS NOT NULL"

@@ -1,6 +1,7 @@
-"""Worlds in which somebody makes trouble, and others must not notice.
+"""Worlds in which one account makes trouble, and the others must not notice it.
 
-The same world is run without them, too: what the others wait for may be twice as long at most.
+The same world also runs without the trouble: the waits of the others may be at most twice as long
+as in that run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +14,15 @@ from tests.simulation.plan import FAULTS_LAST, Asked, Bounds, Place, Plan, Reque
 from tests.simulation.scheduler import Order
 
 _MOST: Final = 2.0
-"""How many times as long others may wait."""
+"""The maximum ratio of the others' waits with trouble to their waits without it."""
 _TRIFLE: Final = {"acknowledged": 0.0, "sent": 0.05}
-"""Seconds: 95 of 100 may or may not find a connection that is kept, and a new one takes so long."""
+"""Seconds that 95 of 100 may wait anyway: time to open a connection when none is kept."""
 _BIG: Final = 64
-"""Larger batches are taken in as the API takes in those."""
+"""Larger batches than this are ingested in parts, as the API does with big batches."""
 _FLOODS_LAST: Final = 10.0
-"""Seconds in which all that is too much is asked for."""
+"""Seconds in which the account that makes trouble sends its requests."""
 _OFTEN: Final = 40
-"""How often a quiet account asks in this time; half as often again until the faults are over."""
+"""How many requests a quiet account makes in this time; half as many more until the faults end."""
 
 _BOUNDS: Final = Bounds(
     at_once=16,
@@ -37,28 +38,28 @@ _BOUNDS: Final = Bounds(
     jobs_in_a_commit=500,
 )
 _LONG: Final = 75.0
-"""Seconds in which the store is looked through for what is due, which is done once a minute."""
+"""Seconds that include a sweep of the store for due callbacks, which runs once a minute."""
 _MANY: Final = 10_000
 _LONG_AGO: Final = 1_000_000
 _QUIET: Final = 2
-"""The account that makes no trouble; 1 does, and in some worlds 0 beside what it asks for."""
+"""The account that makes no trouble. Account 1 does; in some worlds account 0 does both."""
 
 
 def fair_plan(seed: int, random: Random) -> Plan:
-    """Return a small world in which account 1 floods, with healthy or hanging receivers or names.
+    """Return a small world in which account 1 floods healthy or hanging receivers or names.
 
-    Where only one destination hangs, not even its own account's others notice.
+    If only one destination hangs, not even the other callbacks of its own account are delayed.
     """
     return random.choice((_one_hangs, _some_hang, _names_hang, _batches))(seed, random)
 
 
 def large_plan(seed: int, random: Random, *, has_history: bool) -> Plan:
-    """Return a world with 1,000,000 old callbacks, or one with 10,000 destinations that hang."""
+    """Return a world with 1,000,000 old callbacks, or with 10,000 destinations that hang."""
     return (_history if has_history else _destinations)(seed, random)
 
 
 def worse(with_them: Mapping[str, Sequence[float]], calm: Mapping[str, Sequence[float]]) -> str:
-    """Return what others wait too long for, or nothing."""
+    """Return a text that says what the others wait too long for; empty if they don't."""
     for what, waits in with_them.items():
         most, usual = _p95(waits), _p95(calm[what])
         if most > max(_MOST * usual, _TRIFLE[what]):
@@ -118,7 +119,7 @@ def _calm(
     fair_to: tuple[int, ...] = (_QUIET,),
     lasts: float = FAULTS_LAST,
 ) -> Plan:
-    """Return a world in which nothing goes wrong, with the requests of who makes no trouble."""
+    """Return a world without faults, with only the requests of accounts that make no trouble."""
     often = [
         Request(random.uniform(0, by), (_plain(random, account, 0),))
         for account in sorted({*fair_to, _QUIET})
@@ -172,7 +173,7 @@ def _bad(random: Random) -> str:
 
 
 def _flood(random: Random, account: int, places: Sequence[int], *, size: int) -> Request:
-    """Return a batch to these places in turn."""
+    """Return a batch of callbacks to these places in turn."""
     at = random.uniform(0, _FLOODS_LAST)
     wanted = [places[number % len(places)] for number in range(size)]
     asked = tuple(_plain(random, account, place) for place in wanted)

@@ -1,7 +1,7 @@
 """An event loop on the scheduler: asyncio's tasks, futures and timeouts, without a machine.
 
-It has no sockets, threads, signals or executors; who asks for one is told so. A loop belongs to
-one process and dies with it: whatever was to run on it is dropped where it stands.
+It has no sockets, threads, signals or executors; using one raises an error. A loop belongs to one
+process and dies with it: whatever would still run on it is dropped.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from typing import Any, Final
 from tests.simulation.scheduler import Entry, Gate, Scheduler
 
 START: Final = datetime(2024, 10, 15, 23, 59, 45, tzinfo=UTC)
-"""So that the transition's first cut-over falls into every run."""
+"""The start of virtual time, chosen so that the transition's first cut-over is in every run."""
 
 
-# Hashed by numbers of their own, so that a set of them has the same order in every run.
+# Hashed by numbers of their own, so that a set of tasks has the same order in every run.
 
 
 class SimTask(Task[Any]):
@@ -46,25 +46,25 @@ class SimLoop(AbstractEventLoop):
         self, scheduler: Scheduler, *, on_failure: Callable[[dict[str, Any]], None]
     ) -> None:
         self.gate = Gate()
-        """Through which all goes that its process does."""
+        """The gate of the process: all its steps go through it."""
         self._scheduler = scheduler
         self._on_failure = on_failure
         self._numbers = count()
         self.is_dead = False
-        """Whether nothing runs any more."""
+        """True once the process is dead, so that nothing runs any more."""
         self.tasks = list[SimTask]()
-        """All that were ever made, in their order."""
+        """All tasks ever created, in the order of their creation."""
 
     def kill(self) -> None:
-        """Drop everything that is under way.
+        """Drop all work in progress.
 
-        The `finally` blocks of what is dropped do run, since Python has it so: whoever they may
-        call has to know that the process is dead.
+        Python runs the `finally` blocks of dropped coroutines: whatever they call has to know that
+        the process is dead.
         """
         self.is_dead = True
         for task in self.tasks:
             if not task.done():
-                # asyncio has no other way to say so.
+                # asyncio has no other way to mark a loop as closed without running it.
                 task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
                 coroutine = task.get_coro()
                 assert isinstance(coroutine, Coroutine)
@@ -72,12 +72,12 @@ class SimLoop(AbstractEventLoop):
         self.tasks.clear()
 
     def failed_tasks(self) -> list[tuple[SimTask, BaseException]]:
-        """Return the tasks that ended by an exception that nobody has looked at."""
+        """Return the tasks that ended with an exception that nobody retrieved."""
         ended = [task for task in self.tasks if task.done() and not task.cancelled()]
         unseen = [task for task in ended if getattr(task, "_log_traceback", False)]
         return [(task, error) for task in unseen if (error := task.exception())]
 
-    # What asyncio asks of a loop.
+    # The interface that asyncio needs.
 
     def get_debug(self) -> bool:
         return False
@@ -165,18 +165,18 @@ class SimLoop(AbstractEventLoop):
 
 
 class SimClock:
-    """Answers `ports.Clock`: the wall's clock, which may be set while the loop's time goes on."""
+    """Implements `ports.Clock`: a wall clock that can be set while the loop's time goes on."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self.ahead = timedelta(0)
-        """How far it has been set forward, or back."""
+        """How far the clock has been set forward, or back."""
 
     def now(self) -> datetime:
         return self.true() + self.ahead
 
     def true(self) -> datetime:
-        """Return what others have for the time."""
+        """Return the true time, as everyone else's clock shows it."""
         return START + timedelta(seconds=self._scheduler.now)
 
     async def sleep_until(self, instant: datetime) -> None:

@@ -1,7 +1,7 @@
-"""Engines that are broken on purpose: the simulation has to find out each of them.
+"""Engines that are broken on purpose: the simulation must detect each of them.
 
-Each breaks one promise in the way in which a change to the engine might. What is patched is found
-by its name, so that a mutant that doesn't fit the engine any more fails to start.
+Each breaks one promise as a faulty change to the engine might. The patched attribute is looked up
+by name, so a mutant that doesn't fit the engine any more fails to start.
 """
 
 import asyncio
@@ -55,22 +55,22 @@ Patch = tuple[object, str, object]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A broken engine: what is put into the place of what, and the invariant that finds it out."""
+    """A broken engine: an attribute, its replacement, and the invariant that this violates."""
 
     breaks: str
     patches: tuple[Patch, ...]
     within: int
-    """In how many seeds it is found out."""
+    """The number of seeds within which it must be detected."""
     where: Callable[[Plan], object]
-    """Of which worlds."""
+    """Selects the worlds in which it can be detected."""
 
     def seeds(self) -> Iterator[int]:
-        """Return the seeds in one of which it is found out."""
+        """Return the seeds to try, one of which must detect it."""
         return islice((seed for seed in count() if self.where(plan_of(seed))), self.within)
 
     @contextmanager
     def applied(self) -> Generator[None]:
-        """Break the engine for a while."""
+        """Break the engine while the context is open."""
         if not self.patches:
             yield
             return
@@ -261,7 +261,7 @@ def _has_silent_names(plan: Plan) -> bool:
 
 MUTANTS: Final = {
     "settles before it sends": _mutant("final", (DeliveryLoop, "_attempt", _attempt_settled_first)),
-    "tells of another answer": _mutant("true", (delivery_loop, "settle", _settle_as_another)),
+    "records another answer": _mutant("true", (delivery_loop, "settle", _settle_as_another)),
     "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
     "keeps slots": _mutant("ended", (FairScheduler, "failed", _keep_slots)),
     "retries with a new token": _mutant("same", (callback_sender, "render", _render_anew)),
@@ -272,10 +272,10 @@ MUTANTS: Final = {
     "goes on after a stop": _mutant(
         "stopped", (DeliveryWorkers, "close", lambda self: None), within=60
     ),
-    "puts nothing back": _mutant(
+    "requeues nothing": _mutant(
         "stopped", (DeliveryService, "_put_back_unsent", _put_nothing_back), within=100
     ),
-    "numbers what it puts back": _mutant(
+    "numbers requeued attempts": _mutant(
         "numbered", (callbacks, "put_back", _number_on), within=100
     ),
     "has no guard": _mutant("guarded", (SsrfGuard, "refusal_at", lambda self, address: None)),
@@ -289,21 +289,21 @@ MUTANTS: Final = {
     ),
     "halves tt": _mutant("timed", (delivery_loop, "attempt_timeouts", _limit_to_half)),
     "loses answers": _mutant("repeated", (CallbackSender, "render_and_send", _send_unanswered)),
-    "sends one too many to a place": _mutant(
+    "exceeds the limit of a destination": _mutant(
         "bounded", (DeliveryWorkers, "_employ", _send_to_one_more)
     ),
-    "gives all slots to the first": _mutant(
+    "gives all slots to the first destination": _mutant(
         "fair", (FairScheduler, "_room_of", _room_for_all), within=150
     ),
     "recovers nothing": _mutant(
         "ended", (DeliveryService, "_settle_left_open", lambda self, tx: 0)
     ),
-    "leaves what was left open to the next start": _mutant(
+    "leaves open attempts to the next start": _mutant(
         "stopped",
         (DeliveryService, "_settle_left_open", lambda self, tx: 0),
         where=_is_stopped_with_its_store_there,
     ),
-    "recovers at the start or never": _mutant(
+    "recovers only at the start": _mutant(
         "ended",
         (Supervisor, "_deliver", _deliver_unrecovered),
         where=lambda plan: plan.full_disk,
@@ -311,34 +311,32 @@ MUTANTS: Final = {
     ),
     "never wakes": _mutant("prompt", (Wakeup, "wake", lambda self: None)),
     "never sleeps": _mutant("lively", (Wakeup, "wait", _wait_for_nothing)),
-    "only counts up": _mutant("idle", (Backlog, "change", _count_up_alone)),
-    "looks through all that there was": _mutant(
+    "never counts down": _mutant("idle", (Backlog, "change", _count_up_alone)),
+    "scans the whole history": _mutant(
         "apart",
         (SqliteCallbacks, "next_due", _look_through_all),
         within=2,
         where=lambda plan: plan.is_large,
     ),
-    "lets one account have all look-ups": _mutant(
+    "lets one account take all lookups": _mutant(
         "fair", (FairSemaphore, "_may_have", _may_have_all), where=_has_silent_names
     ),
-    "lets a wrong clock's plans stand": _mutant(
+    "keeps due times set by a wrong clock": _mutant(
         "ended", (due_callbacks, "_plan_anew", lambda tx, now: 0), where=_has_leaps, within=80
     ),
-    "counts what it has nothing left for": _mutant(
+    "counts its own shortages as attempts": _mutant(
         "ours",
         (delivery_loop, "SHORTAGES", frozenset[AttemptFailure]()),
         where=lambda plan: plan.lacks,
     ),
-    "believes alarms that are late": _mutant(
+    "trusts late timers": _mutant(
         "repeated",
         (http_connection, "_HELD_UP", math.inf),
         where=lambda plan: plan.freezes,
         within=100,
     ),
-    "writes no batch down": _mutant("whole", (BatchIngestionQueue, "keep", _keep_in_parts)),
-    "leaves what there was of a batch": _mutant(
-        "ended", (batch_ingestion, "_find_left", lambda tx: {})
-    ),
-    "stumbles over an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
+    "does not record batches": _mutant("whole", (BatchIngestionQueue, "keep", _keep_in_parts)),
+    "forgets the rest of a batch": _mutant("ended", (batch_ingestion, "_find_left", lambda tx: {})),
+    "raises an error on an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }
-"""Broken engines by what they do."""
+"""Broken engines by the fault they have."""

@@ -1,6 +1,7 @@
-"""The look-ups of a simulation: the engine's own way to make them, and the name server.
+"""The lookups of a simulation: the engine's own resolver, and the name server.
 
-What hangs goes on until the machine gives up, whoever waits for it, as the threads do in life.
+A hanging lookup goes on until the machine's time limit, even if nobody waits for it any more, as a
+real resolver thread would.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from tests.simulation.scheduler import Scheduler
 from tests.simulation.shortage import Machine
 
 _GIVES_UP: Final = 30.0
-"""Seconds after which the machine waits no longer for a name server."""
+"""Seconds that the machine waits for a name server."""
 
 
 class SimLookUps(SystemResolver):
-    """The look-ups of one process, each in a task where the real ones are in threads."""
+    """The lookups of one process: each is a task, where the real ones are threads."""
 
     def __init__(self, names: "Names", loop: SimLoop) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class Names:
         self._scheduler = scheduler
 
     async def ask(self, host: str) -> list[str]:
-        """Return the addresses of a host; raises OSError where there is no answer."""
+        """Return the addresses of a host; raises OSError if the lookup fails."""
         place, random = self._places.get(host), self._random
         if place is None or place.names == "literal":
             return [host]
@@ -79,7 +80,7 @@ class Names:
                 random.shuffle(addresses)
                 addresses = addresses[:1]
             case "several":
-                # One of them leads nowhere.
+                # One of the addresses leads nowhere.
                 addresses.insert(random.randrange(3), "93.184.255.1")
             case "private":
                 addresses = [random.choice(PRIVATE)]

@@ -1,6 +1,6 @@
-"""The network of a simulation: answers `engine.network.Network` for one process.
+"""The network of a simulation: implements `engine.network.Network` for one process.
 
-What was written before a process died still arrives, as it does in life; nothing else of it does.
+Bytes written before a process died still arrive, as in reality; nothing else does.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from tests.simulation.shortage import Machine
 
 
 class Observer(Protocol):
-    """Who sees what goes over the network."""
+    """Sees the traffic on the network."""
 
     def connecting(self, address: str) -> None: ...
 
     def left(self, request: bytes, receiver: str) -> int | None:
-        """Return a name for the request that is in these bytes, if any."""
+        """Return a number for the request in these bytes; None if there is none."""
         ...
 
     def counted(self, sent: int, request: ReceivedRequest, answer: Answer) -> None: ...
@@ -41,7 +41,7 @@ class Link:
         self, transport: "SimTransport", receiver: Receiver, scheduler: Scheduler, random: Random
     ) -> None:
         self.is_open = True
-        """At the receiver's end."""
+        """The receiver at the other end."""
         self._transport = transport
         self._receiver = receiver
         self._scheduler = scheduler
@@ -51,7 +51,7 @@ class Link:
         self._asked: int | None = None
 
     def carry(self, data: bytes, sent: int | None) -> None:
-        """Bring bytes to the receiver, in one piece or several."""
+        """Carry bytes to the receiver, in one piece or several."""
         if sent is not None:
             self._under_way.append(sent)
         cuts = [0, len(data)]
@@ -63,17 +63,17 @@ class Link:
             self._scheduler.do(self._read, piece, at=self._arrived, origin=self)
 
     def hang_up(self) -> None:
-        """Let the receiver know that the other end is closed."""
+        """Notify the receiver that the other end is closed."""
         self._arrived = max(self._arrived, self._scheduler.now + self._latency())
         self._scheduler.do(self.close, at=self._arrived, origin=self)
 
     def counted(self, request: ReceivedRequest, answer: Answer) -> None:
-        """Note that the receiver has read a request to its end."""
+        """Record that the receiver has read a whole request."""
         self._asked = self._under_way.popleft()
         self._transport.observer.counted(self._asked, request, answer)
 
     def say(self, parts: tuple[Part, ...]) -> None:
-        """Bring parts of an answer back, each after the last."""
+        """Send the parts of an answer back, one after the other."""
         said = max(self._said, self._scheduler.now)
         for after, what, is_last in parts:
             said += after
@@ -102,7 +102,7 @@ class Link:
             self.say((Part(0.0, Say.RESET),))
 
     def close(self) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         self.is_open = False
         self._receiver.forget(self)
 
@@ -152,12 +152,12 @@ class SimTransport(asyncio.Transport):
         self._end(None)
 
     def arrived(self, asked: int) -> None:
-        """Note that an answer is there, where the process is stopped and can't see it yet."""
+        """Record that an answer has arrived if the process is stopped, so can't see it yet."""
         if self.gate.is_shut and not self._is_closing and not self._network.is_dead():
             self.observer.answered(asked)
 
     def take(self, what: bytes | Say, asked: int | None) -> None:
-        """Hand over what came from the receiver, as an event loop does."""
+        """Pass on what arrived from the receiver, as an event loop does."""
         if self._is_closing or self._network.is_dead():
             return
         match what:
@@ -189,7 +189,7 @@ class SimTransport(asyncio.Transport):
 
 
 class SimNetwork:
-    """Answers `engine.network.Network` for one process."""
+    """Implements `engine.network.Network` for one process."""
 
     def __init__(
         self,
@@ -258,5 +258,5 @@ class SimNetwork:
 
 
 def is_private(address: str) -> bool:
-    """Whether nothing may ever connect there."""
+    """Return True if connecting to the address is always forbidden."""
     return address in PRIVATE

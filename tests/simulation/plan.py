@@ -1,4 +1,4 @@
-"""What a world is: how big it is, who lives in it, and what goes wrong."""
+"""The description of a world: how big it is, who uses it, and what goes wrong."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.scheduler import Order
 
 FAULTS_LAST: Final = 45.0
-"""Seconds; afterwards nothing goes wrong any more, unless a plan says otherwise."""
+"""Seconds until the faults end, unless a plan says otherwise."""
 _FEW: Final = 100
 
 PRIVATE: Final = (
@@ -26,12 +26,12 @@ PRIVATE: Final = (
 
 
 Spans = tuple[tuple[float, float], ...]
-"""From when to when."""
+"""Periods, each from one time to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How big everything may get."""
+    """Limits on sizes and numbers in a world."""
 
     at_once: int
     per_destination: int
@@ -48,7 +48,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A destination: where it is, and what it is like while things go wrong."""
+    """A destination: its address, and its behaviour while faults happen."""
 
     host: str
     port: int
@@ -56,12 +56,12 @@ class Place:
     addresses: tuple[str, ...]
     character: str
     names: str
-    """How looking its name up goes."""
+    """How lookups of its name behave."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A callback that a customer asks for."""
+    """A callback that a customer creates."""
 
     account: int
     place: int
@@ -70,7 +70,7 @@ class Asked:
     method: str
     body: str
     delay: float | None
-    """For how long it is put off, in seconds; None where it is not."""
+    """Seconds until its `deliver_at`; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +81,36 @@ class Request:
     callbacks: tuple[Asked, ...]
     key: str | None = None
     is_refused: bool = False
-    """Whether the last thing that the API finds is that it can't be done."""
+    """True if the API finds out only at the end of its work that it must refuse."""
     is_big: bool = False
-    """Whether it is taken in as a big batch is."""
+    """True if it is ingested in parts, as a large batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An orderly stop."""
+    """An orderly stop of the process."""
 
     at: float
     within: float
     away: float
-    """How long until the next start."""
+    """Seconds until the next start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """For a while the machine has nothing left of what a connection takes."""
+    """A period in which the machine has none left of something that a connection needs."""
 
     begins: float
     ends: float
     error: int
-    """The `errno` by which it says so."""
+    """The `errno` of the error that this causes."""
     share: float
-    """Of what fails by it."""
+    """The share of calls that fail because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided beforehand."""
+    """All decisions about a world, made beforehand."""
 
     seed: int
     order: Order
@@ -122,50 +122,50 @@ class Plan:
     places: tuple[Place, ...]
     requests: tuple[Request, ...]
     replays: tuple[float, ...]
-    """When somebody has something sent again."""
+    """When somebody replays callbacks."""
     discards: tuple[float, ...]
     stops: tuple[Stop, ...]
     crashes: tuple[int, ...]
-    """After how many steps each of the first processes dies."""
+    """The number of steps after which each of the first processes dies."""
     deaths: tuple[tuple[str, int], ...]
-    """At which checkpoint, passed how often, each of the first processes dies."""
+    """The checkpoint at which each of the first processes dies, and on which pass."""
     jumps: tuple[tuple[float, timedelta], ...]
-    """When the wall's clock is set, and by how much."""
+    """When the wall clock is set, and by how much."""
     outages: Spans
-    """From when to when no commit succeeds."""
+    """Periods in which no commit succeeds."""
     failing_commits: float
     """The share of commits that fail outside of outages."""
     commit_seconds: float
     names_hang: Spans = ()
-    """From when to when no look-up that begins is answered."""
+    """Periods in which lookups that begin are never answered."""
     lacks: tuple[Lack, ...] = ()
     full_disk: Spans = ()
-    """From when to when nothing can be written."""
+    """Periods in which nothing can be written."""
     freezes: Spans = ()
-    """From when to when the process is stopped, as by SIGSTOP."""
+    """Periods in which the process is stopped, as by SIGSTOP."""
     history: int = 0
-    """How many callbacks have ended long ago."""
+    """How many old, ended callbacks there are."""
     faults_last: float = FAULTS_LAST
     fair_to: tuple[int, ...] = ()
     """Accounts whose callbacks to the first destination nobody may delay."""
     calm: "Plan | None" = None
-    """The same without those who make trouble, to compare with."""
+    """The same world without the accounts that make trouble, for comparison."""
 
     @property
     def is_large(self) -> bool:
-        """Whether it has many destinations, or a long history."""
+        """Return True if the world has many destinations or a long history."""
         return self.history > 0 or len(self.places) > _FEW
 
     @property
     def has_many(self) -> bool:
-        """Whether there are too many callbacks for all to be looked at again and again."""
+        """Return True if there are too many callbacks to check all of them again and again."""
         return self.history > 0 or sum(len(one.callbacks) for one in self.requests) > _FEW
 
     def lack_at(self, now: float) -> Lack | None:
-        """Return what there is nothing left of at this time."""
+        """Return the shortage at this time, or None."""
         return next((lack for lack in self.lacks if lack.begins <= now < lack.ends), None)
 
 
 def is_within(spans: Iterable[tuple[float, float]], now: float) -> bool:
-    """Whether a time lies in one of these spans."""
+    """Return True if a time is in one of these periods."""
     return any(begins <= now < ends for begins, ends in spans)

@@ -38,11 +38,11 @@ from tests.simulation.watch import Watch
 
 
 class WatchedTransport:
-    """Answers `ports.Transport` by handing on, under watch."""
+    """Implements `ports.Transport` by passing each call on, while the watch observes it."""
 
     def __init__(self, transport: Transport, watch: Watch) -> None:
         self.is_closed = False
-        """Whether the engine was told to begin nothing new."""
+        """True once the engine was asked to begin nothing new."""
         self._transport = transport
         self._watch = watch
 
@@ -64,7 +64,7 @@ class WatchedTransport:
 
 
 class Process:
-    """The engine, and all that lives and dies with it."""
+    """The engine, and everything that lives and dies with it."""
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class Process:
     ) -> None:
         self.number = number
         self.is_ready = False
-        """Whether its API is there."""
+        """True while its API is available."""
         self.ready_since = 0.0
         self.is_to_die_at: tuple[str, int] | None = None
-        """A checkpoint, and how often it is passed until it is fatal."""
+        """The checkpoint at which the process dies, and how many passes are left until then."""
         self._watch = watch
         self._scheduler = scheduler
         self._database = database
@@ -165,12 +165,12 @@ class Process:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it counts nothing as unfinished or under way."""
+        """Return True if it counts nothing as unfinished or in progress."""
         return not self.delivery.under_way and not self.delivery.unfinished
 
     @property
     def gate(self) -> Gate:
-        """Through which all goes that it does."""
+        """The gate of the process: all its steps go through it."""
         return self.loop.gate
 
     @property
@@ -178,7 +178,7 @@ class Process:
         return self._sender.open_connections
 
     def start(self, ended: Callable[[], None]) -> None:
-        """Begin; `ended` is called where the start fails for want of a database."""
+        """Start; `ended` is called if the start fails because the database is unavailable."""
         self._watch.began(self.number)
         self.loop.create_task(self._live(ended))
 
@@ -189,15 +189,15 @@ class Process:
 
     @property
     def is_dead(self) -> bool:
-        """Whether nothing that it does has any effect any more."""
+        """Return True if nothing that it does has any effect any more."""
         return self.loop.is_dead
 
     def die(self) -> None:
-        """Do nothing any more."""
+        """Stop having any effect."""
         self.loop.is_dead = True
 
     def bury(self) -> None:
-        """Drop what it was about to do."""
+        """Drop the steps that it would still run."""
         for task, error in self.loop.failed_tasks():
             what = getattr(task.get_coro(), "__qualname__", "a task")
             self._watch.violated("sound", f"{what} failed unseen: {error!r}")
@@ -219,7 +219,7 @@ class Process:
         began = self._scheduler.now
         self._watch.trace.note(began, "stop", f"within {stop.within}")
         with suppress(StoreUnavailable):
-            # It takes effect at once, since it is said before anything is awaited.
+            # This takes effect at once, because nothing is awaited before it.
             self._transport.is_closed = True
             await self._supervisor.stop(within=timedelta(seconds=stop.within))
         took = self._scheduler.now - began
@@ -238,7 +238,7 @@ class Process:
         if fatal is not None and fatal[0] == name and not self.is_dead:
             self.is_to_die_at = (name, fatal[1] - 1) if fatal[1] > 1 else None
             if self.is_to_die_at is None:
-                # Whatever follows in this step has no effect any more.
+                # The rest of this step has no effect any more.
                 self._watch.trace.note(self._scheduler.now, "dies", name)
                 self._died()
 

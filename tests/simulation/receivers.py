@@ -1,6 +1,6 @@
-"""Those who get callbacks, and what they do to each connection and request.
+"""The receivers of callbacks, and what they do with each connection and request.
 
-While things go wrong each acts by its character; afterwards all are healthy.
+While faults happen, each behaves according to its character; afterwards all are healthy.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 class Welcome(Enum):
-    """What becomes of a new connection."""
+    """What happens to a new connection."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
     IGNORED = "ignored"
-    """Nothing ever comes back."""
+    """The connection is accepted, but nothing ever comes back."""
 
 
 class Say(Enum):
-    """What a receiver does beside sending bytes."""
+    """What a receiver can do besides sending bytes."""
 
     CLOSE = "close"
     RESET = "reset"
 
 
 class Part(NamedTuple):
-    """A part of an answer: how long after the last one it comes, and what it is."""
+    """A part of an answer, and how long after the previous part it comes."""
 
     after: float
     what: bytes | Say
     is_last: bool = False
-    """Whether the answer is complete with it."""
+    """True if the answer is complete with this part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Answer:
     """What a receiver does with a request that it has counted."""
 
     status: int
-    """That it means to answer with; 0 where it doesn't answer."""
+    """The status it means to answer with; 0 if it doesn't answer."""
     parts: tuple[Part, ...]
     keeps_alive: bool = True
     retry_after: int = 0
@@ -51,15 +51,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request that was read to its end."""
+    """A request that was read completely."""
 
     line: str
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Headers by lower-case name."""
     body: str
 
 
-# Weights. `before` is a reset before the request is read: such a request is not counted.
+# Weights. `before` resets the connection before the request is read: it is not counted.
 _CHARACTERS: Final[Mapping[str, Mapping[str, int]]] = {
     "healthy": {"ok": 1},
     "slow": {"late": 3, "torn": 1},
@@ -97,13 +97,13 @@ class Receiver:
     def __init__(self, name: str, character: str, random: Random) -> None:
         self.name = name
         self.is_healthy = False
-        """Whether it has come to be healthy for good."""
+        """True once it stays healthy for good."""
         self._character = character
         self._random = random
         self._unread = dict["Link", bytes]()
 
     def welcome(self) -> tuple[Welcome, float]:
-        """Return what becomes of a new connection, and after how long."""
+        """Return the fate of a new connection, and after how many seconds."""
         random = self._random
         quick = random.uniform(0.0002, 0.02)
         if self.is_healthy:
@@ -119,12 +119,12 @@ class Receiver:
                 return Welcome.ACCEPTED, quick
 
     def accepts_tls(self) -> bool:
-        """Whether TLS is agreed on."""
+        """Return True if the TLS handshake succeeds."""
         is_picky = self._character in ("mixed", "odd") and not self.is_healthy
         return not is_picky or self._random.random() > 0.2
 
     def read(self, link: "Link", data: bytes) -> None:
-        """Take in what came over a connection."""
+        """Read bytes that arrived over a connection."""
         unread = self._unread.get(link, b"") + data
         behaviour = self._behaviour()
         if behaviour == "before":
@@ -138,7 +138,7 @@ class Receiver:
             link.say(answer.parts)
 
     def forget(self, link: "Link") -> None:
-        """Note that a connection is over."""
+        """Forget a connection that has ended."""
         self._unread.pop(link, None)
 
     def _behaviour(self) -> str:
@@ -169,7 +169,7 @@ class Receiver:
         if closes:
             parts.append(Part(0.0, Say.CLOSE))
         elif leaves and self._random.random() < 0.5:
-            # As servers do with connections that have been idle for too long.
+            # As servers close connections that have been idle for too long.
             ending = self._random.choice((Say.CLOSE, Say.RESET))
             parts.append(Part(self._random.choice((0.0, 0.01, 1.0, 3.99)), ending))
         return Answer(status, tuple(parts), not closes, retry_after)
@@ -232,11 +232,11 @@ _ANSWERS: Final[Mapping[str, Callable[[Receiver, float], Answer]]] = {
     "leave": lambda _, soon: Answer(0, (Part(soon, Say.CLOSE),)),
     "hang": lambda receiver, soon: Answer(0, ()),
 }
-"""What follows a request, but for answers that are nothing but a status."""
+"""What follows a request, except for answers that are nothing but a status."""
 
 
 def _parse(data: bytes) -> tuple[ReceivedRequest | None, bytes]:
-    """Return the request, where it is complete, and what is left over."""
+    """Return the request, or None if it is incomplete, and the bytes left over."""
     head, separator, rest = data.partition(b"\r\n\r\n")
     if not separator:
         return None, data

@@ -1,4 +1,4 @@
-"""Runs many seeds, over all cores."""
+"""Runs many seeds, on all cores."""
 
 import multiprocessing
 import traceback
@@ -9,7 +9,7 @@ from tests.simulation.world import run
 
 
 class Verdict(NamedTuple):
-    """What became of one seed, without its trace."""
+    """The result of one seed, without its trace."""
 
     seed: int
     violated: str | None
@@ -29,6 +29,6 @@ def judge(seed: int) -> Verdict:
 
 
 def judge_all(seeds: Iterable[int]) -> Iterator[Verdict]:
-    """Run seeds over all cores; yield their verdicts as they come."""
+    """Run seeds on all cores; yield the verdicts as they arrive."""
     with multiprocessing.get_context("forkserver").Pool() as pool:
         yield from pool.imap_unordered(judge, seeds, chunksize=20)

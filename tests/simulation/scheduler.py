@@ -1,14 +1,14 @@
-"""Virtual time, and what happens next in it.
+"""Virtual time, and the order of events in it.
 
-Whatever happens in a simulation is an entry in here: each step of each task, each packet, each
-commit. Of those that are ready the seed picks the next one. Entries of one origin (the callbacks
-of one future, what comes in over one connection, the answers of one store) keep their order, as
-every event loop keeps it. Entries of different origins may swap: outside they depend on threads,
-sockets and timers that race, so that correct code has to be content with any order.
+Whatever happens in a simulation is an entry here: each step of each task, each packet, each commit.
+The seed picks the next one of the entries that are ready. Entries of one origin (the callbacks of
+one future, the data from one connection, the answers of one store) keep their order, as every event
+loop keeps it. Entries of different origins may swap: in reality they depend on threads, sockets and
+timers that race, so correct code has to work with any order.
 
-Time stands still but for a tick at each step, jumps to the next timer when nothing is ready, and
-now and then jumps a bit further, as it does for a process that the machine does not let run. What
-one process does goes through a gate, which can be shut while the rest of the world goes on.
+Time advances by a tick at each step, jumps to the next timer when nothing is ready, and now and
+then jumps a bit further, as for a process that the machine delays. The steps of one process go
+through a gate, which can be shut while the rest of the world goes on.
 """
 
 import heapq
@@ -20,29 +20,29 @@ from random import Random
 from typing import Any, Final
 
 _A_STALL: Final = (0.01, 3.0)
-"""Seconds, from and to."""
+"""The shortest and longest delay by the machine, in seconds."""
 
 
 class Order(Enum):
     """How the next of the ready entries is picked."""
 
     FIRST = 0.0
-    """As event loops do."""
+    """In the order in which they became ready, as event loops do."""
     OFTEN_FIRST = 0.2
     ANY = 1.0
 
 
 class Gate:
-    """Through which goes all that one process does: while it is shut, the process is stopped."""
+    """All steps of one process go through it: while it is shut, the process is stopped."""
 
     def __init__(self) -> None:
         self.is_shut = False
         self.held = list["Entry"]()
-        """What was to happen since it was shut."""
+        """Entries that became ready while it was shut."""
 
 
 class Entry:
-    """Something that is to happen."""
+    """An event in the future."""
 
     __slots__ = (
         "_action",
@@ -71,7 +71,7 @@ class Entry:
         self.origin = origin
         self.gate = gate
         self.is_input = is_input
-        """Whether it hands over what the machine has buffered for the process."""
+        """True if it passes on input that the machine has buffered for the process."""
         self.is_cancelled = False
         self._action = action
         self._args = args
@@ -79,7 +79,8 @@ class Entry:
         self._context = context
         self._fail = fail
 
-    # The names are those of asyncio's handles, since an event loop hands entries out as such.
+    # The methods have the names of asyncio's handles, since an event loop returns entries as
+    # handles.
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -109,12 +110,12 @@ class Scheduler:
         self, random: Random, *, order: Order = Order.FIRST, tick: float = 0.0, stalls: float = 0.0
     ) -> None:
         self.now = 0.0
-        """Seconds since the beginning."""
+        """Virtual seconds since the start."""
         self.steps = 0
         self.may_stall = True
         self.is_stopped = False
         self.on_step = dict[int, Callable[[], None]]()
-        """What to do before the step of this number."""
+        """The action to run before the step with this number."""
         self._random_source = random.random
         self._reordered = order.value
         self._tick = tick
@@ -124,11 +125,11 @@ class Scheduler:
         self._order = count()
 
     def soon(self, entry: Entry) -> None:
-        """Let it happen at this instant, in some order with all else that is ready."""
+        """Schedule an entry for now, in some order with all others that are ready."""
         self._ready.append(entry)
 
     def at(self, when: float, entry: Entry) -> None:
-        """Let it happen at this time; what has the same time becomes ready in this order."""
+        """Schedule an entry; entries for the same time become ready in the order of these calls."""
         heapq.heappush(self._timers, (when, next(self._order), entry))
 
     def do(
@@ -140,15 +141,15 @@ class Scheduler:
         gate: Gate | None = None,
         is_input: bool = False,
     ) -> Entry:
-        """Let something of the world happen at this time, or what a process does by its gate."""
+        """Schedule an action of the world or, with a gate, of a process."""
         entry = Entry(origin, action, args, gate=gate, is_input=is_input)
         self.at(at, entry)
         return entry
 
     def open(self, gate: Gate) -> None:
-        """Let a process go on: with the input that was buffered, or the timers that are late.
+        """Let a process go on: either its buffered input or its late timers come first.
 
-        Event loops differ in what they do first; either is done before anything that follows.
+        Event loops differ in the order of the two; both are done before anything later.
         """
         held, gate.held, gate.is_shut = gate.held, [], False
         is_input_first = self._random_source() < 0.5
@@ -157,7 +158,7 @@ class Scheduler:
                 entry.run()
 
     def run(self, until: float) -> None:
-        """Let everything happen up to this time, unless it is stopped before."""
+        """Run all entries up to this time, unless stopped before."""
         while not self.is_stopped and self._step(until):
             pass
 

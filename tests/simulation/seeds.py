@@ -1,7 +1,7 @@
-"""What a seed stands for: the plan of its world.
+"""The plan of the world for each seed.
 
-Each kind of fault is in some worlds and not in others, so that one kind can't hide another. Bounds
-are small as often as not: what takes a thousand callbacks in life then takes three.
+Each kind of fault is in some worlds and not in others, so that one kind can't hide another. Limits
+are often small: three callbacks then have the effect of a thousand in reality.
 """
 
 from datetime import timedelta
@@ -64,7 +64,7 @@ _FIRST_LARGE: Final = 125
 
 
 def plan_of(seed: int) -> Plan:
-    """Return the plan of a seed: one in eight is about fairness, one in 250 is large."""
+    """Return the plan for a seed: one in eight is about fairness, one in 250 is large."""
     random = Random(f"plan {seed}")
     if seed % _LARGE_EVERY == _FIRST_LARGE:
         return large_plan(seed, random, has_history=seed // _LARGE_EVERY % 2 == 1)
@@ -138,7 +138,7 @@ def _place(random: Random, number: int, faults: frozenset[str]) -> Place:
         f"93.184.{number}.{one}" if random.random() < 0.8 else f"2606:2800:{number}::{one}"
         for one in range(1, count + 1)
     )
-    # The first is healthy in every world: nothing may keep its callbacks waiting.
+    # The first destination is healthy in every world: nothing may delay its callbacks.
     is_healthy = number == 0 or "receivers" not in faults
     return Place(
         host=random.choice(PRIVATE) if names == "literal" else f"r{number}.example",

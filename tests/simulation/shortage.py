@@ -1,4 +1,4 @@
-"""What a process may run short of, in any world: files, ports, disk, time."""
+"""Shortages that a process may meet in any world: files, ports, disk, time."""
 
 import errno
 import math
@@ -17,33 +17,33 @@ _KINDS: Final = ("names", "descriptors", "disk", "freeze", "clock")
 _OF_FILES: Final = (errno.EMFILE, errno.ENFILE)
 _ERRORS: Final = (*_OF_FILES, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 SHORT_OF: Final = tuple(map(os.strerror, _ERRORS))
-"""How the machine says that it has nothing left."""
+"""The messages of the errors by which the machine reports a shortage."""
 _STOPPED_FOR: Final = (0.5, 5.0, 16.0, 20.0)
-"""Seconds; most limits on answers are 15."""
+"""The length of a stop in seconds; most limits on answers are 15."""
 _CENTURY: Final = timedelta(days=36_525)
 _HALF: Final = timedelta(days=18_262)
-"""A clock that was never set says 1970 or so."""
+"""The time on a clock that was never set: about 1970."""
 
 
 class Machine:
-    """The machine that a process runs on, which may have nothing left for it."""
+    """The machine of a process, which may run out of something that the process needs."""
 
     def __init__(self, plan: Plan, scheduler: Scheduler, random: Random, trace: Trace) -> None:
         self.is_sound = False
-        """Whether there is enough of everything for good."""
+        """True once there is enough of everything for good."""
         self.was_short = -math.inf
-        """When there was nothing left for the last time."""
+        """When the last shortage was noticed."""
         self._plan = plan
         self._scheduler = scheduler
         self._random = random
         self._trace = trace
 
     def open_connection(self) -> None:
-        """Raise OSError where one can't be opened."""
+        """Raise OSError if no connection can be opened."""
         self._take(_ERRORS)
 
     def open_file(self) -> None:
-        """Raise OSError where one can't be opened, as each look-up does."""
+        """Raise OSError if no file can be opened, as each lookup does."""
         self._take(_OF_FILES)
 
     def _take(self, errors: Collection[int]) -> None:
@@ -57,7 +57,7 @@ class Machine:
 
 
 def with_shortages(plan: Plan) -> Plan:
-    """Return the plan with what its seed has it run short of: each kind in one of five worlds."""
+    """Return the plan with the shortages for its seed: each kind is in one of five worlds."""
     random = Random(f"shortages {plan.seed}")
     what = frozenset(kind for kind in _KINDS if random.random() < 0.2)
     return replace(
@@ -83,7 +83,7 @@ def _lacks(random: Random) -> tuple[Lack, ...]:
 
 
 def _freezes(random: Random, plan: Plan) -> Spans:
-    """Return when the process is stopped: for a while, or for long, with requests on their way."""
+    """Return the periods in which the process is stopped with requests in flight, short or long."""
     begins = sorted(
         random.choice(plan.requests).at + random.uniform(0.0, 0.1)
         for _ in range(random.randint(1, 2))
@@ -92,7 +92,7 @@ def _freezes(random: Random, plan: Plan) -> Spans:
 
 
 def _leap(random: Random, plan: Plan) -> tuple[tuple[float, timedelta], ...]:
-    """Return a jump far away, about when something is asked for, and the one back."""
+    """Return a large clock jump at about the time of a request, and the jump back."""
     by = random.choice((_CENTURY, -_HALF))
     at = max(0.0, random.choice(plan.requests).at + random.uniform(-0.5, 0.1))
     return ((at, by), (min(at + random.choice((0.1, 1.0, 10.0)), FAULTS_LAST), -by))

@@ -1,8 +1,8 @@
 """The store of a simulation: the real committer on a database of the simulation.
 
-In the place of the thread that commits there are two steps of the scheduler, one that does the
-work and one, some time later, that makes it durable: a process that dies in between has never
-committed, one that dies afterwards never hears that it has. The more work, the later it is.
+Two steps of the scheduler replace the committing thread: one does the work and another, some time
+later, makes it durable. A process that dies in between has never committed; one that dies
+afterwards never learns that it has. The more work, the later the second step.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
 
 
 class SimStore:
-    """Answers `ports.Store` for one process, in groups as `SqliteStore` does."""
+    """Implements `ports.Store` for one process, with group commits like `SqliteStore`."""
 
     def __init__(self, database: Database, loop: SimLoop, is_dead: Callable[[], bool]) -> None:
         self._database = database
@@ -93,7 +93,7 @@ class SimStore:
         self._is_busy = False
         self._go_on()
         if entries:
-            # As the real one's: reports come in the order of their commits.
+            # As with the real store, results are reported in the order of the commits.
             at = max(self._reported, self._scheduler.now + self._database.random.random() * 0.001)
             self._reported = at
             self._scheduler.do(self._report, entries, at=at, origin=self, gate=self._loop.gate)

@@ -1,4 +1,4 @@
-"""The database of the simulation: it is slow, full and short of files as planned."""
+"""The database of the simulation has its planned delays, full disks and shortages of files."""
 
 import sqlite3
 from dataclasses import replace
@@ -17,7 +17,7 @@ _INSERT = "INSERT INTO accounts (sid, name, auth_token, uses_static_proxy, creat
 
 
 def database(**plan: Any) -> Database:
-    """Return one in whose plan nothing else goes wrong."""
+    """Return a database in whose plan nothing else goes wrong."""
     calm = replace(plan_of(0), outages=(), failing_commits=0.0, lacks=(), full_disk=())
     return opened(replace(calm, **plan))
 
@@ -41,7 +41,7 @@ def seconds_of_a_scan(database: Database) -> float:
     return database.took
 
 
-def test_work_takes_time_by_what_sqlite_does_for_it() -> None:
+def test_work_takes_time_by_the_steps_of_sqlite() -> None:
     small, large = database(), database()
     add_accounts(small, 100)
     add_accounts(large, 10_000)
@@ -49,7 +49,7 @@ def test_work_takes_time_by_what_sqlite_does_for_it() -> None:
     assert 0 < 50 * seconds_of_a_scan(small) < seconds_of_a_scan(large)
 
 
-def test_the_same_work_takes_the_same_time_always() -> None:
+def test_the_same_work_always_takes_the_same_time() -> None:
     times = set[float]()
     for _ in range(3):
         one = database()
@@ -59,7 +59,7 @@ def test_the_same_work_takes_the_same_time_always() -> None:
     assert len(times) == 1
 
 
-def test_work_without_end_is_broken_off() -> None:
+def test_endless_work_is_interrupted() -> None:
     called = list[bool]()
     one = database()
     one.on_runaway = lambda: called.append(True)
@@ -72,7 +72,7 @@ def test_work_without_end_is_broken_off() -> None:
     assert called
 
 
-def test_a_full_disk_lets_nothing_be_written_and_everything_be_read() -> None:
+def test_a_full_disk_prevents_writes_but_not_reads() -> None:
     full = database(full_disk=((0.0, 10.0),))
     full.is_sound = False
 
@@ -89,7 +89,7 @@ def test_a_full_disk_lets_nothing_be_written_and_everything_be_read() -> None:
     assert full.read("SELECT count(*) FROM accounts") == [(1,)]
 
 
-def test_a_copy_of_a_history_is_as_the_empty_one_but_for_its_rows() -> None:
+def test_a_copy_of_a_history_differs_from_the_empty_database_only_in_its_rows() -> None:
     plan = replace(plan_of(0), history=1_000)
     first, second = opened(plan), opened(plan)
     first.read("DELETE FROM callbacks WHERE seq <= 10")

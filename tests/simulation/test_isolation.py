@@ -1,4 +1,4 @@
-"""The simulation's worlds of too much and too little: they are what their seeds say."""
+"""The worlds with too much load or too few resources are those that their seeds call for."""
 
 import pytest
 
@@ -16,13 +16,13 @@ def test_others_may_wait_twice_as_long_and_two_of_sixty_any_time() -> None:
 
 
 @pytest.mark.parametrize("what", ["acknowledged", "sent"])
-def test_what_takes_more_than_twice_as_long_is_told(what: str) -> None:
+def test_requests_that_take_more_than_twice_as_long_are_reported(what: str) -> None:
     waits = _USUAL | {what: [0.5] * 3 + [0.001] * 37}
 
     assert worse(waits, _USUAL).startswith(f"95 of 100 are {what} within 0.5")
 
 
-def test_what_is_new_connections_or_kept_ones_is_not_compared() -> None:
+def test_waits_for_new_and_for_kept_connections_are_not_compared() -> None:
     assert not worse({"sent": [0.04] * 40}, {"sent": [0.005] * 40})
 
 

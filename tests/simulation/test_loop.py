@@ -1,4 +1,4 @@
-"""The event loop of the simulation: asyncio's promises hold on it, in any order of the ready."""
+"""The simulation's event loop keeps asyncio's promises, in any order of the ready entries."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,7 +15,7 @@ Main = Callable[[], Coroutine[Any, Any, Any]]
 
 
 def run(main: Main, *, seed: int = 0, order: Order = Order.ANY) -> tuple[Any, float]:
-    """Run this on a loop of its own; return its result and how much virtual time it took."""
+    """Run a coroutine on a new loop; return its result and how much virtual time it took."""
     scheduler = Scheduler(Random(seed), order=order)
     failures = list[dict[str, Any]]()
     loop = SimLoop(scheduler, on_failure=failures.append)
@@ -87,7 +87,7 @@ def test_tasks_that_are_ready_run_in_any_order() -> None:
     assert len({run(main, seed=seed)[0] for seed in range(20)}) > 5
 
 
-def test_in_the_first_order_they_run_as_they_came() -> None:
+def test_in_the_first_order_they_run_in_the_order_they_became_ready() -> None:
     async def main() -> list[int]:
         seen = list[int]()
 
@@ -145,7 +145,7 @@ def test_a_killed_loop_runs_nothing_more() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_stopped_process_finds_its_input_and_its_late_timers_when_it_goes_on(seed: int) -> None:
+def test_a_stopped_process_sees_its_input_and_late_timers_when_it_goes_on(seed: int) -> None:
     scheduler, seen = Scheduler(Random(seed), order=Order.ANY), list[str]()
     loop = SimLoop(scheduler, on_failure=lambda _: None)
     loop.call_at(1.0, seen.append, "timer")
@@ -161,7 +161,7 @@ def test_a_stopped_process_finds_its_input_and_its_late_timers_when_it_goes_on(s
     assert sorted(seen[1:]) == ["input", "timer"]
 
 
-def test_event_loops_differ_in_what_they_do_first_after_a_stop() -> None:
+def test_event_loops_differ_in_the_order_of_input_and_timers_after_a_stop() -> None:
     firsts = set[str]()
     for seed in range(20):
         scheduler, seen = Scheduler(Random(seed)), list[str]()

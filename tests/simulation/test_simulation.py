@@ -1,4 +1,4 @@
-"""The whole engine in virtual time, with everything going wrong: what is promised holds anyway.
+"""The whole engine in virtual time, with faults of every kind: its promises hold anyway.
 
 `python -m tests.simulation` runs any number of seeds, and shows what happens in one.
 """
@@ -40,14 +40,14 @@ def test_all_invariants_hold_in_a_large_world() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)  # ten seconds, and as many minutes where much else uses the machine
+@pytest.mark.timeout(1800)  # ten seconds, or as many minutes on a busy machine
 @pytest.mark.parametrize("first", range(0, 1_000, 50))
 def test_all_invariants_hold_in_every_seed(first: int) -> None:
     assert violated_in(range(first, first + 50)) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_broken_engine_is_found_out(name: str) -> None:
+def test_a_broken_engine_is_detected(name: str) -> None:
     mutant = MUTANTS[name]
     with mutant.applied():
         violated = (run(seed).violated for seed in mutant.seeds())
@@ -57,15 +57,15 @@ def test_a_broken_engine_is_found_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [125, 375])
-def test_what_is_looked_through_as_a_whole_is_found_out_in_each_large_world(seed: int) -> None:
-    with MUTANTS["looks through all that there was"].applied():
+def test_a_scan_of_the_whole_history_is_detected_in_each_large_world(seed: int) -> None:
+    with MUTANTS["scans the whole history"].applied():
         violated = run(seed).violated
 
     assert violated is not None
     assert violated.name == "apart"
 
 
-def test_every_invariant_is_known_to_find_something_out() -> None:
+def test_every_invariant_detects_a_broken_engine() -> None:
     assert {mutant.breaks for mutant in MUTANTS.values()} == set(INVARIANTS)
 
 
@@ -102,7 +102,7 @@ def test_a_seed_is_the_same_in_every_process() -> None:
     assert by_hash_seed[0] == by_hash_seed[1]
 
 
-def test_much_happens_in_the_seeds() -> None:
+def test_many_things_happen_in_the_seeds() -> None:
     results = [run(seed) for seed in range(50)]
 
     assert sum(result.requests for result in results) > 1_000

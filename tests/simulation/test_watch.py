@@ -1,4 +1,4 @@
-"""What the watch says of attempts that a stop leaves open, whose they are and why."""
+"""What the watch reports about attempts left open by a stop: whose they are, and why."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -42,7 +42,7 @@ def a_watch(database: Any, on_violation: Callable[[Violated], None]) -> Watch:
         "an earlier one's, with an outage",
     ],
 )
-def test_only_what_could_not_be_settled_yet_may_be_open_after_a_stop(
+def test_only_attempts_that_could_not_be_settled_yet_may_be_open_after_a_stop(
     opened_in: int, was_away: float, *, is_found: bool
 ) -> None:
     found = list[Violated]()

@@ -1,7 +1,7 @@
-"""Watches everything that happens, and says which invariant it breaks.
+"""Watches everything that happens, and reports broken invariants.
 
-It compares three stories: what customers were told, what the database holds each time that
-something becomes durable, and what receivers saw.
+It compares three views: the API's answers to customers, the database at each durable commit, and
+the requests at the receivers.
 """
 
 import re
@@ -32,11 +32,11 @@ _OURS: Final = ("shortage", "no_local_port")
 _FAIR: Final = 1.0
 """Seconds that a callback may wait for others."""
 _AFTER_OUTAGE: Final = 2.0
-"""Seconds after which a store that was away is tried again, and more."""
+"""Seconds, and a margin, until a store is tried again after an outage."""
 _AFTER_SHORTAGE: Final = 8.0
-"""Seconds that are waited, at the most, after nothing was left of what a connection takes."""
+"""Maximum seconds that the engine waits after a shortage of something a connection needs."""
 _SECOND: Final = 1_000_000
-# An attempt under way may be told by its open row alone, or by its callback's as well.
+# An open attempt may show in its own row only, or in its callback's row as well.
 _STATE: Final = (
     "SELECT sid, number, started_us, status, CASE WHEN number IS NULL THEN due_us END,"
     " coalesce(number, attempt_count),"
@@ -48,7 +48,7 @@ _ONE: Final = f"{_STATE} WHERE sid = ?"
 _IS_ADDED: Final = "SELECT 1 FROM callbacks WHERE sid = ?"
 _IS_WRITTEN_DOWN: Final = "SELECT 1 FROM batched_callbacks WHERE instr(callback, ?)"
 _INSTANT: Final = 0.001
-"""Seconds; less than any limit, more than rounding and what one step takes."""
+"""Seconds; less than any limit, more than rounding errors and the time of one step."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,13 +60,13 @@ class Promise:
     batch: list["Promise"]
     asked_at: float
     answer: str = "none"
-    """`accepted`, `refused`, or none yet, or ever."""
+    """`accepted`, `refused`, or None without an answer (yet, or ever)."""
     replays: int = 0
     discards: int = 0
 
 
 class Row(NamedTuple):
-    """What the database says of a callback."""
+    """A callback's row in the database."""
 
     status: str
     due: int | None
@@ -85,7 +85,7 @@ class Row(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """What the database says of an attempt that has ended."""
+    """The row of an ended attempt in the database."""
 
     number: int
     result: str
@@ -103,14 +103,14 @@ class Sent:
     left_at: float
     life: int
     answer: Answer | None = None
-    """Of a receiver that has counted it."""
+    """The status from a receiver that has counted it."""
     is_answered: bool = False
-    """Whether the answer has come in, as a whole."""
+    """True if the whole answer has arrived."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """All that is known from outside of the engine."""
+    """Everything known from outside of the engine."""
 
     database: Database
     machine: Machine
@@ -122,42 +122,42 @@ class Watch:
     """Accounts whose callbacks to healthy destinations nobody may delay."""
     on_violation: Callable[[Violated], None]
     sees_all: bool
-    """Whether it looks at all callbacks, and not at those alone that were written."""
+    """True to check all callbacks, not only those just written."""
     life: int = 0
     """The number of the present process."""
     life_began: float = 0.0
     promises: dict[str, Promise] = field(default_factory=dict)
     by_token: dict[str, Promise] = field(default_factory=dict)
     states: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """What was last found of each callback."""
+    """The last known row of each callback."""
     rows: dict[str, Row] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
-    """Attempts that are durably open: their numbers by callback."""
+    """The numbers of durably open attempts, by callback."""
     opened_in: dict[tuple[str, int], int] = field(default_factory=dict)
-    """By which process an attempt was opened."""
+    """The process that opened each attempt."""
     waited_for: dict[str, int | None] = field(default_factory=dict)
-    """When a callback was due by what was durable before; None where it was under way."""
+    """When each callback was due at the previous commit; None while it was being sent."""
     due_since: dict[str, float] = field(default_factory=dict)
-    """Since when, on the loop's clock, a callback may leave."""
+    """The time on the loop's clock from which each callback may leave."""
     sent: list[Sent] = field(default_factory=list)
     by_attempt: dict[tuple[str, int], Sent] = field(default_factory=dict)
     under_way: Counter[str] = field(default_factory=Counter)
-    """How many requests are under way, by destination."""
+    """The number of requests in flight, by destination."""
     waiting: set[str] = field(default_factory=set)
-    """What a probe has found to be waiting."""
+    """The callbacks that a probe has found waiting."""
     healthy: frozenset[str] = frozenset()
-    """Destinations at which nothing goes wrong."""
+    """Destinations without faults."""
     waits: dict[str, list[float]] = field(
         default_factory=lambda: {"acknowledged": list[float](), "sent": list[float]()}
     )
-    """How long those waited whom nobody may delay, until this."""
+    """How long callbacks that nobody may delay waited, until each of these events."""
 
     def violated(self, name: str, what: str) -> None:
-        """Say that an invariant does not hold."""
+        """Report that an invariant does not hold."""
         self.trace.note(self.now(), "VIOLATED", name, what)
         self.on_violation(Violated(name, what))
 
-    # What customers ask for, and are told.
+    # Customers' requests, and their answers.
 
     def asked(self, callbacks: list[CallbackRecord], schedule: RetrySchedule) -> list[Promise]:
         batch = list[Promise]()
@@ -177,23 +177,23 @@ class Watch:
             promise.answer = "accepted"
             sid = promise.callback.sid
             if sid not in self.rows and not self.database.read(_IS_WRITTEN_DOWN, sid):
-                self.violated("kept", f"{sid} was acknowledged, and is not there")
+                self.violated("kept", f"{sid} was acknowledged, and is missing")
 
     def refused(self, batch: list[Promise]) -> None:
         for promise in batch:
             promise.answer = "refused"
             if promise.callback.sid in self.rows:
-                self.violated("whole", f"{promise.callback.sid} was refused, and is there")
+                self.violated("whole", f"{promise.callback.sid} was refused, and exists")
 
-    # What becomes durable.
+    # Durable changes.
 
     def durable(self) -> None:
-        """Look at what a commit has changed."""
+        """Check the changes made by a commit."""
         touched, self.database.touched = self.database.touched, {}
         if self.sees_all:
             found = self.database.read(_ALL)
             if len(found) < len(self.states):
-                self.violated("kept", "a callback is gone")
+                self.violated("kept", "a callback has vanished")
         else:
             found = [row for sid in touched for row in self.database.read(_ONE, sid)]
         for values in found:
@@ -221,7 +221,7 @@ class Watch:
         self.trace.note(self.now(), "durable", sid, *row[:5])
         promise = self.promises.get(sid)
         if promise is None:
-            self.violated("whole", f"nobody has asked for {sid}")
+            self.violated("whole", f"nobody has created {sid}")
             return
         if before is None:
             self._kept(promise)
@@ -244,7 +244,7 @@ class Watch:
         most = promise.callback.url.connection.retry_count + 1
         if row.round_attempts <= most:
             return most
-        # A kept connection that turned out to be closed has one more try follow it.
+        # After a kept connection turned out to be closed, one more try follows.
         found = self.database.read(
             "SELECT failure FROM attempts WHERE callback_sid = ? AND number = ?",
             promise.callback.sid,
@@ -254,12 +254,12 @@ class Watch:
 
     def _kept(self, promise: Promise) -> None:
         if promise.answer == "refused":
-            self.violated("whole", f"{promise.callback.sid} was refused, and is kept")
+            self.violated("whole", f"{promise.callback.sid} was refused, and is stored")
         first = promise.batch[0]
         for other in promise.batch if promise is first else (first,):
             sid = other.callback.sid
             if not any(self.database.read(there, sid) for there in (_IS_ADDED, _IS_WRITTEN_DOWN)):
-                self.violated("whole", f"{sid} was not kept with the rest of its batch")
+                self.violated("whole", f"{sid} was not stored with the rest of its batch")
 
     def _began_to_wait(self, promise: Promise, before: Row, row: Row) -> None:
         sid = promise.callback.sid
@@ -284,7 +284,7 @@ class Watch:
 
     def _closed(self, sid: str, number: int) -> None:
         if self._result_of(sid, number) == "unknown" and self.opened_in[sid, number] == self.life:
-            self.violated("repeated", f"attempt {number} of {sid} is unknown to who made it")
+            self.violated("repeated", f"attempt {number} of {sid} is unknown to its creator")
 
     def _result_of(self, sid: str, number: int) -> str | None:
         found = self.database.read(
@@ -292,7 +292,7 @@ class Watch:
         )
         return found[0][0] if found else None
 
-    # What goes over the network.
+    # Traffic on the network.
 
     def connecting(self, address: str) -> None:
         self.trace.note(self.now(), "connecting", address)
@@ -303,7 +303,9 @@ class Watch:
         found = _TOKEN.search(request)
         promise = self.by_token.get(found[1].decode()) if found else None
         if promise is None:
-            self.violated("same", f"a request left with a token of no callback: {request[:200]!r}")
+            self.violated(
+                "same", f"a request left with a token that no callback has: {request[:200]!r}"
+            )
             return None
         sid = promise.callback.sid
         number = self.open.get(sid)
@@ -344,7 +346,7 @@ class Watch:
         self.trace.note(self.now(), "answered", one.sid, one.number)
         one.is_answered = True
 
-    # What the engine has under way.
+    # Requests of the engine in flight.
 
     @contextmanager
     def sending(self, request: OutgoingRequest, total: float, turn: int) -> Iterator[None]:
@@ -364,10 +366,10 @@ class Watch:
             under_way[place] -= 1
 
     def probe(self, ready_since: float) -> None:
-        """See what waits although nothing is under way; called every second or so.
+        """Find callbacks that wait although nothing is in progress; called every second or so.
 
-        Who waits at two calls in a row has waited for no reason, unless the store was away, or the
-        machine short of something.
+        A callback found waiting in two successive calls violates an invariant, unless the store was
+        unavailable or the machine short of something.
         """
         now, waiting = self.now(), set[str]()
         since = max(
@@ -382,7 +384,7 @@ class Watch:
                     self.violated("prompt", f"{sid} has been due since {self.due_since[sid]:.6f}")
         self.waiting = waiting
 
-    # What it all came to.
+    # The final check.
 
     def began(self, life: int) -> None:
         self.life, self.life_began = life, self.now()
@@ -390,10 +392,10 @@ class Watch:
         self.trace.note(self.now(), "start", life)
 
     def stopped(self) -> None:
-        """See that a stop that has ended within its time leaves no attempt open.
+        """Check that a stop that ended within its time leaves no attempt open.
 
-        What earlier processes left open may be so still where the database was away in this life:
-        it is taken up when that is back, which no stop waits for.
+        Attempts of earlier processes may still be open if the database was unavailable in this
+        life: they are settled when it is back, and no stop waits for that.
         """
         may_be_unsettled = self.database.was_away >= self.life_began
         left = {
@@ -405,7 +407,7 @@ class Watch:
             self.violated("stopped", f"attempts are left open: {left}")
 
     def has_ended(self) -> bool:
-        """Whether nothing of what is kept is still to be sent."""
+        """Return True if no stored callback is still waiting to be sent."""
         return not self._has_batches() and all(row.is_ended for row in self.rows.values())
 
     def conclude(self) -> None:
@@ -456,7 +458,7 @@ class Watch:
         sent = self.by_attempt.get((sid, number))
         if result in ("delivered", "refused"):
             if sent is None or sent.answer is None or sent.answer.status != status:
-                self.violated("true", f"{where}, and its receiver knows of no such answer")
+                self.violated("true", f"{where}, and its receiver gave no such answer")
         elif failure in _NOTHING_LEFT or (failure or "").startswith("certificate"):
             if sent is not None:
                 self.violated("true", f"{where}, and yet it has left")
@@ -488,7 +490,7 @@ class Watch:
 
 
 def _difference(callback: CallbackRecord, request: ReceivedRequest) -> str | None:
-    """Return in which way a request is not its callback's, or None."""
+    """Return a text that says how a request differs from its callback, or None."""
     url = callback.url
     method, target, _ = request.line.split(" ")
     if method != callback.method:

@@ -1,4 +1,4 @@
-"""One run: a world by its plan, in which everything happens, and the verdict on it."""
+"""One run: a world built from its plan, everything that happens in it, and the verdict."""
 
 import asyncio
 import logging
@@ -33,19 +33,19 @@ from tests.simulation.trace import Trace
 from tests.simulation.watch import Watch
 
 _MOST_STEPS: Final = 20_000
-"""A run takes some thousands; one that takes so many spins."""
+"""The maximum number of steps: a run takes some thousands, so one that takes more is spinning."""
 _MOST_STEPS_EACH: Final = 200
-"""Beside that, for each callback."""
+"""Additional steps for each callback."""
 _ASKED_AGAIN: Final = 0.3
-"""Seconds after which customers ask again where nobody listens."""
+"""Seconds after which customers try again if no process is listening."""
 _PROBED_FOR: Final = FAULTS_LAST + 60.0
 _SLACK: Final = 180.0
-"""Seconds that everything may take beside the waits that were asked for."""
+"""Seconds that everything may take, beyond the waits that were asked for."""
 _ASTRAY: Final = timedelta(days=1)
 
 
 class SimRandomness:
-    """Answers `ports.RandomSource` by the seed."""
+    """Implements `ports.RandomSource` with the seed."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -56,7 +56,7 @@ class SimRandomness:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a run."""
+    """The result of a run."""
 
     seed: int
     violated: Violated | None
@@ -65,11 +65,11 @@ class Result:
     virtual_seconds: float
     trace: Trace
     waits: dict[str, list[float]]
-    """Of accounts that make no trouble: until their requests were acknowledged, and left."""
+    """How long quiet accounts waited until requests were acknowledged, and until they left."""
 
 
 class World:
-    """Everything of one run."""
+    """The state of one run."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -128,7 +128,7 @@ class World:
         )
         self._process: Process | None = None
         self._dead = list[Process]()
-        """Processes that are not buried yet."""
+        """Dead processes that are not cleaned up yet."""
         self._lives = 0
         self._crashes = list(plan.crashes)
         self._deaths = list(plan.deaths)
@@ -137,7 +137,7 @@ class World:
         self._most_steps = _MOST_STEPS + asked * _MOST_STEPS_EACH
 
     def run(self) -> Result:
-        """Let everything happen, and judge it."""
+        """Let everything happen, and return the verdict."""
         self._begin()
         self._scheduler.run(self._plan.faults_last)
         self._end_faults()
@@ -172,7 +172,7 @@ class World:
         assert job.failure is None
         self._database.commit()
 
-    # The faults, and the people.
+    # Faults, and customers.
 
     def _begin(self) -> None:
         self._database.is_sound = False
@@ -292,7 +292,7 @@ class World:
             process.loop.create_task(self._customers.discard_some(store=store, queue=queue))
 
     def _probe(self) -> None:
-        """See that nothing waits for no reason; a clock that was set, or a stall, may be one."""
+        """Check that nothing waits for no reason; a changed clock or a stall is a reason."""
         process, plan = self._up(), self._plan
         may_be_late = plan.jumps or plan.stalls or plan.freezes
         if process and not process.delivery.under_way and not may_be_late:
@@ -329,7 +329,7 @@ class World:
         until = self._scheduler.now + self._longest_wait()
         while self._scheduler.now < until and not self._scheduler.is_stopped:
             if self._is_idle():
-                # Nothing may happen any more, but for what somebody still asks for.
+                # Nothing more may happen, except what a customer still asks for.
                 self._scheduler.run(self._scheduler.now + 90.0)
                 if self._is_idle():
                     return
@@ -343,7 +343,7 @@ class World:
     def _longest_wait(self) -> float:
         schedules = [self._plan.schedule, *filter(None, self._plan.account_schedules)]
         waits = [wait.total_seconds() for one in schedules for wait in one.waits[:3]]
-        # What waits for a clock that has gone astray is due again when that is put right.
+        # Callbacks planned by a wrong clock are due again once the clock is corrected.
         jumps = sum(abs(by.total_seconds()) for _, by in self._plan.jumps if abs(by) < _ASTRAY)
         return max([*waits, 300.0]) * 1.2 + jumps + _SLACK
 
@@ -351,17 +351,17 @@ class World:
         self._watch.conclude()
         process = self._up()
         if process is None:
-            self._watch.violated("sound", "the engine is not there any more")
+            self._watch.violated("sound", "the engine is not running any more")
         elif not process.is_idle:
             counts = f"{process.delivery.under_way} and {process.delivery.unfinished}"
-            self._watch.violated("idle", f"{counts} count as under way and unfinished")
+            self._watch.violated("idle", f"{counts} count as in flight and unfinished")
         elif process.open_connections:
             self._watch.violated("idle", f"{process.open_connections} connections are open")
 
 
 @contextmanager
 def _small(bounds: Bounds) -> Iterator[None]:
-    """Make the engine's own constants small, so that what is rare in life is common here."""
+    """Make the engine's own constants small, so that rare events become frequent."""
     small = (
         (scheduler_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
         (due_callbacks_module, "_PLANNED_ANEW_AT_ONCE", bounds.claimed_at_once),
@@ -377,7 +377,7 @@ def _small(bounds: Bounds) -> Iterator[None]:
 
 
 def run(seed: int) -> Result:
-    """Run the world of a seed, and where it has one its calm version, to compare the two."""
+    """Run the world of a seed and, if it has one, its calm version, to compare the two."""
     plan = plan_of(seed)
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
