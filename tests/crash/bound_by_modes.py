@@ -1,4 +1,4 @@
-"""`ringback`, bound by the modes of files even where it runs as root."""
+"""`ringback`, bound by file modes even if it runs as root."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _CAP_DAC_READ_SEARCH: Final = 2
 
 if __name__ == "__main__":
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-        # It fails for anybody but root, who is bound anyway.
+        # It fails for users other than root, who are bound anyway.
         ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     command = [sys.executable, "-m", "ringback", *sys.argv[1:]]
     os.execv(command[0], command)  # noqa: S606 (what it runs is ours)

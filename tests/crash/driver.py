@@ -1,6 +1,6 @@
-"""SQLite's driver, for what no test can do to a disk: die at a commit, let nothing be written.
+"""Wraps SQLite's driver to simulate faults: death at a commit, and a read-only disk.
 
-The database is the real one; only who opens it gets one of these connections.
+The database is the real one; only the code that opens it gets one of these connections.
 """
 
 import sqlite3
@@ -13,14 +13,14 @@ from unittest import mock
 
 
 class _Steps(NamedTuple):
-    """The names of the moments before and after a commit."""
+    """The names of the checkpoints before and after a commit."""
 
     before: str
     after: str
 
 
 _NO_STEPS: Final = _Steps("", "")
-# What is about to be committed, by the statement that tells it.
+# What a commit is about, recognised by one of its statements.
 _STEPS: Final = {
     "INSERT INTO batched_callbacks": _Steps("writing_down", "written_down"),
     "INSERT INTO callbacks": _Steps("keeping", "kept"),
@@ -29,7 +29,7 @@ _STEPS: Final = {
 
 
 def passing(checkpoint: Callable[[str], None]) -> AbstractContextManager[object]:
-    """Have commits pass checkpoints.
+    """Make commits pass checkpoints.
 
     `keeping` and `kept` are before and after one with new callbacks, `writing_down` and
     `written_down` one with a big batch of them, `settling` and `recorded` one with endings of
@@ -56,7 +56,7 @@ def passing(checkpoint: Callable[[str], None]) -> AbstractContextManager[object]
 
 
 def writing_nothing_while(sign: Path) -> AbstractContextManager[object]:
-    """Have all writing refused as a read-only database refuses it, while this file is there."""
+    """Refuse all writes like a read-only database, while this file exists."""
 
     class ReadOnly(sqlite3.Connection):
         def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:

@@ -1,6 +1,6 @@
-"""What was promised, what receivers saw, what is on record; and the laws that these have to obey.
+"""Promises to clients, requests at receivers, stored records; and the laws that these must obey.
 
-It is `docs/guarantees.md`, as far as it can be checked from the outside.
+The laws are those of `docs/guarantees.md`, as far as they can be checked from the outside.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ class Asked(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A request at a receiver, and what that answered; None where it broke the connection off."""
+    """A request at a receiver, and the status it answered; None if it closed the connection."""
 
     token: str
     source: str
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A callback on record, with its attempt rows."""
+    """A stored callback, with its attempt rows."""
 
     sid: str
     key: str
@@ -72,23 +72,23 @@ class Evidence:
 
     asked: Mapping[str, Asked]
     answers: Mapping[str, list[str]]
-    """The SIDs that clients were answered, for each key as often as it was asked with."""
+    """The SIDs that clients got as answers, for each idempotency key, one for each answer."""
     records: list[Record]
     arrivals: list[Arrival]
     steady: frozenset[str] = frozenset()
     """URLs of receivers that answer every request, and keep their connections."""
     healthy: frozenset[str] = frozenset()
-    """URLs of those that answer every request with 2xx."""
+    """URLs of receivers that answer every request with 2xx."""
     gone: frozenset[str] = frozenset()
     """URLs of receivers that may answer 410."""
     dead: frozenset[str] = frozenset()
     """URLs where nothing ever arrives."""
     left_open: int = 0
-    """Attempts that count as under way."""
+    """Attempts that count as in progress."""
 
     @cached_property
     def by_token(self) -> dict[str, list[Arrival]]:
-        """The requests of each callback."""
+        """Return the requests of each callback."""
         found: dict[str, list[Arrival]] = {record.token: [] for record in self.records}
         for arrival in self.arrivals:
             found.setdefault(arrival.token, []).append(arrival)
@@ -101,7 +101,7 @@ class Evidence:
 
     @cached_property
     def repeats(self) -> int:
-        """How often a receiver that had answered 2xx got the same callback again."""
+        """Return how often a receiver that had answered 2xx got the same callback again."""
         return sum(
             sum(each.answer is not None and each.answer < 300 for each in before)
             for before in (self.by_token[record.token][:-1] for record in self.records)
@@ -112,14 +112,14 @@ Law = Callable[[Evidence], Iterator[str]]
 
 
 def _kept(evidence: Evidence) -> Iterator[str]:
-    """What was acknowledged is on record, and its key led to it each time."""
+    """Every acknowledged callback is stored, and its key led to it each time."""
     by_sid = {record.sid: record for record in evidence.records}
     for key, sids in evidence.answers.items():
         if len(set(sids)) > 1:
             yield f"{key} was answered with {sids}"
         for sid in set(sids):
             if sid not in by_sid:
-                yield f"{sid}, acknowledged for {key}, is not on record"
+                yield f"{sid}, acknowledged for {key}, is not stored"
             elif by_sid[sid].key != key:
                 yield f"{sid}, acknowledged for {key}, has the key {by_sid[sid].key}"
 
@@ -131,11 +131,11 @@ def _once(evidence: Evidence) -> Iterator[str]:
         if made[key] != 1:
             yield f"{key} has {made[key]} callbacks"
         if key not in evidence.asked:
-            yield f"{key} was never asked for"
+            yield f"{key} was never created by a client"
 
 
 def _whole(evidence: Evidence) -> Iterator[str]:
-    """The callbacks of a batch were made together."""
+    """The callbacks of a batch were created together."""
     instants: dict[int, set[int]] = {}
     for record in evidence.records:
         if asked := evidence.asked.get(record.key):
@@ -146,7 +146,7 @@ def _whole(evidence: Evidence) -> Iterator[str]:
 
 
 def _as_asked(evidence: Evidence) -> Iterator[str]:
-    """A record says what its client asked for."""
+    """A record has the values that its client gave."""
     for record in evidence.records:
         if asked := evidence.asked.get(record.key):
             said = (record.url, record.method, record.body, record.source)
@@ -155,7 +155,7 @@ def _as_asked(evidence: Evidence) -> Iterator[str]:
 
 
 def _ended(evidence: Evidence) -> Iterator[str]:
-    """Nothing is scheduled or under way once all had its time."""
+    """Once all waits are over, nothing is scheduled or in progress."""
     if evidence.left_open:
         yield f"{evidence.left_open} attempts are under way"
     for record in evidence.records:
@@ -192,7 +192,7 @@ def _failed(evidence: Evidence) -> Iterator[str]:
 
 
 def _logged(evidence: Evidence) -> Iterator[str]:
-    """A receiver counts no more requests than there are rows, and no fewer than have an answer."""
+    """A receiver counts at most as many requests as there are rows, at least those with answers."""
     for record, arrivals in evidence.with_arrivals():
         answered = record.count("delivered", "refused")
         if not answered <= len(arrivals) <= len(record.rows):
@@ -201,10 +201,10 @@ def _logged(evidence: Evidence) -> Iterator[str]:
 
 
 def _strangers(evidence: Evidence) -> Iterator[str]:
-    """No request comes that is on no record."""
+    """Every request that arrives belongs to a stored callback."""
     known = {record.token for record in evidence.records}
     for token in evidence.by_token.keys() - known:
-        yield f"{token} is on no record"
+        yield f"{token} belongs to no stored callback"
 
 
 def _explained(evidence: Evidence) -> Iterator[str]:
@@ -217,11 +217,11 @@ def _explained(evidence: Evidence) -> Iterator[str]:
             failures = [row.failure for row in record.rows if row.failure]
             yield f"{record.sid} failed to reach a receiver that never fails: {failures}"
         if record.url in evidence.dead and arrivals:
-            yield f"{record.sid} arrived where nothing is"
+            yield f"{record.sid} arrived where nothing listens"
 
 
 def _repeated(evidence: Evidence) -> Iterator[str]:
-    """Who answered 2xx gets it again only where the process died before it was settled.
+    """A receiver that answered 2xx gets a callback again only if the process died unsettled.
 
     At a receiver that breaks connections off, an answer may be lost as well.
     """
@@ -234,7 +234,7 @@ def _repeated(evidence: Evidence) -> Iterator[str]:
 
 
 def _numbered(evidence: Evidence) -> Iterator[str]:
-    """Rows are numbered from 1 on without a gap, and counted right."""
+    """Rows are numbered from 1 without a gap, and counted correctly."""
     for record in evidence.records:
         numbers = [row.number for row in record.rows]
         if numbers != [*range(1, record.attempt_count + 1)]:
@@ -242,7 +242,7 @@ def _numbered(evidence: Evidence) -> Iterator[str]:
 
 
 def _same(evidence: Evidence) -> Iterator[str]:
-    """All requests of a callback are the same, and what its record says."""
+    """All requests of a callback are the same, and match its record."""
     for record, arrivals in evidence.with_arrivals():
         for one, other in pairwise(arrivals):
             if one[:4] != other[:4]:
@@ -258,10 +258,10 @@ def _same(evidence: Evidence) -> Iterator[str]:
 
 
 def _sound(evidence: Evidence) -> Iterator[str]:
-    """No attempt ends by a fault of ours."""
+    """No attempt ends by an error of Ringback itself."""
     for record in evidence.records:
         if any(row.failure == "internal" for row in record.rows):
-            yield f"{record.sid} met a fault of Ringback's own"
+            yield f"{record.sid} ended by an error of Ringback itself"
 
 
 LAWS: Final[Mapping[str, Law]] = {
@@ -283,7 +283,7 @@ LAWS: Final[Mapping[str, Law]] = {
 
 
 def broken(evidence: Evidence, *, most: int = 10) -> list[str]:
-    """Return what breaks a law, `most` of each."""
+    """Return violations of the laws, at most `most` of each law."""
     found = list[str]()
     for name, law in LAWS.items():
         cases = list(law(evidence))
@@ -294,7 +294,7 @@ def broken(evidence: Evidence, *, most: int = 10) -> list[str]:
 
 @dataclass
 class OnRecord:
-    """What a data file holds."""
+    """The content of a data file."""
 
     records: list[Record] = field(default_factory=list[Record])
     left_open: int = 0

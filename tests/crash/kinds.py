@@ -1,4 +1,4 @@
-"""Receivers of several kinds (quick, slow, overloaded, breaking off), and what reached them."""
+"""Receivers of several kinds (quick, slow, overloaded, breaking off), and their requests."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from tests.receivers import OK, ReceivedRequest, RecordingReceiver, Reply, answe
 _TORN: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nto"
 
 Answer = tuple[int | None, Reply]
-"""The status that is answered, None where none is; and how."""
+"""The status that is answered, None if there is no answer; and how it is sent."""
 
 
 def _status(status: int) -> Answer:
@@ -58,33 +58,33 @@ KINDS: Final[dict[str, Callable[[Random], Answer]]] = {
     "breaking": _breaking,
 }
 HEALTHY: Final = ("quick", "slow")
-"""Those that answer every request with 2xx."""
+"""Kinds that answer every request with 2xx."""
 STEADY: Final = (*HEALTHY, "overloaded", "gone")
-"""Those that answer every request and keep their connections open."""
+"""Kinds that answer every request and keep their connections open."""
 
 
 @dataclass
 class Receivers:
-    """All of them, while they listen."""
+    """All receivers, while they listen."""
 
     urls: dict[str, str] = field(default_factory=dict[str, str])
-    """Where each kind is; "dead" is where nobody listens."""
+    """The URL of each kind; nobody listens at the one of "dead"."""
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     _listening: list[RecordingReceiver] = field(default_factory=list[RecordingReceiver])
 
     async def have_heard_all(self) -> None:
-        """Return when they have read all that was sent by processes that are dead."""
+        """Wait until they have read everything that dead processes had sent."""
         for receiver in self._listening:
             await receiver.wait_for_ended(receiver.connections)
 
     def add(self, kind: str, random_source: Random) -> RecordingReceiver:
-        """Return a receiver of this kind, to be entered."""
+        """Return a receiver of this kind, which listens once it is entered."""
         answer_as = KINDS[kind]
 
         def answer(request: ReceivedRequest) -> Reply:
             status, reply = answer_as(random_source)
             self.arrivals.append(_arrival(request, status))
-            # What is noted is all that is needed, and there are many.
+            # Only the needed fields are recorded, because there are many requests.
             receiver.requests.clear()
             return reply
 
@@ -102,7 +102,7 @@ async def all_receivers(seed: int) -> AsyncGenerator[Receivers]:
             receiver = receivers.add(kind, Random(f"{seed}: {kind}"))
             await stack.enter_async_context(receiver)
             receivers.urls[kind] = receiver.url("/hook")
-        # Bound, so that nobody else gets it, but not listening.
+        # Bound, so that nobody else gets the port, but not listening.
         bound = stack.enter_context(socket.socket())
         bound.bind(("127.0.0.1", 0))
         receivers.urls["dead"] = f"http://127.0.0.1:{bound.getsockname()[1]}/hook"

@@ -1,4 +1,4 @@
-"""Clients that send events without a pause, and ask again with the same keys until they know."""
+"""Clients that send events without a pause, and retry with the same key until answered."""
 
 import asyncio
 import base64
@@ -15,12 +15,12 @@ from tests.crash.evidence import Asked
 
 _LOST: Final = (OSError, asyncio.IncompleteReadError)
 _ASKS_AGAIN_AFTER: Final = 0.05
-"""Seconds after a 429 or a 503; it is an impatient client."""
+"""Seconds to wait after a 429 or a 503; the client is impatient."""
 
 
 @dataclass
 class Site:
-    """Where the server is, while there is one."""
+    """The address of the server, while one is running."""
 
     credentials: Mapping[str, str]
     address: tuple[str, int] = ("", 0)
@@ -34,26 +34,26 @@ class Site:
         self._is_up.clear()
 
     async def wait(self) -> tuple[str, int]:
-        """Return its address as soon as there is one."""
+        """Wait until a server is running, and return its address."""
         await self._is_up.wait()
         return self.address
 
 
 @dataclass
 class Promises:
-    """What clients asked for, and what they were answered."""
+    """The clients' requests, and the answers to them."""
 
     asked: dict[str, Asked] = field(default_factory=dict[str, Asked])
     answers: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     lost: int = 0
-    """Answers that never came."""
+    """How many requests were never answered."""
     refused: int = 0
-    """Answers 429 and 503."""
+    """How many answers were 429 or 503."""
     batches: "count[int]" = field(default_factory=count)
 
 
 class Client:
-    """One client; `work` goes on until it is told to stop, and never leaves a question open."""
+    """One client; `work` runs until it is asked to stop, and then finishes its request."""
 
     def __init__(
         self, site: Site, promises: Promises, urls: Mapping[str, str], random_source: Random
@@ -73,7 +73,7 @@ class Client:
             self._hang_up()
 
     async def _send(self, wanted: list[tuple[Asked, dict[str, Any]]]) -> None:
-        """Ask until there is an answer, and now and then once more."""
+        """Send a request until it is answered, and sometimes once more."""
         keys = [asked.key for asked, _ in wanted]
         documents = [document for _, document in wanted]
         self._promises.asked |= {asked.key: asked for asked, _ in wanted}
@@ -130,7 +130,7 @@ class Client:
         self._connection = None
 
     def _invent(self) -> list[tuple[Asked, dict[str, Any]]]:
-        """Think of an event, or of several."""
+        """Make up an event, or several."""
         some, many = self._random_source.randint(2, 20), self._random_source.randint(65, 300)
         size = self._random_source.choices([1, some, many], weights=[300, 100, 1])[0]
         batch = next(self._promises.batches)

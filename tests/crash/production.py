@@ -1,4 +1,4 @@
-"""`ringback serve` as its operator has it: a process on its own folder, that somebody may kill."""
+"""`ringback serve` as an operator runs it: a process on its own folder, which a test may kill."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from tests.served import Answered, Served, in_this_process
 
 RINGBACK = ("-m", "ringback")
 AWAY = "the database can't be used just now: "
-"""How the log begins to say that the database is away."""
+"""The start of the log message for an unavailable database."""
 
 
 class Log:
-    """What a server logs, as it comes; `copy` gets all of it, too."""
+    """The log of a server, line by line; `copy` receives all of it, too."""
 
     def __init__(self, copy: IO[str]) -> None:
         self.lines = list[dict[str, Any]]()
@@ -27,7 +27,7 @@ class Log:
         self._more = asyncio.Condition()
 
     async def follow(self, process: asyncio.subprocess.Process) -> None:
-        """Take in all lines until the process ends."""
+        """Read all lines until the process ends."""
         stream = cast("asyncio.StreamReader", process.stderr)
         while line := (await stream.readline()).decode():
             self._copy.write(line)
@@ -36,7 +36,7 @@ class Log:
                 self._more.notify_all()
 
     async def says(self, message: str, *, times: int = 1) -> None:
-        """Return as soon as there are so many lines that begin like this."""
+        """Wait until at least `times` lines begin like this."""
         async with asyncio.timeout(20), self._more:
             await self._more.wait_for(lambda: self._count(message) >= times)
 
@@ -53,7 +53,7 @@ def _read(line: str) -> dict[str, Any]:
 
 @dataclass
 class Production(Served):
-    """A `ringback serve` that runs, and the credentials of one of its accounts."""
+    """A running `ringback serve`, and the credentials of one of its accounts."""
 
     log: Log = field(default_factory=lambda: Log(sys.stderr))
 
@@ -63,7 +63,7 @@ class Production(Served):
         return host, int(port)
 
     async def send(self, document: dict[str, Any]) -> Answered:
-        """Have an event sent, or several."""
+        """Create a callback, or several."""
         return await self.call(
             "POST",
             "/portal/v1/callbacks",
@@ -75,18 +75,18 @@ class Production(Served):
         return (await self.get(f"/portal/v1/callbacks/{sid}")).body
 
     async def ended(self, sid: str) -> dict[str, Any]:
-        """Return this callback as soon as nothing more is due of it."""
+        """Wait until this callback is settled, and return it."""
         async with asyncio.timeout(20):
             while (callback := await self.fetch(sid))["status"] == "scheduled":
                 pass
         return callback
 
     async def results(self, sid: str) -> list[str]:
-        """Return how the attempts of this callback ended."""
+        """Return the results of this callback's attempts."""
         return [attempt["result"] for attempt in await self.attempts({"sid": sid})]
 
     async def is_refused(self) -> bool:
-        """Whether nobody can connect."""
+        """Return True if connections are refused."""
         try:
             _, writer = await asyncio.open_connection(*self.address)
         except ConnectionRefusedError:
@@ -99,7 +99,7 @@ class Production(Served):
 
 
 async def create_account(data: Path, *flags: str) -> dict[str, str]:
-    """Make an account, and return its credentials."""
+    """Create an account, and return its credentials."""
     words = ("accounts", "create", "Acme", "--json", "--data", str(data), *flags)
     ended = await in_this_process(*words)
     assert (ended.exit_code, ended.stderr) == (0, "")
@@ -109,7 +109,7 @@ async def create_account(data: Path, *flags: str) -> dict[str, str]:
 async def spawn(
     data: Path, *flags: str, command: tuple[str, ...] = RINGBACK
 ) -> asyncio.subprocess.Process:
-    """Begin to run `ringback serve` on this folder and any free port."""
+    """Start `ringback serve` on this folder and any free port."""
     words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, *command, *words),
@@ -121,7 +121,7 @@ async def spawn(
 async def ready(
     process: asyncio.subprocess.Process, credentials: dict[str, str]
 ) -> Production | None:
-    """Return the server as soon as it listens, or None where it ends before that."""
+    """Wait until the server listens and return it; None if it ends before that."""
     line = await cast("asyncio.StreamReader", process.stdout).readline()
     return Production(process, json.loads(line) | credentials) if line else None
 
@@ -129,7 +129,7 @@ async def ready(
 def limit_files(process: asyncio.subprocess.Process, size: int | None) -> None:
     """Let no file of a process grow beyond this size, as if the disk were full; None ends that.
 
-    Only Linux can do it. Nothing happens where the process has ended.
+    Only works on Linux. Does nothing if the process has ended.
     """
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if process.returncode is None:

@@ -1,4 +1,4 @@
-"""`ringback`, but its database can't be written to while the file DATA/read-only is there."""
+"""`ringback` with a database that can't be written while the file DATA/read-only exists."""
 
 import sys
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""`python -m tests.crash.soak`: a server is killed again and again under load; then all is counted.
+"""`python -m tests.crash.soak`: kill a server again and again under load; then check everything.
 
 A real `ringback serve` on a real file gets events from several clients, for receivers of several
 kinds, and SIGKILL at random moments: while it starts, works, or stops. In the end it is left alone
-until nothing is due, and what clients were promised, what receivers saw and what is on record is
-held against the laws in `tests.crash.evidence`. Moments and events come from a seed, but what a
-moment hits does not: a seed alone does not repeat a run, so a failing run keeps its data folder.
+until nothing is due. Then the answers to clients, the requests at receivers and the stored records
+are checked against the laws in `tests.crash.evidence`. Moments and events come from a seed, but
+timing does not: a seed alone does not repeat a run, so a failing run keeps its data folder.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from tests.crash.production import AWAY, Log, Production, create_account, limit_
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30
 _ENDS_WITHIN: Final = 120
-# So few at a time for a slow receiver that a stop finds some that have not left; and no more of
-# them than can be delivered in the end, however fast the machine is.
+# A slow receiver gets few requests at a time, so that a stop finds some not sent yet; the backlog
+# is small enough that all can be delivered in the end, however fast the machine is.
 _SETTINGS: Final = """\
 per_destination = 8
 backlog = 2000
@@ -46,24 +46,24 @@ may_ask = ["twilio", "kore"]
 
 
 class Unexpected(Exception):
-    """The server did what it must not do."""
+    """The server did something that it must not do."""
 
 
 @dataclass
 class Soak:
-    """One run; `folder` takes its data."""
+    """One soak run; `folder` takes its data."""
 
     folder: Path
     seed: int
     kills: int
     log: Log
     seconds_between: float = 0.3
-    """The longest time that a server is left alone once it listens."""
+    """The longest time in seconds from when a server listens until it is killed."""
     counts: Counter[str] = field(default_factory=Counter[str])
     promises: Promises = field(default_factory=Promises)
 
     async def run(self) -> Evidence:
-        """Kill the server so many times, and return what there is to see then."""
+        """Kill the server `kills` times, and return the evidence."""
         self.folder.joinpath("ringback.toml").write_text(_SETTINGS)
         site = Site(await create_account(self.folder))
         async with all_receivers(self.seed) as receivers:
@@ -120,7 +120,7 @@ class Soak:
     async def _let_the_disk_be_full(
         self, process: asyncio.subprocess.Process, random_source: Random
     ) -> None:
-        """Let it write nothing for a moment; mostly it is killed before it has got over that."""
+        """Simulate a full disk for a moment; usually the kill comes before the server recovers."""
         self.counts["full disks"] += 1
         limit_files(process, 4096)
         await self._leave_alone(process, random_source.uniform(0, 0.3))
@@ -148,7 +148,7 @@ class Soak:
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
-        """Run a server, and have its log."""
+        """Run a server process, and follow its log."""
         process = await spawn(self.folder, "--settings", str(self.folder / "ringback.toml"))
         following = asyncio.create_task(self.log.follow(process))
         self.counts["starts"] += 1
@@ -162,7 +162,7 @@ class Soak:
 
     @asynccontextmanager
     async def _started(self, site: Site) -> AsyncGenerator[Production]:
-        """Run a server that clients know of."""
+        """Run a server, and give its address to the clients."""
         async with self._process() as process:
             async with asyncio.timeout(_STARTS_WITHIN):
                 server = await ready(process, dict(site.credentials))
@@ -175,7 +175,7 @@ class Soak:
                 site.closes()
 
     async def _let_it_end(self, server: Production) -> None:
-        """Return when the server says that nothing is due, and has stopped."""
+        """Wait until the server reports that nothing is due, and has stopped."""
         path = "/portal/v1/callbacks"
         while (await server.get(path, Status="scheduled", PageSize="1")).body["callbacks"]:
             pass
@@ -203,7 +203,7 @@ class Soak:
         )
 
     def faults_logged(self) -> list[str]:
-        """Return what the servers have logged that belongs to no ordinary day."""
+        """Return unexpected lines of the servers' logs."""
         return [f"logged: {line}" for line in self.log.lines if not _is_ordinary(line)]
 
 
@@ -213,7 +213,7 @@ def _is_ordinary(line: Mapping[str, Any]) -> bool:
 
 
 def summary(soak: Soak, evidence: Evidence, seconds: float) -> str:
-    """Return what happened, in lines of figures."""
+    """Return the figures of a run, as lines of text."""
     results = Counter(row.result for record in evidence.records for row in record.rows)
     statuses = Counter(record.status for record in evidence.records)
     figures = {
@@ -234,13 +234,15 @@ def summary(soak: Soak, evidence: Evidence, seconds: float) -> str:
 def main() -> int:
     """Run a soak, and return the exit code."""
     parser = argparse.ArgumentParser(prog="soak", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200, help="how often to kill it (200)")
-    parser.add_argument("--seed", type=int, default=randrange(1_000_000), help="for all chance")
+    parser.add_argument("--kills", type=int, default=200, help="how often to kill the server (200)")
+    parser.add_argument(
+        "--seed", type=int, default=randrange(1_000_000), help="for all random choices"
+    )
     parser.add_argument(
         "--seconds-between",
         type=float,
         default=0.3,
-        help="the longest time that it is left alone once it listens (0.3)",
+        help="the longest time from listening to the kill, in seconds (0.3)",
     )
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
@@ -258,7 +260,7 @@ def main() -> int:
         print(f"\nseed {asked.seed} FAILED; its data is kept in {folder}", *faults, sep="\n  ")
         return 1
     shutil.rmtree(folder)
-    print("every law holds")
+    print("all laws hold")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The laws of the soak bite: each one finds what breaks it, and nothing in what is well."""
+"""Each law of the soak finds violations, and nothing in correct evidence."""
 
 from dataclasses import replace
 
@@ -36,14 +36,14 @@ WELL = Evidence(
 
 
 def having(*rows: Row, arrivals: int = 1, **more: object) -> Evidence:
-    """Return what is well, but for these rows and so many requests."""
+    """Return correct evidence, except for these rows and `arrivals` requests."""
     numbered = tuple(row._replace(number=number) for number, row in enumerate(rows, 1))
     changed = {"rows": numbered, "attempt_count": len(rows), **more}
     return replace(WELL, records=[replace(RECORD, **changed)], arrivals=[ANSWERED] * arrivals)
 
 
 def at(url: str, evidence: Evidence) -> Evidence:
-    """Return this as it would be at another receiver."""
+    """Return the evidence as it would be at another receiver."""
     records = [replace(record, url=url) for record in evidence.records]
     return replace(evidence, records=records, asked={"k1": ASKED._replace(url=url)})
 
@@ -66,7 +66,7 @@ def failing(reason: str, url: str = BREAKING) -> Evidence:
         failing("…; not tried again, since that was the last of 5 rounds"),
     ],
 )
-def test_what_is_well_breaks_no_law(evidence: Evidence) -> None:
+def test_correct_evidence_breaks_no_law(evidence: Evidence) -> None:
     assert broken(evidence) == []
 
 
@@ -108,9 +108,9 @@ WRONG: list[tuple[str, Evidence]] = [
 
 
 @pytest.mark.parametrize(("law", "evidence"), WRONG)
-def test_each_law_finds_what_breaks_it(law: str, evidence: Evidence) -> None:
+def test_each_law_finds_its_violations(law: str, evidence: Evidence) -> None:
     assert [each for each in broken(evidence) if each.startswith(f"{law}: ")]
 
 
-def test_each_law_is_seen_to_bite() -> None:
+def test_each_law_is_covered_by_a_violation() -> None:
     assert {law for law, _ in WRONG} == set(LAWS)

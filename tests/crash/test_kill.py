@@ -1,10 +1,10 @@
-"""A process is killed at each named step, and at none in particular; the next one makes up for it.
+"""A process is killed at each named step, and at random moments; the next one recovers.
 
 The steps: `carried_out` (a SIM's change, before it is committed) and `announced` (after it);
 `keeping` and `kept` (before and after the commit with a new callback), `writing_down` and
-`written_down` (that with a big batch); `claimed` (its attempt's row is on disk, and nothing has
-left), `sent` (its answer is there); `settling` and `recorded` (before and after the commit with an
-attempt's ending), `settled` (the engine knows of it).
+`written_down` (that with a big batch); `claimed` (its attempt's row is durable, and nothing has
+left), `sent` (its answer has arrived); `settling` and `recorded` (before and after the commit with
+an attempt's ending), `settled` (the engine knows of it).
 """
 
 import asyncio
@@ -27,8 +27,8 @@ WORKER = ("tests.crash.worker",)
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 KILLED = -signal.SIGKILL
 
-# Where it is killed: how many requests the receiver then sees, and what the attempt rows say.
-# A repeat can't be avoided in one place alone: sent, but not yet on record with its ending.
+# Where it is killed: how many requests the receiver then gets, and the results in the attempt rows.
+# A repeat is unavoidable in only one place: sent, but the ending is not stored yet.
 CARRIED_OUT = [
     ("carried_out", 1, ["delivered"]),
     ("keeping", 1, ["delivered"]),
@@ -41,7 +41,7 @@ CARRIED_OUT = [
     ("settled", 1, ["delivered"]),
 ]
 LATER = timedelta(seconds=2)
-"""How long an event is put off: longer than it takes to be asked for, on a busy machine as well."""
+"""Delay of an event: longer than it takes to create it, even on a busy machine."""
 Have = Callable[[Served, str], Awaitable[str]]
 EVENT = [
     ("keeping", 1, ["delivered"]),
@@ -52,7 +52,7 @@ EVENT = [
     ("recorded", 1, ["delivered"]),
     ("settled", 1, ["delivered"]),
 ]
-# It waits in the store, so that another transaction claims it than the one that keeps it.
+# It waits in the store, so that a later transaction claims it, not the one that stores it.
 EVENT_FOR_LATER = [
     ("keeping", 1, ["delivered"]),
     ("kept", 1, ["delivered"]),
@@ -96,7 +96,7 @@ def event(url: str, name: str = "a", **more: str) -> dict[str, Any]:
 
 
 async def ask(server: Served, document: dict[str, Any]) -> list[str] | None:
-    """Have events sent; return their SIDs, or None where the answer got lost."""
+    """Create callbacks; return their SIDs, or None if the answer got lost."""
     try:
         answered = await server.call(
             "POST",
@@ -111,7 +111,7 @@ async def ask(server: Served, document: dict[str, Any]) -> list[str] | None:
 
 
 async def all_ended(server: Served) -> dict[str, dict[str, Any]]:
-    """Return the callbacks on record by SID, once nothing more is due of them."""
+    """Wait until all stored callbacks are settled, and return them by SID."""
     async with asyncio.timeout(10):
         while True:
             known = {one["sid"]: one for one in await server.callbacks()}
@@ -132,28 +132,28 @@ def tokens_of(requests: list[ReceivedRequest]) -> list[str]:
 
 
 async def update_sim(server: Served, url: str) -> str:
-    """Have a Super SIM changed; return where its status is to be read."""
+    """Change a Super SIM; return the path at which its status can be read."""
     answered = await server.post(server.sim_path, Status="inactive", CallbackUrl=url)
     assert answered.status == 202
     return server.sim_path
 
 
 async def update_wireless_sim(server: Served, url: str) -> str:
-    """Have a Programmable Wireless SIM changed; return the same."""
+    """Change a Programmable Wireless SIM; return the path at which its status can be read."""
     answered = await server.post(server.wireless_sim_path, Status="suspended", CallbackUrl=url)
     assert answered.status == 200
     return server.wireless_sim_path
 
 
 async def send_command(server: Served, url: str) -> str:
-    """Have a Command sent that wants no receipt; return the same."""
+    """Send a Command without a receipt; return the path at which its status can be read."""
     form = {"Sim": server.dev["wireless_sim_sid"], "Command": "wake up", "CallbackUrl": url}
     answered = await server.post("/wireless/v1/Commands", **form, DeliveryReceiptRequested="false")
     assert answered.status == 201
     return f"/wireless/v1/Commands/{answered.body['sid']}"
 
 
-# From there on, all callbacks go the same way.
+# From then on, all callbacks are sent in the same way.
 UNTIL_ANNOUNCED = CARRIED_OUT[:4]
 DONE = [
     *(("a SIM", update_sim, "inactive", *case) for case in CARRIED_OUT),
@@ -167,7 +167,7 @@ DONE = [
     [case for _, *case in DONE],
     ids=[f"{what}-{step}" for what, _, _, step, *_ in DONE],
 )
-async def test_what_the_network_has_done_is_told_after_a_kill_at_each_step(
+async def test_changes_by_the_network_are_called_back_after_a_kill_at_each_step(
     tmp_path: Path, have: Have, status: str, *, step: str, count: int, rows: list[str]
 ) -> None:
     async with RecordingReceiver() as receiver:
@@ -230,14 +230,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("sent", "step", "count", "rows"), CASES)
-async def test_an_event_survives_a_kill_at_each_step_and_its_key_finds_it_again(
+async def test_an_event_survives_a_kill_at_each_step_and_is_found_again_by_its_key(
     tmp_path: Path, sent: str, step: str, count: int, rows: list[str]
 ) -> None:
     async with RecordingReceiver(*[UNAVAILABLE] * (sent == "again")) as receiver:
         wanted = event(receiver.url("/a#cbs=kore"))
         async with served(tmp_path, "--die-at", step, command=WORKER) as doomed:
             if sent == "later":
-                # Only now: who knows how long the start has taken.
+                # Only now, because the start may have taken any time.
                 wanted["deliver_at"] = f"{datetime.now(UTC) + LATER:%FT%T.%fZ}"
             first = await ask(doomed, wanted)
             assert await doomed.process.wait() == KILLED
@@ -294,7 +294,7 @@ async def test_a_batch_survives_a_kill_at_each_step(
     ("step", "kept"),
     [("writing_down", 0), ("written_down", 300), ("keeping", 300), ("kept", 300), ("kept:2", 300)],
 )
-async def test_a_big_batch_is_kept_whole_or_not_at_all_at_each_step(
+async def test_a_big_batch_is_stored_whole_or_not_at_all_at_each_step(
     tmp_path: Path, step: str, kept: int
 ) -> None:
     names = [f"{number}" for number in range(300)]
@@ -322,7 +322,8 @@ async def test_a_big_batch_is_kept_whole_or_not_at_all_at_each_step(
 
 async def test_kill_9_between_the_answer_and_the_callback_loses_nothing(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver:
-        # No test waits an hour: the network would, so that nothing is sent before the kill.
+        # Nothing is sent before the kill, because the network takes an hour. No test waits that
+        # long.
         async with served(tmp_path, "--update-takes", "1h") as dev:
             form = {"Status": "inactive", "CallbackUrl": receiver.url("/a#cbs=kore")}
             assert (await dev.post(dev.sim_path, **form)).status == 202
@@ -354,7 +355,7 @@ async def test_kill_9_while_the_receiver_is_answering_sends_again_with_the_same_
 
 
 def make_due(data: Path) -> None:
-    """Let the hour pass that the network takes."""
+    """Move the due time of the network's work by an hour, so that it is due now."""
     with sqlite3.connect(data / "ringback.db") as connection:
         changes = connection.execute("UPDATE tasks SET due_us = 0 WHERE step = 'update_sim'")
         assert changes.rowcount == 1

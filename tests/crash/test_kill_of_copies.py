@@ -1,7 +1,8 @@
 """A process is killed at each step of a copy, and while one hangs; the next one sends none again.
 
-The steps: `settled` (the callback's first attempt is), `shadow_opened` (the row is on disk, nothing
-has left), `shadow_sent` (its answer is there), `shadow_settled` (and is on disk).
+The steps: `settled` (the callback's first attempt is settled), `shadow_opened` (the copy's row is
+durable, nothing has left), `shadow_sent` (its answer has arrived), `shadow_settled` (its result is
+durable).
 """
 
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.served import served
         ("shadow_settled", 1, ["delivered"]),
     ],
 )
-async def test_a_copy_is_sent_no_more_than_once_also_after_a_kill_at_each_step(
+async def test_a_copy_is_sent_at_most_once_even_after_a_kill_at_each_step(
     tmp_path: Path, step: str, count: int, rows: list[str]
 ) -> None:
     async with RecordingReceiver() as receiver, RecordingReceiver() as shadowed:

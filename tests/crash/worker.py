@@ -1,6 +1,6 @@
-"""`ringback dev`, but for one named step at which it is killed on the spot.
+"""`ringback dev`, which kills itself at one named step.
 
-`--die-at STEP` is the step, `--die-at STEP:3` the third time that it comes there. All other flags
+`--die-at STEP` is the step, `--die-at STEP:3` the third time that it gets there. All other flags
 are settings. Steps are the engine's checkpoints, and those of `tests.crash.driver`.
 """
 
