@@ -1,1 +1,1 @@
-"""Damaged files: refused with a clear message, or served right; never silently wrong."""
+"""Damaged files: refused with a clear message, or read correctly; never silently wrong."""

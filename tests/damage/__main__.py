@@ -1,4 +1,4 @@
-"""`make damage`: damage data files in many seeded ways, and say what came of it."""
+"""`make damage`: damage data files in many seeded ways, and count the results."""
 
 import argparse
 import tempfile
@@ -12,7 +12,7 @@ def main() -> None:
     """Run the trials of all seeds, or of one."""
     parser = argparse.ArgumentParser(prog="make damage")
     parser.add_argument("--seeds", type=int, default=2000, help="how many trials")
-    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--seed", type=int, help="run only this seed")
     asked = parser.parse_args()
     seeds = range(asked.seeds) if asked.seed is None else [asked.seed]
     counts = Counter[tuple[str, str]]()

@@ -1,6 +1,6 @@
-"""Files that are damaged at seeded places are refused, or served right; see `trial`.
+"""Files damaged at seeded places are refused, or read correctly; see `trial`.
 
-`make damage ARGS="--seeds 10000"` has more of them.
+`make damage ARGS="--seeds 10000"` runs more of them.
 """
 
 from pathlib import Path
@@ -20,7 +20,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 10))
-def test_a_damaged_file_is_refused_or_served_right(base: Base, first: int, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_or_read_correctly(
+    base: Base, first: int, tmp_path: Path
+) -> None:
     whole, expected = base
     for seed in range(first, first + 10):
         _, ending = try_one(seed, whole, tmp_path / str(seed), expected)

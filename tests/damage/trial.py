@@ -1,10 +1,10 @@
 """One trial: a data folder as a killed server left it, damaged in one place, and then used.
 
-A byte is flipped, or a page is cut out of the end, or zeroed, in the database, its WAL, or the key
-file. Using the folder is refused, or gives all that was written; where it gives something else,
-`ringback db check` has to find a fault. One thing SQLite can't tell, having no checksums there: a
-byte within the value of a column that nothing refers to. That is counted, and has to be all that
-is different.
+A byte is flipped, or a page is cut off at the end, or zeroed, in the database, its WAL, or the key
+file. Using the folder is refused, or returns all the data written; if it returns something else,
+`ringback db check` has to find a fault. SQLite has no checksums, so one kind of damage goes
+unnoticed: a byte within the value of a column that nothing refers to. That is counted, and must be
+the only difference.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ _PAGE: Final = 8192
 
 
 class Ending(StrEnum):
-    """What came of a trial."""
+    """The result of a trial."""
 
     REFUSED = "refused"
     RIGHT = "right"
-    FOUND = "found by the check alone"
+    FOUND = "found only by the check"
     VALUE = "a value is different"
 
 
 class Trial(NamedTuple):
-    """What was done to which file."""
+    """Which file was damaged, and how."""
 
     file: str
     what: str
@@ -50,9 +50,10 @@ def opened(folder: Path, *, accept_data_loss: bool = False) -> SqliteStore:
 
 
 async def leave_as_killed(folder: Path, target: Path) -> None:
-    """Make a folder with data, some of it in the WAL alone, as a process leaves it that is killed.
+    """Make a folder with data, some of it only in the WAL, as a killed process leaves it.
 
-    What SQLite has in shared memory is in its file at once, so a copy has all that a kill leaves.
+    SQLite writes its shared memory to its file at once, so a copy has everything that a kill
+    leaves.
     """
     store = opened(folder)
     await store.transact(_add_others)
@@ -74,7 +75,7 @@ def _add_others(tx: Transaction) -> None:
 
 
 def everything(tx: Transaction) -> dict[str, Any]:
-    """Return what a server reads, by what it is called."""
+    """Return all data that a server reads, by name."""
     page = tx.callbacks.page(OURS, CallbackFilter(), PageWindow(999))
     one_by_one = [tx.callbacks.get(OURS, callback(number).sid) for number in range(CALLBACKS)]
     return {
@@ -90,7 +91,7 @@ def everything(tx: Transaction) -> dict[str, Any]:
 
 
 async def read_all(folder: Path) -> dict[str, Any]:
-    """Return what a server of this folder reads, and see that it can write."""
+    """Return the data that a server of this folder reads, and check that it can write."""
     store = opened(folder)
     try:
         found = await store.transact(everything)
@@ -117,7 +118,7 @@ def damage(folder: Path, random: Random) -> Trial:
 
 
 def _flip(text: bytearray, random: Random) -> str:
-    # Half of the time where the file says what it is.
+    # Half of the damage is to the file's header.
     place = random.randrange(random.choice([min(len(text), 4096), len(text)]))
     text[place] ^= 1 << random.randrange(8)
     return f"bit of byte {place}"
@@ -138,13 +139,13 @@ def _zero(text: bytearray, random: Random) -> str:
 
 
 def try_one(seed: int, base: Path, folder: Path, expected: dict[str, Any]) -> tuple[Trial, Ending]:
-    """Damage a copy of the base, use it, and say what came of it.
+    """Damage a copy of the base, use it, and return the result.
 
-    Raises AssertionError where it is used, is wrong, and no check says so.
+    Raises AssertionError if reading succeeds with wrong data and the check finds no fault.
     """
     shutil.copytree(base, folder)
     trial = damage(folder, Random(seed))
-    # As it is for who looks before anybody uses it.
+    # As the check finds it before anybody uses it.
     aside = folder.with_name(f"{folder.name}-aside")
     shutil.copytree(folder, aside)
     try:
@@ -161,7 +162,7 @@ def try_one(seed: int, base: Path, folder: Path, expected: dict[str, Any]) -> tu
 
 
 def _rows(found: dict[str, Any]) -> dict[str, Any]:
-    """Return which rows there are, without what stands in them."""
+    """Return the keys of all rows, without their values."""
     return {
         "sims": [one.sid for one in found["sims"]],
         "page": [one.sid for one in found["page"]],
@@ -171,7 +172,7 @@ def _rows(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_base(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Return a folder as a killed server left it, and what is in it."""
+    """Return a folder as a killed server left it, and its data."""
     base, copy = folder / "base", folder / "whole"
     asyncio.run(leave_as_killed(folder / "live", base))
     shutil.copytree(base, copy)
@@ -181,7 +182,7 @@ def make_base(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def drop(folder: Path) -> None:
-    """Forget the folders of a trial."""
+    """Delete the folders of a trial."""
     for path in (folder, folder.with_name(f"{folder.name}-aside")):
         with suppress(FileNotFoundError):
             shutil.rmtree(path)

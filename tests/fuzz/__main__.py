@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: throw inputs at the receiver, and count what comes of them."""
+"""`python -m tests.fuzz`: send inputs to the receiver, and count the results."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _watched(outcomes: Iterable[Outcome], *, of: int) -> list[Outcome]:
-    """Return all of them, and meanwhile print what fails and how far it is."""
+    """Yield all outcomes, and meanwhile print failures and the progress."""
     done, failing, inputs = list[Outcome](), 0, 0
     began = shown = time.perf_counter()
     for outcome in outcomes:
@@ -52,7 +52,7 @@ def _watched(outcomes: Iterable[Outcome], *, of: int) -> list[Outcome]:
 
 
 def _show(name: str, outcomes: list[Outcome]) -> None:
-    """Print what came of a part's inputs, the most frequent first."""
+    """Print the results of a part's inputs, the most frequent first."""
     counted = sum((outcome.counted for outcome in outcomes), Counter())
     inputs = sum(outcome.inputs for outcome in outcomes)
     rate = inputs / sum(outcome.took for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Genuine requests of all sorts, signed by the vendors' rules and by no code of ours."""
+"""Genuine requests of all sorts, signed by the vendors' rules without any of our code."""
 
 import base64
 import hashlib
@@ -77,24 +77,24 @@ class Url:
 
 @dataclass(slots=True)
 class Case:
-    """A receiver as it is set up, and a request that comes to it."""
+    """A configured receiver, and a request that arrives at it."""
 
     source: Source
     url: Url
-    """As the receiver is configured, perhaps with a place in it."""
+    """The receiver's configured URL, perhaps with a placeholder in it."""
     tenant: str
-    """What stands in that place."""
+    """The value of the placeholder."""
     secret: str
     digest: str
     signed: bytes
-    """What the signature is of; for KORE with the secret before it."""
+    """The text that is signed; for KORE it begins with the secret."""
     method: str
     target: str
     headers: list[tuple[str, str]]
     body: bytes
     settings: dict[str, Any] = field(default_factory=dict)
     is_called_back: bool = False
-    """Whether the receiver gets its URL from a function."""
+    """True if the receiver gets its URL from a function."""
 
     def __repr__(self) -> str:
         request = (self.method, self.headers, self.body, self.target)
@@ -117,7 +117,7 @@ class Case:
         return ReceivedRequest(self.method, self.target, tuple(self.headers), self.body)
 
     def receiver(self, **more: Any) -> Receiver:
-        """Set the receiver up."""
+        """Return the receiver of this case."""
         text = self.url.configured
         url = (lambda _: text) if self.is_called_back else text
         return Receiver(url, clock=lambda: NOW, **self.settings, **more)
@@ -128,7 +128,7 @@ def sign_as_twilio(secret: str, signed: bytes, digest: str) -> str:
 
 
 def sign(case: Case) -> str:
-    """Return the signature of what is to be signed."""
+    """Return the signature of the case's signed text."""
     if case.source is Source.KORE:
         return hashlib.sha256(case.signed).hexdigest()
     return sign_as_twilio(case.secret, case.signed, case.digest)
@@ -144,7 +144,7 @@ def pairs_of(encoded: bytes | str) -> list[tuple[str, str]]:
 
 
 def genuine(random: Random) -> Case:
-    """Return a request that its receiver has to take for genuine."""
+    """Return a request that its receiver must accept as genuine."""
     source = random.choice(list(Source))
     method = random.choice(["POST", "POST", "GET"])
     case = Case(
@@ -197,7 +197,7 @@ def _called(case: Case) -> Url:
 
 
 def _tell(case: Case, called: Url, random: Random) -> None:
-    """Give the request its body and its target, and say what is signed."""
+    """Set the request's body and target, and the text that is signed."""
     if case.method == "POST" and random.random() < 0.3:
         _tell_json(case, called, random)
     else:
@@ -231,7 +231,7 @@ def _add_to_query(called: Url, encoded: str) -> None:
 
 
 def _in_some_spelling(called: Url, random: Random) -> str:
-    """Return the URL, now and then without its port, as Twilio's senders may have it."""
+    """Return the URL, sometimes without its port, as some of Twilio's senders sign it."""
     if not called.port and random.random() < 0.1:
         port = ":443" if called.scheme.lower() == "https" else ":80"
         return f"{called.origin}{port}{called.path}{called.query}"

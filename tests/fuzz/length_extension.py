@@ -1,4 +1,4 @@
-"""SHA-256 from a state that is given: what a forger needs who knows a digest and no secret."""
+"""SHA-256 from a given state: what a forger needs who knows a digest, but no secret."""
 
 import struct
 from typing import Final
@@ -8,7 +8,7 @@ _MASK: Final = 0xFFFFFFFF
 
 
 def _cube_root_bits(prime: int) -> int:
-    """Return the first 32 bits of what follows the point in a cube root, by whole numbers."""
+    """Return the first 32 bits of the fraction of a prime's cube root, computed with integers."""
     low, high = 0, 7 << 32
     while high - low > 1:
         middle = (low + high) // 2
@@ -20,12 +20,12 @@ _ROUND: Final = [_cube_root_bits(prime) for prime in _PRIMES]
 
 
 def padding_after(length: int) -> bytes:
-    """Return what SHA-256 puts behind a message of this length."""
+    """Return the padding that SHA-256 adds to a message of this length."""
     return b"\x80" + b"\0" * ((55 - length) % 64) + struct.pack(">Q", length * 8)
 
 
 def extended(digest: str, length: int, more: bytes) -> str:
-    """Return the digest of a message of this length and digest, its padding, and more."""
+    """Return the digest of a message with this length and digest, plus its padding, plus `more`."""
     state = struct.unpack(">8I", bytes.fromhex(digest))
     before = length + len(padding_after(length))
     data = more + padding_after(before + len(more))

@@ -1,4 +1,4 @@
-"""What can happen to a request on its way, or be done to it on purpose."""
+"""Changes that can happen to a request on its way, or that an attacker can make."""
 
 import hashlib
 import hmac
@@ -24,18 +24,18 @@ from tests.fuzz.length_extension import extended, padding_after
 
 
 class Effect(Enum):
-    """What a receiver has to make of a genuine request after this."""
+    """How a receiver must treat a genuine request after a change."""
 
     HARMLESS = auto()
-    """It is still genuine."""
+    """It is still genuine, and must be accepted."""
     FORGED = auto()
     """It has to be rejected."""
     OPEN = auto()
-    """That depends; what is accepted has to be signed in any case."""
+    """Either is right; but if it is accepted, its content must be the signed one."""
 
 
 Mutation = Callable[[Random, Case], Effect | None]
-"""Changes a request, and says to what effect; None where there is nothing to be changed."""
+"""Changes a request and returns the effect; None if there is nothing to change."""
 
 
 def _index(case: Case, name: str) -> int | None:
@@ -161,7 +161,7 @@ def hmac_for_a_hash(random: Random, case: Case) -> Effect | None:
 
 
 def signed_by_somebody(random: Random, case: Case) -> Effect | None:
-    """Sign with a secret that isn't the receiver's, or is for something else."""
+    """Sign with a secret that isn't the receiver's, or that has another purpose."""
     of_kore = [PENDING, "another twilio_auth_tokens", "nobody's", "", case.secret[::-1] + "!"]
     of_twilio = ["another kore_secrets", "nobody's", "", PENDING]
     before = case.secret
@@ -188,7 +188,7 @@ def settings_header(random: Random, case: Case) -> Effect | None:
         ]
     )
     case.headers.append((SETTINGS, value))
-    # Beside the one that names the algorithm, one that names none says nothing.
+    # Beside the header that names the algorithm, a signature without one has no effect.
     if is_harmless or (has_one and "HMAC" not in value and "\0" not in value):
         return Effect.HARMLESS
     return Effect.FORGED
@@ -308,7 +308,7 @@ def bytes_changed(random: Random, case: Case) -> Effect | None:
 
 
 def white_space_in_json(random: Random, case: Case) -> Effect | None:
-    """Put white space between two tokens: what stands in a string is left alone."""
+    """Put white space between two tokens, outside of strings."""
     if not case.is_json or case.method != "POST":
         return None
     more = random.choice([b" ", b"\n", b"\r\n\t", b" " * 99])
@@ -344,7 +344,7 @@ def long_body(random: Random, case: Case) -> Effect | None:
 
 
 def body_extended_by_its_digest(random: Random, case: Case) -> Effect | None:
-    """Lengthen what was signed without knowing the secret, but for its length.
+    """Extend the signed text without knowing the secret, only its length.
 
     KORE's signature is a plain hash with the secret in front.
     """
@@ -415,7 +415,7 @@ def query_written_in_another_way(random: Random, case: Case) -> Effect | None:
 
 
 def another_path(random: Random, case: Case) -> Effect | None:
-    """Come to another path, as behind a proxy that takes a prefix away."""
+    """Change the path, as a proxy does that removes a prefix."""
     if not case.target:
         return None
     path, mark, query = case.target.partition("?")
@@ -425,7 +425,7 @@ def another_path(random: Random, case: Case) -> Effect | None:
 
 
 def end_of_the_url_moved(random: Random, case: Case) -> Effect | None:
-    """Move the border between URL and body, which no signature of KORE's marks."""
+    """Move the border between URL and body, which KORE's signature does not protect."""
     path, mark, query = case.target.partition("?")
     if case.source is not Source.KORE or not case.is_template or len(path) < 2:
         return None
@@ -443,7 +443,7 @@ def another_url(random: Random, case: Case) -> Effect:
         case 0:
             case.url.scheme = random.choice(["https", "http"])
         case 1:
-            # What a template has behind its last place has to stay.
+            # The part of a template after its last placeholder has to stay.
             shorter = case.url.path.removesuffix("/") or "/x"
             case.url.path = f"{case.url.path}/x" if case.is_template else shorter
         case 2:
@@ -536,13 +536,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
 
 
 def mutate(random: Random, case: Case) -> tuple[Effect, list[str]]:
-    """Let some things happen, often one alone; return their common effect, and their names."""
+    """Apply some changes, often only one; return their common effect, and their names."""
     effect, names = Effect.HARMLESS, list[str]()
     for mutation in random.sample(MUTATIONS, random.choice([0, 1, 1, 1, 1, 2, 3])):
         its = mutation(random, case)
         if its is None:
             continue
         names.append(mutation.__name__)
-        # After the first that does harm, another can undo it.
+        # After the first harmful change, another one can undo it.
         effect = its if effect is Effect.HARMLESS else Effect.OPEN
     return effect, names

@@ -1,4 +1,4 @@
-"""What is thrown at the receiver, part by part, and what has to hold whatever comes."""
+"""Inputs for the receiver, part by part, and the law that must hold for each."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from tests.fuzz.mutations import Effect, mutate
 from tests.fuzz.rules import compacted_slowly, escaped_slowly, is_signed
 
 Counted = Iterator[Hashable]
-"""What came of one input, to be counted."""
+"""The category of one input's result, to be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Part:
 
     inputs: st.SearchStrategy[Any]
     law: Callable[[Any], Counted]
-    """Raises AssertionError, or whatever else comes out of the receiver and shouldn't."""
+    """Raises AssertionError, or an error of the receiver that should not occur."""
     share: int
     """How many of a hundred inputs are of this sort."""
 
@@ -53,12 +53,12 @@ def name_of(verdict: Verdict | Result) -> str:
 # ---- genuine requests, mutated ------------------------------------------------------------------
 
 
-# Of whole numbers hypothesis draws the small ones again and again.
+# For plain integers, hypothesis draws the small ones again and again.
 seeds: Final = st.binary(min_size=8, max_size=8)
 
 
 def law_of_mutated(seed: bytes) -> Counted:
-    """What is still signed is accepted, what isn't is not, and nothing is raised."""
+    """Requests with a valid signature are accepted, others are not, and no error is raised."""
     random = Random(seed)
     case = genuine(random)
     as_sent = SenderCallbackRecord(case.method, _url_as_called(case), case.body)
@@ -94,7 +94,7 @@ def _telling_secrets(case: Case) -> Iterable[str]:
 
 
 def _as_bytes(headers: list[tuple[str, str]]) -> Any:
-    """Return the headers as ASGI has them, where they can be had so."""
+    """Return the headers in the form of ASGI, if they can be encoded."""
     try:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     except UnicodeEncodeError:
@@ -115,7 +115,7 @@ def _check_answer(answer: Answer) -> None:
 
 
 def _explained(case: Case, sent: SenderCallbackRecord) -> Counted:
-    """Check the same with what the sender has on record, which may explain but not prove."""
+    """Check the case with the sender's record too, which may explain but never prove."""
     secrets = ReceiverSecrets(
         tuple(case.settings.get("twilio_auth_tokens", ())),
         tuple(case.settings.get("kore_secrets", ())),
@@ -178,7 +178,7 @@ noises: Final = st.tuples(
 
 
 def law_of_noise(noise: tuple[int, str, list[tuple[str, str]], bytes, str]) -> Counted:
-    """Nobody who doesn't know a secret gets in, and whatever comes gets a verdict."""
+    """A request signed without the secret is rejected, and any input gets a verdict."""
     which, method, headers, body, target = noise
     result = _RECEIVERS[which].receive(method, headers, body, target=target)
     assert isinstance(result, Rejected)
@@ -187,7 +187,7 @@ def law_of_noise(noise: tuple[int, str, list[tuple[str, str]], bytes, str]) -> C
     yield result.reason
 
 
-# ---- URLs, templates, and what a function may answer --------------------------------------------
+# ---- URLs, templates, and results of URL functions ----------------------------------------------
 
 
 def _mostly(good: list[str], *odd: str) -> st.SearchStrategy[str]:
@@ -251,7 +251,7 @@ url_inputs: Final = st.tuples(
 
 
 def law_of_urls(given: tuple[str, str, str, bool]) -> Counted:
-    """A URL is refused when it is given, with a message, or it works; likewise a function's."""
+    """A URL is refused when it is configured, with a message, or it works; also a function's."""
     text, host, target, is_answer = given
     url = (lambda _: text) if is_answer else text
     try:
@@ -333,13 +333,13 @@ bodies: Final = st.one_of(
 
 
 def law_of_bodies(body: bytes) -> Counted:
-    """JSON is compacted and escaped, and forms are read, as the slow and plain way does it."""
+    """JSON is compacted and escaped, and forms are parsed, as a slow and simple parser does it."""
     assert compacted(body) == compacted_slowly(body)
     assert escaped(body) == escaped_slowly(body)
     assert compacted(compacted(body)) == compacted(body)
     text = body.decode("utf-8", "replace")
     assert read_form(body) == read_form(text) == parse_qsl(text, keep_blank_values=True)
-    yield "shorter" if len(compacted(body)) < len(body) else "as it was"
+    yield "shorter" if len(compacted(body)) < len(body) else "unchanged"
 
 
 _HTTP_DATES: Final = (
@@ -363,7 +363,7 @@ dates: Final = st.one_of(
 
 
 def law_of_dates(text: str) -> Counted:
-    """Any Date is a time in UTC or none, and its age can be told."""
+    """Any Date parses to a time in UTC or to None, and its age can be computed."""
     request = ReceivedRequest("POST", "/", (("Date", text), ("Kore-Signature", "")))
     at = Callback(Source.KORE, None, "https://a.example/", request).sent_at
     assert at is None or isinstance(at, datetime)

@@ -1,4 +1,4 @@
-"""The vendors' rules, written down once more: slow, plain, and without any code of ours."""
+"""The vendors' rules, implemented a second time: slow, simple, and without any of our code."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from tests.fuzz.genuine import (
 
 
 def is_signed(case: Case, callback: Callback) -> bool:
-    """Whether the signature is one of what is accepted, by the vendors' rules alone."""
+    """Return True if the vendors' rules alone make the signature an acceptable one."""
     given = [value for name, value in case.headers if name.lower() == _signature_name(case)]
     if not callback.is_signed:
         return given == [""] and case.settings["accept_unsigned_kore"]
@@ -35,7 +35,7 @@ def _signature_name(case: Case) -> str:
 
 
 def _leads_to(case: Case, callback: Callback) -> bool:
-    """Whether the URL of the callback is the receiver's, with what the request has in its place."""
+    """Return True if the callback's URL is the receiver's, with its placeholder filled in."""
     tenant = callback.url_values.get(PLACE.strip("{}"), "")
     came_in = case.target if PLACE in case.url.path else str(case.request.values("host"))
     is_there = tenant in came_in and tenant != "" if case.is_template else True
@@ -56,7 +56,7 @@ def _signatures_of_kore(case: Case, callback: Callback) -> Iterator[str]:
 
 
 def _signatures_of_twilio(case: Case, callback: Callback) -> Iterator[str]:
-    """Give the right ones, where the hash of a body that is no form is right too."""
+    """Yield the valid signatures; the hash of the body counts too, if it is not a form."""
     bare, _, query = callback.url.partition("?")
     settings = "".join(case.request.values(SETTINGS)).upper()
     kind = "twilio_shared_keys" if "HMAC" in settings else "twilio_auth_tokens"
@@ -89,7 +89,7 @@ def _with_or_without_port(url: str) -> set[str]:
 
 
 def compacted_slowly(body: bytes) -> bytes:
-    """Drop the white space outside of strings, byte by byte."""
+    """Remove the white space outside of strings, byte by byte."""
     kept, is_in_string, is_escaped = bytearray(), False, False
     for byte in body:
         if is_in_string or byte not in b" \t\r\n":

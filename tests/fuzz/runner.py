@@ -27,7 +27,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of them."""
+    """The results of a chunk's inputs."""
 
     part: str
     inputs: int
@@ -35,11 +35,11 @@ class Outcome:
     """Seconds."""
     counted: Counter[Hashable]
     failure: str | None
-    """What went wrong, and the input as Python that shows it again."""
+    """What went wrong, and the input as Python code that reproduces it."""
 
 
 def chunks_of(inputs: int, *, first_seed: int) -> list[Chunk]:
-    """Share the inputs out among the parts, and put the chunks in an order of chance."""
+    """Divide the inputs among the parts, and return the chunks in a random order."""
     chunks = list[Chunk]()
     for name, part in PARTS.items():
         left = max(1, round(inputs * part.share / 100))
@@ -51,13 +51,13 @@ def chunks_of(inputs: int, *, first_seed: int) -> list[Chunk]:
 
 
 def run_all(chunks: list[Chunk], *, processes: int) -> Iterator[Outcome]:
-    """Run chunks in as many processes, and yield what came of each as it is done."""
+    """Run chunks in this many processes, and yield each outcome when it is ready."""
     with get_context("spawn").Pool(processes) as pool:
         yield from pool.imap_unordered(run, chunks)
 
 
 def run(chunk: Chunk) -> Outcome:
-    """Run the inputs of a chunk until one of them breaks the law; that one is made smaller."""
+    """Run the inputs of a chunk until one breaks the law; hypothesis then shrinks that input."""
     began = time.perf_counter()
     law, counted, current = PARTS[chunk.part].law, Counter[Hashable](), None
 

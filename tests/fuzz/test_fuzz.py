@@ -1,4 +1,4 @@
-"""A short run of `make fuzz`, and proof that it gets everywhere."""
+"""A short run of `make fuzz`, and a check that it reaches every part."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.fuzz.runner import Chunk, chunks_of, run
 
 
 @pytest.mark.parametrize("part", [name for name in PARTS if name != "mutated"])
-def test_whatever_is_thrown_at_the_receiver_is_answered_as_documented(part: str) -> None:
+def test_the_receiver_answers_every_input_as_documented(part: str) -> None:
     outcome = run(Chunk(part, seed=1, inputs=150))
     assert outcome.failure is None
     assert outcome.inputs == outcome.counted.total() == 150
@@ -26,7 +26,7 @@ def test_mutated_requests_are_accepted_only_if_signed_and_every_reason_occurs() 
     assert missing - set(outcome.counted) == set()
 
 
-def test_a_receiver_that_lets_a_forgery_pass_is_found_with_the_input(
+def test_a_receiver_that_accepts_a_forgery_is_found_with_the_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ringback.receiver.verification.verify._not_as_sent", lambda *_: None)
@@ -38,7 +38,7 @@ def test_a_receiver_that_lets_a_forgery_pass_is_found_with_the_input(
         exec(again.strip(), {})  # noqa: S102 (the input as Python is what it is for)
 
 
-def test_what_else_comes_out_of_the_receiver_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_the_receiver_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def law(_: object) -> parts.Counted:
         raise ZeroDivisionError
 
@@ -49,7 +49,7 @@ def test_what_else_comes_out_of_the_receiver_is_found_too(monkeypatch: pytest.Mo
     assert outcome.inputs == 0
 
 
-def test_the_inputs_are_shared_out_among_the_parts_each_chunk_with_its_own_seed() -> None:
+def test_the_inputs_are_divided_among_the_parts_each_chunk_with_its_own_seed() -> None:
     chunks = chunks_of(10_000, first_seed=7)
     assert sum(chunk.inputs for chunk in chunks) == 10_000
     assert {chunk.part for chunk in chunks} == set(PARTS)
