@@ -13,12 +13,12 @@ from ringback.core.accounts.account import Account
 from ringback.receiver import Callback, MemoryDedupe, ReceivedRequest, Receiver
 
 EVENT = "event-"
-"""What an event of the rehearsal has in front, which tells it from one of a probe."""
+"""The prefix of the rehearsal's events, which distinguishes them from the events of a probe."""
 _MARKS = (EVENT, b64encode(EVENT.encode()).decode())
 
 
 class Kind(StrEnum):
-    """What a receiver is like."""
+    """How a receiver behaves."""
 
     BOTH = "accepts both sources"
     TWILIO = "knows nothing but Twilio"
@@ -29,22 +29,22 @@ class Kind(StrEnum):
 class ManyReceivers:
     """An HTTP server at which each path is a receiver of its own.
 
-    Now and then it does the work, and closes the connection without an answer: the sender has to
-    send it again, and the receiver has to know it again.
+    Now and then it does the work, but closes the connection without an answer: the sender has to
+    send the callback again, and the receiver has to recognise it.
     """
 
     def __init__(self) -> None:
         self.kinds = dict[str, Kind]()
-        """By the path."""
+        """By path."""
         self.effects = defaultdict[str, Counter[str]](Counter)
-        """How often each event had an effect, by the path."""
+        """How often each event had an effect, by path."""
         self.requests = Counter[str]()
-        """How many callbacks came, by the path; the probe's are none."""
+        """How many callbacks arrived, by path, not counting those of a probe."""
         self.refused = set[str]()
-        """The events that were turned away by what the receiver is like, or by its gateway."""
+        """The events that were rejected by the receiver's kind, or by its gateway."""
         self.repeats = 0
         self.is_gateway_down = False
-        """Whether a third of all fail at what KORE sends them in earnest."""
+        """True if a third of all receivers fail at real callbacks sent by KORE."""
         self._receivers = dict[str, Receiver]()
         self._turn = count(1)
         self._connections = set[asyncio.Task[None]]()
@@ -70,7 +70,7 @@ class ManyReceivers:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def open(self, path: str, kind: Kind, account: Account) -> None:
-        """Have a receiver of an account's callbacks."""
+        """Add a receiver of an account's callbacks."""
         url = self.url(path)
         self.kinds[path] = kind
         self._receivers[path] = Receiver(
@@ -92,13 +92,13 @@ class ManyReceivers:
                     break
                 writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the sender has gone, or the test is over
+            pass  # the sender has closed, or the test is over
         finally:
             writer.close()
             self._connections.discard(task)
 
     def _receive(self, request: ReceivedRequest) -> tuple[int, bool]:
-        """Return the status of the answer, and whether that gets lost."""
+        """Return the status of the answer, and True if the answer is to get lost."""
         path = request.target.partition("?")[0]
         parameters = parse_qs(request.body.decode())
         event = parameters.get("Payload", parameters.get("SimUniqueName", [""]))[0]

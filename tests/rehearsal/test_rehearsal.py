@@ -1,4 +1,4 @@
-"""A whole move: 5,000 URLs through the three phases of the notice, with traffic all the time."""
+"""A whole migration: 5,000 URLs through the three phases of the notice, with constant traffic."""
 
 import asyncio
 from collections import Counter
@@ -40,7 +40,7 @@ BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinf
 
 @dataclass
 class ProbedReadiness:
-    """Answers `ReceiverReadinessCheck` by the quick check, as `ringback migrate apply` does."""
+    """Implements `ReceiverReadinessCheck` by the quick check, as `ringback migrate apply`."""
 
     url_source: OwnDataUrlSource
     sender: HttpTransport
@@ -61,7 +61,7 @@ class ProbedReadiness:
 
 
 class Rehearsal:
-    """An operator, with a plan."""
+    """An operator with a migration plan."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
@@ -73,7 +73,7 @@ class Rehearsal:
         self.news = list[ProgressEvent]()
 
     async def plan(self, name: str) -> MigrationPlan:
-        """Make a plan, as a file, and return what that says."""
+        """Write a plan to a file, and read it back."""
         path = self.folder / name
         plan = make_plan(
             await self.url_source.entries(),
@@ -87,7 +87,7 @@ class Rehearsal:
         return MigrationPlan.read(path)
 
     async def apply(self, plan: MigrationPlan) -> ApplyOutcome:
-        """Apply a plan, a tenth first, while events go on."""
+        """Apply a plan, a tenth of it first, while events go on."""
         canary = CanarySettings((10,), SOAK, self.url_source)
         with self._move(plan) as move:
             ready = ProbedReadiness(self.url_source, self.world.application.workers.network.sender)
@@ -96,7 +96,7 @@ class Rehearsal:
             return task.result()
 
     def _traffic(self) -> int:
-        """Return how much goes on: while all are watched, each of them is called."""
+        """Return the events per step: more once all URLs have moved, so that each is called."""
         steps = [news.share for news in self.news if isinstance(news, CanaryStarted)]
         return URLS // 13 if steps[-1:] == [100] else URLS // 60
 
@@ -105,7 +105,7 @@ class Rehearsal:
             await move.revert()
 
     async def states(self, plan: MigrationPlan) -> dict[Kind, Counter[EditState]]:
-        """Return the states of a plan's edits, by what the receivers are like."""
+        """Return the states of a plan's edits, by the kind of the receiver."""
         with self._move(plan) as move:
             statuses = await move.statuses()
         found = {kind: Counter[EditState]() for kind in Kind}
@@ -126,7 +126,7 @@ async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:
 
 
 @pytest.mark.timeout(240)
-async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost(
+async def test_5000_urls_are_moved_and_rolled_back_without_losing_a_callback(
     tmp_path: Path,
 ) -> None:
     async with a_world(tmp_path / "data") as world:
@@ -134,8 +134,8 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         at_first = await urls_of(rehearsal.url_source)
         assert len(at_first) == URLS
 
-        # Until October 15. At the first try something is wrong with many that no probe shows:
-        # the tenth goes back.
+        # Until October 15. At the first try many receivers have a problem that no probe shows: the
+        # first tenth is rolled back.
         await world.traffic(URLS // 2)
         first = await rehearsal.plan("first")
         assert len(first.edits) == URLS
@@ -144,7 +144,8 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
         assert await urls_of(rehearsal.url_source) == at_first
         assert any(isinstance(news, CanaryStopped) for news in rehearsal.news)
 
-        # At the second it is mended. Who isn't ready, or gets worse by himself, stays behind.
+        # At the second try the problem is fixed. Receivers that aren't ready, or get worse
+        # themselves, stay behind.
         world.receivers.is_gateway_down = False
         plan = await rehearsal.plan("second")
         assert await rehearsal.apply(plan) is ApplyOutcome.DONE
@@ -156,7 +157,7 @@ async def test_5000_urls_are_moved_and_brought_back_and_not_one_callback_is_lost
             Kind.FRAGILE: {EditState.BEHIND: kinds[Kind.FRAGILE]},
         }
 
-        # After it, and after November 1.
+        # After October 15, and after November 1.
         for date in (BETWEEN, AFTER):
             await world.advance(date - world.clock.now())
             await world.traffic(URLS // 4)
@@ -182,7 +183,7 @@ async def callbacks_of(world: World, account_sid: str) -> list[CallbackRecord]:
 
 
 async def nothing_is_lost(world: World) -> None:
-    """See that each event was worked on once, or is listed as undelivered; and none twice."""
+    """Check that each event had its effect exactly once, or is listed as undelivered."""
     delivered, undelivered = Counter[str](), Counter[str]()
     requests = Counter[str]()
     for account in world.accounts:
@@ -199,8 +200,8 @@ async def nothing_is_lost(world: World) -> None:
         worked.update(effects)
         assert all(world.sent_to[event].path == path for event in effects)
     assert worked == delivered
-    # What is listed as undelivered is of receivers that refuse the source that it came from, or
-    # that are behind the gateway, if that was down for all rounds.
+    # Undelivered callbacks belong to receivers that refuse the callback's source, or that are
+    # behind the gateway, if it was down for all rounds.
     kinds = {world.sent_to[event].kind for event in undelivered.keys() - world.receivers.refused}
     assert kinds == {Kind.TWILIO, Kind.KORE}
     assert any(world.sent_to[event].kind is Kind.FRAGILE for event in undelivered)

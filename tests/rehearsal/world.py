@@ -1,4 +1,4 @@
-"""A platform with 5,000 callback URLs, its customers' receivers, and traffic that doesn't stop."""
+"""A platform with 5,000 callback URLs, its customers' receivers, and constant traffic."""
 
 import asyncio
 from base64 import b64encode
@@ -26,7 +26,7 @@ from tests.fakes import SeededRandomness, a_context, a_fleet, a_profile, a_sim
 from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
-"""In the phase `before` of the notice."""
+"""An instant in the notice's phase `before`."""
 ACCOUNTS, FLEETS_EACH = 25, 100
 URLS = ACCOUNTS * FLEETS_EACH * 2
 _FRAGMENTS = ("", "#rc=2", "#cbs=twilio", "#cbs=twilio&rp=5xx,ct", "#x=1&ct=3000")
@@ -35,7 +35,7 @@ _AT_ONCE = 500
 
 @dataclass
 class CalledUrl:
-    """One configured URL: of the SMS or of the datagrams of a fleet."""
+    """One configured URL: for the SMS or the datagrams of a fleet."""
 
     path: str
     url: str
@@ -59,16 +59,16 @@ class World:
     _turn: Iterator[CalledUrl] = field(init=False)
 
     def call_in_turn(self) -> None:
-        """Have all URLs be called in turn, in an order that has nothing to do with anything."""
+        """Call all URLs in turn, in a random order."""
         self._turn = cycle(Random(8).sample(self.urls, len(self.urls)))
 
     async def advance(self, by: timedelta) -> None:
-        """Let time pass, with all that comes due meanwhile."""
+        """Let time pass, and let everything happen that is due meanwhile."""
         assert self.application.workers.clock_advancer is not None
         await self.application.workers.clock_advancer.advance(by)
 
     async def traffic(self, events: int) -> None:
-        """Have so many events happen, for each URL in turn, and wait until all have been sent."""
+        """Make `events` events happen, for each URL in turn, and wait until all have been sent."""
         due = self._in_turn(events)
         for start in range(0, events, _AT_ONCE):
             urls = due[start : start + _AT_ONCE]
@@ -80,10 +80,10 @@ class World:
     async def traffic_until(
         self, task: asyncio.Task[object], *, sleeper: "SleepersClock", events: Callable[[], int]
     ) -> None:
-        """Have events go on, so many each time, and time pass until a task has ended.
+        """Keep making events, and let time pass, until a task has ended.
 
-        Minutes pass only while the task sleeps: what it does takes it no hours, however busy the
-        machine is.
+        Minutes pass only while the task sleeps: the work that it does takes no virtual time,
+        however busy the machine is.
         """
         while not task.done():
             await self.traffic(events())
@@ -110,7 +110,7 @@ class World:
 
 
 class SleepersClock:
-    """Answers `ports.Clock`: another one, that can tell whether its only user sleeps."""
+    """Implements `ports.Clock` on another clock, and knows if its only user is asleep."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -130,16 +130,16 @@ class SleepersClock:
 
 
 async def _for_a_moment(condition: Callable[[], bool]) -> None:
-    """Wait until this is so, but not for long."""
+    """Wait until the condition is true, but not for long."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
-            while not condition():  # noqa: ASYNC110 (what is waited for tells nobody)
+            while not condition():  # noqa: ASYNC110 (no event signals the condition)
                 await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
 async def a_world(folder: Path) -> AsyncGenerator[World]:
-    """Run a server in production's manner, with 5,000 URLs on record."""
+    """Run a server as in production, with 5,000 URLs configured."""
     clock = VirtualClock.stopped(START)
     random_source = SeededRandomness(8)
     flags = {
@@ -224,9 +224,9 @@ def _configure_fleet(
 
 
 def _kind_of(number: int, url: str) -> Kind:
-    """Return what a receiver is like: most accept both, and some in a hundred something less.
+    """Return the kind of a receiver: most accept both sources, and a few per cent accept less.
 
-    None of the fragile ones moves first, so that little traffic is enough meanwhile.
+    The fragile receivers are not in the first group, so that little traffic is enough for it.
     """
     if number % 40 == 3:
         return Kind.TWILIO
