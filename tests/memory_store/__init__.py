@@ -1,6 +1,6 @@
 """The reference model of a store.
 
-It says in the fewest words what every other store has to do; they are compared with it.
+It implements what every store has to do in the fewest lines; tests compare other stores with it.
 """
 
 from tests.memory_store.store import MemoryStore, MemoryTransaction

@@ -1,4 +1,4 @@
-"""Accounts, and what signs in to them, in plain dictionaries."""
+"""Accounts, and their credentials, in plain dictionaries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ T = TypeVar("T", ApiKey, ClientCredentials)
 
 @dataclass
 class MemoryCredentials(Generic[T]):
-    """Answers `ports.CredentialTable`."""
+    """Implements `ports.CredentialTable`."""
 
     records: dict[str, T] = field(default_factory=dict[str, T])
 
@@ -36,7 +36,7 @@ class MemoryCredentials(Generic[T]):
 
 @dataclass
 class MemoryAccounts:
-    """Answers `ports.Accounts`."""
+    """Implements `ports.Accounts`."""
 
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     keys: MemoryCredentials[ApiKey] = field(default_factory=MemoryCredentials[ApiKey])
@@ -64,7 +64,7 @@ class MemoryAccounts:
 
 @dataclass
 class MemoryApiClients(MemoryCredentials[ClientCredentials]):
-    """Answers `ports.ApiClients`."""
+    """Implements `ports.ApiClients`."""
 
     signing: TokenSigningKey | None = None
 

@@ -36,13 +36,13 @@ _FAR: Final = ("delivered", "undelivered", "retried", "waiting")
 
 @dataclass
 class MemoryCallbacks:
-    """Answers `ports.Callbacks`."""
+    """Implements `ports.Callbacks`."""
 
     accounts: MemoryAccounts
     responses: MemoryKeptResponses
     callbacks: dict[str, CallbackRecord] = field(default_factory=dict[str, CallbackRecord])
     rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
-    """With their whole answers, whatever is kept of them."""
+    """Attempts with their whole responses, even if the rest of a response is no longer stored."""
 
     def add(self, callback: CallbackRecord) -> None:
         self._keep(callback, callback.progress)
@@ -177,7 +177,7 @@ class MemoryCallbacks:
 
 @dataclass
 class MemoryBatches:
-    """Answers `ports.IncomingCallbackBatches`."""
+    """Implements `ports.IncomingCallbackBatches`."""
 
     kept: dict[int, str] = field(default_factory=dict[int, str])
     next_number: int = 1
@@ -224,7 +224,7 @@ def _in_order(what: _What) -> tuple[str, ...]:
 
 
 def _how_far(callback: CallbackRecord) -> str:
-    """Return for which of the numbers in Totals it counts."""
+    """Return the name of the number in Totals that counts this callback."""
     progress = callback.progress
     if progress.is_ended:
         return "undelivered" if callback.status in UNDELIVERED else "delivered"

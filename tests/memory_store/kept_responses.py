@@ -1,4 +1,4 @@
-"""What is kept of long answers, in a plain dictionary: only of which, and how much."""
+"""The stored rests of long responses, in a plain dictionary: only their owners and sizes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class _Kept(NamedTuple):
 
 @dataclass
 class MemoryKeptResponses:
-    """Answers `ports.ResponseOverflows`."""
+    """Implements `ports.ResponseOverflows`."""
 
     budget: ResponseStorageBudget
     kept: dict[str, _Kept] = field(default_factory=dict[str, _Kept])
@@ -42,7 +42,7 @@ class MemoryKeptResponses:
     def replace(
         self, sid: str, account_sid: str, number: int, response: ReceiverResponseRecord | None
     ) -> None:
-        """Keep the rest of this answer, where it has one, instead of the last one's."""
+        """Store the rest of this response, if it has one, in place of the last response's rest."""
         if response is None:
             return
         self.kept.pop(sid, None)
@@ -51,7 +51,7 @@ class MemoryKeptResponses:
             self.kept[sid] = _Kept(account_sid, number, size_of(rest_of(response, first)))
 
     def keep_within_budget(self) -> None:
-        """Drop the oldest of whoever has most, until what is kept is within the budget."""
+        """Drop the oldest rests of the account with the most, until all are within the budget."""
         while self.kept:
             ((account_sid, size),) = self.largest(limit=1)
             if self.budget.has_room_for(in_all=self.bytes_of(EVERY), most_of_one=size):
@@ -62,7 +62,7 @@ class MemoryKeptResponses:
     def shown(
         self, sid: str, number: int, response: ReceiverResponseRecord | None
     ) -> ReceiverResponseRecord | None:
-        """Return what is kept of an answer."""
+        """Return a response as it can be shown: whole if its rest is still stored."""
         if response is None:
             return None
         kept = self.kept.get(sid)

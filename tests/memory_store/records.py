@@ -14,16 +14,16 @@ _NONE: Final[Mapping[str, Collection[str]]] = {}
 
 
 class Removed(NamedTuple):
-    """What is left of a record that is gone: its place, for pages that begin there."""
+    """The place of a removed record, for pages that begin there."""
 
     owner: str
     older: frozenset[str]
-    """The records that were there before it."""
+    """The SIDs of the records that were older than it."""
 
 
 @dataclass
 class MemoryRecords(Generic[R]):
-    """Answers `ports.Records`."""
+    """Implements `ports.Records`."""
 
     records: dict[str, R] = field(default_factory=dict[str, R])
     removed: dict[str, Removed] = field(default_factory=dict[str, Removed])
@@ -54,7 +54,7 @@ class MemoryRecords(Generic[R]):
 
 @dataclass
 class MemoryNamedRecords(MemoryRecords[N]):
-    """Answers `ports.NamedRecords`."""
+    """Implements `ports.NamedRecords`."""
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
         own = of_account(account_sid, self.records.values())
@@ -65,7 +65,7 @@ class MemoryNamedRecords(MemoryRecords[N]):
 
 @dataclass
 class MemoryUpdates(Generic[U]):
-    """Answers `ports.RecordTable`, by the SIDs of SIMs."""
+    """Implements `ports.RecordTable`, by the SIDs of SIMs."""
 
     updates: dict[str, U] = field(default_factory=dict[str, U])
 
@@ -84,7 +84,7 @@ class MemoryUpdates(Generic[U]):
 
 @dataclass
 class MemoryDataSessions(Generic[F]):
-    """Answers `ports.DataSessions`."""
+    """Implements `ports.DataSessions`."""
 
     sessions: dict[str, F] = field(default_factory=dict[str, F])
 
@@ -117,12 +117,12 @@ class MemoryDataSessions(Generic[F]):
 
 
 def of_account(account_sid: str, records: Iterable[R]) -> list[R]:
-    """Return the records that are this account's."""
+    """Return the records that belong to this account."""
     return [record for record in records if account_sid in (EVERY, record.account_sid)]
 
 
 def has(record: object, which: FieldFilter) -> bool:
-    """Whether the fields of a record are these."""
+    """Return True if the record has these values in these fields."""
     return all(value is None or getattr(record, name) == value for name, value in which.items())
 
 
@@ -132,9 +132,9 @@ def page_of(
     window: PageWindow,
     gone: Mapping[str, Collection[str]] = _NONE,
 ) -> RecordPage[R]:
-    """Return one page of the records that are wanted, newest first.
+    """Return one page of the records that match, newest first.
 
-    `gone` has what is older than records that were removed.
+    `gone` has, for each removed record, the SIDs of the records older than it.
     """
     newer, older = list[R](), list(records)[::-1]
     edge = window.after if window.before is None else window.before
@@ -149,7 +149,7 @@ def page_of(
 def first_of(
     records: Sequence[R], is_wanted: Callable[[R], bool], limit: int, examining: int | None
 ) -> RecordPage[R]:
-    """Return so many of the records that are wanted; no more than so many are looked at."""
+    """Return at most `limit` of the matching records, examining at most `examining` records."""
     looked_at = records[:examining]
     found = list(filter(is_wanted, looked_at))[:limit]
     is_short = len(found) < limit and len(looked_at) == examining
@@ -159,7 +159,7 @@ def first_of(
 def _parted(
     newest_first: list[R], edge: str, gone: Mapping[str, Collection[str]]
 ) -> tuple[list[R], list[R]]:
-    """Return the records that are newer than one, and those that are older."""
+    """Return the records newer than `edge`, and those older than it."""
     if edge in gone:
         newer = [record for record in newest_first if record.sid not in gone[edge]]
         return newer, newest_first[len(newer) :]

@@ -17,7 +17,7 @@ _ALL = ShadowCallbackFilter()
 
 @dataclass
 class MemoryShadows:
-    """Answers `ports.ShadowCallbacks`."""
+    """Implements `ports.ShadowCallbacks`."""
 
     callbacks: MemoryCallbacks
     responses: MemoryKeptResponses

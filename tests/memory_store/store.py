@@ -1,6 +1,6 @@
 """The reference model of a store: plain dictionaries, nothing durable."""
 
-# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# Tests look into the tables, so their types are narrower here; nobody replaces them.
 # pyright: reportIncompatibleVariableOverride=false
 
 import copy
@@ -22,7 +22,7 @@ _BUDGET: Final = ResponseStorageBudget()
 
 
 class MemoryTransaction(Transaction):
-    """Answers `ports.Transaction`."""
+    """Implements `ports.Transaction`."""
 
     accounts: MemoryAccounts
     api_clients: MemoryApiClients
@@ -64,7 +64,7 @@ class MemoryTransaction(Transaction):
 
 
 class MemoryStore:
-    """Answers `ports.Store`."""
+    """Implements `ports.Store`."""
 
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self._tables = MemoryTransaction(budget)
@@ -86,7 +86,7 @@ class MemoryStore:
         return result
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
-        """Run the work on a copy, and see that it has changed nothing."""
+        """Run the work on a copy, and check that it has changed nothing."""
         tables = copy.deepcopy(self._tables)
         result = work(tables)
         if vars(tables) != vars(self._tables):
@@ -95,7 +95,7 @@ class MemoryStore:
 
 
 def _copied(part: Any, copies: dict[int, Any]) -> Any:
-    # One that several others refer to is copied once.
+    # A table that several others refer to is copied once.
     if id(part) in copies:
         return copies[id(part)]
     kind = part.__class__

@@ -1,6 +1,6 @@
 """The tables of Super SIM in plain dictionaries."""
 
-# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# Tests look into the tables, so their types are narrower here; nobody replaces them.
 # pyright: reportIncompatibleVariableOverride=false
 
 from dataclasses import dataclass, field

@@ -9,7 +9,7 @@ from ringback.core.sims.scenario import TaskKind
 
 @dataclass
 class MemoryScenarios:
-    """Answers `ports.ScenarioChoices`."""
+    """Implements `ports.ScenarioChoices`."""
 
     names: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -24,14 +24,14 @@ class MemoryScenarios:
 
 @dataclass
 class MemoryTasks:
-    """Answers `ports.ScheduledTasks`."""
+    """Implements `ports.ScheduledTasks`."""
 
     tasks: dict[tuple[str, TaskKind], ScheduledTask] = field(
         default_factory=dict[tuple[str, TaskKind], ScheduledTask]
     )
 
     def put(self, task: ScheduledTask) -> None:
-        # At the end of those that are due at the same instant.
+        # After those that are due at the same instant.
         self.drop(task.subject_sid, task.step)
         self.tasks[task.subject_sid, task.step] = task
 

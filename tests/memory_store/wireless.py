@@ -1,6 +1,6 @@
 """The tables of Programmable Wireless in plain dictionaries."""
 
-# Tests look into the tables, so their types are narrower here; nobody puts another in their place.
+# Tests look into the tables, so their types are narrower here; nobody replaces them.
 # pyright: reportIncompatibleVariableOverride=false
 
 from collections import Counter
@@ -23,7 +23,7 @@ from tests.memory_store.records import (
 
 @dataclass
 class MemoryCommandUses:
-    """Answers `ports.CommandUsageTable`."""
+    """Implements `ports.CommandUsageTable`."""
 
     uses: list[MeteredCommand] = field(default_factory=list[MeteredCommand])
 
