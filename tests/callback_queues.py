@@ -1,4 +1,4 @@
-"""Queues of callbacks that send nothing: they keep what they get, and note what they are asked."""
+"""Callback queues that send nothing: they keep the callbacks, and record the calls."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from ringback.ports import NewCallbackQueue, Store, Transaction
 
 
 class RecordingQueue:
-    """Answers `ports.NewCallbackQueue`; `room` is how many more callbacks may come."""
+    """Implements `ports.NewCallbackQueue`; `room` is how many more callbacks it accepts."""
 
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room
         self.asked = list[tuple[str, int]]()
         self.taken = list[str]()
-        """The SIDs of the callbacks that were taken, once that was durable."""
+        """The SIDs of the accepted callbacks, once they were durable."""
         self.changed = list[str]()
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
@@ -34,7 +34,7 @@ class RecordingQueue:
 
 
 class BatchesAtOnce:
-    """Answers `ports.BulkCallbackQueue`, and keeps each batch as a whole."""
+    """Implements `ports.BulkCallbackQueue`, and keeps each batch as a whole."""
 
     def __init__(self, store: Store, queue: NewCallbackQueue) -> None:
         self._store = store

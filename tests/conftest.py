@@ -1,4 +1,4 @@
-"""Options of the whole suite, and the servers that are started once, for whoever asks first."""
+"""Options of the whole suite, and servers that are started once, when a test first needs them."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from tests.databases import postgres_dsn, redis_socket
 
 __all__ = ["postgres_dsn", "redis_socket"]
 
-# Several servers may be tested at once, and only one can have the gateway's usual port.
+# Several servers may be tested at once, and only one can have the gateway's default port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
 
-# Where a script runs the suite in the background, its shell has Ctrl-C ignored; what the tests
-# start, and stop by it, would ignore it too.
+# If a script runs the suite in the background, its shell makes it ignore Ctrl-C; the processes that
+# tests start, and stop with Ctrl-C, would ignore it too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -27,5 +27,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one for each core, and one for while others wait; up to four, see tests/ports.py."""
+    """Return the number of workers: the number of cores plus 1, at most 4 (see tests/ports.py)."""
     return min(1 + (os.cpu_count() or 1), 4)

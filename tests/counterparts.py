@@ -1,6 +1,7 @@
-"""Coverage by counterpart: does each module of the core stand on its own test file alone?
+"""Coverage by counterpart: does its own test file alone cover each module of the core?
 
-`python -m tests.counterparts` runs them one by one and names what each leaves out of its module.
+`python -m tests.counterparts` runs the test files one by one, and lists what each misses in its
+module.
 """
 
 import os
@@ -16,7 +17,7 @@ TESTS: Final = ROOT / "tests" / "unit" / "core"
 
 
 def modules() -> list[Path]:
-    """Return all modules of the core, by their places in it."""
+    """Return all modules of the core, in order of their paths."""
     found = (path.relative_to(CORE) for path in CORE.rglob("*.py") if path.stem != "__init__")
     return sorted(found)
 
@@ -26,7 +27,7 @@ def counterpart(module: Path) -> Path:
 
 
 def missed(module: Path, data_file: Path) -> str:
-    """Return the report on what a module's own test file does not reach; empty where it is all."""
+    """Report what a module's own test file does not cover; empty if it covers everything."""
     coverage = [sys.executable, "-m", "coverage"]
     environment = os.environ | {"COVERAGE_FILE": str(data_file)}
     for command, wanted in (

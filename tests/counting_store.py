@@ -1,4 +1,4 @@
-"""A store that counts how often it is asked, and can be away."""
+"""A store that counts its calls, and can be unavailable."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class CountingStore:
-    """A store over another one, which answers while it is not away."""
+    """Wraps a store: counts its calls, and raises StoreUnavailable while `is_away`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.asked = 0
         self.transactions = 0
-        """How many of these could write."""
+        """How many calls were of `transact`, which may write."""
         self.is_away = False
         self.when_asked: Callable[[], object] = lambda: None
 

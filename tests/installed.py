@@ -30,7 +30,7 @@ BUILT_BY: Final = "flit-core"
 _NOT_SHIPPED: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 _SECONDS: Final = 60
 MINOR_VERSIONS: Final = range(11, 15)
-"""Of Python 3: the versions that Ringback is meant for."""
+"""The minor versions of Python 3 that Ringback supports."""
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -
     return done.stdout
 
 
-# ---- what is installed ---------------------------------------------------------------------------
+# ---- packages to install -------------------------------------------------------------------------
 
 
 def build(kind: str, folder: Path, *, root: Path = ROOT) -> Path:
@@ -50,7 +50,7 @@ def build(kind: str, folder: Path, *, root: Path = ROOT) -> Path:
 
 
 def wheels_of(folder: Path, *names: str) -> Path:
-    """Make wheels of packages that are installed here, and of all that they need.
+    """Make wheels of packages that are installed here, and of all their dependencies.
 
     An installation from this folder needs no network, and gets the versions that are pinned here.
     """
@@ -61,7 +61,7 @@ def wheels_of(folder: Path, *names: str) -> Path:
 
 
 def pinned(folder: Path) -> Path:
-    """Write the versions that requirements/run.txt pins, without hashes, for --constraint."""
+    """Write the versions that requirements/run.txt pins, without hashes, as a --constraint file."""
     lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
     file = folder / "constraints.txt"
     file.write_text("\n".join(line.rstrip(" \\") for line in lines if re.match(r"\w", line)))
@@ -88,7 +88,7 @@ def _with_all_they_need(names: tuple[str, ...]) -> Iterator[Distribution]:
 
 
 def _pack(package: Distribution, folder: Path) -> None:
-    """Put an installed package back into a wheel."""
+    """Turn an installed package back into a wheel."""
     described = email.message_from_string(package.read_text("WHEEL") or "")
     pythons, abis, platforms = zip(
         *(tag.split("-") for tag in described.get_all("Tag", [])), strict=True
@@ -100,7 +100,7 @@ def _pack(package: Distribution, folder: Path) -> None:
         for path in package.files or ()
         if ".." not in path.parts and path.suffix != ".pyc" and path.name not in _NOT_SHIPPED
     ]
-    # Nothing compares hashes that are not given.
+    # Hashes that are left out are not checked.
     record = next(str(path) for path in package.files or () if path.name == "RECORD")
     with zipfile.ZipFile(folder / f"{name}-{package.version}-{tags}.whl", "w") as wheel:
         for path in shipped:
@@ -108,11 +108,11 @@ def _pack(package: Distribution, folder: Path) -> None:
         wheel.writestr(record, "".join(f"{path},,\n" for path in (*shipped, record)))
 
 
-# ---- how it is installed -------------------------------------------------------------------------
+# ---- ways to install -----------------------------------------------------------------------------
 
 
 def offline(wheels: Path) -> dict[str, str]:
-    """Return an environment in which pip, uv and pipx take packages from this folder alone."""
+    """Return an environment in which pip, uv and pipx take packages only from this folder."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -130,18 +130,18 @@ def offline(wheels: Path) -> dict[str, str]:
 
 
 def empty_environment(folder: Path) -> Path:
-    """Make a virtual environment without any package; return the folder of its commands."""
+    """Create a virtual environment without packages; return the folder of its commands."""
     venv.create(folder, symlinks=True)
     return folder / "bin"
 
 
 def pip_install(commands: Path, *what: str | Path, env: Mapping[str, str]) -> None:
-    """Install packages into an environment, by this environment's pip."""
+    """Install packages into an environment, with the pip of the running Python."""
     pip = (sys.executable, "-m", "pip", "--python", commands / "python", "install", "--quiet")
     run(*pip, *what, cwd=commands, env=env)
 
 
-# ---- what is tried -------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +154,15 @@ class Installed:
 
     @property
     def python(self) -> Path:
-        """The Python that runs the command: uv and pipx link to it from another folder."""
+        """The Python that runs the command: uv and pipx put it in another folder."""
         return (self.commands / "ringback").resolve().parent / "python"
 
     def ringback(self, *words: str) -> str:
-        """Run `ringback` with these words, and return its output."""
+        """Run `ringback` with these arguments, and return its output."""
         return run(self.commands / "ringback", *words, cwd=self.folder, env=_plain())
 
     def try_first_commands(self) -> None:
-        """Run what the documents begin with; AssertionError if one does not do what they say."""
+        """Run the documents' first commands; AssertionError if one doesn't do what they say."""
         assert self.ringback("--version") == f"ringback {__version__}\n"
         assert self.ringback("--help").startswith("Usage: ringback [OPTIONS] COMMAND")
         module = (self.python, "-m", "ringback")
@@ -174,7 +174,7 @@ class Installed:
         self._send_to_the_example()
 
     def _send_to_the_example(self) -> None:
-        """Run `dev` and an example of a receiver, and send it a callback from each source."""
+        """Run `dev` and an example receiver, and send it a callback from each source."""
         words = ("dev", "--port", "0", "--gateway", "none", "--json")
         command = (self.commands / "ringback", *words)
         with subprocess.Popen(command, cwd=self.folder, env=_plain(), stdout=-1, text=True) as dev:
@@ -224,7 +224,7 @@ class Installed:
 
 
 def _plain() -> dict[str, str]:
-    """Return the environment without what would point Python at another environment's modules."""
+    """Return the environment without variables that would make Python load other modules."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -241,7 +241,7 @@ def _wait_for(url: str) -> None:
 
 
 def other_pythons(path: str) -> dict[str, Path | None]:
-    """Return the first usable Python of each version but this one's on a PATH, or None."""
+    """Return the first usable Python on a PATH for each version except this one, or None."""
     names = [f"python3.{minor}" for minor in MINOR_VERSIONS if minor != sys.version_info.minor]
     return {name: next(_usable(name, path), None) for name in names}
 
@@ -249,7 +249,7 @@ def other_pythons(path: str) -> dict[str, Path | None]:
 def _usable(name: str, path: str) -> Iterator[Path]:
     for folder in path.split(os.pathsep):
         candidate = Path(folder, name)
-        # A shim of pyenv can be there for a version that is not enabled.
+        # pyenv may have a shim for a version that is not enabled.
         if (
             candidate.is_file()
             and not subprocess.run(
@@ -269,7 +269,7 @@ def _try_on(python: Path, wheel: Path, folder: Path) -> None:
 
 
 def main() -> int:
-    """Try the wheel on all other Pythons that are here; return 1 if it fails on one of them."""
+    """Try the wheel on all other Pythons here; return 1 if it fails on one of them."""
     failed = False
     with tempfile.TemporaryDirectory() as temporary:
         wheel = build("wheel", Path(temporary))

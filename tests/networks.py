@@ -1,4 +1,4 @@
-"""Networks for the sender: one that watches, and one that is not there at all."""
+"""Networks for the sender: one that records connections, and a simulated one."""
 
 import asyncio
 import selectors
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class WatchedNetwork:
-    """Answers `NetworkBackend`: keeps what is connected to, then lets another network do it.
+    """Implements `NetworkBackend`: records each connection, then passes it to another network.
 
-    Without another one every connection is refused.
+    Without another network every connection is refused.
     """
 
     def __init__(self, network: NetworkBackend | None = None) -> None:
@@ -52,7 +52,7 @@ class WatchedNetwork:
 
 
 class MadeUpTransport(asyncio.Transport):
-    """What a simulated network hands to a protocol: a write is answered some time later."""
+    """A transport that a simulated network passes to a protocol: it answers each write later."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class MadeUpTransport(asyncio.Transport):
 
 
 class MadeUpNetwork:
-    """Answers `NetworkBackend` without any: every address is a receiver that answers like this."""
+    """Simulates a `NetworkBackend`: every address is a receiver that gives this answer."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class MadeUpNetwork:
 
 
 class MadeUpTime(asyncio.SelectorEventLoop):
-    """An event loop in which nobody waits: time jumps to whatever is due next."""
+    """An event loop in which nobody waits: time jumps to the next timer."""
 
     def __init__(self) -> None:
         super().__init__(_NobodyWaits(self))
@@ -163,7 +163,7 @@ class _NobodyWaits(selectors.DefaultSelector):
 
 
 def in_made_up_time(story: Callable[[MadeUpTime], Coroutine[Any, Any, T]]) -> T:
-    """Return what a story does on a loop in which nobody waits."""
+    """Run a coroutine on a loop in which nobody waits, and return its result."""
     loop = MadeUpTime()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(story(loop))

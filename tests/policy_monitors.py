@@ -1,4 +1,4 @@
-"""Running a monitor for a test, until it knows what it is to know."""
+"""Run a policy monitor in a test, until it has the expected result."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -19,12 +19,12 @@ async def running(monitor: PolicyMonitor) -> AsyncGenerator[None]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Return as soon as this is so."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 (what is waited for tells nobody)
+        while not condition():  # noqa: ASYNC110 (no event signals the condition)
             await asyncio.sleep(0.001)
 
 
 async def counted(monitor: PolicyMonitor, at: datetime) -> None:
-    """Return when it has counted at this instant."""
+    """Wait until the monitor has counted at this instant."""
     await until(lambda: monitor.dependents and monitor.dependents.counted == at)

@@ -1,4 +1,4 @@
-"""An HTTP proxy on 127.0.0.1 that records what it is asked for."""
+"""An HTTP proxy on 127.0.0.1 that records its requests."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ Refusal = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class RecordingProxy:
-    """Connects whoever asks with CONNECT, or answers each by the script instead, while it lasts."""
+    """Connects each client that sends CONNECT, or first answers according to a script."""
 
     def __init__(self, *script: Refusal, established: bytes = ESTABLISHED) -> None:
         self.heads: list[bytes] = []
-        """What was said to it before a tunnel began, verbatim."""
+        """The bytes sent to it before a tunnel began, verbatim."""
         self._script = list(script)
         self._established = established
         self._serving = set[asyncio.Task[None]]()
@@ -40,7 +40,7 @@ class RecordingProxy:
 
     @property
     def targets(self) -> list[str]:
-        """What it was asked to connect to."""
+        """Return the targets that clients asked it to connect to."""
         return [head.split(b" ")[1].decode() for head in self.heads]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,7 +49,7 @@ class RecordingProxy:
         try:
             await self._answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side is gone, or the test is over
+            pass  # one side has closed, or the test is over
         finally:
             writer.close()
             self._serving.discard(task)

@@ -1,4 +1,4 @@
-"""A receiver that records what reaches it, byte for byte, and answers by a script."""
+"""A receiver that records requests byte for byte, and answers by a script."""
 
 import asyncio
 import socket
@@ -12,12 +12,12 @@ from typing import Self, cast
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
-"""What follows a request: bytes, or something done to the connection."""
+"""What follows a request: bytes to send, or an action on the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request as it came in."""
+    """A request as it arrived."""
 
     line: str
     headers: tuple[str, ...]
@@ -29,7 +29,7 @@ class ReceivedRequest:
 class RecordingReceiver:
     """A server on 127.0.0.1 that records requests and answers them by a script, then with 200.
 
-    Instead of a script it may be given a function from the request to its reply.
+    Instead of a script it can have a function from the request to its reply.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RecordingReceiver:
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.clients: list[str] = []
-        """Where the connections come from."""
+        """The addresses that the connections come from."""
         self.ended_connections = 0
         self._script = list(script)
         self._answer = answer
@@ -70,12 +70,12 @@ class RecordingReceiver:
         return f"{scheme}://{host}:{self.port}{path}"
 
     async def wait_for(self, count: int) -> list[ReceivedRequest]:
-        """Return all requests as soon as there are this many."""
+        """Wait until there are at least `count` requests, and return all of them."""
         await self._until(lambda: len(self.requests) >= count)
         return self.requests
 
     async def wait_for_ended(self, count: int) -> None:
-        """Return as soon as this many connections are over."""
+        """Wait until at least `count` connections have ended."""
         await self._until(lambda: self.ended_connections >= count)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -91,7 +91,7 @@ class RecordingReceiver:
             while not writer.is_closing():
                 await self._answer_one(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the sender is gone, or the test is over
+            pass  # the sender has closed, or the test is over
         finally:
             writer.close()
             self._serving.discard(task)
@@ -123,12 +123,12 @@ async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest:
 
 
 async def close_without_answer(writer: asyncio.StreamWriter) -> None:
-    """Close the connection."""
+    """Close the connection without an answer."""
     writer.close()
 
 
 async def reset(writer: asyncio.StreamWriter) -> None:
-    """Break the connection off, as a process that dies does."""
+    """Reset the connection, as a process that dies does."""
     linger_for_no_time = struct.pack("ii", 1, 0)
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
@@ -151,7 +151,7 @@ def drip(data: bytes) -> Reply:
 
 
 def drip_in_parts(data: bytes, *, of: int) -> Reply:
-    """Return a reply that comes so many bytes at a time."""
+    """Return a reply that comes `of` bytes at a time."""
 
     async def reply(writer: asyncio.StreamWriter) -> None:
         for start in range(0, len(data), of):
@@ -163,7 +163,7 @@ def drip_in_parts(data: bytes, *, of: int) -> Reply:
 
 
 async def drip_without_end(writer: asyncio.StreamWriter) -> None:
-    """Answer with a body that always has one byte more."""
+    """Answer with a body that never ends."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not writer.is_closing():
         writer.write(b"1\r\n.\r\n")
@@ -172,7 +172,7 @@ async def drip_without_end(writer: asyncio.StreamWriter) -> None:
 
 
 class Hang:
-    """A reply that says nothing until it is released, and then 200."""
+    """A reply that sends nothing until it is released, and then 200."""
 
     def __init__(self) -> None:
         self._released = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The sender's side: requests rendered and signed by the code that sends the real ones."""
+"""The sender's side: requests rendered and signed by the real code."""
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
@@ -24,12 +24,12 @@ def rendered(
     kore_secret: str = KORE_SECRET,
     token: str | None = None,
 ) -> OutgoingRequest:
-    """Return the request that tells this body to this URL."""
+    """Return the request that sends this body to this URL."""
     callback = a_callback(url=url, method=method, source=source, body=body, token=token)
     account = an_account(auth_token=auth_token, kore_secret=kore_secret)
     return render(callback, account=account, at=NOW)
 
 
 def received(request: OutgoingRequest) -> ReceivedRequest:
-    """Return the request as it arrives where nothing changes it on the way."""
+    """Return the request as it arrives if nothing changes it on the way."""
     return ReceivedRequest(request.method, request.url.target, request.headers, request.body)

@@ -1,4 +1,4 @@
-"""Requests for the sender as it is, without a callback behind them, and how they ended."""
+"""Requests for the sender, without a callback behind them, and their results."""
 
 from collections.abc import Awaitable, Callable
 
@@ -45,7 +45,7 @@ def why_of(exchange: AttemptResult) -> str:
 async def answer_to(
     sender: HttpTransport, *script: Reply, limits: Timeouts = LIMITS
 ) -> AttemptResult:
-    """Return how the last of as many requests as there are replies ends."""
+    """Send one request for each reply, and return the result of the last one."""
     async with RecordingReceiver(*script) as receiver:
         exchanges = [await sender.send(post(receiver.url()), limits=limits) for _ in script]
     return exchanges[-1]

@@ -1,4 +1,4 @@
-"""`ringback dev`, or a process like it, as its users have it: another process, over HTTP."""
+"""`ringback dev`, or a similar process, as users run it: another process, over HTTP."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from ringback.cli.main import main
 from tests.forked import Forked
 
 DEV = ("ringback", "dev")
-# Its usual port may be taken by another server that is being tested.
+# Its default port may be taken by another server that is being tested.
 USUAL = ("--port", "0", "--gateway", "none", "--json", "--data")
 
 
 @dataclass
 class Answered:
-    """What the server answered."""
+    """A response of the server."""
 
     status: int
     headers: dict[str, str]
@@ -34,10 +34,10 @@ class Answered:
 
 @dataclass
 class Served:
-    """A server that runs; `dev` is its dev.json."""
+    """A running server; `dev` is the content of its dev.json."""
 
     process: Any
-    """A Forked, or one of asyncio's."""
+    """A Forked process, or one of asyncio's."""
     dev: dict[str, str]
 
     @property
@@ -57,7 +57,7 @@ class Served:
     async def call(
         self, method: str, path: str, *, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answered:
-        """Make one call, signed in unless the headers say otherwise."""
+        """Send one request, authenticated unless the headers say otherwise."""
         return await asyncio.to_thread(self._call, method, path, body, headers or {})
 
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answered:
@@ -67,7 +67,7 @@ class Served:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         place = self.dev["base_url"].removeprefix("http://")
-        # Closed also where the server goes away before it has answered.
+        # Closed also if the server ends before it has answered.
         with closing(HTTPConnection(place, timeout=20)) as connection:
             connection.request(method, path, body, sent | headers)
             answer = connection.getresponse()
@@ -76,7 +76,7 @@ class Served:
         return Answered(answer.status, names, json.loads(text) if text else None)
 
     async def callbacks(self) -> list[dict[str, Any]]:
-        """Return the newest callbacks on record, up to 1,000."""
+        """Return the newest stored callbacks, up to 1,000."""
         return (await self.get("/portal/v1/callbacks", PageSize="1000")).body["callbacks"]
 
     async def attempts(self, callback: dict[str, Any]) -> list[dict[str, Any]]:
@@ -84,25 +84,25 @@ class Served:
         return (await self.get(path)).body["attempts"]
 
     async def settled(self) -> dict[str, Any]:
-        """Return the newest callback once nothing more is due of it by itself."""
+        """Return the newest callback, once it is settled."""
         async with asyncio.timeout(10):
             while (newest := (await self.callbacks())[0])["status"] == "scheduled":
                 pass
         return newest
 
     async def kill(self) -> None:
-        """Have it die on the spot, as `kill -9` does."""
+        """Kill the server at once, as `kill -9` does."""
         self.process.kill()
         await self.process.wait()
 
     async def stop(self) -> int:
-        """Have it stop as Ctrl-C does, and return its exit code."""
+        """Stop the server as Ctrl-C does, and return its exit code."""
         self.process.terminate()
         return await self.process.wait()
 
 
 async def in_this_process(*words: str, **variables: str) -> Result:
-    """Run a command as its users do, but for the process of its own, which takes long to start."""
+    """Run a command as users do, but in this process, because starting one takes long."""
     run = partial(CliRunner().invoke, env=variables, catch_exceptions=False)
     return await asyncio.to_thread(run, main, words)
 
@@ -111,7 +111,7 @@ async def in_this_process(*words: str, **variables: str) -> Result:
 async def served(
     data: Path, *flags: str, command: tuple[str, ...] = DEV, log: IO[bytes] | None = None
 ) -> AsyncGenerator[Served]:
-    """Run a server on this data folder and any free port; what it logs goes to a file, if any."""
+    """Run a server on this data folder and a free port; `log` is the file for its log, if any."""
     process = Forked((*command, *USUAL, str(data), *flags), log)
     try:
         async with asyncio.timeout(20):
@@ -127,7 +127,7 @@ async def served(
 async def served_alone(
     data: Path, *, command: tuple[str, ...], log: IO[bytes]
 ) -> AsyncGenerator[Served]:
-    """Do the same with a process that is no fork."""
+    """Run a server like `served`, but in a process that is not a fork."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *command, *USUAL, str(data)),
         stdout=asyncio.subprocess.PIPE,

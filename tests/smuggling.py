@@ -1,11 +1,11 @@
-"""Bytes that two servers may read as different requests, or that are none: each is refused."""
+"""Bytes that two servers may read as different requests, or that are not valid: all are refused."""
 
 from typing import Final
 
 HOST: Final = b"Host: a\r\n"
 FIRST: Final = b"POST /first HTTP/1.1\r\n"
 SECOND: Final = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
-"""What must never be read as a request of its own behind any of these."""
+"""A request that must never be read as a request of its own after any of these."""
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _ONE_CHUNK: Final = b"1\r\na\r\n0\r\n\r\n"
 
@@ -19,7 +19,7 @@ def _chunks(body: bytes) -> bytes:
 
 
 REFUSED_HEADS: Final[dict[str, bytes]] = {
-    # Who says how long it is.
+    # The headers that give the length of the body.
     "a length beside chunks": _headers(b"Content-Length: 6\r\n", CHUNKED, body=b"0\r\n\r\nG"),
     "chunks beside a length": _headers(CHUNKED, b"Content-Length: 4\r\n", body=_ONE_CHUNK),
     "two lengths": _headers(b"Content-Length: 0\r\nContent-Length: 5\r\n", body=b"hello"),
@@ -47,7 +47,7 @@ REFUSED_HEADS: Final[dict[str, bytes]] = {
     "chunked with a vertical tab": _headers(b"Transfer-Encoding: \x0bchunked\r\n", body=_ONE_CHUNK),
     "a coding without a value": _headers(b"Transfer-Encoding:\r\n", body=_ONE_CHUNK),
     "chunks in HTTP/1.0": b"POST /first HTTP/1.0\r\n" + HOST + CHUNKED + b"\r\n" + _ONE_CHUNK,
-    # How lines end, and names.
+    # Line ends, and header names.
     "bare LF in the first line": b"GET /first HTTP/1.1\nHost: a\r\n\r\n",
     "bare LF between headers": FIRST + b"Host: a\nX: b\r\n\r\n",
     "bare LF everywhere": b"GET /first HTTP/1.1\nHost: a\n\n",
@@ -79,8 +79,8 @@ REFUSED_HEADS: Final[dict[str, bytes]] = {
     "a space at the end": b"GET /first HTTP/1.1 \r\n" + HOST + b"\r\n",
     "a space in front": b" GET /first HTTP/1.1\r\n" + HOST + b"\r\n",
     "a huge method": b"G" * 33 + b" /first HTTP/1.1\r\n" + HOST + b"\r\n",
-    "a method that is none": b"GE(T /first HTTP/1.1\r\n" + HOST + b"\r\n",
-    "a byte of no URL": b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
+    "an invalid method": b"GE(T /first HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a byte that no URL may have": b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
     "a fragment": b"GET /first#a HTTP/1.1\r\n" + HOST + b"\r\n",
     "a relative target": b"GET first HTTP/1.1\r\n" + HOST + b"\r\n",
     "an asterisk": b"GET * HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -100,7 +100,7 @@ REFUSED_HEADS: Final[dict[str, bytes]] = {
 """Heads that are refused with 400."""
 
 REFUSED_BODIES: Final[dict[str, bytes]] = {
-    "a size that is none": _chunks(b"x\r\na\r\n0\r\n\r\n"),
+    "a size that is not a number": _chunks(b"x\r\na\r\n0\r\n\r\n"),
     "a size with 0x": _chunks(b"0x1\r\na\r\n0\r\n\r\n"),
     "a size with a sign": _chunks(b"+1\r\na\r\n0\r\n\r\n"),
     "a negative size": _chunks(b"-1\r\na\r\n0\r\n\r\n"),
@@ -118,7 +118,7 @@ REFUSED_BODIES: Final[dict[str, bytes]] = {
     "a chunk that is longer": _chunks(b"1\r\nab\r\n0\r\n\r\n"),
     "a chunk that ends with a bare LF": _chunks(b"1\r\na\n0\r\n\r\n"),
     "a chunk that ends with two other bytes": _chunks(b"1\r\naXX0\r\n\r\n"),
-    "a trailer that is none": _chunks(b"0\r\nGET /second HTTP/1.1\r\n\r\n"),
+    "an invalid trailer": _chunks(b"0\r\nGET /second HTTP/1.1\r\n\r\n"),
     "a trailer that is folded": _chunks(b"0\r\nX: a\r\n b\r\n\r\n"),
     "a trailer with a space before its colon": _chunks(b"0\r\nX : a\r\n\r\n"),
     "a bare LF behind the last chunk": _chunks(b"0\r\n\n\r\n"),
@@ -154,4 +154,4 @@ READ: Final[dict[str, tuple[bytes, bytes]]] = {
     "bytes beyond ASCII in a value": (_headers(b"X: \xe9\xff\r\n"), b""),
     "spaces around a value": (_headers(b"Content-Length: \t 1 \t\r\n", body=b"a"), b"a"),
 }
-"""Requests that are read, with their bodies; the next one begins right behind."""
+"""Requests that are accepted, with their bodies; the next request begins right after."""

@@ -1,4 +1,4 @@
-"""The check of the structure finds what it is there for, in trees made for it."""
+"""The check of the structure finds its problems, in trees made for these tests."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_private_classes_and_aliases_may_share_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["test_event", "event_test"])
 def test_no_module_looks_like_a_test(tmp_path: Path, name: str) -> None:
     assert list(house.names_of_tests(tree(tmp_path, **{name: ""}))) == [
-        f"pytest takes {name}.py for a test: call it something else"
+        f"pytest takes {name}.py for a test: rename it"
     ]
 
 
@@ -58,7 +58,7 @@ def test_the_loop_fits_on_one_screen(tmp_path: Path) -> None:
     assert "150 lines" in found
 
 
-def test_what_a_reader_is_sent_to_is_there(tmp_path: Path) -> None:
+def test_names_mentioned_to_a_reader_must_exist(tmp_path: Path) -> None:
     source = tree(tmp_path, a__one="def step(): ...")
     (source / "a" / "__init__.py").write_text('"""Start with `one` or `two`."""')
     page = tmp_path / "page.md"

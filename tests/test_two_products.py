@@ -1,8 +1,8 @@
-"""Two products, two folders: what is the same in both stands in neither, but beside them.
+"""Two products, two folders: code common to both must be shared, not copied.
 
-Compared is the shape of the code: each name, text and number of a line is taken for any other, so a
-copy that was renamed is found as well. Not compared are comments, docstrings, imports, and lines of
-so few words that they declare, close or pass on something.
+The test compares the shape of the code: names, texts and numbers don't matter, so it finds renamed
+copies too. It does not compare comments, docstrings, imports, and lines with too few tokens: they
+only declare, close or pass on something.
 """
 
 import ast
@@ -20,7 +20,7 @@ SOURCE: Final = Path(__file__).parents[1] / "src" / "ringback"
 SUPER_SIM, WIRELESS = "supersim", "wireless"
 SIX: Final = 6
 FEW: Final = 5
-"""Tokens."""
+"""The minimum number of tokens in a compared line."""
 _SILENT: Final = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -32,14 +32,14 @@ _SILENT: Final = {
 
 
 class Line(NamedTuple):
-    """A line of code, with nothing left of it but its shape."""
+    """The shape of a line of code."""
 
     number: int
     shape: str
 
 
 def lines_of(source: str) -> list[Line]:
-    """Return the lines that count."""
+    """Return the lines that are compared."""
     passed_over = set(lines_passed_over(ast.parse(source)))
     shapes = defaultdict[int, list[str]](list)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -63,14 +63,14 @@ def lines_passed_over(tree: ast.Module) -> Iterator[int]:
 
 
 def blocks_of(source: str) -> dict[str, int]:
-    """Return each run of six lines as one text, with the line that it begins at."""
+    """Return each run of six lines as one text, with its first line's number."""
     lines = lines_of(source)
     runs = (lines[at : at + SIX] for at in range(len(lines) - SIX + 1))
     return {"\n".join(line.shape for line in run): run[0].number for run in runs}
 
 
 def files_of(product: str) -> list[Path]:
-    """Return all files of a product: those in its folders, and those that are named for it."""
+    """Return all files of a product: those in its folders, and those named after it."""
     return [
         path
         for path in sorted(SOURCE.rglob("*.py"))
@@ -78,7 +78,7 @@ def files_of(product: str) -> list[Path]:
     ]
 
 
-def test_no_block_of_six_lines_stands_in_both_products() -> None:
+def test_no_block_of_six_lines_is_in_both_products() -> None:
     known = defaultdict[str, list[str]](list)
     for path in files_of(SUPER_SIM):
         for block, number in blocks_of(path.read_text("utf-8")).items():
@@ -125,7 +125,7 @@ def take_{name}(tx, sid, now):
 """
 
 
-def test_a_copy_is_found_also_when_it_was_renamed_and_other_code_is_not() -> None:
+def test_a_renamed_copy_is_found_and_other_code_is_not() -> None:
     copied, renamed = blocks_of(a_copy("fleet")), blocks_of(a_copy("plan"))
     assert copied.keys() & renamed.keys()
     other = a_copy("plan").replace(" or plan.is_over(now)", "").replace("tell(tx, ", "tell(")

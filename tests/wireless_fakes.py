@@ -1,6 +1,6 @@
-"""Builders of what tests of Programmable Wireless talk about, as `tests.fakes` has them for both.
+"""Builders of Programmable Wireless records; `tests.fakes` has those for both products.
 
-All of it is made up; the number of the card is that of a published sample.
+All data is made up; the number of the SIM card is that of a published sample.
 """
 
 from collections.abc import Mapping
@@ -144,7 +144,7 @@ def a_wireless_update(
     to_rate_plan_sid: str | None = RATE_PLAN_SID,
     told: CallbackTarget | None = None,
 ) -> PendingWirelessSimUpdate:
-    """Return a change that somebody is told of, unless it is to be somebody else, or nobody."""
+    """Return a pending update, whose callback goes to `told` (default: `a_target()`)."""
     return PendingWirelessSimUpdate(
         sim_sid=sim_sid,
         account_sid=account_sid,
@@ -202,7 +202,7 @@ def a_wireless_session(
     began: datetime = NOW,
     ended: datetime | None = None,
 ) -> WirelessDataSession:
-    """Return a session that uses so many bytes an hour, each way."""
+    """Return a session that uses the given bytes in each direction in each hour."""
     return WirelessDataSession(
         sid=sid,
         account_sid=account_sid,
